@@ -1,0 +1,107 @@
+package dockerfile
+
+import "time"
+
+// Step is one instruction after expansion that changes files: *Run, *Copy or *Mkdir. Steps are data; package build
+// has the one switch that executes them.
+type Step interface {
+	Meta() *Meta
+	step()
+}
+
+// Meta is what every Step has.
+type Meta struct {
+	Location Location
+	Title    string // what a progress display shows: the instruction with its variables expanded
+	History  int    // index of the step's entry in the History of the config that Resolve returned
+}
+
+// Meta returns m itself; it makes every struct that embeds a Meta half a Step.
+func (m *Meta) Meta() *Meta { return m }
+
+// Run is a RUN: one process in a sandbox.
+type Run struct {
+	Meta
+	Args     []string // the whole argument vector, the SHELL included
+	Env      []string // NAME=VALUE in the order of definition, declared ARGs included; a later one wins; PATH is always there
+	ProxyEnv []string // predefined proxy variables that no ARG declares: given to the process, no part of the key
+	Dir      string   // absolute; made, owned by User, where it is missing
+	User     string   // as written (name|uid[:group|gid]), to be looked up in the files of the state; empty: root
+	Mounts   []Mount
+	Network  string // "" (private), "none" or "host"
+	Security string // "" (sandbox) or "insecure"
+	Devices  []Device
+	Hostname string
+	Files    []File // scripts of heredocs that start with #!, to be seen at Path, 0755, during the RUN only
+}
+
+// File is a small file whose bytes stand in the Dockerfile.
+type File struct {
+	Path string // absolute for Run.Files; a base name for Copy.Inline
+	Data []byte
+}
+
+// Device is one --device of a RUN: a CDI name.
+type Device struct {
+	Name     string
+	Required bool
+}
+
+// MountType is the type= of a --mount.
+type MountType string
+
+// The types of Mount.
+const (
+	MountBind   MountType = "bind"
+	MountCache  MountType = "cache"
+	MountTmpfs  MountType = "tmpfs"
+	MountSecret MountType = "secret"
+	MountSSH    MountType = "ssh"
+)
+
+// Mount is one --mount of a RUN, expanded and checked.
+type Mount struct {
+	Type      MountType
+	Target    string  // absolute
+	From      *Source // bind and cache; nil: the build context for bind, an empty directory for cache
+	Source    string  // path inside From
+	ReadOnly  bool
+	ID        string // cache, secret, ssh; for cache the value with the prefix BUILDKIT_CACHE_MOUNT_NS
+	Sharing   string // cache: shared, private or locked
+	UID, GID  *int   // cache, secret, ssh; nil: not given
+	Mode      *uint32
+	Size      int64  // tmpfs, bytes; 0: no limit
+	Required  bool   // secret, ssh
+	Env       string // secret: the variable that receives it; a file too only when HasTarget
+	HasTarget bool   // target= was written
+}
+
+// Copy is a COPY or an ADD.
+type Copy struct {
+	Meta
+	Add      bool
+	From     Source   // what Sources are relative to
+	Sources  []string // expanded, as written otherwise: local paths and wildcards; for Add also URLs and git references
+	Inline   []File   // heredocs, after the Sources
+	Dest     string   // absolute, against WORKDIR; ends in "/" where it was written so (or as ".", or empty)
+	Chown    string   // as written, expanded; empty: root for a context, kept for stages and images
+	Chmod    string   // octal or symbolic; empty: kept
+	Link     bool
+	Parents  bool
+	Exclude  []string
+	Unpack   *bool  // ADD --unpack
+	Checksum string // ADD --checksum
+	KeepGit  *bool  // ADD --keep-git-dir
+}
+
+// Mkdir is a WORKDIR: a directory with its parents, 0755, owned by User.
+type Mkdir struct {
+	Meta
+	Path string // absolute and clean
+	User string
+	Time *time.Time // what SOURCE_DATE_EPOCH asks for; nil: now
+}
+
+func (*Run) step()   {}
+func (*Copy) step()  {}
+func (*Mkdir) step() {}
