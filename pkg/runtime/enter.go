@@ -1,0 +1,226 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	goruntime "runtime"
+	"strconv"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// EnterOptions says how Enter starts this program again.
+type EnterOptions struct {
+	Args  []string   // the arguments, name first; os.Args when nil
+	Env   []string   // the environment; this process's when nil
+	Files []*os.File // further files for the child, from descriptor 3 on
+	// Single accepts a namespace with one user id where subordinate ids cannot be had. Files of an image then
+	// all belong to one user.
+	Single bool
+}
+
+// Enter starts this program again in a user and a mount namespace of its own, where it is uid 0 with every
+// capability and Entered is true, hands signals on to it, and returns its exit code (128+n when signal n ended it).
+// What the host lacks for that is a *Missing error. When ctx ends, the child is killed.
+func Enter(ctx context.Context, o EnterOptions) (code int, err error) {
+	maps, err := hostMaps(o.Single)
+	if err != nil {
+		return 0, err
+	}
+	// The death signal below belongs to the thread that forks, not to the process.
+	goruntime.LockOSThread()
+	defer goruntime.UnlockOSThread()
+	cmd, gate, err := stage(ctx, o)
+	if err != nil {
+		return 0, err
+	}
+	defer gate.Close()
+	signals := make(chan os.Signal, 16)
+	signal.Notify(signals, unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2, unix.SIGCONT, unix.SIGWINCH)
+	defer signal.Stop(signals)
+	if err := startStage(cmd, maps, gate); err != nil {
+		return 0, err
+	}
+	done := make(chan struct{})
+	defer close(done)
+	go forward(signals, cmd.Process, done)
+	return exitCode(cmd.Wait())
+}
+
+// stage prepares the child; the gate is the end of the pipe on which it waits for its maps.
+func stage(ctx context.Context, o EnterOptions) (*exec.Cmd, *os.File, error) {
+	args, env := o.Args, o.Env
+	if args == nil {
+		args = os.Args
+	}
+	if env == nil {
+		env = os.Environ()
+	}
+	r, gate, err := os.Pipe()
+	if err != nil {
+		return nil, nil, fmt.Errorf("making a pipe: %w", err)
+	}
+	exe, path := sealedSelf()
+	cmd := exec.CommandContext(ctx, path)
+	cmd.Args = args
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.ExtraFiles = append(append([]*os.File{}, o.Files...), r)
+	cmd.Env = append(env, stageVar+"="+strconv.Itoa(2+len(cmd.ExtraFiles)))
+	if exe != nil {
+		// The descriptor has to exist in the child at exec, and moves there; the path names where it moves to.
+		cmd.ExtraFiles = append(cmd.ExtraFiles, exe)
+		cmd.Path = "/proc/self/fd/" + strconv.Itoa(2+len(cmd.ExtraFiles))
+	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: unix.CLONE_NEWUSER | unix.CLONE_NEWNS,
+		// Exec by a user id that is not mapped yet drops all capabilities but the ambient ones.
+		AmbientCaps: allCaps(),
+		Pdeathsig:   unix.SIGKILL,
+	}
+	return cmd, gate, nil
+}
+
+// startStage starts the child, maps its ids and lets it go on.
+func startStage(cmd *exec.Cmd, maps *idMaps, gate *os.File) error {
+	err := cmd.Start()
+	for _, f := range cmd.ExtraFiles[len(cmd.ExtraFiles)-ownFiles(cmd):] {
+		f.Close()
+	}
+	if err != nil {
+		return startFailure(err)
+	}
+	if err := maps.apply(cmd.Process.Pid); err != nil {
+		gate.Close()
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		return mapFailure(err)
+	}
+	_, err = gate.Write([]byte{1})
+	if err != nil && !errors.Is(err, unix.EPIPE) {
+		return fmt.Errorf("releasing the child: %w", err)
+	}
+	return nil
+}
+
+// ownFiles counts the files at the end of ExtraFiles that stage opened: the pipe, and the sealed binary if there is one.
+func ownFiles(cmd *exec.Cmd) int {
+	if cmd.Path == selfExe {
+		return 1
+	}
+	return 2
+}
+
+const selfExe = "/proc/self/exe"
+
+// sealedSelf copies this program into a sealed memory file: a container that gets hold of it cannot overwrite it
+// (CVE-2019-5736), and libcontainer need not copy the program for each container. Where that is not possible the
+// program is run from its own file, and libcontainer makes its copies.
+func sealedSelf() (*os.File, string) {
+	src, err := os.Open(selfExe)
+	if err != nil {
+		return nil, selfExe
+	}
+	if isSealed(src) {
+		return src, ""
+	}
+	defer src.Close()
+	f, err := copySealed(src)
+	if err != nil {
+		return nil, selfExe
+	}
+	return f, ""
+}
+
+const allSeals = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
+
+func isSealed(f *os.File) bool {
+	seals, err := unix.FcntlInt(f.Fd(), unix.F_GET_SEALS, 0)
+	return err == nil && seals&allSeals == allSeals
+}
+
+func copySealed(src *os.File) (*os.File, error) {
+	flags := unix.MFD_CLOEXEC | unix.MFD_ALLOW_SEALING
+	fd, err := unix.MemfdCreate("gbuild", flags|unix.MFD_EXEC)
+	if errors.Is(err, unix.EINVAL) { // before Linux 6.3
+		fd, err = unix.MemfdCreate("gbuild", flags)
+	}
+	if err != nil {
+		return nil, err
+	}
+	f := os.NewFile(uintptr(fd), "gbuild")
+	if _, err := io.Copy(f, src); err != nil {
+		f.Close()
+		return nil, err
+	}
+	if err := f.Chmod(0o555); err != nil {
+		f.Close()
+		return nil, err
+	}
+	if _, err := unix.FcntlInt(f.Fd(), unix.F_ADD_SEALS, allSeals); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// forward hands signals to the child. A terminal has sent its own to the child already, which is in the same
+// process group, and a second one would look as if the user had insisted.
+func forward(signals <-chan os.Signal, p *os.Process, done <-chan struct{}) {
+	for {
+		select {
+		case <-done:
+			return
+		case s := <-signals:
+			fromTerminal := s == unix.SIGINT || s == unix.SIGQUIT || s == unix.SIGWINCH || s == unix.SIGCONT
+			if fromTerminal && inForeground() {
+				continue
+			}
+			_ = p.Signal(s)
+		}
+	}
+}
+
+// inForeground says whether this process is in the foreground group of its terminal.
+func inForeground() bool {
+	tty, err := os.OpenFile("/dev/tty", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		return false
+	}
+	defer tty.Close()
+	pgrp, err := unix.IoctlGetInt(int(tty.Fd()), unix.TIOCGPGRP)
+	return err == nil && pgrp == unix.Getpgrp()
+}
+
+func exitCode(err error) (int, error) {
+	var exit *exec.ExitError
+	if err == nil {
+		return 0, nil
+	}
+	if !errors.As(err, &exit) {
+		return 0, fmt.Errorf("waiting for the child in its namespaces: %w", err)
+	}
+	ws := exit.Sys().(syscall.WaitStatus)
+	if ws.Signaled() {
+		return 128 + int(ws.Signal()), nil
+	}
+	return ws.ExitStatus(), nil
+}
+
+// allCaps lists every capability that the running kernel knows.
+func allCaps() []uintptr {
+	last := 40 // CAP_CHECKPOINT_RESTORE, Linux 5.9
+	if b, err := os.ReadFile("/proc/sys/kernel/cap_last_cap"); err == nil {
+		_, _ = fmt.Sscan(string(b), &last)
+	}
+	caps := make([]uintptr, 0, last+1)
+	for c := range last + 1 {
+		caps = append(caps, uintptr(c))
+	}
+	return caps
+}

@@ -1,0 +1,158 @@
+package runtime
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// helpers are what the test binary does instead of testing, by the value of GBUILD_TEST_HELPER.
+var helpers = map[string]func() int{
+	// enter:SCRIPT behaves like main: it enters once and runs the shell script there.
+	"enter": func() int {
+		if !Entered() {
+			code, err := Enter(context.Background(), EnterOptions{Single: os.Getenv("SINGLE") != ""})
+			if err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				return 99
+			}
+			return code
+		}
+		cmd := exec.Command("/bin/sh", "-c", os.Getenv("SCRIPT"))
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+		code, _ := exitCode(cmd.Run())
+		return code
+	},
+	"signals": func() int {
+		if !Entered() {
+			code, _ := Enter(context.Background(), EnterOptions{})
+			return code
+		}
+		c := make(chan os.Signal, 1)
+		signal.Notify(c)
+		fmt.Println("ready")
+		for s := range c {
+			if s != syscall.SIGURG {
+				fmt.Println(s)
+				return 7
+			}
+		}
+		return 1
+	},
+	"sleep": func() int {
+		if !Entered() {
+			code, _ := Enter(context.Background(), EnterOptions{})
+			return code
+		}
+		fmt.Println(os.Getpid())
+		time.Sleep(time.Minute)
+		return 0
+	},
+}
+
+func helper(t testing.TB, name string, env ...string) *exec.Cmd {
+	t.Helper()
+	needEntered(t)
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), append(env, "GBUILD_TEST_HELPER="+name)...)
+	return cmd
+}
+
+func TestEnterIsRootWithItsOwnMounts(t *testing.T) {
+	dir := t.TempDir()
+	script := `id -u; id -g; grep CapEff /proc/self/status; mount -t tmpfs x ` + dir + ` && echo mounted
+		touch ` + dir + `/f && chown 5:6 ` + dir + `/f && stat -c %u:%g ` + dir + `/f
+		echo $KEPT; cat; readlink /proc/$PPID/exe; env | grep -c ^_GBUILD_ENTER`
+	cmd := helper(t, "enter", "SCRIPT="+script, "KEPT=yes")
+	cmd.Stdin = strings.NewReader("input\n")
+	out, _ := cmd.CombinedOutput() // grep -c of nothing fails
+	got := string(out)
+	for _, want := range []string{"0\n0\nCapEff:\t000001ffffffffff\n", "mounted\n5:6\nyes\ninput\n/memfd:gbuild (deleted)\n0\n"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%q is not in the output:\n%s", want, got)
+		}
+	}
+	if mounts, _ := os.ReadFile("/proc/self/mountinfo"); bytes.Contains(mounts, []byte(dir)) {
+		t.Error("the mount reached the parent's namespace")
+	}
+}
+
+func TestEnterExitCode(t *testing.T) {
+	for script, want := range map[string]int{"exit 0": 0, "exit 3": 3, "kill -9 $PPID; sleep 1": 137} {
+		cmd := helper(t, "enter", "SCRIPT="+script)
+		err := cmd.Run()
+		if code, _ := exitCode(err); code != want {
+			t.Errorf("%q: exit code %d, want %d", script, code, want)
+		}
+	}
+}
+
+func TestEnterForwardsSignals(t *testing.T) {
+	for _, sig := range []syscall.Signal{unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT} {
+		cmd := helper(t, "signals")
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+		out, _ := cmd.StdoutPipe()
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		buf := make([]byte, 64)
+		if _, err := out.Read(buf); err != nil {
+			t.Fatal(err)
+		}
+		_ = cmd.Process.Signal(sig)
+		n, _ := out.Read(buf)
+		if code, _ := exitCode(cmd.Wait()); code != 7 || string(buf[:n]) != sig.String()+"\n" {
+			t.Errorf("%v: got %q, exit code %d", sig, buf[:n], code)
+		}
+	}
+}
+
+func TestEnterDiesWithItsParent(t *testing.T) {
+	cmd := helper(t, "sleep")
+	out, _ := cmd.StdoutPipe()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var pid int
+	if _, err := fmt.Fscan(out, &pid); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	eventually(t, "the child is gone", func() bool {
+		_, err := os.Stat(filepath.Join("/proc", fmt.Sprint(pid)))
+		return err != nil || unix.Kill(pid, 0) != nil || isZombie(pid)
+	})
+}
+
+func isZombie(pid int) bool {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err != nil || strings.Contains(string(b), ") Z ")
+}
+
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		if ok() {
+			return
+		}
+	}
+	t.Error("not in time:", what)
+}
+
+func TestMissingAsPlainUser(t *testing.T) {
+	m := missingSubordinate("/etc/subgid", "ann")
+	if want := "run: sudo usermod --add-subgids 100000-165535 ann"; m.Hint() != want {
+		t.Errorf("hint %q, want %q", m.Hint(), want)
+	}
+}

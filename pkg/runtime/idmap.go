@@ -1,0 +1,237 @@
+package runtime
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/user"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// idRange is one line of a uid_map or gid_map; see user_namespaces(7).
+type idRange struct {
+	Inside, Outside, Count uint32
+}
+
+// idMaps are both maps of a user namespace.
+type idMaps struct {
+	UIDs, GIDs []idRange
+	// Helpers says that newuidmap and newgidmap must write the maps, because the caller has no privilege.
+	Helpers bool
+	// Single says that only the caller's own ids are mapped, and setgroups must be denied first.
+	Single bool
+}
+
+// hostMaps decides the maps for a namespace that is made by this process.
+func hostMaps(single bool) (*idMaps, error) {
+	uid, gid := os.Geteuid(), os.Getegid()
+	if uid == 0 {
+		return identityMaps()
+	}
+	if single {
+		return &idMaps{UIDs: []idRange{{0, uint32(uid), 1}}, GIDs: []idRange{{0, uint32(gid), 1}}, Single: true}, nil
+	}
+	if m := missingMapper(); m != nil {
+		return nil, m
+	}
+	uids, err := subordinateMap("/etc/subuid", uid, uint32(uid))
+	if err != nil {
+		return nil, err
+	}
+	gids, err := subordinateMap("/etc/subgid", uid, uint32(gid))
+	if err != nil {
+		return nil, err
+	}
+	return &idMaps{UIDs: uids, GIDs: gids, Helpers: true}, nil
+}
+
+// identityMaps maps every id that this process has to itself, so that a root which is itself in a namespace can nest.
+func identityMaps() (*idMaps, error) {
+	uids, err := identityMap("/proc/self/uid_map")
+	if err != nil {
+		return nil, err
+	}
+	gids, err := identityMap("/proc/self/gid_map")
+	if err != nil {
+		return nil, err
+	}
+	return &idMaps{UIDs: uids, GIDs: gids}, nil
+}
+
+func identityMap(path string) ([]idRange, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading the ids of this process: %w", err)
+	}
+	ranges, err := parseIDMap(string(b))
+	if err != nil {
+		return nil, fmt.Errorf("parsing %s: %w", path, err)
+	}
+	for i := range ranges {
+		ranges[i].Outside = ranges[i].Inside
+	}
+	return ranges, nil
+}
+
+func parseIDMap(s string) ([]idRange, error) {
+	var ranges []idRange
+	for line := range strings.Lines(s) {
+		var r idRange
+		if _, err := fmt.Sscan(line, &r.Inside, &r.Outside, &r.Count); err != nil {
+			return nil, fmt.Errorf("line %q: %w", line, err)
+		}
+		ranges = append(ranges, r)
+	}
+	return ranges, nil
+}
+
+// subordinateMap is 0 -> own, then 1.. -> the ranges that the file grants to the user with this uid, by name or number.
+func subordinateMap(file string, uid int, own uint32) ([]idRange, error) {
+	name := strconv.Itoa(uid)
+	if u, err := user.LookupId(name); err == nil {
+		name = u.Username
+	}
+	f, err := os.Open(file)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("reading subordinate ids: %w", err)
+	}
+	if err != nil {
+		return nil, missingSubordinate(file, name)
+	}
+	defer f.Close()
+	granted, err := parseSubordinate(f, name, strconv.Itoa(uid))
+	if err != nil {
+		return nil, fmt.Errorf("reading subordinate ids from %s: %w", file, err)
+	}
+	if len(granted) == 0 {
+		return nil, missingSubordinate(file, name)
+	}
+	return layOut(own, granted), nil
+}
+
+// maxMapLines is the most lines that the kernel takes in one map (since 4.15).
+const maxMapLines = 340
+
+// layOut puts the caller's own id at 0 and the granted ranges, one after another, from 1 on.
+func layOut(own uint32, granted []idRange) []idRange {
+	out := []idRange{{0, own, 1}}
+	next := uint32(1)
+	for _, g := range granted {
+		if len(out) == maxMapLines || g.Count > ^uint32(0)-next {
+			break
+		}
+		out = append(out, idRange{next, g.Outside, g.Count})
+		next += g.Count
+	}
+	return out
+}
+
+// parseSubordinate reads the ranges of one user from a file in the format of subuid(5). Lines of others, and
+// malformed ones, are passed over as shadow-utils does. A range that is listed twice counts once.
+func parseSubordinate(r io.Reader, names ...string) ([]idRange, error) {
+	var out []idRange
+	sc := bufio.NewScanner(r)
+	for sc.Scan() {
+		f := strings.Split(strings.TrimSpace(sc.Text()), ":")
+		if len(f) != 3 || !slices.Contains(names, f[0]) {
+			continue
+		}
+		start, err1 := strconv.ParseUint(f[1], 10, 32)
+		count, err2 := strconv.ParseUint(f[2], 10, 32)
+		if err1 != nil || err2 != nil || count == 0 || start+count > 1<<32-1 {
+			continue
+		}
+		r := idRange{Outside: uint32(start), Count: uint32(count)}
+		if !overlaps(out, r) {
+			out = append(out, r)
+		}
+	}
+	return out, sc.Err()
+}
+
+func overlaps(have []idRange, r idRange) bool {
+	return slices.ContainsFunc(have, func(h idRange) bool {
+		return r.Outside < h.Outside+h.Count && h.Outside < r.Outside+r.Count
+	})
+}
+
+// apply writes the maps of the process pid, which was made in a user namespace of its own by this process.
+func (m *idMaps) apply(pid int) error {
+	if m.Helpers {
+		return m.applyHelpers(pid)
+	}
+	if m.Single {
+		if err := os.WriteFile(fmt.Sprintf("/proc/%d/setgroups", pid), []byte("deny"), 0); err != nil {
+			return fmt.Errorf("giving up setgroups: %w", err)
+		}
+	}
+	if err := os.WriteFile(fmt.Sprintf("/proc/%d/uid_map", pid), formatIDMap(m.UIDs), 0); err != nil {
+		return fmt.Errorf("mapping user ids: %w", err)
+	}
+	if err := os.WriteFile(fmt.Sprintf("/proc/%d/gid_map", pid), formatIDMap(m.GIDs), 0); err != nil {
+		return fmt.Errorf("mapping group ids: %w", err)
+	}
+	return nil
+}
+
+func formatIDMap(ranges []idRange) []byte {
+	var b strings.Builder
+	for _, r := range ranges {
+		fmt.Fprintf(&b, "%d %d %d\n", r.Inside, r.Outside, r.Count)
+	}
+	return []byte(b.String())
+}
+
+func (m *idMaps) applyHelpers(pid int) error {
+	if err := runMapper("newuidmap", pid, m.UIDs); err != nil {
+		return err
+	}
+	return runMapper("newgidmap", pid, m.GIDs)
+}
+
+func runMapper(tool string, pid int, ranges []idRange) error {
+	args := []string{strconv.Itoa(pid)}
+	for _, r := range ranges {
+		for _, n := range []uint32{r.Inside, r.Outside, r.Count} {
+			args = append(args, strconv.FormatUint(uint64(n), 10))
+		}
+	}
+	out, err := exec.Command(tool, args...).CombinedOutput()
+	if err == nil {
+		return nil
+	}
+	text := strings.TrimSpace(string(out))
+	return &Missing{
+		What:   fmt.Sprintf("%s could not map the subordinate ids (%s)", tool, text),
+		Remedy: fmt.Sprintf("check that %s is installed setuid root (or with file capabilities) and that the ranges in /etc/subuid and /etc/subgid are the user's own", tool),
+		Cause:  err,
+	}
+}
+
+func missingMapper() *Missing {
+	for _, tool := range []string{"newuidmap", "newgidmap"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			return &Missing{
+				What:   tool + " is not installed, so only one user id can be used",
+				Remedy: "install it: apt-get install uidmap (Debian, Ubuntu), dnf install shadow-utils (Fedora), apk add shadow-uidmap (Alpine)",
+			}
+		}
+	}
+	return nil
+}
+
+func missingSubordinate(file, name string) *Missing {
+	flag := "--add-subuids"
+	if strings.HasSuffix(file, "gid") {
+		flag = "--add-subgids"
+	}
+	return &Missing{
+		What:   fmt.Sprintf("%s has no subordinate ids in %s", name, file),
+		Remedy: fmt.Sprintf("run: sudo usermod %s 100000-165535 %s", flag, name),
+	}
+}

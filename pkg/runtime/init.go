@@ -1,0 +1,64 @@
+package runtime
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"sync/atomic"
+
+	"github.com/opencontainers/runc/libcontainer"
+	// The constructor of nsenter does the part of a container's start that must come before the Go runtime.
+	_ "github.com/opencontainers/runc/libcontainer/nsenter"
+	"github.com/sirupsen/logrus"
+	"golang.org/x/sys/unix"
+)
+
+// stageVar names the descriptor on which a process that Enter started waits for its ids to be mapped.
+const stageVar = "_GBUILD_ENTER_FD"
+
+// entered is set once, by Init, before any other code of the program runs.
+var entered atomic.Bool
+
+// Entered says whether this process was started by Enter: it is uid 0 in a user namespace that owns the
+// subordinate ids, and in a mount namespace of its own.
+func Entered() bool { return entered.Load() }
+
+// Init must be the first call of main (and of TestMain). In a process that was started as a container's init it
+// does that work and does not return. In a process that Enter started it completes the namespaces and returns.
+func Init() {
+	// libcontainer logs through this global logger; what matters also comes back as an error.
+	logrus.SetOutput(io.Discard)
+	if os.Getenv("_LIBCONTAINER_INITPIPE") != "" && len(os.Args) > 1 && os.Args[1] == "init" {
+		libcontainer.Init()
+	}
+	v, ok := os.LookupEnv(stageVar)
+	if !ok {
+		return
+	}
+	// A child of ours must not take itself for the stage.
+	os.Unsetenv(stageVar)
+	if err := completeStage(v); err != nil {
+		fmt.Fprintln(os.Stderr, "gbuild: error:", err)
+		os.Exit(1)
+	}
+	entered.Store(true)
+}
+
+func completeStage(v string) error {
+	fd, err := strconv.Atoi(v)
+	if err != nil {
+		return fmt.Errorf("parsing %s: %w", stageVar, err)
+	}
+	gate := os.NewFile(uintptr(fd), "enter")
+	defer gate.Close()
+	if _, err := io.ReadFull(gate, make([]byte, 1)); err != nil {
+		// The parent says why; a second message would only hide it.
+		os.Exit(1)
+	}
+	// Mounts made here must not reach the host, while what the host mounts later (a USB disk, autofs) still arrives.
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
+		return fmt.Errorf("separating the mounts of this process from the host's: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,25 @@
+package runtime
+
+import "fmt"
+
+// Missing is what this host lacks for one ability, and the command or setting that adds it.
+// It is an error whose Hint is the remedy.
+type Missing struct {
+	What   string // what is not here, in one clause
+	Remedy string // what the user or their administrator does about it
+	Cause  error  // the failure that showed it, or nil
+}
+
+// Error implements error.
+func (m *Missing) Error() string {
+	if m.Cause != nil {
+		return fmt.Sprintf("%s: %v", m.What, m.Cause)
+	}
+	return m.What
+}
+
+// Unwrap gives the failure that showed what is missing.
+func (m *Missing) Unwrap() error { return m.Cause }
+
+// Hint gives the remedy.
+func (m *Missing) Hint() string { return m.Remedy }
