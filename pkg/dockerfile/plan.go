@@ -1,7 +1,11 @@
 package dockerfile
 
 import (
+	"time"
+
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/moby/buildkit/frontend/dockerfile/linter"
+	"github.com/moby/buildkit/frontend/dockerfile/parser"
 )
 
 // Options are what a build adds to the text of a Dockerfile.
@@ -12,14 +16,18 @@ type Options struct {
 	Args map[string]string
 
 	// Contexts are the --build-context values by name. The values docker-image://REF and oci-layout://PATH make images
-	// of the name; every other one is opened by the caller when a Source of kind Context names it.
+	// of the name; every other one is opened by the caller when a Source of kind Context names it. A name may end in
+	// ::PLATFORM, and then counts for that platform only.
 	Contexts map[string]string
 
 	Platform      v1.Platform       // what is built for; the zero value is BuildPlatform
 	BuildPlatform v1.Platform       // what this machine is
 	Labels        map[string]string // --label; they win over the Dockerfile's
 	Network       string            // network of a RUN that names none: "" (private), "none" or "host"
-	Hostname      string            // of RUN's sandbox; empty: "buildkitsandbox"
+	Hostname      string            // of RUN's sandbox; empty: BUILDKIT_SANDBOX_HOSTNAME, else "buildkitsandbox"
+
+	// Ignore are the patterns of the build context's .dockerignore. They serve the rule CopyIgnoredFile only.
+	Ignore []string
 }
 
 // Plan is a parsed Dockerfile. Stages are in the order of the file; which of them a target needs follows from
@@ -31,6 +39,21 @@ type Plan struct {
 	Target   *Stage
 	Warnings []Warning // found so far; Resolve adds those that need the config of a base
 	Epoch    *int64    // SOURCE_DATE_EPOCH in Unix seconds, from an option or a global ARG
+
+	// EpochSource is where SOURCE_DATE_EPOCH is to be taken from, when it names a context ("context" is the build
+	// context) or a stage instead of a number. The caller finds the time and calls SetEpoch before the first Resolve.
+	EpochSource *Source
+
+	args      map[string]string // Options.Args with the names that this package reads taken out where they mean nothing
+	contexts  map[string]string // normalised name of a named context -> its key in opts.Contexts
+	opts      Options
+	platform  v1.Platform // of the target, normal form
+	implicit  bool        // nobody asked for a platform
+	escape    rune
+	global    *variables // predefined and global ARGs
+	globalDoc []declaration
+	check     *linter.Config
+	ignore    ignorer
 }
 
 // Warning is one finding of a lint rule.
@@ -67,5 +90,24 @@ type Stage struct {
 	Name     string // lower case; empty without AS
 	Base     Source
 	Location Location
-	// unexported: its instructions and the scope of its ARGs
+
+	// Description is the comment above FROM that begins with the name of the stage, as --call=targets shows it.
+	Description string
+
+	// BaseStartInterval is the health check's StartInterval of the base image, for which v1.Config has no field (see
+	// StartInterval). The caller sets it before Resolve; a base that is a stage needs nothing.
+	BaseStartInterval time.Duration
+
+	plan     *Plan
+	nodes    []*parser.Node // its instructions, FROM not included
+	origin   []parser.Range // of FROM
+	comments []string       // directly above FROM
+	baseText string         // what FROM names, as written
+	flagText string         // --platform, as written
+	platform *v1.Platform   // --platform, when it is given
+	usedArgs map[string]bool
+	named    bool      // Base is a named context: its platform is the caller's wish, and no lint rule's business
+	replaced bool      // a named context has the name of this stage: its instructions do not count
+	scope    *scope    // what a stage that is built on this one inherits, from the last Resolve
+	outline  *captured // what the last Resolve saw of ARGs, secrets and SSH sockets
 }

@@ -16,15 +16,18 @@ type Meta struct {
 	History  int    // index of the step's entry in the History of the config that Resolve returned
 }
 
+// meta is the name under which steps embed a Meta: a field called Meta would hide the method.
+type meta = Meta
+
 // Meta returns m itself; it makes every struct that embeds a Meta half a Step.
 func (m *Meta) Meta() *Meta { return m }
 
 // Run is a RUN: one process in a sandbox.
 type Run struct {
-	Meta
+	meta
 	Args     []string // the whole argument vector, the SHELL included
 	Env      []string // NAME=VALUE in the order of definition, declared ARGs included; a later one wins; PATH is always there
-	ProxyEnv []string // predefined proxy variables that no ARG declares: given to the process, no part of the key
+	ProxyEnv []string // predefined proxy variables, in upper and lower case: given to the process after Env, no part of the key
 	Dir      string   // absolute; made, owned by User, where it is missing
 	User     string   // as written (name|uid[:group|gid]), to be looked up in the files of the state; empty: root
 	Mounts   []Mount
@@ -72,13 +75,13 @@ type Mount struct {
 	Mode      *uint32
 	Size      int64  // tmpfs, bytes; 0: no limit
 	Required  bool   // secret, ssh
-	Env       string // secret: the variable that receives it; a file too only when HasTarget
+	Env       string // secret: the variable that receives it; a file at Target too only when HasTarget
 	HasTarget bool   // target= was written
 }
 
 // Copy is a COPY or an ADD.
 type Copy struct {
-	Meta
+	meta
 	Add      bool
 	From     Source   // what Sources are relative to
 	Sources  []string // expanded, as written otherwise: local paths and wildcards; for Add also URLs and git references
@@ -96,7 +99,7 @@ type Copy struct {
 
 // Mkdir is a WORKDIR: a directory with its parents, 0755, owned by User.
 type Mkdir struct {
-	Meta
+	meta
 	Path string // absolute and clean
 	User string
 	Time *time.Time // what SOURCE_DATE_EPOCH asks for; nil: now

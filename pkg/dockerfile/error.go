@@ -1,0 +1,111 @@
+package dockerfile
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/moby/buildkit/frontend/dockerfile/parser"
+)
+
+// Error is something wrong with a Dockerfile, or with what an option makes of it.
+type Error struct {
+	File     string
+	Source   []byte
+	Location // zero where no line is to blame, as for an unknown target
+	Cause    error
+	HintText string
+}
+
+// Error names the file, the first line and the cause.
+func (e *Error) Error() string {
+	if e.Start == 0 {
+		return fmt.Sprintf("%s: %v", e.File, e.Cause)
+	}
+	return fmt.Sprintf("%s:%d: %v", e.File, e.Start, e.Cause)
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Cause }
+
+// Hint says what the user can do; empty: nothing that is not in the message.
+func (e *Error) Hint() string { return e.HintText }
+
+// around is how many lines an excerpt shows before and after the culprit.
+const around = 2
+
+// Excerpt returns the lines of the Dockerfile around the error, each with its number and the culprits marked ">>>".
+// It is empty where the location is unknown.
+func (e *Error) Excerpt() string {
+	lines := bytes.Split(bytes.TrimSuffix(e.Source, []byte("\n")), []byte("\n"))
+	if e.Start == 0 || e.Start > len(lines) {
+		return ""
+	}
+	first, last := max(1, e.Start-around), min(len(lines), e.End+around)
+	width := len(fmt.Sprint(last))
+	var b strings.Builder
+	for n := first; n <= last; n++ {
+		mark := "   "
+		if n >= e.Start && n <= e.End {
+			mark = ">>>"
+		}
+		text := strings.TrimRight(string(lines[n-1]), "\r\n")
+		fmt.Fprintln(&b, strings.TrimRight(fmt.Sprintf("%*d | %s %s", width, n, mark, text), " "))
+	}
+	return b.String()
+}
+
+// hinted is an error that knows its remedy.
+type hinted struct {
+	error
+	hint string
+}
+
+func (h *hinted) Unwrap() error { return h.error }
+
+func withHint(hint, format string, args ...any) error {
+	return &hinted{fmt.Errorf(format, args...), hint}
+}
+
+// fail makes an *Error of err. The location is the one that BuildKit's packages put into err, else ranges.
+func (p *Plan) fail(err error, ranges []parser.Range) error {
+	var done *Error
+	if errors.As(err, &done) {
+		return done
+	}
+	e := &Error{File: p.Name, Source: p.Source, Location: locate(ranges), Cause: unprotected(err)}
+	var located *parser.LocationError
+	if errors.As(err, &located) {
+		// The error inside says what is wrong; those around it repeat the line number, which is counted from 0 in
+		// some of them.
+		e.Cause = unprotected(located.Unwrap())
+		if e.Location == (Location{}) && len(located.Locations) > 0 {
+			e.Location = locate(located.Locations[0])
+		}
+	}
+	var h *hinted
+	if errors.As(err, &h) {
+		e.HintText = h.hint
+	}
+	return e
+}
+
+func locate(ranges []parser.Range) Location {
+	var l Location
+	for _, r := range ranges {
+		if l.Start == 0 || r.Start.Line < l.Start {
+			l.Start = r.Start.Line
+		}
+		l.End = max(l.End, r.End.Line)
+	}
+	return l
+}
+
+// clamped returns l inside the lines of the source, so that an error of the parser always points at one of them.
+func (l Location) clamped(source []byte) Location {
+	lines := bytes.Count(bytes.TrimSuffix(source, []byte("\n")), []byte("\n")) + 1
+	l.Start = min(max(l.Start, 1), lines)
+	l.End = min(max(l.End, l.Start), lines)
+	return l
+}

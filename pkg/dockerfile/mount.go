@@ -1,0 +1,152 @@
+package dockerfile
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+
+	"github.com/moby/buildkit/frontend/dockerfile/instructions"
+	"github.com/moby/buildkit/frontend/dockerfile/parser"
+)
+
+// protectedDollar stands for a $ in a mount while BuildKit's parser looks at it: that refuses variables in from=, which
+// are expanded here. It is a code point for private use, and no part of a name.
+const protectedDollar = "\uE024"
+
+// protect hides the variables in the mounts of a RUN from the parser.
+func protect(node *parser.Node) {
+	if !strings.EqualFold(node.Value, "run") {
+		return
+	}
+	for i, flag := range node.Flags {
+		if strings.HasPrefix(flag, "--mount=") {
+			node.Flags[i] = strings.ReplaceAll(flag, "$", protectedDollar)
+		}
+	}
+}
+
+func unprotect(s string) string { return strings.ReplaceAll(s, protectedDollar, "$") }
+
+// unprotected gives an error that quotes a mount the text that the user wrote.
+func unprotected(err error) error {
+	if text := err.Error(); strings.Contains(text, protectedDollar) {
+		return errors.New(unprotect(text))
+	}
+	return err
+}
+
+// mounts converts the mounts of a RUN, whose values are expanded already.
+func (r *resolver) mounts(cmd *instructions.RunCommand) ([]Mount, error) {
+	var out []Mount
+	sockets := 0
+	for _, m := range instructions.GetMounts(cmd) {
+		mount := Mount{Type: MountType(m.Type), ReadOnly: m.ReadOnly, ID: m.CacheID, Size: m.SizeLimit, Required: m.Required,
+			HasTarget: m.Target != "", UID: number(m.UID), GID: number(m.GID)}
+		if m.Mode != nil {
+			mode := uint32(*m.Mode)
+			mount.Mode = &mode
+		}
+		var err error
+		switch mount.Type {
+		case MountSecret:
+			err = mount.secret(m)
+			r.seen.secret(mount, cmd)
+		case MountSSH:
+			err = mount.ssh(m, sockets)
+			sockets++
+			r.seen.socket(mount, cmd)
+		default:
+			err = r.files(&mount, m)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if !path.IsAbs(path.Clean(mount.Target)) {
+			mount.Target = path.Join("/", r.config.Config.WorkingDir, mount.Target)
+		}
+		if mount.Target = path.Clean(mount.Target); mount.Target == "/" && mount.Type != MountSecret && mount.Type != MountSSH {
+			return nil, fmt.Errorf("invalid mount target %q", "/")
+		}
+		out = append(out, mount)
+	}
+	return out, nil
+}
+
+func number(n *uint64) *int {
+	if n == nil {
+		return nil
+	}
+	i := int(*n)
+	return &i
+}
+
+// files fills in a mount that has files: bind, cache or tmpfs.
+func (r *resolver) files(mount *Mount, m *instructions.Mount) error {
+	if m.Target == "" {
+		return withHint("write target=PATH; a variable in it may have no value", "mount of type %s has no target", m.Type)
+	}
+	mount.Target = m.Target
+	if m.From != "" && mount.Type != MountTmpfs {
+		src, err := r.stage.source(m.From, false)
+		if err != nil {
+			return fmt.Errorf("cannot mount from stage %q to %q: %w", m.From, m.Target, err)
+		}
+		mount.From = &src
+	}
+	mount.Source = path.Join("/", m.Source)
+	if mount.Type != MountCache {
+		return nil
+	}
+	if mount.ID == "" {
+		mount.ID = path.Clean(m.Target)
+	}
+	if space := r.plan.args["BUILDKIT_CACHE_MOUNT_NS"]; space != "" {
+		mount.ID = space + "/" + mount.ID
+	}
+	mount.Sharing = string(m.CacheSharing)
+	if mount.Sharing == "" {
+		mount.Sharing = string(instructions.MountSharingShared)
+	}
+	if mount.Source != "/" {
+		mount.UID, mount.GID, mount.Mode = nil, nil, nil // BuildKit takes the owner of the source then
+	}
+	return nil
+}
+
+// secret fills in a mount that gives a secret as a file, a variable, or both.
+func (m *Mount) secret(in *instructions.Mount) error {
+	if in.Source != "" {
+		m.ID = in.Source
+	}
+	if m.ID == "" {
+		if m.ID = path.Base(in.Target); in.Target == "" {
+			return errors.New("one of source, target required")
+		}
+	}
+	m.Target = in.Target
+	if m.Target == "" {
+		m.Target = "/run/secrets/" + path.Base(m.ID)
+	}
+	if in.Env != nil {
+		if m.Env = *in.Env; m.Env == "" {
+			return withHint("write env=NAME", "secret %q has an empty name of a variable", m.ID)
+		}
+	}
+	return nil
+}
+
+// ssh fills in a mount that gives the socket of an agent, the nth of the instruction.
+func (m *Mount) ssh(in *instructions.Mount, n int) error {
+	if in.Source != "" {
+		return errors.New("ssh does not support source")
+	}
+	if m.ID == "" {
+		m.ID = "default"
+	}
+	m.Target = in.Target
+	if m.Target == "" {
+		m.Target = fmt.Sprintf("/run/buildkit/ssh_agent.%d", n)
+	}
+	return nil
+}

@@ -1,0 +1,167 @@
+package dockerfile
+
+import (
+	"bytes"
+	"errors"
+	"maps"
+	"strconv"
+	"strings"
+
+	"github.com/moby/buildkit/frontend/dockerfile/instructions"
+	"github.com/moby/buildkit/frontend/dockerfile/linter"
+	"github.com/moby/buildkit/frontend/dockerfile/parser"
+	"github.com/moby/buildkit/frontend/dockerfile/shell"
+	"github.com/moby/buildkit/util/suggest"
+)
+
+// maxSize is where BuildKit stops reading a Dockerfile, too.
+const maxSize = 16 << 20
+
+// Parse reads a Dockerfile and finds its stages, what each is based on, and the one to build. name is only for messages.
+// What needs the config of a base image is left to Stage.Resolve. Every error is an *Error.
+func Parse(name string, src []byte, o Options) (*Plan, error) {
+	p := &Plan{Name: name, Source: src, opts: o, args: maps.Clone(o.Args)}
+	if p.args == nil {
+		p.args = map[string]string{}
+	}
+	p.setPlatforms()
+	p.setContexts()
+	p.ignore = newIgnorer(o.Ignore)
+	if err := p.parse(); err != nil {
+		e := p.fail(err, nil).(*Error)
+		if !errors.Is(err, errUnlocated) {
+			e.Location = e.clamped(src)
+		}
+		return nil, e
+	}
+	return p, nil
+}
+
+// errUnlocated is in the chain of errors about options, for which no line of the Dockerfile is to blame.
+var errUnlocated = errors.New("option")
+
+type optionError struct{ error }
+
+func (e optionError) Unwrap() error { return e.error }
+
+func (optionError) Is(target error) bool { return target == errUnlocated }
+
+func (p *Plan) parse() error {
+	if len(bytes.TrimSpace(p.Source)) == 0 {
+		return withHint("a Dockerfile begins with FROM", "the Dockerfile is empty")
+	}
+	if len(p.Source) > maxSize {
+		return errors.New("Dockerfile exceeds maximum allowed size")
+	}
+	if err := p.setChecks(); err != nil {
+		return err
+	}
+	lint := p.linter(&p.Warnings)
+	p.noteSyntax(lint)
+	ast, err := parser.Parse(bytes.NewReader(p.Source))
+	if err != nil {
+		return counted(err)
+	}
+	p.escape = ast.EscapeToken
+	lintContinuations(ast.Warnings, lint)
+	for _, node := range ast.AST.Children {
+		protect(node)
+	}
+	stages, globals, err := instructions.Parse(ast.AST, lint)
+	if err != nil {
+		return err
+	}
+	if len(stages) == 0 {
+		return withHint("a stage begins with FROM", "dockerfile contains no stages to build")
+	}
+	lintStageNames(stages, lint)
+	lintCasing(stages, lint)
+	if err := p.setGlobals(stages, globals, lint); err != nil {
+		return err
+	}
+	return p.setStages(stages, stageNodes(ast.AST.Children), lint)
+}
+
+// counted corrects the line of an error about a parser directive: the parser counts those from 0.
+func counted(err error) error {
+	var located *parser.LocationError
+	if !errors.As(err, &located) || len(located.Locations) == 0 {
+		return err
+	}
+	if text := err.Error(); strings.Contains(text, "parser directive") || strings.Contains(text, "escape token") {
+		line := located.Locations[0][0].Start.Line + 1
+		at := parser.Position{Line: line}
+		return parser.SetLocation(err, []parser.Range{{Start: at, End: at}})
+	}
+	return err
+}
+
+// stageNodes sorts the instructions by the FROM above them.
+func stageNodes(nodes []*parser.Node) [][]*parser.Node {
+	var out [][]*parser.Node
+	for _, n := range nodes {
+		switch {
+		case strings.EqualFold(n.Value, "from"):
+			out = append(out, nil)
+		case len(out) > 0:
+			out[len(out)-1] = append(out[len(out)-1], n)
+		}
+	}
+	return out
+}
+
+func (p *Plan) setStages(stages []instructions.Stage, nodes [][]*parser.Node, lint *linter.Linter) error {
+	if err := p.setEpoch(stages); err != nil {
+		return err
+	}
+	lex := shell.NewLex(p.escape)
+	for i := range stages {
+		s, err := p.newStage(i, &stages[i], nodes[i], lex, lint.WithMergedConfigFromComments(stages[i].Comments))
+		if err != nil {
+			return p.fail(err, stages[i].Location)
+		}
+		p.Stages = append(p.Stages, s)
+	}
+	p.resolveEpochStage()
+	target, err := p.findTarget()
+	if err != nil {
+		return err
+	}
+	p.Target = target
+	return p.checkDependencies(stages)
+}
+
+func (p *Plan) findTarget() (*Stage, error) {
+	name := p.opts.Target
+	if name == "" {
+		return p.Stages[len(p.Stages)-1], nil
+	}
+	if s := p.stageNamed(name, len(p.Stages)); s != nil {
+		return s, nil
+	}
+	if i, err := strconv.Atoi(name); err == nil && i >= 0 && i < len(p.Stages) {
+		return p.Stages[i], nil
+	}
+	var names []string
+	for _, s := range p.Stages {
+		if s.Name != "" {
+			names = append(names, s.Name)
+		}
+	}
+	hint := "no stage has a name: add AS NAME to a FROM"
+	if len(names) > 0 {
+		hint = "the stages are " + strings.Join(names, ", ")
+	}
+	err := suggest.WrapError(withHint(hint, "target stage %q could not be found", name), name, names, true)
+	return nil, optionError{err}
+}
+
+// stageNamed returns the last stage of that name among the first before ones.
+func (p *Plan) stageNamed(name string, before int) *Stage {
+	for i := min(before, len(p.Stages)) - 1; i >= 0; i-- {
+		if s := p.Stages[i]; s.Name != "" && strings.EqualFold(s.Name, name) {
+			return s
+		}
+	}
+	return nil
+}
