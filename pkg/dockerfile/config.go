@@ -247,8 +247,11 @@ func (r *resolver) workdir(cmd *instructions.WorkdirCommand) error {
 
 // absolute joins a relative path to the directory, as WORKDIR does: an absolute one stays as it is written.
 func absolute(dir, p string) string {
-	if path.IsAbs(p) {
+	switch {
+	case path.IsAbs(p):
 		return p
+	case p == "" && path.IsAbs(dir):
+		return dir
 	}
 	return path.Join("/", dir, p)
 }

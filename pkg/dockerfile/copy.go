@@ -27,7 +27,7 @@ func (r *resolver) copy(cmd *instructions.CopyCommand) error {
 			return withHint("give the variable a value, or a default as in ${NAME:-stage}", "--from=%s is empty", cmd.From)
 		}
 		if step.From, err = r.stage.source(from, true); err != nil {
-			return fmt.Errorf("cannot copy from %q: %w", from, err)
+			return fmt.Errorf("cannot copy: %w", err)
 		}
 	}
 	if err := r.excludes(step, cmd.ExcludePatterns, cmd); err != nil {

@@ -1,9 +1,11 @@
 package dockerfile
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
@@ -70,7 +72,19 @@ func (r *resolver) mounts(cmd *instructions.RunCommand) ([]Mount, error) {
 		}
 		out = append(out, mount)
 	}
+	// A mount below another one must come after it, whatever the order in the file.
+	slices.SortStableFunc(out, func(a, b Mount) int {
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.Target, b.Target)*(1-rank(a)))
+	})
 	return out, nil
+}
+
+// rank puts secrets and sockets after what has files: they are single files on top.
+func rank(m Mount) int {
+	if m.Type == MountSecret || m.Type == MountSSH {
+		return 1
+	}
+	return 0
 }
 
 func number(n *uint64) *int {
@@ -90,7 +104,7 @@ func (r *resolver) files(mount *Mount, m *instructions.Mount) error {
 	if m.From != "" && mount.Type != MountTmpfs {
 		src, err := r.stage.source(m.From, false)
 		if err != nil {
-			return fmt.Errorf("cannot mount from stage %q to %q: %w", m.From, m.Target, err)
+			return fmt.Errorf("cannot mount %q: %w", m.Target, err)
 		}
 		mount.From = &src
 	}

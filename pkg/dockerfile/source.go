@@ -32,9 +32,17 @@ func (p *Plan) stageFor(from string, i int, numbers bool) (*Stage, error) {
 	}
 	if s != nil && s.Index >= i && !s.replaced {
 		hint := fmt.Sprintf("move the stage %q above the one that uses it", from)
-		return s, &hinted{fmt.Errorf("stage %q %w", from, errLaterStage), hint}
+		return s, &hinted{fmt.Errorf("stage %q %w %q", from, errLaterStage, p.stageTitle(i)), hint}
 	}
 	return s, nil
+}
+
+// stageTitle is the name of a stage, or its number.
+func (p *Plan) stageTitle(i int) string {
+	if i < len(p.Stages) && p.Stages[i].Name != "" {
+		return p.Stages[i].Name
+	}
+	return fmt.Sprintf("stage-%d", i)
 }
 
 // setContexts writes the names of the named contexts as they are looked up: without the defaults of a reference.

@@ -123,11 +123,7 @@ func (p *Plan) checkDependencies(stages []instructions.Stage) error {
 	visited, path := make([]bool, len(stages)), make([]bool, len(stages))
 	for i := range stages {
 		if cmd := findCircle(i, deps, visited, path); cmd != nil {
-			name := p.Stages[i].Name
-			if name == "" {
-				name = fmt.Sprintf("stage-%d", i)
-			}
-			err := withHint("copy what both need from a third stage", "circular dependency detected on stage: %s", name)
+			err := withHint("copy what both need from a third stage", "circular dependency detected on stage: %s", p.stageTitle(i))
 			return p.fail(err, cmd.Location())
 		}
 	}
