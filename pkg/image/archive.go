@@ -1,0 +1,209 @@
+package image
+
+import (
+	"archive/tar"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// writeArchive writes an image as a tar: an OCI layout, and for Docker its manifest.json too. The file appears whole or
+// not at all.
+func writeArchive(ctx context.Context, r Ref, img v1.Image, o WriteOptions) (v1.Hash, error) {
+	b, err := newBundle(img, r, o)
+	if err != nil {
+		return v1.Hash{}, err
+	}
+	m := &meter{report: o.Report}
+	m.add(0, b.size())
+	write := func(w io.Writer) error { return b.writeTar(ctx, w, r.Kind == KindDockerArchive, m) }
+	if r.Path == Stdout {
+		if o.Output == nil {
+			return v1.Hash{}, &RefError{r.String(), "there is no standard output to write to"}
+		}
+		return b.desc.Digest, write(o.Output)
+	}
+	if err := writeFile(r.Path, write); err != nil {
+		return v1.Hash{}, fmt.Errorf("writing %s: %w", r, explainSpace(err, filepath.Dir(r.Path), b.size()))
+	}
+	return b.desc.Digest, nil
+}
+
+// writeTar writes metadata first, so that a reader of a stream knows what comes.
+func (b *bundle) writeTar(ctx context.Context, w io.Writer, docker bool, m *meter) error {
+	t := &tarFile{tar.NewWriter(w), b.created}
+	if b.created.IsZero() {
+		t.time = time.Unix(0, 0)
+	}
+	raw, err := index(b.descriptors())
+	if err != nil {
+		return err
+	}
+	err = errors.Join(t.dir("blobs/"), t.dir("blobs/sha256/"), t.bytes(layoutFile, []byte(layoutVersion)), t.bytes("index.json", raw))
+	if err != nil {
+		return err
+	}
+	if docker {
+		raw, err := b.dockerManifest()
+		if err != nil {
+			return err
+		}
+		if err := t.bytes("manifest.json", raw); err != nil {
+			return err
+		}
+	}
+	for _, f := range b.blobs {
+		if err := t.blob(ctx, f, m); err != nil {
+			return err
+		}
+	}
+	if err := t.w.Close(); err != nil {
+		return fmt.Errorf("ending tar: %w", err)
+	}
+	return nil
+}
+
+// tarFile writes entries that depend on nothing but the image.
+type tarFile struct {
+	w    *tar.Writer
+	time time.Time
+}
+
+func (t *tarFile) header(name string, kind byte, mode, size int64) error {
+	h := &tar.Header{Name: name, Typeflag: kind, Mode: mode, Size: size, ModTime: t.time.Truncate(time.Second)}
+	if err := t.w.WriteHeader(h); err != nil {
+		return fmt.Errorf("writing tar: %w", err)
+	}
+	return nil
+}
+
+func (t *tarFile) dir(name string) error { return t.header(name, tar.TypeDir, 0o755, 0) }
+
+func (t *tarFile) bytes(name string, raw []byte) error {
+	if err := t.header(name, tar.TypeReg, 0o644, int64(len(raw))); err != nil {
+		return err
+	}
+	if _, err := t.w.Write(raw); err != nil {
+		return fmt.Errorf("writing tar: %w", err)
+	}
+	return nil
+}
+
+func (t *tarFile) blob(ctx context.Context, f blobFile, m *meter) error {
+	rc, err := f.read(m)
+	if err != nil {
+		return err
+	}
+	defer rc.Close()
+	if err := t.header(blobPath(f.desc.Digest), tar.TypeReg, 0o644, f.desc.Size); err != nil {
+		return err
+	}
+	return copyBlob(ctx, t.w, rc, f.desc)
+}
+
+// copyBlob copies until EOF, where the digest is checked, or until the context ends.
+func copyBlob(ctx context.Context, w io.Writer, r io.Reader, d v1.Descriptor) error {
+	if _, err := io.CopyBuffer(struct{ io.Writer }{w}, &cancelled{ctx, r}, make([]byte, 256<<10)); err != nil {
+		return fmt.Errorf("writing blob %s: %w", d.Digest, err)
+	}
+	return nil
+}
+
+// cancelled ends a copy when its context does.
+type cancelled struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+// Read implements io.Reader.
+func (c *cancelled) Read(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, context.Cause(c.ctx)
+	}
+	return c.r.Read(p)
+}
+
+// writeFile makes a file appear whole: temporary file beside it, fsync, rename, fsync of the directory. What exists and
+// is no regular file (a pipe, /dev/null) is written as it is.
+func writeFile(path string, write func(io.Writer) error) (err error) {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	info, err := os.Stat(path)
+	switch {
+	case err == nil && info.IsDir():
+		return &PathError{path, "it is a directory", "name a file"}
+	case err == nil && !info.Mode().IsRegular():
+		return writeThrough(path, write)
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("looking at target: %w", err)
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if errors.Is(err, fs.ErrNotExist) {
+		return &PathError{filepath.Dir(path), "there is no such directory", "make it first"}
+	}
+	if err != nil {
+		return fmt.Errorf("making temporary file: %w", err)
+	}
+	defer os.Remove(f.Name()) // after the rename it is gone already
+	if err := finish(f, write); err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return fmt.Errorf("naming file: %w", err)
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// finish fills a temporary file and brings it to disk.
+func finish(f *os.File, write func(io.Writer) error) error {
+	err := write(f)
+	if err == nil {
+		err = errors.Join(f.Chmod(0o644), f.Sync())
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
+
+func writeThrough(path string, write func(io.Writer) error) error {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return fmt.Errorf("opening target: %w", err)
+	}
+	err = write(f)
+	return errors.Join(err, f.Close())
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return fmt.Errorf("opening directory: %w", err)
+	}
+	defer d.Close()
+	if err := d.Sync(); err != nil {
+		return fmt.Errorf("syncing directory: %w", err)
+	}
+	return nil
+}
+
+// PathError says that an image cannot be written at a path.
+type PathError struct {
+	Path   string
+	Reason string
+	Remedy string
+}
+
+// Error implements error.
+func (e *PathError) Error() string { return e.Path + ": " + e.Reason }
+
+// Hint says what may help.
+func (e *PathError) Hint() string { return e.Remedy }

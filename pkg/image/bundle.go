@@ -1,0 +1,227 @@
+package image
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"syscall"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+)
+
+// layoutVersion is the content of the file oci-layout.
+const layoutVersion = `{"imageLayoutVersion":"1.0.0"}`
+
+// bundle is an image as the files that layouts and archives hold.
+type bundle struct {
+	desc    v1.Descriptor // of the manifest
+	names   []string      // full references, or short names
+	created time.Time
+	config  v1.Hash
+	layers  []v1.Hash // with repetitions, in order
+	blobs   []blobFile
+}
+
+// blobFile is one blob, each digest once.
+type blobFile struct {
+	desc v1.Descriptor
+	open func() (io.ReadCloser, error)
+}
+
+// newBundle collects the files of an image. Names are those of the reference and of the options.
+func newBundle(img v1.Image, r Ref, o WriteOptions) (*bundle, error) {
+	b := &bundle{}
+	if err := b.addNames(r, o.Tags); err != nil {
+		return nil, err
+	}
+	raw, err := img.RawManifest()
+	if err != nil {
+		return nil, fmt.Errorf("making manifest: %w", err)
+	}
+	config, err := img.RawConfigFile()
+	if err != nil {
+		return nil, fmt.Errorf("making config: %w", err)
+	}
+	parsed, err := img.ConfigFile()
+	if err != nil {
+		return nil, fmt.Errorf("reading config: %w", err)
+	}
+	b.created = parsed.Created.Time
+	if err := b.addLayers(img); err != nil {
+		return nil, err
+	}
+	b.config = b.addBytes(config)
+	h := b.addBytes(raw)
+	mt, err := img.MediaType()
+	if err != nil {
+		return nil, fmt.Errorf("making manifest: %w", err)
+	}
+	b.desc = v1.Descriptor{MediaType: mt, Digest: h, Size: int64(len(raw))}
+	if r.Digest != "" && r.Digest != h.String() {
+		return nil, &DigestError{r.String() + ": manifest", r.Digest, h.String()}
+	}
+	return b, nil
+}
+
+// addNames brings names to their full form. A short one, without a slash and a colon, stays as it is.
+func (b *bundle) addNames(r Ref, tags []string) error {
+	if r.Tag != "" && !strings.ContainsAny(r.Tag, "/:") && r.Kind != KindDockerArchive {
+		b.names = append(b.names, r.Tag)
+	} else if r.Tag != "" {
+		tags = append([]string{r.Tag}, tags...)
+	}
+	for _, t := range tags {
+		full, err := ParseRef(t)
+		if err != nil {
+			return err
+		}
+		if full.Kind != KindRegistry || full.Tag == "" || full.Digest != "" {
+			return &RefError{t, "an image in a file is named by a repository and a tag"}
+		}
+		b.names = append(b.names, full.String())
+	}
+	return nil
+}
+
+func (b *bundle) addLayers(img v1.Image) error {
+	layers, err := img.Layers()
+	if err != nil {
+		return fmt.Errorf("listing layers: %w", err)
+	}
+	seen := map[v1.Hash]bool{}
+	for _, l := range layers {
+		h, err := l.Digest()
+		if err != nil {
+			return fmt.Errorf("making layer: %w", err)
+		}
+		size, err := l.Size()
+		if err != nil {
+			return fmt.Errorf("making layer: %w", err)
+		}
+		b.layers = append(b.layers, h)
+		if !seen[h] {
+			seen[h] = true
+			b.blobs = append(b.blobs, blobFile{v1.Descriptor{Digest: h, Size: size}, l.Compressed})
+		}
+	}
+	return nil
+}
+
+func (b *bundle) addBytes(raw []byte) v1.Hash {
+	h, size, _ := v1.SHA256(bytes.NewReader(raw)) // a bytes.Reader does not fail
+	open := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(raw)), nil }
+	b.blobs = append(b.blobs, blobFile{v1.Descriptor{Digest: h, Size: size}, open})
+	return h
+}
+
+// size is the number of bytes of all blobs.
+func (b *bundle) size() int64 {
+	var n int64
+	for _, f := range b.blobs {
+		n += f.desc.Size
+	}
+	return n
+}
+
+// read opens a blob; its bytes are counted, and verified at EOF.
+func (f blobFile) read(m *meter) (io.ReadCloser, error) {
+	rc, err := f.open()
+	if err != nil {
+		return nil, fmt.Errorf("opening blob %s: %w", f.desc.Digest, err)
+	}
+	return verified(&metered{ReadCloser: rc, m: m}, "blob "+f.desc.Digest.String(), f.desc), nil
+}
+
+// descriptors are the entries of index.json: one for each name, as BuildKit and containerd write them.
+func (b *bundle) descriptors() []v1.Descriptor {
+	names := b.names
+	if len(names) == 0 {
+		names = []string{""}
+	}
+	var ds []v1.Descriptor
+	for _, n := range names {
+		d := b.desc
+		d.Annotations = b.annotations(n)
+		ds = append(ds, d)
+	}
+	return ds
+}
+
+func (b *bundle) annotations(name string) map[string]string {
+	a := map[string]string{}
+	if !b.created.IsZero() {
+		a[annotationCreated] = b.created.UTC().Format(time.RFC3339)
+	}
+	if name == "" {
+		return a
+	}
+	a[annotationRefName] = name
+	if r, err := ParseRef(name); err == nil && strings.ContainsAny(name, "/:") {
+		a[annotationImageName], a[annotationRefName] = name, r.Tag
+	}
+	return a
+}
+
+// index is index.json.
+func index(ds []v1.Descriptor) ([]byte, error) {
+	raw, err := json.Marshal(v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: ds})
+	if err != nil {
+		return nil, fmt.Errorf("writing index: %w", err)
+	}
+	return raw, nil
+}
+
+// dockerManifest is manifest.json, which docker load and podman read. It points to the blobs of the layout.
+func (b *bundle) dockerManifest() ([]byte, error) {
+	e := dockerEntry{Config: blobPath(b.config), RepoTags: []string{}, Layers: []string{}}
+	for _, n := range b.names {
+		r, err := ParseRef(n)
+		if err != nil {
+			return nil, err
+		}
+		e.RepoTags = append(e.RepoTags, r.Familiar())
+	}
+	for _, h := range b.layers {
+		e.Layers = append(e.Layers, blobPath(h))
+	}
+	raw, err := json.Marshal([]dockerEntry{e})
+	if err != nil {
+		return nil, fmt.Errorf("writing manifest.json: %w", err)
+	}
+	return raw, nil
+}
+
+// SpaceError says that a file system is full.
+type SpaceError struct {
+	Dir        string
+	Need, Have int64 // bytes
+	Err        error
+}
+
+// Error implements error.
+func (e *SpaceError) Error() string {
+	return fmt.Sprintf("no space left in %s: the image needs %d MiB, %d MiB are free", e.Dir, e.Need>>20, e.Have>>20)
+}
+
+// Unwrap returns the cause.
+func (e *SpaceError) Unwrap() error { return e.Err }
+
+// Hint says what may help.
+func (e *SpaceError) Hint() string { return "free some space, or write to another file system" }
+
+// explainSpace adds the figures to an error of a full file system.
+func explainSpace(err error, dir string, need int64) error {
+	if !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT) {
+		return err
+	}
+	var st syscall.Statfs_t
+	if syscall.Statfs(dir, &st) != nil {
+		return err
+	}
+	return &SpaceError{dir, need, int64(st.Bavail) * st.Bsize, err}
+}

@@ -1,0 +1,178 @@
+package image
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+)
+
+// Caps on documents that are read into memory. The distribution spec asks registries to take manifests of 4 MiB.
+const (
+	maxManifest = 4 << 20
+	maxConfig   = 16 << 20
+)
+
+// acceptable are the manifests that are asked for. Schema 1 is among the answers that old registries give anyway.
+var acceptable = []string{
+	string(types.OCIImageIndex), string(types.OCIManifestSchema1),
+	string(types.DockerManifestList), string(types.DockerManifestSchema2),
+}
+
+// client speaks the distribution protocol with one repository. ggcr's transport answers the registry's challenges; what
+// leaves this machine is decided by guard, how often it is tried by retrier.
+type client struct {
+	ref   Ref
+	repo  name.Repository
+	http  *http.Client
+	tried string
+	patience
+	meter *meter
+}
+
+// newClient logs in at the registry of r, for the given scopes.
+func newClient(ctx context.Context, r Ref, o Options, action string, sources ...string) (*client, error) {
+	repo, err := r.repository(o.Insecure)
+	if err != nil {
+		return nil, err
+	}
+	auth, err := authenticator(ctx, o.Keychain, repo)
+	if err != nil {
+		return nil, err
+	}
+	c := &client{ref: r, repo: repo, tried: triedOf(auth), patience: o.patience.orDefault(), meter: &meter{report: o.Report}}
+	scopes := []string{repo.Scope(action)}
+	for _, s := range sources {
+		scopes = append(scopes, fmt.Sprintf("repository:%s:%s", s, transport.PullScope))
+	}
+	wire := &retrier{newGuard(repo.RegistryStr(), o), c.patience}
+	t, err := transport.NewWithContext(ctx, repo.Registry, auth, wire, scopes)
+	if err != nil {
+		return nil, c.explain(err)
+	}
+	c.http = &http.Client{Transport: t, CheckRedirect: followRedirect}
+	return c, nil
+}
+
+func authenticator(ctx context.Context, k authn.Keychain, repo name.Repository) (authn.Authenticator, error) {
+	if k == nil {
+		return authn.Anonymous, nil
+	}
+	auth, err := authn.Resolve(ctx, k, repo)
+	if err != nil {
+		return nil, fmt.Errorf("looking up credentials for %s: %w", repo.RegistryStr(), err)
+	}
+	return auth, nil
+}
+
+func (c *client) explain(err error) error {
+	return explain(err, c.ref.String(), c.repo.RegistryStr(), c.tried)
+}
+
+// String implements place.
+func (c *client) String() string { return c.ref.String() }
+
+func (c *client) source() string { return c.repo.Name() }
+
+func (c *client) url(kind, id string) *url.URL {
+	return &url.URL{Scheme: c.repo.Scheme(), Host: c.repo.RegistryStr(), Path: "/v2/" + c.repo.RepositoryStr() + "/" + kind + "/" + id}
+}
+
+// do sends a request and refuses every status but those given. The caller closes the body.
+func (c *client) do(ctx context.Context, method string, u *url.URL, header http.Header, want ...int) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, u.String(), nil)
+	if err != nil {
+		return nil, fmt.Errorf("making a request for %s: %w", u.Redacted(), err)
+	}
+	for k, v := range header {
+		req.Header[k] = v
+	}
+	return c.send(req, want...)
+}
+
+func (c *client) send(req *http.Request, want ...int) (*http.Response, error) {
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, c.explain(err)
+	}
+	if err := transport.CheckError(resp, want...); err != nil {
+		resp.Body.Close()
+		return nil, c.explain(err)
+	}
+	return resp, nil
+}
+
+// get reads the manifest of a tag or digest, and proves that the bytes are those that were asked for and announced.
+func (c *client) get(ctx context.Context, id string) ([]byte, v1.Descriptor, error) {
+	resp, err := c.do(ctx, http.MethodGet, c.url("manifests", id), http.Header{"Accept": {strings.Join(acceptable, ", ")}}, http.StatusOK)
+	if err != nil {
+		return nil, v1.Descriptor{}, err
+	}
+	defer resp.Body.Close()
+	raw, err := readCapped(resp.Body, maxManifest, c.ref.String()+": manifest")
+	if err != nil {
+		return nil, v1.Descriptor{}, c.explain(err)
+	}
+	digest, size, err := v1.SHA256(bytes.NewReader(raw))
+	if err != nil {
+		return nil, v1.Descriptor{}, fmt.Errorf("hashing manifest: %w", err)
+	}
+	for _, want := range []string{id, resp.Header.Get("Docker-Content-Digest")} {
+		if strings.HasPrefix(want, "sha256:") && want != digest.String() {
+			return nil, v1.Descriptor{}, &DigestError{c.ref.String() + ": manifest", want, digest.String()}
+		}
+	}
+	mediaType, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
+	return raw, v1.Descriptor{Digest: digest, Size: size, MediaType: types.MediaType(strings.TrimSpace(mediaType))}, nil
+}
+
+// manifest implements place.
+func (c *client) manifest(ctx context.Context, d v1.Descriptor) ([]byte, error) {
+	raw, _, err := c.get(ctx, d.Digest.String())
+	return raw, err
+}
+
+// digest asks what a tag or digest stands for, without reading it where the registry says so.
+func (c *client) digest(ctx context.Context, id string) (v1.Hash, error) {
+	resp, err := c.do(ctx, http.MethodHead, c.url("manifests", id), http.Header{"Accept": {strings.Join(acceptable, ", ")}}, http.StatusOK)
+	if err != nil {
+		return v1.Hash{}, err
+	}
+	resp.Body.Close()
+	if h, err := v1.NewHash(resp.Header.Get("Docker-Content-Digest")); err == nil {
+		return h, nil
+	}
+	_, d, err := c.get(ctx, id)
+	return d.Digest, err
+}
+
+// exists asks whether the repository has a blob.
+func (c *client) exists(ctx context.Context, h v1.Hash) (bool, error) {
+	resp, err := c.do(ctx, http.MethodHead, c.url("blobs", h.String()), nil, http.StatusOK, http.StatusNotFound)
+	if err != nil {
+		return false, err
+	}
+	resp.Body.Close()
+	return resp.StatusCode == http.StatusOK, nil
+}
+
+// readCapped reads all, and refuses more than limit bytes.
+func readCapped(r io.Reader, limit int64, what string) ([]byte, error) {
+	raw, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", what, err)
+	}
+	if int64(len(raw)) > limit {
+		return nil, &FormatError{what, fmt.Sprintf("is larger than %d MiB", limit>>20), "this is no container image"}
+	}
+	return raw, nil
+}

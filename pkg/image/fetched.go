@@ -1,0 +1,277 @@
+package image
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/partial"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+)
+
+// place is somewhere that manifests and blobs are read from.
+type place interface {
+	// manifest reads a small document of the descriptor's digest, verified.
+	manifest(ctx context.Context, d v1.Descriptor) ([]byte, error)
+	// blob reads the bytes of the descriptor; they are verified at EOF.
+	blob(ctx context.Context, d v1.Descriptor) (io.ReadCloser, error)
+	// source is the registry and repository that layers can be mounted from, or empty.
+	source() string
+	fmt.Stringer
+}
+
+// document is what manifests and indexes of all kinds have, to tell them apart.
+type document struct {
+	SchemaVersion int             `json:"schemaVersion"`
+	MediaType     types.MediaType `json:"mediaType"`
+	ArtifactType  string          `json:"artifactType"`
+	Manifests     json.RawMessage `json:"manifests"`
+	Layers        json.RawMessage `json:"layers"`
+	Config        *v1.Descriptor  `json:"config"`
+}
+
+// classify says what raw is. The media type of the answer and of the document must agree, and no document may be read
+// as both an index and a manifest (GHSA-qv35-3gw6-8q4j and its kin).
+func classify(ref string, raw []byte, announced types.MediaType) (types.MediaType, error) {
+	var doc document
+	if err := json.Unmarshal(raw, &doc); err != nil {
+		return "", &FormatError{ref, "its manifest is no JSON: " + err.Error(), "check that the host is a registry"}
+	}
+	mt := doc.MediaType
+	switch {
+	case doc.SchemaVersion == 1 || mt.IsSchema1() || announced.IsSchema1():
+		return "", &FormatError{ref, "it is in the old format \"schema 1\", which is not supported", "push it again with a current tool"}
+	case doc.Manifests != nil && (doc.Layers != nil || doc.Config != nil):
+		return "", &FormatError{ref, "its manifest claims to be an index and an image at once", "do not trust this image"}
+	case mt != "" && isManifest(announced) && announced != mt:
+		return "", &FormatError{ref, fmt.Sprintf("its manifest is announced as %s and calls itself %s", announced, mt), "do not trust this image"}
+	case mt == "" && isManifest(announced):
+		mt = announced
+	case mt == "" && doc.Manifests != nil:
+		mt = types.OCIImageIndex
+	case mt == "":
+		mt = types.OCIManifestSchema1
+	}
+	if mt.IsIndex() != (doc.Manifests != nil) || !isManifest(mt) {
+		return "", &FormatError{ref, fmt.Sprintf("its manifest is no image (%s)", mt), ""}
+	}
+	return mt, checkConfig(ref, doc)
+}
+
+func isManifest(mt types.MediaType) bool { return mt.IsImage() || mt.IsIndex() }
+
+// checkConfig refuses artifacts: they have the form of images, and hold charts, signatures and models.
+func checkConfig(ref string, doc document) error {
+	if doc.Manifests != nil {
+		return nil
+	}
+	if doc.Config == nil {
+		return &FormatError{ref, "its manifest has no config", ""}
+	}
+	switch mt := doc.Config.MediaType; {
+	case mt.IsConfig(), mt == "", mt == "application/json", mt == "application/octet-stream":
+		return nil
+	default:
+		return &FormatError{ref, fmt.Sprintf("it is an artifact (%s), not an image", mt), ""}
+	}
+}
+
+// open makes an image of a manifest, choosing from an index on the way. depth bounds indexes of indexes.
+func open(ctx context.Context, p place, raw []byte, d v1.Descriptor, want v1.Platform, depth int) (v1.Image, error) {
+	mt, err := classify(p.String(), raw, d.MediaType)
+	if err != nil {
+		return nil, err
+	}
+	d.MediaType = mt
+	if mt.IsImage() {
+		return newFetched(ctx, p, raw, d)
+	}
+	if depth == 0 {
+		return nil, &FormatError{p.String(), "its indexes are nested too deep", ""}
+	}
+	index, err := v1.ParseIndexManifest(strings.NewReader(string(raw)))
+	if err != nil {
+		return nil, &FormatError{p.String(), "its index is malformed: " + err.Error(), ""}
+	}
+	return openIndex(ctx, p, index.Manifests, want, depth-1)
+}
+
+func openIndex(ctx context.Context, p place, manifests []v1.Descriptor, want v1.Platform, depth int) (v1.Image, error) {
+	d, have := choose(manifests, want)
+	if d == nil {
+		return nil, &PlatformError{p.String(), want, have}
+	}
+	raw, err := p.manifest(ctx, *d)
+	if err != nil {
+		return nil, err
+	}
+	return open(ctx, p, raw, *d, want, depth)
+}
+
+// fetched is an image whose layers are read when they are asked for. It is ggcr's partial.CompressedImageCore.
+type fetched struct {
+	ctx    context.Context // of Open: v1.Layer has none of its own
+	place  place
+	raw    []byte
+	parsed *v1.Manifest
+	desc   v1.Descriptor
+	config []byte
+	diffs  []v1.Hash
+}
+
+// newFetched reads the config at once: nobody opens an image without it, and a broken one is best refused early.
+func newFetched(ctx context.Context, p place, raw []byte, d v1.Descriptor) (v1.Image, error) {
+	m, err := v1.ParseManifest(strings.NewReader(string(raw)))
+	if err != nil {
+		return nil, &FormatError{p.String(), "its manifest is malformed: " + err.Error(), ""}
+	}
+	f := &fetched{ctx: ctx, place: p, raw: raw, parsed: m, desc: d}
+	if err := f.readConfig(); err != nil {
+		return nil, err
+	}
+	core, err := partial.CompressedToImage(f)
+	if err != nil {
+		return nil, fmt.Errorf("making image of %s: %w", p, err)
+	}
+	return &placedImage{core, f}, nil
+}
+
+func (f *fetched) readConfig() error {
+	what := f.place.String() + ": config"
+	if f.parsed.Config.Size > maxConfig {
+		return &FormatError{what, fmt.Sprintf("is larger than %d MiB", maxConfig>>20), "this is no container image"}
+	}
+	rc, err := f.place.blob(f.ctx, f.parsed.Config)
+	if err != nil {
+		return err
+	}
+	defer rc.Close()
+	if f.config, err = readCapped(rc, maxConfig, what); err != nil {
+		return err
+	}
+	var config *v1.ConfigFile
+	if err := json.Unmarshal(f.config, &config); err != nil || config == nil {
+		return &FormatError{what, "is no image config", "it may be an artifact, or made by a broken tool"}
+	}
+	f.diffs = config.RootFS.DiffIDs
+	if len(f.diffs) != len(f.parsed.Layers) {
+		return &FormatError{what, fmt.Sprintf("lists %d layers, and the manifest %d", len(f.diffs), len(f.parsed.Layers)), "the tool that made the image is broken"}
+	}
+	return nil
+}
+
+// MediaType implements partial.CompressedImageCore.
+func (f *fetched) MediaType() (types.MediaType, error) { return f.desc.MediaType, nil }
+
+// RawManifest implements partial.CompressedImageCore.
+func (f *fetched) RawManifest() ([]byte, error) { return f.raw, nil }
+
+// RawConfigFile implements partial.CompressedImageCore.
+func (f *fetched) RawConfigFile() ([]byte, error) { return f.config, nil }
+
+// LayerByDigest implements partial.CompressedImageCore.
+func (f *fetched) LayerByDigest(h v1.Hash) (partial.CompressedLayer, error) {
+	if h == f.parsed.Config.Digest {
+		return &placedBlob{ctx: f.ctx, place: f.place, desc: f.parsed.Config}, nil
+	}
+	for i, d := range f.parsed.Layers {
+		if d.Digest == h {
+			return &placedBlob{ctx: f.ctx, place: f.place, desc: d, diffID: f.diffs[i]}, nil
+		}
+	}
+	return nil, fmt.Errorf("finding layer %s of %s: no such layer", h, f.place)
+}
+
+// placedBlob is a partial.CompressedLayer that is read from a place.
+type placedBlob struct {
+	ctx    context.Context
+	place  place
+	desc   v1.Descriptor
+	diffID v1.Hash // zero when nobody said it
+}
+
+// Digest implements partial.CompressedLayer.
+func (b *placedBlob) Digest() (v1.Hash, error) { return b.desc.Digest, nil }
+
+// Size implements partial.CompressedLayer.
+func (b *placedBlob) Size() (int64, error) { return b.desc.Size, nil }
+
+// MediaType implements partial.CompressedLayer.
+func (b *placedBlob) MediaType() (types.MediaType, error) { return b.desc.MediaType, nil }
+
+// Compressed implements partial.CompressedLayer.
+func (b *placedBlob) Compressed() (io.ReadCloser, error) { return b.place.blob(b.ctx, b.desc) }
+
+// knownBlob adds the DiffID that the image's config gives.
+type knownBlob struct{ *placedBlob }
+
+// DiffID implements partial.WithDiffID.
+func (b knownBlob) DiffID() (v1.Hash, error) { return b.diffID, nil }
+
+// placedLayer is a v1.Layer that says where it is from.
+type placedLayer struct {
+	v1.Layer
+	blob *placedBlob
+}
+
+func newLayer(b *placedBlob) (v1.Layer, error) {
+	var core partial.CompressedLayer = b
+	if b.diffID != (v1.Hash{}) {
+		core = knownBlob{b}
+	}
+	l, err := partial.CompressedToLayer(core)
+	if err != nil {
+		return nil, fmt.Errorf("making layer of %s: %w", b.desc.Digest, err)
+	}
+	return &placedLayer{l, b}, nil
+}
+
+// Source is the registry and repository that the layer is in ("host/repository"), or empty.
+func (l *placedLayer) Source() string { return l.blob.place.source() }
+
+// Descriptor returns what the manifest says about the layer. ggcr's partial.Descriptor finds it.
+func (l *placedLayer) Descriptor() (*v1.Descriptor, error) { return l.blob.desc.DeepCopy(), nil }
+
+// placedImage gives out layers that know their source.
+type placedImage struct {
+	v1.Image
+	core *fetched
+}
+
+// Layers implements v1.Image.
+func (i *placedImage) Layers() ([]v1.Layer, error) {
+	layers := make([]v1.Layer, len(i.core.parsed.Layers))
+	for n, d := range i.core.parsed.Layers {
+		l, err := newLayer(&placedBlob{i.core.ctx, i.core.place, d, i.core.diffs[n]})
+		if err != nil {
+			return nil, err
+		}
+		layers[n] = l
+	}
+	return layers, nil
+}
+
+// LayerByDigest implements v1.Image.
+func (i *placedImage) LayerByDigest(h v1.Hash) (v1.Layer, error) {
+	core, err := i.core.LayerByDigest(h)
+	if err != nil {
+		return nil, err
+	}
+	return newLayer(core.(*placedBlob))
+}
+
+// LayerByDiffID implements v1.Image.
+func (i *placedImage) LayerByDiffID(h v1.Hash) (v1.Layer, error) {
+	for n, d := range i.core.diffs {
+		if d == h {
+			return i.LayerByDigest(i.core.parsed.Layers[n].Digest)
+		}
+	}
+	return nil, fmt.Errorf("finding layer %s of %s: no such layer", h, i.core.place)
+}
+
+// Descriptor returns what the index or the registry says about the image. ggcr's partial.Descriptor finds it.
+func (i *placedImage) Descriptor() (*v1.Descriptor, error) { return i.core.desc.DeepCopy(), nil }

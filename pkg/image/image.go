@@ -1,0 +1,172 @@
+package image
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+)
+
+// indexDepth is how many indexes may stand between a name and its image.
+const indexDepth = 4
+
+// Open finds an image. Of an index it takes the image for o.Platform. Manifest and config are read and verified now,
+// layers when they are read; ctx must live as long as the image is used. Its layers have a method Source() string:
+// the registry and repository that they are in, or "" for those of a file.
+func Open(ctx context.Context, r Ref, o Options) (v1.Image, error) {
+	switch r.Kind {
+	case KindRegistry:
+		return openRegistry(ctx, r, o)
+	case KindOCI, KindOCIArchive:
+		return openLayout(ctx, r, o)
+	case KindDockerArchive:
+		return openDocker(ctx, r, o)
+	}
+	return nil, &RefError{r.String(), "it names no image"}
+}
+
+// Digest says what a name stands for now: the digest of the manifest, or of the index where there is one. It reads no
+// more than that. A reference that has a digest already is not looked up.
+func Digest(ctx context.Context, r Ref, o Options) (v1.Hash, error) {
+	if r.Digest != "" {
+		return v1.NewHash(r.Digest)
+	}
+	if r.Kind != KindRegistry {
+		return placeDigest(ctx, r, o)
+	}
+	var h v1.Hash
+	err := eachHost(ctx, r, o, func(r Ref, o Options) error {
+		c, err := newClient(ctx, r, o, transport.PullScope)
+		if err != nil {
+			return err
+		}
+		h, err = c.digest(ctx, r.identifier())
+		return err
+	})
+	return h, err
+}
+
+// Write puts an image to a place and returns the digest of its manifest.
+func Write(ctx context.Context, r Ref, img v1.Image, o WriteOptions) (v1.Hash, error) {
+	switch r.Kind {
+	case KindRegistry:
+		return push(ctx, r, img, o)
+	case KindOCI:
+		return writeLayout(ctx, r, img, o)
+	case KindOCIArchive, KindDockerArchive:
+		return writeArchive(ctx, r, img, o)
+	}
+	return v1.Hash{}, &RefError{r.String(), "it names no image"}
+}
+
+// Layer is one layer of a registry: source is what its Source method said when it was seen, d its descriptor.
+func Layer(ctx context.Context, source string, d v1.Descriptor, o Options) (v1.Layer, error) {
+	r, err := ParseRef(source + "@" + d.Digest.String())
+	if err != nil {
+		return nil, err
+	}
+	if r.Kind != KindRegistry {
+		return nil, &RefError{source, "it is no repository of a registry"}
+	}
+	c, err := newClient(ctx, r, o, transport.PullScope)
+	if err != nil {
+		return nil, err
+	}
+	return newLayer(&placedBlob{ctx: ctx, place: c, desc: d})
+}
+
+func openRegistry(ctx context.Context, r Ref, o Options) (v1.Image, error) {
+	var img v1.Image
+	err := eachHost(ctx, r, o, func(r Ref, o Options) error {
+		c, err := newClient(ctx, r, o, transport.PullScope)
+		if err != nil {
+			return err
+		}
+		raw, d, err := c.get(ctx, r.identifier())
+		if err != nil {
+			return err
+		}
+		img, err = open(ctx, c, raw, d, o.platform(), indexDepth)
+		return err
+	})
+	return img, err
+}
+
+// eachHost tries the mirrors of Docker Hub before the hub itself. Only the hub's error is returned: a mirror that fails
+// or lacks the image is no news. Insecure is about the host that the user named, so mirrors get it only on loopback,
+// where it is not needed.
+func eachHost(ctx context.Context, r Ref, o Options, try func(Ref, Options) error) error {
+	if r.Host == dockerHub {
+		for _, host := range o.Mirrors {
+			mirrored := r
+			mirrored.Host = host
+			strict := o
+			strict.Insecure = false
+			if err := try(mirrored, strict); err == nil || ctx.Err() != nil {
+				return err
+			}
+		}
+	}
+	return try(r, o)
+}
+
+// placeDigest is Digest for layouts and archives.
+func placeDigest(ctx context.Context, r Ref, o Options) (v1.Hash, error) {
+	if r.Kind == KindDockerArchive {
+		img, err := openDocker(ctx, r, o)
+		if err != nil {
+			return v1.Hash{}, err
+		}
+		return img.Digest()
+	}
+	l, err := openTree(r)
+	if err != nil {
+		return v1.Hash{}, err
+	}
+	found, err := l.find(ctx, r)
+	if err != nil {
+		return v1.Hash{}, err
+	}
+	if len(found) == 1 {
+		return found[0].Digest, nil
+	}
+	d, have := choose(found, o.platform())
+	if d == nil {
+		return v1.Hash{}, &PlatformError{r.String(), o.platform(), have}
+	}
+	return d.Digest, nil
+}
+
+// openLayout opens an image of an OCI layout, in a directory or a tar.
+func openLayout(ctx context.Context, r Ref, o Options) (v1.Image, error) {
+	l, err := openTree(r)
+	if err != nil {
+		return nil, err
+	}
+	found, err := l.find(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	if len(found) > 1 {
+		return openIndex(ctx, l, found, o.platform(), indexDepth)
+	}
+	raw, err := l.manifest(ctx, found[0])
+	if err != nil {
+		return nil, err
+	}
+	if !isManifest(found[0].MediaType) {
+		found[0].MediaType = types.MediaType("")
+	}
+	img, err := open(ctx, l, raw, found[0], o.platform(), indexDepth)
+	var platform *PlatformError
+	if errors.As(err, &platform) {
+		return nil, platform
+	}
+	if err != nil {
+		return nil, fmt.Errorf("opening %s: %w", r, err)
+	}
+	return img, nil
+}

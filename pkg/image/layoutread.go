@@ -1,0 +1,215 @@
+package image
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"slices"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+)
+
+// Annotations of the manifests in a layout's index: the name inside, and the full one that containerd gives.
+const (
+	annotationRefName   = "org.opencontainers.image.ref.name"
+	annotationImageName = "io.containerd.image.name"
+	annotationCreated   = "org.opencontainers.image.created"
+)
+
+// layoutFile marks an OCI layout.
+const layoutFile = "oci-layout"
+
+// layout is an OCI image layout (image-spec, image-layout.md) in a directory or a tar.
+type layout struct {
+	ref  Ref
+	tree tree
+}
+
+// openTree opens the layout that r names.
+func openTree(r Ref) (*layout, error) {
+	if r.Path == Stdout {
+		return nil, &RefError{r.String(), "an image cannot be read from standard input"}
+	}
+	l := &layout{r, dirTree(r.Path)}
+	if r.Kind == KindOCIArchive {
+		t, err := openTar(r.Path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, &NotFoundError{Ref: r.String(), Err: err}
+		}
+		if err != nil {
+			return nil, err
+		}
+		l.tree = t
+	}
+	return l, l.check()
+}
+
+func (l *layout) check() error {
+	raw, err := l.small(layoutFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, _, err := l.tree.open("index.json"); errors.Is(err, fs.ErrNotExist) {
+			return &NotFoundError{Ref: l.ref.String(), Err: fmt.Errorf("looking for an OCI layout: %w", err)}
+		}
+		return &FormatError{l.ref.String(), "there is no OCI layout: oci-layout is missing", ""}
+	}
+	if err != nil {
+		return err
+	}
+	var version struct {
+		Version string `json:"imageLayoutVersion"`
+	}
+	if err := json.Unmarshal(raw, &version); err != nil || !strings.HasPrefix(version.Version, "1.") {
+		return &FormatError{l.ref.String(), fmt.Sprintf("its layout version %q is not 1", version.Version), ""}
+	}
+	return nil
+}
+
+func (l *layout) small(name string) ([]byte, error) {
+	rc, _, err := l.tree.open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer rc.Close()
+	return readCapped(rc, maxManifest, l.ref.String()+": "+name)
+}
+
+// index reads index.json.
+func (l *layout) index() (*v1.IndexManifest, error) {
+	raw, err := l.small("index.json")
+	if err != nil {
+		return nil, err
+	}
+	index, err := v1.ParseIndexManifest(strings.NewReader(string(raw)))
+	if err != nil {
+		return nil, &FormatError{l.ref.String(), "its index.json is malformed: " + err.Error(), ""}
+	}
+	return index, nil
+}
+
+// find returns the manifests that r can mean: at least one, each digest once. More than one is a choice of platforms.
+func (l *layout) find(ctx context.Context, r Ref) ([]v1.Descriptor, error) {
+	index, err := l.index()
+	if err != nil {
+		return nil, err
+	}
+	if r.Digest != "" {
+		d, err := l.byDigest(ctx, index.Manifests, r.Digest, indexDepth)
+		if err != nil {
+			return nil, err
+		}
+		return []v1.Descriptor{*d}, nil
+	}
+	var found []v1.Descriptor
+	for _, d := range index.Manifests {
+		known := slices.ContainsFunc(found, func(f v1.Descriptor) bool { return f.Digest == d.Digest })
+		if !known && !isAttestation(d) && (r.Tag == "" || named(d, r.Tag)) {
+			found = append(found, d)
+		}
+	}
+	if len(found) == 0 || len(found) > 1 && !platforms(found) {
+		return nil, l.unclear(r, index.Manifests, len(found))
+	}
+	return found, nil
+}
+
+// platforms says that the descriptors are one image for several platforms.
+func platforms(ds []v1.Descriptor) bool {
+	return !slices.ContainsFunc(ds, func(d v1.Descriptor) bool { return d.Platform == nil })
+}
+
+// unclear is the error for a name that means no image, or for the lack of one where there are several.
+func (l *layout) unclear(r Ref, all []v1.Descriptor, found int) error {
+	var names []string
+	for _, d := range all {
+		if n := d.Annotations[annotationRefName]; n != "" && !slices.Contains(names, n) {
+			names = append(names, n)
+		}
+	}
+	if found == 0 {
+		return &NotFoundError{Ref: r.String(), Have: names}
+	}
+	return &FormatError{r.String(), fmt.Sprintf("it holds %d images, and none is named", found),
+		"choose one by its name after the path: " + strings.Join(names, ", ")}
+}
+
+// named compares with the short name, the full one, and the full one's tag.
+func named(d v1.Descriptor, tag string) bool {
+	full := d.Annotations[annotationImageName]
+	if d.Annotations[annotationRefName] == tag || full == tag {
+		return true
+	}
+	r, err := ParseRef(full)
+	if err != nil {
+		return false
+	}
+	want, err := ParseRef(tag)
+	return r.Tag == tag || err == nil && want == r
+}
+
+// byDigest finds a manifest in the index or in the indexes that it lists.
+func (l *layout) byDigest(ctx context.Context, ds []v1.Descriptor, digest string, depth int) (*v1.Descriptor, error) {
+	for _, d := range ds {
+		if d.Digest.String() == digest {
+			return &d, nil
+		}
+		if !d.MediaType.IsIndex() || depth == 0 {
+			continue
+		}
+		raw, err := l.manifest(ctx, d)
+		if err != nil {
+			return nil, err
+		}
+		inner, err := v1.ParseIndexManifest(strings.NewReader(string(raw)))
+		if err != nil {
+			return nil, &FormatError{l.ref.String(), "an index in it is malformed: " + err.Error(), ""}
+		}
+		if found, err := l.byDigest(ctx, inner.Manifests, digest, depth-1); err == nil {
+			return found, nil
+		}
+	}
+	return nil, &NotFoundError{Ref: l.ref.String()}
+}
+
+// manifest implements place.
+func (l *layout) manifest(ctx context.Context, d v1.Descriptor) ([]byte, error) {
+	if d.Size > maxManifest {
+		return nil, &FormatError{l.ref.String(), fmt.Sprintf("its manifest is larger than %d MiB", maxManifest>>20), ""}
+	}
+	rc, err := l.blob(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	defer rc.Close()
+	return readCapped(rc, maxManifest, l.ref.String()+": manifest")
+}
+
+// blob implements place.
+func (l *layout) blob(_ context.Context, d v1.Descriptor) (io.ReadCloser, error) {
+	rc, _, err := l.tree.open(blobPath(d.Digest))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &FormatError{l.ref.String(), fmt.Sprintf("blob %s is missing", d.Digest), "the layout is incomplete: copy it again"}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("opening blob %s: %w", d.Digest, err)
+	}
+	return verified(rc, fmt.Sprintf("%s: blob %s", l.ref.Name(), d.Digest), d), nil
+}
+
+func blobPath(h v1.Hash) string { return "blobs/" + h.Algorithm + "/" + h.Hex }
+
+// String implements place.
+func (l *layout) String() string { return l.ref.String() }
+
+func (l *layout) source() string { return "" }
+
+// The media types of layers in a docker archive, which says none.
+const (
+	plainLayer types.MediaType = types.DockerUncompressedLayer
+	gzipLayer  types.MediaType = types.DockerLayer
+	zstdLayer  types.MediaType = types.OCILayerZStd
+)

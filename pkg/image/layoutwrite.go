@@ -1,0 +1,150 @@
+package image
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sync/errgroup"
+)
+
+// writeLayout adds an image to an OCI layout directory, which it makes where there is none. An image of the same name
+// is replaced in the index; blobs are never removed.
+func writeLayout(ctx context.Context, r Ref, img v1.Image, o WriteOptions) (v1.Hash, error) {
+	b, err := newBundle(img, r, o)
+	if err != nil {
+		return v1.Hash{}, err
+	}
+	unlock, err := lockLayout(r.Path)
+	if err != nil {
+		return v1.Hash{}, err
+	}
+	defer unlock()
+	m := &meter{report: o.Report}
+	m.add(0, b.size())
+	if err := b.writeDir(ctx, r, m, o.jobs()); err != nil {
+		return v1.Hash{}, fmt.Errorf("writing %s: %w", r, explainSpace(err, r.Path, b.size()))
+	}
+	return b.desc.Digest, nil
+}
+
+// lockLayout makes sure that dir is a layout or can become one, and locks it against another writer. The lock is on the
+// directory itself, so that no file is left in it.
+func lockLayout(dir string) (unlock func(), err error) {
+	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
+		return nil, &PathError{dir, "it is no directory", "name a directory, or write oci-archive:FILE"}
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("making layout: %w", err)
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return nil, fmt.Errorf("opening layout: %w", err)
+	}
+	if err := syscall.Flock(int(d.Fd()), syscall.LOCK_EX); err != nil {
+		d.Close()
+		return nil, fmt.Errorf("locking layout: %w", err)
+	}
+	entries, err := d.Readdirnames(1)
+	if err == nil && len(entries) > 0 {
+		if _, err := os.Stat(filepath.Join(dir, layoutFile)); err != nil {
+			d.Close()
+			return nil, &PathError{dir, "it has files in it and is no OCI layout", "choose an empty directory"}
+		}
+	}
+	return func() { d.Close() }, nil
+}
+
+// writeDir writes blobs first and the index last, so that what the index names is always there.
+func (b *bundle) writeDir(ctx context.Context, r Ref, m *meter, jobs int) error {
+	for _, name := range []string{"blobs", "blobs/sha256"} {
+		if err := os.Mkdir(filepath.Join(r.Path, name), 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+			return fmt.Errorf("making layout: %w", err)
+		}
+	}
+	// The mark comes before the blobs: a write that is cut off leaves a directory that the next one accepts.
+	err := writeFile(filepath.Join(r.Path, layoutFile), func(w io.Writer) error {
+		_, err := io.WriteString(w, layoutVersion)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(jobs)
+	for _, f := range b.blobs {
+		g.Go(func() error { return f.writeTo(gctx, r.Path, m) })
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	return b.writeIndex(r)
+}
+
+// writeTo writes a blob under its digest, unless the same bytes are there already.
+func (f blobFile) writeTo(ctx context.Context, dir string, m *meter) error {
+	path := filepath.Join(dir, blobPath(f.desc.Digest))
+	if f.sameAs(path) {
+		m.add(f.desc.Size, 0)
+		return nil
+	}
+	rc, err := f.read(m)
+	if err != nil {
+		return err
+	}
+	defer rc.Close()
+	return writeFile(path, func(w io.Writer) error { return copyBlob(ctx, w, rc, f.desc) })
+}
+
+// sameAs reads the file: one of the right name may have been cut off or rotted.
+func (f blobFile) sameAs(path string) bool {
+	file, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+	n, err := io.Copy(io.Discard, verified(file, path, f.desc))
+	return err == nil && n == f.desc.Size
+}
+
+// writeIndex replaces the entries of the same names, and those that only name the same manifest.
+func (b *bundle) writeIndex(r Ref) error {
+	var ds []v1.Descriptor
+	old, err := (&layout{r, dirTree(r.Path)}).index()
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	added := b.descriptors()
+	if old != nil {
+		for _, d := range old.Manifests {
+			if !replaced(d, added) {
+				ds = append(ds, d)
+			}
+		}
+	}
+	raw, err := index(append(ds, added...))
+	if err != nil {
+		return err
+	}
+	return writeFile(filepath.Join(r.Path, "index.json"), func(w io.Writer) error {
+		_, err := w.Write(raw)
+		return err
+	})
+}
+
+func replaced(old v1.Descriptor, added []v1.Descriptor) bool {
+	for _, d := range added {
+		sameName := old.Annotations[annotationRefName] == d.Annotations[annotationRefName] &&
+			old.Annotations[annotationImageName] == d.Annotations[annotationImageName]
+		if sameName && (d.Annotations[annotationRefName] != "" || old.Digest == d.Digest) {
+			return true
+		}
+	}
+	return false
+}

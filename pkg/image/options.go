@@ -1,0 +1,83 @@
+package image
+
+import (
+	"io"
+	"net/http"
+	"net/url"
+	"runtime"
+	"sync"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// Options say how a place is reached. The zero value is anonymous, with TLS, for the platform of this machine.
+type Options struct {
+	Platform  *v1.Platform                          // nil is linux on this machine's architecture
+	Insecure  bool                                  // plain http, or certificates that nobody vouches for, at the registry itself
+	Keychain  authn.Keychain                        // nil is anonymous
+	Mirrors   []string                              // hosts that are asked before Docker Hub, in this order
+	UserAgent string                                // empty is gbuild
+	Report    func(done, total int64)               // bytes moved; called from many goroutines, one at a time
+	Proxy     func(*http.Request) (*url.URL, error) // nil is http.ProxyFromEnvironment
+
+	patience patience
+}
+
+// WriteOptions say how an image is written.
+type WriteOptions struct {
+	Options
+	Tags   []string  // further names of the image in a layout or an archive: full references
+	Output io.Writer // where an archive whose path is Stdout goes
+	Jobs   int       // blobs uploaded at a time; 0 is 4
+}
+
+func (o Options) platform() v1.Platform {
+	if o.Platform != nil {
+		return *o.Platform
+	}
+	return v1.Platform{OS: "linux", Architecture: runtime.GOARCH}
+}
+
+func (o WriteOptions) jobs() int {
+	if o.Jobs > 0 {
+		return o.Jobs
+	}
+	return 4
+}
+
+// meter adds up what moves, for Options.Report.
+type meter struct {
+	mu          sync.Mutex
+	done, total int64
+	report      func(done, total int64)
+}
+
+// add counts bytes moved; more bytes expected. Both may be negative, when a transfer starts over.
+func (m *meter) add(done, total int64) {
+	if m == nil || m.report == nil {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.done += done
+	m.total += total
+	m.report(m.done, m.total)
+}
+
+// metered counts the bytes of one transfer, and takes them back when it has to start over.
+type metered struct {
+	io.ReadCloser
+	m *meter
+	n int64
+}
+
+// Read implements io.Reader.
+func (r *metered) Read(p []byte) (int, error) {
+	n, err := r.ReadCloser.Read(p)
+	r.n += int64(n)
+	r.m.add(int64(n), 0)
+	return n, err
+}
+
+func (r *metered) undo() { r.m.add(-r.n, 0) }

@@ -1,0 +1,66 @@
+package image
+
+import (
+	"strconv"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// attestationType marks the manifests that BuildKit puts into an index beside the images.
+const attestationType = "vnd.docker.reference.type"
+
+// choose picks the manifest for a platform. Where several variants of an architecture run on it, the newest wins. It
+// also returns the platforms that exist. An entry without a platform counts only when it is alone.
+func choose(manifests []v1.Descriptor, want v1.Platform) (*v1.Descriptor, []v1.Platform) {
+	var have []v1.Platform
+	var best *v1.Descriptor
+	bare := 0
+	for i, d := range manifests {
+		if isAttestation(d) || !isManifest(d.MediaType) {
+			continue
+		}
+		if d.Platform == nil {
+			bare, best = bare+1, &manifests[i]
+			continue
+		}
+		have = append(have, *d.Platform)
+	}
+	if len(have) == 0 && bare == 1 {
+		return best, nil
+	}
+	best = nil
+	for i, d := range manifests {
+		if d.Platform == nil || isAttestation(d) || !isManifest(d.MediaType) || !runsOn(*d.Platform, want) {
+			continue
+		}
+		if best == nil || variant(*d.Platform) > variant(*best.Platform) {
+			best = &manifests[i]
+		}
+	}
+	return best, have
+}
+
+func isAttestation(d v1.Descriptor) bool {
+	return d.Annotations[attestationType] != "" || (d.Platform != nil && (d.Platform.OS == "unknown" || d.Platform.Architecture == "unknown"))
+}
+
+// runsOn says whether an image for p runs on a machine that is want.
+func runsOn(p, want v1.Platform) bool {
+	return p.OS == want.OS && p.Architecture == want.Architecture && variant(p) <= variant(want) &&
+		(want.OSVersion == "" || p.OSVersion == want.OSVersion)
+}
+
+// variant is the number of a variant. A missing one is the common machine: v7 for arm, v8 for arm64, v1 for amd64.
+func variant(p v1.Platform) int {
+	if n, err := strconv.Atoi(strings.TrimPrefix(p.Variant, "v")); err == nil {
+		return n
+	}
+	switch p.Architecture {
+	case "arm":
+		return 7
+	case "arm64":
+		return 8
+	}
+	return 1
+}

@@ -1,0 +1,176 @@
+package image
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/net/publicsuffix"
+)
+
+// guard is the last RoundTripper before the wire. It decides what may be sent where: no credentials to hosts that have
+// nothing to do with the registry, no plain http except to loopback, no way to services of this machine.
+type guard struct {
+	host     string // the registry, with its port
+	insecure bool
+	strict   http.RoundTripper
+	lax      http.RoundTripper // does not verify certificates: for the registry itself when it is insecure
+	agent    string
+}
+
+// newGuard makes the transports for one registry.
+func newGuard(host string, o Options) *guard {
+	g := &guard{host: host, insecure: o.Insecure, agent: o.UserAgent}
+	if g.agent == "" {
+		g.agent = "gbuild"
+	}
+	g.strict = newTransport(host, o.Proxy)
+	if o.Insecure {
+		lax := newTransport(host, o.Proxy)
+		lax.TLSClientConfig = &tls.Config{InsecureSkipVerify: true} //nolint:gosec // asked for with --insecure
+		g.lax = lax
+	}
+	return g
+}
+
+// newTransport makes a transport that dials loopback and link-local addresses only where the registry itself, or a
+// proxy that the user set, is there. Names are judged after they are resolved.
+func newTransport(registry string, proxy func(*http.Request) (*url.URL, error)) *http.Transport {
+	if proxy == nil {
+		proxy = http.ProxyFromEnvironment
+	}
+	var trusted sync.Map
+	trusted.Store(hostname(registry), true)
+	plain := &net.Dialer{Timeout: 30 * time.Second}
+	fenced := &net.Dialer{Timeout: 30 * time.Second, Control: refuseLocal}
+	return &http.Transport{
+		Proxy: func(r *http.Request) (*url.URL, error) {
+			u, err := proxy(r)
+			if u != nil {
+				trusted.Store(u.Hostname(), true)
+			}
+			return u, err
+		},
+		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			if _, ok := trusted.Load(hostname(addr)); ok || isLoopback(hostname(registry)) {
+				return plain.DialContext(ctx, network, addr)
+			}
+			return fenced.DialContext(ctx, network, addr)
+		},
+		ForceAttemptHTTP2:     true,
+		MaxIdleConnsPerHost:   8,
+		IdleConnTimeout:       30 * time.Second,
+		TLSHandshakeTimeout:   15 * time.Second,
+		ExpectContinueTimeout: time.Second,
+	}
+}
+
+// refuseLocal keeps a registry from pointing gbuild at services of this machine or of its cloud.
+func refuseLocal(_, address string, _ syscall.RawConn) error {
+	ap, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return fmt.Errorf("reading address %q: %w", address, err)
+	}
+	if ip := ap.Addr().Unmap(); ip.IsLoopback() || ip.IsLinkLocalUnicast() || ip.IsUnspecified() {
+		return &TrustError{Host: address, Reason: "it is an address of this machine or link, and the registry is elsewhere"}
+	}
+	return nil
+}
+
+// TrustError says that a registry pointed gbuild to a place that it does not follow it to.
+type TrustError struct {
+	Registry string
+	Host     string
+	Reason   string
+	Remedy   string
+}
+
+// Error implements error.
+func (e *TrustError) Error() string {
+	if e.Registry == "" || e.Registry == e.Host {
+		return fmt.Sprintf("refusing to connect to %s: %s", e.Host, e.Reason)
+	}
+	return fmt.Sprintf("registry %s points to %s: %s", e.Registry, e.Host, e.Reason)
+}
+
+// Hint says what may help.
+func (e *TrustError) Hint() string { return e.Remedy }
+
+// RoundTrip implements http.RoundTripper.
+func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Scheme != "https" && !g.plainAllowed(r.URL) {
+		return nil, &TrustError{g.host, r.URL.Host, "it would be asked without TLS", "allow plain http with --insecure"}
+	}
+	if carriesSecret(r) && !g.trusts(r.URL) {
+		return nil, &TrustError{g.host, r.URL.Host, "it would get this registry's credentials, and is not of the same domain",
+			"if the login server is right, use a registry token instead of a password"}
+	}
+	r = r.Clone(r.Context())
+	r.Header.Set("User-Agent", g.agent)
+	if g.lax != nil && r.URL.Host == g.host {
+		return g.lax.RoundTrip(r)
+	}
+	return g.strict.RoundTrip(r)
+}
+
+// plainAllowed permits plain http to loopback when the registry is there, and to an insecure registry itself.
+func (g *guard) plainAllowed(u *url.URL) bool {
+	return (isLoopback(u.Hostname()) && isLoopback(hostname(g.host))) || (g.insecure && sameSite(u.Host, g.host))
+}
+
+// carriesSecret sees both ways in which a secret leaves: the header, and the form of the OAuth token request.
+func carriesSecret(r *http.Request) bool {
+	return r.Header.Get("Authorization") != "" || r.Header.Get("Content-Type") == "application/x-www-form-urlencoded"
+}
+
+func (g *guard) trusts(u *url.URL) bool { return sameSite(u.Host, g.host) }
+
+// sameSite says whether two hosts are under one owner: equal, or with the same registrable domain. Addresses and names
+// without a domain must be equal.
+func sameSite(a, b string) bool {
+	if a == b {
+		return true
+	}
+	an, bn := hostname(a), hostname(b)
+	if _, err := netip.ParseAddr(an); err == nil {
+		return an == bn
+	}
+	ad, err := publicsuffix.EffectiveTLDPlusOne(an)
+	if err != nil {
+		return an == bn
+	}
+	bd, err := publicsuffix.EffectiveTLDPlusOne(bn)
+	return err == nil && strings.EqualFold(ad, bd)
+}
+
+func isLoopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	if err != nil {
+		return host == "localhost" || strings.HasSuffix(host, ".localhost")
+	}
+	return ip.IsLoopback()
+}
+
+// hostname is a host without its port.
+func hostname(hostport string) string {
+	return (&url.URL{Host: hostport}).Hostname()
+}
+
+// followRedirect is the policy of the registry's client. Credentials do not follow: they are set per host further down.
+func followRedirect(r *http.Request, via []*http.Request) error {
+	if len(via) >= 10 {
+		return fmt.Errorf("stopped after 10 redirects")
+	}
+	if via[0].URL.Scheme == "https" && r.URL.Scheme != "https" {
+		return &TrustError{via[0].URL.Host, r.URL.Host, "the redirect leaves TLS", "tell the registry's owner"}
+	}
+	return nil
+}

@@ -1,0 +1,133 @@
+package image
+
+import (
+	"archive/tar"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+)
+
+// tree is a directory or a tar whose files are read by name.
+type tree interface {
+	// open returns a file and its size; fs.ErrNotExist when there is none.
+	open(name string) (io.ReadCloser, int64, error)
+}
+
+// dirTree is a directory. os.Root keeps links in it from leading out.
+type dirTree string
+
+func (d dirTree) open(name string) (io.ReadCloser, int64, error) {
+	root, err := os.OpenRoot(string(d))
+	if err != nil {
+		return nil, 0, fmt.Errorf("opening layout: %w", err)
+	}
+	defer root.Close()
+	info, err := root.Stat(name)
+	if err != nil {
+		return nil, 0, fmt.Errorf("opening layout: %w", err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, 0, fmt.Errorf("opening layout: %s is no regular file", name)
+	}
+	f, err := root.Open(name)
+	if err != nil {
+		return nil, 0, fmt.Errorf("opening layout: %w", err)
+	}
+	return f, info.Size(), nil
+}
+
+// tarTree is a plain tar, indexed once, whose files are then read in place.
+type tarTree struct {
+	file  string
+	at    map[string]span
+	links map[string]string
+}
+
+type span struct{ off, size int64 }
+
+// maxEntries bounds the index of an archive: an image has at most a few entries for each layer.
+const maxEntries = 100_000
+
+// openTar indexes a tar. A compressed one cannot be read in place, and is refused.
+func openTar(file string) (*tarTree, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, fmt.Errorf("opening archive: %w", err)
+	}
+	defer f.Close()
+	var magic [6]byte
+	n, err := io.ReadFull(f, magic[:])
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil, &FormatError{file, "it cannot be read as an archive: " + err.Error(), ""}
+	}
+	if tool := compressor(magic[:n]); tool != "" {
+		return nil, &FormatError{file, "the archive is compressed", fmt.Sprintf("unpack it first: %s -d < FILE > OTHER", tool)}
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return nil, fmt.Errorf("reading archive: %w", err)
+	}
+	return indexTar(f, file)
+}
+
+func compressor(magic []byte) string {
+	for tool, prefix := range map[string]string{"gzip": "\x1f\x8b", "zstd": "\x28\xb5\x2f\xfd", "xz": "\xfd7zXZ", "bzip2": "BZh"} {
+		if bytes.HasPrefix(magic, []byte(prefix)) {
+			return tool
+		}
+	}
+	return ""
+}
+
+func indexTar(f *os.File, file string) (*tarTree, error) {
+	t := &tarTree{file: file, at: map[string]span{}, links: map[string]string{}}
+	// archive/tar seeks over bodies, so that this costs one read for each entry.
+	for r := tar.NewReader(f); ; {
+		h, err := r.Next()
+		if err == io.EOF {
+			return t, nil
+		}
+		if err != nil || len(t.at)+len(t.links) > maxEntries {
+			return nil, &FormatError{file, fmt.Sprintf("it is no readable tar: %v", err), "check that the file is complete"}
+		}
+		name := path.Clean("/" + h.Name)[1:]
+		switch h.Typeflag {
+		case tar.TypeReg:
+			off, err := f.Seek(0, io.SeekCurrent)
+			if err != nil {
+				return nil, fmt.Errorf("reading archive: %w", err)
+			}
+			t.at[name] = span{off, h.Size}
+		case tar.TypeSymlink:
+			t.links[name] = path.Join("/", path.Dir(name), h.Linkname)[1:]
+		case tar.TypeLink:
+			t.links[name] = path.Clean("/" + h.Linkname)[1:]
+		}
+	}
+}
+
+// open implements tree. Old docker archives link equal layers, one link deep.
+func (t *tarTree) open(name string) (io.ReadCloser, int64, error) {
+	name = strings.TrimPrefix(path.Clean("/"+name), "/")
+	if to, ok := t.links[name]; ok {
+		name = to
+	}
+	at, ok := t.at[name]
+	if !ok {
+		return nil, 0, &fs.PathError{Op: "open", Path: t.file + ":" + name, Err: fs.ErrNotExist}
+	}
+	f, err := os.Open(t.file)
+	if err != nil {
+		return nil, 0, fmt.Errorf("opening archive: %w", err)
+	}
+	return &section{io.NewSectionReader(f, at.off, at.size), f}, at.size, nil
+}
+
+type section struct {
+	*io.SectionReader
+	io.Closer
+}
