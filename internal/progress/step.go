@@ -1,0 +1,80 @@
+package progress
+
+import (
+	"fmt"
+	"time"
+)
+
+const (
+	tailLines   = 20  // of a failed step, shown again at the end
+	tailColumns = 500 // of each of them
+)
+
+// step is what is known of a step that runs.
+type step struct {
+	number  int
+	title   string
+	start   time.Time
+	ended   bool
+	tail    []string // its last lines
+	streams [2]lineReader
+
+	current, total int64
+	counted        string
+	shown          time.Time // when plain last drew its progress
+}
+
+// log takes a piece of output and returns the lines that it completes.
+func (s *step) log(data []byte, stderr bool) []string {
+	r := &s.streams[0]
+	if stderr {
+		r = &s.streams[1]
+	}
+	return s.keep(r.add(data))
+}
+
+// flush returns the lines that were begun and not ended.
+func (s *step) flush() []string {
+	return s.keep(append(s.streams[0].flush(), s.streams[1].flush()...))
+}
+
+func (s *step) keep(lines []string) []string {
+	s.tail = append(s.tail, lines...)
+	if n := len(s.tail) - tailLines; n > 0 {
+		s.tail = append([]string(nil), s.tail[n:]...)
+	}
+	return lines
+}
+
+// progress is "12.3MB / 45.0MB" with what is counted before it, or empty.
+func (s *step) progress() string {
+	var text string
+	switch {
+	case s.total > 0:
+		text = size(s.current) + " / " + size(s.total)
+	case s.current > 0:
+		text = size(s.current)
+	}
+	if s.counted != "" && text != "" {
+		return s.counted + " " + text
+	}
+	return s.counted + text
+}
+
+// size writes a number of bytes in units of 1000, as registries and Docker do.
+func size(n int64) string {
+	v, units := float64(n), []string{"B", "kB", "MB", "GB", "TB"}
+	i := 0
+	for ; v >= 1000 && i < len(units)-1; i++ {
+		v /= 1000
+	}
+	if i == 0 {
+		return fmt.Sprintf("%dB", n)
+	}
+	return fmt.Sprintf("%.1f%s", v, units[i])
+}
+
+// seconds writes a time that passed; a clock that was set back gives none.
+func seconds(d time.Duration, digits int) string {
+	return fmt.Sprintf("%.*f", digits, max(d, 0).Seconds())
+}

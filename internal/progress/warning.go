@@ -1,0 +1,67 @@
+package progress
+
+import (
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+
+	"github.com/gbuild/gbuild/pkg/build"
+)
+
+const rule = "--------------------"
+
+// contextLines is how many lines are shown before and after those that a warning is about.
+const contextLines = 2
+
+// source is the Dockerfile that warnings point into.
+type source struct {
+	name string
+	text []byte
+}
+
+// writeWarning writes the warning of e as docker buildx prints the findings of --check: rule and message, the place,
+// and the lines there with ">>>" at the culprit.
+func (s *source) writeWarning(w io.Writer, e build.Event) {
+	found := e.Warning
+	fmt.Fprintf(w, "WARNING: %s - %s\n", clean(found.Rule), clean(found.Message))
+	if found.URL != "" {
+		fmt.Fprintln(w, clean(found.URL))
+	}
+	if found.Location.Start > 0 {
+		fmt.Fprintf(w, "%s:%d\n", s.base(), found.Location.Start)
+		s.writeExcerpt(w, found.Location.Start, found.Location.End)
+	}
+	fmt.Fprintln(w)
+}
+
+func (s *source) base() string {
+	if s.name == "" {
+		return "Dockerfile"
+	}
+	return clean(filepath.Base(s.name))
+}
+
+func (s *source) writeExcerpt(w io.Writer, start, end int) {
+	lines := strings.Split(strings.TrimSuffix(string(s.text), "\n"), "\n")
+	if len(s.text) == 0 || start > len(lines) {
+		return
+	}
+	end = max(start, end)
+	fmt.Fprintln(w, rule)
+	for i := max(1, start-contextLines); i <= min(len(lines), end+contextLines); i++ {
+		mark := "   "
+		if i >= start && i <= end {
+			mark = ">>>"
+		}
+		fmt.Fprintf(w, "%4d | %s %s\n", i, mark, clean(lines[i-1]))
+	}
+	fmt.Fprintln(w, rule)
+}
+
+// WriteWarning writes one finding of a lint rule as every display does. name and text are the Dockerfile's.
+func WriteWarning(w io.Writer, name string, text []byte, e build.Event) {
+	if e.Warning != nil {
+		(&source{name, text}).writeWarning(w, e)
+	}
+}
