@@ -1,0 +1,110 @@
+// Package internal_test holds the arrows between the packages: who may import whom, and why.
+package internal_test
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/gbuild/gbuild/"
+
+// arrows are the packages of this module that each package may import outside its tests. "*" is all.
+var arrows = map[string]struct {
+	may []string
+	why string
+}{
+	"cmd/gbuild":     {[]string{"*"}, "it wires everything together"},
+	"pkg/dockerfile": {nil, "it turns text into data and touches nothing"},
+	"pkg/build": {[]string{"pkg/dockerfile", "pkg/layers", "pkg/pipcache", "pkg/runtime"},
+		"it walks the plan; images come in through Builder.Fetch, so that tests need no registry"},
+	"pkg/layers":         {nil, "it is the sole owner of the state directory and knows nothing of how a state is made"},
+	"pkg/pipcache":       {nil, "a cache outlives builds and knows none"},
+	"pkg/runtime":        {nil, "it runs one process and cares neither for images nor for builds"},
+	"pkg/image":          {nil, "it moves images and cares for no store"},
+	"internal/progress":  {[]string{"pkg/build"}, "it draws Events and knows nothing else of a build"},
+	"internal/testimage": {nil, "what tests stand on must not be what they test"},
+	"internal/testimage/demo": {[]string{"internal/testimage"},
+		"it is the demo's bases, wheels and index as a command"},
+}
+
+// forbidden names say what kind of thing a package holds, not what it does.
+var forbidden = []string{"utils", "util", "common", "helpers", "helper", "types", "manager"}
+
+type goPackage struct {
+	ImportPath string
+	Doc        string
+	Imports    []string
+}
+
+// TestArrows fails for an import that DESIGN allows no arrow for, and for a package that the list does not know.
+func TestArrows(t *testing.T) {
+	for _, p := range packages(t) {
+		name := strings.TrimPrefix(p.ImportPath, module)
+		rule, known := arrows[name]
+		if !known {
+			t.Errorf("package %s is not in the list of arrows: a new package needs a sentence in ARCHITECTURE.md first", name)
+			continue
+		}
+		for _, imported := range p.Imports {
+			to, ours := strings.CutPrefix(imported, module)
+			if ours && !slices.Contains(rule.may, "*") && !slices.Contains(rule.may, to) {
+				t.Errorf("%s must not import %s: %s", name, to, rule.why)
+			}
+		}
+	}
+}
+
+// TestPackagesAreNamedAndDocumented fails for a package without a comment or with a name that says nothing.
+func TestPackagesAreNamedAndDocumented(t *testing.T) {
+	for _, p := range packages(t) {
+		if slices.Contains(forbidden, path.Base(p.ImportPath)) {
+			t.Errorf("package %s is named for its kind: name it for what it does", p.ImportPath)
+		}
+		if p.Doc == "" {
+			t.Errorf("package %s has no comment", p.ImportPath)
+		}
+	}
+}
+
+// TestLibcontainerStaysInRuntime keeps a library without a stable API behind one package.
+func TestLibcontainerStaysInRuntime(t *testing.T) {
+	for _, p := range packages(t) {
+		for _, imported := range p.Imports {
+			if strings.HasPrefix(imported, "github.com/opencontainers/runc/") && p.ImportPath != module+"pkg/runtime" {
+				t.Errorf("%s imports %s: libcontainer's API has no promise, so only pkg/runtime may know it", p.ImportPath, imported)
+			}
+		}
+	}
+}
+
+// packages lists this module's packages. -e keeps the list whole where a package does not compile at the moment.
+func packages(t *testing.T) []goPackage {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-e", "-json=ImportPath,Doc,Imports", "./...")
+	cmd.Dir = ".."
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("listing packages: %v", err)
+	}
+	var all []goPackage
+	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p goPackage
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			return withCode(all)
+		} else if err != nil {
+			t.Fatalf("reading what go list says: %v", err)
+		}
+		all = append(all, p)
+	}
+}
+
+// withCode leaves out packages that consist of tests only, as this one.
+func withCode(all []goPackage) []goPackage {
+	return slices.DeleteFunc(all, func(p goPackage) bool { return p.ImportPath == strings.TrimSuffix(module, "/")+"/internal" })
+}
