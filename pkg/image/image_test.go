@@ -24,22 +24,22 @@ import (
 // host is a registry in this process that logs requests and lets a test answer some of them itself.
 type host struct {
 	*httptest.Server
-	mu   sync.Mutex
-	log  []string
-	hook func(w http.ResponseWriter, r *http.Request) bool // true: answered
+	inner http.Handler
+	mu    sync.Mutex
+	log   []string
+	hook  func(w http.ResponseWriter, r *http.Request) bool // true: answered
 }
 
 func newHost(t *testing.T) *host {
 	t.Helper()
-	h := &host{}
-	inner := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+	h := &host{inner: registry.New(registry.Logger(log.New(io.Discard, "", 0)))}
 	h.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h.mu.Lock()
 		h.log = append(h.log, r.Method+" "+r.URL.RequestURI())
 		hook := h.hook
 		h.mu.Unlock()
 		if hook == nil || !hook(w, r) {
-			inner.ServeHTTP(w, r)
+			h.inner.ServeHTTP(w, r)
 		}
 	}))
 	t.Cleanup(h.Close)
