@@ -4,9 +4,14 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
+	"github.com/moby/buildkit/frontend/dockerfile/command"
+	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
+	"github.com/moby/buildkit/util/suggest"
 )
 
 // Error is something wrong with a Dockerfile, or with what an option makes of it.
@@ -84,11 +89,26 @@ func (p *Plan) fail(err error, ranges []parser.Range) error {
 			e.Location = locate(located.Locations[0])
 		}
 	}
+	var unknown *instructions.UnknownInstructionError
+	if errors.As(err, &unknown) {
+		e.Cause = unknownInstruction(unknown)
+		err = e.Cause
+	}
 	var h *hinted
 	if errors.As(err, &h) {
 		e.HintText = h.hint
 	}
 	return e
+}
+
+// unknownInstruction names the nearest instruction, or the usual reason why there is none.
+func unknownInstruction(e *instructions.UnknownInstructionError) error {
+	names := slices.Sorted(maps.Keys(command.Commands))
+	err := suggest.WrapError(e, e.Instruction, names, false)
+	if strings.ToUpper(e.Instruction) == e.Instruction && err != error(e) {
+		return err
+	}
+	return &hinted{err, `if it belongs to the command above, that line must end in a backslash`}
 }
 
 func locate(ranges []parser.Range) Location {

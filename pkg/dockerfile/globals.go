@@ -132,7 +132,15 @@ func (p *Plan) setEpoch(stages []instructions.Stage) error {
 		}
 	}
 	hint := "it is a number of seconds since 1970, context, or the name of a stage or of a named context"
-	return optionError{withHint(hint, "invalid %s: %s", epochName, value)}
+	err := withHint(hint, "invalid %s: %s", epochName, value)
+	for _, d := range p.globalDoc {
+		if d.name == epochName && !given {
+			e := p.fail(err, nil).(*Error)
+			e.Location = d.location
+			return e
+		}
+	}
+	return optionError{err}
 }
 
 // resolveEpochStage puts the stage into EpochSource, when setEpoch found its name.

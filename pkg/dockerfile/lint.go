@@ -46,26 +46,34 @@ func (p *Plan) setChecks() error {
 func (p *Plan) linter(found *[]Warning) *linter.Linter {
 	config := *p.check
 	config.Warn = func(rule, _, url, message string, at []parser.Range) {
-		*found = append(*found, Warning{Rule: rule, Message: message, URL: url, Location: locate(at)})
+		*found = append(*found, Warning{Rule: rule, Message: message, URL: url, Location: locate(at), Hint: url == "" && ownRules[rule]})
 	}
 	return linter.New(&config)
 }
 
 // CheckError returns the error that "# check=error=true" makes of findings, or nil where there are none or it is not set.
 func (p *Plan) CheckError(found []Warning) error {
-	if !p.check.ReturnAsError || len(found) == 0 {
+	if !p.check.ReturnAsError {
 		return nil
 	}
 	rules := map[string]bool{}
 	for _, w := range found {
-		rules[w.Rule] = true
+		if !w.Hint {
+			rules[w.Rule] = true
+		}
+	}
+	if len(rules) == 0 {
+		return nil
 	}
 	names := strings.Join(slices.Sorted(maps.Keys(rules)), ", ")
 	return p.fail(withHint("mend them, or skip rules with # check=skip=NAME at the top of the file",
 		"lint violation found for rules: %s", names), nil)
 }
 
-// syntaxIgnored is the one rule that BuildKit has no need for: it would fetch that frontend.
+// ownRules are the rules that BuildKit does not have.
+var ownRules = map[string]bool{syntaxIgnored.Name: true}
+
+// syntaxIgnored is a rule for which BuildKit has no need: it would fetch that frontend.
 var syntaxIgnored = linter.LinterRule[func(string) string]{
 	Name:        "SyntaxIgnored",
 	Description: "The language is built in; a custom frontend is not fetched",

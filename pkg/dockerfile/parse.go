@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"maps"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -82,13 +83,16 @@ func (p *Plan) parse() error {
 	return p.setStages(stages, stageNodes(ast.AST.Children), lint)
 }
 
-// counted corrects the line of an error about a parser directive: the parser counts those from 0.
+// zeroBased are the errors whose line the parser counts from 0.
+var zeroBased = regexp.MustCompile(`parser directive|escape token|max allowed size`)
+
+// counted corrects the line of such an error.
 func counted(err error) error {
 	var located *parser.LocationError
 	if !errors.As(err, &located) || len(located.Locations) == 0 {
 		return err
 	}
-	if text := err.Error(); strings.Contains(text, "parser directive") || strings.Contains(text, "escape token") {
+	if zeroBased.MatchString(err.Error()) {
 		line := located.Locations[0][0].Start.Line + 1
 		at := parser.Position{Line: line}
 		return parser.SetLocation(err, []parser.Range{{Start: at, End: at}})

@@ -60,6 +60,7 @@ type Plan struct {
 type Warning struct {
 	Rule, Message, URL string
 	Location           Location
+	Hint               bool // the rule is none of BuildKit's: it advises, and error=true does not count it
 }
 
 // Location is a range of lines of the Dockerfile, 1-based and inclusive. The zero value is unknown.

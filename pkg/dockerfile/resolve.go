@@ -2,6 +2,7 @@ package dockerfile
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -172,9 +173,15 @@ func (r *resolver) setTargetPlatform() {
 // instruction expands one instruction and does what it says.
 func (r *resolver) instruction(node *parser.Node) error {
 	r.lint = r.root.WithMergedConfigFromComments(node.PrevComment)
-	cmd, err := instructions.ParseCommand(node)
+	// Parse has checked the text already, and said what its rules found. The instruction is read anew since expansion
+	// writes into it.
+	parsed, err := instructions.ParseInstructionWithLinter(node, linter.New(&linter.Config{}))
 	if err != nil {
 		return err
+	}
+	cmd, ok := parsed.(instructions.Command)
+	if !ok {
+		return fmt.Errorf("%s is no instruction of a stage", node.Value)
 	}
 	if err := r.expand(cmd); err != nil {
 		return err
