@@ -1,0 +1,238 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	goruntime "runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	seccompprofile "github.com/moby/profiles/seccomp"
+	"github.com/opencontainers/cgroups"
+	devices "github.com/opencontainers/cgroups/devices/config"
+	"github.com/opencontainers/runc/libcontainer"
+	"github.com/opencontainers/runc/libcontainer/capabilities"
+	"github.com/opencontainers/runc/libcontainer/configs"
+	"github.com/opencontainers/runc/libcontainer/seccomp"
+	"github.com/opencontainers/runc/libcontainer/specconv"
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+)
+
+// config translates the sandbox for libcontainer. There is no user namespace in it: this process is in that already.
+func (r *run) config() (*configs.Config, error) {
+	mounts, err := r.mounts()
+	if err != nil {
+		return nil, err
+	}
+	caps, err := grant(capabilities.KnownCapabilities(), r.Insecure, r.CapAdd, r.CapDrop)
+	if err != nil {
+		return nil, err
+	}
+	rlimits, err := r.rlimits()
+	if err != nil {
+		return nil, err
+	}
+	c := &configs.Config{
+		Rootfs:          r.root,
+		Readonlyfs:      r.ReadOnlyRoot,
+		Hostname:        r.hostname(),
+		Namespaces:      r.namespaces(),
+		Mounts:          mounts,
+		Devices:         minimalDevices(),
+		Rlimits:         rlimits,
+		Networks:        r.net.loopback,
+		Capabilities:    &configs.Capabilities{Bounding: caps, Permitted: caps, Effective: caps},
+		RootlessCgroups: true,
+		// No device rules: the package that would set them is not linked, and a user namespace could not.
+		Cgroups:           &cgroups.Cgroup{Name: r.id, Rootless: true, Resources: &cgroups.Resources{}},
+		ParentDeathSignal: int(unix.SIGKILL),
+		Version:           specs.Version,
+	}
+	if !r.Insecure {
+		c.MaskPaths, c.ReadonlyPaths = maskedPaths(), readonlyPaths()
+		c.Seccomp, err = filter(caps)
+	}
+	return c, err
+}
+
+func (r *run) namespaces() configs.Namespaces {
+	list := configs.Namespaces{{Type: configs.NEWNS}, {Type: configs.NEWPID}, {Type: configs.NEWIPC}, {Type: configs.NEWUTS}, {Type: configs.NEWCGROUP}}
+	if !r.net.host {
+		list = append(list, configs.Namespace{Type: configs.NEWNET, Path: r.net.namespace})
+	}
+	return list
+}
+
+// minimalDevices are the nodes of every /dev; libcontainer binds them from the host, for a user namespace has no mknod.
+func minimalDevices() []*devices.Device {
+	var list []*devices.Device
+	for name, minor := range map[string]int64{"null": 3, "zero": 5, "full": 7, "random": 8, "urandom": 9} {
+		list = append(list, device(name, 1, minor))
+	}
+	return append(list, device("tty", 5, 0))
+}
+
+func device(name string, major, minor int64) *devices.Device {
+	return &devices.Device{
+		Rule:     devices.Rule{Type: devices.CharDevice, Major: major, Minor: minor, Permissions: "rwm", Allow: true},
+		Path:     "/dev/" + name,
+		FileMode: 0o666,
+	}
+}
+
+func (r *run) rlimits() ([]configs.Rlimit, error) {
+	all, err := limits(r.Ulimits)
+	out := make([]configs.Rlimit, len(all))
+	for i, l := range all {
+		out[i] = configs.Rlimit{Type: l.kind, Soft: l.soft, Hard: l.hard}
+	}
+	return out, err
+}
+
+// filter is moby's default profile, as it is for these capabilities, without the 32-bit architectures: through their
+// socketcall, a filter on socket(2) can be passed by (moby takes that risk).
+func filter(caps []string) (*configs.Seccomp, error) {
+	if !seccomp.Enabled {
+		return nil, nil
+	}
+	spec := &specs.Spec{Process: &specs.Process{Capabilities: &specs.LinuxCapabilities{Bounding: caps}}}
+	profile, err := seccompprofile.GetDefaultProfile(spec)
+	if err != nil {
+		return nil, fmt.Errorf("making the system call filter: %w", err)
+	}
+	profile.Architectures = profile.Architectures[:min(1, len(profile.Architectures))]
+	return specconv.SetupSeccomp(profile)
+}
+
+// execute runs the container to its end.
+func (r *run) execute(ctx context.Context, config *configs.Config) (err error) {
+	// The death signal of the container's init belongs to the thread that made it, so this one stays to the end.
+	goruntime.LockOSThread()
+	defer goruntime.UnlockOSThread()
+	container, err := libcontainer.Create(filepath.Join(r.dir, "containers"), r.id, config)
+	if err != nil {
+		return fmt.Errorf("creating the sandbox: %w", err)
+	}
+	defer func() { err = errors.Join(err, container.Destroy()) }()
+	process, stdin, err := r.process()
+	if err != nil {
+		return err
+	}
+	defer stdin.Close()
+	if err := container.Run(process); err != nil {
+		_ = process.Signal(unix.SIGKILL)
+		_, _ = process.Wait()
+		return explainStart(err)
+	}
+	stop := context.AfterFunc(ctx, func() { r.terminate(process) })
+	defer stop()
+	state, err := process.Wait()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return exitError(state, err)
+}
+
+func (r *run) process() (*libcontainer.Process, io.Closer, error) {
+	env, err := r.environ()
+	if err != nil {
+		return nil, nil, err
+	}
+	p := &libcontainer.Process{
+		Init: true, Args: r.Args, Env: env, Cwd: r.Dir, UID: r.UID, GID: r.GID, AdditionalGroups: slices.Clone(r.Groups),
+		Stdout: copied(r.Stdout), Stderr: copied(r.Stderr),
+	}
+	if p.Cwd == "" {
+		p.Cwd = "/"
+	}
+	if !slices.Contains(p.AdditionalGroups, r.GID) {
+		p.AdditionalGroups = append(p.AdditionalGroups, r.GID)
+	}
+	if r.Stdin == nil {
+		return p, io.NopCloser(nil), nil
+	}
+	// A pipe of our own: waiting for the process must not wait for a reader that has nothing to say.
+	in, out, err := os.Pipe()
+	if err != nil {
+		return nil, nil, fmt.Errorf("making a pipe: %w", err)
+	}
+	p.Stdin = in
+	go func() {
+		defer out.Close()
+		_, _ = io.Copy(out, r.Stdin)
+	}()
+	return p, in, nil
+}
+
+// copied hides a file from libcontainer, which would give the file itself to the sandbox's user by chown.
+func copied(w io.Writer) io.Writer {
+	if f, ok := w.(*os.File); ok {
+		return struct{ io.Writer }{f}
+	}
+	return w
+}
+
+// environ adds HOME here, because libcontainer would read the image's /etc/passwd without any care.
+func (r *run) environ() ([]string, error) {
+	isHome := func(e string) bool { return strings.HasPrefix(e, "HOME=") && e != "HOME=" }
+	if slices.ContainsFunc(r.Env, isHome) {
+		return r.Env, nil
+	}
+	home, err := homeOf(r.tree.open, r.UID)
+	if err != nil {
+		return nil, err
+	}
+	return append(slices.Clone(r.Env), "HOME="+home), nil
+}
+
+// terminate asks the first process to end, and after the grace ends all of them.
+func (r *run) terminate(p *libcontainer.Process) {
+	grace := r.Grace
+	if grace == 0 {
+		grace = 2 * time.Second
+	}
+	_ = p.Signal(unix.SIGTERM)
+	time.Sleep(grace)
+	_ = p.Signal(unix.SIGKILL)
+}
+
+func exitError(state *os.ProcessState, err error) error {
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		return fmt.Errorf("waiting for the command: %w", err)
+	}
+	ws := state.Sys().(syscall.WaitStatus)
+	switch {
+	case ws.Signaled():
+		return &ExitError{Code: 128 + int(ws.Signal()), Signal: ws.Signal()}
+	case ws.ExitStatus() != 0:
+		return &ExitError{Code: ws.ExitStatus()}
+	}
+	return nil
+}
+
+// explainStart tells apart a command that is not there, what the host does not allow, and the rest. The errors of a
+// container's init arrive as text.
+func explainStart(err error) error {
+	text := err.Error()
+	switch {
+	case strings.Contains(text, "executable file not found") || strings.Contains(text, "exec: ") && strings.Contains(text, "no such file or directory"):
+		return &ExitError{Code: 127, Err: fmt.Errorf("starting the command: %w", err)}
+	case strings.Contains(text, "exec: ") && strings.Contains(text, "permission denied"):
+		return &ExitError{Code: 126, Err: fmt.Errorf("starting the command: %w", err)}
+	case strings.Contains(text, `mounting "proc"`) && strings.Contains(text, "operation not permitted"):
+		if m := decideProc(readSetting("/proc/self/mountinfo")); m != nil {
+			m.Cause = err
+			return m
+		}
+	}
+	return fmt.Errorf("starting the sandbox: %w", err)
+}

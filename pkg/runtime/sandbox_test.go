@@ -1,0 +1,307 @@
+package runtime
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// busyboxRoot is a root with nothing but busybox and accounts, on an overlay over a read-only lower directory. It also
+// gives the upper directory, in which the changes can be seen.
+func busyboxRoot(t testing.TB) (root, upper string) {
+	t.Helper()
+	needEntered(t)
+	busybox, err := exec.LookPath("busybox")
+	if err != nil {
+		t.Skip("busybox is not installed")
+	}
+	applets, err := exec.Command(busybox, "--list").Output()
+	if err != nil {
+		t.Skip("busybox does not run:", err)
+	}
+	base := t.TempDir()
+	for _, d := range []string{"lower/bin", "lower/etc", "lower/tmp", "lower/root", "upper", "work", "root"} {
+		must(t, os.MkdirAll(filepath.Join(base, d), 0o755))
+	}
+	lower := filepath.Join(base, "lower")
+	b, err := os.ReadFile(busybox)
+	must(t, err)
+	must(t, os.WriteFile(lower+"/bin/busybox", b, 0o755))
+	for name := range strings.FieldsSeq(string(applets)) {
+		if name != "busybox" {
+			must(t, os.Symlink("busybox", lower+"/bin/"+name))
+		}
+	}
+	must(t, os.WriteFile(lower+"/etc/passwd", []byte("root:x:0:0::/root:/bin/sh\nann:x:1000:1001::/home/ann:/bin/sh\n"), 0o644))
+	must(t, os.Chmod(lower+"/tmp", 0o1777))
+	old := time.Unix(1e9, 0)
+	must(t, filepath.WalkDir(lower, func(p string, d fs.DirEntry, err error) error {
+		return unix.UtimesNanoAt(unix.AT_FDCWD, p, []unix.Timespec{unix.NsecToTimespec(old.UnixNano()), unix.NsecToTimespec(old.UnixNano())}, unix.AT_SYMLINK_NOFOLLOW)
+	}))
+	root, upper = base+"/root", base+"/upper"
+	data := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s/work,userxattr", lower, upper, base)
+	if err := unix.Mount("overlay", root, "overlay", 0, data); err != nil {
+		t.Skip("overlay cannot be mounted:", err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(root, 0); err != nil {
+			t.Error("unmounting the root:", err)
+		}
+	})
+	return root, upper
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// shell is a sandbox that runs a script without a network.
+func shell(t testing.TB, root, script string) (*Sandbox, *bytes.Buffer) {
+	out := new(bytes.Buffer)
+	return &Sandbox{
+		Root: root, StateDir: t.TempDir(), Network: "none", Args: []string{"sh", "-c", script},
+		Env: []string{"PATH=/bin"}, Stdout: out, Stderr: out,
+	}, out
+}
+
+func runShell(t testing.TB, root, script string, change ...func(*Sandbox)) string {
+	t.Helper()
+	s, out := shell(t, root, script)
+	for _, f := range change {
+		f(s)
+	}
+	if err := s.Run(context.Background()); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	empty(t, s.StateDir)
+	return out.String()
+}
+
+func empty(t testing.TB, dir string) {
+	t.Helper()
+	list, err := os.ReadDir(dir)
+	if err != nil || len(list) > 0 {
+		t.Errorf("%s is not empty: %v %v", dir, list, err)
+	}
+}
+
+// changes lists what the upper directory holds.
+func changes(t testing.TB, upper string) string {
+	t.Helper()
+	var list []string
+	must(t, filepath.WalkDir(upper, func(p string, d fs.DirEntry, err error) error {
+		if p != upper {
+			list = append(list, strings.TrimPrefix(p, upper))
+		}
+		return err
+	}))
+	return strings.Join(list, " ")
+}
+
+func TestSandboxInside(t *testing.T) {
+	root, upper := busyboxRoot(t)
+	before, err := os.Stat(root)
+	must(t, err)
+	script := `
+		for ns in mnt pid ipc uts net cgroup user; do readlink /proc/self/ns/$ns; done | cut -d: -f1 | tr '\n' ' '; echo
+		echo $$; hostname; pwd; echo $HOME; env | grep -c .; umask; cat; ulimit -c; ulimit -n; ulimit -Hn
+		grep -E '^(Cap|NoNewPrivs|Seccomp:|Groups)' /proc/self/status
+		ls /dev | tr '\n' ' '; echo
+		ls /proc/self/fd | tr '\n' ' '; echo
+		ls -A /sys/firmware /proc/acpi 2>/dev/null; wc -c < /proc/keys; wc -c < /proc/timer_list
+		touch /proc/sys/kernel/x 2>&1; echo x 2>&1 > /proc/sysrq-trigger
+		touch /sys/x /etc/hosts /etc/resolv.conf
+		cat /etc/hosts; df -k /dev/shm | tail -1 | tr -s ' ' | cut -d' ' -f2
+		ip -o link | cut -d: -f2 | tr '\n' ' '`
+	got := runShell(t, root, script+"\ntrue")
+	t.Log(got)
+	for _, want := range []string{
+		"mnt pid ipc uts net cgroup user \n1\ngbuild\n/\n/root\n", "0022\n0\n1024\n",
+		"CapInh:\t0000000000000000\nCapPrm:\t00000000a80425fb\nCapEff:\t00000000a80425fb\nCapBnd:\t00000000a80425fb\nCapAmb:\t0000000000000000\nNoNewPrivs:\t0\n",
+		"Groups:\t0 \n", "\n0\n0\n",
+		"fd full mqueue null ptmx pts random shm stderr stdin stdout tty urandom zero \n0 1 2 3 \n",
+		"127.0.0.1\tlocalhost gbuild\n", "\n65536\n", "Read-only file system", " lo ",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%q is not in the output", want)
+		}
+	}
+	// Making and removing a mount point copies the root's own entry up, nothing else; times stay.
+	if c := changes(t, upper); c != "" && c != "/etc" {
+		t.Errorf("the run left %s in the layer", c)
+	}
+	after, _ := os.Stat(root)
+	if !before.ModTime().Equal(after.ModTime()) {
+		t.Errorf("mtime of the root went from %v to %v", before.ModTime(), after.ModTime())
+	}
+}
+
+func TestSandboxExit(t *testing.T) {
+	root, _ := busyboxRoot(t)
+	for _, c := range []struct {
+		args   []string
+		code   int
+		signal unix.Signal
+	}{
+		{[]string{"sh", "-c", "exit 3"}, 3, 0},
+		{[]string{"sh", "-c", "exit 255"}, 255, 0},
+		{[]string{"sh", "-c", "sh -c 'kill -9 $$'; exit $?"}, 137, 0},
+		{[]string{"nothing-of-that-name"}, 127, 0},
+		{[]string{"/bin/nothing"}, 127, 0},
+		{[]string{"/etc/passwd"}, 126, 0},
+	} {
+		s, out := shell(t, root, "")
+		s.Args = c.args
+		err := s.Run(context.Background())
+		var exit *ExitError
+		if !errors.As(err, &exit) || exit.Code != c.code || exit.Signal != c.signal {
+			t.Errorf("%q: %v (%#v) %s", c.args, err, exit, out)
+		}
+		empty(t, s.StateDir)
+	}
+}
+
+func TestSandboxUser(t *testing.T) {
+	root, upper := busyboxRoot(t)
+	got := runShell(t, root, `id -u; id -g; grep -E 'CapEff|CapPrm|Groups' /proc/self/status; pwd; touch f; echo $HOME; echo hi >/dev/stdout`, func(s *Sandbox) {
+		s.UID, s.GID, s.Groups, s.Dir = 1000, 1001, []int{1002}, "/home/ann/work"
+	})
+	want := "1000\n1001\nGroups:\t1001 1002 \nCapPrm:\t0000000000000000\nCapEff:\t0000000000000000\n/home/ann/work\n/home/ann\nhi\n"
+	if got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	for _, p := range []string{"/home", "/home/ann/work", "/home/ann/work/f"} {
+		var st unix.Stat_t
+		if err := unix.Lstat(upper+p, &st); err != nil || st.Uid != 1000 || st.Gid != 1001 {
+			t.Errorf("%s: owner %d:%d, %v", p, st.Uid, st.Gid, err)
+		}
+	}
+}
+
+func TestSandboxMounts(t *testing.T) {
+	root, upper := busyboxRoot(t)
+	host := t.TempDir()
+	must(t, os.Mkdir(host+"/cache", 0o755))
+	must(t, os.WriteFile(host+"/secret", []byte("s3cret"), 0o600))
+	must(t, os.Symlink("/cache-here", root+"/link"))
+	mode := uint32(0o700)
+	got := runShell(t, root, `echo kept > /a/b/cache/f; cat /run/secrets/s; touch /run/secrets/s; echo x > /cache-here/g; stat -c '%a %u' /mode /free
+		df -k /mode | tail -1 | tr -s ' ' | cut -d' ' -f2; touch /ro/x; ls /a/b/cache/inner; true`, func(s *Sandbox) {
+		s.Mounts = []Mount{
+			{Type: "tmpfs", Target: "/a/b/cache/inner"},
+			{Type: "bind", Source: host + "/cache", Target: "/a/b/cache"},
+			{Type: "bind", Source: host + "/cache", Target: "/ro", ReadOnly: true},
+			{Type: "bind", Source: host + "/cache", Target: "link"[:0] + "/link"},
+			{Type: "bind", Source: host + "/secret", Target: "/run/secrets/s", ReadOnly: true},
+			{Type: "tmpfs", Target: "/mode", Mode: &mode, UID: 5, Size: 1 << 20},
+			{Type: "tmpfs", Target: "/free"},
+		}
+	})
+	for _, want := range []string{"s3cret", "700 5\n1777 0\n1024\n", "touch: /ro/x: Read-only file system", "/run/secrets/s: Read-only"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%q is not in %q", want, got)
+		}
+	}
+	for _, f := range []string{"/cache/f", "/cache/g"} {
+		if _, err := os.Stat(host + f); err != nil {
+			t.Error(err)
+		}
+	}
+	if c := changes(t, upper); c != "/etc /link" {
+		t.Errorf("the mount points are left: %s", c)
+	}
+}
+
+func TestSandboxStubsThatWereUsedStay(t *testing.T) {
+	root, upper := busyboxRoot(t)
+	canary := t.TempDir()
+	must(t, os.MkdirAll(canary+"/b/c", 0o755))
+	runShell(t, root, `mv /a /z && ln -s `+canary+` /a && rm -r /etc && mkdir /etc && echo mine > /etc/resolv.conf; touch /q/w; true`, func(s *Sandbox) {
+		s.Mounts = []Mount{{Type: "tmpfs", Target: "/a/b/c"}, {Type: "tmpfs", Target: "/q/w/e"}}
+	})
+	if _, err := os.Stat(canary + "/b/c"); err != nil {
+		t.Error("a directory outside of the root was removed:", err)
+	}
+	if c := changes(t, upper); !strings.Contains(c, "/a") || !strings.Contains(c, "/z") {
+		t.Error(c)
+	}
+}
+
+func TestSandboxImageLinks(t *testing.T) {
+	outside := t.TempDir()
+	for _, c := range []struct {
+		name, link, to string
+		refused        bool
+	}{
+		{"resolv.conf of systemd", "/etc/resolv.conf", "../run/systemd/resolve/stub-resolv.conf", false},
+		{"resolv.conf absolute", "/etc/resolv.conf", outside + "/resolv", false},
+		{"hosts upwards", "/etc/hosts", "../../../../../../.." + outside + "/hosts", false},
+		{"resolv.conf loop", "/etc/resolv.conf", "resolv.conf", true},
+		{"proc", "/proc", outside, true},
+		{"sys", "/sys", "etc", true},
+		{"dev", "/dev", outside, true},
+		{"dev is root", "/dev", "/", true},
+		{"hosts into proc", "/etc/hosts", "/proc/sys/kernel/core_pattern", true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			root, upper := busyboxRoot(t)
+			must(t, os.Symlink(c.to, root+c.link))
+			s, out := shell(t, root, "cat /etc/resolv.conf /etc/hosts")
+			err := s.Run(context.Background())
+			if refused := err != nil; refused != c.refused {
+				t.Errorf("%v\n%s", err, out)
+			}
+			// Directories in which there was a mount point for a while are copied up, unchanged.
+			if got := strings.TrimSuffix(changes(t, upper), " /tmp"); got != "/etc "+c.link && got != c.link {
+				t.Errorf("left: %s", got)
+			}
+			empty(t, outside)
+			empty(t, s.StateDir)
+		})
+	}
+}
+
+func TestSandboxCancel(t *testing.T) {
+	root, _ := busyboxRoot(t)
+	for name, script := range map[string]string{"ends by itself": `trap 'echo bye; exit' TERM; echo up; while :; do sleep 0.05; done`, "has to be killed": `trap '' TERM; echo up; sleep 100`} {
+		s, out := shell(t, root, script)
+		s.Grace = 300 * time.Millisecond
+		ctx, cancel := context.WithCancel(context.Background())
+		time.AfterFunc(300*time.Millisecond, cancel)
+		start := time.Now()
+		if err := s.Run(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if d := time.Since(start); d > 3*time.Second {
+			t.Errorf("%s: took %v", name, d)
+		}
+		if strings.Contains(script, "bye") != strings.Contains(out.String(), "bye") {
+			t.Errorf("%s: %q", name, out)
+		}
+	}
+}
+
+func TestSandboxLeavesNoProcess(t *testing.T) {
+	root, _ := busyboxRoot(t)
+	mark := fmt.Sprint("7", os.Getpid(), "7")
+	runShell(t, root, `(setsid sleep `+mark+` &) ; (sleep `+mark+` </dev/null >/dev/null 2>&1 &); sleep 0.1`)
+	list, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, f := range list {
+		if b, _ := os.ReadFile(f); bytes.Contains(b, []byte("sleep\x00"+mark)) {
+			t.Error("left:", f)
+		}
+	}
+}

@@ -1,0 +1,314 @@
+package runtime
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// tree makes mount points and directories inside one root. It goes from name to name through descriptors that pin
+// each directory, so that no symbolic link of the image leads out of the root, and it remembers what it made: a
+// mount point is not part of what the command changed, and is taken away afterwards.
+type tree struct {
+	root    *os.File
+	covered map[string]bool // resolved paths on which something is, or will be, mounted
+	stubs   []stub
+	touched []touched
+}
+
+// stub is a mount point that the tree made.
+type stub struct {
+	parent, self *os.File // O_PATH
+	name         string
+	made         unix.Stat_t
+}
+
+// touched is a directory in which stubs were made.
+type touched struct {
+	dir           *os.File
+	before, after unix.Stat_t
+}
+
+// owner is who owns directories that stay.
+type owner struct{ uid, gid int }
+
+func openTree(root string) (*tree, error) {
+	fd, err := unix.Open(root, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("opening root %s: %w", root, err)
+	}
+	return &tree{root: os.NewFile(uintptr(fd), "/"), covered: map[string]bool{}}, nil
+}
+
+// cursor is a walk through the tree: the directories from the root to where it stands.
+type cursor struct {
+	dirs  []*os.File
+	names []string
+	todo  []string
+	links int
+}
+
+func (c *cursor) dir() *os.File { return c.dirs[len(c.dirs)-1] }
+func (c *cursor) path(name string) string {
+	return "/" + path.Join(append(slices.Clone(c.names), name)...)
+}
+
+func (c *cursor) back(n int) {
+	for _, f := range c.dirs[n:] {
+		f.Close()
+	}
+	c.dirs, c.names = c.dirs[:n], c.names[:n-1]
+}
+
+// steps splits a path, leaving out the names that go nowhere.
+func steps(p string) []string {
+	return slices.DeleteFunc(strings.Split(p, "/"), func(s string) bool { return s == "" || s == "." })
+}
+
+// place finds target in the root, making what is missing, and says where that is, without symbolic links. A missing
+// last name becomes an empty file when file is set, all others directories. With an owner what is made belongs to it
+// and stays; without, it is a stub. Below a covered path nothing is made, for it would not be seen.
+func (t *tree) place(target string, file bool, own *owner) (resolved string, made bool, err error) {
+	dup, err := reopen(t.root, ".")
+	if err != nil {
+		return "", false, err
+	}
+	c := &cursor{dirs: []*os.File{dup}, todo: steps(path.Clean(target))}
+	defer func() { c.back(1); dup.Close() }()
+	for len(c.todo) > 0 {
+		name := c.todo[0]
+		c.todo = c.todo[1:]
+		if name == ".." {
+			c.back(max(1, len(c.dirs)-1))
+			continue
+		}
+		if p := c.path(name); t.covered[p] {
+			return path.Join(append([]string{p}, c.todo...)...), false, nil
+		}
+		if made, err = t.step(c, name, file, own); err != nil {
+			return "", false, &os.PathError{Op: "making", Path: target, Err: err}
+		}
+	}
+	return c.path(""), made, nil
+}
+
+// open opens a regular file in the root for reading; symbolic links stay inside. It does not wait for a fifo.
+func (t *tree) open(p string) (io.ReadCloser, error) {
+	how := &unix.OpenHow{Flags: unix.O_RDONLY | unix.O_NONBLOCK | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS}
+	fd, err := unix.Openat2(int(t.root.Fd()), p, how)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: p, Err: err}
+	}
+	f := os.NewFile(uintptr(fd), p)
+	st, err := f.Stat()
+	if err == nil && !st.Mode().IsRegular() {
+		err = &os.PathError{Op: "open", Path: p, Err: errors.New("not a regular file")}
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// step goes on to name: into a directory, along a symbolic link, or to what it makes there.
+func (t *tree) step(c *cursor, name string, file bool, own *owner) (made bool, err error) {
+	next, err := reopen(c.dir(), name)
+	if errors.Is(err, unix.ENOENT) {
+		made = true
+		next, err = t.create(c, name, file && len(c.todo) == 0, own)
+	}
+	if err != nil {
+		return false, err
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(int(next.Fd()), &st); err != nil {
+		next.Close()
+		return false, err
+	}
+	switch kind := st.Mode & unix.S_IFMT; {
+	case kind == unix.S_IFLNK:
+		defer next.Close()
+		return false, c.follow(next)
+	case kind != unix.S_IFDIR && len(c.todo) > 0:
+		next.Close()
+		return false, unix.ENOTDIR
+	}
+	c.dirs, c.names = append(c.dirs, next), append(c.names, name)
+	return made, nil
+}
+
+// follow puts the target of a symbolic link before what is left to do.
+func (c *cursor) follow(link *os.File) error {
+	if c.links++; c.links > 40 {
+		return unix.ELOOP
+	}
+	buf := make([]byte, unix.PathMax)
+	n, err := unix.Readlinkat(int(link.Fd()), "", buf)
+	if err != nil {
+		return err
+	}
+	to := string(buf[:n])
+	if path.IsAbs(to) {
+		c.back(1)
+	}
+	c.todo = append(steps(to), c.todo...)
+	return nil
+}
+
+// create makes one directory or empty file. The modes are set again because of the umask.
+func (t *tree) create(c *cursor, name string, file bool, own *owner) (*os.File, error) {
+	dir := int(c.dir().Fd())
+	if own == nil {
+		if err := t.touch(c.dir()); err != nil {
+			return nil, err
+		}
+	}
+	mode := uint32(0o755)
+	if file {
+		mode = 0o644
+		fd, err := unix.Openat(dir, name, unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, mode)
+		if err != nil {
+			return nil, err
+		}
+		unix.Close(fd)
+	} else if err := unix.Mkdirat(dir, name, mode); err != nil {
+		return nil, err
+	}
+	if err := unix.Fchmodat(dir, name, mode, 0); err != nil {
+		return nil, err
+	}
+	if own != nil {
+		if err := unix.Fchownat(dir, name, own.uid, own.gid, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+			return nil, err
+		}
+		return reopen(c.dir(), name)
+	}
+	return t.record(c.dir(), name)
+}
+
+// touch remembers the times of a directory before the first stub in it.
+func (t *tree) touch(dir *os.File) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(dir.Fd()), &st); err != nil {
+		return err
+	}
+	if t.touchedAs(&st) != nil {
+		return nil
+	}
+	keep, err := reopen(dir, ".")
+	if err != nil {
+		return err
+	}
+	t.touched = append(t.touched, touched{dir: keep, before: st})
+	return nil
+}
+
+func (t *tree) touchedAs(st *unix.Stat_t) *touched {
+	i := slices.IndexFunc(t.touched, func(d touched) bool { return same(&d.before, st) })
+	if i < 0 {
+		return nil
+	}
+	return &t.touched[i]
+}
+
+func same(a, b *unix.Stat_t) bool { return a.Dev == b.Dev && a.Ino == b.Ino }
+
+// record remembers a stub that was just made, and what its directory looks like with it.
+func (t *tree) record(dir *os.File, name string) (*os.File, error) {
+	s := stub{name: name}
+	var err error
+	if s.parent, err = reopen(dir, "."); err != nil {
+		return nil, err
+	}
+	if s.self, err = reopen(dir, name); err != nil {
+		return nil, err
+	}
+	if err := unix.Fstat(int(s.self.Fd()), &s.made); err != nil {
+		return nil, err
+	}
+	t.stubs = append(t.stubs, s)
+	var st unix.Stat_t
+	if err := unix.Fstat(int(dir.Fd()), &st); err != nil {
+		return nil, err
+	}
+	t.touchedAs(&st).after = st
+	return reopen(dir, name)
+}
+
+// restore removes the stubs that are still what they were, and gives their directories the times that they would have
+// without them. It must only be called when no process of the sandbox is left.
+func (t *tree) restore() error {
+	var errs []error
+	now := make([]unix.Stat_t, len(t.touched))
+	for i, d := range t.touched {
+		errs = append(errs, unix.Fstat(int(d.dir.Fd()), &now[i]))
+	}
+	for _, s := range slices.Backward(t.stubs) {
+		errs = append(errs, s.remove())
+		s.parent.Close()
+		s.self.Close()
+	}
+	for i, d := range t.touched {
+		errs = append(errs, d.restore(&now[i]))
+		d.dir.Close()
+	}
+	t.root.Close()
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("removing mount points: %w", err)
+	}
+	return nil
+}
+
+// remove takes the stub away unless the command has used, moved or replaced it (CVE-2024-23652).
+func (s *stub) remove() error {
+	var st unix.Stat_t
+	err := unix.Fstatat(int(s.parent.Fd()), s.name, &st, unix.AT_SYMLINK_NOFOLLOW)
+	if err != nil || !same(&st, &s.made) || st.Mode != s.made.Mode || st.Uid != s.made.Uid || st.Gid != s.made.Gid {
+		return nil
+	}
+	flags := unix.AT_REMOVEDIR
+	if st.Mode&unix.S_IFMT != unix.S_IFDIR {
+		if flags = 0; st.Size != 0 || st.Nlink != 1 {
+			return nil
+		}
+	}
+	err = unix.Unlinkat(int(s.parent.Fd()), s.name, flags)
+	if errors.Is(err, unix.ENOTEMPTY) || errors.Is(err, unix.EEXIST) || errors.Is(err, unix.ENOENT) {
+		return nil
+	}
+	return err
+}
+
+// restore sets the times from before the stubs, or, where the command has changed the directory too, those that it left.
+func (d *touched) restore(now *unix.Stat_t) error {
+	if now.Nlink == 0 {
+		return nil
+	}
+	st := now
+	if now.Mtim == d.after.Mtim {
+		st = &d.before
+	}
+	err := unix.UtimesNanoAt(unix.AT_FDCWD, procPath(d.dir), []unix.Timespec{st.Atim, st.Mtim}, 0)
+	if errors.Is(err, unix.ENOENT) {
+		return nil
+	}
+	return err
+}
+
+// reopen opens name in dir, whatever it is, without following it or reading from it.
+func reopen(dir *os.File, name string) (*os.File, error) {
+	fd, err := unix.Openat(int(dir.Fd()), name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), name), nil
+}
+
+func procPath(f *os.File) string { return fmt.Sprintf("/proc/self/fd/%d", f.Fd()) }
