@@ -16,13 +16,6 @@ import (
 	"github.com/moby/buildkit/util/suggest"
 )
 
-// ParseChecks reads the value of a check directive, skip=RULE,…|all;error=BOOL;experimental=RULE,…|all, and reports only
-// what is wrong with it.
-func ParseChecks(value string) error {
-	_, err := linter.ParseLintOptions(value)
-	return err
-}
-
 // setChecks reads the check directive, or the build argument that takes its place.
 func (p *Plan) setChecks() error {
 	value, given := p.args["BUILDKIT_DOCKERFILE_CHECK"]

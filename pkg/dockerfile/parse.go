@@ -52,7 +52,7 @@ func (p *Plan) parse() error {
 		return withHint("a Dockerfile begins with FROM", "the Dockerfile is empty")
 	}
 	if len(p.Source) > maxSize {
-		return errors.New("Dockerfile exceeds maximum allowed size")
+		return errors.New("the Dockerfile exceeds the maximum allowed size of 16 MiB")
 	}
 	if err := p.setChecks(); err != nil {
 		return err
