@@ -55,17 +55,50 @@ func newBundle(img v1.Image, r Ref, o WriteOptions) (*bundle, error) {
 	if err := b.addLayers(img); err != nil {
 		return nil, err
 	}
-	b.config = b.addBytes(config)
-	h := b.addBytes(raw)
 	mt, err := img.MediaType()
 	if err != nil {
 		return nil, fmt.Errorf("making manifest: %w", err)
 	}
+	if mt == types.DockerManifestSchema2 && r.Kind != KindDockerArchive {
+		if raw, err = ociForm(raw); err != nil {
+			return nil, err
+		}
+		mt = types.OCIManifestSchema1
+	}
+	b.config = b.addBytes(config)
+	h := b.addBytes(raw)
 	b.desc = v1.Descriptor{MediaType: mt, Digest: h, Size: int64(len(raw))}
 	if r.Digest != "" && r.Digest != h.String() {
 		return nil, &DigestError{r.String() + ": manifest", r.Digest, h.String()}
 	}
 	return b, nil
+}
+
+// ociTypes are the OCI media types for Docker's layers, which mean the same bytes.
+var ociTypes = map[types.MediaType]types.MediaType{
+	types.DockerLayer:             types.OCILayer,
+	types.DockerUncompressedLayer: types.OCIUncompressedLayer,
+	types.DockerForeignLayer:      types.OCIRestrictedLayer,
+}
+
+// ociForm rewrites a manifest of Docker's types: readers of OCI layouts (skopeo, podman) do not see those.
+func ociForm(raw []byte) ([]byte, error) {
+	var m v1.Manifest
+	if err := json.Unmarshal(raw, &m); err != nil {
+		return nil, fmt.Errorf("reading manifest: %w", err)
+	}
+	m.MediaType = types.OCIManifestSchema1
+	m.Config.MediaType = types.OCIConfigJSON
+	for i, l := range m.Layers {
+		if mt, ok := ociTypes[l.MediaType]; ok {
+			m.Layers[i].MediaType = mt
+		}
+	}
+	out, err := json.Marshal(m)
+	if err != nil {
+		return nil, fmt.Errorf("writing manifest: %w", err)
+	}
+	return out, nil
 }
 
 // addNames brings names to their full form. A short one, without a slash and a colon, stays as it is.
