@@ -31,6 +31,7 @@ var arrows = map[string]struct {
 	"internal/testimage": {nil, "what tests stand on must not be what they test"},
 	"internal/testimage/demo": {[]string{"internal/testimage"},
 		"it is the demo's bases, wheels and index as a command"},
+	"scripts/testcount": {nil, "it counts tests and is none"},
 }
 
 // forbidden names say what kind of thing a package holds, not what it does.

@@ -1,0 +1,45 @@
+# gbuild: `make help` says what there is.
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS  = -s -w -linkmode external -extldflags -static -X main.version=$(VERSION)
+TAGS     = netgo osusergo seccomp
+GO      ?= go
+
+export CGO_ENABLED = 1
+
+.PHONY: help setup build test race conformance fuzz bench lint demo clean
+
+help: ## say what the targets do
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## install what building and testing need (as root; else say what is missing)
+	scripts/setup.sh
+
+build: ## make the static release binary ./gbuild
+	$(GO) build -trimpath -tags "$(TAGS)" -ldflags "$(LDFLAGS)" -o gbuild ./cmd/gbuild
+
+test: ## run all tests, as root and again as an ordinary user
+	scripts/test.sh
+
+race: ## run the tests of the packages under the race detector
+	$(GO) test -race -tags seccomp ./pkg/... ./internal/...
+
+conformance: build ## compare images with those that BuildKit makes (ONLY='copy-*' for some)
+	scripts/conformance.sh ./gbuild $(ONLY)
+
+fuzz: ## run every fuzz target for FUZZTIME (20s)
+	scripts/fuzz.sh $(or $(FUZZTIME),20s)
+
+bench: build ## run the benchmarks, and time a build with nothing changed
+	$(GO) test -tags seccomp -run '^$$' -bench . -benchmem ./...
+	scripts/bench.sh ./gbuild
+
+lint: ## gofmt, go vet and staticcheck
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "gofmt the files above"; exit 1; }
+	$(GO) vet -tags seccomp ./...
+	$(GO) tool staticcheck -tags seccomp ./...
+
+demo: ## build the example twice, push it, save it, run it
+	scripts/demo.sh
+
+clean: ## remove what make build made
+	rm -f gbuild
