@@ -1,0 +1,172 @@
+package pipcache
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"syscall"
+)
+
+// Caches is a directory of cache mounts. Any number of processes may use it at once.
+//
+// Each cache is one directory, named by a hash, with three things in it: data (what a RUN sees), meta.json (what the
+// hash stands for; its mtime is the last use) and lock (flock: the only sign of life).
+type Caches struct{ dir string }
+
+const (
+	mountsDir = "mounts"
+	dataDir   = "data"
+	metaFile  = "meta.json"
+	lockFile  = "lock"
+	newPrefix = "data.new" // data that is still made
+	trash     = ".trash-"  // a cache that is being removed
+)
+
+// entryGrammar is a hash, and the number of a further directory for sharing=private.
+var entryGrammar = regexp.MustCompile(`^[0-9a-f]{64}(\.[0-9]+)?$`)
+
+// DirError says why a directory cannot hold caches.
+type DirError struct {
+	Dir    string
+	Reason string
+	Remedy string
+}
+
+// Error implements error.
+func (e *DirError) Error() string { return fmt.Sprintf("cache directory %s: %s", e.Dir, e.Reason) }
+
+// Hint says what may help.
+func (e *DirError) Hint() string { return e.Remedy }
+
+// Open makes dir where it is missing. It refuses one in which others can write: what they put there, builds would
+// install. The caches are in a directory of mode 0700 below it, so that dir itself may be one that CI made.
+func Open(dir string) (*Caches, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("finding cache directory: %w", err)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, &DirError{dir, "it cannot be made: " + err.Error(), "choose another with --cache-dir"}
+	}
+	if err := check(dir); err != nil {
+		return nil, err
+	}
+	mounts := filepath.Join(dir, mountsDir)
+	if err := os.Mkdir(mounts, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, &DirError{dir, "it cannot be written: " + err.Error(), "choose another with --cache-dir"}
+	}
+	if err := check(mounts); err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(mounts, 0o700); err != nil {
+		return nil, fmt.Errorf("closing %s to others: %w", mounts, err)
+	}
+	return &Caches{mounts}, nil
+}
+
+func check(dir string) error {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return fmt.Errorf("looking at cache directory: %w", err)
+	}
+	owner := info.Sys().(*syscall.Stat_t).Uid
+	switch {
+	case !info.IsDir():
+		return &DirError{dir, "it is no directory", "choose another with --cache-dir"}
+	case int(owner) != os.Geteuid():
+		return &DirError{dir, fmt.Sprintf("it belongs to user %d, and this is user %d", owner, os.Geteuid()), "choose another with --cache-dir"}
+	case info.Mode().Perm()&0o022 != 0:
+		return &DirError{dir, fmt.Sprintf("others can write in it (mode %04o)", info.Mode().Perm()), "chmod go-w " + dir}
+	}
+	return nil
+}
+
+// Dir is the directory that holds the caches.
+func (c *Caches) Dir() string { return filepath.Dir(c.dir) }
+
+// meta is what a hash stands for.
+type meta struct {
+	ID    string  `json:"id"`
+	Scope string  `json:"scope,omitempty"`
+	UID   *int    `json:"uid,omitempty"`
+	GID   *int    `json:"gid,omitempty"`
+	Mode  *uint32 `json:"mode,omitempty"`
+}
+
+func newMeta(id string, o Options) meta {
+	m := meta{ID: id, Scope: o.Scope}
+	if o.OwnerGiven {
+		m.UID, m.GID = &o.UID, &o.GID
+	}
+	if o.Mode != 0 {
+		m.Mode = &o.Mode
+	}
+	return m
+}
+
+// name is the directory of a cache. Every part is framed by its length, so that no two caches share one; an id is never
+// part of a path.
+func (m meta) name() string {
+	h := sha256.New()
+	frame := func(s string) {
+		_ = binary.Write(h, binary.BigEndian, uint64(len(s))) // a hash does not fail
+		h.Write([]byte(s))
+	}
+	frame(m.Scope)
+	frame(m.ID)
+	if m.UID != nil {
+		frame("owner")
+		frame(fmt.Sprintf("%d:%d", *m.UID, *m.GID))
+	}
+	if m.Mode != nil {
+		frame("mode")
+		frame(strconv.FormatUint(uint64(*m.Mode), 8))
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+func readMeta(dir string) (meta, os.FileInfo, error) {
+	var m meta
+	path := filepath.Join(dir, metaFile)
+	src, err := os.ReadFile(path)
+	if err != nil {
+		return m, nil, fmt.Errorf("reading cache: %w", err)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return m, nil, fmt.Errorf("reading cache: %w", err)
+	}
+	if err := json.Unmarshal(src, &m); err != nil {
+		return m, nil, fmt.Errorf("reading %s: %w", path, err)
+	}
+	return m, info, nil
+}
+
+// write makes meta.json appear whole.
+func (m meta) write(dir string) error {
+	src, err := json.Marshal(m)
+	if err != nil {
+		return fmt.Errorf("writing cache: %w", err)
+	}
+	f, err := os.CreateTemp(dir, metaFile+".*")
+	if err != nil {
+		return fmt.Errorf("writing cache: %w", err)
+	}
+	defer os.Remove(f.Name()) // after the rename it is gone already
+	_, err = f.Write(src)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("writing cache: %w", err)
+	}
+	if err := os.Rename(f.Name(), filepath.Join(dir, metaFile)); err != nil {
+		return fmt.Errorf("writing cache: %w", err)
+	}
+	return nil
+}
