@@ -161,11 +161,16 @@ func explain(err error, ref, host, tried string) error {
 	case http.StatusTooManyRequests:
 		return &RegistryError{ref, host, status.StatusCode, "the registry limits requests: log in for a higher limit, use a mirror, or try later", err}
 	}
-	remedy := ""
-	if status.StatusCode >= 500 {
-		remedy = "the registry failed several times in a row: try again later"
+	switch remedy := remedyOf(err); {
+	case remedy != "":
+		// Https failed, and then plain http, which is tried on loopback, met a status: the first is the cause.
+		return &RegistryError{ref, host, 0, remedy, err}
+	case status.StatusCode >= 500:
+		return &RegistryError{ref, host, status.StatusCode, "the registry failed several times in a row: try again later", err}
+	case status.StatusCode == http.StatusRequestEntityTooLarge:
+		return &RegistryError{ref, host, status.StatusCode, "the registry, or a proxy before it, refuses layers of this size", err}
 	}
-	return &RegistryError{ref, host, status.StatusCode, remedy, err}
+	return &RegistryError{ref, host, status.StatusCode, "", err}
 }
 
 // remedyOf reads the few network errors that a user can mend. They have no types: crypto/tls and net/http make them

@@ -3,6 +3,7 @@ package image
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"log"
 	"net/http"
@@ -207,5 +208,41 @@ func TestProgressAddsUp(t *testing.T) {
 	write(t, h.ref(t, "a:1"), img, o)
 	if done != total || total < 100_000 {
 		t.Errorf("progress ended at %d of %d", done, total)
+	}
+}
+
+// A certificate that nobody vouches for is refused, and accepted with Insecure.
+func TestUntrustedCertificate(t *testing.T) {
+	inner := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+	s := httptest.NewTLSServer(inner)
+	t.Cleanup(s.Close)
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	r := mustRef(t, strings.TrimPrefix(s.URL, "https://")+"/a:1")
+	img := randomImage(t, 1000, 1)
+	_, err := Write(context.Background(), r, img, quickWrite())
+	var re *RegistryError
+	if !errors.As(err, &re) || !strings.Contains(re.Hint(), "--insecure") {
+		t.Errorf("Write: %v", err)
+	}
+	o := quickWrite()
+	o.Insecure = true
+	write(t, r, img, o)
+}
+
+// A mirror that is dead is passed over.
+func TestMirrorsComeFirst(t *testing.T) {
+	h := newHost(t)
+	img := randomImage(t, 1000, 1)
+	write(t, h.ref(t, "library/app:1"), img, quickWrite())
+	o := quick()
+	dead := httptest.NewServer(nil)
+	dead.Close()
+	o.Mirrors = []string{strings.TrimPrefix(dead.URL, "http://"), strings.TrimPrefix(h.URL, "http://")}
+	got, err := Open(context.Background(), mustRef(t, "app:1"), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := validate.Image(got); err != nil {
+		t.Error(err)
 	}
 }
