@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	goruntime "runtime"
 	"strconv"
 	"sync/atomic"
 
@@ -30,6 +31,10 @@ func Init() {
 	// libcontainer logs through this global logger; what matters also comes back as an error.
 	logrus.SetOutput(io.Discard)
 	if os.Getenv("_LIBCONTAINER_INITPIPE") != "" && len(os.Args) > 1 && os.Args[1] == "init" {
+		// libcontainer asks for the death signal before nsenter forks, which loses it; what is set here it keeps up
+		// to the command. The signal belongs to the thread, and libcontainer stays on this one.
+		goruntime.LockOSThread()
+		_ = unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0)
 		libcontainer.Init()
 	}
 	v, ok := os.LookupEnv(stageVar)
@@ -60,5 +65,9 @@ func completeStage(v string) error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
 		return fmt.Errorf("separating the mounts of this process from the host's: %w", err)
 	}
+	// A sandbox without limits needs no cgroup. As root libcontainer would make one in each hierarchy all the same,
+	// and a gbuild that is killed would leave them; from read-only hierarchies it keeps its hands. Best effort: before
+	// Linux 5.12 there is no such call.
+	_ = unix.MountSetattr(unix.AT_FDCWD, "/sys/fs/cgroup", unix.AT_RECURSIVE, &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY})
 	return nil
 }

@@ -52,9 +52,8 @@ func (r *run) config() (*configs.Config, error) {
 		Capabilities:    &configs.Capabilities{Bounding: caps, Permitted: caps, Effective: caps},
 		RootlessCgroups: true,
 		// No device rules: the package that would set them is not linked, and a user namespace could not.
-		Cgroups:           &cgroups.Cgroup{Name: r.id, Rootless: true, Resources: &cgroups.Resources{}},
-		ParentDeathSignal: int(unix.SIGKILL),
-		Version:           specs.Version,
+		Cgroups: &cgroups.Cgroup{Name: r.id, Rootless: true, Resources: &cgroups.Resources{}},
+		Version: specs.Version,
 	}
 	if !r.Insecure {
 		c.MaskPaths, c.ReadonlyPaths = maskedPaths(), readonlyPaths()
@@ -114,7 +113,7 @@ func filter(caps []string) (*configs.Seccomp, error) {
 
 // execute runs the container to its end.
 func (r *run) execute(ctx context.Context, config *configs.Config) (err error) {
-	// The death signal of the container's init belongs to the thread that made it, so this one stays to the end.
+	// The death signal of the container's init (see Init) comes when the thread ends that made it, so this one stays.
 	goruntime.LockOSThread()
 	defer goruntime.UnlockOSThread()
 	container, err := libcontainer.Create(filepath.Join(r.dir, "containers"), r.id, config)

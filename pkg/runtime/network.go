@@ -177,12 +177,15 @@ func nameservers(resolv string) []netip.AddrPort {
 	return list
 }
 
-// close ends the network. It must be called when no process of the sandbox is left.
+// close ends the network. It must be called when no process of the sandbox is left. The kernel takes tens of
+// milliseconds to take a device away, for which nobody has to wait.
 func (n *network) close() {
 	if n.stack != nil {
 		n.stack.close()
 	}
-	for _, f := range n.files {
-		f.Close()
-	}
+	go func() {
+		for _, f := range n.files {
+			f.Close()
+		}
+	}()
 }

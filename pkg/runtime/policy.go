@@ -145,5 +145,5 @@ func parseLimit(s string) (uint64, error) {
 func mappedGroup(gid int) bool {
 	b, _ := os.ReadFile("/proc/self/gid_map")
 	ranges, _ := parseIDMap(string(b))
-	return maps(ranges, gid)
+	return isMapped(ranges, gid)
 }

@@ -17,7 +17,7 @@ import (
 // exec.Cmd: fill it in, then Run. The caller must be in the namespaces that Enter makes.
 type Sandbox struct {
 	ID       string // unique among what runs now; letters, digits, '_', '+', '-' and '.'; random when empty
-	Root     string // the mounted root file system
+	Root     string // the mounted root file system; not that of another Sandbox that runs
 	StateDir string // where Run keeps a private directory of its own while it runs
 
 	Args []string // the command; Args[0] is looked up in the PATH of Env
@@ -192,7 +192,7 @@ func checkMapped(uid, gid int, groups []int) error {
 			return fmt.Errorf("parsing %s: %w", file, err)
 		}
 		for _, id := range ids {
-			if !maps(ranges, id) {
+			if !isMapped(ranges, id) {
 				return &Missing{
 					What:   fmt.Sprintf("id %d is not among the ids that this user has", id),
 					Remedy: "grant more subordinate ids, e.g.: sudo usermod --add-subuids 200000-265535 --add-subgids 200000-265535 $USER",
@@ -203,7 +203,7 @@ func checkMapped(uid, gid int, groups []int) error {
 	return nil
 }
 
-func maps(ranges []idRange, id int) bool {
+func isMapped(ranges []idRange, id int) bool {
 	for _, r := range ranges {
 		if int64(id) >= int64(r.Inside) && int64(id) < int64(r.Inside)+int64(r.Count) {
 			return true

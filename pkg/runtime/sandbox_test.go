@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -20,6 +21,11 @@ import (
 // gives the upper directory, in which the changes can be seen.
 func busyboxRoot(t testing.TB) (root, upper string) {
 	t.Helper()
+	return overlay(t, busyboxLower(t))
+}
+
+func busyboxLower(t testing.TB) (lower string) {
+	t.Helper()
 	needEntered(t)
 	busybox, err := exec.LookPath("busybox")
 	if err != nil {
@@ -29,11 +35,10 @@ func busyboxRoot(t testing.TB) (root, upper string) {
 	if err != nil {
 		t.Skip("busybox does not run:", err)
 	}
-	base := t.TempDir()
-	for _, d := range []string{"lower/bin", "lower/etc", "lower/tmp", "lower/root", "upper", "work", "root"} {
-		must(t, os.MkdirAll(filepath.Join(base, d), 0o755))
+	lower = t.TempDir()
+	for _, d := range []string{"bin", "etc", "tmp", "root"} {
+		must(t, os.MkdirAll(filepath.Join(lower, d), 0o755))
 	}
-	lower := filepath.Join(base, "lower")
 	b, err := os.ReadFile(busybox)
 	must(t, err)
 	must(t, os.WriteFile(lower+"/bin/busybox", b, 0o755))
@@ -44,11 +49,20 @@ func busyboxRoot(t testing.TB) (root, upper string) {
 	}
 	must(t, os.WriteFile(lower+"/etc/passwd", []byte("root:x:0:0::/root:/bin/sh\nann:x:1000:1001::/home/ann:/bin/sh\n"), 0o644))
 	must(t, os.Chmod(lower+"/tmp", 0o1777))
-	old := time.Unix(1e9, 0)
+	old := []unix.Timespec{{Sec: 1e9}, {Sec: 1e9}}
 	must(t, filepath.WalkDir(lower, func(p string, d fs.DirEntry, err error) error {
-		return unix.UtimesNanoAt(unix.AT_FDCWD, p, []unix.Timespec{unix.NsecToTimespec(old.UnixNano()), unix.NsecToTimespec(old.UnixNano())}, unix.AT_SYMLINK_NOFOLLOW)
+		return unix.UtimesNanoAt(unix.AT_FDCWD, p, old, unix.AT_SYMLINK_NOFOLLOW)
 	}))
+	return lower
+}
+
+func overlay(t testing.TB, lower string) (root, upper string) {
+	t.Helper()
+	base := t.TempDir()
 	root, upper = base+"/root", base+"/upper"
+	for _, d := range []string{root, upper, base + "/work"} {
+		must(t, os.Mkdir(d, 0o755))
+	}
 	data := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s/work,userxattr", lower, upper, base)
 	if err := unix.Mount("overlay", root, "overlay", 0, data); err != nil {
 		t.Skip("overlay cannot be mounted:", err)
@@ -303,5 +317,47 @@ func TestSandboxLeavesNoProcess(t *testing.T) {
 		if b, _ := os.ReadFile(f); bytes.Contains(b, []byte("sleep\x00"+mark)) {
 			t.Error("left:", f)
 		}
+	}
+}
+
+// SEC-27: with cgroup version 2 the sandbox sees its own cgroup, read-only.
+func TestSandboxCgroup2(t *testing.T) {
+	const unified = "/sys/fs/cgroup/unified"
+	if _, err := os.Stat(unified + "/cgroup.procs"); err != nil {
+		t.Skip("no hybrid cgroups here, to make version 2 from")
+	}
+	root, _ := busyboxRoot(t)
+	script := "cat /proc/self/cgroup; mount | grep cgroup; echo 1 > /sys/fs/cgroup/cgroup.procs; mkdir /sys/fs/cgroup/x; ls /sys/fs/cgroup | grep -c cgroup.procs"
+	cmd := helper(t, "enter", "ROOT="+root, "STATE="+t.TempDir(), "SANDBOX="+script,
+		"SCRIPT=mount --bind "+unified+" /sys/fs/cgroup && GBUILD_TEST_HELPER=runner SCRIPT=\"$SANDBOX\" exec /proc/$PPID/exe")
+	out, err := cmd.CombinedOutput()
+	t.Log(string(out))
+	for _, want := range []string{"0::/\n", "type cgroup2 (ro,", "can't create /sys/fs/cgroup/cgroup.procs: Read-only", "'/sys/fs/cgroup/x': Read-only"} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("%q is not in the output (%v)", want, err)
+		}
+	}
+	if left, _ := filepath.Glob(unified + "/gbuild-*"); len(left) > 0 {
+		t.Error("cgroups are left:", left)
+	}
+}
+
+func TestSandboxLimits(t *testing.T) {
+	root, _ := busyboxRoot(t)
+	got := runShell(t, root, "ulimit -n; ulimit -Hn; df -k /dev/shm | tail -1 | tr -s ' ' | cut -d' ' -f2; touch /x; grep CapBnd /proc/self/status", func(s *Sandbox) {
+		s.Ulimits, s.ShmSize, s.ReadOnlyRoot, s.CapDrop, s.CapAdd = []string{"nofile=100:200"}, 1<<20, true, []string{"all"}, []string{"chown"}
+	})
+	if want := "100\n200\n1024\ntouch: /x: Read-only file system\nCapBnd:\t0000000000000001\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+func TestSandboxStdin(t *testing.T) {
+	root, _ := busyboxRoot(t)
+	r, w := io.Pipe() // a reader that never ends must not keep Run
+	defer w.Close()
+	go func() { _, _ = w.Write([]byte("one line\n")) }()
+	if got := runShell(t, root, "read x; echo $x", func(s *Sandbox) { s.Stdin = r }); got != "one line\n" {
+		t.Errorf("%q", got)
 	}
 }

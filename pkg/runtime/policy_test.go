@@ -1,0 +1,112 @@
+package runtime
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestParseSubordinate(t *testing.T) {
+	file := "# comment\nann:100000:65536\nbob:1:1\n1000:300000:10\nann:300005:10\nann:x:1\nann:5\nann:7:0\nann:4294967295:9\n ann:400000:5 \n"
+	ranges, err := parseSubordinate(strings.NewReader(file), "ann", "1000")
+	must(t, err)
+	if got, want := fmt.Sprint(layOut(1000, ranges)), "[{0 1000 1} {1 100000 65536} {65537 300000 10} {65547 400000 5}]"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	many := make([]idRange, 400)
+	for i := range many {
+		many[i] = idRange{Outside: uint32(1000 * i), Count: 1}
+	}
+	if n := len(layOut(0, many)); n != maxMapLines {
+		t.Errorf("%d lines, the kernel takes %d", n, maxMapLines)
+	}
+}
+
+func TestFormatIDMap(t *testing.T) {
+	text := "         0       1000          1\n         1     100000      65536\n"
+	ranges, err := parseIDMap(text)
+	must(t, err)
+	if got, want := string(formatIDMap(ranges)), "0 1000 1\n1 100000 65536\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	for id, want := range map[int]bool{0: true, 65536: true, 65537: false, -1: false} {
+		if isMapped(ranges, id) != want {
+			t.Errorf("id %d: mapped is %v", id, !want)
+		}
+	}
+	if _, err := parseIDMap("1 x 3\n"); err == nil {
+		t.Error("a broken line was accepted")
+	}
+}
+
+func TestGrant(t *testing.T) {
+	all := append(defaultCaps(), "CAP_SYS_ADMIN")
+	for _, c := range []struct {
+		insecure  bool
+		add, drop []string
+		want      int
+		has       string
+	}{
+		{false, nil, nil, 14, "CAP_CHOWN"},
+		{true, nil, nil, 15, "CAP_SYS_ADMIN"},
+		{false, []string{"sys_admin", "CAP_CHOWN"}, nil, 15, "CAP_SYS_ADMIN"},
+		{false, nil, []string{"net_raw"}, 13, "CAP_CHOWN"},
+		{false, []string{"chown"}, []string{"ALL"}, 1, "CAP_CHOWN"},
+		{false, []string{"bogus"}, nil, 0, ""},
+		{false, nil, []string{"bogus"}, 0, ""},
+	} {
+		got, err := grant(all, c.insecure, c.add, c.drop)
+		if (err != nil) != (c.has == "") || len(got) != c.want || !strings.Contains(fmt.Sprint(got), c.has) {
+			t.Errorf("%+v: %v, %v", c, got, err)
+		}
+	}
+}
+
+func TestLimits(t *testing.T) {
+	var own unix.Rlimit
+	must(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &own))
+	list, err := limits([]string{"nofile=-1", "nproc=unlimited:unlimited", "core=1:2"})
+	must(t, err)
+	for _, l := range list {
+		if l.kind == unix.RLIMIT_NOFILE && (l.soft != own.Max || l.hard != own.Max) {
+			t.Errorf("nofile %d:%d, want the own hard limit %d", l.soft, l.hard, own.Max)
+		}
+		if l.kind == unix.RLIMIT_CORE && l.soft > 1 {
+			t.Errorf("core %d", l.soft)
+		}
+	}
+	for _, bad := range []string{"", "nofile", "bogus=1", "nofile=x", "nofile=1:x", "nofile=2:1", "nofile=1:2:3", "nofile=-2", "nofile=99999999999999999999"} {
+		if _, err := limits([]string{bad}); err == nil {
+			t.Errorf("%q was accepted", bad)
+		}
+	}
+}
+
+func TestSandboxCheck(t *testing.T) {
+	ok := Sandbox{Root: "/r", StateDir: "/s", Args: []string{"x"}}
+	must(t, ok.check())
+	for name, change := range map[string]func(*Sandbox){
+		"command": func(s *Sandbox) { s.Args = nil }, "empty command": func(s *Sandbox) { s.Args = []string{""} },
+		"root": func(s *Sandbox) { s.Root = "r" }, "state": func(s *Sandbox) { s.StateDir = "" },
+		"directory": func(s *Sandbox) { s.Dir = "x" }, "network": func(s *Sandbox) { s.Network = "bridge" },
+		"uid": func(s *Sandbox) { s.UID = -1 }, "gid": func(s *Sandbox) { s.GID = 1<<32 - 1 },
+	} {
+		s := ok
+		change(&s)
+		if err := s.check(); err == nil {
+			t.Error(name, "was accepted")
+		}
+	}
+	s := Sandbox{Hosts: []HostEntry{{"db", "10.0.0.1"}, {"db6", "::1"}}, Hostname: "h"}
+	got, err := s.hosts()
+	if want := "127.0.0.1\tlocalhost h\n::1\tlocalhost ip6-localhost ip6-loopback\n10.0.0.1\tdb\n::1\tdb6\n"; err != nil || got != want {
+		t.Errorf("%q, want %q (%v)", got, want, err)
+	}
+	for _, h := range []HostEntry{{"a b", "1.2.3.4"}, {"", "1.2.3.4"}, {"x", "1.2.3"}, {"x\n6.6.6.6 bank", "1.2.3.4"}} {
+		if _, err := (&Sandbox{Hosts: []HostEntry{h}}).hosts(); err == nil {
+			t.Errorf("%q was accepted", h)
+		}
+	}
+}
