@@ -1,0 +1,106 @@
+package main
+
+import (
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/gbuild/gbuild/internal/progress"
+	"github.com/gbuild/gbuild/pkg/build"
+)
+
+// holdBack is how long a process that may yet enter a namespace keeps its Events to itself: a build that goes on in the
+// namespace then reports there, once.
+const holdBack = 250 * time.Millisecond
+
+// display passes Events on to the progress display, and numbers the lines of work that main itself does.
+type display struct {
+	*progress.Display
+	mu      sync.Mutex
+	held    []build.Event
+	holding bool
+	timer   *time.Timer
+	last    int
+}
+
+func (a *app) newDisplay(o *buildOptions, in *input, entered bool) (*display, error) {
+	mode, err := progress.ParseMode(o.progress)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	if o.quiet {
+		mode = progress.Quiet
+	}
+	f, ok := a.stderr.(*os.File)
+	tty, width := ok && term.IsTerminal(int(f.Fd())), 0
+	if tty {
+		width, _, _ = term.GetSize(int(f.Fd()))
+	}
+	d := &display{Display: progress.New(mode, a.stderr, tty, width), holding: !entered}
+	d.SetSource(in.plan.Name, in.plan.Source)
+	if d.holding {
+		d.timer = time.AfterFunc(holdBack, d.release)
+	}
+	return d, nil
+}
+
+func (d *display) handle(e build.Event) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.last = max(d.last, e.Step)
+	if d.holding {
+		e.Time = time.Now()
+		d.held = append(d.held, e)
+		return
+	}
+	d.Handle(e)
+}
+
+func (d *display) release() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.holding = false
+	for _, e := range d.held {
+		d.Handle(e)
+	}
+	d.held = nil
+}
+
+// end shows what was held back, unless the build goes on elsewhere.
+func (d *display) end(err error) {
+	if d.timer != nil {
+		d.timer.Stop()
+	}
+	if err != build.ErrNeedsNamespace {
+		d.release()
+	}
+	d.Close()
+}
+
+func (d *display) notice(text string) { d.handle(build.Event{Type: build.Notice, Text: text}) }
+
+// begin opens a line of work; the function that it returns ends it.
+func (d *display) begin(title string) func(error) {
+	d.mu.Lock()
+	d.last++
+	step := d.last
+	d.mu.Unlock()
+	d.handle(build.Event{Type: build.Started, Step: step, Title: title})
+	return func(err error) {
+		e := build.Event{Type: build.Done, Step: step}
+		if err != nil {
+			e.Type, e.Text = build.Failed, err.Error()
+		}
+		d.handle(e)
+	}
+}
+
+// progress reports the bytes of the line of work that was begun last.
+func (d *display) progress(current, total int64) {
+	d.mu.Lock()
+	step := d.last
+	d.mu.Unlock()
+	d.handle(build.Event{Type: build.Progress, Step: step, Current: current, Total: total, Text: "bytes"})
+}

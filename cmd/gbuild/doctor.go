@@ -1,0 +1,36 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gbuild/gbuild/pkg/runtime"
+)
+
+func newDoctorCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use: "doctor", Short: "Say what this host offers gbuild, what it lacks, and how to mend that", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			s := runtime.Probe()
+			fmt.Fprintln(a.stdout, "isolation:", s.Isolation())
+			for _, c := range []struct {
+				name    string
+				missing *runtime.Missing
+			}{
+				{"user namespaces", s.UserNamespaces}, {"newuidmap, newgidmap", s.Mapping}, {"subordinate ids", s.Subordinate},
+				{"overlay", s.Overlay}, {"fresh /proc", s.Proc}, {"private network", s.Tun}, {"seccomp", s.Seccomp}, {"limits (cgroups)", s.Cgroups},
+			} {
+				if c.missing == nil {
+					fmt.Fprintf(a.stdout, "%-22s ok\n", c.name)
+					continue
+				}
+				fmt.Fprintf(a.stdout, "%-22s MISSING: %s\n%22s   %s\n", c.name, c.missing.What, "", c.missing.Remedy)
+			}
+			if s.Isolation() == "norun" {
+				return exitStatus(exitHost)
+			}
+			return nil
+		},
+	}
+}

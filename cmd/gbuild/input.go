@@ -1,0 +1,309 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+
+	"github.com/docker/go-units"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/gbuild/gbuild/pkg/build"
+	"github.com/gbuild/gbuild/pkg/dockerfile"
+	sandbox "github.com/gbuild/gbuild/pkg/runtime"
+)
+
+// input is what a build reads: the Dockerfile, the context and the named contexts.
+type input struct {
+	plan    *dockerfile.Plan
+	context *build.Context
+	named   map[string]string
+	options build.ContextOptions
+}
+
+func (i *input) close() {
+	if i.context != nil {
+		i.context.Close()
+	}
+}
+
+// openNamed opens a --build-context that is no image.
+func (i *input) openNamed(ctx context.Context, name string) (*build.Context, error) {
+	spec, ok := i.named[name]
+	if !ok {
+		return nil, fmt.Errorf("no --build-context has this name")
+	}
+	o := i.options
+	o.Dockerfile = ""
+	return build.OpenContext(ctx, spec, o)
+}
+
+func (a *app) openInput(ctx context.Context, o *buildOptions) (*input, error) {
+	stateDir, err := a.stateDir()
+	if err != nil {
+		return nil, err
+	}
+	named, err := pairs("--build-context", o.contexts)
+	if err != nil {
+		return nil, err
+	}
+	in := &input{named: named, options: build.ContextOptions{Stdin: a.stdin, Dockerfile: o.file, StateDir: stateDir}}
+	if in.context, err = build.OpenContext(ctx, o.context, in.options); err != nil {
+		return nil, err
+	}
+	name, text, err := in.context.Dockerfile(o.file)
+	if err != nil {
+		in.close()
+		return nil, err
+	}
+	options, err := a.planOptions(o, named)
+	if err == nil {
+		options.Ignore = in.context.IgnorePatterns()
+		in.plan, err = dockerfile.Parse(name, text, options)
+	}
+	if err != nil {
+		in.close()
+		return nil, err
+	}
+	return in, nil
+}
+
+func (a *app) planOptions(o *buildOptions, named map[string]string) (dockerfile.Options, error) {
+	p := dockerfile.Options{Target: o.target, Contexts: named, BuildPlatform: v1.Platform{OS: "linux", Architecture: runtime.GOARCH}}
+	var err error
+	if p.Args, err = a.buildArgs(o.args); err != nil {
+		return p, err
+	}
+	if p.Labels, err = pairs("--label", o.labels); err != nil {
+		return p, err
+	}
+	if o.platform != "" {
+		platform, err := v1.ParsePlatform(o.platform)
+		if err != nil {
+			return p, usagef("--platform %s: %w", o.platform, err)
+		}
+		p.Platform = *platform
+	}
+	switch o.network {
+	case "default", "private", "":
+	case "host", "none":
+		p.Network = o.network
+	default:
+		return p, usagef("--network %s: it is default, host or none", o.network)
+	}
+	return p, nil
+}
+
+// buildArgs reads --build-arg; a name without a value takes the environment's, and is left out where there is none.
+func (a *app) buildArgs(list []string) (map[string]string, error) {
+	args := map[string]string{}
+	if epoch, ok := a.lookup("SOURCE_DATE_EPOCH"); ok && epoch != "" {
+		args["SOURCE_DATE_EPOCH"] = epoch
+	}
+	for _, s := range list {
+		name, value, given := strings.Cut(s, "=")
+		if name == "" {
+			return nil, usagef("--build-arg %q: it is NAME=VALUE", s)
+		}
+		if !given {
+			if value, given = a.lookup(name); !given {
+				continue
+			}
+		}
+		args[name] = value
+	}
+	return args, nil
+}
+
+// pairs reads NAME=VALUE flags.
+func pairs(flag string, list []string) (map[string]string, error) {
+	m := map[string]string{}
+	for _, s := range list {
+		name, value, ok := strings.Cut(s, "=")
+		if name == "" || !ok && flag != "--label" {
+			return nil, usagef("%s %q: it is NAME=VALUE", flag, s)
+		}
+		m[name] = value
+	}
+	return m, nil
+}
+
+// readSecrets reads the values now: a missing file is an error before anything runs.
+func (a *app) readSecrets(list []string) (map[string]build.Secret, error) {
+	secrets := map[string]build.Secret{}
+	for _, s := range list {
+		fields, err := csvFields(s)
+		if err != nil {
+			return nil, usagef("--secret: %w", err)
+		}
+		id, data, err := a.readSecret(fields)
+		if err != nil {
+			return nil, err
+		}
+		secrets[id] = build.Secret{Data: data}
+	}
+	return secrets, nil
+}
+
+func (a *app) readSecret(fields map[string]string) (string, []byte, error) {
+	id, file, env := fields["id"], first(fields["src"], fields["source"]), fields["env"]
+	for k := range fields {
+		switch k {
+		case "id", "src", "source", "env", "type":
+		default:
+			return "", nil, usagef("--secret: unknown key %q; it is id=ID[,src=FILE|,env=NAME]", k)
+		}
+	}
+	if id == "" {
+		return "", nil, usagef("--secret: id is missing; it is id=ID[,src=FILE|,env=NAME]")
+	}
+	if fields["type"] == "env" && env == "" {
+		env = first(file, id)
+	}
+	if file == "" && env == "" { // as buildx: a variable of that name, else a file
+		if value, ok := a.lookup(id); ok && fields["type"] != "file" {
+			return id, []byte(value), nil
+		}
+		file = id
+	}
+	if env != "" {
+		value, ok := a.lookup(env)
+		if !ok {
+			return "", nil, hinted{fmt.Errorf("secret %s: the variable %s is not set", id, env), "export it before gbuild starts"}
+		}
+		return id, []byte(value), nil
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return "", nil, fmt.Errorf("reading secret %s: %w", id, err)
+	}
+	return id, data, nil
+}
+
+func first(values ...string) string {
+	for _, v := range values {
+		if v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
+func (a *app) sshAgents(list []string) (map[string]build.Secret, error) {
+	agents := map[string]build.Secret{}
+	for _, s := range list {
+		id, socket, _ := strings.Cut(s, "=")
+		if socket == "" {
+			socket = a.env("SSH_AUTH_SOCK")
+		}
+		st, err := os.Stat(socket)
+		if err != nil || st.Mode()&os.ModeSocket == 0 {
+			return nil, hinted{fmt.Errorf("--ssh %s: no ssh agent listens at %q", s, socket), "start one (eval $(ssh-agent); ssh-add) or name its socket: --ssh default=SOCKET"}
+		}
+		agents[id] = build.Secret{Socket: socket}
+	}
+	return agents, nil
+}
+
+func parseLimits(o *buildOptions) (l build.Limits, err error) {
+	if o.shmSize != "" {
+		if l.ShmSize, err = units.RAMInBytes(o.shmSize); err != nil {
+			return l, usagef("--shm-size %s: %w", o.shmSize, err)
+		}
+	}
+	l.Ulimits = o.ulimits
+	for _, h := range o.addHosts {
+		name, address, ok := strings.Cut(h, "=")
+		if !ok {
+			name, address, ok = strings.Cut(h, ":")
+		}
+		address = strings.TrimSuffix(strings.TrimPrefix(address, "["), "]")
+		if !ok || name == "" || address == "" {
+			return l, usagef("--add-host %q: it is NAME:ADDRESS", h)
+		}
+		l.Hosts = append(l.Hosts, sandbox.HostEntry{Name: name, Addr: address})
+	}
+	return l, nil
+}
+
+// output is one -o.
+type output struct {
+	kind, dest, name string
+	insecure         bool
+	fields           map[string]string
+}
+
+func parseOutputs(o *buildOptions, names []string) ([]output, error) {
+	var outputs []output
+	for _, s := range o.outputs {
+		out, err := parseOutput(s)
+		if err != nil {
+			return nil, err
+		}
+		outputs = append(outputs, out)
+	}
+	if o.push {
+		outputs = append(outputs, output{kind: "registry"})
+	}
+	for i := range outputs {
+		if outputs[i].kind == "registry" && outputs[i].name == "" && len(names) == 0 {
+			return nil, usageError{hinted{fmt.Errorf("there is no name to push to"), "add -t REGISTRY/NAME:TAG"}}
+		}
+	}
+	return outputs, nil
+}
+
+func parseOutput(s string) (output, error) {
+	if s == "-" {
+		return output{kind: "tar", dest: "-"}, nil
+	}
+	if !strings.Contains(s, "=") {
+		return output{kind: "local", dest: s}, nil
+	}
+	fields, err := csvFields(s)
+	if err != nil {
+		return output{}, usagef("--output: %w", err)
+	}
+	out := output{kind: fields["type"], dest: fields["dest"], name: fields["name"], fields: fields}
+	out.insecure, _ = strconv.ParseBool(first(fields["registry.insecure"], "false"))
+	switch out.kind {
+	case "registry", "image":
+		if out.kind == "image" && !truthy(fields["push"]) {
+			out.kind = "name"
+		} else {
+			out.kind = "registry"
+		}
+		return out, nil
+	case "oci", "docker", "tar", "local":
+	case "cacheonly":
+		return out, nil
+	default:
+		return out, usagef("--output: unknown type %q; it is oci, docker, tar, local or registry", out.kind)
+	}
+	if out.dest == "" && (out.kind == "local" || out.kind == "docker" || out.kind == "oci" || out.kind == "tar") {
+		if out.kind == "local" {
+			return out, usagef("--output type=local: dest=DIR is missing")
+		}
+		out.dest = "-"
+	}
+	if out.dest != "-" {
+		if out.dest, err = filepath.Abs(out.dest); err != nil {
+			return out, err
+		}
+	}
+	return out, nil
+}
+
+// onlyFiles says that no output needs an image.
+func onlyFiles(outputs []output) bool {
+	for _, o := range outputs {
+		if o.kind != "local" && o.kind != "tar" && o.kind != "cacheonly" {
+			return false
+		}
+	}
+	return len(outputs) > 0
+}

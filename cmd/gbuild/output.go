@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"encoding/csv"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/term"
+
+	"github.com/gbuild/gbuild/pkg/build"
+	"github.com/gbuild/gbuild/pkg/image"
+)
+
+type imageOptions = image.Options
+
+// csvFields reads k=v,k=v as buildx does: quotes around a field, a bare word is k=true.
+func csvFields(s string) (map[string]string, error) {
+	r := csv.NewReader(strings.NewReader(s))
+	list, err := r.Read()
+	if err != nil {
+		return nil, fmt.Errorf("%q: %w", s, err)
+	}
+	fields := map[string]string{}
+	for _, f := range list {
+		k, v, ok := strings.Cut(f, "=")
+		if !ok {
+			v = "true"
+		}
+		fields[strings.ToLower(strings.TrimSpace(k))] = v
+	}
+	return fields, nil
+}
+
+// output writes one -o.
+func (w *writer) output(ctx context.Context, out output, r *build.Result) error {
+	switch out.kind {
+	case "registry":
+		return w.push(ctx, out, r.Image)
+	case "oci", "docker":
+		return w.archive(ctx, out, r.Image)
+	case "tar", "local":
+		return w.files(ctx, out, r)
+	case "name":
+		return w.store.Tag(out.name, r.Image)
+	}
+	return nil
+}
+
+func (w *writer) push(ctx context.Context, out output, img v1.Image) error {
+	names := w.names
+	if out.name != "" {
+		names = strings.Split(out.name, ",")
+	}
+	for _, n := range names {
+		ref, err := registryRef(n)
+		if err != nil {
+			return err
+		}
+		if err := w.transfer(ctx, "pushing "+ref.Familiar(), ref, img, image.WriteOptions{Options: w.options}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// archive writes type=oci and type=docker: a tar, or with tar=false a layout directory.
+func (w *writer) archive(ctx context.Context, out output, img v1.Image) error {
+	kind := map[string]string{"oci": "oci-archive:", "docker": "docker-archive:"}[out.kind]
+	if out.kind == "oci" && out.fields["tar"] == "false" {
+		kind = "oci:"
+	}
+	dest, o := out.dest, image.WriteOptions{Options: w.options, Tags: w.names}
+	if out.name != "" {
+		o.Tags = strings.Split(out.name, ",")
+	}
+	if dest == "-" {
+		if err := w.app.refuseTerminal(); err != nil {
+			return err
+		}
+		o.Output, dest = w.app.stdout, image.Stdout
+	}
+	ref, err := image.ParseRef(kind + dest)
+	if err != nil {
+		return err
+	}
+	return w.transfer(ctx, "writing "+out.kind+" image to "+out.dest, ref, img, o)
+}
+
+// transfer writes an image and reports it as one line of work.
+func (w *writer) transfer(ctx context.Context, title string, ref image.Ref, img v1.Image, o image.WriteOptions) error {
+	done := w.show.begin(title)
+	o.Report = func(current, total int64) { w.show.progress(current, total) }
+	_, err := image.Write(ctx, ref, img, o)
+	done(err)
+	return err
+}
+
+func (a *app) refuseTerminal() error {
+	if f, ok := a.stdout.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		return usagef("not writing an archive to a terminal: redirect it, or give dest=FILE")
+	}
+	return nil
+}
+
+// files writes type=tar and type=local: the files of the result, without an image.
+func (w *writer) files(ctx context.Context, out output, r *build.Result) (err error) {
+	view, err := w.store.View(r.Key)
+	if err != nil {
+		return err
+	}
+	done := w.show.begin("writing files to " + out.dest)
+	defer func() { done(err) }()
+	if out.kind == "local" {
+		return build.ExportLocal(ctx, view, out.dest)
+	}
+	if out.dest == "-" {
+		if err := w.app.refuseTerminal(); err != nil {
+			return err
+		}
+		return build.ExportTar(ctx, view, w.app.stdout)
+	}
+	return writeAtomically(out.dest, func(f io.Writer) error { return build.ExportTar(ctx, view, f) })
+}
+
+// writeAtomically gives the file its name when all of it is on disk.
+func writeAtomically(path string, write func(io.Writer) error) error {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	err = write(f)
+	if err == nil {
+		err = f.Chmod(0o644)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if e := f.Close(); err == nil {
+		err = e
+	}
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	return os.Rename(f.Name(), path)
+}
+
+// registryRef parses a name that must be a registry reference.
+func registryRef(s string) (image.Ref, error) {
+	ref, err := image.ParseRef(s)
+	if err == nil && ref.Kind != image.KindRegistry {
+		err = fmt.Errorf("image name %q: it must be NAME[:TAG], not a file", s)
+	}
+	return ref, err
+}

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+
+	"github.com/gbuild/gbuild/pkg/build"
+	"github.com/gbuild/gbuild/pkg/image"
+	"github.com/gbuild/gbuild/pkg/layers"
+	"github.com/gbuild/gbuild/pkg/pipcache"
+	"github.com/gbuild/gbuild/pkg/runtime"
+)
+
+// stateDir is where snapshots, blobs and names are kept.
+func (a *app) stateDir() (string, error) {
+	if a.rootDir != "" {
+		return filepath.Abs(a.rootDir)
+	}
+	if a.isRoot() {
+		return "/var/lib/gbuild", nil
+	}
+	return a.xdg("XDG_DATA_HOME", ".local/share")
+}
+
+// cachesDir is where cache mounts are kept; never below stateDir, so that a state can be dropped and caches stay.
+func (a *app) cachesDir() (string, error) {
+	if a.cacheDir != "" {
+		return filepath.Abs(a.cacheDir)
+	}
+	if a.isRoot() && a.env("XDG_CACHE_HOME") == "" {
+		return "/var/cache/gbuild", nil
+	}
+	return a.xdg("XDG_CACHE_HOME", ".cache")
+}
+
+// isRoot says whether gbuild was started by the host's root. In its own namespace every user is uid 0; the one who
+// entered it passes the answer on.
+func (a *app) isRoot() bool {
+	if who := a.env(startedBy); who != "" && runtime.Entered() {
+		return who == "root"
+	}
+	return os.Geteuid() == 0
+}
+
+// startedBy is the variable that carries isRoot into the namespace.
+const startedBy = "_GBUILD_STARTED_BY"
+
+func (a *app) xdg(name, below string) (string, error) {
+	if dir := a.env(name); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "gbuild"), nil
+	}
+	home := a.env("HOME")
+	if home == "" {
+		return "", hinted{errors.New("HOME is not set, so there is no place for gbuild's files"), "set HOME, or give --root and --cache-dir"}
+	}
+	return filepath.Join(home, below, "gbuild"), nil
+}
+
+func (a *app) openStore() (*layers.Store, error) {
+	dir, err := a.stateDir()
+	if err != nil {
+		return nil, err
+	}
+	s, err := layers.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	s.Fetch = a.fetchLayer
+	return s, nil
+}
+
+func (a *app) openCaches() (*pipcache.Caches, error) {
+	dir, err := a.cachesDir()
+	if err != nil {
+		return nil, err
+	}
+	return pipcache.Open(dir)
+}
+
+// inNamespace runs f here when it needs no namespace or this process has one; else it runs this very command again in
+// a user and mount namespace of its own.
+func (a *app) inNamespace(ctx context.Context, f func(ctx context.Context, entered bool) error) error {
+	err := f(ctx, runtime.Entered())
+	if !errors.Is(err, build.ErrNeedsNamespace) || runtime.Entered() {
+		return err
+	}
+	return a.enter(ctx)
+}
+
+// enter runs this command again in a namespace and ends with its exit code.
+func (a *app) enter(ctx context.Context) error {
+	who := "user"
+	if a.isRoot() {
+		who = "root"
+	}
+	if err := os.Setenv(startedBy, who); err != nil {
+		return err
+	}
+	code, err := runtime.Enter(ctx, runtime.EnterOptions{})
+	if err != nil {
+		return err
+	}
+	if code != 0 {
+		return exitStatus(code)
+	}
+	return nil
+}
+
+// mustEnter is for commands that touch files of subordinate ids.
+func (a *app) mustEnter(ctx context.Context, f func(ctx context.Context) error) error {
+	if !runtime.Entered() {
+		return a.enter(ctx)
+	}
+	return f(ctx)
+}
+
+func (a *app) imageOptions(insecure bool) image.Options {
+	return image.Options{Insecure: insecure, Keychain: image.Keychain(a.dockerConfigDir()), UserAgent: "gbuild/" + versionString()}
+}
+
+func (a *app) dockerConfigDir() string {
+	if dir := a.env("DOCKER_CONFIG"); dir != "" {
+		return dir
+	}
+	return filepath.Join(a.env("HOME"), ".docker")
+}

@@ -1,0 +1,191 @@
+package build
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/partial"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/gbuild/gbuild/pkg/layers"
+)
+
+// layerName names the future of a layer, beside that of the step whose snapshot it is made of.
+type layerName layers.Key
+
+// startLayer makes the layer of a state beside the steps that follow.
+func (r *run) startLayer(ctx context.Context, k layers.Key) *future {
+	return r.once(layerName(k), func() (layers.Key, error) {
+		_, _, err := r.Store.Layer(ctx, k, r.req.Compress)
+		return k, err
+	})
+}
+
+// assemble puts the image of the target together from its layers and its config.
+func (r *run) assemble(ctx context.Context, target *stage, key layers.Key) (v1.Image, error) {
+	all, err := r.layersOf(ctx, target)
+	if err != nil {
+		return nil, err
+	}
+	config := target.config.DeepCopy()
+	config.RootFS = v1.RootFS{Type: "layers"}
+	for _, l := range all {
+		id, err := l.DiffID()
+		if err != nil {
+			return nil, err
+		}
+		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, id)
+	}
+	if err := r.date(config, target); err != nil {
+		return nil, err
+	}
+	raw, err := target.resolved.MarshalConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("encoding config: %w", err)
+	}
+	img, err := newImage(raw, all)
+	if err != nil {
+		return nil, err
+	}
+	return img, rememberState(r.Store, img, key)
+}
+
+// layersOf returns the base image's layers and, in order, those of all steps up to the end of st.
+func (r *run) layersOf(ctx context.Context, st *stage) ([]v1.Layer, error) {
+	var all []v1.Layer
+	if st.parent != nil {
+		below, err := r.layersOf(ctx, st.parent)
+		if err != nil {
+			return nil, err
+		}
+		all = below
+	}
+	if st.base != nil {
+		all = append(all, st.base.layers...)
+	}
+	for _, k := range st.keys {
+		if _, err := r.startLayer(ctx, k).get(ctx); err != nil {
+			return nil, err
+		}
+		l, _, err := r.Store.Layer(ctx, k, r.req.Compress)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, l)
+	}
+	return all, nil
+}
+
+// recordCreated is the kind of the records that keep when an image was first made, under the hash of all else in its
+// config: the same build is the same image, to the byte, on every later day.
+const recordCreated = "created"
+
+// date sets the times of the image and of the history entries that this build added.
+func (r *run) date(config *v1.ConfigFile, target *stage) error {
+	at, err := r.created(config)
+	if err != nil {
+		return err
+	}
+	config.Created = v1.Time{Time: at}
+	for i := range config.History {
+		if h := &config.History[i]; h.Created.IsZero() && h.Comment == "buildkit.dockerfile.v0" {
+			h.Created = v1.Time{Time: at}
+		}
+	}
+	return nil
+}
+
+func (r *run) created(config *v1.ConfigFile) (time.Time, error) {
+	if r.plan.Epoch != nil {
+		return time.Unix(*r.plan.Epoch, 0).UTC(), nil
+	}
+	raw, err := json.Marshal(config)
+	if err != nil {
+		return time.Time{}, err
+	}
+	key := layers.Key(sha256.Sum256(raw))
+	if v, ok := r.Store.Recall(recordCreated, key); ok && !r.req.NoCache {
+		if sec, err := strconv.ParseInt(string(v), 10, 64); err == nil {
+			return time.Unix(sec, 0).UTC(), nil
+		}
+	}
+	at := r.started.Truncate(time.Second).UTC()
+	return at, r.Store.Remember(recordCreated, key, []byte(strconv.FormatInt(at.Unix(), 10)))
+}
+
+// builtImage is an image whose manifest and config are bytes in memory and whose layers are elsewhere.
+type builtImage struct {
+	config, manifest []byte
+	layers           []v1.Layer
+}
+
+var _ v1.Image = (*builtImage)(nil)
+
+func newImage(raw []byte, all []v1.Layer) (v1.Image, error) {
+	sum := sha256.Sum256(raw)
+	m := v1.Manifest{SchemaVersion: 2, MediaType: types.OCIManifestSchema1, Layers: []v1.Descriptor{},
+		Config: v1.Descriptor{MediaType: types.OCIConfigJSON, Size: int64(len(raw)), Digest: v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(sum[:])}}}
+	for _, l := range all {
+		d, err := partial.Descriptor(l)
+		if err != nil {
+			return nil, fmt.Errorf("describing a layer: %w", err)
+		}
+		m.Layers = append(m.Layers, v1.Descriptor{MediaType: ociLayerType(d.MediaType), Size: d.Size, Digest: d.Digest})
+	}
+	manifest, err := json.Marshal(m)
+	if err != nil {
+		return nil, fmt.Errorf("encoding manifest: %w", err)
+	}
+	return &builtImage{raw, manifest, all}, nil
+}
+
+// ociLayerType turns the media types of Docker's schema 2 into their OCI names: one manifest must not mix them.
+func ociLayerType(t types.MediaType) types.MediaType {
+	switch t {
+	case types.DockerLayer:
+		return types.OCILayer
+	case types.DockerUncompressedLayer:
+		return types.OCIUncompressedLayer
+	case types.DockerForeignLayer:
+		return types.OCIRestrictedLayer
+	}
+	return t
+}
+
+func (i *builtImage) Layers() ([]v1.Layer, error)         { return i.layers, nil }
+func (i *builtImage) MediaType() (types.MediaType, error) { return types.OCIManifestSchema1, nil }
+func (i *builtImage) Size() (int64, error)                { return int64(len(i.manifest)), nil }
+func (i *builtImage) ConfigName() (v1.Hash, error)        { return partial.ConfigName(i) }
+func (i *builtImage) ConfigFile() (*v1.ConfigFile, error) { return partial.ConfigFile(i) }
+func (i *builtImage) RawConfigFile() ([]byte, error)      { return i.config, nil }
+func (i *builtImage) Digest() (v1.Hash, error)            { return partial.Digest(i) }
+func (i *builtImage) RawManifest() ([]byte, error)        { return i.manifest, nil }
+
+func (i *builtImage) Manifest() (*v1.Manifest, error) {
+	return v1.ParseManifest(bytes.NewReader(i.manifest))
+}
+
+func (i *builtImage) LayerByDigest(h v1.Hash) (v1.Layer, error) {
+	if config, err := i.ConfigName(); err == nil && config == h {
+		return partial.ConfigLayer(i)
+	}
+	return i.find(h, v1.Layer.Digest)
+}
+
+func (i *builtImage) LayerByDiffID(h v1.Hash) (v1.Layer, error) { return i.find(h, v1.Layer.DiffID) }
+
+func (i *builtImage) find(h v1.Hash, name func(v1.Layer) (v1.Hash, error)) (v1.Layer, error) {
+	for _, l := range i.layers {
+		if got, err := name(l); err == nil && got == h {
+			return l, nil
+		}
+	}
+	return nil, fmt.Errorf("no layer %v in this image", h)
+}

@@ -1,0 +1,266 @@
+package build
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sync/semaphore"
+
+	"github.com/gbuild/gbuild/pkg/dockerfile"
+	"github.com/gbuild/gbuild/pkg/layers"
+	"github.com/gbuild/gbuild/pkg/pipcache"
+	"github.com/gbuild/gbuild/pkg/runtime"
+)
+
+// ErrNeedsNamespace is returned by Build in a process that has no namespace of its own (Entered is false) when some
+// work needs one. Nothing was changed then; the caller enters a namespace and builds again.
+var ErrNeedsNamespace = errors.New("the build needs its own user namespace")
+
+// Builder has what all builds of a process share.
+type Builder struct {
+	Store   *layers.Store
+	Caches  *pipcache.Caches
+	Jobs    int         // steps that run at once; 0: 2
+	Report  func(Event) // called from several goroutines, one at a time
+	Entered bool        // this process is uid 0 of its own user and mount namespace
+
+	// Fetch finds an image by reference for a platform; image.Open in main, a map in tests.
+	Fetch func(ctx context.Context, ref string, p v1.Platform) (v1.Image, error)
+	// Exec runs one sandbox; (*runtime.Sandbox).Run in main, a func in tests.
+	Exec func(ctx context.Context, s *runtime.Sandbox) error
+
+	mu sync.Mutex // serialises Report
+}
+
+// Limits are the options of a build that every RUN gets.
+type Limits struct {
+	ShmSize int64               // bytes of /dev/shm; 0: 64 MiB
+	Ulimits []string            // NAME=SOFT[:HARD]
+	Hosts   []runtime.HostEntry // --add-host
+	Network string              // what "" of a RUN means: "private" or "host"
+}
+
+func (l Limits) hostNames() []string { // addresses are no part of a key, as in BuildKit
+	names := make([]string, len(l.Hosts))
+	for i, h := range l.Hosts {
+		names[i] = h.Name
+	}
+	return names
+}
+
+// Secret is the value of a --secret or, for type ssh, the path of an agent's socket.
+type Secret struct {
+	Data   []byte
+	Socket string
+}
+
+// Request is one build.
+type Request struct {
+	Plan     *dockerfile.Plan
+	Context  *Context                                                 // nil: an empty context
+	Named    func(ctx context.Context, name string) (*Context, error) // opens a named context
+	Secrets  map[string]Secret                                        // by id
+	Agents   map[string]Secret                                        // ssh agents by id
+	NoCache  bool                                                     // run every step; cache mounts stay
+	Fresh    map[string]bool                                          // names of stages whose steps run again (--no-cache-filter)
+	Limits   Limits
+	Allow    map[string]bool // entitlements: network.host, security.insecure
+	Compress layers.Compression
+	Environ  []string // of which git takes proxies and the ssh agent
+	NoLayers bool     // the caller wants the files only: nothing is compressed
+}
+
+// Result is what a build made.
+type Result struct {
+	Image  v1.Image // nil with Request.NoLayers
+	Key    layers.Key
+	Config *v1.ConfigFile
+	Steps  int // executed, not taken from the store
+}
+
+// run is the state of one Build.
+type run struct {
+	*Builder
+	req      *Request
+	plan     *dockerfile.Plan
+	slots    *semaphore.Weighted
+	numbers  atomic.Int64
+	executed atomic.Int64
+	started  time.Time
+	cancel   context.CancelCauseFunc
+	scratch  *scratch
+	remotes  *remotes
+	target   *stage
+
+	mu       sync.Mutex
+	resolved map[*dockerfile.Stage]*stage
+	futures  map[any]*future
+	images   map[string]*base
+	contexts map[string]*Context
+}
+
+// Build executes the plan and returns the image of its target. Steps of several stages run side by side. The error is a
+// *dockerfile.Error where a line is to blame, with the cause inside.
+func (b *Builder) Build(ctx context.Context, req *Request) (*Result, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	r := b.newRun(req)
+	r.cancel = cancel
+	defer r.close()
+	target, err := r.resolve(ctx, r.plan.Target)
+	if err != nil {
+		return nil, err
+	}
+	r.target = target
+	r.warn(r.plan.Warnings)
+	if err := r.checkNamespace(target); err != nil {
+		return nil, err
+	}
+	target.markExported()
+	key, err := r.stageKey(ctx, target)
+	if err != nil {
+		cancel(err)
+		r.wait()
+		return nil, r.firstError(ctx, err)
+	}
+	result := &Result{Key: key, Config: target.config, Steps: int(r.executed.Load())}
+	if req.NoLayers {
+		return result, r.wait()
+	}
+	result.Image, err = r.assemble(ctx, target, key)
+	r.wait()
+	return result, err
+}
+
+func (b *Builder) newRun(req *Request) *run {
+	jobs := b.Jobs
+	if jobs <= 0 {
+		jobs = 2
+	}
+	return &run{Builder: b, req: req, plan: req.Plan, slots: semaphore.NewWeighted(int64(jobs)), started: time.Now(),
+		scratch: &scratch{store: b.Store}, remotes: newRemotes(), resolved: map[*dockerfile.Stage]*stage{}, futures: map[any]*future{},
+		images: map[string]*base{}, contexts: map[string]*Context{}}
+}
+
+// firstError prefers the failure that cancelled the rest to the cancellation that it caused elsewhere.
+func (r *run) firstError(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil && errors.Is(err, context.Canceled) {
+		return cause
+	}
+	return err
+}
+
+// checkNamespace says early that a namespace is needed where some step will surely run.
+func (r *run) checkNamespace(target *stage) error {
+	if r.Entered || !r.req.NoCache && len(r.req.Fresh) == 0 {
+		return nil
+	}
+	if target.hasRun(map[*stage]bool{}) {
+		return ErrNeedsNamespace
+	}
+	return nil
+}
+
+func (r *run) close() {
+	r.scratch.close()
+	for _, c := range r.contexts {
+		c.Close()
+	}
+}
+
+func (r *run) report(e Event) {
+	if r.Report == nil {
+		return
+	}
+	e.Time = time.Now()
+	r.Builder.mu.Lock()
+	defer r.Builder.mu.Unlock()
+	r.Report(e)
+}
+
+func (r *run) warn(ws []dockerfile.Warning) {
+	for i := range ws {
+		r.report(Event{Type: Warned, Warning: &ws[i]})
+	}
+}
+
+// blame makes err an error of the step's line.
+func (r *run) blame(m *dockerfile.Meta, err error) error {
+	var known *dockerfile.Error
+	if err == nil || errors.As(err, &known) || errors.Is(err, ErrNeedsNamespace) || errors.Is(err, context.Canceled) {
+		return err
+	}
+	return &dockerfile.Error{File: r.plan.Name, Source: r.plan.Source, Location: m.Location, Cause: err}
+}
+
+// future is a result that several goroutines wait for and one computes.
+type future struct {
+	done chan struct{}
+	key  layers.Key
+	err  error
+}
+
+// once runs f in a goroutine of its own, once for each name, and returns its future.
+func (r *run) once(name any, f func() (layers.Key, error)) *future {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if known := r.futures[name]; known != nil {
+		return known
+	}
+	fu := &future{done: make(chan struct{})}
+	r.futures[name] = fu
+	go func() {
+		defer close(fu.done)
+		fu.key, fu.err = f()
+		if fu.err != nil {
+			r.cancel(fu.err)
+		}
+	}()
+	return fu
+}
+
+func (f *future) get(ctx context.Context) (layers.Key, error) {
+	select {
+	case <-f.done:
+		return f.key, f.err
+	case <-ctx.Done():
+		return layers.Key{}, context.Cause(ctx)
+	}
+}
+
+// wait returns when everything that was started has ended, with the first error.
+func (r *run) wait() (err error) {
+	for n := -1; n != 0; {
+		r.mu.Lock()
+		var open []*future
+		for _, f := range r.futures {
+			select {
+			case <-f.done:
+				if err == nil {
+					err = f.err
+				}
+			default:
+				open = append(open, f)
+			}
+		}
+		r.mu.Unlock()
+		for _, f := range open {
+			<-f.done
+		}
+		n = len(open)
+	}
+	return err
+}
+
+// stageName is how messages call a stage.
+func stageName(s *dockerfile.Stage) string {
+	if s.Name != "" {
+		return s.Name
+	}
+	return fmt.Sprintf("stage-%d", s.Index)
+}

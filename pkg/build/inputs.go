@@ -1,0 +1,256 @@
+package build
+
+import (
+	"context"
+	"fmt"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/gbuild/gbuild/pkg/dockerfile"
+	"github.com/gbuild/gbuild/pkg/layers"
+	"github.com/gbuild/gbuild/pkg/runtime"
+)
+
+// recordDigest is the kind of the records that keep the digest of what a selector shows of a state. A state never
+// changes, so that a digest holds for ever, and a warm build reads no file of a stage.
+const recordDigest = "digest"
+
+// state returns the key of what src holds. The stage or image is not unpacked for it.
+func (r *run) state(ctx context.Context, src dockerfile.Source) (layers.Key, error) {
+	switch src.Kind {
+	case dockerfile.FromStage:
+		return r.stageKey(ctx, r.resolved[src.Stage])
+	case dockerfile.FromImage:
+		b, err := r.image(ctx, src)
+		if err != nil {
+			return layers.Key{}, err
+		}
+		return b.key, nil
+	case dockerfile.FromContext:
+		return r.contextKey(ctx, src.Name)
+	}
+	return layers.Key{}, nil
+}
+
+// ensureSource unpacks the image below a source, so that its files can be read.
+func (r *run) ensureSource(ctx context.Context, src dockerfile.Source) error {
+	switch src.Kind {
+	case dockerfile.FromStage:
+		return r.ensure(ctx, r.resolved[src.Stage])
+	case dockerfile.FromImage:
+		b, err := r.image(ctx, src)
+		if err != nil {
+			return err
+		}
+		return r.unpack(ctx, b)
+	}
+	return nil
+}
+
+// context opens the build context (no name) or a named one, once.
+func (r *run) context(ctx context.Context, name string) (*Context, error) {
+	if name == "" {
+		if r.req.Context == nil {
+			return nil, fmt.Errorf("this build has no context")
+		}
+		return r.req.Context, nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if c := r.contexts[name]; c != nil {
+		return c, nil
+	}
+	if r.req.Named == nil {
+		return nil, fmt.Errorf("context %s is not known", name)
+	}
+	c, err := r.req.Named(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("opening build context %s: %w", name, err)
+	}
+	r.contexts[name] = c
+	return c, nil
+}
+
+// tree opens the files of a source.
+func (r *run) tree(ctx context.Context, src dockerfile.Source) (Tree, error) {
+	if src.Kind == dockerfile.FromContext {
+		c, err := r.context(ctx, src.Name)
+		if err != nil {
+			return nil, err
+		}
+		return c.Tree(), nil
+	}
+	key, err := r.state(ctx, src)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.ensureSource(ctx, src); err != nil {
+		return nil, err
+	}
+	view, err := r.Store.View(key)
+	if err != nil {
+		return nil, err
+	}
+	return viewTree(view), nil
+}
+
+// copyDigest is the digest of what a COPY or ADD selects.
+func (w *work) copyDigest(ctx context.Context, s *dockerfile.Copy) ([32]byte, error) {
+	if s.From.Kind == dockerfile.FromContext {
+		tree, err := w.tree(ctx, s.From)
+		if err != nil {
+			return [32]byte{}, err
+		}
+		return w.digest(ctx, tree, s)
+	}
+	return w.remembered(ctx, s.From, selector(s), func(t Tree) ([32]byte, error) { return w.digest(ctx, t, s) })
+}
+
+// digest is digestCopy, with remote sources fetched by the options of this build.
+func (w *work) digest(ctx context.Context, t Tree, s *dockerfile.Copy) ([32]byte, error) {
+	return digestCopy(ctx, t, s, w.copyOptions())
+}
+
+// remembered returns the digest of a selection of a state, from its record or computed.
+func (r *run) remembered(ctx context.Context, src dockerfile.Source, selection []string, compute func(Tree) ([32]byte, error)) (sum [32]byte, err error) {
+	state, err := r.state(ctx, src)
+	if err != nil {
+		return sum, err
+	}
+	name := newRecipe("selection", state)
+	name.list(selection)
+	record := name.key()
+	if v, ok := r.Store.Recall(recordDigest, record); ok && len(v) == len(sum) {
+		return [32]byte(v), nil
+	}
+	if !r.Entered && r.target.hasRun(map[*stage]bool{}) {
+		return sum, ErrNeedsNamespace // files of a stage may belong to ids that only the namespace can read
+	}
+	t, err := r.tree(ctx, src)
+	if err != nil {
+		return sum, err
+	}
+	if sum, err = compute(t); err != nil {
+		return sum, err
+	}
+	return sum, r.Store.Remember(recordDigest, record, sum[:])
+}
+
+// selector is what of a Copy decides which files it takes.
+func selector(s *dockerfile.Copy) []string {
+	fields := []string{fmt.Sprint(s.Add, s.Parents), optional(s.Unpack), s.Checksum, fmt.Sprint(len(s.Sources))}
+	fields = append(fields, s.Sources...)
+	fields = append(fields, s.Exclude...)
+	fields = append(fields, "inline")
+	for _, f := range s.Inline {
+		fields = append(fields, f.Path, string(f.Data))
+	}
+	return fields
+}
+
+// mountDigests returns, for each mount, the digest of what it shows; and keeps the states in w.sources.
+func (w *work) mountDigests(ctx context.Context, s *dockerfile.Run) (sums [][32]byte, err error) {
+	sums, w.sources = make([][32]byte, len(s.Mounts)), make([]layers.Key, len(s.Mounts))
+	for i := range s.Mounts {
+		m := &s.Mounts[i]
+		switch {
+		case m.Type == dockerfile.MountBind && isContext(m):
+			name, _ := contextName(m)
+			w.sources[i], err = w.snapshotOf(ctx, name, m.Source)
+			sums[i] = w.sources[i]
+		case m.Type == dockerfile.MountBind:
+			if w.sources[i], err = w.state(ctx, *m.From); err == nil {
+				sums[i], err = w.remembered(ctx, *m.From, []string{"bind", m.Source}, func(t Tree) ([32]byte, error) {
+					return digestPath(ctx, t, m.Source)
+				})
+			}
+		case m.From != nil: // the seed of a cache
+			w.sources[i], err = w.state(ctx, *m.From)
+			sums[i] = w.sources[i]
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return sums, nil
+}
+
+func isContext(m *dockerfile.Mount) bool {
+	_, ok := contextName(m)
+	return ok
+}
+
+// contextKey is the state that holds a whole context.
+func (r *run) contextKey(ctx context.Context, name string) (layers.Key, error) {
+	key, err := r.snapshotOf(ctx, name, "/")
+	if err != nil {
+		return key, err
+	}
+	return key, r.materialise(ctx, key, name, "/")
+}
+
+// snapshotOf names the state that has the path of a context, and nothing else: by content, so that it serves all steps
+// and builds. It is made (materialise) only when something runs over it.
+func (r *run) snapshotOf(ctx context.Context, name, path string) (key layers.Key, err error) {
+	c, err := r.context(ctx, name)
+	if err != nil {
+		return key, err
+	}
+	sum, err := digestPath(ctx, c.Tree(), path)
+	if err != nil {
+		return key, err
+	}
+	k := newRecipe("context", layers.Key{})
+	k.text(path)
+	k.bytes(sum[:])
+	return k.key(), nil
+}
+
+// materialise makes the state that snapshotOf named, where it is not stored.
+func (r *run) materialise(ctx context.Context, key layers.Key, name, path string) error {
+	if r.Store.Has(key) {
+		return nil
+	}
+	c, err := r.context(ctx, name)
+	if err != nil {
+		return err
+	}
+	d, err := r.Store.Draft(ctx, layers.Key{})
+	if err != nil {
+		return err
+	}
+	defer d.Discard()
+	all := &dockerfile.Copy{Sources: []string{path}, Dest: "/", Parents: path != "/"}
+	if err := copyInto(ctx, d, all, c.Tree(), r.copyOptions()); err != nil {
+		return err
+	}
+	return d.Commit(ctx, key)
+}
+
+func (w *work) copyIn(ctx context.Context, d *layers.Draft, s *dockerfile.Copy) error {
+	tree, err := w.tree(ctx, s.From)
+	if err != nil {
+		return err
+	}
+	return copyInto(ctx, d, s, tree, w.copyOptions())
+}
+
+func (w *work) mkdirIn(ctx context.Context, d *layers.Draft, s *dockerfile.Mkdir) error {
+	id, err := runtime.LookupUser(openFile(d.Lower()), s.User)
+	if err != nil {
+		return err
+	}
+	return makeDir(d, s, id.UID, id.GID)
+}
+
+// platform is what the stage is built for: that of its base image, else the build's.
+func (w *work) platform() v1.Platform {
+	return v1.Platform{OS: w.stage.config.OS, Architecture: w.stage.config.Architecture, Variant: w.stage.config.Variant}
+}
+
+// copyOptions are what the steps of this build need beside their files.
+func (r *run) copyOptions() copyOptions {
+	return copyOptions{Store: r.Store, Environ: r.req.Environ, Sources: r.remotes,
+		Secret: func(id string) ([]byte, bool) { s, ok := r.req.Secrets[id]; return s.Data, ok },
+		Notice: func(text string) { r.report(Event{Type: Notice, Text: text}) }}
+}

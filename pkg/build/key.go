@@ -1,0 +1,107 @@
+package build
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"hash"
+	"strconv"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/gbuild/gbuild/pkg/dockerfile"
+	"github.com/gbuild/gbuild/pkg/layers"
+)
+
+// keyVersion is part of every key: a change of what a step does to files, for the same recipe, must raise it.
+const keyVersion = "gbuild-step-1"
+
+// recipe writes the description of a step, every field framed by its length, so that no two descriptions are the same
+// bytes: the encoding is injective.
+type recipe struct{ h hash.Hash }
+
+func newRecipe(kind string, parent layers.Key) recipe {
+	r := recipe{sha256.New()}
+	r.text(keyVersion, kind)
+	r.bytes(parent[:])
+	return r
+}
+
+func (r recipe) bytes(b []byte) {
+	var n [8]byte
+	binary.BigEndian.PutUint64(n[:], uint64(len(b)))
+	r.h.Write(n[:])
+	r.h.Write(b)
+}
+
+func (r recipe) text(fields ...string) {
+	for _, f := range fields {
+		r.bytes([]byte(f))
+	}
+}
+
+// list frames the fields as one: ["a"], ["b"] differs from ["a", "b"].
+func (r recipe) list(fields []string) {
+	r.text(strconv.Itoa(len(fields)))
+	r.text(fields...)
+}
+
+func (r recipe) key() (k layers.Key) {
+	r.h.Sum(k[:0])
+	return k
+}
+
+// runKey names the state after a RUN. mounts has, for every mount with a source, the digest of what it shows.
+// Left out on purpose: proxy variables, the bytes of secrets, the content of cache mounts.
+func runKey(parent layers.Key, s *dockerfile.Run, p v1.Platform, limits Limits, mounts [][32]byte) layers.Key {
+	r := newRecipe("run", parent)
+	r.text(p.String(), s.Dir, s.User, s.Network, s.Security, s.Hostname)
+	r.list(s.Args)
+	r.list(s.Env)
+	for _, f := range s.Files {
+		r.text(f.Path)
+		r.bytes(f.Data)
+	}
+	r.text("devices")
+	for _, d := range s.Devices {
+		r.text(d.Name, strconv.FormatBool(d.Required))
+	}
+	r.text("limits", strconv.FormatInt(limits.ShmSize, 10))
+	r.list(limits.Ulimits)
+	r.list(limits.hostNames())
+	r.text("mounts", strconv.Itoa(len(s.Mounts)))
+	for i := range s.Mounts {
+		r.mount(&s.Mounts[i])
+		r.bytes(mounts[i][:])
+	}
+	return r.key()
+}
+
+func (r recipe) mount(m *dockerfile.Mount) {
+	r.text(string(m.Type), m.Target, m.Source, m.ID, m.Sharing, m.Env,
+		fmt.Sprint(m.ReadOnly, m.Required, m.HasTarget, m.Size))
+	r.text(optional(m.UID), optional(m.GID), optional(m.Mode))
+}
+
+func optional[T any](v *T) string {
+	if v == nil {
+		return "-"
+	}
+	return fmt.Sprint(*v)
+}
+
+// copyKey names the state after a COPY or ADD; content is the digest of what it selects (digestCopy).
+func copyKey(parent layers.Key, s *dockerfile.Copy, content [32]byte, epoch *int64) layers.Key {
+	r := newRecipe("copy", parent)
+	r.text(s.Dest, s.Chown, s.Chmod, fmt.Sprint(s.Add, s.Link, s.Parents), optional(s.Unpack), optional(s.KeepGit), optional(epoch))
+	r.text(strconv.FormatBool(s.From.Kind == dockerfile.FromContext)) // a context's files belong to root
+	r.bytes(content[:])
+	return r.key()
+}
+
+// mkdirKey names the state after a WORKDIR.
+func mkdirKey(parent layers.Key, s *dockerfile.Mkdir, epoch *int64) layers.Key {
+	r := newRecipe("mkdir", parent)
+	r.text(s.Path, s.User, optional(epoch))
+	return r.key()
+}

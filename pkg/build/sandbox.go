@@ -1,0 +1,139 @@
+package build
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/gbuild/gbuild/pkg/dockerfile"
+	"github.com/gbuild/gbuild/pkg/layers"
+	"github.com/gbuild/gbuild/pkg/runtime"
+)
+
+// runIn executes a RUN in a sandbox over the draft.
+func (w *work) runIn(ctx context.Context, d *layers.Draft, s *dockerfile.Run) (err error) {
+	if err := w.entitled(s); err != nil {
+		return err
+	}
+	id, err := runtime.LookupUser(openFile(d.Lower()), s.User)
+	if err != nil {
+		return err
+	}
+	m := &mounts{work: w}
+	defer func() { err = errors.Join(err, m.release()) }()
+	list, env, err := m.prepare(ctx, s)
+	if err != nil {
+		return err
+	}
+	root, err := d.Mount(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.Unmount()) }()
+	state, remove, err := w.Store.TempDir(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, remove()) }()
+	out := &logs{work: w}
+	box := &runtime.Sandbox{
+		Root: root, StateDir: state, Args: s.Args, Env: slices.Concat(s.Env, s.ProxyEnv, env),
+		Dir: s.Dir, UID: id.UID, GID: id.GID, Groups: id.Groups, Mounts: list,
+		Network: w.network(s.Network), Hostname: s.Hostname, Hosts: w.req.Limits.Hosts, Insecure: s.Security == "insecure",
+		ShmSize: w.req.Limits.ShmSize, Ulimits: w.req.Limits.Ulimits,
+		Stdout: out, Stderr: &logs{work: w, stderr: true},
+		Notice: func(text string) { w.report(Event{Type: Notice, Step: w.number, Text: text}) },
+	}
+	return explainExit(s.Args, w.Exec(ctx, box))
+}
+
+// entitled refuses what only the command line may grant: a Dockerfile must not reach the host by itself.
+func (w *work) entitled(s *dockerfile.Run) error {
+	for _, need := range []struct {
+		name   string
+		wanted bool
+	}{{"network.host", s.Network == "host" && w.req.Limits.Network != "host"}, {"security.insecure", s.Security == "insecure"}} {
+		if need.wanted && !w.req.Allow[need.name] {
+			return &EntitlementError{need.name}
+		}
+	}
+	return nil
+}
+
+// EntitlementError is a RUN that asks for what the command line does not grant.
+type EntitlementError struct{ Name string }
+
+func (e *EntitlementError) Error() string {
+	return "the step asks for " + e.Name + ", which is not allowed"
+}
+
+// Hint says how to grant it.
+func (e *EntitlementError) Hint() string { return "if you trust this Dockerfile: --allow " + e.Name }
+
+func (w *work) network(name string) string {
+	if name != "" {
+		return name
+	}
+	if n := w.req.Limits.Network; n != "" {
+		return n
+	}
+	return "private"
+}
+
+// explainExit words a command's failure as BuildKit does.
+func explainExit(args []string, err error) error {
+	var exit *runtime.ExitError
+	if !errors.As(err, &exit) {
+		return err
+	}
+	return &RunError{Args: args, Exit: exit}
+}
+
+// RunError is the failure of a RUN's command.
+type RunError struct {
+	Args []string
+	Exit *runtime.ExitError
+}
+
+func (e *RunError) Error() string {
+	text := fmt.Sprintf("process %q did not complete successfully: exit code: %d", strings.Join(e.Args, " "), e.Exit.Code)
+	if e.Exit.Signal != 0 {
+		text += fmt.Sprintf(" (killed by %v)", e.Exit.Signal)
+	}
+	return text
+}
+
+// Unwrap gives the *runtime.ExitError.
+func (e *RunError) Unwrap() error { return e.Exit }
+
+// Hint says what to try.
+func (e *RunError) Hint() string {
+	switch e.Exit.Code {
+	case 127:
+		return "127 means that the command was not found in the image: check its name and PATH"
+	case 126:
+		return "126 means that the command could not be executed: check its mode, its #! line and the image's architecture"
+	case 137:
+		return "137 means that it was killed, most often because memory ran out; for compilers, set MAX_JOBS or -j lower"
+	}
+	return "the steps before this one are stored: run the same gbuild command again after the fix and it goes on from here"
+}
+
+// logs is where the output of a RUN goes.
+type logs struct {
+	*work
+	stderr bool
+}
+
+func (l *logs) Write(p []byte) (int, error) {
+	l.report(Event{Type: Log, Step: l.number, Data: append([]byte(nil), p...), Stderr: l.stderr})
+	return len(p), nil
+}
+
+// openFile opens regular files of a state, symlinks followed inside it.
+func openFile(v *layers.View) func(string) (io.ReadCloser, error) {
+	return func(path string) (io.ReadCloser, error) { return v.Open(path) }
+}

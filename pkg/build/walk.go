@@ -1,0 +1,227 @@
+package build
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/gbuild/gbuild/pkg/dockerfile"
+	"github.com/gbuild/gbuild/pkg/layers"
+)
+
+// stageKey returns the state after the last step of a stage; the stage is walked once.
+func (r *run) stageKey(ctx context.Context, st *stage) (layers.Key, error) {
+	return r.startStage(ctx, st).get(ctx)
+}
+
+func (r *run) startStage(ctx context.Context, st *stage) *future {
+	return r.once(st, func() (layers.Key, error) { return r.walk(ctx, st) })
+}
+
+func (r *run) walk(ctx context.Context, st *stage) (layers.Key, error) {
+	for _, need := range st.needs {
+		r.startStage(ctx, need)
+	}
+	key, err := r.baseKey(ctx, st)
+	if err != nil {
+		return key, err
+	}
+	for i, s := range st.steps {
+		if key, err = r.step(ctx, st, s, r.title(st, i), key); err != nil {
+			return key, r.blame(s.Meta(), err)
+		}
+		st.keys = append(st.keys, key)
+		if st.exported && !r.req.NoLayers {
+			r.startLayer(ctx, key)
+		}
+	}
+	return key, nil
+}
+
+// baseKey names the state that the first step of a stage starts from.
+func (r *run) baseKey(ctx context.Context, st *stage) (layers.Key, error) {
+	switch st.Base.Kind {
+	case dockerfile.FromStage:
+		return r.stageKey(ctx, st.parent)
+	case dockerfile.FromImage:
+		return st.base.key, nil
+	case dockerfile.FromContext:
+		key, err := r.contextKey(ctx, st.Base.Name)
+		if err == nil && st.exported && !r.req.NoLayers {
+			r.startLayer(ctx, key)
+		}
+		return key, err
+	default:
+		return layers.Key{}, nil
+	}
+}
+
+func (r *run) title(st *stage, i int) string {
+	name := stageName(st.Stage) + " "
+	if len(r.plan.Stages) == 1 && st.Name == "" {
+		name = ""
+	}
+	return fmt.Sprintf("[%s%d/%d] %s", name, i+2, len(st.steps)+1, st.steps[i].Meta().Title)
+}
+
+// step returns the state after s: from the store, or by executing it.
+func (r *run) step(ctx context.Context, st *stage, s dockerfile.Step, title string, parent layers.Key) (layers.Key, error) {
+	work := &work{run: r, stage: st, step: s, parent: parent, title: title}
+	recipe, err := work.key(ctx)
+	if err != nil {
+		return recipe, work.failed(err)
+	}
+	work.recipe, work.fresh = recipe, r.req.NoCache || r.req.Fresh[st.Name] && st.Name != ""
+	if out, ok := r.stored(recipe); ok && !work.fresh {
+		r.report(Event{Type: Done, Step: work.begin(), Cached: true})
+		return out, nil
+	}
+	return r.once(recipe, func() (layers.Key, error) { return work.execute(ctx) }).get(ctx)
+}
+
+// stored looks up the result of a recipe: the state of that very name, or what a build with --no-cache put in its place.
+func (r *run) stored(recipe layers.Key) (layers.Key, bool) {
+	out := recipe
+	if v, ok := r.Store.Recall(recordStep, recipe); ok && len(v) == len(out) {
+		copy(out[:], v)
+	}
+	return out, r.Store.Has(out)
+}
+
+// recordStep is the kind of the records that lead from a recipe to the state that it last made.
+const recordStep = "step"
+
+// work is one step on its way.
+type work struct {
+	*run
+	stage   *stage
+	step    dockerfile.Step
+	parent  layers.Key
+	title   string
+	recipe  layers.Key
+	fresh   bool // what is stored does not count
+	number  int
+	sources []layers.Key // for each mount of a RUN, the state that it shows
+}
+
+func (w *work) begin() int {
+	if w.number == 0 {
+		w.number = w.run.begin(w.title)
+	}
+	return w.number
+}
+
+func (w *work) failed(err error) error {
+	if errors.Is(err, ErrNeedsNamespace) || errors.Is(err, context.Canceled) {
+		return err
+	}
+	return w.fail(w.begin(), err)
+}
+
+func (w *work) key(ctx context.Context) (layers.Key, error) {
+	switch s := w.step.(type) {
+	case *dockerfile.Run:
+		mounts, err := w.mountDigests(ctx, s)
+		return runKey(w.parent, s, w.platform(), w.req.Limits, mounts), err
+	case *dockerfile.Copy:
+		content, err := w.copyDigest(ctx, s)
+		return copyKey(w.parent, s, content, w.plan.Epoch), err
+	case *dockerfile.Mkdir:
+		return mkdirKey(w.parent, s, w.plan.Epoch), nil
+	}
+	panic(fmt.Sprintf("unknown step %T", w.step))
+}
+
+func (w *work) execute(ctx context.Context) (layers.Key, error) {
+	if err := w.slots.Acquire(ctx, 1); err != nil {
+		return layers.Key{}, err
+	}
+	defer w.slots.Release(1)
+	if out, ok := w.stored(w.recipe); ok && !w.fresh { // made meanwhile, by another process
+		w.report(Event{Type: Done, Step: w.begin(), Cached: true})
+		return out, nil
+	}
+	if !w.Entered && w.target.hasRun(map[*stage]bool{}) {
+		return layers.Key{}, ErrNeedsNamespace
+	}
+	out, err := w.make(ctx)
+	if err != nil {
+		return out, w.blame(w.step.Meta(), w.failed(err))
+	}
+	w.executed.Add(1)
+	w.report(Event{Type: Done, Step: w.number})
+	return out, nil
+}
+
+// make executes the step in a draft over its parent and commits it.
+func (w *work) make(ctx context.Context) (out layers.Key, err error) {
+	if err := w.ensure(ctx, w.stage); err != nil {
+		return out, err
+	}
+	d, err := w.Store.Draft(ctx, w.parent)
+	if err != nil {
+		return out, err
+	}
+	defer d.Discard()
+	w.begin()
+	if err := w.apply(ctx, d); err != nil {
+		return out, err
+	}
+	if out = w.recipe; w.fresh {
+		rand.Read(out[:])
+	}
+	if err := d.Commit(ctx, out); err != nil {
+		return out, err
+	}
+	if stale, ok := w.stored(w.recipe); w.fresh || ok && stale != out {
+		return out, w.Store.Remember(recordStep, w.recipe, slices.Clone(out[:]))
+	}
+	return out, nil
+}
+
+// apply is the one switch that executes steps.
+func (w *work) apply(ctx context.Context, d *layers.Draft) error {
+	switch s := w.step.(type) {
+	case *dockerfile.Run:
+		return w.runIn(ctx, d, s)
+	case *dockerfile.Copy:
+		return w.copyIn(ctx, d, s)
+	case *dockerfile.Mkdir:
+		return w.mkdirIn(ctx, d, s)
+	}
+	panic(fmt.Sprintf("unknown step %T", w.step))
+}
+
+// ensure unpacks the base image of the stage's state, where that has not been done.
+func (r *run) ensure(ctx context.Context, st *stage) error {
+	for st.parent != nil {
+		st = st.parent
+	}
+	if st.base == nil {
+		return nil
+	}
+	return r.unpack(ctx, st.base)
+}
+
+func (r *run) unpack(ctx context.Context, b *base) error {
+	if r.Store.Has(b.key) {
+		return nil
+	}
+	if !r.Entered {
+		return ErrNeedsNamespace
+	}
+	_, err := r.once(b, func() (layers.Key, error) {
+		n := r.begin("[internal] unpack " + b.ref)
+		key, err := r.Store.Unpack(ctx, b.layers, func(done, total int64) {
+			r.report(Event{Type: Progress, Step: n, Current: done, Total: total, Text: "bytes"})
+		})
+		if err != nil {
+			return key, r.fail(n, fmt.Errorf("unpacking %s: %w", b.ref, err))
+		}
+		r.report(Event{Type: Done, Step: n})
+		return key, nil
+	}).get(ctx)
+	return err
+}
