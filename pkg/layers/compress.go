@@ -1,0 +1,302 @@
+package layers
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"hash"
+	"hash/crc32"
+	"io"
+	"runtime"
+	"sync"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+	"github.com/klauspost/compress/flate"
+	"github.com/klauspost/compress/zstd"
+)
+
+// Compression says how layers are compressed.
+type Compression struct {
+	Algorithm string // "gzip", "zstd" or "none"; "" is gzip
+	Level     int    // of the algorithm, 0 is its default: 1 to 9 for gzip, 1 to 22 for zstd
+	Epoch     *int64 // see DiffOptions
+}
+
+// kind names the records of layers that are made in this way.
+func (c Compression) kind() string {
+	epoch := "no"
+	if c.Epoch != nil {
+		epoch = fmt.Sprint(*c.Epoch)
+	}
+	return fmt.Sprintf("layer-%s-%d-%s", c.algorithm(), c.Level, epoch)
+}
+
+func (c Compression) algorithm() string {
+	if c.Algorithm == "" {
+		return "gzip"
+	}
+	return c.Algorithm
+}
+
+func (c Compression) mediaType() types.MediaType {
+	switch c.algorithm() {
+	case "zstd":
+		return types.OCILayerZStd
+	case "none":
+		return types.OCIUncompressedLayer
+	}
+	return types.OCILayer
+}
+
+// codec turns blocks into compressed bytes. A block depends on nothing but itself and the 32 KiB before it, so that the
+// result is the same for any number of processors.
+type codec interface {
+	// head and tail frame the whole: tail gets the CRC-32 and the size of the input.
+	head() []byte
+	tail(crc uint32, size uint64) []byte
+	newEncoder() (blockEncoder, error)
+	blockSize() int
+}
+
+// blockEncoder compresses one block after the other, of any stream.
+type blockEncoder func(out *bytes.Buffer, block, before []byte) error
+
+func (c Compression) codec() (codec, error) {
+	switch c.algorithm() {
+	case "gzip":
+		level := c.Level
+		if level == 0 {
+			level = defaultGzip
+		}
+		if level < 1 || level > 9 {
+			return nil, fmt.Errorf("compressing with gzip: level %d is not between 1 and 9", c.Level)
+		}
+		return gzipCodec(level), nil
+	case "zstd":
+		level := c.Level
+		if level == 0 {
+			level = defaultZstd
+		}
+		if level < 1 || level > 22 {
+			return nil, fmt.Errorf("compressing with zstd: level %d is not between 1 and 22", c.Level)
+		}
+		return zstdCodec(level), nil
+	case "none":
+		return plainCodec{}, nil
+	}
+	return nil, hinted(fmt.Errorf("unknown compression %q", c.Algorithm), "use gzip, zstd or none")
+}
+
+const (
+	defaultGzip = 5
+	defaultZstd = 3
+	window      = 32 << 10 // of deflate
+)
+
+// gzipCodec is its level. Every block is deflated with the 32 KiB before it as its dictionary and ends with a sync flush.
+type gzipCodec int
+
+func (gzipCodec) blockSize() int { return 1 << 20 }
+
+// head is a gzip header without name and time (RFC 1952), of an unknown system.
+func (gzipCodec) head() []byte { return []byte{0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255} }
+
+func (gzipCodec) tail(crc uint32, size uint64) []byte {
+	end := []byte{1, 0, 0, 0xff, 0xff} // an empty stored block that is the last
+	end = binary.LittleEndian.AppendUint32(end, crc)
+	return binary.LittleEndian.AppendUint32(end, uint32(size))
+}
+
+func (c gzipCodec) newEncoder() (blockEncoder, error) {
+	z, err := flate.NewWriter(nil, int(c))
+	if err != nil {
+		return nil, err
+	}
+	return func(out *bytes.Buffer, block, before []byte) error {
+		z.ResetDict(out, before[max(0, len(before)-window):])
+		if _, err := z.Write(block); err != nil {
+			return err
+		}
+		return z.Flush()
+	}, nil
+}
+
+// zstdCodec is its level. Every block is a frame of its own, which all decoders read one after the other.
+type zstdCodec int
+
+func (zstdCodec) blockSize() int { return 4 << 20 }
+
+func (zstdCodec) head() []byte { return nil }
+
+func (zstdCodec) tail(_ uint32, size uint64) []byte {
+	if size > 0 {
+		return nil
+	}
+	return []byte{0x28, 0xb5, 0x2f, 0xfd, 0x20, 0, 1, 0, 0} // an empty frame: nothing at all would be no zstd
+}
+
+func (c zstdCodec) newEncoder() (blockEncoder, error) {
+	z, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(int(c))), zstd.WithEncoderConcurrency(1),
+		zstd.WithLowerEncoderMem(true))
+	if err != nil {
+		return nil, err
+	}
+	return func(out *bytes.Buffer, block, _ []byte) error {
+		out.Write(z.EncodeAll(block, out.AvailableBuffer()))
+		return nil
+	}, nil
+}
+
+// plainCodec does not compress.
+type plainCodec struct{}
+
+func (plainCodec) blockSize() int { return 1 << 20 }
+
+func (plainCodec) head() []byte { return nil }
+
+func (plainCodec) tail(uint32, uint64) []byte { return nil }
+
+func (plainCodec) newEncoder() (blockEncoder, error) {
+	return func(out *bytes.Buffer, block, _ []byte) error {
+		out.Write(block)
+		return nil
+	}, nil
+}
+
+// compressor writes what is written to it to out: it hashes the input, compresses its blocks side by side, and writes
+// them in order. It holds a few blocks for each processor, whatever the size of the input.
+type compressor struct {
+	codec  codec
+	out    io.Writer
+	now    *job
+	jobs   chan *job // to be compressed
+	queue  chan *job // in order, to be hashed and then written
+	free   chan *job
+	sum    hash.Hash
+	crc    uint32
+	size   uint64
+	done   sync.WaitGroup
+	ended  chan struct{}
+	mu     sync.Mutex
+	err    error
+	before []byte // the last bytes of the block before now
+}
+
+type job struct {
+	in     []byte
+	before []byte
+	out    bytes.Buffer
+	err    error
+	ready  chan struct{}
+}
+
+func newCompressor(out io.Writer, c codec) *compressor {
+	workers := runtime.GOMAXPROCS(0)
+	depth := 2*workers + 2
+	z := &compressor{codec: c, out: out, sum: sha256.New(), jobs: make(chan *job, depth), queue: make(chan *job, depth),
+		free: make(chan *job, depth), ended: make(chan struct{})}
+	for range depth {
+		z.free <- &job{ready: make(chan struct{}, 1)}
+	}
+	for range workers {
+		z.done.Go(z.work)
+	}
+	go z.collect()
+	return z
+}
+
+func (z *compressor) work() {
+	encode, err := z.codec.newEncoder()
+	for j := range z.jobs {
+		j.out.Reset()
+		if j.err = err; err == nil {
+			j.err = encode(&j.out, j.in, j.before)
+		}
+		j.ready <- struct{}{}
+	}
+}
+
+// collect hashes the blocks of the input while they are compressed, and writes the output in their order.
+func (z *compressor) collect() {
+	defer close(z.ended)
+	_, err := z.out.Write(z.codec.head())
+	z.fail(err)
+	for j := range z.queue {
+		z.sum.Write(j.in)
+		z.crc = crc32.Update(z.crc, crc32.IEEETable, j.in)
+		z.size += uint64(len(j.in))
+		<-j.ready
+		z.fail(j.err)
+		if z.failed() == nil {
+			_, err := z.out.Write(j.out.Bytes())
+			z.fail(err)
+		}
+		z.free <- j
+	}
+	if z.failed() == nil {
+		_, err := z.out.Write(z.codec.tail(z.crc, z.size))
+		z.fail(err)
+	}
+}
+
+func (z *compressor) fail(err error) {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	if z.err == nil {
+		z.err = err
+	}
+}
+
+func (z *compressor) failed() error {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	return z.err
+}
+
+// Write implements io.Writer.
+func (z *compressor) Write(p []byte) (int, error) {
+	written := len(p)
+	for len(p) > 0 {
+		if z.now == nil {
+			if err := z.failed(); err != nil {
+				return 0, err
+			}
+			z.now = <-z.free
+			z.now.in = z.now.in[:0]
+			if cap(z.now.in) == 0 {
+				z.now.in = make([]byte, 0, z.codec.blockSize())
+			}
+			z.now.before = append(z.now.before[:0], z.before...)
+		}
+		n := min(len(p), cap(z.now.in)-len(z.now.in))
+		z.now.in = append(z.now.in, p[:n]...)
+		p = p[n:]
+		if len(z.now.in) == cap(z.now.in) {
+			z.submit()
+		}
+	}
+	return written, nil
+}
+
+func (z *compressor) submit() {
+	j := z.now
+	z.now = nil
+	z.before = append(z.before[:0], j.in[max(0, len(j.in)-window):]...)
+	z.jobs <- j
+	z.queue <- j
+}
+
+// finish ends the stream, also one that is given up, and returns the digest of what was written to it.
+func (z *compressor) finish() (v1.Hash, error) {
+	if z.now != nil && len(z.now.in) > 0 {
+		z.submit()
+	}
+	close(z.jobs)
+	close(z.queue)
+	z.done.Wait()
+	<-z.ended
+	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(z.sum.Sum(nil))}, z.failed()
+}

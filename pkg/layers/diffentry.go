@@ -1,0 +1,187 @@
+package layers
+
+import (
+	"archive/tar"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// flush writes the directories on the way to what is written next.
+func (d *differ) flush() error {
+	for _, dir := range d.open {
+		if err := d.header(dir, nil); err != nil {
+			return err
+		}
+	}
+	d.open = d.open[:0]
+	return nil
+}
+
+// marker writes an empty file, which is what a whiteout is in a tar.
+func (d *differ) marker(name string) error {
+	if err := d.flush(); err != nil {
+		return err
+	}
+	return d.tar.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: strings.TrimPrefix(name, "/"), ModTime: time.Unix(0, 0)})
+}
+
+// file writes anything but a directory.
+func (d *differ) file(e *Entry) error {
+	if err := d.flush(); err != nil {
+		return err
+	}
+	if e.Nlink > 1 {
+		if first, ok := d.names[e.Ino]; ok {
+			return d.header(e, func(h *tar.Header) { h.Typeflag, h.Linkname, h.Size, h.PAXRecords = tar.TypeLink, first, 0, nil })
+		}
+		d.names[e.Ino] = strings.TrimPrefix(e.Path, "/")
+	}
+	if !e.IsRegular() {
+		return d.header(e, nil)
+	}
+	f, err := e.Open()
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if e.Size > int64(len(d.buffer)) {
+		unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_SEQUENTIAL)
+	}
+	if err := d.header(e, nil); err != nil {
+		return err
+	}
+	// Without the wrappers io.CopyBuffer would let the two ends copy with small buffers of their own.
+	n, err := io.CopyBuffer(struct{ io.Writer }{d.tar}, struct{ io.Reader }{f}, d.buffer)
+	if err == nil && n != e.Size {
+		err = fmt.Errorf("the file changed from %d to %d bytes while it was read", e.Size, n)
+	}
+	return err
+}
+
+// header writes the header of an entry, after change had its say.
+func (d *differ) header(e *Entry, change func(*tar.Header)) error {
+	h := &tar.Header{Name: strings.TrimPrefix(e.Path, "/"), Mode: int64(e.Mode & 0o7777), Uid: e.UID, Gid: e.GID,
+		ModTime: d.time(e.ModTime), Linkname: e.Link}
+	switch e.Type() {
+	case unix.S_IFREG:
+		h.Typeflag, h.Size = tar.TypeReg, e.Size
+	case unix.S_IFDIR:
+		h.Typeflag = tar.TypeDir
+		h.Name += "/"
+		if h.Name == "/" {
+			h.Name = "./"
+		}
+	case unix.S_IFLNK:
+		h.Typeflag = tar.TypeSymlink
+	case unix.S_IFIFO:
+		h.Typeflag = tar.TypeFifo
+	case unix.S_IFCHR, unix.S_IFBLK:
+		h.Typeflag = tar.TypeChar
+		if e.Type() == unix.S_IFBLK {
+			h.Typeflag = tar.TypeBlock
+		}
+		h.Devmajor, h.Devminor = int64(unix.Major(e.Rdev)), int64(unix.Minor(e.Rdev))
+	default:
+		return fmt.Errorf("unknown file type %o", e.Type())
+	}
+	xattrs, err := e.Xattrs()
+	if err != nil {
+		return err
+	}
+	for name, value := range xattrs {
+		if h.PAXRecords == nil {
+			h.PAXRecords = map[string]string{}
+		}
+		h.PAXRecords[paxXattr+name] = string(value)
+	}
+	if change != nil {
+		change(h)
+	}
+	return d.tar.WriteHeader(h)
+}
+
+// time returns the time as a layer has it: in whole seconds, and none after the epoch.
+func (d *differ) time(t time.Time) time.Time {
+	seconds := t.Unix()
+	if d.epoch != nil {
+		seconds = min(seconds, *d.epoch)
+	}
+	return time.Unix(seconds, 0)
+}
+
+// sameMetadata says whether mode, owner and attributes are the same. below may be nil.
+func (d *differ) sameMetadata(e, below *Entry) (bool, error) {
+	if below == nil || e.Mode != below.Mode || e.UID != below.UID || e.GID != below.GID {
+		return false, nil
+	}
+	a, err := e.Xattrs()
+	if err != nil {
+		return false, err
+	}
+	b, err := below.Xattrs()
+	if err != nil {
+		return false, err
+	}
+	return maps.EqualFunc(a, b, bytes.Equal), nil
+}
+
+// same says whether the layers below have the same file, so that it need not be written. A file with more names than one
+// is always written: its other names may be new.
+func (d *differ) same(e, below *Entry) (bool, error) {
+	if below == nil || e.Nlink > 1 || e.Type() != below.Type() || e.ModTime.Unix() != below.ModTime.Unix() {
+		return false, nil
+	}
+	if e.Link != below.Link || e.IsRegular() && e.Size != below.Size || !e.IsRegular() && e.Rdev != below.Rdev {
+		return false, nil
+	}
+	same, err := d.sameMetadata(e, below)
+	if err != nil || !same || !e.IsRegular() {
+		return same, err
+	}
+	return sameContent(e, below)
+}
+
+// sameContent compares bytes: a file that is written twice in one second has the same size and time easily.
+func sameContent(a, b *Entry) (bool, error) {
+	fa, err := a.Open()
+	if err != nil {
+		return false, err
+	}
+	defer fa.Close()
+	fb, err := b.Open()
+	if err != nil {
+		return false, err
+	}
+	defer fb.Close()
+	return equalReaders(fa, fb)
+}
+
+func equalReaders(a, b *os.File) (bool, error) {
+	var blocks [2][]byte
+	for i := range blocks {
+		blocks[i] = make([]byte, 128<<10)
+	}
+	for {
+		n, errA := io.ReadFull(a, blocks[0])
+		m, errB := io.ReadFull(b, blocks[1])
+		if !bytes.Equal(blocks[0][:n], blocks[1][:m]) {
+			return false, nil
+		}
+		if ended(errA) && ended(errB) {
+			return true, nil
+		}
+		if err := errors.Join(errA, errB); err != nil {
+			return false, err
+		}
+	}
+}
+
+func ended(err error) bool { return err == io.EOF || err == io.ErrUnexpectedEOF }

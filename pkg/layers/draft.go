@@ -1,0 +1,162 @@
+package layers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+
+	"golang.org/x/sys/unix"
+)
+
+// Draft is a writable snapshot over a parent. It ends with Commit or Discard; until then its directory belongs to the
+// caller, who may write into Dir as into the upper directory of an overlay mount, or Mount it.
+type Draft struct {
+	store   *Store
+	parent  Key
+	dir     string // drafts/<random>
+	held    *os.File
+	lower   *View
+	mounted bool
+	durable bool
+}
+
+// Draft makes a draft over the state parent.
+func (s *Store) Draft(ctx context.Context, parent Key) (*Draft, error) {
+	lower, err := s.View(parent)
+	if err != nil {
+		return nil, fmt.Errorf("starting a draft: %w", err)
+	}
+	d := &Draft{store: s, parent: parent, lower: lower, dir: s.path("drafts", randomName())}
+	if d.held, err = lock(ctx, d.dir+".lock", unix.LOCK_EX); err != nil {
+		return nil, fmt.Errorf("starting a draft: %w", err)
+	}
+	if err := d.make(); err != nil {
+		return nil, errors.Join(fmt.Errorf("starting a draft: %w", err), d.Discard())
+	}
+	return d, nil
+}
+
+func (d *Draft) make() error {
+	if err := os.MkdirAll(d.dir+"/snap", 0o700); err != nil {
+		return err
+	}
+	root, err := d.lower.Lstat("/")
+	if err != nil {
+		return err
+	}
+	return copyDir(root, d.Dir())
+}
+
+// Dir returns the upper directory: what the draft changes.
+func (d *Draft) Dir() string { return d.dir + "/snap/fs" }
+
+// Lower returns the files of the parent.
+func (d *Draft) Lower() *View { return d.lower }
+
+// View returns the files of the parent with the changes of the draft, as they are at the moment of each call.
+func (d *Draft) View() *View { return d.lower.over(d.Dir()) }
+
+// CopyUp makes the directories of name in the upper directory, with the metadata that they have below, so that files can be
+// written there. If name is itself a directory, it is among them. name must be free of links (see View.Resolve).
+// A directory that exists nowhere is fs.ErrNotExist.
+func (d *Draft) CopyUp(name string) error {
+	view, at := d.View(), "/"
+	parts := split(clean(name))
+	for i, part := range parts {
+		at = path.Join(at, part)
+		e, err := view.Lstat(at)
+		if i == len(parts)-1 && (isNotExist(err) || err == nil && !e.IsDir()) {
+			return nil
+		}
+		if err == nil && !e.IsDir() {
+			err = unix.ENOTDIR
+		}
+		if err == nil && e.source != d.Dir()+at {
+			err = copyDir(e, d.Dir()+at)
+		}
+		if err != nil {
+			return fmt.Errorf("copying up %s: %w", at, err)
+		}
+	}
+	return nil
+}
+
+// copyDir makes an empty directory at target with the metadata of e.
+func copyDir(e *Entry, target string) error {
+	if err := os.Mkdir(target, 0o700); err != nil {
+		return err
+	}
+	if err := copyMetadata(e, target); err != nil {
+		return errors.Join(err, os.Remove(target))
+	}
+	return nil
+}
+
+// copyMetadata gives the file at target, which is ours and not a link, the owner, attributes, mode and time of e.
+func copyMetadata(e *Entry, target string) error {
+	if os.Geteuid() != e.UID || os.Getegid() != e.GID {
+		if err := os.Lchown(target, e.UID, e.GID); err != nil {
+			return err
+		}
+	}
+	if e.source != "" {
+		xattrs, err := e.Xattrs()
+		if err != nil {
+			return err
+		}
+		for name, value := range xattrs {
+			if err := unix.Lsetxattr(target, name, value, 0); err != nil {
+				return fmt.Errorf("setting %s: %w", name, err)
+			}
+		}
+	}
+	if err := unix.Chmod(target, e.Mode&0o7777); err != nil {
+		return err
+	}
+	if e.ModTime.IsZero() {
+		return nil
+	}
+	times := []unix.Timespec{timespec(e.ModTime), timespec(e.ModTime)}
+	return unix.UtimesNanoAt(unix.AT_FDCWD, target, times, unix.AT_SYMLINK_NOFOLLOW)
+}
+
+// Commit makes the draft the snapshot of the state k. If k is there already, that one stays: the same key is the same
+// state. The draft is over when Commit returns, with an error or without.
+func (d *Draft) Commit(ctx context.Context, k Key) error {
+	if d.held == nil {
+		return errors.New("committing a draft: it is over")
+	}
+	err := ctx.Err()
+	if err == nil {
+		err = d.Unmount()
+	}
+	if err == nil {
+		err = d.store.commit(d.dir+"/snap", k, d.parent, d.durable)
+	}
+	return errors.Join(err, d.Discard())
+}
+
+// Discard ends the draft and removes what is left of it. It does nothing to one that is over.
+func (d *Draft) Discard() error {
+	if d.held == nil {
+		return nil
+	}
+	if err := d.Unmount(); err != nil {
+		return err
+	}
+	err := os.RemoveAll(d.dir)
+	if err != nil {
+		err = d.store.discard(d.dir)
+	}
+	if err == nil {
+		err = os.Remove(d.dir + ".lock")
+	}
+	d.held.Close()
+	d.held = nil
+	if err != nil {
+		return fmt.Errorf("discarding a draft: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,56 @@
+package layers
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+)
+
+// hintError is an error that its reader can mend.
+type hintError struct {
+	err  error
+	hint string
+}
+
+func (e *hintError) Error() string { return e.err.Error() }
+
+func (e *hintError) Unwrap() error { return e.err }
+
+// Hint says what to do about the error.
+func (e *hintError) Hint() string { return e.hint }
+
+func hinted(err error, format string, args ...any) error {
+	return &hintError{err: err, hint: fmt.Sprintf(format, args...)}
+}
+
+// NotFoundError says that the store has no such image, snapshot or blob. It is fs.ErrNotExist to errors.Is.
+type NotFoundError struct {
+	Kind, Name string
+}
+
+func (e *NotFoundError) Error() string {
+	return fmt.Sprintf("no %s %s in the local store", e.Kind, e.Name)
+}
+
+// Is makes a NotFoundError an fs.ErrNotExist.
+func (e *NotFoundError) Is(target error) bool { return target == fs.ErrNotExist }
+
+// Hint says what to do about the error.
+func (e *NotFoundError) Hint() string {
+	if e.Kind == "image" {
+		return "list the local images with `gbuild images`"
+	}
+	return "build it again"
+}
+
+// CorruptError says that bytes do not have the digest or the form that they must have.
+type CorruptError struct {
+	What string
+	Err  error
+}
+
+func (e *CorruptError) Error() string { return fmt.Sprintf("corrupt %s: %v", e.What, e.Err) }
+
+func (e *CorruptError) Unwrap() error { return e.Err }
+
+func isNotExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }

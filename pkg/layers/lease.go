@@ -1,0 +1,102 @@
+package layers
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// lease keeps what this process uses from being pruned by another: a file that lists it, and whose flock says that the
+// process lives. Entries are "k <key>" and "b <digest>".
+type lease struct {
+	store *Store
+	mu    sync.Mutex
+	file  *os.File
+	seen  map[string]bool
+}
+
+// hold protects an object until the store is closed, and says whether it is there: exists is called while nothing can be
+// pruned. A store that cannot be written cannot be pruned either, so failures to write the lease do not matter.
+func (l *lease) hold(entry, path string, exists func() bool) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.seen[entry] {
+		return exists()
+	}
+	gc, err := os.OpenFile(l.store.path("gc.lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err == nil {
+		defer gc.Close()
+		retryEINTR(func() error { return unix.Flock(int(gc.Fd()), unix.LOCK_SH) })
+	}
+	if !exists() {
+		return false
+	}
+	if l.open() == nil {
+		l.file.WriteString(entry + "\n")
+		l.seen[entry] = true
+		now := time.Now()
+		os.Chtimes(path, now, now)
+	}
+	return true
+}
+
+func (l *lease) open() error {
+	if l.file != nil {
+		return nil
+	}
+	f, err := lock(context.Background(), l.store.path("leases", randomName()), unix.LOCK_EX)
+	if err != nil {
+		return err
+	}
+	l.file, l.seen = f, map[string]bool{}
+	return nil
+}
+
+func (l *lease) close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.file == nil {
+		return nil
+	}
+	err := errors.Join(os.Remove(l.file.Name()), l.file.Close())
+	l.file, l.seen = nil, nil
+	return err
+}
+
+// reap removes the leases of dead processes.
+func (l *lease) reap() {
+	l.each(func(string, []string) {})
+}
+
+// each calls fn with the entries of every live lease, and removes the dead ones.
+func (l *lease) each(fn func(name string, entries []string)) {
+	files, _ := os.ReadDir(l.store.path("leases"))
+	for _, d := range files {
+		path := l.store.path("leases", d.Name())
+		held, err := tryLock(path, unix.LOCK_EX)
+		if err == nil {
+			os.Remove(path)
+			held.Close()
+			continue
+		}
+		fn(d.Name(), readLines(path))
+	}
+}
+
+func readLines(path string) []string {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	var lines []string
+	for scan := bufio.NewScanner(f); scan.Scan(); {
+		lines = append(lines, scan.Text())
+	}
+	return lines
+}

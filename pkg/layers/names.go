@@ -1,0 +1,211 @@
+package layers
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// A name of an image is a file names/<SHA-256 of the name>.json. It is written when all that it names is in the store.
+
+// nameRecord is the content of such a file.
+type nameRecord struct {
+	Name    string            `json:"name"`
+	Digest  v1.Hash           `json:"digest"` // of the manifest
+	Sources map[string]string `json:"sources,omitempty"`
+	Tagged  time.Time         `json:"tagged"`
+}
+
+// ImageInfo describes a local image.
+type ImageInfo struct {
+	Name     string
+	Digest   v1.Hash // of the manifest
+	ID       v1.Hash // of the config
+	Size     int64   // of the compressed layers
+	Created  time.Time
+	Tagged   time.Time
+	Platform *v1.Platform
+}
+
+func (s *Store) namePath(name string) string {
+	sum := sha256.Sum256([]byte(name))
+	return s.path("names", hex.EncodeToString(sum[:])+".json")
+}
+
+// Tag gives an image a local name, in the place of the image that had it before. Manifest, config and the layers that
+// have no source elsewhere become blobs first.
+func (s *Store) Tag(name string, img v1.Image) error {
+	if name == "" {
+		return errors.New("naming an image: the name is empty")
+	}
+	r := nameRecord{Name: name, Sources: map[string]string{}, Tagged: time.Now()}
+	if err := s.keep(img, &r); err != nil {
+		return fmt.Errorf("naming an image %s: %w", name, err)
+	}
+	data, err := json.Marshal(r)
+	if err == nil {
+		err = writeFile(s.namePath(name), data, true)
+	}
+	if err != nil {
+		return fmt.Errorf("naming an image %s: %w", name, err)
+	}
+	return nil
+}
+
+// keep stores what an image consists of.
+func (s *Store) keep(img v1.Image, r *nameRecord) error {
+	layers, err := img.Layers()
+	if err != nil {
+		return err
+	}
+	for _, l := range layers {
+		if err := s.keepLayer(l, r); err != nil {
+			return err
+		}
+	}
+	for _, read := range []func() ([]byte, error){img.RawConfigFile, img.RawManifest} {
+		data, err := read()
+		if err != nil {
+			return err
+		}
+		d, err := s.PutBlob(context.Background(), bytes.NewReader(data), v1.Hash{})
+		if err != nil {
+			return err
+		}
+		r.Digest = d.Digest
+	}
+	return nil
+}
+
+func (s *Store) keepLayer(l v1.Layer, r *nameRecord) error {
+	digest, err := l.Digest()
+	if err != nil {
+		return err
+	}
+	source := sourceOf(l)
+	if source != "" {
+		r.Sources[digest.String()] = source
+	}
+	if _, ok := s.hasBlob(digest); ok || source != "" {
+		return nil
+	}
+	data, err := l.Compressed()
+	if err != nil {
+		return fmt.Errorf("reading layer %s: %w", digest, err)
+	}
+	defer data.Close()
+	_, err = s.PutBlob(context.Background(), data, digest)
+	return err
+}
+
+// Untag removes a local name. The image stays until it is pruned.
+func (s *Store) Untag(name string) error {
+	err := os.Remove(s.namePath(name))
+	if isNotExist(err) {
+		return &NotFoundError{Kind: "image", Name: name}
+	}
+	if err != nil {
+		return fmt.Errorf("removing the name %s: %w", name, err)
+	}
+	return syncDir(s.path("names"))
+}
+
+// names returns the records of all names, sorted by name.
+func (s *Store) names() ([]nameRecord, error) {
+	files, err := filepath.Glob(s.path("names") + "/*.json")
+	if err != nil {
+		return nil, err
+	}
+	var records []nameRecord
+	for _, path := range files {
+		if r, err := readName(path); err == nil {
+			records = append(records, r)
+		} else if !isNotExist(err) {
+			s.notice(err.Error())
+		}
+	}
+	sort.Slice(records, func(i, j int) bool { return records[i].Name < records[j].Name })
+	return records, nil
+}
+
+func readName(path string) (nameRecord, error) {
+	var r nameRecord
+	data, err := os.ReadFile(path)
+	if err == nil {
+		err = json.Unmarshal(data, &r)
+	}
+	if err != nil {
+		return r, fmt.Errorf("reading an image name: %w", err)
+	}
+	return r, nil
+}
+
+// Image returns a local image by its name, or by the first digits (four or more) of its id or digest.
+func (s *Store) Image(name string) (v1.Image, error) {
+	r, err := readName(s.namePath(name))
+	if err == nil {
+		return s.open(r)
+	}
+	if !isNotExist(err) {
+		return nil, err
+	}
+	return s.imageByDigest(name)
+}
+
+func (s *Store) imageByDigest(name string) (v1.Image, error) {
+	prefix := strings.TrimPrefix(name, "sha256:")
+	if len(prefix) < 4 || strings.Trim(prefix, "0123456789abcdef") != "" {
+		return nil, &NotFoundError{Kind: "image", Name: name}
+	}
+	records, err := s.names()
+	if err != nil {
+		return nil, err
+	}
+	var found *image
+	for _, r := range records {
+		img, err := s.open(r)
+		if err != nil {
+			continue
+		}
+		if !strings.HasPrefix(r.Digest.Hex, prefix) && !strings.HasPrefix(img.manifest.Config.Digest.Hex, prefix) {
+			continue
+		}
+		if found != nil && found.record.Digest != r.Digest {
+			return nil, hinted(fmt.Errorf("more than one image starts with %s", name), "give more digits")
+		}
+		found = img
+	}
+	if found == nil {
+		return nil, &NotFoundError{Kind: "image", Name: name}
+	}
+	return found, nil
+}
+
+// Images lists the local images, sorted by name. One that cannot be read is left out.
+func (s *Store) Images() ([]ImageInfo, error) {
+	records, err := s.names()
+	if err != nil {
+		return nil, fmt.Errorf("listing images: %w", err)
+	}
+	var infos []ImageInfo
+	for _, r := range records {
+		img, err := s.open(r)
+		if err != nil {
+			s.notice(err.Error())
+			continue
+		}
+		infos = append(infos, img.info())
+	}
+	return infos, nil
+}

@@ -1,0 +1,213 @@
+package layers
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// A snapshot is a directory snapshots/<key> that holds fs (an overlay lower) and meta.json. meta.json is there if and
+// only if the snapshot is complete.
+
+// meta is the content of meta.json.
+type meta struct {
+	Parent Key `json:"parent"`
+}
+
+const maxLowers = 500 // OVL_MAX_STACK of the kernel
+
+func (s *Store) snapshot(k Key, elements ...string) string {
+	return s.path(append([]string{"snapshots", k.String()}, elements...)...)
+}
+
+// readMeta returns the parent of a committed snapshot.
+func (s *Store) readMeta(k Key) (Key, error) {
+	path := s.snapshot(k, "meta.json")
+	s.mu.Lock()
+	parent, known := s.parent[k]
+	s.mu.Unlock()
+	if known {
+		_, err := os.Lstat(path)
+		return parent, err
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return Key{}, err
+	}
+	var m meta
+	if err := json.Unmarshal(data, &m); err != nil {
+		return Key{}, &CorruptError{What: "snapshot " + k.String(), Err: err}
+	}
+	s.mu.Lock()
+	s.parent[k] = m.Parent
+	s.mu.Unlock()
+	return m.Parent, nil
+}
+
+// Has says whether the snapshot of k and all that it stands on are committed. It keeps them from being pruned until the
+// store is closed. Scratch is always there.
+func (s *Store) Has(k Key) bool {
+	return s.lease.holdAll(s, k)
+}
+
+func (l *lease) holdAll(s *Store, k Key) bool {
+	for depth := 0; !k.IsZero(); depth++ {
+		var parent Key
+		exists := func() (ok bool) {
+			var err error
+			parent, err = s.readMeta(k)
+			return err == nil
+		}
+		if depth > maxLowers || !l.hold("k "+k.String(), s.snapshot(k, "meta.json"), exists) {
+			return false
+		}
+		k = parent
+	}
+	return true
+}
+
+// stack returns the directories of the state k, the uppermost first.
+func (s *Store) stack(k Key) ([]string, error) {
+	if !s.Has(k) {
+		return nil, &NotFoundError{Kind: "snapshot", Name: k.String()}
+	}
+	var dirs []string
+	for !k.IsZero() {
+		dirs = append(dirs, s.snapshot(k, "fs"))
+		parent, err := s.readMeta(k)
+		if err != nil {
+			return nil, fmt.Errorf("reading snapshot %s: %w", k, err)
+		}
+		k = parent
+	}
+	return dirs, nil
+}
+
+// commit gives the directory made (which holds fs) the name of k. synced says that its files have reached the disk; what
+// has not is marked, so that it is not trusted after a crash of the machine.
+func (s *Store) commit(made string, k, parent Key, synced bool) error {
+	data, err := json.Marshal(meta{Parent: parent})
+	if err != nil {
+		return err
+	}
+	if err := writeFile(filepath.Join(made, "meta.json"), data, true); err != nil {
+		return fmt.Errorf("committing %s: %w", k, err)
+	}
+	if !synced {
+		if err := s.sync.mark(k); err != nil {
+			return fmt.Errorf("committing %s: %w", k, err)
+		}
+	}
+	if err := s.rename(made, k); err != nil {
+		return fmt.Errorf("committing %s: %w", k, err)
+	}
+	if err := syncDir(s.path("snapshots")); err != nil {
+		return fmt.Errorf("committing %s: %w", k, err)
+	}
+	if !synced {
+		s.sync.start()
+	}
+	s.Has(k)
+	return nil
+}
+
+// rename puts the snapshot in its place. One that is already there and complete wins: same key, same state.
+func (s *Store) rename(made string, k Key) error {
+	for {
+		err := unix.Renameat2(unix.AT_FDCWD, made, unix.AT_FDCWD, s.snapshot(k), unix.RENAME_NOREPLACE)
+		if err != unix.EEXIST && err != unix.ENOTEMPTY {
+			return err
+		}
+		if _, err := s.readMeta(k); err == nil {
+			return s.discard(made)
+		}
+		if err := s.discard(s.snapshot(k)); err != nil {
+			return err
+		}
+	}
+}
+
+// syncer flushes committed snapshots beside the build. A snapshot is marked in the directory unsynced, with the boot in
+// which it was written, until its files are on the disk; one whose mark is of another boot may have lost some.
+type syncer struct {
+	store   *Store
+	mu      sync.Mutex
+	running bool
+	again   bool
+	done    sync.WaitGroup
+}
+
+func bootID() string {
+	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return "unknown"
+	}
+	return strings.TrimSpace(string(id))
+}
+
+func (y *syncer) mark(k Key) error {
+	return writeFile(y.store.path("unsynced", k.String()), []byte(bootID()), true)
+}
+
+// forget drops snapshots that were not on the disk when the machine went down.
+func (y *syncer) forget() {
+	marks, _ := os.ReadDir(y.store.path("unsynced"))
+	if len(marks) == 0 {
+		return
+	}
+	boot := bootID()
+	for _, m := range marks {
+		path := y.store.path("unsynced", m.Name())
+		written, err := os.ReadFile(path)
+		if err != nil || string(written) == boot {
+			continue
+		}
+		if y.store.discard(y.store.path("snapshots", m.Name())) == nil {
+			os.Remove(path)
+		}
+	}
+}
+
+func (y *syncer) start() {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	y.again = true
+	if y.running {
+		return
+	}
+	y.running = true
+	y.done.Go(y.run)
+}
+
+func (y *syncer) run() {
+	for y.next() {
+		marks, _ := os.ReadDir(y.store.path("unsynced"))
+		if syncFilesystem(y.store.dir) != nil {
+			continue
+		}
+		for _, m := range marks {
+			if !strings.HasPrefix(m.Name(), ".") {
+				os.Remove(y.store.path("unsynced", m.Name()))
+			}
+		}
+	}
+}
+
+func (y *syncer) next() bool {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	more := y.again
+	y.again, y.running = false, more
+	return more
+}
+
+func (y *syncer) wait() { y.done.Wait() }
+
+// ErrTooDeep says that a state stands on more snapshots than an overlay mount can have.
+var ErrTooDeep = errors.New("an overlay mount has at most 500 layers")

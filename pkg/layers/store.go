@@ -1,0 +1,196 @@
+package layers
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sys/unix"
+)
+
+// format is the content of the file VERSION. It changes when an older gbuild could not read the store.
+const format = "gbuild store 1\n"
+
+// Store is a state directory. Many processes may have it open at once. Its methods may be called concurrently.
+type Store struct {
+	// Fetch gets a layer that an image of this store refers to, but whose bytes are not here, from the source that was
+	// recorded for it. Without it such a layer cannot be read.
+	Fetch func(ctx context.Context, source string, d v1.Descriptor) (v1.Layer, error)
+	// Notice, if set, is told what was left out of a layer and why, once for each kind of thing.
+	Notice func(text string)
+
+	dir   string
+	lease lease
+	sync  syncer
+
+	mu     sync.Mutex
+	parent map[Key]Key // of committed snapshots; it never changes for a key that exists
+}
+
+// Open opens the store in dir, and makes it if it is not there. It refuses a directory that others can write to, one of a
+// newer gbuild, and a filesystem that cannot hold snapshots; such errors have a Hint.
+func Open(dir string) (*Store, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("opening the store: %w", err)
+	}
+	s := &Store{dir: dir, parent: map[Key]Key{}}
+	s.lease.store, s.sync.store = s, s
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, hinted(fmt.Errorf("making the store: %w", err), "name a directory that you can write to")
+	}
+	if err := s.checkOwner(); err != nil {
+		return nil, err
+	}
+	if err := s.checkFormat(); err != nil {
+		return nil, err
+	}
+	s.reap()
+	return s, nil
+}
+
+// Close gives back what the store holds: its lease, and the flushing of snapshots that were committed a moment ago.
+func (s *Store) Close() error {
+	s.sync.wait()
+	return s.lease.close()
+}
+
+// Dir returns the state directory.
+func (s *Store) Dir() string { return s.dir }
+
+func (s *Store) path(elements ...string) string {
+	return filepath.Join(append([]string{s.dir}, elements...)...)
+}
+
+func (s *Store) notice(text string) {
+	if s.Notice != nil {
+		s.Notice(text)
+	}
+}
+
+func (s *Store) checkOwner() error {
+	var st unix.Stat_t
+	if err := unix.Stat(s.dir, &st); err != nil {
+		return fmt.Errorf("opening the store %s: %w", s.dir, err)
+	}
+	if int(st.Uid) != os.Geteuid() {
+		return hinted(fmt.Errorf("the store %s belongs to user %d, not to user %d", s.dir, st.Uid, os.Geteuid()),
+			"use a directory of your own, or change its owner")
+	}
+	if st.Mode&0o022 != 0 {
+		return hinted(fmt.Errorf("others may write to the store %s (mode %04o)", s.dir, st.Mode&0o7777), "chmod go-w %s", s.dir)
+	}
+	return nil
+}
+
+// checkFormat makes the directories of a new store, and checks that an old one is one that this code can read.
+func (s *Store) checkFormat() error {
+	found, err := os.ReadFile(s.path("VERSION"))
+	switch {
+	case err == nil && string(found) == format:
+		return nil
+	case err == nil:
+		return hinted(fmt.Errorf("the store %s has the format %q, this gbuild reads %q", s.dir, strings.TrimSpace(string(found)),
+			strings.TrimSpace(format)), "use the gbuild that made it, or another directory")
+	case !isNotExist(err):
+		return fmt.Errorf("opening the store: %w", err)
+	}
+	if err := s.checkFilesystem(); err != nil {
+		return err
+	}
+	for _, name := range []string{"snapshots", "drafts", "blobs/sha256", "records", "names", "locks", "leases", "ingest", "trash", "unsynced"} {
+		if err := os.MkdirAll(s.path(name), 0o700); err != nil {
+			return fmt.Errorf("making the store: %w", err)
+		}
+	}
+	if err := writeFile(s.path("VERSION"), []byte(format), true); err != nil {
+		return fmt.Errorf("making the store: %w", err)
+	}
+	return nil
+}
+
+const (
+	magicOverlay = 0x794c7630
+	magicNFS     = 0x6969
+)
+
+// checkFilesystem tries what snapshots need, rather than to know each filesystem by name.
+func (s *Store) checkFilesystem() error {
+	var st unix.Statfs_t
+	if err := unix.Statfs(s.dir, &st); err != nil {
+		return fmt.Errorf("looking at the filesystem of %s: %w", s.dir, err)
+	}
+	unfit := func(reason string) error {
+		return hinted(fmt.Errorf("the filesystem of %s cannot hold a store: %s", s.dir, reason),
+			"put the store on a local disk (ext4, xfs, btrfs) or a volume of one")
+	}
+	switch int64(st.Type) {
+	case magicOverlay:
+		return unfit("it is itself an overlay filesystem")
+	case magicNFS:
+		return unfit("it is NFS, whose locks and owners are not dependable")
+	}
+	probe := s.path(".probe-" + randomName())
+	if err := os.Mkdir(probe, 0o700); err != nil {
+		return hinted(fmt.Errorf("making the store: %w", err), "name a directory that you can write to")
+	}
+	defer os.RemoveAll(probe)
+	if err := unix.Setxattr(probe, xattrOpaque, []byte("y"), 0); err != nil {
+		return unfit("it has no user extended attributes: " + err.Error())
+	}
+	if err := unix.Mknod(filepath.Join(probe, "whiteout"), unix.S_IFCHR, 0); err != nil {
+		return unfit("it refuses whiteouts: " + err.Error())
+	}
+	return nil
+}
+
+// reap removes what dead processes left. What cannot be removed from here (files of subordinate ids, seen from outside
+// of the namespace) stays for the next process that can.
+func (s *Store) reap() {
+	s.sync.forget()
+	for _, dir := range []string{"drafts", "ingest"} {
+		files, _ := os.ReadDir(s.path(dir))
+		for _, f := range files {
+			if !f.IsDir() {
+				s.reapOne(s.path(dir, f.Name()))
+			}
+		}
+	}
+	s.lease.reap()
+	left, _ := os.ReadDir(s.path("trash"))
+	if len(left) > 0 {
+		go s.emptyTrash()
+	}
+}
+
+// reapOne removes a lock file (or a half-written blob) that nobody holds, and the draft that lies beside it.
+func (s *Store) reapOne(path string) {
+	held, err := tryLock(path, unix.LOCK_EX)
+	if err != nil {
+		return
+	}
+	defer held.Close()
+	if draft, ok := strings.CutSuffix(path, ".lock"); !ok || s.discard(draft) == nil {
+		os.Remove(path)
+	}
+}
+
+// discard takes a tree out of use at once. The removal of its files follows.
+func (s *Store) discard(path string) error {
+	err := os.Rename(path, s.path("trash", randomName()))
+	if isNotExist(err) {
+		return nil
+	}
+	return err
+}
+
+func (s *Store) emptyTrash() {
+	left, _ := os.ReadDir(s.path("trash"))
+	for _, d := range left {
+		os.RemoveAll(s.path("trash", d.Name()))
+	}
+}

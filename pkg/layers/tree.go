@@ -1,0 +1,215 @@
+package layers
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/cyphar/filepath-securejoin/pathrs-lite"
+	"golang.org/x/sys/unix"
+)
+
+// tree writes into a directory whose content is not trusted. Everything is done relative to descriptors of directories
+// that were opened with the directory as their root, so that no link can lead outside.
+type tree struct {
+	dir     string
+	root    *os.File
+	implied map[string]bool // directories that were made because something lies in them
+	// open returns a descriptor of the directory at a clean relative path, and makes what is missing of it.
+	open func(name string) (int, error)
+	// reopen returns a descriptor of a directory that open has made.
+	reopen func(name string) (int, error)
+
+	lastName string
+	lastFD   int
+}
+
+// newTree starts to write into dir.
+func newTree(dir string) (*tree, error) {
+	root, err := os.OpenFile(dir, os.O_RDONLY|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return nil, err
+	}
+	t := &tree{dir: dir, root: root, implied: map[string]bool{}, lastFD: -1}
+	t.reopen = t.lookup
+	t.open = func(name string) (int, error) { return t.ensure(name, maxLinks) }
+	return t, nil
+}
+
+func (t *tree) close() {
+	t.forget()
+	t.root.Close()
+}
+
+// forget closes the directory that was used last. Nothing else need do so: what is changed in that directory does not
+// change where its own name leads.
+func (t *tree) forget() {
+	if t.lastFD >= 0 {
+		unix.Close(t.lastFD)
+	}
+	t.lastFD = -1
+}
+
+// parent returns the directory that name lies in, which it makes if it must, and the last element of name. The
+// descriptor is good until the next call.
+func (t *tree) parent(name string) (int, string, error) {
+	dir, base := path.Split(name)
+	dir = strings.TrimSuffix(dir, "/")
+	if t.lastFD >= 0 && t.lastName == dir {
+		return t.lastFD, base, nil
+	}
+	fd, err := t.open(dir)
+	if err != nil {
+		return -1, "", fmt.Errorf("opening the directory %q: %w", dir, err)
+	}
+	t.forget()
+	t.lastFD, t.lastName = fd, dir
+	return fd, base, nil
+}
+
+// lookup opens the directory at name, following links as a process whose root is the tree.
+func (t *tree) lookup(name string) (int, error) {
+	if name == "" {
+		name = "."
+	}
+	how := unix.OpenHow{
+		Flags:   unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC,
+		Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS | unix.RESOLVE_NO_XDEV,
+	}
+	for {
+		fd, err := unix.Openat2(int(t.root.Fd()), name, &how)
+		switch err {
+		case unix.EINTR, unix.EAGAIN: // a rename somewhere while ".." was resolved
+			continue
+		case unix.ENOSYS, unix.EPERM:
+			return t.lookupSlowly(name)
+		}
+		return fd, err
+	}
+}
+
+// lookupSlowly is lookup where a seccomp filter blocks openat2.
+func (t *tree) lookupSlowly(name string) (int, error) {
+	f, err := pathrs.OpenatInRoot(t.root, name)
+	if err != nil {
+		return -1, errors.Unwrap(err)
+	}
+	defer f.Close()
+	return unix.Openat(int(f.Fd()), ".", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+}
+
+// ensure opens the directory at name and makes what is missing of it.
+func (t *tree) ensure(name string, links int) (int, error) {
+	fd, err := t.lookup(name)
+	if err != unix.ENOENT && err != unix.ENOTDIR {
+		return fd, err
+	}
+	if links == 0 {
+		return -1, unix.ELOOP
+	}
+	dir, base := path.Split(name)
+	above, err := t.ensure(strings.TrimSuffix(dir, "/"), links-1)
+	if err != nil {
+		return -1, err
+	}
+	defer unix.Close(above)
+	var st unix.Stat_t
+	err = unix.Fstatat(above, base, &st, unix.AT_SYMLINK_NOFOLLOW)
+	switch {
+	case err == unix.ENOENT:
+		err = t.mkdir(above, base, false)
+	case err == nil && st.Mode&unix.S_IFMT == unix.S_IFLNK:
+		return t.ensureTarget(above, dir, base, links-1)
+	case err == nil && isWhiteoutStat(&st):
+		if err = unix.Unlinkat(above, base, 0); err == nil {
+			err = t.mkdir(above, base, true)
+		}
+	case err == nil && st.Mode&unix.S_IFMT != unix.S_IFDIR:
+		err = unix.ENOTDIR
+	}
+	if err != nil {
+		return -1, err
+	}
+	t.implied[name] = true
+	return unix.Openat(above, base, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+}
+
+// ensureTarget makes the directory that a dangling link means: /var/run -> /run where only the link is in this layer.
+func (t *tree) ensureTarget(above int, dir, base string, links int) (int, error) {
+	target, err := readlinkat(above, base)
+	if err != nil {
+		return -1, err
+	}
+	if !strings.HasPrefix(target, "/") {
+		target = path.Join("/", dir, target)
+	}
+	return t.ensure(strings.TrimPrefix(path.Clean(target), "/"), links)
+}
+
+func readlinkat(fd int, base string) (string, error) {
+	buf := make([]byte, unix.PathMax)
+	n, err := unix.Readlinkat(fd, base, buf)
+	if err != nil {
+		return "", err
+	}
+	return string(buf[:n]), nil
+}
+
+func isWhiteoutStat(st *unix.Stat_t) bool { return st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == 0 }
+
+// mkdir makes a directory; an opaque one hides what the snapshots below have there.
+func (t *tree) mkdir(fd int, base string, opaque bool) error {
+	if err := unix.Mkdirat(fd, base, 0o755); err != nil {
+		return err
+	}
+	if err := unix.Fchmodat(fd, base, 0o755, 0); err != nil { // the umask
+		return err
+	}
+	if opaque {
+		return setOpaque(fd, base)
+	}
+	return nil
+}
+
+func setOpaque(fd int, base string) error {
+	dir, err := unix.Openat(fd, base, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(dir)
+	return unix.Fsetxattr(dir, xattrOpaque, []byte("y"), 0)
+}
+
+// stat returns what lies at base, nil if nothing does.
+func statAt(fd int, base string) (*unix.Stat_t, error) {
+	var st unix.Stat_t
+	err := unix.Fstatat(fd, base, &st, unix.AT_SYMLINK_NOFOLLOW)
+	if err == unix.ENOENT {
+		return nil, nil
+	}
+	return &st, err
+}
+
+// clear removes what lies at base, with all below it.
+func (t *tree) clear(fd int, base string) error {
+	err := unix.Unlinkat(fd, base, 0)
+	switch err {
+	case unix.ENOENT:
+		return nil
+	case unix.EISDIR, unix.EPERM:
+		err = os.RemoveAll(filepath.Join(fmt.Sprintf("/proc/self/fd/%d", fd), base))
+	}
+	return err
+}
+
+func timespec(at time.Time) unix.Timespec {
+	return unix.Timespec{Sec: at.Unix(), Nsec: int64(at.Nanosecond())}
+}
+
+func setTimes(fd int, base string, at time.Time) error {
+	return unix.UtimesNanoAt(fd, base, []unix.Timespec{timespec(at), timespec(at)}, unix.AT_SYMLINK_NOFOLLOW)
+}

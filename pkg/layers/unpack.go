@@ -1,0 +1,364 @@
+package layers
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+)
+
+const unpackJobs = 4 // layers at once: enough to keep a network and two disks busy
+
+// sourced is a layer that knows the repository that it came from.
+type sourced interface{ Source() string }
+
+func sourceOf(l v1.Layer) string {
+	if s, ok := l.(sourced); ok {
+		return s.Source()
+	}
+	return ""
+}
+
+// Unpack makes the state that the layers of an image make, the lowest first, and returns its key (see ChainKey). Layers
+// that are there are not read. The others are read, checked, stored as they came, decompressed and unpacked side by side;
+// when processes want the same one, the first does it. report, if not nil, is told the compressed bytes that were read,
+// and all that are to be read.
+func (s *Store) Unpack(ctx context.Context, layers []v1.Layer, report func(done, total int64)) (Key, error) {
+	u := &unpacking{store: s, report: report}
+	if err := u.plan(layers); err != nil {
+		return Key{}, fmt.Errorf("unpacking an image: %w", err)
+	}
+	if len(u.jobs) > 0 {
+		if err := u.run(ctx); err != nil {
+			return Key{}, fmt.Errorf("unpacking an image: %w", err)
+		}
+	}
+	return u.key, nil
+}
+
+type unpacking struct {
+	store  *Store
+	report func(done, total int64)
+	key    Key // of the whole
+	jobs   []*unpackJob
+	total  int64
+	mu     sync.Mutex
+	read   int64
+}
+
+// unpackJob is one layer that has no snapshot yet.
+type unpackJob struct {
+	layer       v1.Layer
+	key, parent Key
+	record      layerRecord
+	there       bool // somebody else has made it meanwhile
+	held        *os.File
+	draft       *os.File
+	dir         string
+	applier     *applier
+}
+
+func (u *unpacking) plan(layers []v1.Layer) error {
+	for _, l := range layers {
+		diffID, err := l.DiffID()
+		if err != nil {
+			return err
+		}
+		parent := u.key
+		u.key = ChainKey(parent, diffID)
+		if u.store.Has(u.key) {
+			continue
+		}
+		j := &unpackJob{layer: l, key: u.key, parent: parent, record: layerRecord{DiffID: diffID, Source: sourceOf(l)}}
+		if j.record.Digest, err = l.Digest(); err == nil {
+			j.record.Size, err = l.Size()
+		}
+		if err == nil {
+			j.record.MediaType, err = l.MediaType()
+		}
+		if err != nil {
+			return err
+		}
+		u.total += j.record.Size
+		u.jobs = append(u.jobs, j)
+	}
+	return nil
+}
+
+// run takes the locks of the layers in their order, the lowest first, and keeps them to the end. All processes do, so
+// that they never wait for each other in a circle.
+func (u *unpacking) run(ctx context.Context) error {
+	defer func() {
+		for _, j := range u.jobs {
+			j.close()
+		}
+	}()
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(unpackJobs)
+	var err error
+	for _, j := range u.jobs {
+		if j.held, err = lock(ctx, u.store.path("locks", j.key.String()), unix.LOCK_EX); err != nil {
+			break
+		}
+		group.Go(func() error {
+			if err := u.extract(ctx, j); err != nil {
+				return fmt.Errorf("layer %s: %w", j.record.Digest, err)
+			}
+			return nil
+		})
+	}
+	if failed := group.Wait(); failed != nil || err != nil {
+		return cmp.Or(failed, err)
+	}
+	return u.commit()
+}
+
+// extract fetches and unpacks one layer into a directory of its own, unless another process has done it. A blob of ours
+// that turns out to be corrupt is fetched again, once.
+func (u *unpacking) extract(ctx context.Context, j *unpackJob) error {
+	if _, err := u.store.readMeta(j.key); err == nil {
+		j.there = true
+		u.progress(j.record.Size)
+		return nil
+	}
+	fromStore, err := u.attempt(ctx, j)
+	if corrupt := (*CorruptError)(nil); fromStore && errors.As(err, &corrupt) {
+		j.clean()
+		_, err = u.attempt(ctx, j)
+	}
+	return err
+}
+
+func (u *unpacking) attempt(ctx context.Context, j *unpackJob) (fromStore bool, err error) {
+	if err := j.start(ctx, u.store); err != nil {
+		return false, err
+	}
+	in, err := u.open(ctx, j)
+	if err != nil {
+		return false, err
+	}
+	defer in.close()
+	return in.blob == nil, u.unpack(ctx, j, in)
+}
+
+// start makes the directory that the layer is unpacked into.
+func (j *unpackJob) start(ctx context.Context, s *Store) (err error) {
+	draft := s.path("drafts", randomName())
+	if j.draft, err = lock(ctx, draft+".lock", unix.LOCK_EX); err != nil {
+		return err
+	}
+	j.dir = draft + "/snap"
+	fs := j.dir + "/fs"
+	if err := os.MkdirAll(fs, 0o700); err != nil {
+		return err
+	}
+	if err := os.Chmod(fs, 0o755); err != nil {
+		return err
+	}
+	t, err := newTree(fs)
+	if err != nil {
+		return err
+	}
+	j.applier = &applier{tree: t, notices: newNotices(s.notice)}
+	return nil
+}
+
+const (
+	minUnpacked = 20 << 30 // a layer may always unpack to so many bytes
+	maxRatio    = 200      // or to so many times its compressed size
+)
+
+// unpack runs the three parts of one layer beside each other: reading (with digest and blob), decompression, extraction
+// (with the DiffID).
+func (u *unpacking) unpack(ctx context.Context, j *unpackJob, in *layerInput) error {
+	defer context.AfterFunc(ctx, in.stop)() // the reader may be waiting for a network that says nothing
+	ahead := newReadAhead(in)
+	diffID, err := u.decompress(ctx, j, ahead)
+	if err == nil || in.blob == nil {
+		// What follows the compressed data belongs to the blob as well; and a blob that is corrupt says so at its end.
+		if _, endErr := io.Copy(io.Discard, ahead); endErr != nil {
+			err = endErr
+		}
+	}
+	if err != nil {
+		in.stop()
+	}
+	ahead.Close()
+	if err != nil {
+		return in.explain(err)
+	}
+	if err := in.finish(j.record); err != nil {
+		return err
+	}
+	if diffID != j.record.DiffID {
+		return &CorruptError{What: "layer " + j.record.Digest.String(), Err: fmt.Errorf("it unpacks to %s, the image says %s", diffID, j.record.DiffID)}
+	}
+	return nil
+}
+
+func (u *unpacking) decompress(ctx context.Context, j *unpackJob, r io.Reader) (v1.Hash, error) {
+	z, err := Decompress(r)
+	if err != nil {
+		return v1.Hash{}, err
+	}
+	defer z.Close()
+	return j.applier.layer(ctx, z, max(minUnpacked, maxRatio*j.record.Size))
+}
+
+func (u *unpacking) progress(n int64) {
+	if u.report == nil {
+		return
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.read += n
+	u.report(u.read, u.total)
+}
+
+// layerInput reads the compressed bytes of a layer, from the blob if it is here, and makes it if not.
+type layerInput struct {
+	unpacking *unpacking
+	from      io.ReadCloser
+	blob      *blobWriter // nil where the blob is here already
+	size      int64
+	stopped   atomic.Bool
+	closeOnce sync.Once
+}
+
+func (u *unpacking) open(ctx context.Context, j *unpackJob) (*layerInput, error) {
+	if r, size, err := u.store.Blob(j.record.Digest); err == nil && size == j.record.Size {
+		return &layerInput{unpacking: u, from: r}, nil
+	} else if err == nil {
+		r.Close()
+	}
+	r, err := j.layer.Compressed()
+	if err != nil {
+		return nil, err
+	}
+	blob, err := u.store.newBlob(ctx)
+	if err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	return &layerInput{unpacking: u, from: r, blob: blob}, nil
+}
+
+// Read implements io.Reader.
+func (in *layerInput) Read(p []byte) (int, error) {
+	n, err := in.from.Read(p)
+	in.size += int64(n)
+	if in.blob != nil && n > 0 {
+		if _, err := in.blob.Write(p[:n]); err != nil {
+			return 0, fmt.Errorf("writing a blob: %w", err)
+		}
+	}
+	in.unpacking.progress(int64(n))
+	return n, err
+}
+
+func (in *layerInput) stop() { in.closeOnce.Do(func() { in.from.Close() }) }
+
+func (in *layerInput) close() {
+	in.stop()
+	if in.blob != nil {
+		in.blob.abort()
+	}
+}
+
+// explain prefers the reason why a stream is short to what its decoder made of that.
+func (in *layerInput) explain(err error) error {
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return fmt.Errorf("the layer ends too early, after %d bytes: %w", in.size, err)
+	}
+	return err
+}
+
+// finish checks the compressed bytes and gives the blob its name.
+func (in *layerInput) finish(want layerRecord) error {
+	if in.size != want.Size {
+		return &CorruptError{What: "layer " + want.Digest.String(), Err: fmt.Errorf("it has %d bytes, the image says %d", in.size, want.Size)}
+	}
+	if in.blob == nil {
+		return nil
+	}
+	_, err := in.blob.commit(want.Digest)
+	return err
+}
+
+// commit finishes the layers from the lowest to the uppermost: only now is there something below each.
+func (u *unpacking) commit() error {
+	for i, j := range u.jobs {
+		if j.there {
+			continue
+		}
+		if err := u.finish(i); err != nil {
+			return fmt.Errorf("layer %s: %w", j.record.Digest, err)
+		}
+	}
+	if err := syncFilesystem(u.store.dir); err != nil {
+		return err
+	}
+	for _, j := range u.jobs {
+		if j.there {
+			continue
+		}
+		if err := u.store.rememberLayer(baseKind, j.key, j.record); err != nil {
+			return err
+		}
+		if err := u.store.commit(j.dir, j.key, j.parent, true); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// finish needs the layers below as directories, committed or not.
+func (u *unpacking) finish(i int) error {
+	var dirs []string
+	for below := i - 1; below >= 0; below-- {
+		dirs = append(dirs, u.fs(u.jobs[below]))
+	}
+	rest, err := u.store.stack(u.jobs[0].parent)
+	if err != nil {
+		return err
+	}
+	return u.jobs[i].applier.finish(NewView(append(dirs, rest...)...))
+}
+
+// fs returns where the files of a layer are by now.
+func (u *unpacking) fs(j *unpackJob) string {
+	if j.there {
+		return u.store.snapshot(j.key, "fs")
+	}
+	return j.dir + "/fs"
+}
+
+// close gives back what the job holds, and removes what it has not committed.
+func (j *unpackJob) close() {
+	j.clean()
+	if j.held != nil {
+		j.held.Close()
+	}
+}
+
+func (j *unpackJob) clean() {
+	if j.applier != nil {
+		j.applier.close()
+	}
+	if j.draft != nil {
+		draft := filepath.Dir(j.dir)
+		if os.RemoveAll(draft) == nil {
+			os.Remove(draft + ".lock")
+		}
+		j.draft.Close()
+	}
+	j.applier, j.draft = nil, nil
+}

@@ -1,0 +1,265 @@
+package layers
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"sort"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// View reads a stack of snapshot directories as overlayfs would show them, without a mount. Paths are taken from the root
+// of the view; none leads out of it. A View is safe for concurrent use.
+type View struct {
+	dirs   []string // the uppermost first
+	lower  *View    // of a live view: what lies under dirs[0], which may change while it is read
+	merged sync.Map // path of a directory -> []string, where its parts are; not used for what may change
+}
+
+// View returns the merged files of the state k.
+func (s *Store) View(k Key) (*View, error) {
+	dirs, err := s.stack(k)
+	if err != nil {
+		return nil, err
+	}
+	return &View{dirs: dirs}, nil
+}
+
+// NewView returns the merged files of overlay directories, the uppermost first.
+func NewView(dirs ...string) *View { return &View{dirs: dirs} }
+
+// over returns the view of the directory upper on v. The directory may change while the view is used.
+func (v *View) over(upper string) *View {
+	return &View{dirs: append([]string{upper}, v.dirs...), lower: v}
+}
+
+// Lstat returns the entry at path without following a link at its end. Links on the way are not followed either: a path
+// that leads through one does not exist (see Resolve). The error is fs.ErrNotExist where there is nothing.
+func (v *View) Lstat(name string) (*Entry, error) {
+	e, _, err := v.find(clean(name))
+	return e, err
+}
+
+func clean(name string) string { return path.Clean("/" + name) }
+
+func notExist(op, name string) error {
+	return &fs.PathError{Op: op, Path: name, Err: fs.ErrNotExist}
+}
+
+// find returns the entry at the clean path, and where its parts are if it is a directory.
+func (v *View) find(name string) (*Entry, []string, error) {
+	if name == "/" {
+		return v.root()
+	}
+	dir, base := path.Split(name)
+	stack, err := v.stackOf(path.Clean(dir))
+	if err != nil {
+		return nil, nil, err
+	}
+	return findIn(stack, name, base)
+}
+
+// root returns the entry of "/". A view of nothing has an empty root directory.
+func (v *View) root() (*Entry, []string, error) {
+	if len(v.dirs) == 0 {
+		return &Entry{Name: "/", Path: "/", Mode: unix.S_IFDIR | 0o755}, nil, nil
+	}
+	e, err := lstat(v.dirs[0], "/")
+	if err != nil {
+		return nil, nil, err
+	}
+	for i, dir := range v.dirs {
+		if isOpaque(dir) {
+			return e, v.dirs[:i+1], nil
+		}
+	}
+	return e, v.dirs, nil
+}
+
+// findIn looks base up in the parts of its directory.
+func findIn(stack []string, name, base string) (*Entry, []string, error) {
+	var top *Entry
+	var parts []string
+	for _, dir := range stack {
+		e, err := lstat(dir+"/"+base, name)
+		if isNotExist(err) || errors.Is(err, unix.ENOTDIR) {
+			continue
+		}
+		if err != nil {
+			return nil, nil, fmt.Errorf("looking at %s: %w", name, err)
+		}
+		if e.isWhiteout() || top != nil && !e.IsDir() {
+			break
+		}
+		if top == nil {
+			top = e
+		}
+		if !e.IsDir() {
+			break
+		}
+		parts = append(parts, e.source)
+		if isOpaque(e.source) {
+			break
+		}
+	}
+	if top == nil {
+		return nil, nil, notExist("lstat", name)
+	}
+	return top, parts, nil
+}
+
+// stackOf returns where the parts of a directory are, the uppermost first.
+func (v *View) stackOf(dir string) ([]string, error) {
+	if v.lower != nil {
+		return v.liveStack(dir)
+	}
+	if parts, ok := v.merged.Load(dir); ok {
+		return parts.([]string), nil
+	}
+	e, parts, err := v.find(dir)
+	if err != nil {
+		return nil, err
+	}
+	if !e.IsDir() {
+		return nil, notExist("lstat", dir)
+	}
+	v.merged.Store(dir, parts)
+	return parts, nil
+}
+
+// liveStack is stackOf where the upper directory is looked at anew each time, and the lower ones are remembered.
+func (v *View) liveStack(dir string) ([]string, error) {
+	upper, hidden := v.dirs[0], isOpaque(v.dirs[0])
+	for _, name := range strings.Split(strings.Trim(dir, "/"), "/") {
+		if name == "" {
+			break
+		}
+		upper += "/" + name
+		e, err := lstat(upper, dir)
+		switch {
+		case isNotExist(err) && !hidden:
+			return v.lower.stackOf(dir)
+		case err != nil:
+			return nil, err
+		case !e.IsDir():
+			return nil, notExist("lstat", dir)
+		}
+		hidden = hidden || isOpaque(upper)
+	}
+	parts := []string{upper}
+	if hidden {
+		return parts, nil
+	}
+	below, err := v.lower.stackOf(dir)
+	if err != nil && !isNotExist(err) {
+		return nil, err
+	}
+	return append(parts, below...), nil
+}
+
+// ReadDir returns the entries of a directory, sorted by name.
+func (v *View) ReadDir(name string) ([]*Entry, error) {
+	name = clean(name)
+	stack, err := v.stackOf(name)
+	if err != nil {
+		return nil, err
+	}
+	seen := map[string]bool{}
+	var entries []*Entry
+	for _, dir := range stack {
+		names, err := readNames(dir)
+		if err != nil {
+			return nil, fmt.Errorf("reading directory %s: %w", name, err)
+		}
+		for _, base := range names {
+			if seen[base] {
+				continue
+			}
+			seen[base] = true
+			e, err := lstat(dir+"/"+base, path.Join(name, base))
+			if err != nil {
+				return nil, fmt.Errorf("reading directory %s: %w", name, err)
+			}
+			if !e.isWhiteout() {
+				entries = append(entries, e)
+			}
+		}
+	}
+	sort.Slice(entries, func(i, j int) bool { return entries[i].Name < entries[j].Name })
+	return entries, nil
+}
+
+func readNames(dir string) ([]string, error) {
+	d, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	return d.Readdirnames(-1)
+}
+
+// Open opens a regular file for reading.
+func (v *View) Open(name string) (*os.File, error) {
+	e, err := v.Lstat(name)
+	if err != nil {
+		return nil, err
+	}
+	return e.Open()
+}
+
+// Open opens the file of an entry, which must be a regular one, for reading. It fails if the file is another one by now.
+func (e *Entry) Open() (*os.File, error) {
+	if !e.IsRegular() {
+		return nil, &fs.PathError{Op: "open", Path: e.Path, Err: errors.New("not a regular file")}
+	}
+	f, err := os.OpenFile(e.source, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil || st.Ino != e.Ino || st.Dev != e.Dev {
+		f.Close()
+		return nil, &fs.PathError{Op: "open", Path: e.Path, Err: errors.New("the file changed while it was read")}
+	}
+	return f, nil
+}
+
+// Walk calls fn for the entry at root and all below it, parents first, names in order. fn may return fs.SkipDir, as for
+// filepath.WalkDir, or fs.SkipAll.
+func (v *View) Walk(root string, fn func(*Entry) error) error {
+	e, err := v.Lstat(root)
+	if err == nil {
+		err = v.walk(e, fn)
+	}
+	if err == fs.SkipAll || err == fs.SkipDir {
+		return nil
+	}
+	return err
+}
+
+func (v *View) walk(e *Entry, fn func(*Entry) error) error {
+	err := fn(e)
+	if err == fs.SkipDir && e.IsDir() {
+		return nil
+	}
+	if err != nil || !e.IsDir() {
+		return err
+	}
+	entries, err := v.ReadDir(e.Path)
+	if err != nil {
+		return err
+	}
+	for _, child := range entries {
+		if err := v.walk(child, fn); err == fs.SkipDir {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
+	return nil
+}
