@@ -1,0 +1,171 @@
+package testimage
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"html"
+	"io"
+	"net/http"
+	"regexp"
+	"sort"
+	"strings"
+	"sync"
+)
+
+// Index serves wheels as a PEP 503 simple index below /simple/, with the caching headers that the public one sends: files
+// never change, and pages are asked for again by ETag. It keeps a log of what was asked.
+type Index struct {
+	mu    sync.Mutex
+	files map[string][]byte            // by file name
+	pages map[string]map[string]string // project → file name → SHA-256
+	log   []Access
+	// Out receives the log as lines as well; nil: nowhere.
+	Out io.Writer
+}
+
+// Access is one request that an Index answered.
+type Access struct {
+	Status int
+	Path   string
+	Bytes  int
+}
+
+// String is the access as a line of a log.
+func (a Access) String() string { return fmt.Sprintf("%d %s %d", a.Status, a.Path, a.Bytes) }
+
+// NewIndex returns an Index of wheels.
+func NewIndex(wheels ...Wheel) (*Index, error) {
+	x := &Index{files: map[string][]byte{}, pages: map[string]map[string]string{}}
+	for _, w := range wheels {
+		if err := x.Add(w); err != nil {
+			return nil, err
+		}
+	}
+	return x, nil
+}
+
+// Add offers one more wheel.
+func (x *Index) Add(w Wheel) error {
+	data, err := w.Bytes()
+	if err != nil {
+		return err
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	project := normalise(w.Name)
+	if x.pages[project] == nil {
+		x.pages[project] = map[string]string{}
+	}
+	x.pages[project][w.Filename()] = fmt.Sprintf("%x", sha256.Sum256(data))
+	x.files[w.Filename()] = data
+	return nil
+}
+
+// Log returns what was asked since the last call.
+func (x *Index) Log() []Access {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	log := x.log
+	x.log = nil
+	return log
+}
+
+// Wheels returns the names of the wheels in log that were sent.
+func Wheels(log []Access) []string {
+	var names []string
+	for _, a := range log {
+		if name, ok := strings.CutPrefix(a.Path, "/files/"); ok && a.Status == http.StatusOK {
+			names = append(names, name)
+		}
+	}
+	sort.Strings(names)
+	return names
+}
+
+// ServeHTTP answers a request of pip.
+func (x *Index) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	recorder := &statusWriter{ResponseWriter: w, status: http.StatusOK}
+	switch name, isFile := strings.CutPrefix(r.URL.Path, "/files/"); {
+	case isFile:
+		x.serveFile(recorder, r, name)
+	case strings.HasPrefix(r.URL.Path, "/simple/"):
+		x.servePage(recorder, r, strings.Trim(strings.TrimPrefix(r.URL.Path, "/simple/"), "/"))
+	default:
+		http.NotFound(recorder, r)
+	}
+	x.record(Access{recorder.status, r.URL.Path, recorder.bytes})
+}
+
+func (x *Index) record(a Access) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.log = append(x.log, a)
+	if x.Out != nil {
+		fmt.Fprintln(x.Out, a)
+	}
+}
+
+func (x *Index) serveFile(w http.ResponseWriter, r *http.Request, name string) {
+	x.mu.Lock()
+	data, ok := x.files[name]
+	x.mu.Unlock()
+	if !ok {
+		http.NotFound(w, r)
+		return
+	}
+	serve(w, r, name, "max-age=365000000, immutable, public", "binary/octet-stream", data)
+}
+
+func (x *Index) servePage(w http.ResponseWriter, r *http.Request, project string) {
+	x.mu.Lock()
+	var page bytes.Buffer
+	page.WriteString("<!DOCTYPE html><html><body>\n")
+	if project == "" {
+		for name := range x.pages {
+			fmt.Fprintf(&page, "<a href=\"/simple/%s/\">%s</a>\n", name, name)
+		}
+	}
+	files, ok := x.pages[project]
+	for _, name := range sortedKeys(files) {
+		fmt.Fprintf(&page, "<a href=\"/files/%s#sha256=%s\">%s</a><br>\n", html.EscapeString(name), files[name], html.EscapeString(name))
+	}
+	page.WriteString("</body></html>\n")
+	x.mu.Unlock()
+	if !ok && project != "" {
+		http.NotFound(w, r)
+		return
+	}
+	serve(w, r, "index.html", "max-age=600, public", "text/html", page.Bytes())
+}
+
+// serve sends data with an ETag; a client that has it already gets 304.
+func serve(w http.ResponseWriter, r *http.Request, name, caching, kind string, data []byte) {
+	w.Header().Set("Cache-Control", caching)
+	w.Header().Set("Content-Type", kind)
+	w.Header().Set("ETag", fmt.Sprintf("%q", fmt.Sprintf("%x", sha256.Sum256(data))[:16]))
+	http.ServeContent(w, r, name, Time, bytes.NewReader(data))
+}
+
+var separators = regexp.MustCompile(`[-_.]+`)
+
+// normalise spells a project name as PEP 503 wants it in URLs.
+func normalise(name string) string {
+	return separators.ReplaceAllString(strings.ToLower(name), "-")
+}
+
+type statusWriter struct {
+	http.ResponseWriter
+	status, bytes int
+}
+
+func (w *statusWriter) WriteHeader(status int) {
+	w.status = status
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *statusWriter) Write(p []byte) (int, error) {
+	n, err := w.ResponseWriter.Write(p)
+	w.bytes += n
+	return n, err
+}
