@@ -1,0 +1,221 @@
+package build
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"hash"
+	"io"
+	"maps"
+	"path"
+	"runtime"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/pkg/dockerfile"
+)
+
+// digestCopy returns a digest of everything that a COPY or ADD selects: bytes, types, modes, owners, links, attributes
+// and the names below the destination. Times are left out, so that a fresh clone is the same; remote sources are
+// fetched, or asked whether they changed.
+func digestCopy(ctx context.Context, t Tree, c *dockerfile.Copy, o copyOptions) (sum [32]byte, err error) {
+	return digest(ctx, t, func(ctx context.Context, d *digester) error {
+		for _, source := range c.Sources {
+			if err := d.source(ctx, c, source, o); err != nil {
+				return err
+			}
+		}
+		for _, f := range c.Inline {
+			d.text("inline", f.Path, string(f.Data))
+		}
+		return nil
+	})
+}
+
+// digestPath returns a digest of what a bind mount of a path shows. Links in the path are followed.
+func digestPath(ctx context.Context, t Tree, name string) (sum [32]byte, err error) {
+	return digest(ctx, t, func(ctx context.Context, d *digester) error {
+		n, err := follow(t, name, true)
+		if notThere(err) {
+			return newMissing(t, name, name)
+		}
+		if err != nil {
+			return err
+		}
+		return d.pick(ctx, &pick{tree: t, node: n}, true)
+	})
+}
+
+// digester hashes records in the order in which they are added, while the files that they speak of are read on all cores.
+type digester struct {
+	tree    Tree
+	hash    hash.Hash
+	records chan record
+	readers *errgroup.Group
+}
+
+// record is one entry of what is digested; of a regular file, content will bring the hash.
+type record struct {
+	head    []byte
+	content chan [32]byte
+}
+
+// digest runs fill, which adds the records, beside the hashing of what it adds.
+func digest(ctx context.Context, t Tree, fill func(context.Context, *digester) error) (sum [32]byte, err error) {
+	readers, ctx := errgroup.WithContext(ctx)
+	readers.SetLimit(runtime.NumCPU())
+	d := &digester{tree: t, hash: sha256.New(), records: make(chan record, 1024), readers: readers}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		d.consume()
+	}()
+	err = fill(ctx, d)
+	close(d.records)
+	err = cmpErr(readers.Wait(), err) // when a reader fails, fill sees a cancelled context only
+	<-done
+	d.hash.Sum(sum[:0])
+	return sum, err
+}
+
+func (d *digester) consume() {
+	for r := range d.records {
+		d.hash.Write(binary.AppendUvarint(nil, uint64(len(r.head))))
+		d.hash.Write(r.head)
+		if r.content != nil {
+			sum := <-r.content
+			d.hash.Write(sum[:])
+		}
+	}
+}
+
+// text adds a record of strings, each framed by its length.
+func (d *digester) text(fields ...string) { d.records <- record{head: frame(nil, fields...)} }
+
+func frame(to []byte, fields ...string) []byte {
+	for _, f := range fields {
+		to = append(binary.AppendUvarint(to, uint64(len(f))), f...)
+	}
+	return to
+}
+
+func (d *digester) source(ctx context.Context, c *dockerfile.Copy, source string, o copyOptions) error {
+	remote, err := parseRemote(c, source)
+	if err != nil {
+		return err
+	}
+	if remote != nil {
+		fields, err := remote.identity(ctx, o)
+		d.text(fields...)
+		return err
+	}
+	picks, err := pickLocal(ctx, d.tree, c, source)
+	if err != nil {
+		return err
+	}
+	for i := range picks {
+		if err := d.pick(ctx, &picks[i], false); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pick adds a file, or what is in a directory; with its own metadata, if top is set: COPY of a directory does not take
+// that along.
+func (d *digester) pick(ctx context.Context, p *pick, top bool) error {
+	if !p.node.IsDir() {
+		return d.add("file", p.name, p.node)
+	}
+	d.text("dir")
+	if top {
+		if err := d.add("top", "", p.node); err != nil {
+			return err
+		}
+	}
+	return p.walk(ctx, d)
+}
+
+func (d *digester) enterDir(name string, n *Node) error { return d.add("in", name, n) }
+func (d *digester) leaveDir(string, *Node) error        { return nil }
+func (d *digester) file(name string, n *Node) error     { return d.add("in", name, n) }
+
+// add adds the record of a node.
+func (d *digester) add(kind, name string, n *Node) error {
+	head := frame(nil, kind, name, n.Link)
+	mode, size, device := n.Mode, int64(0), uint64(0)
+	switch n.Mode & unix.S_IFMT {
+	case unix.S_IFLNK:
+		mode = unix.S_IFLNK
+	case unix.S_IFREG:
+		size = n.Size
+	case unix.S_IFCHR, unix.S_IFBLK:
+		device = n.Rdev
+	}
+	for _, v := range []uint64{uint64(mode), uint64(n.UID), uint64(n.GID), uint64(size), device} {
+		head = binary.AppendUvarint(head, v)
+	}
+	if n.IsRegular() {
+		return d.addContent(head, n)
+	}
+	xattrs, err := n.Xattrs()
+	d.records <- record{head: frameXattrs(head, xattrs)}
+	return err
+}
+
+func frameXattrs(to []byte, xattrs map[string][]byte) []byte {
+	to = binary.AppendUvarint(to, uint64(len(xattrs)))
+	for _, key := range slices.Sorted(maps.Keys(xattrs)) {
+		to = frame(to, key, string(xattrs[key]))
+	}
+	return to
+}
+
+// addContent adds a regular file, which is read by another goroutine unless its hash is known.
+func (d *digester) addContent(head []byte, n *Node) error {
+	local, _ := d.tree.(*dirTree)
+	r := record{head: head, content: make(chan [32]byte, 1)}
+	d.records <- r
+	if local != nil {
+		if sum, ok := local.hashes.lookup(n); ok {
+			r.content <- sum
+			return nil
+		}
+	}
+	d.readers.Go(func() error {
+		defer close(r.content)
+		sum, err := hashFile(d.tree, n)
+		if err != nil {
+			return fmt.Errorf("reading %s: %w", path.Clean(n.Path), err)
+		}
+		if local != nil {
+			local.hashes.remember(n, sum)
+		}
+		r.content <- sum
+		return nil
+	})
+	return nil
+}
+
+// hashFile hashes attributes and bytes of a regular file.
+func hashFile(t Tree, n *Node) (sum [32]byte, err error) {
+	f, err := t.Open(n)
+	if err != nil {
+		return sum, err
+	}
+	defer f.Close()
+	xattrs, err := xattrsOf(n, f)
+	if err != nil {
+		return sum, err
+	}
+	h := sha256.New()
+	h.Write(frameXattrs(nil, xattrs))
+	if _, err := io.Copy(h, f); err != nil {
+		return sum, err
+	}
+	h.Sum(sum[:0])
+	return sum, unchanged(f, n)
+}

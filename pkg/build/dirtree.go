@@ -1,0 +1,297 @@
+package build
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// dirTree is a directory of this machine, less what rules leave out. All its files belong to root.
+type dirTree struct {
+	root   *os.Root
+	rules  *ignoreRules // nil: everything is there
+	hashes *hashes      // nil: none are remembered
+
+	mu   sync.Mutex
+	seen map[string]bool // of directories that are ignored: whether something below is not
+}
+
+func newDirTree(root *os.Root, rules *ignoreRules) *dirTree {
+	return &dirTree{root: root, rules: rules, seen: map[string]bool{}}
+}
+
+// local returns the name by which os.Root knows a path of the tree.
+func local(name string) string {
+	if name = strings.Trim(name, "/"); name != "" {
+		return name
+	}
+	return "."
+}
+
+// Lstat goes down from the root, because rules look at every directory on the way.
+func (t *dirTree) Lstat(name string) (*Node, error) {
+	n, err := t.at("/")
+	if err != nil {
+		return nil, err
+	}
+	for _, part := range elements(name) {
+		parent := n
+		if !parent.IsDir() {
+			return nil, missing(name)
+		}
+		if n, err = t.at(path.Join(parent.Path, part)); err != nil {
+			return nil, err
+		}
+		if visible, err := t.visible(parent, n); err != nil || !visible {
+			return nil, cmpErr(err, missing(name))
+		}
+	}
+	return n, nil
+}
+
+func missing(name string) error { return &fs.PathError{Op: "lstat", Path: name, Err: fs.ErrNotExist} }
+
+// cmpErr returns the first error that is one.
+func cmpErr(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// at returns the node of a path, whatever the rules say.
+func (t *dirTree) at(name string) (*Node, error) {
+	dir, err := t.root.Open(local(path.Dir(name)))
+	if err != nil {
+		return nil, unreadable(name, err)
+	}
+	defer dir.Close()
+	base := path.Base(name)
+	if name == "/" {
+		base = "."
+	}
+	return t.node(dir, base, name)
+}
+
+func (t *dirTree) node(dir *os.File, base, name string) (*Node, error) {
+	var st unix.Stat_t
+	if err := unix.Fstatat(int(dir.Fd()), base, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return nil, unreadable(name, &fs.PathError{Op: "lstat", Path: name, Err: err})
+	}
+	n := &Node{Path: name}
+	n.fill(&st)
+	switch {
+	case n.IsSymlink():
+		link, err := readlinkat(dir, base, n.Size)
+		if err != nil {
+			return nil, unreadable(name, err)
+		}
+		n.Link = link
+	case n.IsDir(), n.IsRegular():
+		n.xattrs = func() (map[string][]byte, error) { return t.xattrs(n) }
+	}
+	return n, nil
+}
+
+// fill takes over what stat says, but for the owner.
+func (n *Node) fill(st *unix.Stat_t) {
+	n.Mode, n.Size, n.Rdev = st.Mode, st.Size, st.Rdev
+	n.Ino, n.Dev, n.Nlink = st.Ino, st.Dev, uint64(st.Nlink)
+	n.ModTime = time.Unix(st.Mtim.Unix())
+	n.changed = unix.TimespecToNsec(st.Ctim)
+}
+
+func readlinkat(dir *os.File, base string, size int64) (string, error) {
+	for size = max(size, 127) + 1; ; size *= 2 {
+		buf := make([]byte, size)
+		n, err := unix.Readlinkat(int(dir.Fd()), base, buf)
+		if err != nil {
+			return "", err
+		}
+		if int64(n) < size {
+			return string(buf[:n]), nil
+		}
+	}
+}
+
+// ReadDir lists a directory with one open of it, and one stat of each entry.
+func (t *dirTree) ReadDir(dir *Node) ([]*Node, error) {
+	nodes, err := t.readAll(dir)
+	if err != nil || t.rules == nil {
+		return nodes, err
+	}
+	kept := nodes[:0]
+	for _, n := range nodes {
+		visible, err := t.visible(dir, n)
+		if err != nil {
+			return nil, err
+		}
+		if visible {
+			kept = append(kept, n)
+		}
+	}
+	return kept, nil
+}
+
+func (t *dirTree) readAll(dir *Node) ([]*Node, error) {
+	f, err := t.root.Open(local(dir.Path))
+	if err != nil {
+		return nil, unreadable(dir.Path, err)
+	}
+	defer f.Close()
+	names, err := f.Readdirnames(-1)
+	if err != nil {
+		return nil, unreadable(dir.Path, err)
+	}
+	slices.Sort(names)
+	nodes := make([]*Node, 0, len(names))
+	for _, name := range names {
+		n, err := t.node(f, name, path.Join(dir.Path, name))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // removed a moment ago, as editors do with their temporary files
+		}
+		if err != nil {
+			return nil, err
+		}
+		nodes = append(nodes, n)
+	}
+	return nodes, nil
+}
+
+// visible says whether the rules leave n, an entry of the directory parent. An ignored directory is there when something
+// below it is.
+func (t *dirTree) visible(parent, n *Node) (bool, error) {
+	if t.rules == nil {
+		return true, nil
+	}
+	ignored, state, err := t.rules.match(local(n.Path), parent.matchedPattern)
+	if err != nil {
+		return false, err
+	}
+	n.ignored, n.matchedPattern = ignored, state
+	if !ignored || !n.IsDir() {
+		return !ignored, nil
+	}
+	if !t.rules.mayTakeBack(local(n.Path)) {
+		return false, nil
+	}
+	return t.hasVisible(n)
+}
+
+// hasVisible looks for anything below an ignored directory that an exception takes back.
+func (t *dirTree) hasVisible(dir *Node) (bool, error) {
+	t.mu.Lock()
+	found, known := t.seen[dir.Path]
+	t.mu.Unlock()
+	if known {
+		return found, nil
+	}
+	nodes, err := t.readAll(dir)
+	if err != nil {
+		return false, err
+	}
+	for _, n := range nodes {
+		if found, err = t.visible(dir, n); err != nil {
+			return false, err
+		}
+		if found {
+			break
+		}
+	}
+	t.mu.Lock()
+	t.seen[dir.Path] = found
+	t.mu.Unlock()
+	return found, nil
+}
+
+// Open opens a regular file, and fails if it is no longer the one that was listed.
+func (t *dirTree) Open(file *Node) (*os.File, error) {
+	f, err := t.root.OpenFile(local(file.Path), os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, unreadable(file.Path, err)
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil || st.Ino != file.Ino || st.Dev != file.Dev || !t.hashes.same(file) {
+		f.Close()
+		return nil, &ChangedError{Path: file.Path}
+	}
+	return f, nil
+}
+
+func (t *dirTree) xattrs(n *Node) (map[string][]byte, error) {
+	f, err := t.Open(n)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return fileXattrs(f)
+}
+
+// fileXattrs reads the attributes that belong into an image. Those of overlayfs would change what a snapshot means.
+func fileXattrs(f *os.File) (map[string][]byte, error) {
+	var buf [1024]byte
+	n, err := unix.Flistxattr(int(f.Fd()), buf[:])
+	list := buf[:max(n, 0)]
+	if err == unix.ERANGE {
+		list = make([]byte, 64<<10)
+		n, err = unix.Flistxattr(int(f.Fd()), list)
+		list = list[:max(n, 0)]
+	}
+	if err == unix.ENOTSUP || err == nil && n == 0 {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listing extended attributes of %s: %w", f.Name(), err)
+	}
+	found := map[string][]byte{}
+	for name := range strings.SplitSeq(strings.TrimSuffix(string(list), "\x00"), "\x00") {
+		if name != "security.capability" && (!strings.HasPrefix(name, "user.") || strings.HasPrefix(name, "user.overlay.")) {
+			continue
+		}
+		value := make([]byte, 64<<10) // XATTR_SIZE_MAX
+		n, err := unix.Fgetxattr(int(f.Fd()), name, value)
+		if err != nil {
+			return nil, fmt.Errorf("reading extended attribute %s of %s: %w", name, f.Name(), err)
+		}
+		found[name] = slices.Clone(value[:n])
+	}
+	return found, nil
+}
+
+// ChangedError is a file of the context that another process wrote to while the build read it.
+type ChangedError struct{ Path string }
+
+func (e *ChangedError) Error() string { return fmt.Sprintf("%q changed while it was read", e.Path) }
+
+// Hint says what to do.
+func (e *ChangedError) Hint() string {
+	return "build again when nothing writes to the context, or name the file in .dockerignore"
+}
+
+// UnreadableError is a file of the context that the user may not read. It is no reason to enter a namespace: nobody may
+// read more there.
+type UnreadableError struct{ Path string }
+
+func (e *UnreadableError) Error() string { return fmt.Sprintf("reading %q: permission denied", e.Path) }
+
+// Hint says what to do.
+func (e *UnreadableError) Hint() string {
+	return "make it readable for the user who builds, or name it in .dockerignore"
+}
+
+func unreadable(name string, err error) error {
+	if errors.Is(err, fs.ErrPermission) {
+		return &UnreadableError{Path: name}
+	}
+	return err
+}

@@ -1,0 +1,326 @@
+package build
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/pkg/layers"
+)
+
+// remotes is what one build fetched: what a step copies is what its key was made of, and nothing is asked for twice.
+type remotes struct {
+	mu      sync.Mutex
+	files   map[string]*download
+	commits map[string]string
+}
+
+func newRemotes() *remotes {
+	return &remotes{files: map[string]*download{}, commits: map[string]string{}}
+}
+
+func (r *remotes) file(name string) *download {
+	if r == nil {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.files[name]
+}
+
+// keepFile returns what another goroutine fetched first, if one did.
+func (r *remotes) keepFile(name string, d *download) *download {
+	if r == nil {
+		return d
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if first := r.files[name]; first != nil {
+		return first
+	}
+	r.files[name] = d
+	return d
+}
+
+// commit returns what find finds, once for each name.
+func (r *remotes) commit(name string, find func() (string, error)) (string, error) {
+	if r == nil {
+		return find()
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if known := r.commits[name]; known != "" {
+		return known, nil
+	}
+	found, err := find()
+	if err == nil {
+		r.commits[name] = found
+	}
+	return found, err
+}
+
+// download is a file that came from a URL; its bytes are a blob of the store.
+type download struct {
+	Digest  v1.Hash
+	Time    time.Time // of Last-Modified, else of 1970
+	ETag    string
+	Checked string // the --checksum that was found right
+}
+
+// recordURL is the kind of the records of downloads.
+const recordURL = "url"
+
+// fetch returns the file of a URL. It is asked for again in every build; a server that knows its ETag need not send it
+// again. With a checksum that the stored file has, nobody is asked.
+func (o copyOptions) fetch(ctx context.Context, address, checksum string) (*download, error) {
+	if d := o.Sources.file(address + " " + checksum); d != nil && o.has(d) {
+		return d, nil
+	}
+	name := layers.Key(sha256.Sum256([]byte(address)))
+	old := o.recall(name)
+	if old != nil && checksum != "" && (checksum == old.Digest.String() || checksum == old.Checked) {
+		return o.Sources.keepFile(address+" "+checksum, old), nil
+	}
+	d, err := o.get(ctx, address, checksum, old)
+	if err != nil {
+		return nil, fmt.Errorf("fetching %s: %w", redacted(address), err)
+	}
+	if data, err := json.Marshal(d); err == nil {
+		if err := o.Store.Remember(recordURL, name, data); err != nil {
+			return nil, err
+		}
+	}
+	return o.Sources.keepFile(address+" "+checksum, d), nil
+}
+
+// recall returns what was fetched before, if it is still stored.
+func (o copyOptions) recall(name layers.Key) *download {
+	data, ok := o.Store.Recall(recordURL, name)
+	d := &download{}
+	if !ok || json.Unmarshal(data, d) != nil || !o.has(d) {
+		return nil
+	}
+	return d
+}
+
+func (o copyOptions) has(d *download) bool {
+	r, _, err := o.Store.Blob(d.Digest)
+	if err != nil {
+		return false
+	}
+	r.Close()
+	return true
+}
+
+func (o copyOptions) get(ctx context.Context, address, checksum string, old *download) (*download, error) {
+	sum, err := newChecksum(checksum)
+	if err != nil {
+		return nil, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("User-Agent", "gbuild")
+	o.authorize(req)
+	if old != nil && old.ETag != "" && checksum == "" {
+		req.Header.Set("If-None-Match", old.ETag)
+	}
+	client := httpClient()
+	defer client.CloseIdleConnections()
+	res, err := client.Do(req)
+	if err != nil {
+		var inner *url.Error // it repeats the address, with its password
+		if errors.As(err, &inner) {
+			err = inner.Err
+		}
+		return nil, err
+	}
+	defer res.Body.Close()
+	if res.StatusCode == http.StatusNotModified && old != nil {
+		return old, nil
+	}
+	if res.StatusCode != http.StatusOK {
+		return nil, &StatusError{Code: res.StatusCode}
+	}
+	blob, err := o.Store.PutBlob(ctx, sum.reader(res.Body), v1.Hash{})
+	if err != nil {
+		return nil, err
+	}
+	if err := sum.check(blob.Digest); err != nil {
+		return nil, err
+	}
+	d := &download{Digest: blob.Digest, ETag: res.Header.Get("ETag"), Time: time.Unix(0, 0), Checked: checksum}
+	if t, err := http.ParseTime(res.Header.Get("Last-Modified")); err == nil {
+		d.Time = t
+	}
+	return d, nil
+}
+
+// StatusError is an answer of a web server that is no file.
+type StatusError struct{ Code int }
+
+func (e *StatusError) Error() string {
+	return fmt.Sprintf("the server answered %d %s", e.Code, http.StatusText(e.Code))
+}
+
+// Hint says how to log in, where that is missing.
+func (e *StatusError) Hint() string {
+	if e.Code == http.StatusUnauthorized || e.Code == http.StatusForbidden {
+		return "give credentials as --secret id=HTTP_AUTH_TOKEN_<host>,env=NAME or id=HTTP_AUTH_HEADER_<host>,env=NAME"
+	}
+	return ""
+}
+
+// authorize adds the credentials that a secret has for this very host.
+func (o copyOptions) authorize(req *http.Request) {
+	if o.Secret == nil {
+		return
+	}
+	for _, host := range []string{req.URL.Host, req.URL.Hostname()} {
+		if header, ok := o.Secret("HTTP_AUTH_HEADER_" + host); ok {
+			req.Header.Set("Authorization", strings.TrimSpace(string(header)))
+			return
+		}
+		if token, ok := o.Secret("HTTP_AUTH_TOKEN_" + host); ok {
+			req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
+			return
+		}
+	}
+}
+
+// httpClient gives up on servers that do not answer, and takes credentials to no other host.
+func httpClient() *http.Client {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.DialContext = (&net.Dialer{Timeout: 30 * time.Second}).DialContext
+	t.ResponseHeaderTimeout = 2 * time.Minute
+	t.DisableCompression = true // a .gz is to arrive as it is
+	return &http.Client{Transport: t, CheckRedirect: func(req *http.Request, via []*http.Request) error {
+		if len(via) >= 10 {
+			return errors.New("redirected too often")
+		}
+		if first := via[0].URL; req.URL.Host != first.Host || first.Scheme == "https" && req.URL.Scheme != "https" {
+			req.Header.Del("Authorization")
+		}
+		return nil
+	}}
+}
+
+// redacted returns an address without its password.
+func redacted(address string) string {
+	u, err := url.Parse(address)
+	if err != nil || u.User == nil {
+		return address
+	}
+	return u.Redacted()
+}
+
+// checksum compares a download with --checksum.
+type checksum struct {
+	want string
+	hash hash.Hash // nil: sha256, which the store computes anyway
+}
+
+func newChecksum(want string) (*checksum, error) {
+	algorithm, digits, _ := strings.Cut(want, ":")
+	c, size := &checksum{want: want}, sha256.Size
+	switch algorithm {
+	case "":
+		return c, nil
+	case "sha256":
+	case "sha384":
+		c.hash, size = sha512.New384(), sha512.Size384
+	case "sha512":
+		c.hash, size = sha512.New(), sha512.Size
+	default:
+		return nil, fmt.Errorf("--checksum=%s: it is sha256:, sha384: or sha512: and hex digits", want)
+	}
+	if b, err := hex.DecodeString(digits); err != nil || len(b) != size {
+		return nil, fmt.Errorf("--checksum=%s: it has not the %d hex digits of %s", want, 2*size, algorithm)
+	}
+	return c, nil
+}
+
+func (c *checksum) reader(r io.Reader) io.Reader {
+	if c.hash == nil {
+		return r
+	}
+	return io.TeeReader(r, c.hash)
+}
+
+func (c *checksum) check(got v1.Hash) error {
+	if c.hash != nil {
+		algorithm, _, _ := strings.Cut(c.want, ":")
+		got = v1.Hash{Algorithm: algorithm, Hex: hex.EncodeToString(c.hash.Sum(nil))}
+	}
+	if c.want != "" && c.want != got.String() {
+		return fmt.Errorf("digest mismatch: got %s, --checksum wants %s", got, c.want)
+	}
+	return nil
+}
+
+// open opens the download of a source as a file 0600 of root.
+func (a *adder) open(ctx context.Context, r *remoteSource) (*os.File, *Node, error) {
+	d, err := a.fetch(ctx, r.url, r.checksum)
+	if err != nil {
+		return nil, nil, err
+	}
+	blob, _, err := a.Store.Blob(d.Digest)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer blob.Close()
+	f, err := os.CreateTemp(a.Store.Dir(), ".download-") // the blob is verified while it is read, so it is copied once more
+	if err != nil {
+		return nil, nil, err
+	}
+	if err = os.Remove(f.Name()); err == nil {
+		_, err = io.Copy(f, blob)
+	}
+	if err != nil {
+		f.Close()
+		return nil, nil, err
+	}
+	n, err := nodeOf(f, "/"+r.name, 0o600)
+	if err == nil {
+		err = setTime(f, n, d.Time)
+	}
+	if err != nil {
+		f.Close()
+		return nil, nil, err
+	}
+	return f, n, nil
+}
+
+// setTime gives an open file, and its node, a time.
+func setTime(f *os.File, n *Node, t time.Time) error {
+	spec, err := unix.TimeToTimespec(t)
+	if err != nil {
+		return err
+	}
+	tv := []unix.Timeval{unix.NsecToTimeval(unix.TimespecToNsec(spec)), unix.NsecToTimeval(unix.TimespecToNsec(spec))}
+	if err := unix.Futimes(int(f.Fd()), tv); err != nil {
+		return err
+	}
+	fresh, err := nodeOf(f, n.Path, n.Mode&0o7777)
+	if err == nil {
+		*n = *fresh
+	}
+	return err
+}
