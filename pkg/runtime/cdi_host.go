@@ -1,0 +1,42 @@
+package runtime
+
+import (
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strings"
+
+	specs "tags.cncf.io/container-device-interface/specs-go"
+)
+
+// HostDevice gives the edits for a --device value that is no CDI name: HOST[:CONTAINER][:PERMISSIONS], in which HOST
+// is a device node or a directory of them, as in Docker.
+func HostDevice(value string) (Edits, error) {
+	parts := strings.Split(value, ":")
+	host, target, perms := parts[0], parts[0], "rwm"
+	switch {
+	case len(parts) == 2 && !strings.HasPrefix(parts[1], "/"):
+		perms = parts[1]
+	case len(parts) == 2:
+		target = parts[1]
+	case len(parts) == 3:
+		target, perms = parts[1], parts[2]
+	}
+	if len(parts) > 3 || !filepath.IsAbs(host) || perms == "" || strings.Trim(perms, "rwm") != "" {
+		return Edits{}, &GPUError{fmt.Sprintf("invalid device %q", value), "write /dev/NAME[:/dev/NAME][:rwm], or a CDI name such as nvidia.com/gpu=all"}
+	}
+	in := &injection{}
+	err := filepath.WalkDir(host, func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return &GPUError{fmt.Sprintf("device %s cannot be used: %v", host, err), "CDI names are written vendor/class=name"}
+		}
+		if p != host && d.Type()&fs.ModeDevice == 0 || d.IsDir() {
+			return nil
+		}
+		return in.device(&specs.DeviceNode{Path: target + strings.TrimPrefix(p, host), HostPath: p, Permissions: perms})
+	})
+	if err == nil && len(in.Devices)+len(in.Mounts) == 0 {
+		err = fmt.Errorf("no device node in %s", host)
+	}
+	return in.Edits, err
+}

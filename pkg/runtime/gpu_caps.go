@@ -1,0 +1,147 @@
+package runtime
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+)
+
+// driverCaps is a set of NVIDIA_DRIVER_CAPABILITIES.
+type driverCaps uint8
+
+const (
+	capCompute driverCaps = 1 << iota
+	capUtility
+	capVideo
+	capGraphics
+	capDisplay
+	capNGX
+	capCompat32
+	capsAll     = 1<<iota - 1
+	capsDefault = capCompute | capUtility
+	capsDraw    = capGraphics | capDisplay
+)
+
+var capNames = []string{"compute", "utility", "video", "graphics", "display", "ngx", "compat32"}
+
+// parseDriverCaps reads NVIDIA_DRIVER_CAPABILITIES as NVIDIA's runtime does: unset or empty means utility,compute.
+func parseDriverCaps(value string) (driverCaps, error) {
+	var set driverCaps
+	var unknown []string
+	for f := range strings.SplitSeq(value, ",") {
+		f = strings.TrimSpace(f)
+		i := slices.Index(capNames, f)
+		switch {
+		case f == "":
+		case f == "all":
+			set |= capsAll
+		case i < 0:
+			unknown = append(unknown, f)
+		default:
+			set |= 1 << i
+		}
+	}
+	if unknown != nil {
+		return 0, &GPUError{
+			fmt.Sprintf("unsupported capabilities found in '%s' (allowed '%s')", strings.Join(unknown, ","), strings.Join(capNames, ",")),
+			"mend NVIDIA_DRIVER_CAPABILITIES, or give another value with -e"}
+	}
+	if set == 0 {
+		set = capsDefault
+	}
+	return set, nil
+}
+
+// DriverCapabilities gives the value of NVIDIA_DRIVER_CAPABILITIES that the request's capabilities ask for, or "" where
+// they leave the choice to the image: gpu alone does, and so does a vendor's own word.
+func (r GPURequest) DriverCapabilities() string {
+	var out []string
+	for _, c := range r.Capabilities {
+		if slices.Contains(capNames, c) {
+			out = append(out, c)
+		}
+	}
+	return strings.Join(out, ",")
+}
+
+// libraryClasses tells which capabilities need a driver library, by the start of its name. The first match counts;
+// the classes are those of libnvidia-container (nvc_info.c).
+var libraryClasses = []struct {
+	prefix string
+	caps   driverCaps
+}{
+	{"libcuda.", capCompute},
+	{"libcudadebugger.", capCompute},
+	{"libnvidia-opencl", capCompute},
+	{"libnvidia-nvvm", capCompute},
+	{"libnvidia-tileiras", capCompute},
+	{"libnvidia-compiler", capCompute},
+	{"libnvidia-fatbinaryloader", capCompute},
+	{"libnvidia-pkcs11", capCompute},
+	{"libnvidia-sandboxutils", capCompute | capUtility},
+	{"libnvidia-ptxjitcompiler", capCompute | capsDraw},
+	{"libnvidia-gpucomp", capCompute | capsDraw},
+	{"libnvidia-allocator", capCompute | capsDraw},
+	{"libnvidia-ml.", capUtility},
+	{"libnvidia-cfg.", capUtility},
+	{"libnvidia-nscq.", capUtility},
+	{"libnvcuvid.", capVideo},
+	{"libnvidia-encode.", capVideo},
+	{"libnvidia-opticalflow.", capVideo},
+	{"libvdpau_nvidia.", capVideo},
+	{"libnvidia-ngx.", capNGX},
+	{"libnvidia-", capsDraw},
+	{"libnvoptix.", capsDraw},
+	{"libGLX_nvidia.", capsDraw},
+	{"libEGL_nvidia.", capsDraw},
+	{"libGLESv1_CM_nvidia.", capsDraw},
+	{"libGLESv2_nvidia.", capsDraw},
+	{"lib", capCompute | capVideo | capsDraw},
+	{"nvidia-smi", capUtility},
+	{"nvidia-debugdump", capUtility},
+	{"nvidia-persistenced", capUtility},
+	{"nvidia-cuda-mps-", capCompute},
+	{"nvidia-imex", capCompute},
+	{"nvidia.icd", capCompute},
+	{"nvoptix.bin", capsDraw},
+}
+
+// fileCaps gives the capabilities that need a file of the driver. Files of no known class (sockets, firmware) belong
+// to every one; descriptions for graphics loaders (*.json) are for drawing.
+func fileCaps(file string) driverCaps {
+	base := path.Base(file)
+	for _, c := range libraryClasses {
+		if strings.HasPrefix(base, c.prefix) {
+			return c.caps
+		}
+	}
+	if path.Ext(base) == ".json" {
+		return capsDraw
+	}
+	return capsAll
+}
+
+// GPUHint says, in one line, that an image that is run without GPUs asks for them, or "". Environment alone never
+// injects a device.
+func GPUHint(env []string) string {
+	v, ok := lastEnv(env, "NVIDIA_VISIBLE_DEVICES")
+	if _, cuda := lastEnv(env, "CUDA_VERSION"); !ok && cuda {
+		v = "all"
+	}
+	switch v {
+	case "", "void", "none":
+		return ""
+	}
+	return "this image asks for NVIDIA GPUs; run it with --gpus all to give it them"
+}
+
+// lastEnv gives the value of a variable in a list of KEY=VALUE, of which the last counts.
+func lastEnv(env []string, key string) (string, bool) {
+	for _, e := range slices.Backward(env) {
+		if v, ok := strings.CutPrefix(e, key+"="); ok {
+			return v, true
+		}
+	}
+	return "", false
+}

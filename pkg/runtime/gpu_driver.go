@@ -1,0 +1,295 @@
+package runtime
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Host says where the NVIDIA driver is looked for. The zero value is this machine.
+type Host struct {
+	Root        string   // before /proc, /sys and /dev; "" is the root directory
+	DriverRoot  string   // where the driver's own files lie; "" tries Root, then /run/nvidia/driver below it
+	LibraryDirs []string // further directories of driver libraries, below the driver root
+}
+
+// Driver is the NVIDIA driver of a host and its GPUs.
+type Driver struct {
+	Version string // such as 580.159.04; "" where neither kernel nor libraries tell
+	GPUs    []GPU  // in the order of their indices
+	Nodes   []string
+	Notices []string // what is missing, one line each, with its remedy
+
+	host Host
+}
+
+// GPU is one GPU that this host can use.
+type GPU struct {
+	Index int      // NVML's: the order of bus ids
+	Minor int      // of /dev/nvidiaN, which need not be the index
+	UUID  string   // "" where the driver does not tell it
+	Model string   // "" where the driver does not tell it
+	BusID string   // such as 0000:1b:00.0; "" where /proc does not list it
+	DRI   []string // nodes under /dev/dri
+	MIG   []MIG    // the instances of a partitioned GPU; then the GPU itself cannot be used
+}
+
+// MIG is one compute instance of a partitioned GPU.
+type MIG struct {
+	Index        int // in the GPU
+	GI, CI       int // its GPU instance and compute instance
+	UUID         string
+	Capabilities []string // its nodes under /dev/nvidia-caps
+}
+
+func (h Host) path(p string) string { return filepath.Join("/", h.Root, p) }
+
+func (h Host) isDevice(p string) bool {
+	st, err := os.Stat(h.path(p))
+	return err == nil && st.Mode()&fs.ModeCharDevice != 0
+}
+
+func (h Host) read(p string) string {
+	b, err := os.ReadFile(h.path(p))
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(b))
+}
+
+// commonNodes are those that every container with a GPU gets where they exist.
+var commonNodes = []string{"/dev/nvidia-modeset", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools", "/dev/nvidiactl"}
+
+// Driver looks for the driver and its GPUs in /proc, /sys and /dev. A host without either is a *Missing.
+func (h Host) Driver(ctx context.Context) (*Driver, error) {
+	d := &Driver{Version: h.version(), host: h}
+	for _, n := range commonNodes {
+		if h.isDevice(n) {
+			d.Nodes = append(d.Nodes, n)
+		}
+	}
+	d.GPUs = h.gpus()
+	if len(d.GPUs) == 0 {
+		return nil, h.missingDriver(d.Version)
+	}
+	if d.Version == "" {
+		if libs, err := h.libraries(""); err == nil {
+			d.Version = libs.version
+		}
+	}
+	d.askSMI(ctx)
+	if !slices.Contains(d.Nodes, "/dev/nvidia-uvm") {
+		d.Notices = append(d.Notices, "/dev/nvidia-uvm is missing, so CUDA will fail with \"unknown error\": as root, run `nvidia-modprobe -u -c 0`")
+	}
+	if !slices.Contains(d.Nodes, "/dev/nvidiactl") {
+		d.Notices = append(d.Notices, "/dev/nvidiactl is missing, so no GPU can be opened: as root, run `nvidia-modprobe`")
+	}
+	return d, nil
+}
+
+func (h Host) missingDriver(version string) error {
+	switch {
+	case version != "":
+		return &Missing{What: "the NVIDIA driver " + version + " is loaded, but no GPU of it can be used here (no /dev/nvidia0)",
+			Remedy: "as root, run `nvidia-smi` once to make the device nodes; in a container or pod, ask for a GPU when it is started"}
+	case h.isDevice("/dev/dxg"):
+		return &Missing{What: "this is WSL, whose GPUs gbuild does not look for itself",
+			Remedy: "write a CDI spec: `nvidia-ctk cdi generate --output=$HOME/.config/cdi/nvidia.yaml`"}
+	}
+	return &Missing{What: "this host has no NVIDIA driver (no /proc/driver/nvidia and no /dev/nvidia0)",
+		Remedy: "install the driver, or run without --gpus; in a container or pod, ask for a GPU when it is started"}
+}
+
+var moduleVersion = regexp.MustCompile(`Kernel Module\s.*?\s([0-9]+\.[0-9.]+)\s`)
+
+func (h Host) version() string {
+	if v := h.read("/sys/module/nvidia/version"); v != "" {
+		return v
+	}
+	if m := moduleVersion.FindStringSubmatch(h.read("/proc/driver/nvidia/version") + "\n"); m != nil {
+		return m[1]
+	}
+	return ""
+}
+
+// gpus lists the GPUs whose node is here: inside a container /proc lists those of the whole machine.
+func (h Host) gpus() []GPU {
+	entries, _ := os.ReadDir(h.path("/proc/driver/nvidia/gpus"))
+	var out []GPU
+	for _, e := range entries {
+		if g, ok := h.gpu(e.Name()); ok {
+			out = append(out, g)
+		}
+	}
+	if len(out) == 0 {
+		out = h.gpusByNode()
+	}
+	slices.SortFunc(out, func(a, b GPU) int {
+		return cmp.Or(slices.Compare(busNumbers(a.BusID), busNumbers(b.BusID)), a.Minor-b.Minor)
+	})
+	for i := range out {
+		out[i].Index = i
+		out[i].MIG = h.mig(out[i].Minor)
+	}
+	return out
+}
+
+// busNumbers makes bus ids comparable: the domain is written with 4 or with 8 digits.
+func busNumbers(id string) []uint64 {
+	var out []uint64
+	for _, f := range strings.FieldsFunc(id, func(r rune) bool { return r == ':' || r == '.' }) {
+		n, _ := strconv.ParseUint(f, 16, 64)
+		out = append(out, n)
+	}
+	return out
+}
+
+func (h Host) gpu(busID string) (GPU, bool) {
+	file := "/proc/driver/nvidia/gpus/" + busID + "/information"
+	info := parseInformation(h.read(file))
+	minor, err := strconv.Atoi(info["Device Minor"])
+	node := fmt.Sprintf("/dev/nvidia%d", minor)
+	if err != nil || info["GPU Excluded"] == "Yes" || !h.isDevice(node) {
+		return GPU{}, false
+	}
+	if strings.Contains(info["GPU UUID"], "?") {
+		info = h.awake(node, file)
+	}
+	g := GPU{Minor: minor, UUID: info["GPU UUID"], Model: info["Model"], BusID: busID}
+	if strings.Contains(g.UUID, "?") {
+		g.UUID = ""
+	}
+	entries, _ := os.ReadDir(h.path("/sys/bus/pci/devices/" + busID + "/drm"))
+	for _, e := range entries {
+		if n := "/dev/dri/" + e.Name(); h.isDevice(n) {
+			g.DRI = append(g.DRI, n)
+		}
+	}
+	return g, true
+}
+
+// awake reads a GPU's information while its node is open: the driver learns the UUID when it initialises the GPU, and
+// forgets it with the last closed node.
+func (h Host) awake(node, file string) map[string]string {
+	for _, n := range []string{"/dev/nvidiactl", node} {
+		if f, err := os.Open(h.path(n)); err == nil {
+			defer f.Close()
+		}
+	}
+	return parseInformation(h.read(file))
+}
+
+func parseInformation(s string) map[string]string {
+	m := map[string]string{}
+	for line := range strings.Lines(s) {
+		if k, v, ok := strings.Cut(line, ":"); ok {
+			m[strings.TrimSpace(k)] = strings.TrimSpace(v)
+		}
+	}
+	return m
+}
+
+var gpuNode = regexp.MustCompile(`^nvidia([0-9]{1,4})$`)
+
+// gpusByNode is for kernels that show no /proc/driver/nvidia (gVisor, some pods): the nodes alone.
+func (h Host) gpusByNode() []GPU {
+	entries, _ := os.ReadDir(h.path("/dev"))
+	var out []GPU
+	for _, e := range entries {
+		if m := gpuNode.FindStringSubmatch(e.Name()); m != nil && h.isDevice("/dev/"+e.Name()) {
+			minor, _ := strconv.Atoi(m[1])
+			out = append(out, GPU{Minor: minor})
+		}
+	}
+	return out
+}
+
+// mig lists the instances of a GPU, in the order of (GPU instance, compute instance) that NVML's indices follow.
+func (h Host) mig(minor int) []MIG {
+	base := fmt.Sprintf("/proc/driver/nvidia/capabilities/gpu%d/mig", minor)
+	found, _ := filepath.Glob(h.path(base + "/gi*/ci*/access"))
+	var out []MIG
+	for _, f := range found {
+		var m MIG
+		rel := strings.TrimPrefix(f, h.path(base)+"/")
+		if _, err := fmt.Sscanf(rel, "gi%d/ci%d/access", &m.GI, &m.CI); err != nil {
+			continue
+		}
+		gi := h.capability(fmt.Sprintf("%s/gi%d/access", base, m.GI))
+		ci := h.capability(base + "/" + rel)
+		if gi != "" && ci != "" {
+			m.Capabilities = []string{gi, ci}
+			out = append(out, m)
+		}
+	}
+	slices.SortFunc(out, func(a, b MIG) int { return cmp.Or(a.GI-b.GI, a.CI-b.CI) })
+	for i := range out {
+		out[i].Index = i
+	}
+	return out
+}
+
+// capability gives the node of one access file, or "".
+func (h Host) capability(file string) string {
+	minor := parseInformation(h.read(file))["DeviceFileMinor"]
+	if !isIndex(minor) {
+		return ""
+	}
+	return "/dev/nvidia-caps/nvidia-cap" + minor
+}
+
+// askSMI fills in the UUIDs that only NVML knows, from nvidia-smi -L where it is installed.
+func (d *Driver) askSMI(ctx context.Context) {
+	if !slices.ContainsFunc(d.GPUs, func(g GPU) bool { return g.UUID == "" || g.Model == "" || len(g.MIG) > 0 }) {
+		return
+	}
+	libs, err := d.host.libraries(d.Version)
+	if err != nil {
+		return
+	}
+	smi := d.host.binary("nvidia-smi", libs)
+	if smi == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, smi, "-L")
+	// Nothing of our environment: a host's tool needs only its libraries.
+	cmd.Env = []string{"LD_LIBRARY_PATH=" + libs.root + libs.dir}
+	if out, err := cmd.Output(); err == nil {
+		d.readSMI(out)
+	}
+}
+
+var (
+	smiGPU = regexp.MustCompile(`^GPU ([0-9]+): (.*) \(UUID: (GPU-[0-9A-Za-z-]+)\)`)
+	smiMIG = regexp.MustCompile(`^\s+MIG .*Device\s+([0-9]+): \(UUID: (MIG-[0-9A-Za-z/-]+)\)`)
+)
+
+func (d *Driver) readSMI(out []byte) {
+	var g *GPU
+	for line := range bytes.Lines(out) {
+		if m := smiGPU.FindSubmatch(line); m != nil {
+			g = nil
+			if i, _ := strconv.Atoi(string(m[1])); i < len(d.GPUs) {
+				g = &d.GPUs[i]
+				g.Model, g.UUID = cmp.Or(g.Model, string(m[2])), cmp.Or(g.UUID, string(m[3]))
+			}
+		}
+		if m := smiMIG.FindSubmatch(line); m != nil && g != nil {
+			if i, _ := strconv.Atoi(string(m[1])); i < len(g.MIG) {
+				g.MIG[i].UUID = string(m[2])
+			}
+		}
+	}
+}

@@ -1,0 +1,184 @@
+package runtime
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func openRoot(t *testing.T, dir string) *os.File {
+	t.Helper()
+	f, err := os.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
+// rootTree lists what is below a directory, with the targets of links and the text of files.
+func rootTree(t *testing.T, dir string) string {
+	t.Helper()
+	var b strings.Builder
+	err := filepath.WalkDir(dir, func(p string, d os.DirEntry, err error) error {
+		if err != nil || p == dir {
+			return err
+		}
+		rel := strings.TrimPrefix(p, dir)
+		switch {
+		case d.Type()&os.ModeSymlink != 0:
+			target, _ := os.Readlink(p)
+			fmt.Fprintf(&b, "%s -> %s\n", rel, target)
+		case d.Type().IsRegular() && !strings.Contains(rel, "cache"):
+			text, _ := os.ReadFile(p)
+			fmt.Fprintf(&b, "%s %q\n", rel, text)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func TestCreateSymlinks(t *testing.T) {
+	r := newFakeRoot(t)
+	r.file("/usr/lib/stub.so", "").file("/usr/lib/real.so", "image's own").link("old", "/usr/lib/old.so").link("usr/lib", "/lib")
+	links := []RootLink{{"a.so.1", "/usr/lib/a.so"}, {"x", "/usr/lib/stub.so"}, {"x", "/usr/lib/real.so"}, {"new", "/usr/lib/old.so"}, {"b", "/lib/b.so"}, {"/opt/t", "/opt/n/e/w"}}
+	root := openRoot(t, r.dir)
+	for range 2 { // a second time changes nothing
+		if err := createSymlinks(root, links); err != nil {
+			t.Fatal(err)
+		}
+		want := "/lib -> usr/lib\n/opt/n/e/w -> /opt/t\n/usr/lib/a.so -> a.so.1\n/usr/lib/b.so -> b\n/usr/lib/old.so -> new\n/usr/lib/real.so -> x\n/usr/lib/stub.so -> x\n"
+		if got := rootTree(t, r.dir); got != want {
+			t.Fatalf("%s\nwant\n%s", got, want)
+		}
+	}
+	if err := createSymlinks(root, []RootLink{{"x", "/usr/lib"}}); err == nil {
+		t.Error("a directory gave way to a link")
+	}
+}
+
+// SEC-80, SEC-82: the links of an image lead nowhere outside it.
+func TestRootEditsStayInside(t *testing.T) {
+	outer := newFakeRoot(t).file("/canary/ld.so.conf", "mine").file("/canary/ld.so.cache", "mine").file("/canary/lib.so", "mine").
+		file("/canary/compat/libcuda.so.999.1", "").file("/canary/compat/libcuda.so.1", "")
+	before := rootTree(t, outer.dir)
+	canary := outer.dir + "/canary"
+	for i, make := range []func(*fakeRoot){
+		func(r *fakeRoot) { r.link(canary, "/etc") },
+		func(r *fakeRoot) { r.link("../../../../../../../.."+canary, "/etc") },
+		func(r *fakeRoot) { r.link(canary, "/etc/ld.so.conf.d").link(canary+"/ld.so.conf", "/etc/ld.so.conf") },
+		func(r *fakeRoot) {
+			r.link(canary+"/ld.so.cache", "/etc/ld.so.cache").link(canary+"/ld.so.cache", "/etc/ld.so.cache~")
+		},
+		func(r *fakeRoot) { r.link(canary+"/lib.so", "/etc/ld.so.conf.d/"+confFile) },
+		func(r *fakeRoot) { r.link(canary, "/usr/lib").link(canary, "/usr/local/cuda") },
+		func(r *fakeRoot) { r.link(canary+"/lib.so", "/usr/lib/lib.so").link(canary, "/var/cache/ldconfig") },
+		func(r *fakeRoot) { r.link("loop", "/loop").link("/loop", "/etc").link("/loop", "/usr") },
+		func(r *fakeRoot) { r.link("/proc/self/root"+canary, "/usr/lib").link("/proc/self/cwd", "/etc") },
+		func(r *fakeRoot) { r.file("/etc", "a file").file("/usr", "a file") },
+	} {
+		r := newFakeRoot(t)
+		make(r)
+		e := RootEdits{Links: []RootLink{{"x", "/usr/lib/lib.so"}, {"x", "/usr/local/nvidia/lib64/y.so"}},
+			LibraryDirs: []string{"/usr/lib"}, CompatVersion: "580.1", Glibc: true}
+		// Whether it can be done depends on the image; that nothing is done outside does not.
+		err := e.Apply(context.Background(), openRoot(t, r.dir))
+		if got := rootTree(t, outer.dir); got != before {
+			t.Fatalf("case %d (%v) reached outside:\n%s", i, err, got)
+		}
+	}
+}
+
+func TestUpdateLdcache(t *testing.T) {
+	ldconfig := hostLdconfig()
+	if ldconfig == "" {
+		t.Skip("no ldconfig on this host")
+	}
+	for name, make := range map[string]func(*fakeRoot){
+		"debian":        func(r *fakeRoot) { r.file("/etc/ld.so.conf", "include /etc/ld.so.conf.d/*.conf\n") },
+		"without conf":  func(*fakeRoot) {},
+		"no include":    func(r *fakeRoot) { r.file("/etc/ld.so.conf", "/elsewhere\n") },
+		"hostile image": func(r *fakeRoot) { r.link("/proc/1/root/etc/ld.so.conf", "/etc/ld.so.conf") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newFakeRoot(t)
+			make(r)
+			gcc(t, r.dir+"/opt/driver/libcuda.so.580.99.01")
+			t.Setenv("LD_PRELOAD", "/evil.so") // SEC-81: nothing of an environment reaches the tool
+			if err := updateLdcache(context.Background(), openRoot(t, r.dir), []string{"/opt/driver"}); err != nil {
+				t.Fatal(err)
+			}
+			cmd := exec.Command(ldconfig, "-r", r.dir, "-p")
+			cmd.Env = []string{}
+			out, err := cmd.CombinedOutput()
+			if err != nil || !strings.Contains(string(out), "libcuda.so.1 (libc6,x86-64) => /opt/driver/libcuda.so.1") {
+				t.Errorf("%v: %s", err, out)
+			}
+			if text, _ := os.ReadFile(r.dir + confDir + "/" + confFile); string(text) != "/opt/driver\n" {
+				t.Errorf("%q", text)
+			}
+		})
+	}
+}
+
+func gcc(t *testing.T, file string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("gcc", "-shared", "-nostdlib", "-Wl,-soname,libcuda.so.1", "-o", file, "-x", "c", "-")
+	cmd.Stdin = strings.NewReader("int cuInit(unsigned f) { return f; }")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Skipf("ldconfig needs a real library, and gcc makes none: %v: %s", err, out)
+	}
+}
+
+func TestCompatLinks(t *testing.T) {
+	r := newFakeRoot(t).file("/usr/local/cuda-13.0/compat/libcuda.so.580.65.06", "").link("libcuda.so.580.65.06", "/usr/local/cuda-13.0/compat/libcuda.so.1").
+		file("/usr/local/cuda-13.0/compat/note.txt", "").link("cuda-13.0", "/usr/local/cuda")
+	root := openRoot(t, r.dir)
+	if dir, links := compatLinks(root, "570.86"); dir != compatDir || len(links) != 1 || links[0] != (RootLink{compatDir + "/libcuda.so.1", nvidiaLibDir + "/libcuda.so.1"}) {
+		t.Error(dir, links)
+	}
+	for _, driver := range []string{"580.1", "590.2", "", "x"} {
+		if dir, _ := compatLinks(root, driver); dir != "" {
+			t.Errorf("driver %q gets the image's older libcuda", driver)
+		}
+	}
+}
+
+func TestRootHook(t *testing.T) {
+	r := newFakeRoot(t)
+	e := RootEdits{Links: []RootLink{{"b", "/a"}}, Glibc: true}
+	args, err := e.HookArgs(r.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if mine, err := RunRootHook(context.Background(), args); !mine || err != nil {
+		t.Error(mine, err)
+	}
+	if got := rootTree(t, r.dir); got != "/a -> b\n" {
+		t.Error(got)
+	}
+	if mine, _ := RunRootHook(context.Background(), []string{"build", "."}); mine {
+		t.Error("a command is taken for the hook")
+	}
+	r.file("/lib/ld-musl-x86_64.so.1", "")
+	if err := e.Apply(context.Background(), openRoot(t, r.dir)); err == nil || !strings.Contains(err.Error(), "musl") {
+		t.Error("musl image:", err)
+	}
+	r.file("/lib64/ld-linux-x86-64.so.2", "")
+	if err := e.Apply(context.Background(), openRoot(t, r.dir)); err != nil {
+		t.Error("musl image with gcompat:", err)
+	}
+	if !(RootEdits{}).Empty() || e.Empty() {
+		t.Error("Empty")
+	}
+}

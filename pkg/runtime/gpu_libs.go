@@ -1,0 +1,290 @@
+package runtime
+
+import (
+	"bufio"
+	"debug/elf"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	goruntime "runtime"
+	"slices"
+	"strings"
+)
+
+// driverFile is one file of the driver: where it is on the host and where a container finds it.
+type driverFile struct {
+	host, container string
+	soname          string // of a library, where it has one
+}
+
+// driverLibraries is where the libraries of one driver version lie.
+type driverLibraries struct {
+	version string
+	root    string // host path of the driver root, "" for the root directory
+	dir     string // of libcuda, below root
+}
+
+const (
+	nvidiaLibDir = "/usr/local/nvidia/lib64"
+	nvidiaBinDir = "/usr/local/nvidia/bin"
+)
+
+// libraryDirs are the places that distributions, GKE, NixOS and container images put driver libraries in. What
+// /etc/ld.so.conf names comes before them.
+func libraryDirs() []string {
+	triplet := map[string]string{"amd64": "x86_64-linux-gnu", "arm64": "aarch64-linux-gnu"}[goruntime.GOARCH]
+	return []string{
+		"/usr/lib/" + triplet, "/usr/lib/" + triplet + "/nvidia/current", "/usr/lib64", "/usr/lib64/nvidia", "/usr/lib",
+		"/lib/" + triplet, "/lib64", nvidiaLibDir, "/usr/local/nvidia/lib", "/run/opengl-driver/lib",
+		"/home/kubernetes/bin/nvidia/lib64", "/opt/nvidia/lib64",
+	}
+}
+
+var nativeMachine = map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64}[goruntime.GOARCH]
+
+// driverRoots gives the host paths below which the driver may be installed, without a trailing slash.
+func (h Host) driverRoots() []string {
+	roots := []string{h.path("/"), h.path("/run/nvidia/driver")}
+	if h.DriverRoot != "" {
+		roots = []string{h.DriverRoot}
+	}
+	for i, r := range roots {
+		roots[i] = strings.TrimSuffix(filepath.Clean(r), "/")
+	}
+	return roots
+}
+
+// searchDirs lists the directories below a driver root in which libraries may be, each existing one once.
+func (h Host) searchDirs(root string) []string {
+	dirs := slices.Concat(h.LibraryDirs, loaderDirs(root, "/etc/ld.so.conf", 0), libraryDirs())
+	var out []string
+	var seen []fs.FileInfo
+	for _, d := range dirs {
+		st, err := os.Stat(root + d)
+		if err != nil || !st.IsDir() || slices.ContainsFunc(seen, func(s fs.FileInfo) bool { return os.SameFile(s, st) }) {
+			continue
+		}
+		seen = append(seen, st)
+		out = append(out, filepath.Clean(d))
+	}
+	return out
+}
+
+// loaderDirs reads the directories of an ld.so.conf, following its includes.
+func loaderDirs(root, file string, depth int) []string {
+	f, err := os.Open(root + file)
+	if err != nil || depth > 4 {
+		return nil
+	}
+	defer f.Close()
+	var out []string
+	for s := bufio.NewScanner(f); s.Scan(); {
+		line, _, _ := strings.Cut(s.Text(), "#")
+		fields := strings.Fields(line)
+		switch {
+		case len(fields) == 2 && fields[0] == "include":
+			pattern := fields[1]
+			if !path.IsAbs(pattern) {
+				pattern = path.Join(path.Dir(file), pattern)
+			}
+			found, _ := filepath.Glob(root + pattern)
+			for _, g := range found {
+				out = append(out, loaderDirs(root, strings.TrimPrefix(g, root), depth+1)...)
+			}
+		case len(fields) == 1 && path.IsAbs(fields[0]):
+			out = append(out, fields[0])
+		}
+	}
+	return out
+}
+
+var libcudaFile = regexp.MustCompile(`^libcuda\.so\.([0-9]+\.[0-9.]+)$`)
+
+// libraries finds the directory of libcuda for a driver version; with "" the first one found tells the version.
+func (h Host) libraries(version string) (driverLibraries, error) {
+	var others []string
+	for _, root := range h.driverRoots() {
+		for _, dir := range h.searchDirs(root) {
+			found, _ := filepath.Glob(root + dir + "/libcuda.so.*")
+			for _, f := range found {
+				m := libcudaFile.FindStringSubmatch(filepath.Base(f))
+				if _, native := librarySoname(f); m == nil || !native {
+					continue
+				}
+				if version == "" || m[1] == version {
+					return driverLibraries{m[1], root, dir}, nil
+				}
+				if !slices.Contains(others, m[1]) {
+					others = append(others, m[1])
+				}
+			}
+		}
+	}
+	if others != nil {
+		return driverLibraries{}, &Missing{
+			What:   fmt.Sprintf("the kernel runs NVIDIA driver %s, but the libraries installed are %s", version, strings.Join(others, ", ")),
+			Remedy: "the driver was updated while it ran: reboot, or reload its kernel modules"}
+	}
+	return driverLibraries{}, &Missing{
+		What:   "no libcuda.so of NVIDIA driver " + version + " was found",
+		Remedy: "install the driver's libraries, or name their directory (--driver-root, --library-dir)"}
+}
+
+// librarySoname reads the SONAME of a library, and whether it is one for this machine. 32-bit libraries are not.
+func librarySoname(file string) (soname string, native bool) {
+	f, err := elf.Open(file)
+	if err != nil {
+		return "", false
+	}
+	defer f.Close()
+	if f.Class != elf.ELFCLASS64 || f.Machine != nativeMachine {
+		return "", false
+	}
+	if names, err := f.DynString(elf.DT_SONAME); err == nil && len(names) > 0 {
+		soname = names[0]
+	}
+	// A SONAME becomes the name of a link in the container.
+	if strings.ContainsAny(soname, "/\x00") || soname == "." || soname == ".." {
+		soname = ""
+	}
+	return soname, true
+}
+
+// unversioned are the driver's libraries that carry a version of their own.
+var unversioned = []string{"libnvidia-egl-*.so.*.*", "libnvidia-nvvm*.so.4", "libnvidia-nvvm*.so.4.*", "libnvidia-api.so.1"}
+
+// dispatchers are the vendor-neutral libraries of which an image has its own: the host's would bring its glibc
+// version along (GLIBC_2.34 not found).
+var dispatchers = []string{"libGL.so", "libEGL.so", "libGLX.so", "libOpenGL.so", "libGLdispatch.so", "libGLESv1_CM.so", "libGLESv2.so", "libOpenCL.so"}
+
+// libraryFiles lists the libraries of one driver version, in the order of their container paths.
+func (h Host) libraryFiles(l driverLibraries) []driverFile {
+	dirs := h.searchDirs(l.root)
+	// The directory of libcuda decides where several have the same file.
+	slices.SortStableFunc(dirs, func(a, b string) int { return rank(a, l.dir) - rank(b, l.dir) })
+	versioned := []string{"lib*.so." + l.version, "vdpau/lib*.so." + l.version}
+	seen := map[string]bool{}
+	var out []driverFile
+	for i, dir := range dirs {
+		for _, p := range slices.Concat(versioned, unversionedIn(i)) {
+			found, _ := filepath.Glob(l.root + dir + "/" + p)
+			for _, f := range found {
+				base := filepath.Base(f)
+				if seen[base] || slices.ContainsFunc(dispatchers, func(d string) bool { return strings.HasPrefix(base, d) }) {
+					continue
+				}
+				if lib, ok := h.libraryFile(l, f); ok {
+					seen[base] = true
+					out = append(out, lib)
+				}
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b driverFile) int { return strings.Compare(a.container, b.container) })
+	return out
+}
+
+// unversionedIn gives the patterns of libraries with their own versions for libcuda's directory alone: in others they
+// may be left over from another driver.
+func unversionedIn(i int) []string {
+	if i == 0 {
+		return unversioned
+	}
+	return nil
+}
+
+func rank(dir, first string) int {
+	if dir == first {
+		return 0
+	}
+	return 1
+}
+
+func (h Host) libraryFile(l driverLibraries, file string) (driverFile, bool) {
+	// A link such as libnvidia-egl-gbm.so.1 would come twice: its target is found by itself.
+	if st, err := os.Lstat(file); err != nil || !st.Mode().IsRegular() && !strings.HasSuffix(file, l.version) {
+		return driverFile{}, false
+	}
+	soname, native := librarySoname(file)
+	if !native {
+		return driverFile{}, false
+	}
+	return driverFile{file, containerLibrary(strings.TrimPrefix(file, l.root)), soname}, true
+}
+
+// containerLibrary keeps the path of a library in directories that images have or may have; from any other place it
+// goes to where NVIDIA's own images look.
+func containerLibrary(file string) string {
+	for _, p := range []string{"/usr/lib", "/lib", "/usr/local/nvidia/"} {
+		if strings.HasPrefix(file, p) {
+			return file
+		}
+	}
+	return path.Join(nvidiaLibDir, path.Base(file))
+}
+
+// binary finds one of the driver's programs, or "".
+func (h Host) binary(name string, l driverLibraries) string {
+	for _, d := range []string{path.Join(path.Dir(l.dir), "bin"), "/usr/bin", nvidiaBinDir, "/opt/bin", "/bin"} {
+		f := l.root + d + "/" + name
+		if st, err := os.Stat(f); err == nil && st.Mode().IsRegular() && st.Mode()&0o111 != 0 {
+			return f
+		}
+	}
+	return ""
+}
+
+var driverPrograms = []string{"nvidia-smi", "nvidia-debugdump", "nvidia-persistenced", "nvidia-cuda-mps-control",
+	"nvidia-cuda-mps-server", "nvidia-imex", "nvidia-imex-ctl"}
+
+func (h Host) programFiles(l driverLibraries) []driverFile {
+	var out []driverFile
+	for _, name := range driverPrograms {
+		if f := h.binary(name, l); f != "" {
+			in := strings.TrimPrefix(f, l.root)
+			if !strings.HasPrefix(in, "/usr/bin/") {
+				in = path.Join(nvidiaBinDir, name)
+			}
+			out = append(out, driverFile{host: f, container: in})
+		}
+	}
+	return out
+}
+
+// driverShares are descriptions that loaders look for, below /usr/share, /etc or a driver's own share directory.
+var driverShares = []string{
+	"nvidia/nvoptix.bin", "glvnd/egl_vendor.d/10_nvidia.json", "vulkan/icd.d/nvidia_icd.json",
+	"vulkan/implicit_layer.d/nvidia_layers.json", "egl/egl_external_platform.d/15_nvidia_gbm.json",
+	"egl/egl_external_platform.d/10_nvidia_wayland.json", "OpenCL/vendors/nvidia.icd",
+}
+
+// otherFiles lists descriptions, firmware and the sockets of the driver's daemons.
+func (h Host) otherFiles(l driverLibraries) []driverFile {
+	var out []driverFile
+	for _, s := range driverShares {
+		for _, at := range [][2]string{{"/usr/share/", "/usr/share/"}, {"/etc/", "/etc/"}, {"/usr/local/nvidia/share/", "/usr/share/"}} {
+			if f := l.root + at[0] + s; exists(f) {
+				out = append(out, driverFile{host: f, container: at[1] + s})
+				break
+			}
+		}
+	}
+	firmware, _ := filepath.Glob(l.root + "/lib/firmware/nvidia/" + l.version + "/*.bin")
+	for _, f := range firmware {
+		out = append(out, driverFile{host: f, container: strings.TrimPrefix(f, l.root)})
+	}
+	for _, s := range []string{"/run/nvidia-persistenced/socket", "/run/nvidia-fabricmanager/socket", "/tmp/nvidia-mps"} {
+		if exists(h.path(s)) {
+			out = append(out, driverFile{host: h.path(s), container: s})
+		}
+	}
+	return out
+}
+
+func exists(file string) bool {
+	_, err := os.Stat(file)
+	return err == nil
+}
