@@ -195,7 +195,7 @@ func (a *app) request(o *buildOptions, in *input) (*build.Request, error) {
 // lint prints the warnings; with any, the exit code is 1.
 func (a *app) lint(ctx context.Context, o *buildOptions, in *input, show *display) error {
 	f := &fetcher{app: a, options: a.imageOptions(o.insecure), pull: true, notice: show.notice}
-	warnings, err := build.Lint(ctx, in.plan, f.fetch)
+	warnings, err := build.Lint(ctx, in.plan, o.target == "", f.fetch)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/partial"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
+	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/layers"
 )
 
@@ -70,7 +72,15 @@ func (r *run) layersOf(ctx context.Context, st *stage) ([]v1.Layer, error) {
 	if st.base != nil {
 		all = append(all, st.base.layers...)
 	}
-	for _, k := range st.keys {
+	keys := st.keys
+	if st.Base.Kind == dockerfile.FromContext {
+		key, err := r.baseKey(ctx, st)
+		if err != nil {
+			return nil, err
+		}
+		keys = slices.Concat([]layers.Key{key}, keys)
+	}
+	for _, k := range keys {
 		if _, err := r.startLayer(ctx, k).get(ctx); err != nil {
 			return nil, err
 		}

@@ -93,11 +93,13 @@ type run struct {
 	executed atomic.Int64
 	started  time.Time
 	cancel   context.CancelCauseFunc
+	outer    context.Context // the caller's: what the result refers to lives as long
 	scratch  *scratch
 	remotes  *remotes
 	target   *stage
 
 	mu       sync.Mutex
+	warnings []dockerfile.Warning
 	resolved map[*dockerfile.Stage]*stage
 	futures  map[any]*future
 	images   map[string]*base
@@ -107,9 +109,9 @@ type run struct {
 // Build executes the plan and returns the image of its target. Steps of several stages run side by side. The error is a
 // *dockerfile.Error where a line is to blame, with the cause inside.
 func (b *Builder) Build(ctx context.Context, req *Request) (*Result, error) {
+	r := b.newRun(ctx, req)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	r := b.newRun(req)
 	r.cancel = cancel
 	defer r.close()
 	target, err := r.resolve(ctx, r.plan.Target)
@@ -118,6 +120,9 @@ func (b *Builder) Build(ctx context.Context, req *Request) (*Result, error) {
 	}
 	r.target = target
 	r.warn(r.plan.Warnings)
+	if err := r.plan.CheckError(r.warnings); err != nil {
+		return nil, err
+	}
 	if err := r.checkNamespace(target); err != nil {
 		return nil, err
 	}
@@ -137,12 +142,12 @@ func (b *Builder) Build(ctx context.Context, req *Request) (*Result, error) {
 	return result, err
 }
 
-func (b *Builder) newRun(req *Request) *run {
+func (b *Builder) newRun(ctx context.Context, req *Request) *run {
 	jobs := b.Jobs
 	if jobs <= 0 {
 		jobs = 2
 	}
-	return &run{Builder: b, req: req, plan: req.Plan, slots: semaphore.NewWeighted(int64(jobs)), started: time.Now(),
+	return &run{Builder: b, outer: ctx, req: req, plan: req.Plan, slots: semaphore.NewWeighted(int64(jobs)), started: time.Now(),
 		scratch: &scratch{store: b.Store}, remotes: newRemotes(), resolved: map[*dockerfile.Stage]*stage{}, futures: map[any]*future{},
 		images: map[string]*base{}, contexts: map[string]*Context{}}
 }
@@ -184,6 +189,7 @@ func (r *run) report(e Event) {
 }
 
 func (r *run) warn(ws []dockerfile.Warning) {
+	r.warnings = append(r.warnings, ws...)
 	for i := range ws {
 		r.report(Event{Type: Warned, Warning: &ws[i]})
 	}

@@ -8,7 +8,6 @@ import (
 
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/layers"
-	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
 // recordDigest is the kind of the records that keep the digest of what a selector shows of a state. A state never
@@ -236,11 +235,15 @@ func (w *work) copyIn(ctx context.Context, d *layers.Draft, s *dockerfile.Copy) 
 }
 
 func (w *work) mkdirIn(ctx context.Context, d *layers.Draft, s *dockerfile.Mkdir) error {
-	id, err := runtime.LookupUser(openFile(d.Lower()), s.User)
-	if err != nil {
-		return err
+	var o owner // the rules are those of --chown, not of a process: USER 1234 makes a directory of 1234:1234
+	if s.User != "" {
+		who, err := parseChown(s.User, false, openFile(d.Lower()))
+		if err != nil {
+			return err
+		}
+		o = *who
 	}
-	return makeDir(d, s, id.UID, id.GID)
+	return makeDir(d, s, o.uid, o.gid)
 }
 
 // platform is what the stage is built for: that of its base image, else the build's.

@@ -170,6 +170,9 @@ func (m *mounts) secret(d *dockerfile.Mount, env []string) (*runtime.Mount, []st
 		if d.Required {
 			return nil, nil, &MissingSecretError{ID: d.ID}
 		}
+		if d.Env != "" { // as in BuildKit: set, and empty
+			env = append(env, d.Env+"=")
+		}
 		return nil, env, nil
 	}
 	if d.Env != "" {

@@ -126,7 +126,7 @@ func (r *run) image(ctx context.Context, src dockerfile.Source) (*base, error) {
 
 func (r *run) fetch(ctx context.Context, src dockerfile.Source) (*base, error) {
 	n := r.begin("[internal] load metadata for " + src.Name)
-	img, err := r.Fetch(ctx, src.Name, src.Platform)
+	img, err := r.Fetch(r.outer, src.Name, src.Platform) // its layers are read after the build's own context has ended
 	if err != nil {
 		return nil, r.fail(n, err)
 	}
