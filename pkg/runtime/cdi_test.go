@@ -325,7 +325,7 @@ func TestHostDevice(t *testing.T) {
 		"/dev/zero": "/dev/zero rwm", "/dev/zero:r": "/dev/zero r", "/dev/zero:/dev/zero:rw": "/dev/zero rw",
 		"/dev/zero:/dev/x": "/dev/zero on /dev/x", "/dev/zero:/dev/x:rw": "/dev/zero on /dev/x",
 		"dev/zero": "!invalid device", "/dev/zero:q": "!invalid device", "/dev/zero:": "!invalid device", "/a:/b:r:w": "!invalid device", "": "!invalid device",
-		"/dev/gbuild-none": "!cannot be used", "/etc/passwd": "!is not a device node", "/dev/zero:/proc/x": "!is the kernel's", "/etc": "!no device node",
+		"/dev/gbuild-none": "!cannot be used", "/etc/passwd": "!is not a device node", "/dev/zero:/proc/x": "!is the kernel's", t.TempDir(): "!no device node",
 	} {
 		e, err := HostDevice(in)
 		got := ""
