@@ -18,7 +18,7 @@ func (a *app) stateDir() (string, error) {
 	if a.rootDir != "" {
 		return filepath.Abs(a.rootDir)
 	}
-	if a.isRoot() {
+	if a.isRoot() && a.env("XDG_DATA_HOME") == "" {
 		return "/var/lib/gbuild", nil
 	}
 	return a.xdg("XDG_DATA_HOME", ".local/share")

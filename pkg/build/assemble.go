@@ -25,6 +25,9 @@ type layerName layers.Key
 // startLayer makes the layer of a state beside the steps that follow.
 func (r *run) startLayer(ctx context.Context, k layers.Key) *future {
 	return r.once(layerName(k), func() (layers.Key, error) {
+		if !r.mayWork() && !r.Store.HasLayer(k, r.req.Compress) {
+			return k, ErrNeedsNamespace
+		}
 		_, _, err := r.Store.Layer(ctx, k, r.req.Compress)
 		return k, err
 	})

@@ -122,8 +122,8 @@ func (r *run) remembered(ctx context.Context, src dockerfile.Source, selection [
 	if v, ok := r.Store.Recall(recordDigest, record); ok && len(v) == len(sum) {
 		return [32]byte(v), nil
 	}
-	if !r.Entered && r.target.hasRun(map[*stage]bool{}) {
-		return sum, ErrNeedsNamespace // files of a stage may belong to ids that only the namespace can read
+	if !r.mayWork() {
+		return sum, ErrNeedsNamespace
 	}
 	t, err := r.tree(ctx, src)
 	if err != nil {
@@ -209,6 +209,9 @@ func (r *run) snapshotOf(ctx context.Context, name, path string) (key layers.Key
 func (r *run) materialise(ctx context.Context, key layers.Key, name, path string) error {
 	if r.Store.Has(key) {
 		return nil
+	}
+	if !r.mayWork() {
+		return ErrNeedsNamespace
 	}
 	c, err := r.context(ctx, name)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 
 	"github.com/gbuild/gbuild/pkg/dockerfile"
@@ -143,7 +144,7 @@ func (w *work) execute(ctx context.Context) (layers.Key, error) {
 		w.report(Event{Type: Done, Step: w.begin(), Cached: true})
 		return out, nil
 	}
-	if !w.Entered && w.target.hasRun(map[*stage]bool{}) {
+	if !w.mayWork() {
 		return layers.Key{}, ErrNeedsNamespace
 	}
 	out, err := w.make(ctx)
@@ -153,6 +154,12 @@ func (w *work) execute(ctx context.Context) (layers.Key, error) {
 	w.executed.Add(1)
 	w.report(Event{Type: Done, Step: w.number})
 	return out, nil
+}
+
+// mayWork says whether this process sees the owners of files as the image has them, and need not enter a namespace for
+// a RUN either: it has entered one, or it is root and only copies.
+func (r *run) mayWork() bool {
+	return r.Entered || os.Geteuid() == 0 && !r.target.hasRun(map[*stage]bool{})
 }
 
 // make executes the step in a draft over its parent and commits it.

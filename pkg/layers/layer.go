@@ -34,6 +34,12 @@ func (s *Store) Layer(ctx context.Context, k Key, c Compression) (v1.Layer, bool
 	return l, false, nil
 }
 
+// HasLayer says whether Layer would only look up, and not make, the layer.
+func (s *Store) HasLayer(k Key, c Compression) bool {
+	_, ok := s.storedLayer(k, c)
+	return ok
+}
+
 // storedLayer returns the layer if its bytes are here or can be fetched.
 func (s *Store) storedLayer(k Key, c Compression) (*storedLayer, bool) {
 	if l, ok := s.recallLayer(baseKind, k); ok {

@@ -163,6 +163,9 @@ func (y *syncer) forget() {
 	}
 	boot := bootID()
 	for _, m := range marks {
+		if strings.HasPrefix(m.Name(), ".") { // another process is writing it now
+			continue
+		}
 		path := y.store.path("unsynced", m.Name())
 		written, err := os.ReadFile(path)
 		if err != nil || string(written) == boot {
