@@ -140,7 +140,7 @@ func (d *digester) pick(ctx context.Context, p *pick, top bool) error {
 }
 
 func (d *digester) enterDir(name string, n *Node) error { return d.add("in", name, n) }
-func (d *digester) leaveDir(string, *Node) error        { return nil }
+func (d *digester) leaveDir(string, *Node, bool) error  { return nil }
 func (d *digester) file(name string, n *Node) error     { return d.add("in", name, n) }
 
 // add adds the record of a node.

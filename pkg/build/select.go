@@ -232,7 +232,7 @@ func (f *filter) check(name string, parent filterState) (taken, enter bool, stat
 // visitor is told what a pick of a directory takes, parents first. Names are relative to the root of the pick.
 type visitor interface {
 	enterDir(name string, n *Node) error
-	leaveDir(name string, n *Node) error
+	leaveDir(name string, n *Node, taken bool) error // taken: for its own sake, not only as a parent
 	file(name string, n *Node) error
 }
 
@@ -302,7 +302,7 @@ func (w *walker) dir(ctx context.Context, n *Node, name string, taken, enter boo
 	if !last.visited {
 		return nil
 	}
-	return w.visitor.leaveDir(name, n)
+	return w.visitor.leaveDir(name, n, taken)
 }
 
 // flush visits the directories on the way that were not taken for their own sake.

@@ -202,7 +202,7 @@ func (w *writer) enterDir(_ string, n *Node) error {
 	return w.push(dir, fresh)
 }
 
-func (w *writer) leaveDir(_ string, n *Node) error {
+func (w *writer) leaveDir(_ string, n *Node, taken bool) error {
 	xattrs, err := n.Xattrs()
 	if err != nil {
 		return err
@@ -210,7 +210,9 @@ func (w *writer) leaveDir(_ string, n *Node) error {
 	dir, o := w.top(), w.ownerOf(n)
 	w.pop()
 	name := path.Base(dir.path)
-	if !dir.fresh { // it may belong to anyone
+	if !dir.fresh && !taken && w.owner == nil {
+		// A parent that was there already takes the source's mode and keeps its owner.
+	} else if !dir.fresh { // it may belong to anyone
 		if err := w.chownExisting(name, o); err != nil {
 			return fmt.Errorf("changing owner of %s: %w", dir.path, err)
 		}
