@@ -2,7 +2,7 @@
 # DIR, and sets registry=HOST:PORT and registry_pid.
 start_registry() {
     mkdir -p "$1"
-    registry=127.0.0.1:$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+    registry=127.0.0.1:$(free_port)
     cat >"$1/config.yml" <<END
 version: 0.1
 log: {level: error, accesslog: {disabled: true}}
@@ -18,4 +18,9 @@ END
     echo "docker-registry does not answer at $registry:" >&2
     cat "$1/log" >&2
     return 1
+}
+
+# free_port prints a port of loopback that nobody uses now.
+free_port() {
+    python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }

@@ -5,8 +5,8 @@
 set -eu
 
 demo="gcc libc6-dev libseccomp-dev pkg-config uidmap busybox-static mmdebstrap docker-registry python3 git curl ca-certificates
-      zstd xz-utils bzip2"
-tests="skopeo podman openssh-client strace attr libcap2-bin hyperfine make util-linux python3-pip python3-six python3-yaml"
+      make zstd xz-utils bzip2 python3-six python3-yaml python3-tabulate"
+tests="skopeo podman openssh-client strace attr libcap2-bin hyperfine util-linux python3-pip"
 user=${GBUILD_TEST_USER:-tester}
 
 wanted=$demo

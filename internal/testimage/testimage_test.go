@@ -185,6 +185,19 @@ func TestWheelIsTheSameEachTime(t *testing.T) {
 	}
 }
 
+func TestInstalledRecordsItself(t *testing.T) {
+	files, err := Wheel{Name: "a", Version: "1", Files: map[string]string{"a.py": ""}}.Installed("lib")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if f.Name == "lib/a-1.dist-info/RECORD" && strings.Contains(f.Body, "a-1.dist-info/INSTALLER,,") {
+			return
+		}
+	}
+	t.Errorf("no record of INSTALLER in %v", files)
+}
+
 // Only where scripts/test.sh, or a developer, says where the base is kept: making it takes a minute and Debian's mirror.
 func TestPython(t *testing.T) {
 	dir := os.Getenv("GBUILD_TEST_CACHE")
