@@ -392,7 +392,7 @@ func TestCopyForms(t *testing.T) {
 			f 0644 3:3 /glob/a/b/c/three 3
 			f 0644 3:3 /glob/a/two 2
 			d 0755 5:5 /have
-			d 0711 0:0 /have/a
+			d 0711 5:5 /have/a
 			d 0701 0:0 /have/a/b
 			f 0644 0:0 /have/a/b/one 1
 			d 0755 0:0 /link

@@ -203,27 +203,38 @@ func (w *writer) enterDir(_ string, n *Node) error {
 }
 
 func (w *writer) leaveDir(_ string, n *Node, taken bool) error {
+	dir := w.top()
+	w.pop()
+	err := w.describeDir(dir, n, taken)
+	if err != nil {
+		return fmt.Errorf("copying metadata to %s: %w", dir.path, err)
+	}
+	return nil
+}
+
+// describeDir gives a directory the metadata of n. One that was there, and is only on the way to what --parents names,
+// takes the mode alone.
+func (w *writer) describeDir(dir *outDir, n *Node, taken bool) error {
+	name := path.Base(dir.path)
+	if !dir.fresh && !taken {
+		return unix.Fchmodat(int(w.top().fd.Fd()), name, n.Mode&0o7777, 0)
+	}
+	chown := w.chown
+	if !dir.fresh { // it may belong to anyone
+		chown = w.chownExisting
+	}
+	if err := chown(name, w.ownerOf(n)); err != nil {
+		return err
+	}
 	xattrs, err := n.Xattrs()
 	if err != nil {
 		return err
-	}
-	dir, o := w.top(), w.ownerOf(n)
-	w.pop()
-	name := path.Base(dir.path)
-	if !dir.fresh && !taken && w.owner == nil {
-		// A parent that was there already takes the source's mode and keeps its owner.
-	} else if !dir.fresh { // it may belong to anyone
-		if err := w.chownExisting(name, o); err != nil {
-			return fmt.Errorf("changing owner of %s: %w", dir.path, err)
-		}
-	} else if err := w.chown(name, o); err != nil {
-		return fmt.Errorf("changing owner of %s: %w", dir.path, err)
 	}
 	if err := w.setXattrs(dir.path, xattrs); err != nil {
 		return err
 	}
 	if err := unix.Fchmodat(int(w.top().fd.Fd()), name, w.chmod.apply(n), 0); err != nil {
-		return fmt.Errorf("changing mode of %s: %w", dir.path, err)
+		return err
 	}
 	return w.touch(name, n)
 }
