@@ -303,12 +303,12 @@ func (a *adder) addGit(ctx context.Context, g *gitSource) (err error) {
 	if err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp(a.Store.Dir(), ".git-")
+	scratch, err := newScratchDir(a.Store.Dir())
 	if err != nil {
 		return err
 	}
-	defer func() { err = cmpErr(err, os.RemoveAll(dir)) }()
-	sub, err := g.checkout(ctx, a.copyOptions, commit, dir)
+	defer func() { err = cmpErr(err, scratch.remove()) }()
+	sub, err := g.checkout(ctx, a.copyOptions, commit, scratch.path)
 	if err != nil {
 		return err
 	}
