@@ -70,6 +70,10 @@ func (p *plainDrawer) progress(e build.Event, s *step) {
 		s.shown = s.start
 	}
 	complete := s.total > 0 && s.current >= s.total
+	if complete && s.complete {
+		return
+	}
+	s.complete = complete
 	if !complete && e.Time.Sub(s.shown) < progressEvery {
 		return
 	}

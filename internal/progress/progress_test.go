@@ -44,6 +44,7 @@ func failing() []build.Event {
 		at(100, build.Event{Type: build.Progress, Step: 1, Current: 1_000_000, Total: 45_000_000, Text: "pulling"}),
 		at(6000, build.Event{Type: build.Progress, Step: 1, Current: 12_300_000, Total: 45_000_000, Text: "pulling"}),
 		at(7000, build.Event{Type: build.Progress, Step: 1, Current: 45_000_000, Total: 45_000_000, Text: "pulling"}),
+		at(7001, build.Event{Type: build.Progress, Step: 1, Current: 45_000_000, Total: 45_000_000, Text: "pulling"}),
 		done(7100, 1),
 		started(7100, 2, "[stage-0 2/5] WORKDIR /app"),
 		at(7101, build.Event{Type: build.Done, Step: 2, Cached: true}),

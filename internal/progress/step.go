@@ -22,6 +22,7 @@ type step struct {
 	current, total int64
 	counted        string
 	shown          time.Time // when plain last drew its progress
+	complete       bool      // whether that said that all is there
 }
 
 // log takes a piece of output and returns the lines that it completes.
