@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/moby/buildkit/util/suggest"
 	"github.com/spf13/cobra"
@@ -65,7 +66,9 @@ func interruptible() (context.Context, func()) {
 	go func() {
 		sig := (<-signals).(syscall.Signal)
 		cancel(interrupted{sig})
-		<-signals
+		for first := time.Now(); time.Since(first) < time.Second; { // one Ctrl-C can arrive twice: by the terminal and from the parent
+			sig = (<-signals).(syscall.Signal)
+		}
 		os.Exit(exitSignals + int(sig))
 	}()
 	return ctx, func() { cancel(nil) }
@@ -155,7 +158,11 @@ func (a *app) printError(err error) {
 		fmt.Fprint(a.stderr, at.Excerpt())
 	}
 	fmt.Fprintf(a.stderr, "gbuild: error: %v\n", err)
-	if hint := hintOf(err); hint != "" {
+	hint := hintOf(err)
+	if hint == "" && errors.Is(err, syscall.ENOSPC) {
+		hint = "free some space there (gbuild prune, gbuild cache rm), or name another disk with --root and --cache-dir"
+	}
+	if hint != "" {
 		fmt.Fprintf(a.stderr, "gbuild: hint: %s\n", hint)
 	}
 	if a.debug {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -237,7 +238,7 @@ func TestBindMountsShowContextAndStage(t *testing.T) {
 
 func TestMain(m *testing.M) {
 	runtime.Init()
-	if runtime.Entered() {
+	if runtime.Entered() || isFuzzWorker() {
 		os.Exit(m.Run())
 	}
 	code, err := runtime.Enter(context.Background(), runtime.EnterOptions{})
@@ -247,3 +248,6 @@ func TestMain(m *testing.M) {
 	}
 	os.Exit(code)
 }
+
+// isFuzzWorker: a worker of go test -fuzz talks to its parent over descriptors that a second exec would lose.
+func isFuzzWorker() bool { return slices.Contains(os.Args, "-test.fuzzworker") }

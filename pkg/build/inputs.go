@@ -149,13 +149,17 @@ func selector(s *dockerfile.Copy) []string {
 
 // mountDigests returns, for each mount, the digest of what it shows; and keeps the states in w.sources.
 func (w *work) mountDigests(ctx context.Context, s *dockerfile.Run) (sums [][32]byte, err error) {
-	sums, w.sources = make([][32]byte, len(s.Mounts)), make([]layers.Key, len(s.Mounts))
+	sums, w.sources, w.paths = make([][32]byte, len(s.Mounts)), make([]layers.Key, len(s.Mounts)), make([]string, len(s.Mounts))
 	for i := range s.Mounts {
 		m := &s.Mounts[i]
+		w.paths[i] = m.Source
 		switch {
 		case m.Type == dockerfile.MountBind && isContext(m):
 			name, _ := contextName(m)
-			w.sources[i], err = w.snapshotOf(ctx, name, m.Source)
+			if w.paths[i], err = w.realPath(ctx, name, m.Source); err != nil {
+				break
+			}
+			w.sources[i], err = w.snapshotOf(ctx, name, w.paths[i])
 			sums[i] = w.sources[i]
 		case m.Type == dockerfile.MountBind:
 			if w.sources[i], err = w.state(ctx, *m.From); err == nil {
@@ -177,6 +181,19 @@ func (w *work) mountDigests(ctx context.Context, s *dockerfile.Run) (sums [][32]
 func isContext(m *dockerfile.Mount) bool {
 	_, ok := contextName(m)
 	return ok
+}
+
+// realPath follows the symlinks of a path in a context.
+func (r *run) realPath(ctx context.Context, name, path string) (string, error) {
+	c, err := r.context(ctx, name)
+	if err != nil {
+		return "", err
+	}
+	n, err := follow(c.Tree(), path, true)
+	if err != nil {
+		return "", newMissing(c.Tree(), path, path)
+	}
+	return n.Path, nil
 }
 
 // contextKey is the state that holds a whole context.

@@ -2,8 +2,11 @@ package build
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
 
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 )
@@ -29,4 +32,15 @@ func Lint(ctx context.Context, plan *dockerfile.Plan, all bool, fetch func(conte
 		}
 	}
 	return found, nil
+}
+
+// Outline returns what the target can be given: the ARGs, secrets and ssh agents of it and of the stages that it needs.
+// Nothing is fetched, so the variables and the triggers of base images are not known.
+func Outline(ctx context.Context, plan *dockerfile.Plan) (dockerfile.Outline, error) {
+	b := &Builder{Fetch: func(context.Context, string, v1.Platform) (v1.Image, error) { return empty.Image, nil }}
+	r := b.newRun(ctx, &Request{Plan: plan})
+	if _, err := r.resolve(ctx, plan.Target); err != nil {
+		return dockerfile.Outline{}, err
+	}
+	return plan.Outline(slices.Collect(maps.Keys(r.resolved))), nil
 }

@@ -41,7 +41,7 @@ func (m *mounts) prepare(ctx context.Context, s *dockerfile.Run) (list []runtime
 		case dockerfile.MountTmpfs:
 			mount = &runtime.Mount{Type: "tmpfs", Target: d.Target, Size: d.Size}
 		case dockerfile.MountBind:
-			mount, err = m.bind(ctx, d, m.sources[i])
+			mount, err = m.bind(ctx, d, m.sources[i], m.paths[i])
 		case dockerfile.MountCache:
 			mount, err = m.cache(ctx, d, m.sources[i])
 		case dockerfile.MountSecret:
@@ -68,13 +68,13 @@ func (m *mounts) prepare(ctx context.Context, s *dockerfile.Run) (list []runtime
 
 // bind shows a path of a state. A draft over it is mounted, so that what a rw mount writes is discarded, and that the
 // state of other steps cannot be reached.
-func (m *mounts) bind(ctx context.Context, d *dockerfile.Mount, state layers.Key) (*runtime.Mount, error) {
+func (m *mounts) bind(ctx context.Context, d *dockerfile.Mount, state layers.Key, source string) (*runtime.Mount, error) {
 	if name, ok := contextName(d); ok {
-		if err := m.materialise(ctx, state, name, d.Source); err != nil {
+		if err := m.materialise(ctx, state, name, source); err != nil {
 			return nil, err
 		}
 	}
-	path, err := m.show(ctx, state, d.Source)
+	path, err := m.show(ctx, state, source)
 	if err != nil {
 		return nil, err
 	}

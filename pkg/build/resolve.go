@@ -3,6 +3,7 @@ package build
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -128,6 +129,9 @@ func (r *run) fetch(ctx context.Context, src dockerfile.Source) (*base, error) {
 	n := r.begin("[internal] load metadata for " + src.Name)
 	img, err := r.Fetch(r.outer, src.Name, src.Platform) // its layers are read after the build's own context has ended
 	if err != nil {
+		if from := stageNames(r.plan); !strings.ContainsAny(src.Name, "./:") && from != "" {
+			err = &UnknownSourceError{Name: src.Name, Stages: from, Err: err}
+		}
 		return nil, r.fail(n, err)
 	}
 	b := &base{ref: src.Name, image: img}
@@ -152,6 +156,32 @@ func (r *run) fetch(ctx context.Context, src dockerfile.Source) (*base, error) {
 	}
 	r.report(Event{Type: Done, Step: n})
 	return b, nil
+}
+
+// UnknownSourceError is a short name that is no stage of the Dockerfile, and no image either.
+type UnknownSourceError struct {
+	Name, Stages string
+	Err          error
+}
+
+func (e *UnknownSourceError) Error() string { return e.Err.Error() }
+
+// Unwrap says why there is no such image.
+func (e *UnknownSourceError) Unwrap() error { return e.Err }
+
+// Hint names the stages that there are.
+func (e *UnknownSourceError) Hint() string {
+	return fmt.Sprintf("%s is no stage that stands before this line (there are %s), so it was taken for an image", e.Name, e.Stages)
+}
+
+func stageNames(p *dockerfile.Plan) string {
+	var names []string
+	for _, s := range p.Stages {
+		if s.Name != "" {
+			names = append(names, s.Name)
+		}
+	}
+	return strings.Join(names, ", ")
 }
 
 // hasRun says whether a RUN is among the steps that the stage needs.

@@ -135,5 +135,11 @@ func (l *logs) Write(p []byte) (int, error) {
 
 // openFile opens regular files of a state, symlinks followed inside it.
 func openFile(v *layers.View) func(string) (io.ReadCloser, error) {
-	return func(path string) (io.ReadCloser, error) { return v.Open(path) }
+	return func(path string) (io.ReadCloser, error) {
+		real, _, err := v.Resolve(path, true)
+		if err != nil {
+			return nil, err
+		}
+		return v.Open(real)
+	}
 }

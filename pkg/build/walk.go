@@ -105,6 +105,7 @@ type work struct {
 	fresh   bool // what is stored does not count
 	number  int
 	sources []layers.Key // for each mount of a RUN, the state that it shows
+	paths   []string     // and the path in it
 }
 
 func (w *work) begin() int {
