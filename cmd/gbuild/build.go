@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"runtime"
 	"strings"
@@ -14,7 +13,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gbuild/gbuild/pkg/build"
-	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/layers"
 	sandbox "github.com/gbuild/gbuild/pkg/runtime"
 )
@@ -25,7 +23,7 @@ type buildOptions struct {
 	tags, args, labels, secrets, ssh  []string
 	outputs, contexts, addHosts       []string
 	noCacheFilter, ulimits, allow     []string
-	network, progress, shmSize        string
+	network, progress, shmSize, call  string
 	iidfile, metadataFile, digestFile string
 	noCache, pull, push, quiet        bool
 	insecure, check                   bool
@@ -86,7 +84,8 @@ EXIT STATUS: 0; 1 the build failed; 2 the command line is wrong; 64 this host la
 	f.StringVar(&o.progress, "progress", "auto", "auto, tty, plain, json or quiet")
 	f.BoolVar(&o.insecure, "insecure", false, "speak plain http to registries, and accept unknown certificates")
 	f.IntVar(&o.jobs, "jobs", runtime.NumCPU(), "steps that run at once")
-	f.BoolVar(&o.check, "check", false, "report what the lint rules find, and build nothing")
+	f.BoolVar(&o.check, "check", false, "report what the lint rules find, and build nothing (--call=check)")
+	f.StringVar(&o.call, "call", "build", "build, or only report: check, outline, targets; with ,format=json as JSON")
 	return c
 }
 
@@ -108,7 +107,11 @@ func (a *app) runBuild(ctx context.Context, o *buildOptions, entered bool) (err 
 	if err != nil {
 		return err
 	}
-	if !entered && a.readsOnce(o, outputs) {
+	call, err := parseCall(o)
+	if err != nil {
+		return err
+	}
+	if !entered && call.method == "build" && a.readsOnce(o, outputs) {
 		return build.ErrNeedsNamespace
 	}
 	in, err := a.openInput(ctx, o)
@@ -121,8 +124,8 @@ func (a *app) runBuild(ctx context.Context, o *buildOptions, entered bool) (err 
 		return err
 	}
 	defer func() { show.end(err) }()
-	if o.check {
-		return a.lint(ctx, o, in, show)
+	if call.method != "build" {
+		return a.answer(ctx, o, call, in, show)
 	}
 	return a.buildAndWrite(ctx, o, in, show, names, outputs, entered)
 }
@@ -190,23 +193,6 @@ func (a *app) request(o *buildOptions, in *input) (*build.Request, error) {
 	}
 	return &build.Request{Plan: in.plan, Context: in.context, Named: in.openNamed, Secrets: secrets, Agents: agents, NoCache: o.noCache,
 		Fresh: fresh, Limits: limits, Allow: allow, Environ: os.Environ(), Compress: layers.Compression{Algorithm: "gzip", Epoch: in.plan.Epoch}}, nil
-}
-
-// lint prints the warnings; with any, the exit code is 1.
-func (a *app) lint(ctx context.Context, o *buildOptions, in *input, show *display) error {
-	f := &fetcher{app: a, options: a.imageOptions(o.insecure), pull: true, notice: show.notice}
-	warnings, err := build.Lint(ctx, in.plan, o.target == "", f.fetch)
-	if err != nil {
-		return err
-	}
-	for i := range warnings {
-		show.handle(build.Event{Type: build.Warned, Warning: &warnings[i]})
-	}
-	if len(warnings) > 0 {
-		return exitStatus(exitFailed)
-	}
-	_, err = fmt.Fprintln(a.stdout, "Check complete, no warnings found.")
-	return err
 }
 
 // imageNames are the full names of the image: every -t, and --name with the bare tags or IMAGE_TAG.
@@ -317,5 +303,3 @@ func writeSmall(path, text string) error {
 	}
 	return os.WriteFile(path, []byte(text), 0o644)
 }
-
-var _ = []any{io.EOF, dockerfile.Parse}

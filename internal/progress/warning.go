@@ -21,10 +21,13 @@ type source struct {
 }
 
 // writeWarning writes the warning of e as docker buildx prints the findings of --check: rule and message, the place,
-// and the lines there with ">>>" at the culprit.
+// and the lines there with ">>>" at the culprit. What gbuild only advises is called a hint.
 func (s *source) writeWarning(w io.Writer, e build.Event) {
-	found := e.Warning
-	fmt.Fprintf(w, "WARNING: %s - %s\n", clean(found.Rule), clean(found.Message))
+	found, word := e.Warning, "WARNING"
+	if found.Hint {
+		word = "HINT"
+	}
+	fmt.Fprintf(w, "%s: %s - %s\n", word, clean(found.Rule), clean(found.Message))
 	if found.URL != "" {
 		fmt.Fprintln(w, clean(found.URL))
 	}

@@ -38,8 +38,9 @@ func (p *Plan) setChecks() error {
 // linter returns a linter that adds what it finds to found.
 func (p *Plan) linter(found *[]Warning) *linter.Linter {
 	config := *p.check
-	config.Warn = func(rule, _, url, message string, at []parser.Range) {
-		*found = append(*found, Warning{Rule: rule, Message: message, URL: url, Location: locate(at), Hint: url == "" && ownRules[rule]})
+	config.Warn = func(rule, description, url, message string, at []parser.Range) {
+		*found = append(*found, Warning{Rule: rule, Message: message, URL: url, Description: description, Location: locate(at),
+			Hint: url == "" && ownRules[rule]})
 	}
 	return linter.New(&config)
 }
