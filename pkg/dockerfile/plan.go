@@ -59,7 +59,7 @@ type Plan struct {
 // Warning is one finding of a lint rule.
 type Warning struct {
 	Rule, Message, URL string
-	Description        string // of the rule
+	Description        string `json:",omitempty"` // of the rule
 	Location           Location
 	Hint               bool // the rule is none of BuildKit's: it advises, and error=true does not count it
 }
