@@ -19,8 +19,6 @@ func newCacheCommand(a *app) *cobra.Command {
 	return c
 }
 
-type cacheRow struct{ ID, Size, LastUsed, Wheels string }
-
 func newCacheListCommand(a *app) *cobra.Command {
 	var wheels bool
 	c := &cobra.Command{
