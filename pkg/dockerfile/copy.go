@@ -72,6 +72,7 @@ func (r *resolver) finishCopy(step *Copy, sd instructions.SourcesAndDest, cmd in
 		return err
 	}
 	r.lintIgnored(step, cmd)
+	r.aptKeeps = r.aptKeeps || strings.HasPrefix(step.Dest, "/etc/apt")
 	step.meta = Meta{
 		Location: locate(cmd.Location()), Title: r.title(text, r.lex, r.env),
 		History: r.commit(step.history(sd)+" # buildkit", true),

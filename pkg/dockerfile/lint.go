@@ -40,7 +40,7 @@ func (p *Plan) linter(found *[]Warning) *linter.Linter {
 	config := *p.check
 	config.Warn = func(rule, description, url, message string, at []parser.Range) {
 		*found = append(*found, Warning{Rule: rule, Message: message, URL: url, Description: description, Location: locate(at),
-			Hint: url == "" && ownRules[rule]})
+			Hint: isHint(rule)})
 	}
 	return linter.New(&config)
 }
@@ -62,18 +62,6 @@ func (p *Plan) CheckError(found []Warning) error {
 	names := strings.Join(slices.Sorted(maps.Keys(rules)), ", ")
 	return p.fail(withHint("mend them, or skip rules with # check=skip=NAME at the top of the file",
 		"lint violation found for rules: %s", names), nil)
-}
-
-// ownRules are the rules that BuildKit does not have.
-var ownRules = map[string]bool{syntaxIgnored.Name: true}
-
-// syntaxIgnored is a rule for which BuildKit has no need: it would fetch that frontend.
-var syntaxIgnored = linter.LinterRule[func(string) string]{
-	Name:        "SyntaxIgnored",
-	Description: "The language is built in; a custom frontend is not fetched",
-	Format: func(frontend string) string {
-		return fmt.Sprintf("Frontend %s is not fetched: the Dockerfile language is built in", frontend)
-	},
 }
 
 // usualFrontend matches what asks for the language that is built in.

@@ -31,6 +31,7 @@ type scope struct {
 	env           *variables
 	args          []argument
 	workdirSet    bool
+	aptKeeps      bool // something has told apt to keep packages
 	startInterval time.Duration
 }
 

@@ -1,0 +1,220 @@
+package dockerfile
+
+import (
+	"cmp"
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/moby/buildkit/frontend/dockerfile/instructions"
+	"github.com/moby/buildkit/frontend/dockerfile/linter"
+)
+
+// hintRule is a rule that BuildKit does not have. It advises: # check=skip=NAME skips it, error=true does not count it.
+type hintRule = linter.LinterRule[func(string) string]
+
+func newHint(name, description, format string) hintRule {
+	return hintRule{Name: name, Description: description, Format: func(what string) string { return fmt.Sprintf(format, what) }}
+}
+
+var (
+	syntaxIgnored = newHint("SyntaxIgnored", "The language is built in; a custom frontend is not fetched",
+		"Frontend %s is not fetched: the Dockerfile language is built in")
+	pipMountUnused = newHint("PipCacheMountUnused", "A cache mount is of no use to a pip that is told not to cache",
+		"The cache mount of pip stays empty because of %s; remove that")
+	pipMountForUv = newHint("PipCacheMountForUv", "uv does not use the cache of pip",
+		"The cache mount at %s is pip's, and this RUN only calls uv; mount /root/.cache/uv, and set UV_LINK_MODE=copy")
+	aptMountCleaned = newHint("AptCacheMountCleaned", "Debian's and Ubuntu's images remove packages after apt has installed them",
+		"The cache mount at %s stays empty: the image's /etc/apt/apt.conf.d/docker-clean removes what apt keeps; delete that file first")
+	cudaArchMissing = newHint("CudaArchListMissing", "Without a GPU in the build, the architectures to compile for must be named",
+		"%s compiles CUDA code, for every architecture or the wrong one where no GPU can be asked; set TORCH_CUDA_ARCH_LIST, or give the RUN a --device")
+	pipCacheInLayer = newHint("PipCacheInLayer", "What pip keeps for later installs makes the image larger",
+		"pip leaves its cache in the layer (%s); add --mount=type=cache,target=/root/.cache/pip, or --no-cache-dir")
+)
+
+// ownRules are the rules that BuildKit does not have.
+var ownRules = []*hintRule{&syntaxIgnored, &pipMountUnused, &pipMountForUv, &aptMountCleaned, &cudaArchMissing, &pipCacheInLayer}
+
+func isHint(rule string) bool {
+	return slices.ContainsFunc(ownRules, func(r *hintRule) bool { return r.Name == rule })
+}
+
+// hint looks for caches that do not work and for builds that will not run elsewhere.
+func (r *resolver) hint(cmd *instructions.RunCommand, step *Run, script []invocation) {
+	if r.onbuild { // the line is another file's
+		return
+	}
+	h := &hinter{resolver: r, cmd: cmd, step: step, commands: script}
+	h.pip()
+	h.apt()
+	h.cuda()
+}
+
+// hinter looks at one RUN.
+type hinter struct {
+	*resolver
+	cmd      *instructions.RunCommand
+	step     *Run
+	commands []invocation
+}
+
+func (h *hinter) say(rule *hintRule, what string) {
+	h.lint.Run(rule, h.cmd.Location(), rule.Format(what))
+}
+
+func (h *hinter) value(c invocation, name string) string {
+	if v, ok := c.env[name]; ok {
+		return v
+	}
+	v, _ := h.env.Get(name)
+	return v
+}
+
+func (h *hinter) pip() {
+	mount := h.mountFor("pip", "PIP_CACHE_DIR")
+	var installs []invocation
+	for _, c := range h.commands {
+		if c.pipInstalls() {
+			installs = append(installs, c)
+		}
+	}
+	if len(installs) == 0 {
+		uv := slices.ContainsFunc(h.commands, func(c invocation) bool { return c.name() == "uv" })
+		if mount != nil && path.Base(mount.Target) == "pip" && uv {
+			h.say(&pipMountForUv, mount.Target)
+		}
+		return
+	}
+	kept := ""
+	for _, c := range installs {
+		if why := h.noCache(c); why != "" {
+			if mount != nil {
+				h.say(&pipMountUnused, why)
+				return
+			}
+		} else {
+			kept = cmp.Or(kept, strings.Join(c.words[:min(3, len(c.words))], " "))
+		}
+	}
+	if mount == nil && kept != "" && h.exported() && !h.cleans() {
+		h.say(&pipCacheInLayer, kept)
+	}
+}
+
+// noCache says what keeps pip from caching. Any value of the variable does, even 0.
+func (h *hinter) noCache(c invocation) string {
+	if slices.Contains(c.words, "--no-cache-dir") {
+		return "--no-cache-dir"
+	}
+	if h.value(c, "PIP_NO_CACHE_DIR") != "" {
+		return "PIP_NO_CACHE_DIR"
+	}
+	return ""
+}
+
+// cleans says whether the RUN removes the cache itself.
+func (h *hinter) cleans() bool {
+	return slices.ContainsFunc(h.commands, func(c invocation) bool {
+		line := strings.Join(c.words, " ")
+		return strings.Contains(line, "cache purge") || c.name() == "rm" && strings.Contains(line, ".cache")
+	})
+}
+
+// exported says whether what the stage writes is part of the result.
+func (h *hinter) exported() bool {
+	for s := h.plan.Target; s != nil; s = s.Base.Stage {
+		if s == h.stage {
+			return true
+		}
+	}
+	return false
+}
+
+// mountFor returns the mount that keeps the cache of a tool out of the layer: at its usual place, or where a variable says.
+func (h *hinter) mountFor(tool, variable string) *Mount {
+	for i := range h.step.Mounts {
+		m := &h.step.Mounts[i]
+		if m.Type != MountCache && m.Type != MountTmpfs {
+			continue
+		}
+		dir, _ := h.env.Get(variable)
+		if base := path.Base(m.Target); base == tool || base == ".cache" || dir != "" && strings.HasPrefix(dir+"/", m.Target+"/") {
+			return m
+		}
+	}
+	return nil
+}
+
+// keepsPackages matches what turns docker-clean off.
+var keepsPackages = regexp.MustCompile(`docker-clean|Keep-Downloaded-Packages|apt\.conf`)
+
+func (h *hinter) apt() {
+	if keepsPackages.MatchString(strings.Join(h.step.Args, " ")) {
+		h.aptKeeps = true
+	}
+	if h.aptKeeps || !slices.ContainsFunc(h.commands, invocation.aptInstalls) {
+		return
+	}
+	for _, m := range h.step.Mounts {
+		if m.Type == MountCache && (m.Target == "/var/cache/apt" || m.Target == "/var/cache/apt/archives") {
+			h.say(&aptMountCleaned, m.Target)
+			return
+		}
+	}
+}
+
+// cudaSource matches packages that compile CUDA code when pip installs them.
+var (
+	cudaSource = regexp.MustCompile(`(?i)(^|[/+])(flash[-_]attn|flash-attention|apex)([=<>~!@\[.;#/]|$)`)
+	cudaWheels = regexp.MustCompile(`(?i)(^|[/+])(xformers|deepspeed)([=<>~!@\[.;#/]|$)`) // only from source
+	cudaArch   = regexp.MustCompile(`CUDA_ARCH`)                                          // TORCH_CUDA_ARCH_LIST, FLASH_ATTN_CUDA_ARCHS
+)
+
+func (h *hinter) cuda() {
+	if len(h.step.Devices) > 0 || cudaArch.MatchString(strings.Join(h.step.Args, " ")) || slices.ContainsFunc(h.env.Keys(), cudaArch.MatchString) {
+		return
+	}
+	for _, c := range h.commands {
+		if what := h.compilesCUDA(c); what != "" {
+			h.say(&cudaArchMissing, what)
+			return
+		}
+	}
+}
+
+func (h *hinter) compilesCUDA(c invocation) string {
+	if i := slices.IndexFunc(c.words, func(w string) bool { return path.Base(w) == "setup.py" }); i > 0 {
+		_, toolkit := h.env.Get("CUDA_VERSION") // of NVIDIA's images
+		named := strings.Contains(strings.ToLower(strings.Join(h.step.Args, " ")), "nvcc")
+		builds := slices.ContainsFunc(c.words[i:], func(w string) bool {
+			return w == "install" || w == "develop" || w == "bdist_wheel" || w == "build_ext" || w == "build"
+		})
+		if builds && (toolkit || named) {
+			return "setup.py"
+		}
+		return ""
+	}
+	if !c.pipInstalls() && !(c.name() == "uv" && slices.Contains(c.words, "install")) || slices.Contains(c.words, "--only-binary") {
+		return ""
+	}
+	line := strings.Join(c.words, " ")
+	source := strings.Contains(line, "git+") || strings.Contains(line, "--no-binary") || slices.ContainsFunc(h.env.Keys(), isDeepSpeedOp) ||
+		slices.ContainsFunc(sortedKeys(c.env), isDeepSpeedOp)
+	for _, w := range c.words[1:] {
+		if strings.HasPrefix(w, "-") || strings.HasSuffix(w, ".whl") || strings.HasSuffix(w, ".txt") {
+			continue
+		}
+		if m := cudaSource.FindStringSubmatch(w); m != nil {
+			return m[2]
+		}
+		if m := cudaWheels.FindStringSubmatch(w); m != nil && source {
+			return m[2]
+		}
+	}
+	return ""
+}
+
+// isDeepSpeedOp is for the variables that make DeepSpeed compile when it is installed.
+func isDeepSpeedOp(name string) bool { return strings.HasPrefix(name, "DS_BUILD_") }
