@@ -131,19 +131,28 @@ func (w *blobWriter) abort() {
 // Blob opens a blob and returns its size. The reader fails at the end if the bytes are not those of the digest; the blob
 // is dropped then, so that it will be made or fetched again.
 func (s *Store) Blob(h v1.Hash) (io.ReadCloser, int64, error) {
-	path, err := s.blobPath(h)
-	if err != nil {
+	if _, err := s.blobPath(h); err != nil {
 		return nil, 0, err
 	}
 	size, ok := s.hasBlob(h)
 	if !ok {
 		return nil, 0, &NotFoundError{Kind: "blob", Name: h.String()}
 	}
+	r, err := s.openBlob(h)
+	return r, size, err
+}
+
+// openBlob opens a blob without a lease on it.
+func (s *Store) openBlob(h v1.Hash) (io.ReadCloser, error) {
+	path, err := s.blobPath(h)
+	if err != nil {
+		return nil, err
+	}
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW, 0)
 	if err != nil {
-		return nil, 0, fmt.Errorf("opening blob %s: %w", h, err)
+		return nil, fmt.Errorf("opening blob %s: %w", h, err)
 	}
-	return &blobReader{store: s, file: f, digest: h, path: path, sum: sha256.New()}, size, nil
+	return &blobReader{store: s, file: f, digest: h, path: path, sum: sha256.New()}, nil
 }
 
 type blobReader struct {
@@ -170,15 +179,24 @@ func (r *blobReader) Close() error { return r.file.Close() }
 
 // readBlob returns a small blob.
 func (s *Store) readBlob(h v1.Hash) ([]byte, error) {
-	r, size, err := s.Blob(h)
+	if _, ok := s.hasBlob(h); !ok {
+		return nil, &NotFoundError{Kind: "blob", Name: h.String()}
+	}
+	return s.peekBlob(h)
+}
+
+// peekBlob is readBlob without a lease on the blob.
+func (s *Store) peekBlob(h v1.Hash) ([]byte, error) {
+	r, err := s.openBlob(h)
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close()
-	if size > maxDocument {
-		return nil, fmt.Errorf("reading blob %s: it has %d bytes", h, size)
+	data, err := io.ReadAll(io.LimitReader(r, maxDocument+1))
+	if err == nil && len(data) > maxDocument {
+		err = fmt.Errorf("reading blob %s: it has more than %d bytes", h, maxDocument)
 	}
-	return io.ReadAll(r)
+	return data, err
 }
 
 const maxDocument = 8 << 20 // of a manifest or a config

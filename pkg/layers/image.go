@@ -20,21 +20,26 @@ type image struct {
 }
 
 func (s *Store) open(r nameRecord) (*image, error) {
+	return s.openWith(r, s.readBlob)
+}
+
+// openWith opens an image whose manifest and config read gets.
+func (s *Store) openWith(r nameRecord, read func(v1.Hash) ([]byte, error)) (*image, error) {
 	img := &image{store: s, record: r}
-	if err := img.read(); err != nil {
+	if err := img.read(read); err != nil {
 		return nil, fmt.Errorf("opening image %s: %w", r.Name, err)
 	}
 	return img, nil
 }
 
-func (i *image) read() (err error) {
-	if i.raw, err = i.store.readBlob(i.record.Digest); err != nil {
+func (i *image) read(read func(v1.Hash) ([]byte, error)) (err error) {
+	if i.raw, err = read(i.record.Digest); err != nil {
 		return err
 	}
 	if i.manifest, err = v1.ParseManifest(bytes.NewReader(i.raw)); err != nil {
 		return &CorruptError{What: "manifest " + i.record.Digest.String(), Err: err}
 	}
-	if i.rawConfig, err = i.store.readBlob(i.manifest.Config.Digest); err != nil {
+	if i.rawConfig, err = read(i.manifest.Config.Digest); err != nil {
 		return err
 	}
 	if i.config, err = v1.ParseConfigFile(bytes.NewReader(i.rawConfig)); err != nil {

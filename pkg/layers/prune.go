@@ -186,7 +186,7 @@ func (p *pruning) markImages() error {
 	layers := map[string]bool{}
 	for _, r := range records {
 		p.keep("b " + r.Digest.Hex)
-		img, err := p.store.open(r)
+		img, err := p.store.openWith(r, p.store.peekBlob)
 		if err != nil {
 			continue
 		}
