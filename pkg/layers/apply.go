@@ -20,7 +20,7 @@ type ApplyOptions struct {
 	// Lower is what the layer lies on. Directories that the layer does not name, but has files in, get their metadata
 	// from there; hard links to its files become copies. nil is an empty one.
 	Lower *View
-	// MaxBytes limits the size of the unpacked tar, 0 is no limit.
+	// MaxBytes limits the size of the unpacked tar, and of the files in it with their holes. 0 is 1 TiB.
 	MaxBytes int64
 	// Notice, if set, is told what could not be unpacked (device nodes, some attributes), once for each kind.
 	Notice func(text string)
@@ -40,8 +40,8 @@ func Apply(ctx context.Context, r io.Reader, dir string, o ApplyOptions) (v1.Has
 		return v1.Hash{}, fmt.Errorf("unpacking: %w", err)
 	}
 	defer t.close()
-	a := &applier{tree: t, notices: newNotices(o.Notice)}
-	diffID, err := a.layer(ctx, r, o.MaxBytes)
+	a := &applier{tree: t, notices: newNotices(o.Notice), limit: limitOr(o.MaxBytes)}
+	diffID, err := a.layer(ctx, r)
 	if err != nil {
 		return v1.Hash{}, err
 	}
@@ -63,6 +63,15 @@ type applier struct {
 	links    []pendingLink
 	times    []dirTime
 	buffer   []byte
+	limit    int64 // of bytes
+	size     int64 // of the files so far
+}
+
+func limitOr(n int64) int64 {
+	if n <= 0 {
+		return 1 << 40
+	}
+	return n
 }
 
 // pendingLink is a hard link whose target is not there (yet).
@@ -74,10 +83,10 @@ type dirTime struct {
 }
 
 // layer unpacks the tar, reads r to its end and returns its digest. finish has to follow.
-func (a *applier) layer(ctx context.Context, r io.Reader, maxBytes int64) (v1.Hash, error) {
+func (a *applier) layer(ctx context.Context, r io.Reader) (v1.Hash, error) {
 	a.overlay = true
 	sum := sha256.New()
-	ahead := newReadAhead(io.TeeReader(&limitedReader{ctx: ctx, r: r, left: maxBytes, limited: maxBytes > 0}, sum))
+	ahead := newReadAhead(io.TeeReader(&limitedReader{ctx: ctx, r: r, left: a.limit, limited: true}, sum))
 	defer ahead.Close()
 	if err := a.entries(ctx, tar.NewReader(ahead)); err != nil {
 		return v1.Hash{}, err
@@ -103,7 +112,10 @@ func (a *applier) entries(ctx context.Context, tr *tar.Reader) error {
 		if err := ctx.Err(); err != nil {
 			return context.Cause(ctx)
 		}
-		if err := a.entry(h, tr); err != nil {
+		if a.size += max(h.Size, 0); a.size < 0 || a.size > a.limit {
+			return fmt.Errorf("unpacking entry %q: %w", h.Name, errTooLarge)
+		}
+		if err := a.entry(h, &contextReader{ctx, tr}); err != nil {
 			return fmt.Errorf("unpacking entry %q: %w", h.Name, err)
 		}
 	}

@@ -15,7 +15,7 @@ import (
 type ExtractOptions struct {
 	// UID and GID, if set, are the owner of everything that is unpacked, in the place of what the archive says.
 	UID, GID *int
-	// MaxBytes limits the size of the unpacked tar, 0 is no limit.
+	// MaxBytes limits the size of the unpacked tar, and of the files in it with their holes. 0 is 1 TiB.
 	MaxBytes int64
 	// Notice, if set, is told what could not be unpacked, once for each kind.
 	Notice func(text string)
@@ -31,8 +31,8 @@ func Extract(ctx context.Context, r io.Reader, d *Draft, dest string, o ExtractO
 	defer t.close()
 	x := &extractor{tree: t, draft: d, view: d.View(), dest: strings.TrimPrefix(clean(dest), "/")}
 	t.open, t.reopen = x.open, x.open
-	a := &applier{tree: t, notices: newNotices(o.Notice), uid: o.UID, gid: o.GID, under: x.dest, copyUp: x.copyUp}
-	limited := &limitedReader{ctx: ctx, r: r, left: o.MaxBytes, limited: o.MaxBytes > 0}
+	a := &applier{tree: t, notices: newNotices(o.Notice), uid: o.UID, gid: o.GID, under: x.dest, copyUp: x.copyUp, limit: limitOr(o.MaxBytes)}
+	limited := &limitedReader{ctx: ctx, r: r, left: a.limit, limited: true}
 	if _, _, err := t.parent(path.Join(x.dest, "x")); err != nil {
 		return fmt.Errorf("unpacking an archive to %s: %w", clean(dest), err)
 	}

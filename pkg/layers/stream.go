@@ -2,7 +2,7 @@ package layers
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"io"
 )
 
@@ -14,16 +14,32 @@ type limitedReader struct {
 	limited bool
 }
 
+// Read implements io.Reader.
 func (l *limitedReader) Read(p []byte) (int, error) {
 	if l.ctx.Err() != nil {
 		return 0, context.Cause(l.ctx)
 	}
 	n, err := l.r.Read(p)
 	if l.left -= int64(n); l.limited && l.left < 0 {
-		return 0, hinted(fmt.Errorf("the layer unpacks to more than the limit"),
-			"a layer may unpack to 20 GiB, or to 200 times its compressed size")
+		return 0, errTooLarge
 	}
 	return n, err
+}
+
+var errTooLarge = hinted(errors.New("it unpacks to more than the limit"), "a layer may unpack to 20 GiB, or to 200 times its compressed size")
+
+// contextReader ends with the context: the holes of a sparse file can be read for hours without reading the tar.
+type contextReader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+// Read implements io.Reader.
+func (c *contextReader) Read(p []byte) (int, error) {
+	if c.ctx.Err() != nil {
+		return 0, context.Cause(c.ctx)
+	}
+	return c.r.Read(p)
 }
 
 const (

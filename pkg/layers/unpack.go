@@ -168,7 +168,7 @@ func (j *unpackJob) start(ctx context.Context, s *Store) (err error) {
 	if err != nil {
 		return err
 	}
-	j.applier = &applier{tree: t, notices: newNotices(s.notice)}
+	j.applier = &applier{tree: t, notices: newNotices(s.notice), limit: max(minUnpacked, maxRatio*j.record.Size)}
 	return nil
 }
 
@@ -211,7 +211,7 @@ func (u *unpacking) decompress(ctx context.Context, j *unpackJob, r io.Reader) (
 		return v1.Hash{}, err
 	}
 	defer z.Close()
-	return j.applier.layer(ctx, z, max(minUnpacked, maxRatio*j.record.Size))
+	return j.applier.layer(ctx, z)
 }
 
 func (u *unpacking) progress(n int64) {
