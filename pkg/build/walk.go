@@ -116,7 +116,8 @@ func (w *work) begin() int {
 }
 
 func (w *work) failed(err error) error {
-	if errors.Is(err, ErrNeedsNamespace) || errors.Is(err, context.Canceled) {
+	var elsewhere *dockerfile.Error // a step that this one needs has failed, and said so
+	if errors.Is(err, ErrNeedsNamespace) || errors.Is(err, context.Canceled) || errors.As(err, &elsewhere) {
 		return err
 	}
 	return w.fail(w.begin(), err)
