@@ -103,7 +103,8 @@ writes the image to a registry, an OCI layout or a tarball, and launches it with
 	f.BoolVarP(&a.debug, "debug", "D", false, "print where an error came from")
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usageError{suggestFlag(c, err)} })
 	root.AddCommand(newBuildCommand(a), newRunCommand(a), newImagesCommand(a), newPushCommand(a), newSaveCommand(a),
-		newRmiCommand(a), newCacheCommand(a), newPruneCommand(a), newDoctorCommand(a), newVersionCommand(a))
+		newRmiCommand(a), newPsCommand(a), newLogsCommand(a), newStopCommand(a), newKillCommand(a), newRmCommand(a),
+		newExecCommand(a), newGPUCommand(a), newCacheCommand(a), newPruneCommand(a), newDoctorCommand(a), newVersionCommand(a))
 	return root
 }
 

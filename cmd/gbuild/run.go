@@ -3,203 +3,185 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
-	"os"
-	"path/filepath"
+	"slices"
 	"strings"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/spf13/cobra"
 
-	"github.com/gbuild/gbuild/pkg/build"
-	"github.com/gbuild/gbuild/pkg/layers"
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
 // runOptions are the flags of gbuild run.
 type runOptions struct {
-	env, volumes                       []string
-	user, workdir, entrypoint, network string
-	interactive, insecure, pull, rm    bool
+	env, envFiles, dotenv, volumes, mounts, tmpfs, gpus, devices, cdiDirs, ports, hosts, ulimits, capAdd, capDrop, security []string
+	name, user, workdir, entrypoint, network, hostname, shmSize, ipc, userns, pull, platform, restart, caches               string
+	memory, cpus, stopSignal                                                                                                string
+	pids                                                                                                                    int64
+	stopTimeout                                                                                                             int
+	interactive, tty, detach, rm, rmGiven, entrypointGiven, readOnly, init, insecure, privileged                            bool
 }
 
 func newRunCommand(a *app) *cobra.Command {
 	o := &runOptions{}
 	c := &cobra.Command{
-		Use: "run [flags] IMAGE [COMMAND [ARG...]]", Short: "Run a command in an image", Args: cobra.MinimumNArgs(1),
+		Use: "run [flags] IMAGE [COMMAND [ARG...]]", Short: "Run a command in an image, with GPUs where asked for", Args: cobra.MinimumNArgs(1),
 		Long: `Run a command in an image: a local name, a registry reference (pulled where it is not here), oci:DIR or an archive.
 What the command writes outside of volumes is discarded when it ends.
 
-EXIT STATUS: that of the command; 125 the container could not be started.`,
-		Example: "  gbuild run my-agent python3 train.py\n  gbuild run -v $(pwd)/outputs:/workspace/outputs -e LR=1e-5 my-agent",
+EXIT STATUS: that of the command; 125 the container could not be started, 126 the command cannot be run, 127 it was not found.`,
+		Example: `  gbuild run my-agent python3 train.py
+  gbuild run --gpus all -it -v $(pwd)/outputs:/workspace/outputs --caches --env-file .env my-agent bash
+  gbuild run -d --name api -p 8000:8000 my-agent && gbuild logs -f api`,
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.mustEnter(c.Context(), func(ctx context.Context) error { return runExit(a.run(ctx, o, args[0], args[1:])) })
+			o.rmGiven, o.entrypointGiven = c.Flags().Changed("rm"), c.Flags().Changed("entrypoint")
+			if !c.Flags().Changed("caches") {
+				o.caches = a.env("GBUILD_RUN_CACHES")
+			}
+			return a.containerExit(a.runCommand(c.Context(), o, args[0], args[1:]))
 		},
 	}
-	f := c.Flags()
-	f.SetInterspersed(false)
-	f.StringArrayVarP(&o.env, "env", "e", nil, "NAME=VALUE, or NAME to pass the caller's (repeatable)")
-	f.StringArrayVarP(&o.volumes, "volume", "v", nil, "SOURCE:TARGET[:ro] (repeatable)")
-	f.StringVarP(&o.user, "user", "u", "", "user (name or uid[:gid])")
-	f.StringVarP(&o.workdir, "workdir", "w", "", "working directory")
-	f.StringVar(&o.entrypoint, "entrypoint", "", "command instead of the image's ENTRYPOINT")
-	f.StringVar(&o.network, "network", "private", "private, host or none")
-	f.BoolVarP(&o.interactive, "interactive", "i", false, "pass standard input on")
-	f.BoolVar(&o.rm, "rm", true, "discard what the command wrote (always so)")
-	f.BoolVar(&o.insecure, "insecure", false, "speak plain http to the registry")
-	f.BoolVar(&o.pull, "pull", false, "ask the registry even where a local image has the name")
+	o.processFlags(c)
+	o.sandboxFlags(c)
 	return c
 }
 
-// exitContainer is docker's code for a container that could not be started.
-const exitContainer = 125
+func (o *runOptions) processFlags(c *cobra.Command) {
+	f := c.Flags()
+	f.SetInterspersed(false)
+	f.BoolVarP(&o.interactive, "interactive", "i", false, "pass standard input on")
+	f.BoolVarP(&o.tty, "tty", "t", false, "give the command a terminal")
+	f.BoolVarP(&o.detach, "detach", "d", false, "run in the background and print the container's id")
+	f.BoolVar(&o.rm, "rm", true, "forget the container when it ends (with -d: only when given)")
+	f.StringVar(&o.name, "name", "", "name of the container")
+	f.StringArrayVarP(&o.env, "env", "e", nil, "NAME=VALUE, or NAME to pass the caller's (repeatable)")
+	f.StringArrayVar(&o.envFiles, "env-file", nil, "file of NAME=VALUE lines, read as docker does (repeatable)")
+	f.StringArrayVar(&o.dotenv, "dotenv", nil, "file of NAME=VALUE lines with quotes and comments, read as compose does (repeatable)")
+	f.StringVarP(&o.user, "user", "u", "", "user (name or uid[:gid])")
+	f.StringVarP(&o.workdir, "workdir", "w", "", "working directory")
+	f.StringVar(&o.entrypoint, "entrypoint", "", "command instead of the image's ENTRYPOINT")
+	f.BoolVar(&o.init, "init", false, "run the command under a first process that passes signals on and waits for orphans")
+	f.StringVar(&o.restart, "restart", "no", "no, on-failure[:TIMES], always or unless-stopped")
+	f.StringVar(&o.stopSignal, "stop-signal", "", "signal by which gbuild stop asks it to end (default: the image's, or SIGTERM)")
+	f.IntVar(&o.stopTimeout, "stop-timeout", 10, "seconds after which gbuild stop kills it")
+	f.StringVar(&o.pull, "pull", "missing", "always, missing or never")
+	f.StringVar(&o.platform, "platform", "", "platform of the image, such as linux/arm64")
+	f.BoolVar(&o.insecure, "insecure", false, "speak plain http to the registry")
+}
 
-func runExit(err error) error {
+func (o *runOptions) sandboxFlags(c *cobra.Command) {
+	f := c.Flags()
+	f.StringArrayVarP(&o.volumes, "volume", "v", nil, "SOURCE:TARGET[:ro] (repeatable)")
+	f.StringArrayVar(&o.mounts, "mount", nil, "type=bind,source=…,target=…[,readonly] or type=tmpfs,target=… (repeatable)")
+	f.StringArrayVar(&o.tmpfs, "tmpfs", nil, "DIRECTORY[:size=…,mode=…] (repeatable)")
+	f.StringVar(&o.caches, "caches", "", "share the host's caches: "+cacheNames()+" (default without a value: all; GBUILD_RUN_CACHES)")
+	f.Lookup("caches").NoOptDefVal = "all"
+	f.StringArrayVar(&o.gpus, "gpus", nil, "GPUs as docker takes them: all, 2, device=0,1, \"device=GPU-…\",… (repeatable)")
+	f.StringArrayVar(&o.devices, "device", nil, "CDI name (vendor/class=name) or /dev/NAME[:/dev/NAME][:rwm] (repeatable)")
+	f.StringArrayVar(&o.cdiDirs, "cdi-spec-dir", nil, "further directory of CDI specs (repeatable)")
+	f.StringVar(&o.network, "network", "private", "private, host or none")
+	f.StringVar(&o.network, "net", "private", "the same as --network")
+	_ = f.MarkHidden("net")
+	f.StringArrayVarP(&o.ports, "publish", "p", nil, "[[ADDRESS:]HOSTPORT:]PORT[/udp] (repeatable)")
+	f.StringArrayVar(&o.hosts, "add-host", nil, "NAME:ADDRESS for /etc/hosts (repeatable)")
+	f.StringVarP(&o.hostname, "hostname", "h", "", "host name of the container")
+	f.Bool("help", false, "help for run")
+	f.StringVar(&o.shmSize, "shm-size", "", "size of /dev/shm (default: 64m, with GPUs half of the memory)")
+	f.StringVar(&o.ipc, "ipc", "private", "private or host")
+	f.StringArrayVar(&o.ulimits, "ulimit", nil, "NAME=SOFT[:HARD] (repeatable)")
+	f.BoolVar(&o.readOnly, "read-only", false, "make the root file system read-only")
+	f.StringArrayVar(&o.capAdd, "cap-add", nil, "capability to add (repeatable)")
+	f.StringArrayVar(&o.capDrop, "cap-drop", nil, "capability to drop (repeatable)")
+	f.StringArrayVar(&o.security, "security-opt", nil, "no-new-privileges, seccomp=unconfined|FILE, systempaths=unconfined (repeatable)")
+	f.BoolVar(&o.privileged, "privileged", false, "every capability and no filter, inside the user namespace")
+	f.StringVar(&o.userns, "userns", "", "keep-id[:uid=UID,gid=GID]: the image's user is you, so that it can write your files")
+	f.StringVarP(&o.memory, "memory", "m", "", "limit of memory")
+	f.StringVar(&o.cpus, "cpus", "", "limit of CPUs")
+	f.Int64Var(&o.pids, "pids-limit", 0, "limit of processes")
+}
+
+// Docker's codes for a container that did not start.
+const (
+	exitContainer = 125
+	exitNotRun    = 126
+	exitNotFound  = 127
+)
+
+// containerExit turns the end of a container into docker's exit code: the command's own, or 125 where gbuild failed.
+func (a *app) containerExit(err error) error {
 	var exit *runtime.ExitError
-	if errors.As(err, &exit) {
+	var status exitStatus
+	var stopped interrupted
+	switch {
+	case err == nil, errors.As(err, &status):
+		return err
+	case errors.As(err, &stopped):
+		return exitStatus(exitSignals + int(stopped.sig))
+	case errors.As(err, &exit):
+		if exit.Err != nil {
+			a.printError(exit.Err)
+		}
 		return exitStatus(exit.Code)
 	}
+	a.printError(err)
+	return exitStatus(exitContainer)
+}
+
+// check refuses command lines that make no sense before anything is made for them.
+func (o *runOptions) check(a *app) error {
+	if o.tty && o.interactive && !o.detach && !isTerminal(a.stdin) {
+		return hinted{errors.New("the input device is not a TTY"), "leave out -t, or run it in a terminal"}
+	}
+	if _, err := parseRestart(o.restart); err != nil {
+		return err
+	}
+	if o.restart != "no" && o.restart != "" && o.rmGiven && o.rm {
+		return errors.New("conflicting options: cannot specify both --restart and --rm")
+	}
+	for _, check := range []func() error{o.checkWords, o.checkMounts, o.checkDevices, o.checkPorts} {
+		if err := check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (o *runOptions) checkWords() error {
+	for _, f := range []struct {
+		flag, value string
+		words       []string
+	}{
+		{"--pull", o.pull, []string{"always", "missing", "never"}},
+		{"--network", o.network, []string{"private", "bridge", "host", "none"}},
+		{"--ipc", o.ipc, []string{"private", "host"}},
+	} {
+		if !slices.Contains(f.words, f.value) {
+			return usagef("%s %s: it is one of %s", f.flag, f.value, strings.Join(f.words, ", "))
+		}
+	}
+	if o.network == "bridge" {
+		o.network = "private"
+	}
+	_, err := parseSignal(first(o.stopSignal, "SIGTERM"))
 	return err
 }
 
-func (a *app) run(ctx context.Context, o *runOptions, name string, command []string) (err error) {
-	store, err := a.openStore()
+func (a *app) runCommand(ctx context.Context, o *runOptions, image string, command []string) error {
+	if runtime.Entered() {
+		return a.runEntered(ctx, o, image, command)
+	}
+	if err := o.check(a); err != nil {
+		return err
+	}
+	if id := a.env(containerVar); id != "" {
+		return a.supervise(ctx, o, id)
+	}
+	c, err := a.register(ctx, o, image, command)
 	if err != nil {
 		return err
 	}
-	defer store.Close()
-	img, err := a.findImage(ctx, store, o, name)
-	if err != nil {
-		return err
+	if o.detach {
+		return a.detach(ctx, c)
 	}
-	config, err := img.ConfigFile()
-	if err != nil {
-		return err
-	}
-	d, err := openDraft(ctx, store, img)
-	if err != nil {
-		return err
-	}
-	defer d.Discard()
-	box, err := a.sandbox(o, &config.Config, command, d.Lower())
-	if err != nil {
-		return err
-	}
-	if box.Root, err = d.Mount(ctx); err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, d.Unmount()) }()
-	var remove func() error
-	if box.StateDir, remove, err = store.TempDir(ctx); err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, remove()) }()
-	return box.Run(ctx)
-}
-
-func (a *app) findImage(ctx context.Context, store *layers.Store, o *runOptions, name string) (v1.Image, error) {
-	if img, err := localImage(store, name); err == nil && !o.pull {
-		return img, nil
-	}
-	show := a.plainDisplay(true)
-	f := &fetcher{app: a, store: store, options: a.imageOptions(o.insecure), pull: o.pull, notice: show.notice}
-	return f.fetch(ctx, name, v1.Platform{})
-}
-
-// openDraft makes a writable state over the image; an image that was built here is already unpacked.
-func openDraft(ctx context.Context, store *layers.Store, img v1.Image) (*layers.Draft, error) {
-	key, err := build.StateOf(store, img)
-	if err != nil || !store.Has(key) {
-		list, err := img.Layers()
-		if err != nil {
-			return nil, err
-		}
-		if key, err = store.Unpack(ctx, list, func(int64, int64) {}); err != nil {
-			return nil, fmt.Errorf("unpacking the image: %w", err)
-		}
-	}
-	return store.Draft(ctx, key)
-}
-
-func (a *app) sandbox(o *runOptions, c *v1.Config, command []string, view *layers.View) (*runtime.Sandbox, error) {
-	id, err := runtime.LookupUser(func(p string) (io.ReadCloser, error) { return view.Open(p) }, first(o.user, c.User))
-	if err != nil {
-		return nil, err
-	}
-	args := containerArgs(o, c, command)
-	if len(args) == 0 {
-		return nil, hinted{errors.New("the image has no command"), "give one after the image's name"}
-	}
-	mounts, err := volumes(o.volumes)
-	if err != nil {
-		return nil, err
-	}
-	box := &runtime.Sandbox{Args: args, Env: a.containerEnv(o, c), Dir: first(o.workdir, c.WorkingDir, "/"), UID: id.UID, GID: id.GID,
-		Groups: id.Groups, Mounts: mounts, Network: o.network, Stdout: a.stdout, Stderr: a.stderr,
-		Notice: func(text string) { fmt.Fprintln(a.stderr, "gbuild:", text) }}
-	if o.interactive {
-		box.Stdin = a.stdin
-	}
-	return box, nil
-}
-
-func containerArgs(o *runOptions, c *v1.Config, command []string) []string {
-	if o.entrypoint != "" {
-		return append([]string{o.entrypoint}, command...)
-	}
-	if len(command) == 0 {
-		command = c.Cmd
-	}
-	return append(append([]string{}, c.Entrypoint...), command...)
-}
-
-func (a *app) containerEnv(o *runOptions, c *v1.Config) []string {
-	env := []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
-	env = append(env, c.Env...)
-	for _, e := range o.env {
-		if !strings.Contains(e, "=") {
-			value, ok := a.lookup(e)
-			if !ok {
-				continue
-			}
-			e += "=" + value
-		}
-		env = append(env, e)
-	}
-	return env
-}
-
-// volumes reads SOURCE:TARGET[:OPTIONS]; a source that is missing is made as a directory, as docker does.
-func volumes(list []string) ([]runtime.Mount, error) {
-	var mounts []runtime.Mount
-	for _, v := range list {
-		parts := strings.Split(v, ":")
-		if len(parts) < 2 || len(parts) > 3 || !filepath.IsAbs(parts[1]) {
-			return nil, usagef("-v %s: it is SOURCE:TARGET[:ro], TARGET absolute", v)
-		}
-		source, err := filepath.Abs(parts[0])
-		if err != nil {
-			return nil, err
-		}
-		if err := os.MkdirAll(source, 0o755); err != nil && !isFile(source) {
-			return nil, fmt.Errorf("making the source of -v %s: %w", v, err)
-		}
-		mounts = append(mounts, runtime.Mount{Type: "bind", Source: source, Target: parts[1], ReadOnly: len(parts) == 3 && hasWord(parts[2], "ro")})
-	}
-	return mounts, nil
-}
-
-func isFile(path string) bool {
-	st, err := os.Stat(path)
-	return err == nil && !st.IsDir()
-}
-
-func hasWord(list, word string) bool {
-	for _, w := range strings.Split(list, ",") {
-		if w == word {
-			return true
-		}
-	}
-	return false
+	defer c.remove()
+	return a.enterContainer(ctx, o, c)
 }

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -36,6 +37,16 @@ func Init() {
 		goruntime.LockOSThread()
 		_ = unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0)
 		libcontainer.Init()
+	}
+	if len(os.Args) > 1 && os.Args[0] == reaperPath && os.Getpid() == 1 {
+		os.Exit(reap(os.Args[1:]))
+	}
+	if mine, err := RunRootHook(context.Background(), os.Args[1:]); mine {
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
 	}
 	v, ok := os.LookupEnv(stageVar)
 	if !ok {

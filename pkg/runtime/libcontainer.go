@@ -46,7 +46,7 @@ func (r *run) config() (*configs.Config, error) {
 		Hostname:        r.hostname(),
 		Namespaces:      r.namespaces(),
 		Mounts:          mounts,
-		Devices:         minimalDevices(),
+		Devices:         append(minimalDevices(), r.deviceNodes()...),
 		Rlimits:         rlimits,
 		Networks:        r.net.loopback,
 		Capabilities:    &configs.Capabilities{Bounding: caps, Permitted: caps, Effective: caps},
@@ -55,15 +55,29 @@ func (r *run) config() (*configs.Config, error) {
 		Cgroups: &cgroups.Cgroup{Name: r.id, Rootless: true, Resources: &cgroups.Resources{}},
 		Version: specs.Version,
 	}
-	if !r.Insecure {
+	c.NoNewPrivileges = r.NoNewPrivileges
+	if !r.Insecure && !r.Unmasked {
 		c.MaskPaths, c.ReadonlyPaths = maskedPaths(), readonlyPaths()
-		c.Seccomp, err = filter(caps)
 	}
-	return c, err
+	if !r.Insecure {
+		if c.Seccomp, err = r.filter(caps); err != nil {
+			return nil, err
+		}
+	}
+	if r.KeepID != nil {
+		c.UIDMappings, c.GIDMappings = r.KeepID.mappings()
+	}
+	return c, r.addHooks(c)
 }
 
 func (r *run) namespaces() configs.Namespaces {
-	list := configs.Namespaces{{Type: configs.NEWNS}, {Type: configs.NEWPID}, {Type: configs.NEWIPC}, {Type: configs.NEWUTS}, {Type: configs.NEWCGROUP}}
+	list := configs.Namespaces{{Type: configs.NEWNS}, {Type: configs.NEWPID}, {Type: configs.NEWUTS}, {Type: configs.NEWCGROUP}}
+	if !r.HostIPC {
+		list = append(list, configs.Namespace{Type: configs.NEWIPC})
+	}
+	if r.KeepID != nil {
+		list = append(list, configs.Namespace{Type: configs.NEWUSER})
+	}
 	if !r.net.host {
 		list = append(list, configs.Namespace{Type: configs.NEWNET, Path: r.net.namespace})
 	}
@@ -98,18 +112,31 @@ func (r *run) rlimits() ([]configs.Rlimit, error) {
 
 // filter is moby's default profile, as it is for these capabilities, without the 32-bit architectures: through their
 // socketcall, a filter on socket(2) can be passed by (moby takes that risk).
-func filter(caps []string) (*configs.Seccomp, error) {
-	if !seccomp.Enabled {
+func (r *run) filter(caps []string) (*configs.Seccomp, error) {
+	if !seccomp.Enabled || r.Seccomp == "unconfined" {
 		return nil, nil
 	}
 	spec := &specs.Spec{Process: &specs.Process{Capabilities: &specs.LinuxCapabilities{Bounding: caps}}}
+	if r.Seccomp != "" {
+		profile, err := seccompprofile.LoadProfile(r.Seccomp, spec)
+		if err != nil {
+			return nil, fmt.Errorf("reading the system call filter: %w", err)
+		}
+		return specconv.SetupSeccomp(profile)
+	}
 	profile, err := seccompprofile.GetDefaultProfile(spec)
 	if err != nil {
 		return nil, fmt.Errorf("making the system call filter: %w", err)
 	}
 	profile.Architectures = profile.Architectures[:min(1, len(profile.Architectures))]
+	if r.hasGPU() {
+		profile.Syscalls = append(profile.Syscalls, specs.LinuxSyscall{Names: gpuCalls, Action: specs.ActAllow})
+	}
 	return specconv.SetupSeccomp(profile)
 }
+
+// gpuCalls are what CUDA shares memory between processes with, and places it near a GPU. The user namespace bounds them.
+var gpuCalls = []string{"pidfd_open", "pidfd_getfd", "process_vm_readv", "process_vm_writev", "mbind", "set_mempolicy", "get_mempolicy", "move_pages"}
 
 // execute runs the container to its end.
 func (r *run) execute(ctx context.Context, config *configs.Config) (err error) {
@@ -121,33 +148,72 @@ func (r *run) execute(ctx context.Context, config *configs.Config) (err error) {
 		return fmt.Errorf("creating the sandbox: %w", err)
 	}
 	defer func() { err = errors.Join(err, container.Destroy()) }()
-	process, stdin, err := r.process()
+	process, inout, err := r.process()
 	if err != nil {
 		return err
 	}
-	defer stdin.Close()
+	defer inout.close()
 	if err := container.Run(process); err != nil {
 		_ = process.Signal(unix.SIGKILL)
 		_, _ = process.Wait()
 		return explainStart(err)
 	}
+	if err := inout.attach(r.Sandbox); err != nil {
+		_ = process.Signal(unix.SIGKILL)
+		_, _ = process.Wait()
+		return err
+	}
 	stop := context.AfterFunc(ctx, func() { r.terminate(process) })
 	defer stop()
+	if r.Started != nil {
+		r.Started(&Process{r, container, process})
+	}
 	state, err := process.Wait()
+	inout.finish()
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	return exitError(state, err)
 }
 
-func (r *run) process() (*libcontainer.Process, io.Closer, error) {
+// streams are what the command reads and writes: a terminal, or pipes.
+type streams struct {
+	*console
+	stdin *os.File
+}
+
+func (s streams) attach(box *Sandbox) error {
+	if s.console == nil {
+		return nil
+	}
+	return s.console.attach(box.Terminal, box.Stdin, box.Stdout)
+}
+
+func (s streams) finish() {
+	if s.console != nil {
+		s.console.finish()
+	}
+}
+
+func (s streams) close() {
+	if s.console != nil {
+		s.console.close()
+	}
+	if s.stdin != nil {
+		s.stdin.Close()
+	}
+}
+
+func (r *run) process() (*libcontainer.Process, streams, error) {
 	env, err := r.environ()
 	if err != nil {
-		return nil, nil, err
+		return nil, streams{}, err
 	}
 	p := &libcontainer.Process{
 		Init: true, Args: r.Args, Env: env, Cwd: r.Dir, UID: r.UID, GID: r.GID, AdditionalGroups: slices.Clone(r.Groups),
-		Stdout: copied(r.Stdout), Stderr: copied(r.Stderr),
+	}
+	if r.Reaper {
+		p.Args = append([]string{reaperPath}, r.Args...)
 	}
 	if p.Cwd == "" {
 		p.Cwd = "/"
@@ -155,20 +221,24 @@ func (r *run) process() (*libcontainer.Process, io.Closer, error) {
 	if !slices.Contains(p.AdditionalGroups, r.GID) {
 		p.AdditionalGroups = append(p.AdditionalGroups, r.GID)
 	}
-	if r.Stdin == nil {
-		return p, io.NopCloser(nil), nil
+	if r.Terminal != nil {
+		c, err := newConsole()
+		if err != nil {
+			return nil, streams{}, err
+		}
+		p.ConsoleSocket, p.ConsoleHeight, p.ConsoleWidth = c.theirs, r.Terminal.Size.Rows, r.Terminal.Size.Cols
+		return p, streams{console: c}, nil
 	}
-	// A pipe of our own: waiting for the process must not wait for a reader that has nothing to say.
-	in, out, err := os.Pipe()
+	p.Stdout, p.Stderr = copied(r.Stdout), copied(r.Stderr)
+	if r.Stdin == nil {
+		return p, streams{}, nil
+	}
+	in, err := pipeFrom(r.Stdin)
 	if err != nil {
-		return nil, nil, fmt.Errorf("making a pipe: %w", err)
+		return nil, streams{}, err
 	}
 	p.Stdin = in
-	go func() {
-		defer out.Close()
-		_, _ = io.Copy(out, r.Stdin)
-	}()
-	return p, in, nil
+	return p, streams{stdin: in}, nil
 }
 
 // copied hides a file from libcontainer, which would give the file itself to the sandbox's user by chown.
@@ -181,16 +251,21 @@ func copied(w io.Writer) io.Writer {
 
 // environ adds HOME here, because libcontainer would read the image's /etc/passwd without any care.
 func (r *run) environ() ([]string, error) {
-	isHome := func(e string) bool { return strings.HasPrefix(e, "HOME=") && e != "HOME=" }
-	if slices.ContainsFunc(r.Env, isHome) {
-		return r.Env, nil
+	env := slices.Clone(r.Env)
+	for _, d := range r.Devices {
+		env = append(env, d.Env...)
+	}
+	if slices.ContainsFunc(env, isHome) {
+		return env, nil
 	}
 	home, err := homeOf(r.tree.open, r.UID)
 	if err != nil {
 		return nil, err
 	}
-	return append(slices.Clone(r.Env), "HOME="+home), nil
+	return append(env, "HOME="+home), nil
 }
+
+func isHome(e string) bool { return strings.HasPrefix(e, "HOME=") && e != "HOME=" }
 
 // terminate asks the first process to end, and after the grace ends all of them.
 func (r *run) terminate(p *libcontainer.Process) {

@@ -31,6 +31,13 @@ func (r *run) mounts() ([]*configs.Mount, error) {
 	if err != nil {
 		return nil, err
 	}
+	if r.Reaper {
+		own, err := r.reaper()
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, own)
+	}
 	user := slices.Clone(r.Mounts)
 	// A mount below another one comes after it, whatever their order was.
 	slices.SortStableFunc(user, func(a, b Mount) int { return depth(a.Target) - depth(b.Target) })
@@ -41,7 +48,8 @@ func (r *run) mounts() ([]*configs.Mount, error) {
 		}
 		list = append(list, mount)
 	}
-	return list, nil
+	more, err := r.deviceMounts()
+	return append(list, more...), err
 }
 
 func depth(p string) int { return strings.Count(path.Clean(p), "/") }
@@ -56,13 +64,23 @@ func (r *run) kernelMounts() []*configs.Mount {
 	if mappedGroup(5) { // the group tty of Debian and Fedora
 		pts += ",gid=5"
 	}
-	return []*configs.Mount{
+	list := []*configs.Mount{
 		{Device: "proc", Source: "proc", Destination: "/proc", Flags: plain},
 		{Device: "tmpfs", Source: "tmpfs", Destination: "/dev", Flags: unix.MS_NOSUID | unix.MS_STRICTATIME, Data: "mode=755,size=65536k"},
 		{Device: "devpts", Source: "devpts", Destination: "/dev/pts", Flags: unix.MS_NOSUID | unix.MS_NOEXEC, Data: pts},
+	}
+	if r.HostIPC {
+		for _, dir := range []string{"/dev/shm", "/dev/mqueue"} {
+			if exists(dir) {
+				list = append(list, &configs.Mount{Device: "bind", Source: dir, Destination: dir, Flags: unix.MS_BIND | unix.MS_REC | plain})
+			}
+		}
+		return list
+	}
+	return append(list, []*configs.Mount{
 		{Device: "tmpfs", Source: "shm", Destination: "/dev/shm", Flags: plain, Data: fmt.Sprintf("mode=1777,size=%d", shm)},
 		{Device: "mqueue", Source: "mqueue", Destination: "/dev/mqueue", Flags: plain},
-	}
+	}...)
 }
 
 // sysMounts are /sys and, with cgroup version 2, /sys/fs/cgroup; version 1 is left out. A fresh sysfs shows the network
@@ -73,7 +91,7 @@ func (r *run) sysMounts() []*configs.Mount {
 		flags = 0
 	}
 	sys := &configs.Mount{Device: "sysfs", Source: "sysfs", Destination: "/sys", Flags: plain | flags}
-	if r.net.host {
+	if r.net.host || r.KeepID != nil {
 		sys = &configs.Mount{Device: "bind", Source: "/sys", Destination: "/sys", Flags: unix.MS_BIND | unix.MS_REC | plain | flags}
 		if !r.Insecure {
 			sys.RecAttr = &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}
@@ -139,7 +157,7 @@ func (r *run) makeDir() error {
 	if r.Dir == "" || r.Dir == "/" {
 		return nil
 	}
-	if _, _, err := r.tree.place(r.Dir, false, &owner{r.UID, r.GID}); err != nil {
+	if _, _, err := r.tree.place(r.Dir, false, &owner{r.KeepID.outside(r.UID, r.keptUID()), r.KeepID.outside(r.GID, r.keptGID())}); err != nil {
 		return fmt.Errorf("making the working directory: %w", err)
 	}
 	return nil

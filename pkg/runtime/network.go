@@ -37,6 +37,7 @@ func (r *run) connect() (*network, error) {
 	}
 	n, err := privateNetwork(host)
 	if err == nil {
+		n.stack.publish(r.Ports)
 		return n, nil
 	}
 	var missing *Missing

@@ -38,8 +38,20 @@ type Sandbox struct {
 	CapAdd       []string // names, with or without CAP_; ALL
 	CapDrop      []string
 
+	Devices         []Edits // of CDI devices; see Catalog.Inject
+	Ports           []Port  // of the host, with a private network
+	HostIPC         bool    // the host's shared memory and message queues
+	NoNewPrivileges bool
+	Unmasked        bool    // nothing of /proc and /sys is hidden
+	Seccomp         string  // "" for the default filter, "unconfined", or a profile as JSON
+	Reaper          bool    // the first process is one that passes signals on and waits for orphans
+	KeepID          *KeepID // the user of the sandbox is the user of the host
+
 	Stdin          io.Reader // empty when nil
 	Stdout, Stderr io.Writer // discarded when nil
+	Terminal       *Terminal // nil for none; with one there is no Stderr
+
+	Started func(*Process) // is called once the command runs; may be nil
 
 	Grace  time.Duration // from SIGTERM to SIGKILL when the context ends; 2 seconds when 0
 	Notice func(string)  // is told, once a Run, what is weaker than asked; may be nil

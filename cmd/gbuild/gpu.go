@@ -1,0 +1,82 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gbuild/gbuild/pkg/runtime"
+)
+
+func newGPUCommand(a *app) *cobra.Command {
+	c := &cobra.Command{Use: "gpu", Short: "Show the GPUs of this host"}
+	c.AddCommand(newGPUListCommand(a), newGPUCDICommand(a))
+	return c
+}
+
+func newGPUListCommand(a *app) *cobra.Command {
+	var dirs []string
+	c := &cobra.Command{
+		Use: "list", Short: "List GPUs, and the CDI devices that --device takes", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			w := tabwriter.NewWriter(a.stdout, 0, 1, 3, ' ', 0)
+			driver, err := (runtime.Host{}).Driver(c.Context())
+			if err != nil {
+				fmt.Fprintf(a.stderr, "gbuild: %v\n", err)
+				if hint := hintOf(err); hint != "" {
+					fmt.Fprintf(a.stderr, "gbuild: hint: %s\n", hint)
+				}
+			} else {
+				writeGPUs(w, driver)
+			}
+			catalog := a.catalog(c.Context(), dirs)
+			if names := catalog.Names(); len(names) > 0 {
+				fmt.Fprintf(w, "CDI devices: %s\n", strings.Join(names, ", "))
+			}
+			for _, n := range catalog.Notices {
+				fmt.Fprintf(a.stderr, "gbuild: %s\n", n)
+			}
+			for _, e := range catalog.Errors {
+				fmt.Fprintf(a.stderr, "gbuild: warning: %v\n", e)
+			}
+			return w.Flush()
+		},
+	}
+	c.Flags().StringArrayVar(&dirs, "cdi-spec-dir", nil, "further directory of CDI specs (repeatable)")
+	return c
+}
+
+func writeGPUs(w *tabwriter.Writer, d *runtime.Driver) {
+	fmt.Fprintf(w, "NVIDIA driver %s\n", first(d.Version, "of unknown version"))
+	fmt.Fprintln(w, "INDEX\tNODE\tMODEL\tUUID\tBUS")
+	for _, g := range d.GPUs {
+		fmt.Fprintf(w, "%d\t/dev/nvidia%d\t%s\t%s\t%s\n", g.Index, g.Minor, first(g.Model, "?"), first(g.UUID, "?"), first(g.BusID, "?"))
+		for _, m := range g.MIG {
+			fmt.Fprintf(w, "%d:%d\t\tMIG instance %d/%d\t%s\t\n", g.Index, m.Index, m.GI, m.CI, first(m.UUID, "?"))
+		}
+	}
+}
+
+func newGPUCDICommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use: "cdi", Short: "Print the CDI spec of this host's NVIDIA driver", Args: cobra.NoArgs,
+		Example: "  gbuild gpu cdi > ~/.config/cdi/nvidia.yaml",
+		RunE: func(c *cobra.Command, _ []string) error {
+			driver, err := (runtime.Host{}).Driver(c.Context())
+			if err != nil {
+				return err
+			}
+			spec, err := driver.Spec()
+			if err != nil {
+				return err
+			}
+			text, err := runtime.MarshalSpec(spec)
+			if err == nil {
+				_, err = a.stdout.Write(text)
+			}
+			return err
+		},
+	}
+}

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"path/filepath"
+	"slices"
+
+	"github.com/gbuild/gbuild/pkg/runtime"
+)
+
+func (o *runOptions) checkDevices() error {
+	for _, g := range o.gpus {
+		if _, err := runtime.ParseGPUs(g); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// cdiDirs are the directories of CDI specs, of which a later one wins: the administrator's, the user's, and those given.
+func (a *app) cdiSpecDirs(given []string) []runtime.SpecDir {
+	dirs := []runtime.SpecDir{{Path: "/etc/cdi"}, {Path: "/var/run/cdi"}}
+	config := a.env("XDG_CONFIG_HOME")
+	if config == "" && a.env("HOME") != "" {
+		config = filepath.Join(a.env("HOME"), ".config")
+	}
+	for _, base := range []string{config, a.env("XDG_RUNTIME_DIR")} {
+		if filepath.IsAbs(base) {
+			dirs = append(dirs, runtime.SpecDir{Path: filepath.Join(base, "cdi"), User: true})
+		}
+	}
+	for _, d := range given {
+		dirs = append(dirs, runtime.SpecDir{Path: d, User: true})
+	}
+	return dirs
+}
+
+func (a *app) catalog(ctx context.Context, given []string) *runtime.Catalog {
+	return runtime.OpenCatalog(ctx, runtime.CatalogOptions{Dirs: a.cdiSpecDirs(given)})
+}
+
+// addDevices gives the sandbox what --gpus and --device ask for.
+func (a *app) addDevices(ctx context.Context, o *runOptions, box *runtime.Sandbox) error {
+	var names []string
+	for _, d := range o.devices {
+		if runtime.IsCDIName(d) {
+			names = append(names, d)
+			continue
+		}
+		edits, err := runtime.HostDevice(d)
+		if err != nil {
+			return err
+		}
+		box.Devices = append(box.Devices, edits)
+	}
+	var requests []runtime.GPURequest
+	capabilities := ""
+	for _, g := range o.gpus {
+		r, err := runtime.ParseGPUs(g)
+		if err != nil {
+			return err
+		}
+		if !r.None() {
+			requests = append(requests, r)
+			capabilities = first(r.DriverCapabilities(), capabilities)
+		}
+	}
+	if len(names)+len(requests) == 0 {
+		if hint := runtime.GPUHint(box.Env); hint != "" && len(o.gpus) == 0 {
+			box.Notice(hint)
+		}
+		return nil
+	}
+	return a.inject(ctx, o, box, names, requests, capabilities)
+}
+
+func (a *app) inject(ctx context.Context, o *runOptions, box *runtime.Sandbox, names []string, requests []runtime.GPURequest, capabilities string) error {
+	catalog := a.catalog(ctx, o.cdiDirs)
+	asked, err := catalog.Resolve(requests...)
+	if err != nil {
+		return err
+	}
+	for _, n := range asked {
+		if !slices.Contains(names, n) {
+			names = append(names, n)
+		}
+	}
+	if len(requests) > 0 {
+		if driver, err := (runtime.Host{}).Driver(ctx); err == nil {
+			if err := runtime.CheckRequirements(box.Env, driver); err != nil {
+				return err
+			}
+		}
+	}
+	edits, err := catalog.Inject(names, runtime.InjectOptions{Env: box.Env, Capabilities: capabilities})
+	if err != nil {
+		return err
+	}
+	for _, n := range append(catalog.Notices, edits.Notices...) {
+		box.Notice(n)
+	}
+	box.Devices = append(box.Devices, edits)
+	return nil
+}

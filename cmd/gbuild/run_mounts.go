@@ -1,0 +1,187 @@
+package main
+
+import (
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/docker/go-units"
+
+	"github.com/gbuild/gbuild/pkg/runtime"
+)
+
+func (o *runOptions) checkMounts() error {
+	for _, parse := range []struct {
+		list []string
+		f    func(string) (runtime.Mount, error)
+	}{{o.volumes, parseVolume}, {o.mounts, parseMount}, {o.tmpfs, parseTmpfs}} {
+		for _, text := range parse.list {
+			if _, err := parse.f(text); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// allMounts are those of -v, --mount and --tmpfs. The source of a -v that is missing is made as a directory, as docker
+// does; that of a --mount must be there.
+func (o *runOptions) allMounts() ([]runtime.Mount, error) {
+	var list []runtime.Mount
+	for _, v := range o.volumes {
+		m, err := parseVolume(v)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := os.Stat(m.Source); err != nil {
+			if err := os.MkdirAll(m.Source, 0o755); err != nil {
+				return nil, fmt.Errorf("making the source of -v %s: %w", v, err)
+			}
+		}
+		list = append(list, m)
+	}
+	for _, text := range o.mounts {
+		m, err := parseMount(text)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := os.Stat(m.Source); m.Type == "bind" && err != nil {
+			return nil, hinted{fmt.Errorf("invalid mount config for type \"bind\": bind source path does not exist: %s", m.Source), "make it, or use -v, which does"}
+		}
+		list = append(list, m)
+	}
+	for _, text := range o.tmpfs {
+		m, err := parseTmpfs(text)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, m)
+	}
+	return list, nil
+}
+
+// ignoredModes are options of -v that say nothing to a sandbox in its own user namespace.
+var ignoredModes = []string{"rw", "z", "Z", "cached", "delegated", "consistent", "nocopy", "private", "rprivate", "slave", "rslave", "shared", "rshared"}
+
+// parseVolume reads SOURCE:TARGET[:OPTIONS].
+func parseVolume(text string) (runtime.Mount, error) {
+	parts := strings.Split(text, ":")
+	if len(parts) < 2 || len(parts) > 3 || parts[0] == "" || !path.IsAbs(parts[1]) {
+		return runtime.Mount{}, usagef("-v %s: it is SOURCE:TARGET[:ro], TARGET absolute", text)
+	}
+	if !strings.ContainsAny(parts[0], "/.~") {
+		return runtime.Mount{}, usageError{hinted{fmt.Errorf("-v %s: named volumes are not kept by gbuild", text), "to mean the directory, write ./" + parts[0]}}
+	}
+	source, err := filepath.Abs(parts[0])
+	if err != nil {
+		return runtime.Mount{}, err
+	}
+	m := runtime.Mount{Type: "bind", Source: source, Target: path.Clean(parts[1])}
+	if len(parts) == 3 {
+		for _, mode := range strings.Split(parts[2], ",") {
+			if mode == "ro" {
+				m.ReadOnly = true
+			} else if !slices.Contains(ignoredModes, mode) {
+				return runtime.Mount{}, usagef("-v %s: invalid mode: %s", text, mode)
+			}
+		}
+	}
+	return m, nil
+}
+
+// parseMount reads the fields of --mount.
+func parseMount(text string) (runtime.Mount, error) {
+	fields, err := csv.NewReader(strings.NewReader(text)).Read()
+	if err != nil {
+		return runtime.Mount{}, usagef("--mount %s: %w", text, err)
+	}
+	m := runtime.Mount{Type: "volume"}
+	for _, f := range fields {
+		key, value, given := strings.Cut(f, "=")
+		if err := setMount(&m, key, value, given); err != nil {
+			return runtime.Mount{}, usagef("--mount %s: %w", text, err)
+		}
+	}
+	switch {
+	case m.Type == "volume":
+		err = hinted{errors.New("volumes are not kept by gbuild"), "use type=bind with a directory, or type=tmpfs"}
+	case m.Type != "bind" && m.Type != "tmpfs":
+		err = fmt.Errorf("type %q is not bind or tmpfs", m.Type)
+	case !path.IsAbs(m.Target):
+		err = errors.New("target is required, and absolute")
+	case m.Type == "bind" && m.Source == "":
+		err = errors.New("source is required")
+	}
+	if err != nil {
+		return runtime.Mount{}, usagef("--mount %s: %w", text, err)
+	}
+	return m, nil
+}
+
+func setMount(m *runtime.Mount, key, value string, given bool) (err error) {
+	switch key {
+	case "type":
+		m.Type = value
+	case "source", "src":
+		m.Source, err = filepath.Abs(value)
+	case "target", "dst", "destination":
+		m.Target = value
+	case "readonly", "ro":
+		m.ReadOnly = true
+		if given {
+			m.ReadOnly, err = strconv.ParseBool(value)
+		}
+	case "tmpfs-size":
+		m.Size, err = units.RAMInBytes(value)
+	case "tmpfs-mode":
+		m.Mode, err = parseMode(value)
+	case "bind-propagation", "bind-recursive", "bind-nonrecursive", "consistency", "relabel":
+	default:
+		err = fmt.Errorf("unexpected key '%s'", key)
+	}
+	return err
+}
+
+func parseMode(s string) (*uint32, error) {
+	n, err := strconv.ParseUint(s, 8, 32)
+	mode := uint32(n)
+	return &mode, err
+}
+
+// parseTmpfs reads DIRECTORY[:OPTIONS].
+func parseTmpfs(text string) (runtime.Mount, error) {
+	target, options, _ := strings.Cut(text, ":")
+	m := runtime.Mount{Type: "tmpfs", Target: target}
+	if !path.IsAbs(target) {
+		return m, usagef("--tmpfs %s: the directory is not absolute", text)
+	}
+	for _, o := range strings.FieldsFunc(options, func(c rune) bool { return c == ',' }) {
+		key, value, _ := strings.Cut(o, "=")
+		var err error
+		switch key {
+		case "size":
+			m.Size, err = units.RAMInBytes(value)
+		case "mode":
+			m.Mode, err = parseMode(value)
+		case "uid":
+			m.UID, err = strconv.Atoi(value)
+		case "gid":
+			m.GID, err = strconv.Atoi(value)
+		case "ro":
+			m.ReadOnly = true
+		case "rw", "exec", "noexec", "nosuid", "suid", "nodev", "dev":
+		default:
+			err = fmt.Errorf("unknown option %q", o)
+		}
+		if err != nil {
+			return m, usagef("--tmpfs %s: %w", text, err)
+		}
+	}
+	return m, nil
+}

@@ -1,0 +1,173 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/gbuild/gbuild/pkg/runtime"
+)
+
+// port is one -p: an address of the host for a port of the container.
+type port struct {
+	address, protocol string // address has a port, "0" for any
+	target            uint16
+	file              *os.File
+}
+
+// String is docker's way to write it.
+func (p port) String() string { return fmt.Sprintf("%s->%d/%s", p.address, p.target, p.protocol) }
+
+func (o *runOptions) checkPorts() error {
+	_, err := o.allPorts()
+	return err
+}
+
+func (o *runOptions) allPorts() ([]port, error) {
+	var list []port
+	for _, text := range o.ports {
+		ports, err := parsePorts(text)
+		if err != nil {
+			return nil, usageError{hinted{fmt.Errorf("-p %s: %w", text, err), "it is [[ADDRESS:]HOSTPORT:]PORT[/udp], with ranges as 8000-8003"}}
+		}
+		list = append(list, ports...)
+	}
+	return list, nil
+}
+
+// parsePorts reads one -p, which may be a range.
+func parsePorts(text string) ([]port, error) {
+	rest, protocol, given := strings.Cut(text, "/")
+	if !given {
+		protocol = "tcp"
+	}
+	if protocol != "tcp" && protocol != "udp" {
+		return nil, fmt.Errorf("invalid proto: %s", protocol)
+	}
+	address, host, target := "0.0.0.0", "", rest
+	if i := strings.LastIndex(rest, ":"); i >= 0 {
+		host, target = rest[:i], rest[i+1:]
+		if j := strings.LastIndex(host, ":"); j >= 0 {
+			address, host = strings.Trim(host[:j], "[]"), host[j+1:]
+			if net.ParseIP(address) == nil {
+				return nil, fmt.Errorf("invalid IP address: %s", address)
+			}
+		}
+	}
+	from, to, err := portRange(target)
+	if err != nil {
+		return nil, err
+	}
+	first, last := uint16(0), uint16(0)
+	if host != "" {
+		if first, last, err = portRange(host); err != nil {
+			return nil, err
+		}
+		if last-first != to-from {
+			return nil, errors.New("the ranges differ in length")
+		}
+	}
+	var list []port
+	for n := 0; n <= int(to-from); n++ {
+		own := "0"
+		if host != "" {
+			own = strconv.Itoa(int(first) + n)
+		}
+		list = append(list, port{address: net.JoinHostPort(address, own), protocol: protocol, target: from + uint16(n)})
+	}
+	return list, nil
+}
+
+func portRange(s string) (from, to uint16, err error) {
+	a, b, both := strings.Cut(s, "-")
+	if !both {
+		b = a
+	}
+	x, err1 := strconv.ParseUint(a, 10, 16)
+	y, err2 := strconv.ParseUint(b, 10, 16)
+	if err1 != nil || err2 != nil || x == 0 || y < x {
+		return 0, 0, fmt.Errorf("invalid port: %s", s)
+	}
+	return uint16(x), uint16(y), nil
+}
+
+// listen opens the sockets of the host here, outside of the user namespace, where root may have any port. With the
+// host's network the command listens itself.
+func (o *runOptions) listen() ([]port, error) {
+	list, err := o.allPorts()
+	if err != nil || o.network != "private" {
+		return nil, err
+	}
+	for i := range list {
+		if err := list[i].open(); err != nil {
+			return nil, list[i].explain(err)
+		}
+	}
+	return list, nil
+}
+
+func (p *port) open() (err error) {
+	if p.protocol == "udp" {
+		conn, err := net.ListenPacket("udp", p.address)
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		p.bound(conn.LocalAddr().String())
+		p.file, err = conn.(*net.UDPConn).File()
+		return err
+	}
+	l, err := net.Listen("tcp", p.address)
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	p.bound(l.Addr().String())
+	p.file, err = l.(*net.TCPListener).File()
+	return err
+}
+
+// bound puts in the port that was chosen; an address for all of IPv4 serves IPv6 too, and stays as it was written.
+func (p *port) bound(address string) {
+	host, _, _ := net.SplitHostPort(p.address)
+	_, number, _ := net.SplitHostPort(address)
+	p.address = net.JoinHostPort(host, number)
+}
+
+func (p *port) explain(err error) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return hinted{fmt.Errorf("publishing %s: port is already allocated", p), "choose another port of the host, or leave it out: -p " + strconv.Itoa(int(p.target))}
+	case errors.Is(err, os.ErrPermission):
+		return hinted{fmt.Errorf("publishing %s: %w", p, err), "ports below 1024 are root's: choose a higher one, or as root: sysctl net.ipv4.ip_unprivileged_port_start=80"}
+	}
+	return fmt.Errorf("publishing %s: %w", p, err)
+}
+
+// receivePorts takes over the sockets that the parent opened, which follow the lock.
+func (o *runOptions) receivePorts() ([]runtime.Port, error) {
+	list, err := o.allPorts()
+	if err != nil || o.network != "private" {
+		return nil, err
+	}
+	var ports []runtime.Port
+	for i, p := range list {
+		f := os.NewFile(uintptr(lockFD+1+i), p.address)
+		r := runtime.Port{Target: p.target}
+		if p.protocol == "udp" {
+			r.Packets, err = net.FilePacketConn(f)
+		} else {
+			r.Listener, err = net.FileListener(f)
+		}
+		f.Close()
+		if err != nil {
+			return nil, fmt.Errorf("taking over the socket of %s: %w", p, err)
+		}
+		ports = append(ports, r)
+	}
+	return ports, nil
+}

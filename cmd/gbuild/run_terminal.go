@@ -1,0 +1,52 @@
+package main
+
+import (
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"golang.org/x/term"
+
+	"github.com/gbuild/gbuild/pkg/runtime"
+)
+
+// openTerminal makes the caller's terminal raw, where there is one and input is passed on, and follows its size.
+func openTerminal(stdin io.Reader, stdout io.Writer, input bool) (*runtime.Terminal, func(), error) {
+	t := &runtime.Terminal{}
+	restore := func() {}
+	out, ok := stdout.(*os.File)
+	if !ok || !isTerminal(out) {
+		out, _ = stdin.(*os.File)
+	}
+	if !isTerminal(out) {
+		return t, restore, nil
+	}
+	t.Size = sizeOf(out)
+	resized := make(chan os.Signal, 1)
+	signal.Notify(resized, syscall.SIGWINCH)
+	sizes := make(chan runtime.TerminalSize, 1)
+	t.Resize = sizes
+	go func() {
+		for range resized {
+			sizes <- sizeOf(out)
+		}
+	}()
+	in, _ := stdin.(*os.File)
+	if !input || !isTerminal(in) {
+		return t, func() { signal.Stop(resized) }, nil
+	}
+	saved, err := term.MakeRaw(int(in.Fd()))
+	if err != nil {
+		return nil, nil, err
+	}
+	return t, func() { signal.Stop(resized); _ = term.Restore(int(in.Fd()), saved) }, nil
+}
+
+func sizeOf(f *os.File) runtime.TerminalSize {
+	cols, rows, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		return runtime.TerminalSize{}
+	}
+	return runtime.TerminalSize{Rows: uint16(rows), Cols: uint16(cols)}
+}
