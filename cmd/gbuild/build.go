@@ -2,34 +2,15 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"strings"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/spf13/cobra"
 
 	"github.com/gbuild/gbuild/pkg/build"
-	"github.com/gbuild/gbuild/pkg/layers"
 	sandbox "github.com/gbuild/gbuild/pkg/runtime"
 )
-
-// buildOptions are the flags of gbuild build.
-type buildOptions struct {
-	file, target, name, platform      string
-	tags, args, labels, secrets, ssh  []string
-	outputs, contexts, addHosts       []string
-	noCacheFilter, ulimits, allow     []string
-	network, progress, shmSize, call  string
-	iidfile, metadataFile, digestFile string
-	noCache, pull, push, quiet        bool
-	insecure, check                   bool
-	jobs                              int
-	context                           string
-}
 
 func newBuildCommand(a *app) *cobra.Command {
 	o := &buildOptions{}
@@ -56,36 +37,8 @@ EXIT STATUS: 0; 1 the build failed; 2 the command line is wrong; 64 this host la
 			return a.inNamespace(c.Context(), func(ctx context.Context, entered bool) error { return a.runBuild(ctx, o, entered) })
 		},
 	}
-	f := c.Flags()
-	f.StringVarP(&o.file, "file", "f", "", "the Dockerfile (default CONTEXT/Dockerfile; - for standard input)")
-	f.StringArrayVarP(&o.tags, "tag", "t", nil, "name of the image, NAME[:TAG]; a bare tag belongs to --name (repeatable)")
-	f.StringVar(&o.name, "name", a.env("IMAGE_NAME"), "name that bare tags belong to (IMAGE_NAME)")
-	f.StringArrayVar(&o.args, "build-arg", nil, "NAME=VALUE for an ARG; NAME alone takes the environment's value (repeatable)")
-	f.StringVar(&o.target, "target", "", "stage to build (default: the last)")
-	f.BoolVar(&o.noCache, "no-cache", truthy(a.env("NO_CACHE")), "run every step again; cache mounts are kept (NO_CACHE)")
-	f.StringSliceVar(&o.noCacheFilter, "no-cache-filter", nil, "stages whose steps run again")
-	f.BoolVar(&o.pull, "pull", false, "take base images from their registry even where a local image has the name")
-	f.BoolVar(&o.push, "push", false, "push the image to the registries that its names say")
-	f.StringArrayVarP(&o.outputs, "output", "o", nil, "type=oci|docker|tar|local|registry,dest=PATH (repeatable; DIR alone is local, - is tar)")
-	f.StringArrayVar(&o.labels, "label", nil, "NAME=VALUE for the image's config (repeatable)")
-	f.StringArrayVar(&o.secrets, "secret", nil, "id=ID[,src=FILE|,env=NAME]: for RUN --mount=type=secret (repeatable)")
-	f.StringArrayVar(&o.ssh, "ssh", nil, "default|ID=SOCKET: an ssh agent for RUN --mount=type=ssh (repeatable)")
-	f.StringVar(&o.network, "network", "default", "network of RUN: default (private), host or none")
-	f.StringArrayVar(&o.addHosts, "add-host", nil, "NAME:ADDRESS for /etc/hosts of RUN (repeatable)")
-	f.StringArrayVar(&o.ulimits, "ulimit", nil, "NAME=SOFT[:HARD] for RUN (repeatable)")
-	f.StringVar(&o.shmSize, "shm-size", "", "size of /dev/shm in RUN, e.g. 2g")
-	f.StringArrayVar(&o.allow, "allow", nil, "entitlement that the Dockerfile may use: network.host, security.insecure (repeatable)")
-	f.StringArrayVar(&o.contexts, "build-context", nil, "NAME=DIR|URL|docker-image://REF|oci-layout://DIR (repeatable)")
-	f.StringVar(&o.platform, "platform", "", "platform of the base images, e.g. linux/amd64")
-	f.StringVar(&o.iidfile, "iidfile", "", "file to write the image id to")
-	f.StringVar(&o.metadataFile, "metadata-file", "", "file to write what was built to, as JSON")
-	f.StringVar(&o.digestFile, "digest-file", "", "file to write the manifest's digest to")
-	f.BoolVarP(&o.quiet, "quiet", "q", false, "print the image id only")
-	f.StringVar(&o.progress, "progress", "auto", "auto, tty, plain, json or quiet")
-	f.BoolVar(&o.insecure, "insecure", false, "speak plain http to registries, and accept unknown certificates")
-	f.IntVar(&o.jobs, "jobs", runtime.NumCPU(), "steps that run at once")
-	f.BoolVar(&o.check, "check", false, "report what the lint rules find, and build nothing (--call=check)")
-	f.StringVar(&o.call, "call", "build", "build, or only report: check, outline, targets; with ,format=json as JSON")
+	a.addBuildFlags(c.Flags(), o)
+	addForeignFlags(c, o)
 	return c
 }
 
@@ -99,6 +52,9 @@ func truthy(s string) bool {
 
 // runBuild builds once: in the user's own process what needs no namespace, in the namespace everything.
 func (a *app) runBuild(ctx context.Context, o *buildOptions, entered bool) (err error) {
+	if err := o.refuse(); err != nil {
+		return err
+	}
 	names, err := a.imageNames(o)
 	if err != nil {
 		return err
@@ -124,6 +80,9 @@ func (a *app) runBuild(ctx context.Context, o *buildOptions, entered bool) (err 
 		return err
 	}
 	defer func() { show.end(err) }()
+	for _, text := range o.notices() {
+		show.notice(text)
+	}
 	if call.method != "build" {
 		return a.answer(ctx, o, call, in, show)
 	}
@@ -145,6 +104,10 @@ func (a *app) readsOnce(o *buildOptions, outputs []output) bool {
 }
 
 func (a *app) buildAndWrite(ctx context.Context, o *buildOptions, in *input, show *display, names []string, outputs []output, entered bool) error {
+	annotations, err := parseAnnotations(o.annotations)
+	if err != nil {
+		return err
+	}
 	store, err := a.openStore()
 	if err != nil {
 		return err
@@ -162,11 +125,16 @@ func (a *app) buildAndWrite(ctx context.Context, o *buildOptions, in *input, sho
 		return err
 	}
 	req.NoLayers = onlyFiles(outputs)
+	if req.Compress, err = compressionOf(outputs); err != nil {
+		return err
+	}
+	req.Compress.Epoch = in.plan.Epoch
 	result, err := b.Build(ctx, req)
 	if err != nil {
 		return err
 	}
-	w := &writer{app: a, store: store, options: f.options, show: show, names: names, in: in}
+	w := &writer{app: a, store: store, options: f.options, show: show, names: names, platform: req.Plan.Platform(),
+		annotations: annotations}
 	return w.write(ctx, o, result, outputs)
 }
 
@@ -192,7 +160,8 @@ func (a *app) request(o *buildOptions, in *input) (*build.Request, error) {
 		fresh[strings.ToLower(s)] = true
 	}
 	return &build.Request{Plan: in.plan, Context: in.context, Named: in.openNamed, Secrets: secrets, Agents: agents, NoCache: o.noCache,
-		Fresh: fresh, Limits: limits, Allow: allow, Environ: os.Environ(), Compress: layers.Compression{Algorithm: "gzip", Epoch: in.plan.Epoch}}, nil
+		Fresh: fresh, Limits: limits, Allow: allow, Environ: os.Environ(),
+		NoCacheMounts: o.noCacheMounts}, nil
 }
 
 // imageNames are the full names of the image: every -t, and --name with the bare tags or IMAGE_TAG.
@@ -219,87 +188,4 @@ func (a *app) imageNames(o *buildOptions) ([]string, error) {
 		names = append(names, ref.String())
 	}
 	return names, nil
-}
-
-// writer sends a result to its outputs.
-type writer struct {
-	app     *app
-	store   *layers.Store
-	options imageOptions
-	show    *display
-	names   []string
-	in      *input
-}
-
-func (w *writer) write(ctx context.Context, o *buildOptions, r *build.Result, outputs []output) error {
-	if r.Image != nil {
-		for _, n := range w.names {
-			if err := w.store.Tag(n, r.Image); err != nil {
-				return fmt.Errorf("naming the image %s: %w", n, err)
-			}
-		}
-	}
-	for _, out := range outputs {
-		if err := w.output(ctx, out, r); err != nil {
-			return err
-		}
-	}
-	return w.finish(o, r)
-}
-
-func (w *writer) finish(o *buildOptions, r *build.Result) error {
-	if r.Image == nil {
-		return nil
-	}
-	id, err := r.Image.ConfigName()
-	if err != nil {
-		return err
-	}
-	digest, err := r.Image.Digest()
-	if err != nil {
-		return err
-	}
-	w.show.handle(build.Event{Type: build.Finished, Result: map[string]any{"id": id.String(), "digest": digest.String(), "names": w.names}})
-	if err := errors.Join(writeSmall(o.iidfile, id.String()), writeSmall(o.digestFile, digest.String())); err != nil {
-		return err
-	}
-	if o.quiet {
-		fmt.Fprintln(w.app.stdout, id)
-	}
-	return w.metadata(o.metadataFile, r.Image, digest, id)
-}
-
-// metadata writes the file that docker buildx users read digests from.
-func (w *writer) metadata(path string, img v1.Image, digest, id v1.Hash) error {
-	if path == "" {
-		return nil
-	}
-	mediaType, err := img.MediaType()
-	if err != nil {
-		return err
-	}
-	size, err := img.Size()
-	if err != nil {
-		return err
-	}
-	m := map[string]any{
-		"containerimage.digest":        digest,
-		"containerimage.config.digest": id,
-		"containerimage.descriptor":    v1.Descriptor{MediaType: mediaType, Digest: digest, Size: size},
-	}
-	if len(w.names) > 0 {
-		m["image.name"] = strings.Join(w.names, ",")
-	}
-	text, err := json.MarshalIndent(m, "", "  ")
-	if err != nil {
-		return err
-	}
-	return writeSmall(path, string(text)+"\n")
-}
-
-func writeSmall(path, text string) error {
-	if path == "" {
-		return nil
-	}
-	return os.WriteFile(path, []byte(text), 0o644)
 }

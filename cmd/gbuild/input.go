@@ -4,9 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime"
-	"strconv"
 	"strings"
 
 	"github.com/docker/go-units"
@@ -75,18 +73,14 @@ func (a *app) openInput(ctx context.Context, o *buildOptions) (*input, error) {
 func (a *app) planOptions(o *buildOptions, named map[string]string) (dockerfile.Options, error) {
 	p := dockerfile.Options{Target: o.target, Contexts: named, BuildPlatform: v1.Platform{OS: "linux", Architecture: runtime.GOARCH}}
 	var err error
-	if p.Args, err = a.buildArgs(o.args); err != nil {
+	if p.Args, err = a.buildArgs(o); err != nil {
 		return p, err
 	}
 	if p.Labels, err = pairs("--label", o.labels); err != nil {
 		return p, err
 	}
-	if o.platform != "" {
-		platform, err := v1.ParsePlatform(o.platform)
-		if err != nil {
-			return p, usagef("--platform %s: %w", o.platform, err)
-		}
-		p.Platform = *platform
+	if p.Platform, err = parsePlatform(o.platform); err != nil {
+		return p, err
 	}
 	switch o.network {
 	case "default", "private", "":
@@ -98,9 +92,35 @@ func (a *app) planOptions(o *buildOptions, named map[string]string) (dockerfile.
 	return p, nil
 }
 
-// buildArgs reads --build-arg; a name without a value takes the environment's, and is left out where there is none.
-func (a *app) buildArgs(list []string) (map[string]string, error) {
+// parsePlatform reads --platform; none, and local, is this machine's.
+func parsePlatform(s string) (v1.Platform, error) {
+	list := strings.Split(s, ",")
+	if len(list) > 1 {
+		return v1.Platform{}, usageError{hinted{fmt.Errorf("--platform %s: one build makes the image of one platform", s),
+			"build each platform on a machine of its kind: --platform " + list[0]}}
+	}
+	if s == "" || s == "local" {
+		return v1.Platform{}, nil
+	}
+	p, err := v1.ParsePlatform(s)
+	if err != nil {
+		return v1.Platform{}, usagef("--platform %s: %w", s, err)
+	}
+	return *p, nil
+}
+
+// buildArgs reads --build-arg-file and --build-arg, which wins; a name without a value takes the environment's, and is
+// left out where there is none.
+func (a *app) buildArgs(o *buildOptions) (map[string]string, error) {
 	args := map[string]string{}
+	list, err := readArgFiles(o.argFiles)
+	if err != nil {
+		return nil, err
+	}
+	list = append(list, o.args...)
+	if o.epoch != "" {
+		list = append(list, "SOURCE_DATE_EPOCH="+o.epoch)
+	}
 	if epoch, ok := a.lookup("SOURCE_DATE_EPOCH"); ok && epoch != "" {
 		args["SOURCE_DATE_EPOCH"] = epoch
 	}
@@ -228,82 +248,4 @@ func parseLimits(o *buildOptions) (l build.Limits, err error) {
 		l.Hosts = append(l.Hosts, sandbox.HostEntry{Name: name, Addr: address})
 	}
 	return l, nil
-}
-
-// output is one -o.
-type output struct {
-	kind, dest, name string
-	insecure         bool
-	fields           map[string]string
-}
-
-func parseOutputs(o *buildOptions, names []string) ([]output, error) {
-	var outputs []output
-	for _, s := range o.outputs {
-		out, err := parseOutput(s)
-		if err != nil {
-			return nil, err
-		}
-		outputs = append(outputs, out)
-	}
-	if o.push {
-		outputs = append(outputs, output{kind: "registry"})
-	}
-	for i := range outputs {
-		if outputs[i].kind == "registry" && outputs[i].name == "" && len(names) == 0 {
-			return nil, usageError{hinted{fmt.Errorf("there is no name to push to"), "add -t REGISTRY/NAME:TAG"}}
-		}
-	}
-	return outputs, nil
-}
-
-func parseOutput(s string) (output, error) {
-	if s == "-" {
-		return output{kind: "tar", dest: "-"}, nil
-	}
-	if !strings.Contains(s, "=") {
-		return output{kind: "local", dest: s}, nil
-	}
-	fields, err := csvFields(s)
-	if err != nil {
-		return output{}, usagef("--output: %w", err)
-	}
-	out := output{kind: fields["type"], dest: fields["dest"], name: fields["name"], fields: fields}
-	out.insecure, _ = strconv.ParseBool(first(fields["registry.insecure"], "false"))
-	switch out.kind {
-	case "registry", "image":
-		if out.kind == "image" && !truthy(fields["push"]) {
-			out.kind = "name"
-		} else {
-			out.kind = "registry"
-		}
-		return out, nil
-	case "oci", "docker", "tar", "local":
-	case "cacheonly":
-		return out, nil
-	default:
-		return out, usagef("--output: unknown type %q; it is oci, docker, tar, local or registry", out.kind)
-	}
-	if out.dest == "" && (out.kind == "local" || out.kind == "docker" || out.kind == "oci" || out.kind == "tar") {
-		if out.kind == "local" {
-			return out, usagef("--output type=local: dest=DIR is missing")
-		}
-		out.dest = "-"
-	}
-	if out.dest != "-" {
-		if out.dest, err = filepath.Abs(out.dest); err != nil {
-			return out, err
-		}
-	}
-	return out, nil
-}
-
-// onlyFiles says that no output needs an image.
-func onlyFiles(outputs []output) bool {
-	for _, o := range outputs {
-		if o.kind != "local" && o.kind != "tar" && o.kind != "cacheonly" {
-			return false
-		}
-	}
-	return len(outputs) > 0
 }

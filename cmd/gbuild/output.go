@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -39,29 +40,57 @@ func csvFields(s string) (map[string]string, error) {
 // output writes one -o.
 func (w *writer) output(ctx context.Context, out output, r *build.Result) error {
 	switch out.kind {
-	case "registry":
-		return w.push(ctx, out, r.Image)
-	case "oci", "docker":
-		return w.archive(ctx, out, r.Image)
 	case "tar", "local":
 		return w.files(ctx, out, r)
-	case "name":
-		return w.store.Tag(out.name, r.Image)
+	case "cacheonly":
+		return nil
+	}
+	img, err := w.shaped(r.Image, out)
+	if err != nil {
+		return err
+	}
+	switch out.kind {
+	case "registry":
+		return w.push(ctx, out, img)
+	case "oci", "docker":
+		return w.archive(ctx, out, img)
+	}
+	for _, name := range out.names(nil) { // type=image without push=true
+		ref, err := registryRef(name)
+		if err != nil {
+			return err
+		}
+		if err := w.store.Tag(ref.String(), img); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-func (w *writer) push(ctx context.Context, out output, img v1.Image) error {
-	names := w.names
-	if out.name != "" {
-		names = strings.Split(out.name, ",")
+// shaped is the image as the output wants its manifest.
+func (w *writer) shaped(img v1.Image, out output) (v1.Image, error) {
+	annotations := maps.Clone(w.annotations)
+	maps.Copy(annotations, out.annotations)
+	return reshape(img, annotations, out.docker)
+}
+
+// names are those that the output gives, else the others.
+func (out output) names(others []string) []string {
+	if out.name == "" {
+		return others
 	}
-	for _, n := range names {
+	return strings.Split(out.name, ",")
+}
+
+func (w *writer) push(ctx context.Context, out output, img v1.Image) error {
+	o := image.WriteOptions{Options: w.options}
+	o.Insecure = o.Insecure || out.insecure
+	for _, n := range out.names(w.names) {
 		ref, err := registryRef(n)
 		if err != nil {
 			return err
 		}
-		if err := w.transfer(ctx, "pushing "+ref.Familiar(), ref, img, image.WriteOptions{Options: w.options}); err != nil {
+		if err := w.transfer(ctx, "pushing "+ref.Familiar(), ref, img, o); err != nil {
 			return err
 		}
 	}
@@ -76,7 +105,14 @@ func (w *writer) archive(ctx context.Context, out output, img v1.Image) error {
 	}
 	dest, o := out.dest, image.WriteOptions{Options: w.options, Tags: w.names}
 	if out.name != "" {
-		o.Tags = strings.Split(out.name, ",")
+		o.Tags = nil
+		for _, n := range out.names(nil) {
+			ref, err := registryRef(n)
+			if err != nil {
+				return err
+			}
+			o.Tags = append(o.Tags, ref.String())
+		}
 	}
 	if dest == "-" {
 		if err := w.app.refuseTerminal(); err != nil {
@@ -116,7 +152,11 @@ func (w *writer) files(ctx context.Context, out output, r *build.Result) (err er
 	done := w.show.begin("writing files to " + out.dest)
 	defer func() { done(err) }()
 	if out.kind == "local" {
-		return build.ExportLocal(ctx, view, out.dest)
+		dest := out.dest
+		if out.split {
+			dest = filepath.Join(dest, strings.ReplaceAll(w.platform.String(), "/", "_"))
+		}
+		return build.ExportLocal(ctx, view, dest)
 	}
 	if out.dest == "-" {
 		if err := w.app.refuseTerminal(); err != nil {

@@ -73,6 +73,8 @@ type Request struct {
 	Compress layers.Compression
 	Environ  []string // of which git takes proxies and the ssh agent
 	NoLayers bool     // the caller wants the files only: nothing is compressed
+
+	NoCacheMounts bool // empty the cache mounts of the steps that run
 }
 
 // Result is what a build made.

@@ -119,6 +119,11 @@ func (m *mounts) cache(ctx context.Context, d *dockerfile.Mount, state layers.Ke
 		o.Scope = state.String()
 		o.Seed = func(dir string) error { return m.seed(ctx, state, d.Source, dir) }
 	}
+	if m.req.NoCacheMounts {
+		if err := m.emptyCache(ctx, d.ID); err != nil {
+			return nil, err
+		}
+	}
 	lease, err := m.Caches.Acquire(ctx, d.ID, pipcache.Sharing(d.Sharing), o)
 	if err != nil {
 		return nil, err
@@ -131,6 +136,27 @@ func (m *mounts) cache(ctx context.Context, d *dockerfile.Mount, state layers.Ke
 		}
 	}
 	return &runtime.Mount{Type: "bind", Source: dir, Target: d.Target, ReadOnly: d.ReadOnly}, nil
+}
+
+// emptiedCache names the future of a cache that --no-cache-mounts removes, once in a build.
+type emptiedCache string
+
+func (m *mounts) emptyCache(ctx context.Context, id string) error {
+	_, err := m.once(emptiedCache(id), func() (layers.Key, error) {
+		all, err := m.Caches.List()
+		if err != nil {
+			return layers.Key{}, err
+		}
+		var keys []string
+		for _, c := range all {
+			if c.ID == id {
+				keys = append(keys, c.Key)
+			}
+		}
+		_, err = m.Caches.Remove(ctx, keys...)
+		return layers.Key{}, err
+	}).get(ctx)
+	return err
 }
 
 // subdirectory pins source=DIR of a cache mount: other builds may write to the cache right now, so the directory is

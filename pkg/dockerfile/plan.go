@@ -56,6 +56,9 @@ type Plan struct {
 	ignore    ignorer
 }
 
+// Platform is what is built for, in its normal form.
+func (p *Plan) Platform() v1.Platform { return p.platform }
+
 // Warning is one finding of a lint rule.
 type Warning struct {
 	Rule, Message, URL string

@@ -1,0 +1,206 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// buildOptions are the flags of gbuild build.
+type buildOptions struct {
+	file, target, name, platform      string
+	tags, args, labels, secrets, ssh  []string
+	outputs, contexts, addHosts       []string
+	noCacheFilter, ulimits, allow     []string
+	argFiles, annotations, attest     []string
+	cacheFrom, cacheTo                []string
+	network, progress, shmSize, call  string
+	epoch, sbom, provenance, cgroup   string
+	iidfile, metadataFile, digestFile string
+	noCache, pull, push, quiet        bool
+	noCacheMounts, load               bool
+	insecure, check                   bool
+	jobs                              int
+	context                           string
+	without                           []string // flags of docker build that have no effect here
+}
+
+// addBuildFlags adds the flags that docker buildx build has too, and gbuild's.
+func (a *app) addBuildFlags(f *pflag.FlagSet, o *buildOptions) {
+	f.StringVarP(&o.file, "file", "f", "", "the Dockerfile (default CONTEXT/Dockerfile; - for standard input)")
+	f.StringArrayVar(&o.args, "build-arg", nil, "NAME=VALUE for an ARG; NAME alone takes the environment's value (repeatable)")
+	f.StringArrayVar(&o.argFiles, "build-arg-file", nil, "file with a --build-arg in each line (repeatable)")
+	f.StringVar(&o.target, "target", "", "stage to build (default: the last)")
+	f.StringArrayVar(&o.contexts, "build-context", nil, "NAME=DIR|URL|docker-image://REF|oci-layout://DIR (repeatable)")
+	f.StringVar(&o.platform, "platform", "", "platform of the image and its bases, e.g. linux/amd64")
+	f.StringArrayVar(&o.labels, "label", nil, "NAME=VALUE for the image's config (repeatable)")
+	f.StringArrayVar(&o.annotations, "annotation", nil, "NAME=VALUE for the image's manifest (repeatable)")
+	f.StringVar(&o.epoch, "source-date-epoch", "", "time of the image and the newest of its files, in seconds since 1970; context, or a stage")
+	f.StringVar(&o.call, "call", "build", "build, or only report: check, outline, targets; with ,format=json as JSON")
+	f.BoolVar(&o.check, "check", false, "report what the lint rules find, and build nothing (--call=check)")
+	a.addOutputFlags(f, o)
+	a.addRunFlags(f, o)
+}
+
+func (a *app) addOutputFlags(f *pflag.FlagSet, o *buildOptions) {
+	f.StringArrayVarP(&o.tags, "tag", "t", nil, "name of the image, NAME[:TAG]; a bare tag belongs to --name (repeatable)")
+	f.StringVar(&o.name, "name", a.env("IMAGE_NAME"), "name that bare tags belong to (IMAGE_NAME)")
+	f.BoolVar(&o.push, "push", false, "push the image to the registries that its names say")
+	f.BoolVar(&o.load, "load", false, "keep the image under its names here, as is done anyway")
+	f.StringArrayVarP(&o.outputs, "output", "o", nil, "type=oci|docker|tar|local|image|registry,dest=PATH (repeatable; DIR alone is local, - is tar)")
+	f.StringVar(&o.iidfile, "iidfile", "", "file to write the image id to")
+	f.StringVar(&o.metadataFile, "metadata-file", "", "file to write what was built to, as JSON")
+	f.StringVar(&o.digestFile, "digest-file", "", "file to write the manifest's digest to")
+	f.BoolVarP(&o.quiet, "quiet", "q", false, "print the image id only")
+	f.StringVar(&o.progress, "progress", "auto", "auto, tty, plain, json or quiet")
+	f.BoolVar(&o.insecure, "insecure", false, "speak plain http to registries, and accept unknown certificates")
+}
+
+func (a *app) addRunFlags(f *pflag.FlagSet, o *buildOptions) {
+	f.BoolVar(&o.noCache, "no-cache", truthy(a.env("NO_CACHE")), "run every step again; cache mounts are kept (NO_CACHE)")
+	f.StringSliceVar(&o.noCacheFilter, "no-cache-filter", nil, "stages whose steps run again")
+	f.BoolVar(&o.noCacheMounts, "no-cache-mounts", false, "empty the cache mounts of the steps that run")
+	f.BoolVar(&o.pull, "pull", false, "take base images from their registry even where a local image has the name")
+	f.StringArrayVar(&o.secrets, "secret", nil, "id=ID[,src=FILE|,env=NAME]: for RUN --mount=type=secret (repeatable)")
+	f.StringArrayVar(&o.ssh, "ssh", nil, "default|ID[=SOCKET|KEY[,KEY]]: an ssh agent for RUN --mount=type=ssh (repeatable)")
+	f.StringVar(&o.network, "network", "default", "network of RUN: default (private), host or none")
+	f.StringArrayVar(&o.addHosts, "add-host", nil, "NAME:ADDRESS for /etc/hosts of RUN (repeatable)")
+	f.StringArrayVar(&o.ulimits, "ulimit", nil, "NAME=SOFT[:HARD] for RUN (repeatable)")
+	f.StringVar(&o.shmSize, "shm-size", "", "size of /dev/shm in RUN, e.g. 2g")
+	f.StringArrayVar(&o.allow, "allow", nil, "entitlement that the Dockerfile may use: network.host, security.insecure (repeatable)")
+	f.IntVar(&o.jobs, "jobs", runtime.NumCPU(), "steps that run at once")
+}
+
+// addForeignFlags adds, hidden, the flags of docker build that are accepted or refused for what they ask.
+func addForeignFlags(c *cobra.Command, o *buildOptions) {
+	f := c.Flags()
+	f.StringArrayVar(&o.cacheFrom, "cache-from", nil, "")
+	f.StringArrayVar(&o.cacheTo, "cache-to", nil, "")
+	f.StringArrayVar(&o.attest, "attest", nil, "")
+	f.StringVar(&o.sbom, "sbom", "", "")
+	f.StringVar(&o.provenance, "provenance", "", "")
+	f.StringVar(&o.cgroup, "cgroup-parent", "", "")
+	f.Lookup("sbom").NoOptDefVal, f.Lookup("provenance").NoOptDefVal = "true", "true"
+	for _, name := range []string{"cache-from", "cache-to", "attest", "sbom", "provenance", "cgroup-parent"} {
+		f.Lookup(name).Hidden = true
+	}
+	for _, name := range []string{"builder", "memory-swap", "cpu-period", "cpu-quota", "cpuset-cpus", "cpuset-mems", "resource", "isolation", "security-opt"} {
+		addIneffective(f, o, name, "", false)
+	}
+	addIneffective(f, o, "memory", "m", false)
+	addIneffective(f, o, "cpu-shares", "c", false)
+	for _, name := range []string{"compress", "rm", "force-rm", "squash", "disable-content-trust"} {
+		addIneffective(f, o, name, "", true)
+	}
+}
+
+// ineffective is a flag that is taken and does nothing; that is said once.
+type ineffective struct {
+	name    string
+	isBool  bool
+	without *[]string
+}
+
+func addIneffective(f *pflag.FlagSet, o *buildOptions, name, short string, isBool bool) {
+	flag := f.VarPF(ineffective{name, isBool, &o.without}, name, short, "")
+	flag.Hidden = true
+	if isBool {
+		flag.NoOptDefVal = "true"
+	}
+}
+
+func (i ineffective) Set(value string) error {
+	if i.isBool {
+		on, err := strconv.ParseBool(value)
+		if err != nil || !on {
+			return err
+		}
+	}
+	if !slices.Contains(*i.without, "--"+i.name) {
+		*i.without = append(*i.without, "--"+i.name)
+	}
+	return nil
+}
+
+func (i ineffective) String() string { return "" }
+func (i ineffective) Type() string   { return map[bool]string{true: "bool", false: "string"}[i.isBool] }
+
+// notices are what the user should know about flags that were accepted.
+func (o *buildOptions) notices() (all []string) {
+	if len(o.without) > 0 {
+		all = append(all, strings.Join(o.without, ", ")+": accepted for docker build's sake, without effect")
+	}
+	for _, s := range slices.Concat(o.attest, []string{o.provenance}) {
+		if strings.Contains(s, "mode=") {
+			all = append(all, "no provenance is written: attestations are not supported yet")
+			break
+		}
+	}
+	if len(o.cacheFrom)+len(o.cacheTo) > 0 {
+		all = append(all, "type=inline of --cache-from and --cache-to has no effect: the state directory is the cache")
+	}
+	return all
+}
+
+// refuse says no to what would be silently missing otherwise.
+func (o *buildOptions) refuse() error {
+	if o.cgroup != "" {
+		return usageError{hinted{fmt.Errorf("--cgroup-parent: gbuild puts no RUN into a cgroup of its own"),
+			"start gbuild itself in that cgroup, for instance with systemd-run --scope --slice=NAME"}}
+	}
+	for _, s := range slices.Concat(o.cacheFrom, o.cacheTo) {
+		if fields, err := csvFields(s); err != nil || fields["type"] != "inline" {
+			return usageError{hinted{fmt.Errorf("--cache-from and --cache-to are not supported yet: %s", s),
+				"keep the directories of --root and --cache-dir from build to build: they are the cache"}}
+		}
+	}
+	wanted := map[string]string{"--sbom": o.sbom, "--provenance": o.provenance}
+	for _, s := range o.attest {
+		fields, err := csvFields(s)
+		if err != nil || fields["type"] != "sbom" && fields["type"] != "provenance" {
+			return usagef("--attest %s: it is type=sbom or type=provenance, with options", s)
+		}
+		if !truthy(fields["disabled"]) {
+			wanted["--attest "+s] = s
+		}
+	}
+	for flag, value := range wanted {
+		if truthy(value) && (!strings.Contains(value, "mode=") || strings.Contains(flag, "sbom")) {
+			return usageError{hinted{fmt.Errorf("%s: attestations are not supported yet", flag), "leave it out, or give --provenance=false --sbom=false"}}
+		}
+	}
+	return nil
+}
+
+// readArgFiles returns the lines of --build-arg-file as --build-arg has them; # begins a comment line.
+func readArgFiles(files []string) (list []string, err error) {
+	for _, name := range files {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, fmt.Errorf("reading --build-arg-file: %w", err)
+		}
+		defer f.Close()
+		lines := bufio.NewScanner(f)
+		for n := 1; lines.Scan(); n++ {
+			line := strings.TrimSpace(lines.Text())
+			if line == "" || strings.HasPrefix(line, "#") {
+				continue
+			}
+			if strings.HasPrefix(line, "=") {
+				return nil, usagef("%s:%d: %q: it is NAME=VALUE", name, n, line)
+			}
+			list = append(list, line)
+		}
+		if err := lines.Err(); err != nil {
+			return nil, fmt.Errorf("reading %s: %w", name, err)
+		}
+	}
+	return list, nil
+}

@@ -1,0 +1,279 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/gbuild/gbuild/pkg/layers"
+)
+
+// output is one -o.
+type output struct {
+	kind, dest, name string
+	insecure         bool
+	docker           bool              // oci-mediatypes=false
+	annotations      map[string]string // of the manifest
+	compression      *layers.Compression
+	split            bool // platform-split: the files go into a directory named for the platform
+	fields           map[string]string
+}
+
+// exporterOptions are the options of -o by type; image is what all types that write an image have.
+var exporterOptions = map[string][]string{
+	"local":     {"dest", "platform-split", "mode", "attestation-prefix"},
+	"tar":       {"dest", "platform-split", "attestation-prefix"},
+	"oci":       {"dest", "tar", "name"},
+	"docker":    {"dest", "name", "context"},
+	"image":     {"name", "push", "registry.insecure", "name-canonical", "unpack", "store", "dangling-name-prefix"},
+	"registry":  {"name", "push", "registry.insecure", "name-canonical", "unpack", "store", "dangling-name-prefix"},
+	"cacheonly": {},
+}
+
+var imageOptionNames = []string{"compression", "compression-level", "force-compression", "oci-mediatypes", "rewrite-timestamp",
+	"prefer-nondist-layers", "attestation-inline"}
+
+func parseOutputs(o *buildOptions, names []string) ([]output, error) {
+	var outputs []output
+	stdout := 0
+	for _, s := range o.outputs {
+		out, err := parseOutput(s)
+		if err != nil {
+			return nil, err
+		}
+		if out.dest == "-" {
+			stdout++
+		}
+		outputs = append(outputs, out)
+	}
+	if stdout > 1 {
+		return nil, usagef("--output: only one can be written to standard output")
+	}
+	if o.push {
+		outputs = append(outputs, output{kind: "registry"})
+	}
+	for _, out := range outputs {
+		if out.kind == "registry" && out.name == "" && len(names) == 0 {
+			return nil, usageError{hinted{fmt.Errorf("there is no name to push to"), "add -t REGISTRY/NAME:TAG"}}
+		}
+	}
+	if onlyFiles(outputs) && o.iidfile != "" {
+		return nil, usagef("--iidfile: outputs of type local, tar and cacheonly make no image, so there is no id")
+	}
+	_, err := compressionOf(outputs)
+	return outputs, err
+}
+
+func parseOutput(s string) (output, error) {
+	if s == "-" {
+		return output{kind: "tar", dest: "-"}, nil
+	}
+	if !strings.Contains(s, "=") {
+		dest, err := filepath.Abs(s)
+		return output{kind: "local", dest: dest}, err
+	}
+	fields, err := csvFields(s)
+	if err != nil {
+		return output{}, usagef("--output: %w", err)
+	}
+	out := output{kind: fields["type"], dest: fields["dest"], name: fields["name"], fields: fields}
+	if _, known := exporterOptions[out.kind]; !known {
+		return out, usagef("--output: unknown type %q; it is %s", out.kind, strings.Join(slices.Sorted(maps.Keys(exporterOptions)), ", "))
+	}
+	if err := out.setOptions(); err != nil {
+		return out, usagef("--output type=%s: %w", out.kind, err)
+	}
+	return out, out.setPlace()
+}
+
+// setOptions reads what all outputs, and those of images, can be told.
+func (out *output) setOptions() error {
+	image := !slices.Contains([]string{"local", "tar", "cacheonly"}, out.kind)
+	for _, key := range slices.Sorted(maps.Keys(out.fields)) {
+		value := out.fields[key]
+		switch {
+		case key == "type" || slices.Contains(exporterOptions[out.kind], key):
+		case image && strings.HasPrefix(key, "annotation"):
+			if err := out.annotate(strings.TrimPrefix(key, "annotation"), value); err != nil {
+				return err
+			}
+		case image && slices.Contains(imageOptionNames, key):
+		case key == "source-date-epoch":
+			return hinted{fmt.Errorf("source-date-epoch is for all outputs"), "give --source-date-epoch " + value}
+		case key == "push-by-digest":
+			return fmt.Errorf("push-by-digest is not supported: an image is pushed under its names")
+		default:
+			return fmt.Errorf("unknown option %q", key)
+		}
+	}
+	if mode := out.fields["mode"]; mode != "" && mode != "copy" {
+		return fmt.Errorf("mode=%s is not supported: files are added to what is there", mode)
+	}
+	for key, to := range map[string]*bool{"registry.insecure": &out.insecure, "platform-split": &out.split} {
+		if err := setBool(out.fields, key, to); err != nil {
+			return err
+		}
+	}
+	if out.split && out.kind == "tar" {
+		return fmt.Errorf("platform-split=true is not supported: a build has one platform")
+	}
+	oci := true
+	if err := setBool(out.fields, "oci-mediatypes", &oci); err != nil {
+		return err
+	}
+	out.docker = !oci && out.kind != "oci" // the media types of a layout are always OCI's
+	return out.setCompression()
+}
+
+func setBool(fields map[string]string, key string, to *bool) (err error) {
+	if value, ok := fields[key]; ok {
+		if *to, err = strconv.ParseBool(value); err != nil {
+			return fmt.Errorf("%s=%s: it is true or false", key, value)
+		}
+	}
+	return nil
+}
+
+// annotate reads annotation[-LEVEL][[PLATFORM]].KEY=VALUE.
+func (out *output) annotate(key, value string) error {
+	level, name, ok := strings.Cut(key, ".")
+	if !ok || name == "" {
+		return fmt.Errorf("annotation%s: it is annotation.NAME=VALUE", key)
+	}
+	if err := annotationLevel(strings.TrimPrefix(level, "-")); err != nil {
+		return err
+	}
+	if out.annotations == nil {
+		out.annotations = map[string]string{}
+	}
+	out.annotations[name] = value
+	return nil
+}
+
+// annotationLevel refuses annotations of what a build for one platform does not have.
+func annotationLevel(level string) error {
+	level, _, _ = strings.Cut(level, "[")
+	switch level {
+	case "", "manifest":
+		return nil
+	case "index", "index-descriptor", "manifest-descriptor":
+		return fmt.Errorf("annotations of level %s need an index, and a build for one platform makes none", level)
+	}
+	return fmt.Errorf("annotation level %q: it is manifest", level)
+}
+
+// parseAnnotations reads --annotation [LEVEL:]NAME=VALUE.
+func parseAnnotations(list []string) (map[string]string, error) {
+	all := map[string]string{}
+	for _, s := range list {
+		name, value, ok := strings.Cut(s, "=")
+		if levels, rest, has := strings.Cut(name, ":"); has && !strings.ContainsAny(levels, "./") {
+			for _, level := range strings.Split(levels, ",") {
+				if err := annotationLevel(level); err != nil {
+					return nil, usagef("--annotation %s: %w", s, err)
+				}
+			}
+			name = rest
+		}
+		if !ok || name == "" {
+			return nil, usagef("--annotation %q: it is NAME=VALUE", s)
+		}
+		all[name] = value
+	}
+	return all, nil
+}
+
+func (out *output) setCompression() error {
+	algorithm, given := out.fields["compression"]
+	level, levelGiven := out.fields["compression-level"]
+	if !given && !levelGiven {
+		return nil
+	}
+	c := &layers.Compression{Algorithm: "gzip"}
+	switch algorithm {
+	case "", "gzip":
+	case "zstd":
+		c.Algorithm = algorithm
+	case "uncompressed", "none":
+		c.Algorithm = "none"
+	default:
+		return fmt.Errorf("compression=%s: it is gzip, zstd or uncompressed", algorithm)
+	}
+	if c.Algorithm == "zstd" && out.docker {
+		return fmt.Errorf("compression=zstd needs oci-mediatypes=true: Docker's media types have no name for it")
+	}
+	most := map[string]int{"gzip": 9, "zstd": 22, "none": 22}[c.Algorithm]
+	if levelGiven {
+		n, err := strconv.Atoi(level)
+		if err != nil || n < 0 || n > most {
+			return fmt.Errorf("compression-level=%s: for %s it is 0 to %d", level, c.Algorithm, most)
+		}
+		if c.Level = n; n == 0 && c.Algorithm == "gzip" {
+			c.Level = 1 // 0 is gzip's word for no compression at all; uncompressed has a media type of its own
+		}
+	}
+	if c.Algorithm == "none" {
+		c.Level = 0
+	}
+	out.compression = c
+	return nil
+}
+
+// compressionOf is that of the one image that all outputs share.
+func compressionOf(outputs []output) (layers.Compression, error) {
+	var c *layers.Compression
+	for _, out := range outputs {
+		if out.compression == nil {
+			continue
+		}
+		if c != nil && *c != *out.compression {
+			return *c, usagef("--output: all outputs share the layers of one image, so they have one compression and level")
+		}
+		c = out.compression
+	}
+	if c == nil {
+		return layers.Compression{Algorithm: "gzip"}, nil
+	}
+	return *c, nil
+}
+
+// setPlace finds out where the output goes.
+func (out *output) setPlace() (err error) {
+	switch out.kind {
+	case "registry":
+		return nil
+	case "image":
+		push := false
+		if err := setBool(out.fields, "push", &push); err != nil {
+			return usagef("--output type=image: %w", err)
+		}
+		if out.kind = "name"; push {
+			out.kind = "registry"
+		}
+		return nil
+	case "cacheonly":
+		return nil
+	}
+	if out.dest == "" && out.kind == "local" {
+		return usagef("--output type=local: dest=DIR is missing")
+	}
+	if out.dest == "" || out.dest == "-" {
+		out.dest = "-"
+		return nil
+	}
+	out.dest, err = filepath.Abs(out.dest)
+	return err
+}
+
+// onlyFiles says that no output needs an image.
+func onlyFiles(outputs []output) bool {
+	for _, o := range outputs {
+		if o.kind != "local" && o.kind != "tar" && o.kind != "cacheonly" {
+			return false
+		}
+	}
+	return len(outputs) > 0
+}
