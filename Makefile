@@ -6,7 +6,7 @@ GO      ?= go
 
 export CGO_ENABLED = 1
 
-.PHONY: help setup build test race conformance fuzz bench lint demo clean
+.PHONY: help setup build test race conformance fuzz bench lint demo self clean
 
 help: ## say what the targets do
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ lint: ## gofmt, go vet and staticcheck
 
 demo: ## build the example twice, push it, save it, run it
 	scripts/demo.sh
+
+self: build ## let gbuild build its own Dockerfile
+	scripts/selfbuild.sh ./gbuild
 
 clean: ## remove what make build made
 	rm -f gbuild
