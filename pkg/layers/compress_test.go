@@ -54,8 +54,8 @@ func compressAll(t testing.TB, data []byte, c Compression) []byte {
 }
 
 func TestCompressor(t *testing.T) {
-	all := someBytes(9<<20 + 12345)
-	for _, c := range []Compression{{}, {Level: 1}, {Level: 9}, {Algorithm: "zstd"}, {Algorithm: "zstd", Level: 10}, {Algorithm: "none"}} {
+	all := someBytes(4<<20 + 12345)
+	for _, c := range []Compression{{}, {Level: 1}, {Algorithm: "zstd"}, {Algorithm: "zstd", Level: 10}, {Algorithm: "none"}} {
 		for _, n := range []int{0, 1, 1<<20 - 1, 1 << 20, len(all)} {
 			data := all[:n]
 			packed := compressAll(t, data, c)
@@ -162,19 +162,19 @@ func TestDecompressTools(t *testing.T) {
 // A layer is never in memory.
 func TestLayerMemory(t *testing.T) {
 	if testing.Short() {
-		t.Skip("writes 600 MB")
+		t.Skip("writes 300 MB")
 	}
 	s := newStore(t)
 	d, err := s.Draft(t.Context(), Key{})
 	check(t, err)
-	block := someBytes(64 << 20)
+	block := someBytes(32 << 20)
 	f, err := os.Create(d.Dir() + "/big")
 	check(t, err)
-	for range 8 {
+	for range 4 {
 		_, err := f.Write(block)
 		check(t, err)
 	}
-	check(t, f.Truncate(600<<20))
+	check(t, f.Truncate(300<<20))
 	check(t, f.Close())
 	block = nil
 	check(t, d.Commit(t.Context(), keyOf("big")))
@@ -183,9 +183,9 @@ func TestLayerMemory(t *testing.T) {
 	l, _, err := s.Layer(t.Context(), keyOf("big"), Compression{Level: 1})
 	check(t, err)
 	if used := resident(t) - before; used > 100 {
-		t.Errorf("making a layer of 600 MB took %d MB of memory", used)
+		t.Errorf("making a layer of 300 MB took %d MB of memory", used)
 	}
-	if size, _ := l.Size(); size > 500<<20 || size < 10<<20 {
+	if size, _ := l.Size(); size > 250<<20 || size < 10<<20 {
 		t.Errorf("size %d", size)
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+
+	"golang.org/x/sys/unix"
 )
 
 // hintError is an error that its reader can mend.
@@ -54,3 +56,11 @@ func (e *CorruptError) Error() string { return fmt.Sprintf("corrupt %s: %v", e.W
 func (e *CorruptError) Unwrap() error { return e.Err }
 
 func isNotExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }
+
+// explain adds what to do to an error of a full disk.
+func (s *Store) explain(err error) error {
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+		return hinted(err, "free some space in %s, for example with `gbuild prune`, or put the store elsewhere", s.dir)
+	}
+	return err
+}

@@ -29,7 +29,7 @@ func (s *Store) Layer(ctx context.Context, k Key, c Compression) (v1.Layer, bool
 	}
 	l, err := s.makeLayer(ctx, k, c)
 	if err != nil {
-		return nil, false, fmt.Errorf("making the layer of %s: %w", k, err)
+		return nil, false, fmt.Errorf("making the layer of %s: %w", k, s.explain(err))
 	}
 	return l, false, nil
 }

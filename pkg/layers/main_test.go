@@ -12,7 +12,7 @@ import (
 const inNamespace = "GBUILD_TEST_IN_NAMESPACE"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(inNamespace) != "" || len(os.Args) > 1 && os.Args[1] == "crash" {
+	if os.Getenv(inNamespace) != "" {
 		os.Exit(run(m))
 	}
 	size := 1
@@ -27,6 +27,8 @@ func TestMain(m *testing.M) {
 		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: size}},
 		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: size}},
 		Pdeathsig:   syscall.SIGKILL,
+
+		GidMappingsEnableSetgroups: os.Getuid() == 0,
 	}
 	if err := cmd.Run(); err != nil {
 		if exit, ok := err.(*exec.ExitError); ok {
@@ -40,6 +42,10 @@ func TestMain(m *testing.M) {
 func run(m *testing.M) int {
 	if len(os.Args) > 1 && os.Args[1] == "crash" {
 		crash(os.Args[2:])
+		return 0
+	}
+	if len(os.Args) > 1 && os.Args[1] == "plain" {
+		plainUser(os.Args[2])
 		return 0
 	}
 	return m.Run()

@@ -20,7 +20,10 @@ type meta struct {
 	Parent Key `json:"parent"`
 }
 
-const maxLowers = 500 // OVL_MAX_STACK of the kernel
+const (
+	maxLowers = 500    // OVL_MAX_STACK of the kernel
+	maxStack  = 10_000 // of snapshots: no image has so many, a circle of corrupt ones has
+)
 
 func (s *Store) snapshot(k Key, elements ...string) string {
 	return s.path(append([]string{"snapshots", k.String()}, elements...)...)
@@ -64,7 +67,7 @@ func (l *lease) holdAll(s *Store, k Key) bool {
 			parent, err = s.readMeta(k)
 			return err == nil
 		}
-		if depth > maxLowers || !l.hold("k "+k.String(), s.snapshot(k, "meta.json"), exists) {
+		if depth > maxStack || !l.hold("k "+k.String(), s.snapshot(k, "meta.json"), exists) {
 			return false
 		}
 		k = parent
@@ -90,13 +93,14 @@ func (s *Store) stack(k Key) ([]string, error) {
 }
 
 // commit gives the directory made (which holds fs) the name of k. synced says that its files have reached the disk; what
-// has not is marked, so that it is not trusted after a crash of the machine.
+// has not is marked, so that it is not trusted after a crash of the machine. The mark needs no fsync: filesystems write
+// the making of a name before a later renaming, and a mark that lost its content is not of this boot.
 func (s *Store) commit(made string, k, parent Key, synced bool) error {
 	data, err := json.Marshal(meta{Parent: parent})
 	if err != nil {
 		return err
 	}
-	if err := writeFile(filepath.Join(made, "meta.json"), data, true); err != nil {
+	if err := writeFile(filepath.Join(made, "meta.json"), data, synced); err != nil {
 		return fmt.Errorf("committing %s: %w", k, err)
 	}
 	if !synced {
@@ -107,13 +111,14 @@ func (s *Store) commit(made string, k, parent Key, synced bool) error {
 	if err := s.rename(made, k); err != nil {
 		return fmt.Errorf("committing %s: %w", k, err)
 	}
+	s.Has(k)
+	if !synced {
+		s.sync.start()
+		return nil
+	}
 	if err := syncDir(s.path("snapshots")); err != nil {
 		return fmt.Errorf("committing %s: %w", k, err)
 	}
-	if !synced {
-		s.sync.start()
-	}
-	s.Has(k)
 	return nil
 }
 
@@ -152,7 +157,7 @@ func bootID() string {
 }
 
 func (y *syncer) mark(k Key) error {
-	return writeFile(y.store.path("unsynced", k.String()), []byte(bootID()), true)
+	return writeFile(y.store.path("unsynced", k.String()), []byte(bootID()), false)
 }
 
 // forget drops snapshots that were not on the disk when the machine went down.

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -319,5 +320,88 @@ func TestRecords(t *testing.T) {
 	check(t, os.Truncate(path, 33))
 	if _, ok := s.Recall("step", k); ok {
 		t.Error("a cut record is trusted")
+	}
+}
+
+// TestPlainUser runs what must work without a namespace as a user without any privilege, on a store with files of others.
+func TestPlainUser(t *testing.T) {
+	needRoot(t)
+	s := newStore(t)
+	img, own := testImage(t, s)
+	check(t, s.Tag("there", img))
+	check(t, s.Remember("fact", own, []byte("yes")))
+	check(t, s.Close())
+	script(t, s.Dir(), "find . ! -path '*/fs/*' -exec chown 1000:1000 {} +")
+	for dir := filepath.Dir(s.Dir()); dir != "/tmp" && dir != "/"; dir = filepath.Dir(dir) {
+		os.Chmod(dir, 0o755)
+	}
+	cmd := exec.Command("/proc/self/exe", "plain", s.Dir())
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 1000, Gid: 1000}}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+func plainUser(dir string) {
+	must := func(err error) {
+		if err != nil {
+			panic(err)
+		}
+	}
+	s, err := Open(dir)
+	must(err)
+	defer s.Close()
+	ctx, own, copied := context.Background(), keyOf("own"), keyOf("copied")
+	if _, ok := s.Recall("fact", own); !ok || !s.Has(own) {
+		panic("not there")
+	}
+	_, existed, err := s.Layer(ctx, own, Compression{})
+	must(err)
+	if !existed {
+		panic("the layer was made again")
+	}
+	d, err := s.Draft(ctx, Key{})
+	must(err)
+	must(os.WriteFile(d.Dir()+"/f", []byte("x"), 0o644))
+	must(unix.Mknod(d.Dir()+"/removed", unix.S_IFCHR, 0))
+	must(d.Commit(ctx, copied))
+	must(s.Remember("fact", copied, nil))
+	img, err := s.Image("there")
+	must(err)
+	must(s.Tag("here", img))
+	v, err := s.View(own)
+	must(err)
+	must(v.Walk("/", func(e *Entry) error { _, err := e.Xattrs(); return err }))
+}
+
+// Both ways of mounting show the same, and the root of a tree is one without openat2, too.
+func TestOldKernels(t *testing.T) {
+	s := newStore(t)
+	base := baseState(t, s)
+	d, err := s.Draft(t.Context(), base)
+	check(t, err)
+	defer d.Discard()
+	check(t, d.mountPoints(d.dir+"/root"))
+	name := func(dir string) string { return filepath.Join(s.Dir(), "x", "..", strings.TrimPrefix(dir, s.Dir())) }
+	o := overlay{lowers: []string{name(d.lower.dirs[0])}, upper: name(d.Dir()), work: name(d.dir + "/work")}
+	if err := o.mountOld(d.dir + "/root"); err != nil {
+		t.Fatal(err)
+	}
+	d.mounted = true
+	if data, err := os.ReadFile(d.dir + "/root/etc/passwd"); string(data) != "root\n" {
+		t.Errorf("%q %v", data, err)
+	}
+	check(t, d.Unmount())
+	tr, err := newTree(d.lower.dirs[0])
+	check(t, err)
+	defer tr.close()
+	for name, want := range map[string]error{"etc": nil, ".": nil, "../..": nil, "missing": unix.ENOENT, "etc/passwd": unix.ENOTDIR, "var/run": nil} {
+		fd, err := tr.lookupSlowly(name)
+		if err != want {
+			t.Errorf("%q: %v, want %v", name, err, want)
+		}
+		if err == nil {
+			unix.Close(fd)
+		}
 	}
 }

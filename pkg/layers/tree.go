@@ -95,8 +95,11 @@ func (t *tree) lookup(name string) (int, error) {
 // lookupSlowly is lookup where a seccomp filter blocks openat2.
 func (t *tree) lookupSlowly(name string) (int, error) {
 	f, err := pathrs.OpenatInRoot(t.root, name)
+	if errno := unix.Errno(0); errors.As(err, &errno) {
+		return -1, errno
+	}
 	if err != nil {
-		return -1, errors.Unwrap(err)
+		return -1, err
 	}
 	defer f.Close()
 	return unix.Openat(int(f.Fd()), ".", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)

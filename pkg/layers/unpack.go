@@ -39,7 +39,7 @@ func (s *Store) Unpack(ctx context.Context, layers []v1.Layer, report func(done,
 	}
 	if len(u.jobs) > 0 {
 		if err := u.run(ctx); err != nil {
-			return Key{}, fmt.Errorf("unpacking an image: %w", err)
+			return Key{}, fmt.Errorf("unpacking an image: %w", u.store.explain(err))
 		}
 	}
 	return u.key, nil
