@@ -103,10 +103,18 @@ func (a *app) readsOnce(o *buildOptions, outputs []output) bool {
 	return false
 }
 
+// buildAndWrite builds, and writes the outputs.
 func (a *app) buildAndWrite(ctx context.Context, o *buildOptions, in *input, show *display, names []string, outputs []output, entered bool) error {
 	annotations, err := parseAnnotations(o.annotations)
 	if err != nil {
 		return err
+	}
+	if src := in.plan.EpochSource; src != nil {
+		epoch, err := build.Epoch(ctx, src, in.context, in.openNamed, in.options)
+		if err != nil {
+			return err
+		}
+		in.plan.SetEpoch(epoch)
 	}
 	store, err := a.openStore()
 	if err != nil {

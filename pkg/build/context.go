@@ -12,6 +12,7 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/moby/buildkit/frontend/dockerfile/dfgitutil"
 	"golang.org/x/sys/unix"
@@ -41,7 +42,8 @@ type Context struct {
 	raw, tree  *dirTree
 	hashes     *hashes
 	scratch    *scratchDir
-	dockerfile []byte // where it is all that there is: the context is empty
+	modified   time.Time // of a URL, where its server says it
+	dockerfile []byte    // where it is all that there is: the context is empty
 }
 
 // OpenContext opens a build context: a directory, a tar archive, "-" for a tar or a Dockerfile on Stdin, the URL of a tar
@@ -194,6 +196,7 @@ func (c *Context) fromURL(ctx context.Context, address string) error {
 	if res.StatusCode != http.StatusOK {
 		return &StatusError{Code: res.StatusCode}
 	}
+	c.modified, _ = http.ParseTime(res.Header.Get("Last-Modified"))
 	return c.fromStream(ctx, res.Body)
 }
 
