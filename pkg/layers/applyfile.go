@@ -94,7 +94,7 @@ func (a *applier) file(name string, h *tar.Header, body io.Reader) error {
 		return a.directory(fd, base, name, h)
 	case tar.TypeLink:
 		return a.hardlink(fd, base, name, h.Linkname)
-	case tar.TypeReg, tar.TypeRegA, tar.TypeGNUSparse, tar.TypeCont: //nolint:staticcheck // old tars have NUL for a file
+	case tar.TypeReg, 0, tar.TypeGNUSparse, tar.TypeCont: // old tars have NUL for a file
 		err = a.regular(fd, base, h, body)
 	case tar.TypeSymlink:
 		err = a.replace(fd, base, func() error { return unix.Symlinkat(h.Linkname, fd, base) })

@@ -230,7 +230,6 @@ type layerInput struct {
 	from      io.ReadCloser
 	blob      *blobWriter // nil where the blob is here already
 	size      int64
-	stopped   atomic.Bool
 	closeOnce sync.Once
 }
 
