@@ -300,7 +300,7 @@ func explainStart(err error) error {
 	switch {
 	case strings.Contains(text, "executable file not found") || strings.Contains(text, "exec: ") && strings.Contains(text, "no such file or directory"):
 		return &ExitError{Code: 127, Err: fmt.Errorf("starting the command: %w", err)}
-	case strings.Contains(text, "exec: ") && strings.Contains(text, "permission denied"):
+	case strings.Contains(text, "exec: ") && (strings.Contains(text, "permission denied") || strings.Contains(text, "is a directory")):
 		return &ExitError{Code: 126, Err: fmt.Errorf("starting the command: %w", err)}
 	case strings.Contains(text, `mounting "proc"`) && strings.Contains(text, "operation not permitted"):
 		if m := decideProc(readSetting("/proc/self/mountinfo")); m != nil {
