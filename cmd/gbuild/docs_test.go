@@ -1,0 +1,64 @@
+package main
+
+import (
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/spf13/pflag"
+)
+
+// docCells returns the `words` of a column in the tables below a heading of docs/dockerfile.md.
+func docCells(t *testing.T, heading string, column int) (words []string) {
+	t.Helper()
+	raw, err := os.ReadFile("../../docs/dockerfile.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, ok := strings.Cut(string(raw), "\n## "+heading+"\n")
+	if !ok {
+		t.Fatalf("docs/dockerfile.md has no %q", heading)
+	}
+	text, _, _ = strings.Cut(text, "\n## ")
+	for _, line := range strings.Split(text, "\n") {
+		cells := strings.Split(line, "|")
+		if !strings.HasPrefix(line, "| `") || column >= len(cells) {
+			continue
+		}
+		for _, m := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(cells[column], -1) {
+			words = append(words, m[1])
+		}
+	}
+	slices.Sort(words)
+	return slices.Compact(words)
+}
+
+// TestDocsOptions compares the page with the flags of gbuild build, hidden ones included.
+func TestDocsOptions(t *testing.T) {
+	a := &app{env: func(string) string { return "" }}
+	var flags []string
+	newBuildCommand(a).Flags().VisitAll(func(f *pflag.Flag) { flags = append(flags, "--"+f.Name) })
+	slices.Sort(flags)
+	if docs := docCells(t, "Options of gbuild build", 1); !slices.Equal(docs, flags) {
+		t.Errorf("docs/dockerfile.md has\n%v\ngbuild build has\n%v", docs, flags)
+	}
+}
+
+// TestDocsOutputs compares the page with the types of --output and their options.
+func TestDocsOutputs(t *testing.T) {
+	want := slices.Concat(slices.Collect(maps.Keys(exporterOptions)), imageOptionNames)
+	slices.Sort(want)
+	if docs := docCells(t, "Outputs", 1); !slices.Equal(docs, want) {
+		t.Errorf("docs/dockerfile.md has\n%v\n--output has\n%v", docs, want)
+	}
+	options := slices.Concat(slices.Collect(maps.Values(exporterOptions))...)
+	documented := docCells(t, "Outputs", 2)
+	for _, o := range options {
+		if !slices.Contains(documented, o) {
+			t.Errorf("option %s of --output is not in docs/dockerfile.md", o)
+		}
+	}
+}
