@@ -1,0 +1,91 @@
+package runtime
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/runc/libcontainer/configs"
+)
+
+// TestDevicesInSandbox asserts every kind of edit inside the container, and the order of hooks.
+func TestDevicesInSandbox(t *testing.T) {
+	root, _ := busyboxRoot(t)
+	busybox, err := exec.LookPath("busybox")
+	if err != nil {
+		t.Skip("busybox is not installed")
+	}
+	dir := t.TempDir()
+	log := filepath.Join(dir, "hooks")
+	must(t, os.WriteFile(filepath.Join(dir, "libfake.so.1"), []byte("a library\n"), 0o644))
+	hook := func(when string) DeviceHook {
+		return DeviceHook{When: when, Path: busybox, Args: []string{"busybox", "sh", "-c", "echo " + when + " $EVIL >> " + log}, Env: []string{"PATH=/bin"}}
+	}
+	var out bytes.Buffer
+	box := &Sandbox{Root: root, StateDir: t.TempDir(), Network: "none", Stdout: &out, Stderr: &out, Env: []string{"PATH=/bin", "EVIL=image", "FAKE=no"},
+		Args: []string{"sh", "-c", "echo $FAKE; cat /usr/lib/libfake.so.1; stat -c %t:%T /dev/full /dev/alias; readlink /usr/lib/libfake.so; echo x > /usr/lib/libfake.so.1 || echo ro"},
+		Devices: []Edits{{
+			Env: []string{"FAKE=yes"},
+			Mounts: []DeviceMount{
+				{Source: filepath.Join(dir, "libfake.so.1"), Target: "/usr/lib/libfake.so.1", Type: "bind", Options: []string{"rbind", "ro", "nosuid", "nodev"}},
+				{Source: "/dev/zero", Target: "/dev/alias", Type: "bind", Options: []string{"bind", "rw", "nosuid", "noexec"}},
+			},
+			Devices: []DeviceNode{{Path: "/dev/full", Type: "c", Major: 1, Minor: 7, Mode: 0o666, Permissions: "rwm"}},
+			Hooks:   []DeviceHook{hook("poststop"), hook("createContainer"), hook("prestart"), hook("createRuntime")},
+			Root:    RootEdits{Links: []RootLink{{Target: "libfake.so.1", Path: "/usr/lib/libfake.so"}}},
+		}}}
+	if err := box.Run(context.Background()); err != nil {
+		t.Fatalf("%v: %s", err, out.String())
+	}
+	for _, want := range []string{"yes\n", "a library\n", "1:7\n1:5\n", "\nlibfake.so.1\n", "ro\n"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in %q", want, out.String())
+		}
+	}
+	b, err := os.ReadFile(log)
+	must(t, err)
+	if got, want := strings.Fields(string(b)), []string{"prestart", "createRuntime", "createContainer", "poststop"}; !slices.Equal(got, want) {
+		t.Errorf("hooks ran as %q, want %q", got, want)
+	}
+}
+
+// TestFailingHook fails the start, and says what the hook said.
+func TestFailingHook(t *testing.T) {
+	root, _ := busyboxRoot(t)
+	busybox, err := exec.LookPath("busybox")
+	if err != nil {
+		t.Skip("busybox is not installed")
+	}
+	state := t.TempDir()
+	box := &Sandbox{Root: root, StateDir: state, Network: "none", Args: []string{"true"}, Env: []string{"PATH=/bin"},
+		Devices: []Edits{{Hooks: []DeviceHook{{When: "createContainer", Path: busybox, Args: []string{"busybox", "sh", "-c", "echo no driver >&2; exit 1"}, Env: []string{"PATH=/bin"}}}}}}
+	if err := box.Run(context.Background()); err == nil || !strings.Contains(err.Error(), "no driver") {
+		t.Errorf("got %v", err)
+	}
+	if left, _ := os.ReadDir(state); len(left) > 0 {
+		t.Errorf("%v stays", left)
+	}
+}
+
+func TestSwapped(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "map")
+	must(t, os.WriteFile(file, []byte("0 1001 1\n1 100000 65536\n"), 0o644))
+	line := func(inside, outside, size int64) configs.IDMap {
+		return configs.IDMap{ContainerID: inside, HostID: outside, Size: size}
+	}
+	for id, want := range map[int][]configs.IDMap{
+		0:     {line(0, 0, 1), line(1, 1, 65536)},
+		1:     {line(1, 0, 1), line(0, 1, 1), line(2, 2, 65535)},
+		1000:  {line(1000, 0, 1), line(1, 1, 999), line(0, 1000, 1), line(1001, 1001, 64536)},
+		65536: {line(65536, 0, 1), line(1, 1, 65535), line(0, 65536, 1)},
+	} {
+		if got := swapped(id, file); !slices.Equal(got, want) {
+			t.Errorf("swapped(%d) = %v, want %v", id, got, want)
+		}
+	}
+}
