@@ -128,7 +128,12 @@ func (a *app) buildAndWrite(ctx context.Context, o *buildOptions, in *input, sho
 	f := &fetcher{app: a, store: store, options: a.imageOptions(o.insecure), pull: o.pull, notice: show.notice}
 	b := &build.Builder{Store: store, Caches: caches, Jobs: o.jobs, Report: show.handle, Entered: entered, Fetch: f.fetch,
 		Exec: func(ctx context.Context, s *sandbox.Sandbox) error { return s.Run(ctx) }}
-	req, err := a.request(o, in)
+	agents, stop, err := a.sshAgents(o.ssh)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	req, err := a.request(o, in, agents)
 	if err != nil {
 		return err
 	}
@@ -147,12 +152,8 @@ func (a *app) buildAndWrite(ctx context.Context, o *buildOptions, in *input, sho
 }
 
 // request collects what the command line adds to the plan.
-func (a *app) request(o *buildOptions, in *input) (*build.Request, error) {
+func (a *app) request(o *buildOptions, in *input, agents map[string]build.Secret) (*build.Request, error) {
 	secrets, err := a.readSecrets(o.secrets)
-	if err != nil {
-		return nil, err
-	}
-	agents, err := a.sshAgents(o.ssh)
 	if err != nil {
 		return nil, err
 	}

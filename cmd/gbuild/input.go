@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"runtime"
 	"strings"
@@ -178,6 +179,9 @@ func (a *app) readSecret(fields map[string]string) (string, []byte, error) {
 			return "", nil, usagef("--secret: unknown key %q; it is id=ID[,src=FILE|,env=NAME]", k)
 		}
 	}
+	if t := fields["type"]; t != "" && t != "file" && t != "env" {
+		return "", nil, usagef("--secret: type=%s: it is file or env", t)
+	}
 	if id == "" {
 		return "", nil, usagef("--secret: id is missing; it is id=ID[,src=FILE|,env=NAME]")
 	}
@@ -213,22 +217,6 @@ func first(values ...string) string {
 	return ""
 }
 
-func (a *app) sshAgents(list []string) (map[string]build.Secret, error) {
-	agents := map[string]build.Secret{}
-	for _, s := range list {
-		id, socket, _ := strings.Cut(s, "=")
-		if socket == "" {
-			socket = a.env("SSH_AUTH_SOCK")
-		}
-		st, err := os.Stat(socket)
-		if err != nil || st.Mode()&os.ModeSocket == 0 {
-			return nil, hinted{fmt.Errorf("--ssh %s: no ssh agent listens at %q", s, socket), "start one (eval $(ssh-agent); ssh-add) or name its socket: --ssh default=SOCKET"}
-		}
-		agents[id] = build.Secret{Socket: socket}
-	}
-	return agents, nil
-}
-
 func parseLimits(o *buildOptions) (l build.Limits, err error) {
 	if o.shmSize != "" {
 		if l.ShmSize, err = units.RAMInBytes(o.shmSize); err != nil {
@@ -241,8 +229,11 @@ func parseLimits(o *buildOptions) (l build.Limits, err error) {
 		if !ok {
 			name, address, ok = strings.Cut(h, ":")
 		}
+		if address == "host-gateway" {
+			address = (&runOptions{network: o.network}).hostGateway()
+		}
 		address = strings.TrimSuffix(strings.TrimPrefix(address, "["), "]")
-		if !ok || name == "" || address == "" {
+		if !ok || name == "" || net.ParseIP(address) == nil {
 			return l, usagef("--add-host %q: it is NAME:ADDRESS", h)
 		}
 		l.Hosts = append(l.Hosts, sandbox.HostEntry{Name: name, Addr: address})

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/pem"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/agent"
+)
+
+// What cannot be honoured is refused, what means nothing is accepted.
+func TestRefuse(t *testing.T) {
+	for _, test := range []struct {
+		o       buildOptions
+		refused string
+	}{
+		{buildOptions{}, ""},
+		{buildOptions{provenance: "false", sbom: "false"}, ""},
+		{buildOptions{provenance: "mode=max", attest: []string{"type=provenance,mode=min", "type=sbom,disabled=true"}}, ""},
+		{buildOptions{provenance: "true"}, "--provenance"},
+		{buildOptions{sbom: "generator=x"}, "--sbom"},
+		{buildOptions{attest: []string{"type=sbom"}}, "type=sbom"},
+		{buildOptions{attest: []string{"type=other"}}, "type=other"},
+		{buildOptions{cacheTo: []string{"type=inline"}}, ""},
+		{buildOptions{cacheFrom: []string{"reg/x"}}, "not supported yet"},
+		{buildOptions{cgroup: "x"}, "--cgroup-parent"},
+	} {
+		err := test.o.refuse()
+		if (err == nil) != (test.refused == "") || err != nil && !strings.Contains(err.Error(), test.refused) {
+			t.Errorf("%+v: %v", test.o, err)
+		}
+	}
+}
+
+func TestParseOutputs(t *testing.T) {
+	for _, test := range []struct {
+		list string
+		fail string
+	}{
+		{"dir", ""}, {"-", ""}, {"- type=oci", "only one"}, {"type=oci,dest=a type=local,dest=b type=tar,dest=c", ""},
+		{"type=oci,dest=a,compression=zstd,compression-level=22,force-compression=true,annotation.a=b,rewrite-timestamp=true", ""},
+		{"type=oci,dest=a,compression=zstd type=docker,dest=b,compression=gzip", "one compression"},
+		{"type=oci,dest=a,compression=estargz", "estargz"}, {"type=oci,compression-level=10", "0 to 9"},
+		{"type=registry,name=r/x,compression=zstd,oci-mediatypes=false", "oci-mediatypes"},
+		{"type=oci,annotation-index.a=b", "index"}, {"type=oci,annotation-manifest[linux/amd64].a=b", ""},
+		{"type=registry", "no name"}, {"type=image,push=true", "no name"}, {"type=image,push=1,name=r/x", ""},
+		{"type=local", "dest=DIR"}, {"type=tar,dest=a,platform-split=true", "platform-split"}, {"type=foo", "unknown type"}, {"type=local,dest=a,name=b", "unknown option"},
+	} {
+		_, err := parseOutputs(&buildOptions{outputs: strings.Fields(test.list)}, nil)
+		if (err == nil) != (test.fail == "") || err != nil && !strings.Contains(err.Error(), test.fail) {
+			t.Errorf("%s: %v", test.list, err)
+		}
+	}
+}
+
+func TestBuildArgFiles(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "args")
+	if err := os.WriteFile(file, []byte("# comment\n\nA=1\nB=x=y\nFROM_ENV\nUNSET\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a := &app{lookup: func(name string) (string, bool) { return "env", name == "FROM_ENV" }}
+	args, err := a.buildArgs(&buildOptions{argFiles: []string{file}, args: []string{"A=2"}, epoch: "7"})
+	if err != nil || len(args) != 4 || args["A"] != "2" || args["B"] != "x=y" || args["FROM_ENV"] != "env" || args["SOURCE_DATE_EPOCH"] != "7" {
+		t.Errorf("%v, %v", args, err)
+	}
+}
+
+// The agent of --ssh default=KEY has the key, and gives nobody power over it.
+func TestServeKeys(t *testing.T) {
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, err := ssh.MarshalPrivateKey(key, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	socket, stop, err := serveKeys([]string{file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := net.Dial("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := agent.NewClient(c)
+	keys, err := client.List()
+	if err != nil || len(keys) != 1 {
+		t.Fatalf("keys %v, %v", keys, err)
+	}
+	if _, err := client.Sign(keys[0], []byte("data")); err != nil {
+		t.Error(err)
+	}
+	if client.RemoveAll() == nil {
+		t.Error("the keys can be removed")
+	}
+	c.Close()
+	stop()
+	if _, err := os.Stat(filepath.Dir(socket)); !os.IsNotExist(err) {
+		t.Errorf("the directory of the socket is left: %v", err)
+	}
+}
