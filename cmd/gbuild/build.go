@@ -127,7 +127,10 @@ func (a *app) buildAndWrite(ctx context.Context, o *buildOptions, in *input, sho
 	}
 	f := &fetcher{app: a, store: store, options: a.imageOptions(o.insecure), pull: o.pull, notice: show.notice}
 	b := &build.Builder{Store: store, Caches: caches, Jobs: o.jobs, Report: show.handle, Entered: entered, Fetch: f.fetch,
-		Exec: func(ctx context.Context, s *sandbox.Sandbox) error { return s.Run(ctx) }}
+		Exec: func(ctx context.Context, s *sandbox.Sandbox) error { return s.Run(ctx) },
+		Inject: func(ctx context.Context, name string, env []string) (sandbox.Edits, error) {
+			return a.catalog(ctx, nil).Inject([]string{name}, sandbox.InjectOptions{Env: env})
+		}}
 	agents, stop, err := a.sshAgents(o.ssh)
 	if err != nil {
 		return err

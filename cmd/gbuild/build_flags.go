@@ -74,7 +74,7 @@ func (a *app) addRunFlags(f *pflag.FlagSet, o *buildOptions) {
 	f.StringArrayVar(&o.addHosts, "add-host", nil, "NAME:ADDRESS for /etc/hosts of RUN (repeatable)")
 	f.StringArrayVar(&o.ulimits, "ulimit", nil, "NAME=SOFT[:HARD] for RUN (repeatable)")
 	f.StringVar(&o.shmSize, "shm-size", "", "size of /dev/shm in RUN, e.g. 2g")
-	f.StringArrayVar(&o.allow, "allow", nil, "entitlement that the Dockerfile may use: network.host, security.insecure (repeatable)")
+	f.StringArrayVar(&o.allow, "allow", nil, "entitlement that the Dockerfile may use: network.host, security.insecure, device[=NAME] (repeatable)")
 	f.IntVar(&o.jobs, "jobs", runtime.NumCPU(), "steps that run at once")
 }
 

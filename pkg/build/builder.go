@@ -33,6 +33,8 @@ type Builder struct {
 	Fetch func(ctx context.Context, ref string, p v1.Platform) (v1.Image, error)
 	// Exec runs one sandbox; (*runtime.Sandbox).Run in main, a func in tests.
 	Exec func(ctx context.Context, s *runtime.Sandbox) error
+	// Inject finds the CDI device of a RUN --device, for a process with that environment; nil where there are none.
+	Inject func(ctx context.Context, name string, env []string) (runtime.Edits, error)
 
 	mu sync.Mutex // serialises Report
 }

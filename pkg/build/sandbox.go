@@ -47,6 +47,9 @@ func (w *work) runIn(ctx context.Context, d *layers.Draft, s *dockerfile.Run) (e
 		Stdout: out, Stderr: &logs{work: w, stderr: true},
 		Notice: func(text string) { w.report(Event{Type: Notice, Step: w.number, Text: text}) },
 	}
+	if box.Devices, err = w.devices(ctx, s, box.Env); err != nil {
+		return err
+	}
 	return explainExit(s.Args, w.Exec(ctx, box))
 }
 
@@ -61,6 +64,29 @@ func (w *work) entitled(s *dockerfile.Run) error {
 		}
 	}
 	return nil
+}
+
+// devices finds what --device asks for. One that is not required and not there is left out, and that is said.
+func (w *work) devices(ctx context.Context, s *dockerfile.Run, env []string) (all []runtime.Edits, err error) {
+	for _, d := range s.Devices {
+		if !w.req.Allow["device"] && !w.req.Allow["device="+d.Name] {
+			return nil, &EntitlementError{"device=" + d.Name}
+		}
+		err := errors.New("this build knows no devices")
+		var edits runtime.Edits
+		if w.Inject != nil {
+			edits, err = w.Inject(ctx, d.Name, env)
+		}
+		switch {
+		case err == nil:
+			all = append(all, edits)
+		case d.Required:
+			return nil, fmt.Errorf("device %s: %w", d.Name, err)
+		default:
+			w.report(Event{Type: Notice, Step: w.number, Text: fmt.Sprintf("device %s is left out: %v", d.Name, err)})
+		}
+	}
+	return all, nil
 }
 
 // EntitlementError is a RUN that asks for what the command line does not grant.
