@@ -47,7 +47,8 @@ func realMain(args []string) int {
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	err := root.ExecuteContext(ctx)
-	if err != nil && ctx.Err() != nil {
+	var said exitStatus // by the child, which had the signal, too
+	if err != nil && ctx.Err() != nil && !errors.As(err, &said) {
 		err = context.Cause(ctx)
 	}
 	return a.exitCode(err)

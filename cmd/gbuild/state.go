@@ -98,7 +98,8 @@ func (a *app) enter(ctx context.Context) error {
 	if err := os.Setenv(startedBy, who); err != nil {
 		return err
 	}
-	code, err := runtime.Enter(ctx, runtime.EnterOptions{})
+	// The child gets the signals, too, and cleans up; ending this context would kill it in the midst of that.
+	code, err := runtime.Enter(context.WithoutCancel(ctx), runtime.EnterOptions{})
 	if err != nil {
 		return err
 	}
