@@ -97,11 +97,13 @@ func TestIgnoreRules(t *testing.T) {
 }
 
 func TestBadIgnoreFile(t *testing.T) {
-	dir := t.TempDir()
-	writeFiles(t, dir, map[string]string{".dockerignore": "a\n[x\n"})
-	_, err := OpenContext(t.Context(), dir, ContextOptions{})
-	if err == nil || !strings.Contains(err.Error(), ".dockerignore:2") {
-		t.Errorf("got %v", err)
+	for _, pattern := range []string{"[x", `\1`} {
+		dir := t.TempDir()
+		writeFiles(t, dir, map[string]string{".dockerignore": "a\n" + pattern + "\n"})
+		_, err := OpenContext(t.Context(), dir, ContextOptions{})
+		if err == nil || !strings.Contains(err.Error(), ".dockerignore:2") {
+			t.Errorf("%s: got %v", pattern, err)
+		}
 	}
 }
 

@@ -96,7 +96,7 @@ func parseIgnore(file string, text []byte) (*ignoreRules, error) {
 			return nil, fmt.Errorf("reading %s:%d: %w", file, i+1, err)
 		}
 		for _, pattern := range found {
-			if _, err := newPatterns([]string{pattern}); err != nil {
+			if err := checkPattern(pattern); err != nil {
 				return nil, fmt.Errorf("reading %s:%d: pattern %q: %w", file, i+1, pattern, err)
 			}
 			r.lines = append(r.lines, ignoreLine{i + 1, pattern})
@@ -109,6 +109,15 @@ func parseIgnore(file string, text []byte) (*ignoreRules, error) {
 	var err error
 	r.patterns, err = newPatterns(list)
 	return r, err
+}
+
+// checkPattern finds also what the matcher would notice only at its first use, in the midst of a build.
+func checkPattern(pattern string) error {
+	p, err := newPatterns([]string{pattern})
+	if err == nil {
+		_, _, err = p.match("name", matchState{})
+	}
+	return err
 }
 
 func (r *ignoreRules) mayTakeBack(dir string) bool { return r.reaches(dir, true) }
