@@ -68,9 +68,7 @@ func sourceNames(t *testing.T, pkg, files, pattern string) (names []string) {
 			t.Fatal(err)
 		}
 		for _, m := range regexp.MustCompile(pattern).FindAllStringSubmatch(string(raw), -1) {
-			for _, word := range regexp.MustCompile(`[^", ]+`).FindAllString(m[1], -1) {
-				names = append(names, word)
-			}
+			names = append(names, regexp.MustCompile(`[^", ]+`).FindAllString(m[1], -1)...)
 		}
 	}
 	slices.Sort(names)
