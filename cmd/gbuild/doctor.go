@@ -11,6 +11,7 @@ import (
 func newDoctorCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "doctor", Short: "Say what this host offers gbuild, what it lacks, and how to mend that", Args: cobra.NoArgs,
+		Example: "  gbuild doctor",
 		RunE: func(*cobra.Command, []string) error {
 			s := runtime.Probe()
 			fmt.Fprintln(a.stdout, "isolation:", s.Isolation())

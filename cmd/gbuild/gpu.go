@@ -20,6 +20,7 @@ func newGPUListCommand(a *app) *cobra.Command {
 	var dirs []string
 	c := &cobra.Command{
 		Use: "list", Short: "List GPUs, and the CDI devices that --device takes", Args: cobra.NoArgs,
+		Example: "  gbuild gpu list",
 		RunE: func(c *cobra.Command, _ []string) error {
 			w := tabwriter.NewWriter(a.stdout, 0, 1, 3, ' ', 0)
 			driver, err := (runtime.Host{}).Driver(c.Context())

@@ -231,6 +231,7 @@ func sameImage(a, b v1Image, name string) error {
 func newRmiCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "rmi IMAGE [IMAGE...]", Short: "Remove names of local images, and the files that nothing else needs", Args: cobra.MinimumNArgs(1),
+		Example: "  gbuild rmi my-agent:v1",
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.mustEnter(c.Context(), func(ctx context.Context) error {
 				store, err := a.openStore()
@@ -258,7 +259,8 @@ func newPruneCommand(a *app) *cobra.Command {
 	var keep time.Duration
 	c := &cobra.Command{
 		Use: "prune", Short: "Remove stored steps and layers that no image needs and that were not used of late", Args: cobra.NoArgs,
-		Long: "Remove stored steps and layers that no local image needs and that were not used of late. Cache mounts stay: see gbuild cache rm.",
+		Long:    "Remove stored steps and layers that no local image needs and that were not used of late. Cache mounts stay: see gbuild cache rm.",
+		Example: "  gbuild prune\n  gbuild prune --keep 168h",
 		RunE: func(c *cobra.Command, _ []string) error {
 			return a.mustEnter(c.Context(), func(ctx context.Context) error {
 				store, err := a.openStore()

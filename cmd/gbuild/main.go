@@ -106,7 +106,23 @@ writes the image to a registry, an OCI layout or a tarball, and launches it with
 	root.AddCommand(newBuildCommand(a), newRunCommand(a), newImagesCommand(a), newPushCommand(a), newSaveCommand(a),
 		newRmiCommand(a), newPsCommand(a), newLogsCommand(a), newStopCommand(a), newKillCommand(a), newRmCommand(a),
 		newExecCommand(a), newGPUCommand(a), newCacheCommand(a), newPruneCommand(a), newDoctorCommand(a), newVersionCommand(a))
+	countArgs(root)
 	return root
+}
+
+// countArgs makes a wrong number of arguments the usage error that it is, in every command below c.
+func countArgs(c *cobra.Command) {
+	if check := c.Args; check != nil {
+		c.Args = func(c *cobra.Command, args []string) error {
+			if err := check(c, args); err != nil {
+				return usageError{err}
+			}
+			return nil
+		}
+	}
+	for _, sub := range c.Commands() {
+		countArgs(sub)
+	}
 }
 
 // usageError is a command line that makes no sense.
@@ -210,7 +226,7 @@ func suggestFlag(c *cobra.Command, err error) error {
 
 func newVersionCommand(a *app) *cobra.Command {
 	return &cobra.Command{
-		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
+		Use: "version", Short: "Print the version", Args: cobra.NoArgs, Example: "  gbuild version",
 		RunE: func(*cobra.Command, []string) error {
 			_, err := fmt.Fprintln(a.stdout, "gbuild", versionString())
 			return err

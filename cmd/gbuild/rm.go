@@ -12,6 +12,7 @@ func newRmCommand(a *app) *cobra.Command {
 	var force bool
 	c := &cobra.Command{
 		Use: "rm CONTAINER [CONTAINER...]", Short: "Forget containers that have ended, with their logs", Args: cobra.MinimumNArgs(1),
+		Example: "  gbuild rm api\n  gbuild rm -f api trainer",
 		RunE: func(_ *cobra.Command, args []string) error {
 			return a.eachContainer(args, func(c *container) error {
 				if c.Status != statusExited && !force {

@@ -13,6 +13,7 @@ func newStopCommand(a *app) *cobra.Command {
 	var signal string
 	c := &cobra.Command{
 		Use: "stop CONTAINER [CONTAINER...]", Short: "End containers: ask, and kill after a while", Args: cobra.MinimumNArgs(1),
+		Example: "  gbuild stop api\n  gbuild stop -t 60 trainer",
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.eachContainer(args, func(one *container) error {
 				wait := one.StopTimeout
@@ -36,6 +37,7 @@ func newKillCommand(a *app) *cobra.Command {
 	var signal string
 	c := &cobra.Command{
 		Use: "kill CONTAINER [CONTAINER...]", Short: "Send a signal to containers", Args: cobra.MinimumNArgs(1),
+		Example: "  gbuild kill api\n  gbuild kill -s HUP api",
 		RunE: func(_ *cobra.Command, args []string) error {
 			sig, err := parseSignal(signal)
 			if err != nil {

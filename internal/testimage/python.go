@@ -97,7 +97,19 @@ func WriteLayout(dir string, img v1.Image) error {
 	if err != nil {
 		return fmt.Errorf("writing layout %s: %w", dir, err)
 	}
-	return index.AppendImage(img)
+	if err := index.AppendImage(img); err != nil {
+		return err
+	}
+	return readable(dir)
+}
+
+// readable lets others read the blobs: the tests run as two users, and ggcr leaves some for one.
+func readable(dir string) error {
+	blobs, err := filepath.Glob(filepath.Join(dir, "blobs", "*", "*"))
+	for _, blob := range blobs {
+		err = errors.Join(err, os.Chmod(blob, 0o644))
+	}
+	return err
 }
 
 func openLayout(dir string) (v1.Image, error) {

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/layers"
 	"github.com/gbuild/gbuild/pkg/runtime"
@@ -50,7 +52,7 @@ func (w *work) runIn(ctx context.Context, d *layers.Draft, s *dockerfile.Run) (e
 	if box.Devices, err = w.devices(ctx, s, box.Env); err != nil {
 		return err
 	}
-	return explainExit(s.Args, w.Exec(ctx, box))
+	return explainExit(s.Args, w.Exec(ctx, box), root)
 }
 
 // entitled refuses what only the command line may grant: a Dockerfile must not reach the host by itself.
@@ -109,19 +111,26 @@ func (w *work) network(name string) string {
 	return "private"
 }
 
-// explainExit words a command's failure as BuildKit does.
-func explainExit(args []string, err error) error {
+// explainExit words a command's failure in the mounted root as BuildKit does.
+func explainExit(args []string, err error, root string) error {
 	var exit *runtime.ExitError
 	if !errors.As(err, &exit) {
 		return err
 	}
-	return &RunError{Args: args, Exit: exit}
+	return &RunError{Args: args, Exit: exit, DiskFull: isFull(root)}
+}
+
+// isFull says whether less than a MiB is free where a mounted draft keeps its files.
+func isFull(root string) bool {
+	var fs unix.Statfs_t
+	return unix.Statfs(root, &fs) == nil && fs.Bavail*uint64(fs.Bsize) < 1<<20
 }
 
 // RunError is the failure of a RUN's command.
 type RunError struct {
-	Args []string
-	Exit *runtime.ExitError
+	Args     []string
+	Exit     *runtime.ExitError
+	DiskFull bool // when it ended, nothing was free where its files are kept
 }
 
 func (e *RunError) Error() string {
@@ -137,6 +146,9 @@ func (e *RunError) Unwrap() error { return e.Exit }
 
 // Hint says what to try.
 func (e *RunError) Hint() string {
+	if e.DiskFull {
+		return "no space is left for the files of this step: free some (gbuild prune, gbuild cache rm), or name another disk with --root"
+	}
 	switch e.Exit.Code {
 	case 127:
 		return "127 means that the command was not found in the image: check its name and PATH"

@@ -127,7 +127,10 @@ func (w *work) key(ctx context.Context) (layers.Key, error) {
 	switch s := w.step.(type) {
 	case *dockerfile.Run:
 		mounts, err := w.mountDigests(ctx, s)
-		return runKey(w.parent, s, w.platform(), w.req.Limits, mounts), err
+		if err != nil {
+			return layers.Key{}, err
+		}
+		return runKey(w.parent, s, w.platform(), w.req.Limits, mounts), nil
 	case *dockerfile.Copy:
 		content, err := w.copyDigest(ctx, s)
 		return copyKey(w.parent, s, content, w.plan.Epoch), err
