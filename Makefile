@@ -6,10 +6,10 @@ GO      ?= go
 
 export CGO_ENABLED = 1
 
-.PHONY: help setup build test race conformance fuzz bench lint demo self clean
+.PHONY: help setup build test race conformance fuzz bench bench-go lint demo self clean
 
 help: ## say what the targets do
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install what building and testing need (as root; else say what is missing)
 	scripts/setup.sh
@@ -29,9 +29,11 @@ conformance: build ## compare images with those that BuildKit makes (ONLY='copy-
 fuzz: ## run every fuzz target for FUZZTIME (20s)
 	scripts/fuzz.sh $(or $(FUZZTIME),20s)
 
-bench: build ## run the benchmarks, and time a build with nothing changed
-	$(GO) test -tags seccomp -run '^$$' -bench . -benchmem ./...
-	scripts/bench.sh ./gbuild
+bench: build ## measure beside the builders on PATH (BENCH_SIZE=small for minutes, WORKLOADS='W5 W6' for some)
+	scripts/bench.sh ./gbuild $(WORKLOADS)
+
+bench-go: ## run the Go benchmarks of the parts (BENCH=RunStart for some)
+	$(GO) test -tags seccomp -run '^$$' -bench '$(or $(BENCH),.)' -benchmem ./...
 
 lint: ## gofmt, go vet and staticcheck
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "gofmt the files above"; exit 1; }

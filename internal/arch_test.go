@@ -31,6 +31,8 @@ var arrows = map[string]struct {
 	"internal/testimage": {nil, "what tests stand on must not be what they test"},
 	"internal/testimage/demo": {[]string{"internal/testimage"},
 		"it is the demo's bases, wheels and index as a command"},
+	"scripts/bench": {[]string{"internal/testimage"},
+		"it measures gbuild's binary as any other builder's"},
 	"scripts/testcount": {nil, "it counts tests and is none"},
 }
 

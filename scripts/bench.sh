@@ -1,27 +1,26 @@
 #!/bin/sh
-# Times a second build with nothing changed, beside buildah's and Docker's where they are. usage: scripts/bench.sh GBUILD
+# Measures gbuild beside every builder on PATH and writes docs/benchmarks.md and .svg (full) or $BENCH_DIR/ (small).
+# usage: [BENCH_SIZE=small|full] [BENCH_RUNS=3] [BENCH_TOOLS="buildah ..."] [BENCH_DIR=DIR] scripts/bench.sh GBUILD [W0 W1 W2 W3 W5 W6 pull run limits growth]
+# Results of workloads that are not named stay from the last time. As root, builders run as $GBUILD_TEST_USER (tester)
+# where they can. BENCH_DIR keeps the base, the wheels and the results; full needs 40 GB there.
 set -eu
+cd "$(dirname "$0")/.."
 gbuild=$(realpath "$1")
-command -v hyperfine >/dev/null || { echo "bench: needs hyperfine (scripts/setup.sh installs it)" >&2; exit 1; }
-work=$(mktemp -d)
-trap 'chmod -R u+rwX "$work" 2>/dev/null; rm -rf "$work"' EXIT
-mkdir "$work/context"
-cd "$work"
-busybox=$(command -v busybox)
-mkdir -p root/bin
-cp "$busybox" root/bin/busybox
-ln -s busybox root/bin/sh
-tar -C root -cf context/root.tar .
-printf 'FROM scratch\nADD root.tar /\nCOPY . /src/\nRUN /bin/sh -c "echo built >/built"\nCMD ["/bin/sh"]\n' >context/Dockerfile
-for i in $(seq 1 200); do echo "print($i)" >"context/file$i.py"; done
-
-warm="$gbuild build --root $work/state --cache-dir $work/caches -q -t bench context"
-$warm >/dev/null
-set -- -n gbuild "$warm"
-if command -v buildah >/dev/null && buildah bud --layers -q -t bench context >/dev/null 2>&1; then
-    set -- "$@" -n buildah "buildah bud --layers -q -t bench context"
-fi
-if command -v docker >/dev/null && docker build -q -t bench context >/dev/null 2>&1; then
-    set -- "$@" -n docker "docker build -q -t bench context"
-fi
-hyperfine --warmup 3 --runs 20 "$@"
+shift
+size=${BENCH_SIZE:-full}
+dir=${BENCH_DIR:-/var/tmp/gbuild-bench-$(id -u)}
+out=$dir
+[ "$size" != full ] || out=$PWD/docs
+user=
+[ "$(id -u)" -ne 0 ] || user=$(id -un "${GBUILD_TEST_USER:-tester}" 2>/dev/null) || true
+for tool in docker-registry mmdebstrap busybox; do
+    command -v $tool >/dev/null || { echo "bench: needs $tool (scripts/setup.sh installs it)" >&2; exit 1; }
+done
+mkdir -p "$dir/bin"
+chmod 755 "$dir"
+go build -o "$dir/bin/bench" ./scripts/bench
+. scripts/registry.sh
+start_registry "$dir/registry"
+trap 'kill $registry_pid' EXIT
+"$dir/bin/bench" -gbuild "$gbuild" -dir "$dir" -registry "$registry" -user "$user" -size "$size" -out "${BENCH_OUT:-$out}" \
+    -runs "${BENCH_RUNS:-3}" -tools "${BENCH_TOOLS:-}" "$@"

@@ -7,6 +7,8 @@ import (
 	"html"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"regexp"
 	"sort"
 	"strings"
@@ -17,11 +19,18 @@ import (
 // never change, and pages are asked for again by ETag. It keeps a log of what was asked.
 type Index struct {
 	mu    sync.Mutex
-	files map[string][]byte            // by file name
+	files map[string]offer             // by file name
 	pages map[string]map[string]string // project → file name → SHA-256
 	log   []Access
 	// Out receives the log as lines as well; nil: nowhere.
 	Out io.Writer
+}
+
+// offer is a wheel in memory, or in a file.
+type offer struct {
+	data []byte
+	path string
+	sum  string // SHA-256, in hex
 }
 
 // Access is one request that an Index answered.
@@ -36,7 +45,7 @@ func (a Access) String() string { return fmt.Sprintf("%d %s %d", a.Status, a.Pat
 
 // NewIndex returns an Index of wheels.
 func NewIndex(wheels ...Wheel) (*Index, error) {
-	x := &Index{files: map[string][]byte{}, pages: map[string]map[string]string{}}
+	x := &Index{files: map[string]offer{}, pages: map[string]map[string]string{}}
 	for _, w := range wheels {
 		if err := x.Add(w); err != nil {
 			return nil, err
@@ -51,15 +60,34 @@ func (x *Index) Add(w Wheel) error {
 	if err != nil {
 		return err
 	}
+	x.offer(w.Name, w.Filename(), offer{data: data, sum: fmt.Sprintf("%x", sha256.Sum256(data))})
+	return nil
+}
+
+// AddFile offers the wheel in a file, which is read whenever it is asked for.
+func (x *Index) AddFile(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	sum := sha256.New()
+	if _, err := io.Copy(sum, f); err != nil {
+		return fmt.Errorf("reading wheel %s: %w", path, err)
+	}
+	project, _, _ := strings.Cut(filepath.Base(path), "-")
+	x.offer(project, filepath.Base(path), offer{path: path, sum: fmt.Sprintf("%x", sum.Sum(nil))})
+	return nil
+}
+
+func (x *Index) offer(name, file string, o offer) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	project := normalise(w.Name)
+	project := normalise(name)
 	if x.pages[project] == nil {
 		x.pages[project] = map[string]string{}
 	}
-	x.pages[project][w.Filename()] = fmt.Sprintf("%x", sha256.Sum256(data))
-	x.files[w.Filename()] = data
-	return nil
+	x.pages[project][file], x.files[file] = o.sum, o
 }
 
 // Log returns what was asked since the last call.
@@ -108,13 +136,20 @@ func (x *Index) record(a Access) {
 
 func (x *Index) serveFile(w http.ResponseWriter, r *http.Request, name string) {
 	x.mu.Lock()
-	data, ok := x.files[name]
+	o, ok := x.files[name]
 	x.mu.Unlock()
+	var data io.ReadSeeker = bytes.NewReader(o.data)
+	if o.path != "" {
+		f, err := os.Open(o.path)
+		ok = err == nil
+		defer f.Close()
+		data = f
+	}
 	if !ok {
 		http.NotFound(w, r)
 		return
 	}
-	serve(w, r, name, "max-age=365000000, immutable, public", "binary/octet-stream", data)
+	serve(w, r, name, "max-age=365000000, immutable, public", "binary/octet-stream", o.sum, data)
 }
 
 func (x *Index) servePage(w http.ResponseWriter, r *http.Request, project string) {
@@ -136,15 +171,16 @@ func (x *Index) servePage(w http.ResponseWriter, r *http.Request, project string
 		http.NotFound(w, r)
 		return
 	}
-	serve(w, r, "index.html", "max-age=600, public", "text/html", page.Bytes())
+	sum := fmt.Sprintf("%x", sha256.Sum256(page.Bytes()))
+	serve(w, r, "index.html", "max-age=600, public", "text/html", sum, bytes.NewReader(page.Bytes()))
 }
 
 // serve sends data with an ETag; a client that has it already gets 304.
-func serve(w http.ResponseWriter, r *http.Request, name, caching, kind string, data []byte) {
+func serve(w http.ResponseWriter, r *http.Request, name, caching, kind, sum string, data io.ReadSeeker) {
 	w.Header().Set("Cache-Control", caching)
 	w.Header().Set("Content-Type", kind)
-	w.Header().Set("ETag", fmt.Sprintf("%q", fmt.Sprintf("%x", sha256.Sum256(data))[:16]))
-	http.ServeContent(w, r, name, Time, bytes.NewReader(data))
+	w.Header().Set("ETag", fmt.Sprintf("%q", sum[:16]))
+	http.ServeContent(w, r, name, Time, data)
 }
 
 var separators = regexp.MustCompile(`[-_.]+`)

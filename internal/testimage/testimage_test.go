@@ -107,6 +107,41 @@ func TestIndexLogAndETag(t *testing.T) {
 	}
 }
 
+// A wheel in a file is offered as one in memory is.
+func TestIndexOffersFiles(t *testing.T) {
+	wheel := Wheel{Name: "My.Pkg", Version: "1.0", Files: map[string]string{"mypkg.py": "x = 1\n"}}
+	data, err := wheel.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), wheel.Filename())
+	if err := os.WriteFile(path, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	memory, err := NewIndex(wheel)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := NewIndex()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := file.AddFile(path); err != nil {
+		t.Fatal(err)
+	}
+	for _, asked := range []string{"/simple/my-pkg/", "/files/" + wheel.Filename(), "/files/other.whl"} {
+		var answers [2]*httptest.ResponseRecorder
+		for i, index := range []*Index{memory, file} {
+			answers[i] = httptest.NewRecorder()
+			index.ServeHTTP(answers[i], httptest.NewRequest(http.MethodGet, asked, nil))
+		}
+		if answers[0].Code != answers[1].Code || !bytes.Equal(answers[0].Body.Bytes(), answers[1].Body.Bytes()) ||
+			answers[0].Header().Get("ETag") != answers[1].Header().Get("ETag") {
+			t.Errorf("%s: %d from memory, %d from a file, or not the same", asked, answers[0].Code, answers[1].Code)
+		}
+	}
+}
+
 func fetch(t *testing.T, url, etag string) *http.Response {
 	t.Helper()
 	req, err := http.NewRequest(http.MethodGet, url, nil)

@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/klauspost/compress/flate"
+	"golang.org/x/sync/errgroup"
+)
+
+// limits holds gbuild's own parts against what the machine allows.
+func limits(ctx context.Context, b *bench) error {
+	b.results.Limits = nil
+	t, r := b.tool("gbuild"), &figures{}
+	for range 20 {
+		u, err := b.measure(ctx, t, b.log(t, "version"), false, t.version)
+		if err != nil {
+			return err
+		}
+		r.Runs = append(r.Runs, u)
+	}
+	b.results.Limits = append(b.results.Limits, limit{What: "`gbuild version`", Got: r.wall()})
+	return b.exporting(ctx, t)
+}
+
+// exporting makes the large layer of the learning image once more from what is stored, and holds that against the
+// compressor alone on the same bytes.
+func (b *bench) exporting(ctx context.Context, t *tool) error {
+	j := job{dir: b.contexts + "/learning", ref: b.ref("export", t), push: true, args: []string{"INDEX=" + b.indexURL}}
+	if _, err := b.measure(ctx, t, b.log(t, "export"), false, t.build(j)...); err != nil {
+		return err
+	}
+	file := filepath.Join(b.dir, "layer.tar")
+	defer os.Remove(file)
+	if err := fetchLargest(ctx, j.ref, file); err != nil {
+		return err
+	}
+	again := t.build(job{dir: j.dir, ref: j.ref, args: j.args})[0]
+	again = append(again[:len(again)-1], "--source-date-epoch=1700000000", j.dir) // other times: all layers are made anew
+	u, err := b.measure(ctx, t, b.log(t, "export"), false, again)
+	if err != nil {
+		return err
+	}
+	compressing, err := timed(file, compressAlone)
+	if err != nil {
+		return err
+	}
+	hashing, err := timed(file, func(r io.Reader) error { _, err := io.Copy(sha256.New(), r); return err })
+	if err != nil {
+		return err
+	}
+	info, err := os.Stat(file)
+	if err != nil {
+		return err
+	}
+	what := fmt.Sprintf("export of the layer of %d MB", info.Size()/1e6)
+	b.results.Limits = append(b.results.Limits,
+		limit{what, u.Wall, compressing, fmt.Sprintf("deflate at level %d alone, on all cores", level)},
+		limit{what, u.Wall, hashing, "SHA-256 alone, on one core"})
+	return nil
+}
+
+// fetchLargest writes the largest layer of an image in the registry to a file, uncompressed.
+func fetchLargest(ctx context.Context, from, to string) error {
+	ref, err := name.ParseReference(from)
+	if err != nil {
+		return err
+	}
+	img, err := remote.Image(ref, remote.WithContext(ctx))
+	if err != nil {
+		return err
+	}
+	layers, err := img.Layers()
+	if err != nil {
+		return err
+	}
+	largest := layers[0]
+	for _, l := range layers {
+		if sizeOf(l) > sizeOf(largest) {
+			largest = l
+		}
+	}
+	tar, err := largest.Uncompressed()
+	if err != nil {
+		return err
+	}
+	defer tar.Close()
+	out, err := os.Create(to)
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(out, tar); err != nil {
+		return err
+	}
+	return out.Close()
+}
+
+func sizeOf(l v1.Layer) int64 {
+	n, _ := l.Size()
+	return n
+}
+
+// timed is how long do takes with the bytes of a file that is in memory already, as a new snapshot is.
+func timed(file string, do func(io.Reader) error) (time.Duration, error) {
+	var took time.Duration
+	for _, do := range []func(io.Reader) error{func(r io.Reader) error { _, err := io.Copy(io.Discard, r); return err }, do} {
+		f, err := os.Open(file)
+		if err != nil {
+			return 0, err
+		}
+		began := time.Now()
+		err = do(struct{ io.Reader }{f})
+		took = time.Since(began)
+		_ = f.Close()
+		if err != nil {
+			return 0, err
+		}
+	}
+	return took, nil
+}
+
+const level = 5 // gbuild's default
+
+// compressAlone deflates blocks of 1 MiB side by side and throws the result away: what no builder can be faster than.
+func compressAlone(r io.Reader) error {
+	var g errgroup.Group
+	blocks := make(chan []byte)
+	for range runtime.NumCPU() {
+		g.Go(func() error {
+			z, err := flate.NewWriter(io.Discard, level)
+			for block := range blocks {
+				if err == nil {
+					z.Reset(io.Discard)
+					_, _ = z.Write(block)
+					err = z.Close()
+				}
+			}
+			return err
+		})
+	}
+	var err error
+	for err == nil {
+		var n int
+		block := make([]byte, 1<<20)
+		n, err = io.ReadFull(r, block)
+		blocks <- block[:n]
+	}
+	close(blocks)
+	if failed := g.Wait(); failed != nil {
+		return failed
+	}
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
+		return nil
+	}
+	return err
+}
