@@ -25,6 +25,7 @@ EXIT STATUS: 0; 1 the build failed; 2 the command line is wrong; 64 this host la
   gbuild build --name my-agent --tag v1.0 .
   gbuild build -t registry.example/me/app:v1 --push .
   gbuild build -o type=docker,dest=app.tar -t app .
+  gbuild build --layers=per-step -t app .
   IMAGE_TAG=dev gbuild build .`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
@@ -145,6 +146,9 @@ func (a *app) buildAndWrite(ctx context.Context, o *buildOptions, in *input, sho
 		return err
 	}
 	req.Compress.Epoch = in.plan.Epoch
+	if req.Layering, err = build.ParseLayering(o.layers); err != nil {
+		return usageError{fmt.Errorf("--layers: %w", err)}
+	}
 	result, err := b.Build(ctx, req)
 	if err != nil {
 		return err

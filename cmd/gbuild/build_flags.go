@@ -22,6 +22,7 @@ type buildOptions struct {
 	argFiles, annotations, attest     []string
 	cacheFrom, cacheTo                []string
 	network, progress, shmSize, call  string
+	layers                            string
 	epoch, sbom, provenance, cgroup   string
 	iidfile, metadataFile, digestFile string
 	noCache, pull, push, quiet        bool
@@ -55,6 +56,7 @@ func (a *app) addOutputFlags(f *pflag.FlagSet, o *buildOptions) {
 	f.BoolVar(&o.push, "push", false, "push the image to the registries that its names say")
 	f.BoolVar(&o.load, "load", false, "keep the image under its names here, as is done anyway")
 	f.StringArrayVarP(&o.outputs, "output", "o", nil, "type=oci|docker|tar|local|image|registry,dest=PATH (repeatable; DIR alone is local, - is tar)")
+	f.StringVar(&o.layers, "layers", "auto", "auto (large Python distributions get layers of their own), per-step or squash (one over the base)")
 	f.StringVar(&o.iidfile, "iidfile", "", "file to write the image id to")
 	f.StringVar(&o.metadataFile, "metadata-file", "", "file to write what was built to, as JSON")
 	f.StringVar(&o.digestFile, "digest-file", "", "file to write the manifest's digest to")

@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strconv"
 	"time"
 
@@ -15,33 +14,23 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/partial"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
-	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/layers"
 )
 
-// layerName names the future of a layer, beside that of the step whose snapshot it is made of.
-type layerName layers.Key
-
-// startLayer makes the layer of a state beside the steps that follow.
-func (r *run) startLayer(ctx context.Context, k layers.Key) *future {
-	return r.once(layerName(k), func() (layers.Key, error) {
-		if !r.mayWork() && !r.Store.HasLayer(k, r.req.Compress) {
-			return k, ErrNeedsNamespace
-		}
-		_, _, err := r.Store.Layer(ctx, k, r.req.Compress)
-		return k, err
-	})
-}
-
 // assemble puts the image of the target together from its layers and its config.
 func (r *run) assemble(ctx context.Context, target *stage, key layers.Key) (v1.Image, error) {
-	all, err := r.layersOf(ctx, target)
-	if err != nil {
+	x := &stack{run: r, extra: r.extraLayers(), parts: map[int][]string{}}
+	add := x.add
+	if r.req.Layering == OneLayer {
+		add = x.squash
+	}
+	if err := add(ctx, target); err != nil {
 		return nil, err
 	}
 	config := target.config.DeepCopy()
+	config.History = x.history(config.History)
 	config.RootFS = v1.RootFS{Type: "layers"}
-	for _, l := range all {
+	for _, l := range x.layers {
 		id, err := l.DiffID()
 		if err != nil {
 			return nil, err
@@ -55,45 +44,11 @@ func (r *run) assemble(ctx context.Context, target *stage, key layers.Key) (v1.I
 	if err != nil {
 		return nil, fmt.Errorf("encoding config: %w", err)
 	}
-	img, err := newImage(raw, all)
+	img, err := newImage(raw, x.layers)
 	if err != nil {
 		return nil, err
 	}
 	return img, rememberState(r.Store, img, key)
-}
-
-// layersOf returns the base image's layers and, in order, those of all steps up to the end of st.
-func (r *run) layersOf(ctx context.Context, st *stage) ([]v1.Layer, error) {
-	var all []v1.Layer
-	if st.parent != nil {
-		below, err := r.layersOf(ctx, st.parent)
-		if err != nil {
-			return nil, err
-		}
-		all = below
-	}
-	if st.base != nil {
-		all = append(all, st.base.layers...)
-	}
-	keys := st.keys
-	if st.Base.Kind == dockerfile.FromContext {
-		key, err := r.baseKey(ctx, st)
-		if err != nil {
-			return nil, err
-		}
-		keys = slices.Concat([]layers.Key{key}, keys)
-	}
-	for _, k := range keys {
-		if _, err := r.startLayer(ctx, k).get(ctx); err != nil {
-			return nil, err
-		}
-		l, _, err := r.Store.Layer(ctx, k, r.req.Compress)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, l)
-	}
-	return all, nil
 }
 
 // recordCreated is the kind of the records that keep when an image was first made, under the hash of all else in its

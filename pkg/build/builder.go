@@ -73,6 +73,7 @@ type Request struct {
 	Limits   Limits
 	Allow    map[string]bool // entitlements: network.host, security.insecure
 	Compress layers.Compression
+	Layering Layering
 	Environ  []string // of which git takes proxies and the ssh agent
 	NoLayers bool     // the caller wants the files only: nothing is compressed
 

@@ -60,6 +60,8 @@ func (b *bench) exec(_ context.Context, s *runtime.Sandbox) error {
 			return err
 		}
 		return os.WriteFile(path, []byte(strings.Join(words[2:], " ")), 0o644)
+	case "pip": // install NAME=MEGABYTES...
+		return install(s, words[2:])
 	case "mount": // the first mount's source must have the file
 		_, err := os.Stat(filepath.Join(s.Mounts[0].Source, words[1]))
 		return err

@@ -34,9 +34,7 @@ func (r *run) walk(ctx context.Context, st *stage) (layers.Key, error) {
 			return key, r.blame(s.Meta(), err)
 		}
 		st.keys = append(st.keys, key)
-		if st.exported && !r.req.NoLayers {
-			r.startLayer(ctx, key)
-		}
+		r.startLayers(ctx, st, key)
 	}
 	return key, nil
 }
@@ -50,8 +48,8 @@ func (r *run) baseKey(ctx context.Context, st *stage) (layers.Key, error) {
 		return st.base.key, nil
 	case dockerfile.FromContext:
 		key, err := r.contextKey(ctx, st.Base.Name)
-		if err == nil && st.exported && !r.req.NoLayers {
-			r.startLayer(ctx, key)
+		if err == nil {
+			r.startLayers(ctx, st, key)
 		}
 		return key, err
 	default:
@@ -180,6 +178,11 @@ func (w *work) make(ctx context.Context) (out layers.Key, err error) {
 	w.begin()
 	if err := w.apply(ctx, d); err != nil {
 		return out, err
+	}
+	if run, ok := w.step.(*dockerfile.Run); ok && installsPython(run) {
+		if err := d.Settle(); err != nil {
+			return out, err
+		}
 	}
 	if out = w.recipe; w.fresh {
 		rand.Read(out[:])

@@ -215,6 +215,8 @@ type layerRecord struct {
 	MediaType types.MediaType `json:"mediaType"`
 	Source    string          `json:"source,omitempty"` // of a layer that came from elsewhere
 	Made      time.Time       `json:"made,omitzero"`
+
+	Distributions []string `json:"distributions,omitempty"`
 }
 
 // Digest implements v1.Layer.

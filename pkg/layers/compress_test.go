@@ -180,7 +180,7 @@ func TestLayerMemory(t *testing.T) {
 	check(t, d.Commit(t.Context(), keyOf("big")))
 	runtime.GC()
 	before := resident(t)
-	l, _, err := s.Layer(t.Context(), keyOf("big"), Compression{Level: 1})
+	l, _, err := oneLayer(t, s, keyOf("big"), Compression{Level: 1})
 	check(t, err)
 	if used := resident(t) - before; used > 100 {
 		t.Errorf("making a layer of 300 MB took %d MB of memory", used)

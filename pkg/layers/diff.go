@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"slices"
 	"sort"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,41 +19,101 @@ import (
 type DiffOptions struct {
 	// Epoch, if set, is the latest time (Unix seconds) that anything in the tar has: later ones are set to it.
 	Epoch *int64
+
+	apart *apart // what is in layers of its own, which lie between lower and this one
 }
 
 // WriteDiff writes a snapshot directory (an overlay upper directory) as the tar of a layer over lower. The tar depends on
 // nothing but the names, content, modes, owners, attributes and whole seconds of the files: names are sorted, headers are
 // plain where they can be. What is the same as in lower is left out. Sockets are left out, as in every image.
 func WriteDiff(ctx context.Context, w io.Writer, snapshot string, lower *View, o DiffOptions) error {
-	root, err := lstat(snapshot, "/")
-	if err != nil {
-		return fmt.Errorf("writing a layer: %w", err)
-	}
 	if lower == nil {
 		lower = NewView()
 	}
-	d := &differ{ctx: ctx, tar: tar.NewWriter(w), lower: lower, epoch: o.Epoch, names: map[uint64]string{},
-		buffer: make([]byte, 1<<20)}
-	below, err := lower.Lstat("/")
-	if err != nil {
-		return fmt.Errorf("writing a layer: %w", err)
-	}
-	same, err := d.sameMetadata(root, below)
-	if err != nil {
-		return fmt.Errorf("writing a layer: %w", err)
-	}
-	if !same {
-		if err := d.header(root, nil); err != nil {
-			return fmt.Errorf("writing a layer: %w", err)
-		}
-	}
-	if err := d.children(root, below); err != nil {
-		return fmt.Errorf("writing a layer: %w", err)
-	}
-	if err := d.tar.Close(); err != nil {
+	if err := writeStack(ctx, w, []string{snapshot}, lower, o); err != nil {
 		return fmt.Errorf("writing a layer: %w", err)
 	}
 	return nil
+}
+
+// writeStack writes snapshots, the uppermost first, as one layer.
+func writeStack(ctx context.Context, w io.Writer, snapshots []string, lower *View, o DiffOptions) error {
+	root, err := lstat(snapshots[0], "/")
+	if err != nil {
+		return err
+	}
+	d := &differ{ctx: ctx, tar: tar.NewWriter(w), lower: lower, epoch: o.Epoch, apart: o.apart,
+		names: map[uint64]string{}, buffer: make([]byte, 1<<20)}
+	below, err := lower.Lstat("/")
+	if err != nil {
+		return err
+	}
+	same, err := d.sameMetadata(root, below)
+	if err == nil && !same {
+		err = d.header(root, nil)
+	}
+	if err == nil {
+		err = d.children(root, newPlace(snapshots), below)
+	}
+	if err != nil {
+		return err
+	}
+	return d.tar.Close()
+}
+
+// place is where a directory is in the snapshots, the uppermost first.
+type place struct {
+	dirs   []string
+	opaque bool // it hides what lies below the snapshots
+}
+
+func newPlace(dirs []string) place {
+	for i, dir := range dirs {
+		if isOpaque(dir) {
+			return place{dirs[:i+1], true}
+		}
+	}
+	return place{dirs, false}
+}
+
+func (p place) names() (all []string, err error) {
+	for _, dir := range p.dirs {
+		names, err := readNames(dir)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, names...)
+	}
+	sort.Strings(all)
+	return slices.Compact(all), nil
+}
+
+// find returns the uppermost entry of a name and, if it is a directory, the place that it is merged of.
+func (p place) find(dir *Entry, name string) (top *Entry, in place, err error) {
+	for _, d := range p.dirs {
+		e, err := lstat(d+"/"+name, path.Join(dir.Path, name))
+		if isNotExist(err) {
+			continue
+		}
+		if err != nil {
+			return nil, in, err
+		}
+		if top == nil {
+			top = e
+		}
+		if !e.IsDir() {
+			in.opaque = true
+			break
+		}
+		in.dirs = append(in.dirs, e.source)
+		if in.opaque = isOpaque(e.source); in.opaque || !top.IsDir() {
+			break
+		}
+	}
+	if top == nil {
+		return nil, in, notExist("lstat", path.Join(dir.Path, name))
+	}
+	return top, in, nil
 }
 
 type differ struct {
@@ -59,19 +121,22 @@ type differ struct {
 	tar    *tar.Writer
 	lower  *View
 	epoch  *int64
+	apart  *apart
+	byName bool              // what lies below is hidden name by name, not by a mark on a directory above
 	names  map[uint64]string // of files with more names than one: inode -> the name in the tar
 	open   []*Entry          // directories on the way that are written only if something in them is
 	buffer []byte
 }
 
 // children writes what is in the directory dir. below is the directory that it is merged with, nil if there is none.
-func (d *differ) children(dir, below *Entry) error {
-	names, err := readNames(dir.source)
+func (d *differ) children(dir *Entry, in place, below *Entry) error {
+	names, err := in.names()
 	if err != nil {
 		return err
 	}
-	sort.Strings(names)
-	if below != nil && isOpaque(dir.source) {
+	if below != nil && in.opaque || below == nil && d.byName {
+		defer func(outer bool) { d.byName = outer }(d.byName)
+		d.byName = d.apart.below(dir.Path)
 		if err := d.hideBelow(dir); err != nil {
 			return err
 		}
@@ -81,11 +146,11 @@ func (d *differ) children(dir, below *Entry) error {
 		if err := d.ctx.Err(); err != nil {
 			return context.Cause(d.ctx)
 		}
-		e, err := lstat(dir.source+"/"+name, path.Join(dir.Path, name))
+		e, within, err := in.find(dir, name)
 		if err != nil {
 			return err
 		}
-		if err := d.entry(e, below); err != nil {
+		if err := d.entry(e, within, below); err != nil {
 			return fmt.Errorf("%s: %w", e.Path, err)
 		}
 	}
@@ -93,19 +158,37 @@ func (d *differ) children(dir, below *Entry) error {
 }
 
 // hideBelow marks an opaque directory, if there is anything in it to be hidden: the kernel makes almost every new
-// directory opaque.
+// directory opaque. The mark would hide what is in layers of its own, too; then each name is marked.
 func (d *differ) hideBelow(dir *Entry) error {
 	hidden, err := d.lower.ReadDir(dir.Path)
-	if err != nil || len(hidden) == 0 {
+	if isNotExist(err) || err == nil && len(hidden) == 0 {
+		return nil
+	}
+	if err != nil {
 		return err
 	}
-	return d.marker(path.Join(dir.Path, whiteoutOpaque))
+	if !d.byName {
+		return d.marker(path.Join(dir.Path, whiteoutOpaque))
+	}
+	for _, e := range hidden {
+		above, err := lstat(dir.source+"/"+e.Name, e.Path)
+		if err != nil && !isNotExist(err) {
+			return err
+		}
+		if err == nil && !above.isWhiteout() && above.Type() != unix.S_IFSOCK {
+			continue
+		}
+		if err := d.marker(path.Join(dir.Path, whiteoutPrefix+e.Name)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 var errWhiteoutName = errors.New("a name that starts with .wh. cannot be put into a layer: it would remove a file")
 
 // entry writes one name of a directory whose counterpart below is parent.
-func (d *differ) entry(e, parent *Entry) error {
+func (d *differ) entry(e *Entry, in place, parent *Entry) error {
 	var below *Entry
 	if parent != nil {
 		var err error
@@ -123,7 +206,9 @@ func (d *differ) entry(e, parent *Entry) error {
 	case e.Type() == unix.S_IFSOCK:
 		return nil
 	case e.IsDir():
-		return d.directory(e, below)
+		return d.directory(e, in, below)
+	case d.apart.holds(e.Path):
+		return nil
 	}
 	same, err := d.same(e, below)
 	if err != nil || same {
@@ -132,7 +217,7 @@ func (d *differ) entry(e, parent *Entry) error {
 	return d.file(e)
 }
 
-func (d *differ) directory(e, below *Entry) error {
+func (d *differ) directory(e *Entry, in place, below *Entry) error {
 	if below != nil && !below.IsDir() {
 		below = nil
 	}
@@ -142,12 +227,15 @@ func (d *differ) directory(e, below *Entry) error {
 	}
 	d.open = append(d.open, e)
 	depth := len(d.open)
+	if d.apart.below(e.Path) {
+		same = d.time(e.ModTime).Equal(d.time(time.Unix(SettledTime, 0)))
+	}
 	if !same {
 		if err := d.flush(); err != nil {
 			return err
 		}
 	}
-	if err := d.children(e, below); err != nil {
+	if err := d.children(e, in, below); err != nil {
 		return err
 	}
 	if len(d.open) >= depth {

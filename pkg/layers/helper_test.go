@@ -30,6 +30,19 @@ func newStore(t testing.TB) *Store {
 	return s
 }
 
+// oneLayer returns the layer of a snapshot that is not split.
+func oneLayer(t testing.TB, s *Store, k Key, c Compression) (v1.Layer, bool, error) {
+	t.Helper()
+	all, existed, err := s.Layers(t.Context(), k, LayerOptions{Compression: c})
+	if err == nil && len(all) != 1 {
+		t.Fatalf("%d layers", len(all))
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	return all[0], existed, nil
+}
+
 func keyOf(text string) Key { return sha256.Sum256([]byte(text)) }
 
 func check(t testing.TB, err error) {

@@ -2,7 +2,9 @@ package layers
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"io"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -12,54 +14,71 @@ import (
 // baseKind is the record of a layer that came from an image: it is what it is, whatever compression is asked for.
 const baseKind = "layer"
 
-// Layer returns the layer of the snapshot of k, without those below it, and whether it was there already. One that was
-// unpacked from an image is returned as it came. Any other is written in one pass: snapshot, tar, digest, compression,
-// digest, blob. Processes that want the same layer wait for the first.
-func (s *Store) Layer(ctx context.Context, k Key, c Compression) (v1.Layer, bool, error) {
-	if l, ok := s.storedLayer(k, c); ok {
-		return l, true, nil
+// LayerOptions say what layers are made of a snapshot.
+type LayerOptions struct {
+	Compression
+	Max int // layers that one snapshot may become, one for each of its large Python distributions; 0 or 1: all is one
+}
+
+// kind names the records of layers that are made in this way.
+func (o LayerOptions) kind() string { return fmt.Sprintf("%s-%d", o.Compression.kind(), max(o.Max, 1)) }
+
+// Layers returns the layers of the snapshot of k, the lowest first, without those below it, and whether they were there
+// already. Flattened they are the snapshot, however many they are. One that was unpacked from an image is returned as
+// it came. Any other is written in one pass: snapshot, tar, digest, compression, digest, blob; but that of
+// a distribution that is known is only read, and its old blob found. Layers have a method Distributions, see
+// DistributionsOf. Processes that want the same ones wait for the first.
+func (s *Store) Layers(ctx context.Context, k Key, o LayerOptions) ([]v1.Layer, bool, error) {
+	if all, ok := s.storedLayers(k, o); ok {
+		return interfaces(all), true, nil
 	}
 	held, err := lock(ctx, s.path("locks", k.String()+".layer"), unix.LOCK_EX)
 	if err != nil {
-		return nil, false, fmt.Errorf("making the layer of %s: %w", k, err)
+		return nil, false, fmt.Errorf("making the layers of %s: %w", k, err)
 	}
 	defer held.Close()
-	if l, ok := s.storedLayer(k, c); ok {
-		return l, true, nil
+	if all, ok := s.storedLayers(k, o); ok {
+		return interfaces(all), true, nil
 	}
-	l, err := s.makeLayer(ctx, k, c)
+	all, err := s.makeLayers(ctx, k, o)
 	if err != nil {
-		return nil, false, fmt.Errorf("making the layer of %s: %w", k, s.explain(err))
+		return nil, false, fmt.Errorf("making the layers of %s: %w", k, s.explain(err))
 	}
-	return l, false, nil
+	return interfaces(all), false, nil
 }
 
-// HasLayer says whether Layer would only look up, and not make, the layer.
-func (s *Store) HasLayer(k Key, c Compression) bool {
-	_, ok := s.storedLayer(k, c)
+func interfaces(all []*storedLayer) (layers []v1.Layer) {
+	for _, l := range all {
+		layers = append(layers, l)
+	}
+	return layers
+}
+
+// HasLayers says whether Layers would only look up, and not make, the layers.
+func (s *Store) HasLayers(k Key, o LayerOptions) bool {
+	_, ok := s.storedLayers(k, o)
 	return ok
 }
 
-// storedLayer returns the layer if its bytes are here or can be fetched.
-func (s *Store) storedLayer(k Key, c Compression) (*storedLayer, bool) {
+// storedLayers returns the layers if their bytes are here or can be fetched.
+func (s *Store) storedLayers(k Key, o LayerOptions) ([]*storedLayer, bool) {
 	if l, ok := s.recallLayer(baseKind, k); ok {
 		if _, here := s.hasBlob(l.record.Digest); here || l.record.Source != "" && s.Fetch != nil {
-			return l, true
+			return []*storedLayer{l}, true
 		}
 	}
-	l, ok := s.recallLayer(c.kind(), k)
-	if !ok {
-		return nil, false
+	data, _ := s.Recall(o.kind(), k)
+	var all []*storedLayer
+	for _, r := range readLayers(data) {
+		if size, ok := s.hasBlob(r.Digest); !ok || size != r.Size {
+			return nil, false
+		}
+		all = append(all, &storedLayer{store: s, record: r})
 	}
-	size, ok := s.hasBlob(l.record.Digest)
-	return l, ok && size == l.record.Size
+	return all, len(all) > 0
 }
 
-func (s *Store) makeLayer(ctx context.Context, k Key, c Compression) (*storedLayer, error) {
-	codec, err := c.codec()
-	if err != nil {
-		return nil, err
-	}
+func (s *Store) makeLayers(ctx context.Context, k Key, o LayerOptions) ([]*storedLayer, error) {
 	view, err := s.View(k)
 	if err != nil {
 		return nil, err
@@ -67,24 +86,58 @@ func (s *Store) makeLayer(ctx context.Context, k Key, c Compression) (*storedLay
 	if len(view.dirs) == 0 {
 		return nil, fmt.Errorf("scratch has no layer")
 	}
-	blob, err := s.newBlob(ctx)
+	var found []*distribution
+	if o.Max > 1 {
+		if found, err = distributions(view.dirs[0]); err != nil {
+			return nil, err
+		}
+	}
+	parts := divide(found, o.Max)
+	records, err := s.packParts(ctx, view.dirs[0], parts, o.Compression)
 	if err != nil {
 		return nil, err
 	}
+	rest, err := s.pack(ctx, o.Compression, func(w io.Writer) error {
+		return WriteDiff(ctx, w, view.dirs[0], NewView(view.dirs[1:]...), DiffOptions{Epoch: o.Epoch, apart: newApart(parts)})
+	})
+	if err != nil {
+		return nil, err
+	}
+	records = append(records, rest)
+	data, err := json.Marshal(records)
+	if err != nil {
+		return nil, err
+	}
+	var all []*storedLayer
+	for _, r := range records {
+		all = append(all, &storedLayer{store: s, record: r})
+	}
+	return all, s.Remember(o.kind(), k, data)
+}
+
+// pack makes a blob of the tar that write writes.
+func (s *Store) pack(ctx context.Context, c Compression, write func(io.Writer) error) (r layerRecord, err error) {
+	codec, err := c.codec()
+	if err != nil {
+		return r, err
+	}
+	blob, err := s.newBlob(ctx)
+	if err != nil {
+		return r, err
+	}
 	defer blob.abort()
 	z := newCompressor(blob, codec)
-	err = WriteDiff(ctx, z, view.dirs[0], NewView(view.dirs[1:]...), DiffOptions{Epoch: c.Epoch})
+	err = write(z)
 	diffID, finishErr := z.finish()
 	if err == nil {
 		err = finishErr
 	}
 	if err != nil {
-		return nil, err
+		return r, err
 	}
 	d, err := blob.commit(v1.Hash{})
 	if err != nil {
-		return nil, err
+		return r, err
 	}
-	l := &storedLayer{store: s, record: layerRecord{DiffID: diffID, Digest: d.Digest, Size: d.Size, MediaType: c.mediaType(), Made: time.Now()}}
-	return l, s.rememberLayer(c.kind(), k, l.record)
+	return layerRecord{DiffID: diffID, Digest: d.Digest, Size: d.Size, MediaType: c.mediaType(), Made: time.Now()}, nil
 }

@@ -2,17 +2,16 @@ package layers
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 	"syscall"
 	"time"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sys/unix"
 )
 
@@ -204,16 +203,16 @@ func (p *pruning) markImages() error {
 	if p.options.All {
 		return nil
 	}
-	p.eachLayer(func(k Key, digest v1.Hash) {
-		if layers[digest.Hex] {
+	p.eachLayer(func(k Key, made []layerRecord) {
+		if len(made) > 0 && !slices.ContainsFunc(made, func(r layerRecord) bool { return !layers[r.Digest.Hex] }) {
 			p.keep("k " + k.String())
 		}
 	})
 	return nil
 }
 
-// eachLayer calls fn for every record of a layer.
-func (p *pruning) eachLayer(fn func(k Key, digest v1.Hash)) {
+// eachLayer calls fn for every record of the layer, or the layers, of a snapshot.
+func (p *pruning) eachLayer(fn func(k Key, made []layerRecord)) {
 	kinds, _ := os.ReadDir(p.store.path("records"))
 	for _, kind := range kinds {
 		if !strings.HasPrefix(kind.Name(), baseKind) {
@@ -222,12 +221,11 @@ func (p *pruning) eachLayer(fn func(k Key, digest v1.Hash)) {
 		keys, _ := os.ReadDir(p.store.path("records", kind.Name()))
 		for _, name := range keys {
 			var k Key
-			var r layerRecord
 			if k.UnmarshalText([]byte(name.Name())) != nil {
 				continue
 			}
-			if data, ok := p.store.Recall(kind.Name(), k); ok && json.Unmarshal(data, &r) == nil {
-				fn(k, r.Digest)
+			if data, ok := p.store.Recall(kind.Name(), k); ok {
+				fn(k, readLayers(data))
 			}
 		}
 	}

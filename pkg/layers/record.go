@@ -73,3 +73,15 @@ func (s *Store) rememberLayer(kind string, k Key, r layerRecord) error {
 	}
 	return s.Remember(kind, k, data)
 }
+
+// readLayers reads a record of one layer, or of several.
+func readLayers(data []byte) (all []layerRecord) {
+	var one layerRecord
+	if json.Unmarshal(data, &one) == nil {
+		return []layerRecord{one}
+	}
+	if json.Unmarshal(data, &all) != nil {
+		return nil
+	}
+	return all
+}

@@ -355,7 +355,7 @@ func plainUser(dir string) {
 	if _, ok := s.Recall("fact", own); !ok || !s.Has(own) {
 		panic("not there")
 	}
-	_, existed, err := s.Layer(ctx, own, Compression{})
+	_, existed, err := s.Layers(ctx, own, LayerOptions{})
 	must(err)
 	if !existed {
 		panic("the layer was made again")

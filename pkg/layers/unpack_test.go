@@ -52,7 +52,7 @@ func TestUnpack(t *testing.T) {
 	if got := read(t, v, "linked"); got != "root" {
 		t.Errorf("linked: %q", got)
 	}
-	l, existed, err := s.Layer(t.Context(), k, Compression{})
+	l, existed, err := oneLayer(t, s, k, Compression{})
 	check(t, err)
 	got, _ := l.Digest()
 	digest, _ := layers[2].Digest()
@@ -110,7 +110,7 @@ func TestUnpackHeals(t *testing.T) {
 	if *layers[0].(*testLayer).reads != 2 {
 		t.Errorf("read %d times", *layers[0].(*testLayer).reads)
 	}
-	l, _, err := s.Layer(t.Context(), k, Compression{})
+	l, _, err := oneLayer(t, s, k, Compression{})
 	check(t, err)
 	check(t, validate.Layer(l))
 }
@@ -186,7 +186,7 @@ func testImage(t testing.TB, s *Store) (v1.Image, Key) {
 	k, err := s.Unpack(t.Context(), base, nil)
 	check(t, err)
 	change(t, s, k, keyOf("own"), func(root string) { write(t, root+"/own", "own") })
-	l, existed, err := s.Layer(t.Context(), keyOf("own"), Compression{})
+	l, existed, err := oneLayer(t, s, keyOf("own"), Compression{})
 	check(t, err)
 	if existed {
 		t.Error("a new layer existed")
@@ -266,7 +266,7 @@ func TestPrune(t *testing.T) {
 	img, own := testImage(t, s)
 	check(t, s.Tag("kept", img))
 	change(t, s, own, keyOf("cached"), func(root string) { write(t, root+"/x", strings.Repeat("x", 10000)) })
-	_, _, err := s.Layer(t.Context(), keyOf("cached"), Compression{})
+	_, _, err := oneLayer(t, s, keyOf("cached"), Compression{})
 	check(t, err)
 	check(t, s.Close())
 	other, err := Open(s.Dir())

@@ -1,0 +1,233 @@
+package layers
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// distribution is an installed Python distribution, or a conda package, of a snapshot: the files that its own list
+// claims (dist-info/RECORD, conda-meta/*.json) and that are there. A list only hints at what belongs together: a file
+// that two lists claim, or whose other names lie elsewhere, belongs to no distribution.
+type distribution struct {
+	name  string   // "torch 2.8.0"
+	list  string   // path of the list
+	files []string // paths in the snapshot, of anything but directories, in the order of the walk
+	size  int64    // bytes of the files
+	stale bool     // its byte code is only good for the times that its sources have now
+}
+
+const (
+	maxList   = 64 << 20 // bytes of a list; that of a distribution with 100,000 files has 10 MB
+	contested = -1
+)
+
+// distributions finds those of the snapshot directory root, sorted by the paths of their lists.
+func distributions(root string) ([]*distribution, error) {
+	finder := &distributionFinder{root: root, claims: map[string]int{}, links: map[uint64]*linked{}}
+	if err := finder.walk(finder.list); err != nil {
+		return nil, fmt.Errorf("looking for distributions: %w", err)
+	}
+	if len(finder.found) == 0 {
+		return nil, nil
+	}
+	if err := finder.walk(finder.file); err != nil {
+		return nil, fmt.Errorf("looking for distributions: %w", err)
+	}
+	finder.unlink()
+	return finder.found, nil
+}
+
+type distributionFinder struct {
+	root   string
+	found  []*distribution
+	claims map[string]int // path -> index in found, or contested
+	links  map[uint64]*linked
+}
+
+// linked counts the names that one distribution has of a file with more names than one.
+type linked struct {
+	owner int
+	names []string
+	nlink uint64
+}
+
+// walk calls fn for all that is no directory, names in order. No link is followed: what a list says decides no path that
+// is opened.
+func (f *distributionFinder) walk(fn func(name string, d fs.DirEntry) error) error {
+	return filepath.WalkDir(f.root, func(source string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		return fn(strings.TrimPrefix(source, f.root), d)
+	})
+}
+
+// list takes the claims of a file that is a list.
+func (f *distributionFinder) list(name string, d fs.DirEntry) error {
+	dir, base := path.Split(name)
+	dir = path.Clean(dir)
+	var title string
+	var read func(io.Reader) ([]string, error)
+	switch {
+	case !d.Type().IsRegular():
+		return nil
+	case base == "RECORD" && strings.HasSuffix(dir, ".dist-info"):
+		title, read = strings.TrimSuffix(path.Base(dir), ".dist-info"), readRecord
+	case path.Base(dir) == "conda-meta" && strings.HasSuffix(base, ".json"):
+		title, read = strings.TrimSuffix(base, ".json"), readCondaMeta
+	default:
+		return nil
+	}
+	file, err := os.OpenFile(f.root+name, os.O_RDONLY|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	names, err := read(io.LimitReader(file, maxList))
+	if err != nil {
+		return nil // a broken list claims nothing
+	}
+	owner := len(f.found)
+	f.found = append(f.found, &distribution{name: printable(title), list: name})
+	f.claim(name, owner)
+	for _, n := range names {
+		if !path.IsAbs(n) {
+			n = path.Join(path.Dir(dir), n)
+		}
+		f.claim(path.Clean(n), owner)
+	}
+	return nil
+}
+
+func (f *distributionFinder) claim(name string, owner int) {
+	if before, ok := f.claims[name]; ok && before != owner {
+		owner = contested
+	}
+	f.claims[name] = owner
+}
+
+// readRecord returns the paths of a RECORD (see the specification "Recording installed projects").
+func readRecord(r io.Reader) (names []string, err error) {
+	rows := csv.NewReader(r)
+	rows.FieldsPerRecord, rows.ReuseRecord = -1, true
+	for {
+		row, err := rows.Read()
+		if err == io.EOF {
+			return names, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, row[0])
+	}
+}
+
+func readCondaMeta(r io.Reader) ([]string, error) {
+	var meta struct{ Files []string }
+	return meta.Files, errors.Join(json.NewDecoder(r).Decode(&meta))
+}
+
+// printable makes a name fit for the history of an image.
+func printable(name string) string {
+	name = strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r == '\ufffd' {
+			return '?'
+		}
+		return r
+	}, name)
+	if len(name) > 100 {
+		name = strings.ToValidUTF8(name[:100], "")
+	}
+	return strings.Replace(name, "-", " ", 1)
+}
+
+// file gives a file to the distribution that claims it.
+func (f *distributionFinder) file(name string, d fs.DirEntry) error {
+	owner, ok := f.owner(name)
+	if !ok || owner == contested {
+		return nil
+	}
+	e, err := lstat(f.root+name, name)
+	if err != nil {
+		return err
+	}
+	if e.isWhiteout() || e.Type() == unix.S_IFSOCK || strings.HasPrefix(e.Name, whiteoutPrefix) {
+		return nil
+	}
+	dist := f.found[owner]
+	dist.files = append(dist.files, name)
+	dist.size += e.Size
+	if !dist.stale && strings.HasSuffix(name, ".pyc") {
+		dist.stale = timestamped(e)
+	}
+	if e.Nlink > 1 {
+		l := f.links[e.Ino]
+		if l == nil {
+			l = &linked{owner: owner, nlink: e.Nlink}
+			f.links[e.Ino] = l
+		}
+		if l.owner != owner {
+			l.nlink = 0
+		}
+		l.names = append(l.names, name)
+	}
+	return nil
+}
+
+// owner says who claims a file. Byte code that no list has is that of its source: uv and imports make some.
+func (f *distributionFinder) owner(name string) (int, bool) {
+	owner, ok := f.claims[name]
+	if ok || !strings.HasSuffix(name, ".pyc") {
+		return owner, ok
+	}
+	dir, base := path.Split(name)
+	if path.Base(path.Clean(dir)) != "__pycache__" {
+		return 0, false
+	}
+	module, _, _ := strings.Cut(base, ".")
+	owner, ok = f.claims[path.Join(path.Dir(path.Clean(dir)), module+".py")]
+	return owner, ok
+}
+
+// timestamped says whether a file is byte code that holds only while its source keeps its time (PEP 552: the flags that
+// follow the magic number are zero).
+func timestamped(e *Entry) bool {
+	file, err := e.Open()
+	if err != nil {
+		return true
+	}
+	defer file.Close()
+	var head [8]byte
+	_, err = io.ReadFull(file, head[:])
+	return err != nil || [4]byte(head[4:]) == [4]byte{}
+}
+
+// unlink takes files away whose names do not all belong to one distribution: a link must be in one layer with its target.
+func (f *distributionFinder) unlink() {
+	gone := map[string]bool{}
+	for _, l := range f.links {
+		if uint64(len(l.names)) == l.nlink {
+			continue
+		}
+		for _, n := range l.names {
+			gone[n] = true
+		}
+	}
+	if len(gone) == 0 {
+		return
+	}
+	for _, dist := range f.found {
+		dist.files = slices.DeleteFunc(dist.files, func(n string) bool { return gone[n] })
+	}
+}

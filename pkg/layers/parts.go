@@ -1,0 +1,93 @@
+package layers
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"runtime"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sync/errgroup"
+)
+
+// DistributionsOf names the Python distributions that a layer of a split snapshot has; none for that of the rest, and
+// for every other layer.
+func DistributionsOf(l v1.Layer) []string {
+	if s, ok := l.(*storedLayer); ok {
+		return s.record.Distributions
+	}
+	return nil
+}
+
+// packParts makes the layers of parts. Those that were made before, of any state, are found by the digest of their tar:
+// so that is taken first, of all side by side, for parts whose distributions are known. The files are read every time,
+// since neither a version nor a list says truly what is in them.
+func (s *Store) packParts(ctx context.Context, snapshot string, parts []*part, c Compression) ([]layerRecord, error) {
+	records := make([]layerRecord, len(parts))
+	group, hashing := errgroup.WithContext(ctx)
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for i, p := range parts {
+		if _, known := s.Recall(c.partKind(), p.key()); known {
+			group.Go(func() (err error) {
+				records[i], err = s.findPart(hashing, snapshot, p, c)
+				return err
+			})
+		}
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	for i, p := range parts {
+		if records[i].Digest == (v1.Hash{}) {
+			r, err := s.packPart(ctx, snapshot, p, c)
+			if err != nil {
+				return nil, err
+			}
+			records[i] = r
+		}
+		records[i].Distributions = p.names
+	}
+	return records, nil
+}
+
+// partKind names the records of parts: that one of such distributions was made (under part.key), and the layer that it
+// became (under the digest of its tar).
+func (c Compression) partKind() string { return fmt.Sprintf("part-%s-%d", c.algorithm(), c.Level) }
+
+// key names a part by its distributions and where they are.
+func (p *part) key() Key { return sha256.Sum256([]byte(strings.Join(p.lists, "\x00"))) }
+
+// findPart returns the layer of a part if there is one already, else an empty record.
+func (s *Store) findPart(ctx context.Context, snapshot string, p *part, c Compression) (r layerRecord, err error) {
+	sum := sha256.New()
+	if err := p.write(ctx, sum, snapshot, c.Epoch); err != nil {
+		return r, err
+	}
+	data, ok := s.Recall(c.partKind(), Key(sum.Sum(nil)))
+	if !ok || json.Unmarshal(data, &r) != nil || r.DiffID.Hex != hex.EncodeToString(sum.Sum(nil)) {
+		return layerRecord{}, nil
+	}
+	if size, ok := s.hasBlob(r.Digest); !ok || size != r.Size {
+		return layerRecord{}, nil
+	}
+	return r, nil
+}
+
+func (s *Store) packPart(ctx context.Context, snapshot string, p *part, c Compression) (r layerRecord, err error) {
+	r, err = s.pack(ctx, c, func(w io.Writer) error { return p.write(ctx, w, snapshot, c.Epoch) })
+	if err != nil {
+		return r, err
+	}
+	var k Key
+	if err := k.UnmarshalText([]byte(r.DiffID.Hex)); err != nil {
+		return r, err
+	}
+	if err := s.rememberLayer(c.partKind(), k, r); err != nil {
+		return r, err
+	}
+	return r, s.Remember(c.partKind(), p.key(), nil)
+}

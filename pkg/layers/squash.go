@@ -1,0 +1,72 @@
+package layers
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sys/unix"
+)
+
+// Squash returns one layer of all snapshots of the state k that are above the state base, and whether it was there
+// already.
+func (s *Store) Squash(ctx context.Context, k, base Key, c Compression) (v1.Layer, bool, error) {
+	name, kind := squashKey(k, base), c.kind()+"-squash"
+	if l, ok := s.squashed(kind, name); ok {
+		return l, true, nil
+	}
+	held, err := lock(ctx, s.path("locks", name.String()+".layer"), unix.LOCK_EX)
+	if err != nil {
+		return nil, false, fmt.Errorf("squashing %s: %w", k, err)
+	}
+	defer held.Close()
+	if l, ok := s.squashed(kind, name); ok {
+		return l, true, nil
+	}
+	r, err := s.squash(ctx, k, base, c)
+	if err == nil {
+		err = s.rememberLayer(kind, name, r)
+	}
+	if err != nil {
+		return nil, false, fmt.Errorf("squashing %s: %w", k, s.explain(err))
+	}
+	return &storedLayer{store: s, record: r}, false, nil
+}
+
+// HasSquashed says whether Squash would only look up, and not make, the layer.
+func (s *Store) HasSquashed(k, base Key, c Compression) bool {
+	_, ok := s.squashed(c.kind()+"-squash", squashKey(k, base))
+	return ok
+}
+
+func squashKey(k, base Key) Key { return sha256.Sum256(append(k[:], base[:]...)) }
+
+func (s *Store) squashed(kind string, name Key) (*storedLayer, bool) {
+	l, ok := s.recallLayer(kind, name)
+	if !ok {
+		return nil, false
+	}
+	size, ok := s.hasBlob(l.record.Digest)
+	return l, ok && size == l.record.Size
+}
+
+func (s *Store) squash(ctx context.Context, k, base Key, c Compression) (r layerRecord, err error) {
+	view, err := s.View(k)
+	if err != nil {
+		return r, err
+	}
+	lower, err := s.View(base)
+	if err != nil {
+		return r, err
+	}
+	n := len(view.dirs) - len(lower.dirs)
+	if n <= 0 || n < len(view.dirs) && view.dirs[n] != lower.dirs[0] {
+		return r, errors.New("it does not stand on " + base.String())
+	}
+	return s.pack(ctx, c, func(w io.Writer) error {
+		return writeStack(ctx, w, view.dirs[:n], lower, DiffOptions{Epoch: c.Epoch})
+	})
+}
