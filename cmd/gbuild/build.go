@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -149,13 +150,23 @@ func (a *app) buildAndWrite(ctx context.Context, o *buildOptions, in *input, sho
 	if req.Layering, err = build.ParseLayering(o.layers); err != nil {
 		return usageError{fmt.Errorf("--layers: %w", err)}
 	}
-	result, err := b.Build(ctx, req)
-	if err != nil {
+	if err := a.shareCaches(o, req, f.options); err != nil {
 		return err
 	}
 	w := &writer{app: a, store: store, options: f.options, show: show, names: names, platform: req.Plan.Platform(),
 		annotations: annotations}
-	return w.write(ctx, o, result, outputs)
+	for {
+		result, err := b.Build(ctx, req)
+		if err == nil {
+			err = w.write(ctx, o, result, outputs)
+		}
+		var broken *build.CacheError
+		if !errors.As(err, &broken) {
+			return err
+		}
+		show.notice(broken.Error() + "; the build is done without --cache-from")
+		req.CacheFrom = nil
+	}
 }
 
 // request collects what the command line adds to the plan.

@@ -20,7 +20,8 @@ type buildOptions struct {
 	outputs, contexts, addHosts       []string
 	noCacheFilter, ulimits, allow     []string
 	argFiles, annotations, attest     []string
-	cacheFrom, cacheTo                []string
+	cacheFrom, cacheTo, cacheRepo     []string
+	cacheScope                        string
 	network, progress, shmSize, call  string
 	layers                            string
 	epoch, sbom, provenance, cgroup   string
@@ -69,6 +70,7 @@ func (a *app) addRunFlags(f *pflag.FlagSet, o *buildOptions) {
 	f.BoolVar(&o.noCache, "no-cache", truthy(a.env("NO_CACHE")), "run every step again; cache mounts are kept (NO_CACHE)")
 	f.StringSliceVar(&o.noCacheFilter, "no-cache-filter", nil, "stages whose steps run again")
 	f.BoolVar(&o.noCacheMounts, "no-cache-mounts", false, "empty the cache mounts of the steps that run")
+	a.addCacheFlags(f, o)
 	f.BoolVar(&o.pull, "pull", false, "take base images from their registry even where a local image has the name")
 	f.StringArrayVar(&o.secrets, "secret", nil, "id=ID[,src=FILE|,env=NAME]: for RUN --mount=type=secret (repeatable)")
 	f.StringArrayVar(&o.ssh, "ssh", nil, "default|ID[=SOCKET|KEY[,KEY]]: an ssh agent for RUN --mount=type=ssh (repeatable)")
@@ -83,14 +85,12 @@ func (a *app) addRunFlags(f *pflag.FlagSet, o *buildOptions) {
 // addForeignFlags adds, hidden, the flags of docker build that are accepted or refused for what they ask.
 func addForeignFlags(c *cobra.Command, o *buildOptions) {
 	f := c.Flags()
-	f.StringArrayVar(&o.cacheFrom, "cache-from", nil, "")
-	f.StringArrayVar(&o.cacheTo, "cache-to", nil, "")
 	f.StringArrayVar(&o.attest, "attest", nil, "")
 	f.StringVar(&o.sbom, "sbom", "", "")
 	f.StringVar(&o.provenance, "provenance", "", "")
 	f.StringVar(&o.cgroup, "cgroup-parent", "", "")
 	f.Lookup("sbom").NoOptDefVal, f.Lookup("provenance").NoOptDefVal = "true", "true"
-	for _, name := range []string{"cache-from", "cache-to", "attest", "sbom", "provenance", "cgroup-parent"} {
+	for _, name := range []string{"attest", "sbom", "provenance", "cgroup-parent"} {
 		f.Lookup(name).Hidden = true
 	}
 	for _, name := range []string{"builder", "memory-swap", "cpu-period", "cpu-quota", "cpuset-cpus", "cpuset-mems", "resource", "isolation", "security-opt"} {
@@ -145,8 +145,8 @@ func (o *buildOptions) notices() (all []string) {
 			break
 		}
 	}
-	if len(o.cacheFrom)+len(o.cacheTo) > 0 {
-		all = append(all, "type=inline of --cache-from and --cache-to has no effect: the state directory is the cache")
+	if slices.ContainsFunc(slices.Concat(o.cacheFrom, o.cacheTo), func(s string) bool { return strings.Contains(s, "type=inline") }) {
+		all = append(all, "type=inline of --cache-from and --cache-to has no effect: use type=registry, which has an entry for each step")
 	}
 	return all
 }
@@ -156,12 +156,6 @@ func (o *buildOptions) refuse() error {
 	if o.cgroup != "" {
 		return usageError{hinted{fmt.Errorf("--cgroup-parent: gbuild puts no RUN into a cgroup of its own"),
 			"start gbuild itself in that cgroup, for instance with systemd-run --scope --slice=NAME"}}
-	}
-	for _, s := range slices.Concat(o.cacheFrom, o.cacheTo) {
-		if fields, err := csvFields(s); err != nil || fields["type"] != "inline" {
-			return usageError{hinted{fmt.Errorf("--cache-from and --cache-to are not supported yet: %s", s),
-				"keep the directories of --root and --cache-dir from build to build: they are the cache"}}
-		}
 	}
 	wanted := map[string]string{"--sbom": o.sbom, "--provenance": o.provenance}
 	for _, s := range o.attest {

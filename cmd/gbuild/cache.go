@@ -15,7 +15,7 @@ type v1Image = v1.Image
 
 func newCacheCommand(a *app) *cobra.Command {
 	c := &cobra.Command{Use: "cache", Short: "List and remove cache mounts (pip's, apt's, any other)"}
-	c.AddCommand(newCacheListCommand(a), newCacheRemoveCommand(a))
+	c.AddCommand(newCacheListCommand(a), newCacheRemoveCommand(a), newCachePruneCommand(a))
 	return c
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -79,13 +80,31 @@ func (r *run) created(config *v1.ConfigFile) (time.Time, error) {
 		return time.Time{}, err
 	}
 	key := layers.Key(sha256.Sum256(raw))
-	if v, ok := r.Store.Recall(recordCreated, key); ok && !r.req.NoCache {
-		if sec, err := strconv.ParseInt(string(v), 10, 64); err == nil {
-			return time.Unix(sec, 0).UTC(), nil
-		}
+	at, ok := r.madeBefore(key)
+	if !ok || r.req.NoCache {
+		at = r.started.Truncate(time.Second).UTC()
 	}
-	at := r.started.Truncate(time.Second).UTC()
+	r.shareFact(r.outer, sharedCreated, key, timeKey(at))
 	return at, r.Store.Remember(recordCreated, key, []byte(strconv.FormatInt(at.Unix(), 10)))
+}
+
+// madeBefore says when an image was first made: here, or on a machine with the same shared cache.
+func (r *run) madeBefore(key layers.Key) (time.Time, bool) {
+	if v, ok := r.Store.Recall(recordCreated, key); ok {
+		sec, err := strconv.ParseInt(string(v), 10, 64)
+		return time.Unix(sec, 0).UTC(), err == nil
+	}
+	if e := r.shared(sharedCreated, key); e != nil {
+		at := time.Unix(int64(binary.BigEndian.Uint64(e.result[:])), 0).UTC()
+		return at, at.Unix() > 0 && at.Before(r.started.AddDate(0, 0, 1)) // not every clock is right
+	}
+	return time.Time{}, false
+}
+
+// timeKey holds a time, in seconds, where an entry of a shared cache holds a state.
+func timeKey(at time.Time) (k layers.Key) {
+	binary.BigEndian.PutUint64(k[:], uint64(at.Unix()))
+	return k
 }
 
 // builtImage is an image whose manifest and config are bytes in memory and whose layers are elsewhere.

@@ -36,7 +36,8 @@ type Builder struct {
 	// Inject finds the CDI device of a RUN --device, for a process with that environment; nil where there are none.
 	Inject func(ctx context.Context, name string, env []string) (runtime.Edits, error)
 
-	mu sync.Mutex // serialises Report
+	mu      sync.Mutex   // serialises Report
+	numbers atomic.Int64 // of lines of work, of all builds
 }
 
 // Limits are the options of a build that every RUN gets.
@@ -78,6 +79,9 @@ type Request struct {
 	NoLayers bool     // the caller wants the files only: nothing is compressed
 
 	NoCacheMounts bool // empty the cache mounts of the steps that run
+
+	CacheFrom []*SharedCache // asked, in this order, for the steps that are not stored here
+	CacheTo   []*SharedCache // get the steps of this build
 }
 
 // Result is what a build made.
@@ -94,7 +98,6 @@ type run struct {
 	req      *Request
 	plan     *dockerfile.Plan
 	slots    *semaphore.Weighted
-	numbers  atomic.Int64
 	executed atomic.Int64
 	started  time.Time
 	cancel   context.CancelCauseFunc
@@ -109,6 +112,8 @@ type run struct {
 	futures  map[any]*future
 	images   map[string]*base
 	contexts map[string]*Context
+	imports  map[layers.Key]*imported
+	guessed  map[*stage]func() (layers.Key, error)
 }
 
 // Build executes the plan and returns the image of its target. Steps of several stages run side by side. The error is a
@@ -154,7 +159,8 @@ func (b *Builder) newRun(ctx context.Context, req *Request) *run {
 	}
 	return &run{Builder: b, outer: ctx, req: req, plan: req.Plan, slots: semaphore.NewWeighted(int64(jobs)), started: time.Now(),
 		scratch: &scratch{store: b.Store}, remotes: newRemotes(), resolved: map[*dockerfile.Stage]*stage{}, futures: map[any]*future{},
-		images: map[string]*base{}, contexts: map[string]*Context{}}
+		images: map[string]*base{}, contexts: map[string]*Context{}, imports: map[layers.Key]*imported{},
+		guessed: map[*stage]func() (layers.Key, error){}}
 }
 
 // firstError prefers the failure that cancelled the rest to the cancellation that it caused elsewhere.

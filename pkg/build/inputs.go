@@ -31,21 +31,6 @@ func (r *run) state(ctx context.Context, src dockerfile.Source) (layers.Key, err
 	return layers.Key{}, nil
 }
 
-// ensureSource unpacks the image below a source, so that its files can be read.
-func (r *run) ensureSource(ctx context.Context, src dockerfile.Source) error {
-	switch src.Kind {
-	case dockerfile.FromStage:
-		return r.ensure(ctx, r.resolved[src.Stage])
-	case dockerfile.FromImage:
-		b, err := r.image(ctx, src)
-		if err != nil {
-			return err
-		}
-		return r.unpack(ctx, b)
-	}
-	return nil
-}
-
 // context opens the build context (no name) or a named one, once.
 func (r *run) context(ctx context.Context, name string) (*Context, error) {
 	if name == "" {
@@ -83,7 +68,7 @@ func (r *run) tree(ctx context.Context, src dockerfile.Source) (Tree, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := r.ensureSource(ctx, src); err != nil {
+	if err := r.ensure(ctx, key); err != nil {
 		return nil, err
 	}
 	view, err := r.Store.View(key)
@@ -110,29 +95,52 @@ func (w *work) digest(ctx context.Context, t Tree, s *dockerfile.Copy) ([32]byte
 	return digestCopy(ctx, t, s, w.copyOptions())
 }
 
-// remembered returns the digest of a selection of a state, from its record or computed.
-func (r *run) remembered(ctx context.Context, src dockerfile.Source, selection []string, compute func(Tree) ([32]byte, error)) (sum [32]byte, err error) {
-	state, err := r.state(ctx, src)
+// remembered returns the digest of a selection of a state, from its record, from a shared cache, or computed.
+func (w *work) remembered(ctx context.Context, src dockerfile.Source, selection []string, compute func(Tree) ([32]byte, error)) (sum [32]byte, err error) {
+	state, err := w.expected(ctx, src)
 	if err != nil {
 		return sum, err
 	}
-	name := newRecipe("selection", state)
-	name.list(selection)
-	record := name.key()
-	if v, ok := r.Store.Recall(recordDigest, record); ok && len(v) == len(sum) {
-		return [32]byte(v), nil
+	if sum, ok := w.recalled(ctx, state, selection); ok {
+		return sum, nil
 	}
-	if !r.mayWork() {
+	if w.guessing {
+		return sum, errUnknown
+	}
+	if !w.mayWork() {
 		return sum, ErrNeedsNamespace
 	}
-	t, err := r.tree(ctx, src)
+	t, err := w.tree(ctx, src)
 	if err != nil {
+		return sum, err
+	}
+	if state, err = w.state(ctx, src); err != nil {
 		return sum, err
 	}
 	if sum, err = compute(t); err != nil {
 		return sum, err
 	}
-	return sum, r.Store.Remember(recordDigest, record, sum[:])
+	record := selectionKey(state, selection)
+	w.shareFact(ctx, sharedDigest, record, sum)
+	return sum, w.Store.Remember(recordDigest, record, sum[:])
+}
+
+func selectionKey(state layers.Key, selection []string) layers.Key {
+	name := newRecipe("selection", state)
+	name.list(selection)
+	return name.key()
+}
+
+func (r *run) recalled(ctx context.Context, state layers.Key, selection []string) (sum [32]byte, ok bool) {
+	record := selectionKey(state, selection)
+	if v, ok := r.Store.Recall(recordDigest, record); ok && len(v) == len(sum) {
+		r.shareFact(ctx, sharedDigest, record, layers.Key(v))
+		return [32]byte(v), true
+	}
+	if e := r.shared(sharedDigest, record); e != nil {
+		return e.result, true
+	}
+	return sum, false
 }
 
 // selector is what of a Copy decides which files it takes.
@@ -162,13 +170,13 @@ func (w *work) mountDigests(ctx context.Context, s *dockerfile.Run) (sums [][32]
 			w.sources[i], err = w.snapshotOf(ctx, name, w.paths[i])
 			sums[i] = w.sources[i]
 		case m.Type == dockerfile.MountBind:
-			if w.sources[i], err = w.state(ctx, *m.From); err == nil {
+			if w.sources[i], err = w.expected(ctx, *m.From); err == nil {
 				sums[i], err = w.remembered(ctx, *m.From, []string{"bind", m.Source}, func(t Tree) ([32]byte, error) {
 					return digestPath(ctx, t, m.Source)
 				})
 			}
 		case m.From != nil: // the seed of a cache
-			w.sources[i], err = w.state(ctx, *m.From)
+			w.sources[i], err = w.expected(ctx, *m.From)
 			sums[i] = w.sources[i]
 		}
 		if err != nil {

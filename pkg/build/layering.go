@@ -71,6 +71,9 @@ func (r *run) layersOf(ctx context.Context, k layers.Key) *future {
 }
 
 func (r *run) stepLayers(ctx context.Context, k layers.Key, o layers.LayerOptions) ([]v1.Layer, error) {
+	if im := r.importOf(k); im != nil && !r.Store.HasLayers(k, o) {
+		return im.layers, nil
+	}
 	if !r.mayWork() && !r.Store.HasLayers(k, o) {
 		return nil, ErrNeedsNamespace
 	}
@@ -129,7 +132,7 @@ func (x *stack) addStep(ctx context.Context, k layers.Key) (names []string, err 
 	if err != nil {
 		return nil, err
 	}
-	x.extra -= len(all) - 1
+	x.extra = max(0, x.extra-(len(all)-1))
 	x.layers = append(x.layers, all...)
 	for _, l := range all[:len(all)-1] {
 		names = append(names, enumerate(layers.DistributionsOf(l)))
@@ -180,8 +183,13 @@ func (x *stack) squash(ctx context.Context, st *stage) error {
 	if key == base {
 		return nil
 	}
-	if !x.mayWork() && !x.Store.HasSquashed(key, base, x.req.Compress) {
-		return ErrNeedsNamespace
+	if !x.Store.HasSquashed(key, base, x.req.Compress) {
+		if !x.mayWork() {
+			return ErrNeedsNamespace
+		}
+		if err := x.ensure(ctx, key); err != nil {
+			return err
+		}
 	}
 	l, _, err := x.Store.Squash(ctx, key, base, x.req.Compress)
 	x.layers = append(x.layers, l)

@@ -90,6 +90,9 @@ func contextName(d *dockerfile.Mount) (string, bool) {
 }
 
 func (m *mounts) show(ctx context.Context, state layers.Key, source string) (string, error) {
+	if err := m.ensure(ctx, state); err != nil {
+		return "", err
+	}
 	draft, err := m.Store.Draft(ctx, state)
 	if err != nil {
 		return "", err
@@ -183,6 +186,9 @@ func (m *mounts) subdirectory(dir, source string) (string, error) {
 
 // seed fills a new cache with the files that from= and source= name.
 func (m *mounts) seed(ctx context.Context, state layers.Key, source, dir string) error {
+	if err := m.ensure(ctx, state); err != nil {
+		return err
+	}
 	view, err := m.Store.View(state)
 	if err != nil {
 		return err

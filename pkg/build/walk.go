@@ -22,14 +22,18 @@ func (r *run) startStage(ctx context.Context, st *stage) *future {
 }
 
 func (r *run) walk(ctx context.Context, st *stage) (layers.Key, error) {
-	for _, need := range st.needs {
-		r.startStage(ctx, need)
+	if !r.guesses() {
+		r.startStages(ctx, st.needs)
 	}
 	key, err := r.baseKey(ctx, st)
 	if err != nil {
 		return key, err
 	}
-	for i, s := range st.steps {
+	for i, asked := 0, 0; i < len(st.steps); i++ {
+		s := st.steps[i]
+		if i >= asked {
+			asked = r.lookAhead(ctx, st, i, key)
+		}
 		if key, err = r.step(ctx, st, s, r.title(st, i), key); err != nil {
 			return key, r.blame(s.Meta(), err)
 		}
@@ -73,11 +77,25 @@ func (r *run) step(ctx context.Context, st *stage, s dockerfile.Step, title stri
 		return recipe, work.failed(err)
 	}
 	work.recipe, work.fresh = recipe, r.req.NoCache || r.req.Fresh[st.Name] && st.Name != ""
-	if out, ok := r.stored(recipe); ok && !work.fresh {
+	out, ok := work.known()
+	if ok {
 		r.report(Event{Type: Done, Step: work.begin(), Cached: true})
-		return out, nil
+	} else if out, err = r.once(recipe, func() (layers.Key, error) { return work.execute(ctx) }).get(ctx); err != nil {
+		return out, err
 	}
-	return r.once(recipe, func() (layers.Key, error) { return work.execute(ctx) }).get(ctx)
+	work.share(ctx, out)
+	return out, nil
+}
+
+// known finds the result of the step here or in a shared cache.
+func (w *work) known() (out layers.Key, ok bool) {
+	if w.fresh {
+		return out, false
+	}
+	if out, ok = w.stored(w.recipe); ok {
+		return out, ok
+	}
+	return w.importStep()
 }
 
 // stored looks up the result of a recipe: the state of that very name, or what a build with --no-cache put in its place.
@@ -95,15 +113,16 @@ const recordStep = "step"
 // work is one step on its way.
 type work struct {
 	*run
-	stage   *stage
-	step    dockerfile.Step
-	parent  layers.Key
-	title   string
-	recipe  layers.Key
-	fresh   bool // what is stored does not count
-	number  int
-	sources []layers.Key // for each mount of a RUN, the state that it shows
-	paths   []string     // and the path in it
+	stage    *stage
+	step     dockerfile.Step
+	parent   layers.Key
+	title    string
+	recipe   layers.Key
+	fresh    bool // what is stored does not count
+	guessing bool // nothing may run: see guess.go
+	number   int
+	sources  []layers.Key // for each mount of a RUN, the state that it shows
+	paths    []string     // and the path in it
 }
 
 func (w *work) begin() int {
@@ -139,6 +158,9 @@ func (w *work) key(ctx context.Context) (layers.Key, error) {
 }
 
 func (w *work) execute(ctx context.Context) (layers.Key, error) {
+	if err := w.settle(ctx); err != nil {
+		return layers.Key{}, w.failed(err)
+	}
 	if err := w.slots.Acquire(ctx, 1); err != nil {
 		return layers.Key{}, err
 	}
@@ -167,7 +189,7 @@ func (r *run) mayWork() bool {
 
 // make executes the step in a draft over its parent and commits it.
 func (w *work) make(ctx context.Context) (out layers.Key, err error) {
-	if err := w.ensure(ctx, w.stage); err != nil {
+	if err := w.ensure(ctx, w.parent); err != nil {
 		return out, err
 	}
 	d, err := w.Store.Draft(ctx, w.parent)
@@ -209,24 +231,35 @@ func (w *work) apply(ctx context.Context, d *layers.Draft) error {
 	panic(fmt.Sprintf("unknown step %T", w.step))
 }
 
-// ensure unpacks the base image of the stage's state, where that has not been done.
-func (r *run) ensure(ctx context.Context, st *stage) error {
-	for st.parent != nil {
-		st = st.parent
-	}
-	if st.base == nil {
-		return nil
-	}
-	return r.unpack(ctx, st.base)
-}
-
-func (r *run) unpack(ctx context.Context, b *base) error {
-	if r.Store.Has(b.key) {
+// ensure brings the files of a state here: it unpacks the image that the state is, or fetches it from a shared cache.
+func (r *run) ensure(ctx context.Context, k layers.Key) error {
+	if r.Store.Has(k) {
 		return nil
 	}
 	if !r.Entered {
 		return ErrNeedsNamespace
 	}
+	if im := r.importOf(k); im != nil {
+		return r.restore(ctx, k, im)
+	}
+	if b := r.baseOf(k); b != nil {
+		return r.unpack(ctx, b)
+	}
+	return nil
+}
+
+func (r *run) baseOf(k layers.Key) *base {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, b := range r.images {
+		if b.key == k {
+			return b
+		}
+	}
+	return nil
+}
+
+func (r *run) unpack(ctx context.Context, b *base) error {
 	_, err := r.once(b, func() (layers.Key, error) {
 		n := r.begin("[internal] unpack " + b.ref)
 		key, err := r.Store.Unpack(ctx, b.layers, func(done, total int64) {

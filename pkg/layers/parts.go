@@ -17,11 +17,14 @@ import (
 // DistributionsOf names the Python distributions that a layer of a split snapshot has; none for that of the rest, and
 // for every other layer.
 func DistributionsOf(l v1.Layer) []string {
-	if s, ok := l.(*storedLayer); ok {
-		return s.record.Distributions
+	if s, ok := l.(interface{ Distributions() []string }); ok {
+		return s.Distributions()
 	}
 	return nil
 }
+
+// Distributions is what DistributionsOf returns.
+func (l *storedLayer) Distributions() []string { return l.record.Distributions }
 
 // packParts makes the layers of parts. Those that were made before, of any state, are found by the digest of their tar:
 // so that is taken first, of all side by side, for parts whose distributions are known. The files are read every time,

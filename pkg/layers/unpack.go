@@ -77,20 +77,31 @@ func (u *unpacking) plan(layers []v1.Layer) error {
 		if u.store.Has(u.key) {
 			continue
 		}
-		j := &unpackJob{layer: l, key: u.key, parent: parent, record: layerRecord{DiffID: diffID, Source: sourceOf(l)}}
-		if j.record.Digest, err = l.Digest(); err == nil {
-			j.record.Size, err = l.Size()
-		}
-		if err == nil {
-			j.record.MediaType, err = l.MediaType()
-		}
+		j, err := u.job(l)
 		if err != nil {
 			return err
 		}
-		u.total += j.record.Size
+		j.key, j.parent = u.key, parent
 		u.jobs = append(u.jobs, j)
 	}
 	return nil
+}
+
+// job is the work for one layer, without the keys that it stands between.
+func (u *unpacking) job(l v1.Layer) (j *unpackJob, err error) {
+	j = &unpackJob{layer: l, record: layerRecord{Source: sourceOf(l)}}
+	if j.record.DiffID, err = l.DiffID(); err != nil {
+		return nil, err
+	}
+	if j.record.Digest, err = l.Digest(); err != nil {
+		return nil, err
+	}
+	if j.record.Size, err = l.Size(); err != nil {
+		return nil, err
+	}
+	u.total += j.record.Size
+	j.record.MediaType, err = l.MediaType()
+	return j, err
 }
 
 // run takes the locks of the layers in their order, the lowest first, and keeps them to the end. All processes do, so
@@ -167,8 +178,13 @@ func (j *unpackJob) start(ctx context.Context, s *Store) (err error) {
 	if err != nil {
 		return err
 	}
-	j.applier = &applier{tree: t, notices: newNotices(s.notice), limit: max(minUnpacked, maxRatio*j.record.Size)}
+	j.applier = s.layerApplier(t, j.record.Size)
 	return nil
+}
+
+// layerApplier unpacks layers of so many compressed bytes in all into t.
+func (s *Store) layerApplier(t *tree, size int64) *applier {
+	return &applier{tree: t, notices: newNotices(s.notice), limit: max(minUnpacked, maxRatio*size)}
 }
 
 const (

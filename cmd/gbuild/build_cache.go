@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/spf13/pflag"
+
+	"github.com/gbuild/gbuild/pkg/build"
+	"github.com/gbuild/gbuild/pkg/image"
+)
+
+func (a *app) addCacheFlags(f *pflag.FlagSet, o *buildOptions) {
+	f.StringArrayVar(&o.cacheFrom, "cache-from", nil, "REF, type=registry,ref=REF or type=local,src=DIR: take steps from there that are not stored here (repeatable)")
+	f.StringArrayVar(&o.cacheTo, "cache-to", nil, "type=registry,ref=REF[,mode=max] or type=local,dest=DIR: write steps there; max: those of all stages (repeatable)")
+	f.StringArrayVar(&o.cacheRepo, "cache-repo", nil, "REF: --cache-from and --cache-to of it (repeatable)")
+	f.StringVar(&o.cacheScope, "cache-scope", "", "trust scope of what is written to caches; it is read first, then what was written without a scope")
+}
+
+// cachePlace is a parsed --cache-from or --cache-to.
+type cachePlace struct {
+	ref   image.Ref
+	scope string
+	all   bool
+}
+
+// cacheOptions are the keys of each type; those of buildx that say how its manifests look have no effect.
+var cacheOptions = map[string][]string{
+	"registry": {"type", "ref", "scope", "mode", "ignore-error", "image-manifest", "oci-mediatypes"},
+	"local":    {"type", "src", "dest", "scope", "mode", "ignore-error", "image-manifest", "oci-mediatypes"},
+}
+
+// parseCachePlace reads a value of flag; nil is type=inline, which has no effect.
+func parseCachePlace(flag, s, dir string) (*cachePlace, error) {
+	if !strings.Contains(s, "=") { // docker's short form
+		s = "type=registry,ref=" + s
+	}
+	fields, err := csvFields(s)
+	if err != nil {
+		return nil, usagef("%s: %w", flag, err)
+	}
+	kind := first(fields["type"], "registry")
+	if kind == "inline" {
+		return nil, nil
+	}
+	known, ok := cacheOptions[kind]
+	if !ok {
+		return nil, usagef("%s %s: unknown type %q; it is registry or local", flag, s, kind)
+	}
+	for _, key := range slices.Sorted(maps.Keys(fields)) {
+		if !slices.Contains(known, key) {
+			return nil, usagef("%s %s: unknown key %q", flag, s, key)
+		}
+	}
+	p := &cachePlace{scope: fields["scope"], all: fields["mode"] == "max"}
+	if mode := fields["mode"]; mode != "" && mode != "min" && mode != "max" {
+		return nil, usagef("%s %s: mode is min or max", flag, s)
+	}
+	if kind == "local" {
+		if fields[dir] == "" {
+			return nil, usagef("%s %s: %s=DIR is missing", flag, s, dir)
+		}
+		p.ref = image.Ref{Kind: image.KindOCI, Path: fields[dir]}
+		return p, nil
+	}
+	if p.ref, err = registryRef(fields["ref"]); err != nil {
+		return nil, usagef("%s %s: %w", flag, s, err)
+	}
+	return p, nil
+}
+
+// shareCaches adds the caches of the command line to the request.
+func (a *app) shareCaches(o *buildOptions, req *build.Request, options image.Options) error {
+	known := map[cachePlace]*build.SharedCache{}
+	for _, s := range slices.Concat(o.cacheFrom, o.cacheRepo) {
+		p, err := parseCachePlace("--cache-from", s, "src")
+		if err != nil || p == nil {
+			return err
+		}
+		scopes := []string{p.scope}
+		if p.scope == "" && o.cacheScope != "" {
+			scopes = []string{o.cacheScope, ""}
+		}
+		for _, scope := range scopes {
+			c, err := openShared(known, cachePlace{ref: p.ref, scope: scope}, options)
+			if err != nil {
+				return err
+			}
+			req.CacheFrom = append(req.CacheFrom, c)
+		}
+	}
+	for _, s := range slices.Concat(o.cacheTo, o.cacheRepo) {
+		p, err := parseCachePlace("--cache-to", s, "dest")
+		if err != nil || p == nil {
+			return err
+		}
+		c, err := openShared(known, cachePlace{ref: p.ref, scope: first(p.scope, o.cacheScope)}, options)
+		if err != nil {
+			return err
+		}
+		c.All = c.All || p.all
+		req.CacheTo = append(req.CacheTo, c)
+	}
+	return nil
+}
+
+// openShared makes the cache of a place; reading and writing the same place is one.
+func openShared(known map[cachePlace]*build.SharedCache, p cachePlace, options image.Options) (*build.SharedCache, error) {
+	if c := known[p]; c != nil {
+		return c, nil
+	}
+	options.Report = nil // entries move beside the build, which has its own progress
+	images, err := image.NewCollection(p.ref, options)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	known[p] = &build.SharedCache{Name: images.String(), Scope: p.scope, Source: images.Source(), Write: images.Write,
+		Open: func(ctx context.Context, tag string) (v1.Image, error) {
+			img, err := images.Open(ctx, tag)
+			var missing *image.NotFoundError
+			if errors.As(err, &missing) {
+				return nil, nil
+			}
+			return img, err
+		}}
+	return known[p], nil
+}

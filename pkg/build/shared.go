@@ -1,0 +1,348 @@
+package build
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/gbuild/gbuild/pkg/layers"
+)
+
+// SharedCache is a place where several machines keep what steps made: an image for each key, under a tag of its own, so
+// that writers never wait for each other. Reading it can fail at any time; the build then goes on without it.
+type SharedCache struct {
+	Name   string // for messages
+	Scope  string // the trust scope: part of every tag, so that no scope finds the entries of another
+	All    bool   // also the steps of stages that are not part of the image
+	Source string // the registry and repository that the layers are in, if they are in one
+
+	// Open finds the image of a tag; nil where there is none. Its layers are read as long as ctx lives.
+	Open  func(ctx context.Context, tag string) (v1.Image, error)
+	Write func(ctx context.Context, tag string, img v1.Image) error
+
+	mu     sync.Mutex
+	asked  map[string]func() (*entry, error)
+	broken bool // it has failed, and that was said
+}
+
+// entry is what a shared cache has for a key: the state that a step made, with its layers, or a digest.
+type entry struct {
+	result layers.Key
+	layers []v1.Layer
+	used   time.Time
+	cache  string // its name
+}
+
+// SharedPrefix begins the tags of all entries.
+const SharedPrefix = "gbuild-"
+
+const (
+	sharedPatience = 15 * time.Second // with one question
+	sharedRefresh  = 24 * time.Hour   // how exact the last use of an entry is
+
+	tagLabel    = "gbuild.entry"  // its own tag: a copy under another one is not taken
+	resultLabel = "gbuild.result" // 64 hexadecimal digits
+)
+
+// CacheError says that what a shared cache had promised cannot be read. Without that cache the build can be done.
+type CacheError struct {
+	Cache string
+	Err   error
+}
+
+// Error implements error.
+func (e *CacheError) Error() string { return fmt.Sprintf("reading cache %s: %v", e.Cache, e.Err) }
+
+// Unwrap returns the cause.
+func (e *CacheError) Unwrap() error { return e.Err }
+
+// tag names the entry of a key: it says nothing of what it was made of.
+func (c *SharedCache) tag(kind string, key layers.Key) string {
+	r := newRecipe("shared "+kind, key)
+	r.text(c.Scope)
+	k := r.key()
+	return SharedPrefix + k.String()
+}
+
+// find looks a tag up, once for all who ask.
+func (c *SharedCache) find(ctx context.Context, tag string) (*entry, error) {
+	c.mu.Lock()
+	if c.broken {
+		c.mu.Unlock()
+		return nil, nil
+	}
+	look := c.asked[tag]
+	if look == nil {
+		look = sync.OnceValues(func() (*entry, error) { return c.read(ctx, tag) })
+		if c.asked == nil {
+			c.asked = map[string]func() (*entry, error){}
+		}
+		c.asked[tag] = look
+	}
+	c.mu.Unlock()
+	return look()
+}
+
+// read gives up after a while: a build must not wait for a cache longer than it would take to do the work.
+func (c *SharedCache) read(ctx context.Context, tag string) (*entry, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	late := time.AfterFunc(sharedPatience, func() { cancel(fmt.Errorf("no answer for %v", sharedPatience)) })
+	defer late.Stop()
+	img, err := c.Open(ctx, tag)
+	if img == nil || err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			err = cause
+		}
+		return nil, err
+	}
+	return c.decode(tag, img)
+}
+
+// errForeign is an entry that is of no use: the step runs, and its entry is written anew.
+var errForeign = errors.New("an entry is not what gbuild wrote for its key")
+
+func (c *SharedCache) decode(tag string, img v1.Image) (*entry, error) {
+	config, err := img.ConfigFile()
+	if err != nil {
+		return nil, err
+	}
+	e := &entry{used: config.Created.Time, cache: c.Name}
+	result, err := hex.DecodeString(config.Config.Labels[resultLabel])
+	if err != nil || len(result) != len(e.result) || config.Config.Labels[tagLabel] != tag {
+		return nil, errForeign
+	}
+	e.result = layers.Key(result)
+	if e.layers, err = img.Layers(); err != nil {
+		return nil, err
+	}
+	for i, l := range e.layers {
+		e.layers[i] = cachedLayer{l, c.Source, c.Name, nil}
+		if i < len(config.History) && config.History[i].Comment != "" {
+			e.layers[i] = cachedLayer{l, c.Source, c.Name, strings.Split(config.History[i].Comment, ", ")}
+		}
+	}
+	return e, nil
+}
+
+// write makes the entry of a tag, or sets the time of its last use, unless that is a matter of hours ago.
+func (c *SharedCache) write(ctx context.Context, tag string, result layers.Key, all func() ([]v1.Layer, error)) error {
+	old, _ := c.find(ctx, tag) // one that cannot be read is written anew
+	if old != nil && old.result == result && time.Since(old.used) < sharedRefresh {
+		return nil
+	}
+	list, err := all()
+	if err != nil {
+		return err
+	}
+	img, err := encodeEntry(tag, result, list)
+	if err != nil {
+		return err
+	}
+	return c.Write(ctx, tag, img)
+}
+
+func encodeEntry(tag string, result layers.Key, all []v1.Layer) (v1.Image, error) {
+	config := &v1.ConfigFile{OS: "unknown", Architecture: "unknown", Created: v1.Time{Time: time.Now().UTC().Truncate(time.Second)},
+		RootFS: v1.RootFS{Type: "layers", DiffIDs: []v1.Hash{}},
+		Config: v1.Config{Labels: map[string]string{tagLabel: tag, resultLabel: result.String()}}}
+	for _, l := range all {
+		id, err := l.DiffID()
+		if err != nil {
+			return nil, err
+		}
+		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, id)
+		config.History = append(config.History, v1.History{Comment: strings.Join(layers.DistributionsOf(l), ", ")})
+	}
+	raw, err := json.Marshal(config)
+	if err != nil {
+		return nil, fmt.Errorf("encoding config: %w", err)
+	}
+	return newImage(raw, all)
+}
+
+// fail says, once, that the build goes on without the cache, or without one entry of it.
+func (c *SharedCache) fail(r *run, doing string, err error) {
+	if errors.Is(err, errForeign) {
+		r.report(Event{Type: Notice, Text: fmt.Sprintf("%s cache %s: %v; it is not used", doing, c.Name, err)})
+		return
+	}
+	c.mu.Lock()
+	first := !c.broken
+	c.broken = true
+	c.mu.Unlock()
+	if first && !errors.Is(err, context.Canceled) {
+		r.report(Event{Type: Notice, Text: fmt.Sprintf("%s cache %s: %v; the build goes on without it", doing, c.Name, err)})
+	}
+}
+
+// works says whether the cache has not failed yet.
+func (c *SharedCache) works() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.broken
+}
+
+// cachedLayer is a layer in a shared cache; who cannot read it gets a *CacheError.
+type cachedLayer struct {
+	v1.Layer
+	source, cache string
+	distributions []string
+}
+
+// Distributions names the Python distributions that the layer has, where it was made for them: see
+// layers.DistributionsOf.
+func (l cachedLayer) Distributions() []string { return l.distributions }
+
+// Source is the repository that the layer can be mounted from.
+func (l cachedLayer) Source() string { return l.source }
+
+// Compressed implements v1.Layer.
+func (l cachedLayer) Compressed() (io.ReadCloser, error) {
+	rc, err := l.Layer.Compressed()
+	if err != nil {
+		return nil, &CacheError{l.cache, err}
+	}
+	return cachedReader{rc, l.cache}, nil
+}
+
+type cachedReader struct {
+	io.ReadCloser
+	cache string
+}
+
+// Read implements io.Reader.
+func (r cachedReader) Read(p []byte) (int, error) {
+	n, err := r.ReadCloser.Read(p)
+	if err != nil && err != io.EOF {
+		err = &CacheError{r.cache, err}
+	}
+	return n, err
+}
+
+// shared finds the entry of a key in the caches that the build reads.
+func (r *run) shared(kind string, key layers.Key) *entry {
+	for _, c := range r.req.CacheFrom {
+		e, err := c.find(r.outer, c.tag(kind, key)) // layers are read after the build's own context has ended
+		if err != nil {
+			c.fail(r, "reading", err)
+		}
+		if e != nil {
+			return e
+		}
+	}
+	return nil
+}
+
+// imported is a state whose files are in a shared cache.
+type imported struct {
+	parent layers.Key
+	layers []v1.Layer
+	title  string
+	cache  string // its name
+}
+
+// importStep takes the result of a step from a shared cache. Its files stay there until something reads them.
+func (w *work) importStep() (layers.Key, bool) {
+	e := w.shared(sharedStep, w.recipe)
+	if e == nil || e.result.IsZero() || e.result == w.parent {
+		return layers.Key{}, false
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.imports[e.result] = &imported{w.parent, e.layers, w.title, e.cache}
+	return e.result, true
+}
+
+func (r *run) importOf(k layers.Key) *imported {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.imports[k]
+}
+
+// restoring names the future of an imported state.
+type restoring layers.Key
+
+// restore brings the files of an imported state here.
+func (r *run) restore(ctx context.Context, k layers.Key, im *imported) error {
+	if err := r.ensure(ctx, im.parent); err != nil {
+		return err
+	}
+	_, err := r.once(restoring(k), func() (layers.Key, error) {
+		n := r.begin("[internal] fetch from the cache: " + im.title)
+		err := r.Store.Restore(ctx, im.parent, k, im.layers, r.layerOptions(r.extraLayers()), func(done, total int64) {
+			r.report(Event{Type: Progress, Step: n, Current: done, Total: total, Text: "bytes"})
+		})
+		if err != nil {
+			return k, r.fail(n, cacheFailure(err, im.cache))
+		}
+		r.report(Event{Type: Done, Step: n})
+		return k, nil
+	}).get(ctx)
+	return err
+}
+
+// cacheFailure blames the cache: whatever went wrong with its layers, the build can be done without them.
+func cacheFailure(err error, cache string) error {
+	var known *CacheError
+	if errors.As(err, &known) || errors.Is(err, context.Canceled) {
+		return err
+	}
+	return &CacheError{cache, err}
+}
+
+// sharing names the future of an entry that is written.
+type sharing struct {
+	cache *SharedCache
+	tag   string
+}
+
+// share writes the result of a step to the caches that are to have it, beside the steps that follow.
+func (w *work) share(ctx context.Context, out layers.Key) {
+	for _, c := range w.req.CacheTo {
+		if !c.All && !w.stage.exported {
+			continue
+		}
+		w.shareEntry(ctx, c, sharedStep, w.recipe, out, func() ([]v1.Layer, error) { return w.stepResult(ctx, out) })
+	}
+}
+
+// stepResult makes the layers of a state.
+func (r *run) stepResult(ctx context.Context, k layers.Key) ([]v1.Layer, error) {
+	if _, err := r.layersOf(ctx, k).get(ctx); err != nil {
+		return nil, err
+	}
+	return r.stepLayers(ctx, k, r.layerOptions(r.extraLayers()))
+}
+
+// shareFact writes a small fact, so that other machines need not have the files to know it: what a selection of a state
+// is, or when an image was first made.
+func (r *run) shareFact(ctx context.Context, kind string, record, fact layers.Key) {
+	for _, c := range r.req.CacheTo {
+		r.shareEntry(ctx, c, kind, record, fact, func() ([]v1.Layer, error) { return nil, nil })
+	}
+}
+
+func (r *run) shareEntry(ctx context.Context, c *SharedCache, kind string, key, result layers.Key, all func() ([]v1.Layer, error)) {
+	tag := c.tag(kind, key)
+	r.once(sharing{c, tag}, func() (layers.Key, error) {
+		if !c.works() {
+			return result, nil
+		}
+		err := c.write(r.outer, tag, result, all)
+		if errors.Is(err, ErrNeedsNamespace) || ctx.Err() != nil {
+			return result, err
+		}
+		if err != nil {
+			c.fail(r, "writing", err)
+		}
+		return result, nil
+	})
+}

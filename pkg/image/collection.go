@@ -1,0 +1,180 @@
+package image
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+)
+
+// Collection is a repository, or an OCI layout, that holds many small images, each under a tag of its own. One login
+// serves all of them. It is safe for concurrent use, also by several processes: a tag is written whole or not at all.
+type Collection struct {
+	ref     Ref // its tag begins the tags of the images
+	options WriteOptions
+
+	mu         sync.Mutex
+	pull, push *client
+}
+
+// NewCollection names a collection; nothing is read yet. A tag of r, if it has one, and a dash go before every tag.
+func NewCollection(r Ref, o Options) (*Collection, error) {
+	if r.Digest != "" || r.Kind != KindRegistry && r.Kind != KindOCI {
+		return nil, &RefError{r.String(), "it is neither a repository of a registry nor oci:DIR"}
+	}
+	return &Collection{ref: r, options: WriteOptions{Options: o}}, nil
+}
+
+// String names the collection in messages.
+func (c *Collection) String() string { return c.ref.Familiar() }
+
+// at is the reference of one image.
+func (c *Collection) at(tag string) Ref {
+	r := c.ref
+	r.Tag = c.prefix() + tag
+	return r
+}
+
+func (c *Collection) prefix() string {
+	if c.ref.Tag == "" || c.ref.Tag == "latest" { // latest is what ParseRef adds
+		return ""
+	}
+	return c.ref.Tag + "-"
+}
+
+// client returns the one that may do action, which is made at its first use.
+func (c *Collection) client(ctx context.Context, kept **client, action string) (*client, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if *kept == nil {
+		made, err := newClient(ctx, c.ref, c.options.Options, action)
+		if err != nil {
+			return nil, err
+		}
+		*kept = made
+	}
+	return *kept, nil
+}
+
+// Open finds an image, as the function Open does; the error is a *NotFoundError where there is none.
+func (c *Collection) Open(ctx context.Context, tag string) (v1.Image, error) {
+	r := c.at(tag)
+	if r.Kind != KindRegistry {
+		return Open(ctx, r, c.options.Options)
+	}
+	from, err := c.client(ctx, &c.pull, transport.PullScope)
+	if err != nil {
+		return nil, err
+	}
+	raw, d, err := from.get(ctx, r.Tag)
+	if err != nil {
+		return nil, err
+	}
+	return open(ctx, from, raw, d, c.options.platform(), 0)
+}
+
+// Write puts an image under a tag, in the place of what was there.
+func (c *Collection) Write(ctx context.Context, tag string, img v1.Image) error {
+	r := c.at(tag)
+	if r.Kind != KindRegistry {
+		_, err := Write(ctx, r, img, c.options)
+		return err
+	}
+	shared, err := c.client(ctx, &c.push, transport.PushScope)
+	if err != nil {
+		return err
+	}
+	layers, err := img.Layers()
+	if err != nil {
+		return fmt.Errorf("listing layers: %w", err)
+	}
+	to := *shared
+	to.ref = r
+	if err := to.blobs(ctx, img, layers, c.options.jobs(), true); err != nil {
+		return err
+	}
+	_, err = to.put(ctx, img)
+	return err
+}
+
+// Source is what the layers of the collection say that they are in; empty for a layout.
+func (c *Collection) Source() string {
+	if c.ref.Kind != KindRegistry {
+		return ""
+	}
+	return c.ref.registryHost() + "/" + c.ref.Repository
+}
+
+// Tags lists the images of a repository, without what goes before every tag.
+func (c *Collection) Tags(ctx context.Context) ([]string, error) {
+	if c.ref.Kind != KindRegistry {
+		return nil, &RefError{c.ref.String(), "only a repository of a registry can be listed; a directory can be removed"}
+	}
+	from, err := c.client(ctx, &c.push, transport.PushScope)
+	if err != nil {
+		return nil, err
+	}
+	var all []string
+	for next := from.url("tags", "list"); next != nil; {
+		page, more, err := from.tags(ctx, next)
+		if err != nil {
+			return nil, err
+		}
+		for _, tag := range page {
+			if name, ok := strings.CutPrefix(tag, c.prefix()); ok {
+				all = append(all, name)
+			}
+		}
+		next = more
+	}
+	return all, nil
+}
+
+// tags reads one page of a list of tags, and says where the next one is (distribution spec, "Content discovery").
+func (c *client) tags(ctx context.Context, at *url.URL) ([]string, *url.URL, error) {
+	resp, err := c.do(ctx, http.MethodGet, at, nil, http.StatusOK)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer resp.Body.Close()
+	raw, err := readCapped(resp.Body, maxManifest, c.ref.String()+": list of tags")
+	if err != nil {
+		return nil, nil, c.explain(err)
+	}
+	var list struct{ Tags []string }
+	if err := json.Unmarshal(raw, &list); err != nil {
+		return nil, nil, &FormatError{c.ref.String(), "its list of tags is no JSON", ""}
+	}
+	link, _, ok := strings.Cut(strings.TrimPrefix(resp.Header.Get("Link"), "<"), ">")
+	if !ok {
+		return list.Tags, nil, nil
+	}
+	next, err := at.Parse(link)
+	if err != nil || next.Host != at.Host {
+		return nil, nil, &FormatError{c.ref.String(), fmt.Sprintf("its list of tags goes on at %q", link), ""}
+	}
+	return list.Tags, next, nil
+}
+
+// Remove deletes an image of a repository, under all its tags.
+func (c *Collection) Remove(ctx context.Context, tag string) error {
+	to, err := c.client(ctx, &c.push, transport.PushScope)
+	if err != nil {
+		return err
+	}
+	digest, err := to.digest(ctx, c.at(tag).Tag)
+	if err != nil {
+		return err
+	}
+	resp, err := to.do(ctx, http.MethodDelete, to.url("manifests", digest.String()), nil, http.StatusAccepted, http.StatusOK, http.StatusNoContent)
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close()
+}
