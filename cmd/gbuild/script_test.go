@@ -166,7 +166,7 @@ func condition(name string) (bool, error) {
 	return false, fmt.Errorf("unknown condition %q", name)
 }
 
-// registryCommand is registry stop | heal | fail N METHOD-AND-PATH STATUS | truncate N | requests.
+// registryCommand is registry stop | heal | fail N METHOD-AND-PATH STATUS | truncate N | spoil | requests.
 func registryCommand(ts *testscript.TestScript, neg bool, args []string) {
 	r := worldOf(ts).registry
 	var n, status int
@@ -184,6 +184,8 @@ func registryCommand(ts *testscript.TestScript, neg bool, args []string) {
 		_, err := fmt.Sscan(args[1], &n)
 		ts.Check(err)
 		r.SetFault(testimage.Truncate(n))
+	case "spoil":
+		r.SpoilLayers()
 	case "requests":
 		fmt.Fprintln(ts.Stdout(), strings.Join(r.Requests(), "\n"))
 	default:

@@ -1,10 +1,12 @@
 package testimage
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -23,6 +25,7 @@ type Fault func(w http.ResponseWriter, r *http.Request) bool
 // Registry is a registry in this process, on loopback, over plain http.
 type Registry struct {
 	server *httptest.Server
+	store  http.Handler
 	mu     sync.Mutex
 	log    []string
 	fault  Fault
@@ -30,11 +33,10 @@ type Registry struct {
 
 // NewRegistry starts an empty registry; Close ends it.
 func NewRegistry() *Registry {
-	r := &Registry{}
-	store := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+	r := &Registry{store: registry.New(registry.Logger(log.New(io.Discard, "", 0)))}
 	r.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if fault := r.record(req); fault == nil || !fault(w, req) {
-			store.ServeHTTP(w, req)
+			r.store.ServeHTTP(w, req)
 		}
 	}))
 	return r
@@ -103,6 +105,26 @@ func FailTimes(n int, match string, status int) Fault {
 		http.Error(w, fmt.Sprintf(`{"errors":[{"code":"UNAVAILABLE","message":"fault of the test, %d left"}]}`, n), status)
 		return true
 	}
+}
+
+// SpoilLayers changes the last byte of every compressed layer that is read.
+func (r *Registry) SpoilLayers() {
+	r.SetFault(func(w http.ResponseWriter, req *http.Request) bool {
+		if req.Method != http.MethodGet || !strings.Contains(req.URL.Path, "/blobs/") {
+			return false
+		}
+		answer := httptest.NewRecorder()
+		r.store.ServeHTTP(answer, req)
+		body := answer.Body.Bytes()
+		if !bytes.HasPrefix(body, []byte{0x1f, 0x8b}) {
+			return false
+		}
+		body[len(body)-1]++
+		maps.Copy(w.Header(), answer.Header())
+		w.WriteHeader(answer.Code)
+		_, _ = w.Write(body)
+		return true
+	})
 }
 
 // Truncate answers GET requests of blobs with a body that ends too early, n times.

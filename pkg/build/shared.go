@@ -45,7 +45,7 @@ type entry struct {
 const SharedPrefix = "gbuild-"
 
 const (
-	sharedPatience = 15 * time.Second // with one question
+	sharedPatience = 10 * time.Second // with one question
 	sharedRefresh  = 24 * time.Hour   // how exact the last use of an entry is
 
 	tagLabel    = "gbuild.entry"  // its own tag: a copy under another one is not taken

@@ -134,6 +134,10 @@ func (w *work) begin() int {
 
 func (w *work) failed(err error) error {
 	var elsewhere *dockerfile.Error // a step that this one needs has failed, and said so
+	var cache *CacheError           // the build will be done without it
+	if errors.As(err, &cache) {
+		return err
+	}
 	if errors.Is(err, ErrNeedsNamespace) || errors.Is(err, context.Canceled) || errors.As(err, &elsewhere) {
 		return err
 	}

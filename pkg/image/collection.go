@@ -32,7 +32,13 @@ func NewCollection(r Ref, o Options) (*Collection, error) {
 }
 
 // String names the collection in messages.
-func (c *Collection) String() string { return c.ref.Familiar() }
+func (c *Collection) String() string {
+	r := c.ref
+	if c.prefix() == "" {
+		r.Tag = ""
+	}
+	return r.Familiar()
+}
 
 // at is the reference of one image.
 func (c *Collection) at(tag string) Ref {
