@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/gbuild/gbuild/pkg/dockerfile"
+	"github.com/gbuild/gbuild/pkg/image"
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
@@ -84,6 +85,7 @@ type app struct {
 	rootDir        string // --root
 	cacheDir       string // --cache-dir
 	debug          bool
+	connections    image.Connections // of all that this process says to registries
 }
 
 func newRootCommand(a *app) *cobra.Command {

@@ -1,6 +1,7 @@
 package build
 
 import (
+	"bytes"
 	"encoding/hex"
 	"fmt"
 
@@ -17,6 +18,9 @@ func rememberState(s *layers.Store, img v1.Image, k layers.Key) error {
 	id, err := imageKey(img)
 	if err != nil {
 		return err
+	}
+	if v, ok := s.Recall(recordState, id); ok && bytes.Equal(v, k[:]) {
+		return nil
 	}
 	return s.Remember(recordState, id, k[:])
 }

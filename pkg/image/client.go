@@ -54,7 +54,7 @@ func newClient(ctx context.Context, r Ref, o Options, action string, sources ...
 	for _, s := range sources {
 		scopes = append(scopes, fmt.Sprintf("repository:%s:%s", s, transport.PullScope))
 	}
-	wire := &retrier{newGuard(repo.RegistryStr(), o), c.patience}
+	wire := &retrier{o.Connections.guard(repo.RegistryStr(), o), c.patience}
 	t, err := transport.NewWithContext(ctx, repo.Registry, auth, wire, scopes)
 	if err != nil {
 		return nil, c.explain(err)

@@ -21,6 +21,8 @@ type Options struct {
 	Report    func(done, total int64)               // bytes moved; called from many goroutines, one at a time
 	Proxy     func(*http.Request) (*url.URL, error) // nil is http.ProxyFromEnvironment
 
+	Connections *Connections // shared with other calls; nil: none are kept
+
 	patience patience
 }
 

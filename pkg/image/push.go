@@ -41,6 +41,9 @@ func push(ctx context.Context, r Ref, img v1.Image, o WriteOptions) (v1.Hash, er
 	if err != nil {
 		return v1.Hash{}, err
 	}
+	if h, ok, err := c.holds(ctx, img); err != nil || ok {
+		return h, err
+	}
 	if err := c.blobs(ctx, img, layers, o.jobs(), true); err != nil {
 		return v1.Hash{}, err
 	}
@@ -53,6 +56,22 @@ func push(ctx context.Context, r Ref, img v1.Image, o WriteOptions) (v1.Hash, er
 		return v1.Hash{}, err
 	}
 	return c.put(ctx, img)
+}
+
+// holds says whether the reference stands for img already: a registry that has a manifest has what the manifest names.
+// One that refuses to say gets the image.
+func (c *client) holds(ctx context.Context, img v1.Image) (v1.Hash, bool, error) {
+	h, err := img.Digest()
+	if err != nil {
+		return v1.Hash{}, false, fmt.Errorf("making manifest: %w", err)
+	}
+	resp, err := c.do(ctx, http.MethodHead, c.url("manifests", c.ref.identifier()), http.Header{"Accept": {strings.Join(acceptable, ", ")}},
+		http.StatusOK, http.StatusNotFound, http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusMethodNotAllowed)
+	if err != nil {
+		return v1.Hash{}, false, err
+	}
+	resp.Body.Close()
+	return h, resp.StatusCode == http.StatusOK && resp.Header.Get("Docker-Content-Digest") == h.String(), nil
 }
 
 // Upload sends layers ahead of the image that will hold them, while others are still made. Write finds them there.

@@ -24,6 +24,7 @@ type guard struct {
 	strict   http.RoundTripper
 	lax      http.RoundTripper // does not verify certificates: for the registry itself when it is insecure
 	agent    string
+	hello    greetings
 }
 
 // newGuard makes the transports for one registry.
@@ -113,6 +114,23 @@ func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, &TrustError{g.host, r.URL.Host, "it would get this registry's credentials, and is not of the same domain",
 			"if the login server is right, use a registry token instead of a password"}
 	}
+	if r.Method == http.MethodGet && r.URL.Path == "/v2/" && r.URL.Host == g.host && !carriesSecret(r) {
+		return g.greet(r)
+	}
+	return g.send(r)
+}
+
+// greet asks the registry once how it wants to be asked.
+func (g *guard) greet(r *http.Request) (*http.Response, error) {
+	if resp, err, ok := g.hello.recall(r); ok {
+		return resp, err
+	}
+	resp, err := g.send(r)
+	g.hello.keep(r, resp, err)
+	return resp, err
+}
+
+func (g *guard) send(r *http.Request) (*http.Response, error) {
 	r = r.Clone(r.Context())
 	r.Header.Set("User-Agent", g.agent)
 	if g.lax != nil && r.URL.Host == g.host {

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"sort"
@@ -43,6 +44,11 @@ func (s *Store) namePath(name string) string {
 	return s.path("names", hex.EncodeToString(sum[:])+".json")
 }
 
+// same says whether two records name the same image in the same places.
+func (r nameRecord) same(o nameRecord) bool {
+	return r.Name == o.Name && r.Digest == o.Digest && maps.Equal(r.Sources, o.Sources)
+}
+
 // Tag gives an image a local name, in the place of the image that had it before. Manifest, config and the layers that
 // have no source elsewhere become blobs first.
 func (s *Store) Tag(name string, img v1.Image) error {
@@ -52,6 +58,9 @@ func (s *Store) Tag(name string, img v1.Image) error {
 	r := nameRecord{Name: name, Sources: map[string]string{}, Tagged: time.Now()}
 	if err := s.keep(img, &r); err != nil {
 		return fmt.Errorf("naming an image %s: %w", name, err)
+	}
+	if old, err := readName(s.namePath(name)); err == nil && old.same(r) {
+		return nil // two flushes less for a build in which nothing changed
 	}
 	data, err := json.Marshal(r)
 	if err == nil {
@@ -79,13 +88,20 @@ func (s *Store) keep(img v1.Image, r *nameRecord) error {
 		if err != nil {
 			return err
 		}
-		d, err := s.PutBlob(context.Background(), bytes.NewReader(data), v1.Hash{})
-		if err != nil {
+		if r.Digest, err = s.keepBytes(data); err != nil {
 			return err
 		}
-		r.Digest = d.Digest
 	}
 	return nil
+}
+
+func (s *Store) keepBytes(data []byte) (v1.Hash, error) {
+	digest := v1.Hash{Algorithm: "sha256", Hex: fmt.Sprintf("%x", sha256.Sum256(data))}
+	if _, ok := s.hasBlob(digest); ok {
+		return digest, nil
+	}
+	d, err := s.PutBlob(context.Background(), bytes.NewReader(data), digest)
+	return d.Digest, err
 }
 
 func (s *Store) keepLayer(l v1.Layer, r *nameRecord) error {
