@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -66,17 +65,11 @@ func stage(ctx context.Context, o EnterOptions) (*exec.Cmd, *os.File, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("making a pipe: %w", err)
 	}
-	exe, path := sealedSelf()
-	cmd := exec.CommandContext(ctx, path)
+	cmd := exec.CommandContext(ctx, selfExe)
 	cmd.Args = args
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.ExtraFiles = append(append([]*os.File{}, o.Files...), r)
 	cmd.Env = append(env, stageVar+"="+strconv.Itoa(2+len(cmd.ExtraFiles)))
-	if exe != nil {
-		// The descriptor has to exist in the child at exec, and moves there; the path names where it moves to.
-		cmd.ExtraFiles = append(cmd.ExtraFiles, exe)
-		cmd.Path = "/proc/self/fd/" + strconv.Itoa(2+len(cmd.ExtraFiles))
-	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: unix.CLONE_NEWUSER | unix.CLONE_NEWNS,
 		// Exec by a user id that is not mapped yet drops all capabilities but the ambient ones.
@@ -89,9 +82,7 @@ func stage(ctx context.Context, o EnterOptions) (*exec.Cmd, *os.File, error) {
 // startStage starts the child, maps its ids and lets it go on.
 func startStage(cmd *exec.Cmd, maps *idMaps, gate *os.File) error {
 	err := cmd.Start()
-	for _, f := range cmd.ExtraFiles[len(cmd.ExtraFiles)-ownFiles(cmd):] {
-		f.Close()
-	}
+	cmd.ExtraFiles[len(cmd.ExtraFiles)-1].Close() // the child's end of the pipe
 	if err != nil {
 		return startFailure(err)
 	}
@@ -108,66 +99,7 @@ func startStage(cmd *exec.Cmd, maps *idMaps, gate *os.File) error {
 	return nil
 }
 
-// ownFiles counts the files at the end of ExtraFiles that stage opened: the pipe, and the sealed binary if there is one.
-func ownFiles(cmd *exec.Cmd) int {
-	if cmd.Path == selfExe {
-		return 1
-	}
-	return 2
-}
-
 const selfExe = "/proc/self/exe"
-
-// sealedSelf copies this program into a sealed memory file: a container that gets hold of it cannot overwrite it
-// (CVE-2019-5736), and libcontainer need not copy the program for each container. Where that is not possible the
-// program is run from its own file, and libcontainer makes its copies.
-func sealedSelf() (*os.File, string) {
-	src, err := os.Open(selfExe)
-	if err != nil {
-		return nil, selfExe
-	}
-	if isSealed(src) {
-		return src, ""
-	}
-	defer src.Close()
-	f, err := copySealed(src)
-	if err != nil {
-		return nil, selfExe
-	}
-	return f, ""
-}
-
-const allSeals = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
-
-func isSealed(f *os.File) bool {
-	seals, err := unix.FcntlInt(f.Fd(), unix.F_GET_SEALS, 0)
-	return err == nil && seals&allSeals == allSeals
-}
-
-func copySealed(src *os.File) (*os.File, error) {
-	flags := unix.MFD_CLOEXEC | unix.MFD_ALLOW_SEALING
-	fd, err := unix.MemfdCreate("gbuild", flags|unix.MFD_EXEC)
-	if errors.Is(err, unix.EINVAL) { // before Linux 6.3
-		fd, err = unix.MemfdCreate("gbuild", flags)
-	}
-	if err != nil {
-		return nil, err
-	}
-	f := os.NewFile(uintptr(fd), "gbuild")
-	if _, err := io.Copy(f, src); err != nil {
-		f.Close()
-		return nil, err
-	}
-	if err := f.Chmod(0o555); err != nil {
-		f.Close()
-		return nil, err
-	}
-	if _, err := unix.FcntlInt(f.Fd(), unix.F_ADD_SEALS, allSeals); err != nil {
-		f.Close()
-		return nil, err
-	}
-	return f, nil
-}
 
 // forward hands signals to the child. A terminal has sent its own to the child already, which is in the same
 // process group, and a second one would look as if the user had insisted.

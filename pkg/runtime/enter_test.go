@@ -72,12 +72,12 @@ func TestEnterIsRootWithItsOwnMounts(t *testing.T) {
 	dir := t.TempDir()
 	script := `id -u; id -g; grep CapEff /proc/self/status; mount -t tmpfs x ` + dir + ` && echo mounted
 		touch ` + dir + `/f && chown 5:6 ` + dir + `/f && stat -c %u:%g ` + dir + `/f
-		echo $KEPT; cat; readlink /proc/$PPID/exe; env | grep -c ^_GBUILD_ENTER`
+		echo $KEPT; cat; env | grep -c ^_GBUILD_ENTER`
 	cmd := helper(t, "enter", "SCRIPT="+script, "KEPT=yes")
 	cmd.Stdin = strings.NewReader("input\n")
 	out, _ := cmd.CombinedOutput() // grep -c of nothing fails
 	got := string(out)
-	for _, want := range []string{"0\n0\nCapEff:\t000001ffffffffff\n", "mounted\n5:6\nyes\ninput\n/memfd:gbuild (deleted)\n0\n"} {
+	for _, want := range []string{"0\n0\nCapEff:\t000001ffffffffff\n", "mounted\n5:6\nyes\ninput\n0\n"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("%q is not in the output:\n%s", want, got)
 		}

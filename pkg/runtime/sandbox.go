@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Sandbox is one process in its own mount, pid, ipc, uts, cgroup and, as asked, network namespace. It is used like
@@ -102,16 +104,29 @@ func (s *Sandbox) Run(ctx context.Context) (err error) {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp(s.StateDir, "run-")
+	dir, remove, err := s.privateDir()
 	if err != nil {
 		return fmt.Errorf("making a directory for the sandbox: %w", err)
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	defer func() { err = errors.Join(err, remove()) }()
 	r := &run{Sandbox: s, dir: dir}
 	if r.id = s.ID; r.id == "" {
 		r.id = "gbuild-" + filepath.Base(dir)
 	}
 	return r.run(ctx)
+}
+
+// privateDir makes a directory in memory, for files that live as long as the sandbox. It is a file system of its own for
+// one more reason: libcontainer seals this program by an overlay of its directory and one of these, which must not lie
+// below the former, and would have to copy the program for each sandbox otherwise.
+func (s *Sandbox) privateDir() (dir string, remove func() error, err error) {
+	if dir, err = os.MkdirTemp(s.StateDir, "run-"); err != nil {
+		return "", nil, err
+	}
+	if err := unix.Mount("tmpfs", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=0700"); err != nil {
+		return "", nil, errors.Join(err, os.Remove(dir))
+	}
+	return dir, func() error { return errors.Join(unix.Unmount(dir, unix.MNT_DETACH), os.Remove(dir)) }, nil
 }
 
 // run is one Run of a Sandbox.
