@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/moby/buildkit/frontend/dockerfile/dfgitutil"
@@ -27,7 +28,9 @@ type gitSource struct {
 	checkoutTime                  bool // files are as old as the checkout, not as the commit
 }
 
-var fullCommit = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
+var fullCommit = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
+})
 
 // newGitSource checks a reference: nothing in it may be taken for an option of git.
 func newGitSource(ref *dfgitutil.GitRef, keepGit *bool, checksum string) (*gitSource, error) {
@@ -97,7 +100,7 @@ func (o copyOptions) resolveGit(ctx context.Context, g *gitSource) (string, erro
 }
 
 func (g *gitSource) resolve(ctx context.Context, o copyOptions) (string, error) {
-	if fullCommit.MatchString(g.ref) {
+	if fullCommit().MatchString(g.ref) {
 		return g.ref, nil
 	}
 	ref := cmpString(g.ref, "HEAD")
@@ -107,7 +110,7 @@ func (g *gitSource) resolve(ctx context.Context, o copyOptions) (string, error) 
 	}
 	found := map[string]string{}
 	for line := range strings.Lines(out) {
-		if commit, name, ok := strings.Cut(strings.TrimSpace(line), "\t"); ok && fullCommit.MatchString(commit) {
+		if commit, name, ok := strings.Cut(strings.TrimSpace(line), "\t"); ok && fullCommit().MatchString(commit) {
 			found[name] = commit
 		}
 	}

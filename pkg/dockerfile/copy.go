@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"path"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -173,7 +172,7 @@ func checkMode(chmod string) error {
 }
 
 // digests are the forms of --checksum for a download.
-var digests = regexp.MustCompile(`^(sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})$`)
+var digests = lazyRegexp(`^(sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})$`)
 
 func (c *Copy) checkChecksum() error {
 	if c.Checksum == "" {
@@ -186,7 +185,7 @@ func (c *Copy) checkChecksum() error {
 	if !IsHTTP(src) && !isGit(src) {
 		return errors.New("checksum requires HTTP(S) or Git sources")
 	}
-	if IsHTTP(src) && !digests.MatchString(c.Checksum) {
+	if IsHTTP(src) && !digests().MatchString(c.Checksum) {
 		return withHint("as in sha256: and 64 hexadecimal digits", "invalid checksum digest format: %q", c.Checksum)
 	}
 	return nil

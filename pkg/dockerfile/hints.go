@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -148,10 +147,10 @@ func (h *hinter) mountFor(tool, variable string) *Mount {
 }
 
 // keepsPackages matches what turns docker-clean off.
-var keepsPackages = regexp.MustCompile(`docker-clean|Keep-Downloaded-Packages|apt\.conf`)
+var keepsPackages = lazyRegexp(`docker-clean|Keep-Downloaded-Packages|apt\.conf`)
 
 func (h *hinter) apt() {
-	if keepsPackages.MatchString(strings.Join(h.step.Args, " ")) {
+	if keepsPackages().MatchString(strings.Join(h.step.Args, " ")) {
 		h.aptKeeps = true
 	}
 	if h.aptKeeps || !slices.ContainsFunc(h.commands, invocation.aptInstalls) {
@@ -167,13 +166,13 @@ func (h *hinter) apt() {
 
 // cudaSource matches packages that compile CUDA code when pip installs them.
 var (
-	cudaSource = regexp.MustCompile(`(?i)(^|[/+])(flash[-_]attn|flash-attention|apex)([=<>~!@\[.;#/]|$)`)
-	cudaWheels = regexp.MustCompile(`(?i)(^|[/+])(xformers|deepspeed)([=<>~!@\[.;#/]|$)`) // only from source
-	cudaArch   = regexp.MustCompile(`CUDA_ARCH`)                                          // TORCH_CUDA_ARCH_LIST, FLASH_ATTN_CUDA_ARCHS
+	cudaSource = lazyRegexp(`(?i)(^|[/+])(flash[-_]attn|flash-attention|apex)([=<>~!@\[.;#/]|$)`)
+	cudaWheels = lazyRegexp(`(?i)(^|[/+])(xformers|deepspeed)([=<>~!@\[.;#/]|$)`) // only from source
+	cudaArch   = lazyRegexp(`CUDA_ARCH`)                                          // TORCH_CUDA_ARCH_LIST, FLASH_ATTN_CUDA_ARCHS
 )
 
 func (h *hinter) cuda() {
-	if len(h.step.Devices) > 0 || cudaArch.MatchString(strings.Join(h.step.Args, " ")) || slices.ContainsFunc(h.env.Keys(), cudaArch.MatchString) {
+	if len(h.step.Devices) > 0 || cudaArch().MatchString(strings.Join(h.step.Args, " ")) || slices.ContainsFunc(h.env.Keys(), cudaArch().MatchString) {
 		return
 	}
 	for _, c := range h.commands {
@@ -206,10 +205,10 @@ func (h *hinter) compilesCUDA(c invocation) string {
 		if strings.HasPrefix(w, "-") || strings.HasSuffix(w, ".whl") || strings.HasSuffix(w, ".txt") {
 			continue
 		}
-		if m := cudaSource.FindStringSubmatch(w); m != nil {
+		if m := cudaSource().FindStringSubmatch(w); m != nil {
 			return m[2]
 		}
-		if m := cudaWheels.FindStringSubmatch(w); m != nil && source {
+		if m := cudaWheels().FindStringSubmatch(w); m != nil && source {
 			return m[2]
 		}
 	}

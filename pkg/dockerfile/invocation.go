@@ -2,7 +2,6 @@ package dockerfile
 
 import (
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -14,9 +13,9 @@ type invocation struct {
 }
 
 // separators end a simple command.
-var separators = regexp.MustCompile(`&&|\|\||[;|&\n()]`)
+var separators = lazyRegexp(`&&|\|\||[;|&\n()]`)
 
-var assignment = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*=`)
+var assignment = lazyRegexp(`^[A-Za-z_][A-Za-z0-9_]*=`)
 
 // prefixes stand before the command that is run.
 var prefixes = []string{"then", "do", "else", "if", "elif", "while", "until", "!", "{", "time", "exec", "sudo", "env", "command"}
@@ -24,7 +23,7 @@ var prefixes = []string{"then", "do", "else", "if", "elif", "while", "until", "!
 // invocations cuts a script into its simple commands. Variables that are exported hold from there on.
 func invocations(script string) (out []invocation) {
 	exported := map[string]string{}
-	for _, line := range separators.Split(strings.ReplaceAll(script, "\\\n", " "), -1) {
+	for _, line := range separators().Split(strings.ReplaceAll(script, "\\\n", " "), -1) {
 		words := strings.Fields(line)
 		env := map[string]string{}
 		for name, value := range exported {
@@ -34,7 +33,7 @@ func invocations(script string) (out []invocation) {
 		if export {
 			words = words[1:]
 		}
-		for len(words) > 0 && (assignment.MatchString(words[0]) || slices.Contains(prefixes, words[0])) {
+		for len(words) > 0 && (assignment().MatchString(words[0]) || slices.Contains(prefixes, words[0])) {
 			if name, value, ok := strings.Cut(words[0], "="); ok {
 				env[name] = strings.Trim(value, `"'`)
 				if export {
@@ -56,20 +55,20 @@ func invocations(script string) (out []invocation) {
 func (c invocation) name() string { return path.Base(c.words[0]) }
 
 var (
-	pipName    = regexp.MustCompile(`^pip(3(\.\d+)?)?$`)
-	pythonName = regexp.MustCompile(`^python(3(\.\d+)?)?$`)
+	pipName    = lazyRegexp(`^pip(3(\.\d+)?)?$`)
+	pythonName = lazyRegexp(`^python(3(\.\d+)?)?$`)
 )
 
 // pipInstalls says whether the command is pip (not uv's), and fetches packages.
 func (c invocation) pipInstalls() bool {
 	args := c.words[1:]
-	if pythonName.MatchString(c.name()) {
+	if pythonName().MatchString(c.name()) {
 		i := slices.Index(args, "-m")
 		if i < 0 || i+1 >= len(args) || args[i+1] != "pip" {
 			return false
 		}
 		args = args[i+2:]
-	} else if !pipName.MatchString(c.name()) {
+	} else if !pipName().MatchString(c.name()) {
 		return false
 	}
 	return slices.ContainsFunc(args, func(w string) bool { return w == "install" || w == "wheel" || w == "download" })

@@ -3,7 +3,6 @@ package dockerfile
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -65,7 +64,7 @@ func (p *Plan) CheckError(found []Warning) error {
 }
 
 // usualFrontend matches what asks for the language that is built in.
-var usualFrontend = regexp.MustCompile(`^docker/dockerfile(-upstream)?(:(latest|labs|master(-labs)?|1(\.\d+){0,2}(-labs)?))?$`)
+var usualFrontend = lazyRegexp(`^docker/dockerfile(-upstream)?(:(latest|labs|master(-labs)?|1(\.\d+){0,2}(-labs)?))?$`)
 
 // noteSyntax warns about a syntax directive that asks for another language, or for one fixed frontend image.
 func (p *Plan) noteSyntax(lint *linter.Linter) {
@@ -73,7 +72,7 @@ func (p *Plan) noteSyntax(lint *linter.Linter) {
 	if frontend == "" {
 		frontend, _, at, _ = parser.DetectSyntax(p.Source)
 	}
-	if frontend == "" || usualFrontend.MatchString(familiar(frontend)) {
+	if frontend == "" || usualFrontend().MatchString(familiar(frontend)) {
 		return
 	}
 	lint.Run(&syntaxIgnored, at, syntaxIgnored.Format(frontend))
@@ -191,12 +190,12 @@ func lintBasePlatform(s *Stage, base *v1.ConfigFile, lint *linter.Linter) {
 
 // Names that look like secrets, and the words that say that it is none. The lists are those of BuildKit's rule.
 var (
-	secretName = regexp.MustCompile(`(?i)(?:_|^)(?:apikey|auth|credentials?|key|password|pword|passwd|secret|token)(?:_|$)`)
-	publicName = regexp.MustCompile(`(?i)(?:_|^)(?:public|file|version)(?:_|$)`)
+	secretName = lazyRegexp(`(?i)(?:_|^)(?:apikey|auth|credentials?|key|password|pword|passwd|secret|token)(?:_|$)`)
+	publicName = lazyRegexp(`(?i)(?:_|^)(?:public|file|version)(?:_|$)`)
 )
 
 func lintSecretName(instruction, name string, at []parser.Range, lint *linter.Linter) {
-	if secretName.MatchString(name) && !publicName.MatchString(name) {
+	if secretName().MatchString(name) && !publicName().MatchString(name) {
 		lint.Run(&linter.RuleSecretsUsedInArgOrEnv, at, linter.RuleSecretsUsedInArgOrEnv.Format(instruction, name))
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 	"github.com/moby/buildkit/frontend/dockerfile/linter"
@@ -84,7 +85,7 @@ func (p *Plan) parse() error {
 }
 
 // zeroBased are the errors whose line the parser counts from 0.
-var zeroBased = regexp.MustCompile(`parser directive|escape token|max allowed size`)
+var zeroBased = lazyRegexp(`parser directive|escape token|max allowed size`)
 
 // counted corrects the line of such an error.
 func counted(err error) error {
@@ -92,7 +93,7 @@ func counted(err error) error {
 	if !errors.As(err, &located) || len(located.Locations) == 0 {
 		return err
 	}
-	if zeroBased.MatchString(err.Error()) {
+	if zeroBased().MatchString(err.Error()) {
 		line := located.Locations[0][0].Start.Line + 1
 		at := parser.Position{Line: line}
 		return parser.SetLocation(err, []parser.Range{{Start: at, End: at}})
@@ -168,4 +169,10 @@ func (p *Plan) stageNamed(name string, before int) *Stage {
 		}
 	}
 	return nil
+}
+
+// lazyRegexp compiles an expression when it is first used: every sandbox is started by a process of this program, and
+// would pay for what is compiled at its start.
+func lazyRegexp(expr string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
-	"regexp"
 	"strings"
 	"time"
 
@@ -18,7 +17,7 @@ import (
 const helperTimeout = 30 * time.Second
 
 // helperGrammar keeps the name of a helper from being a path.
-var helperGrammar = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
+var helperGrammar = lazyRegexp(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
 
 // hubServer is what helpers know Docker Hub by.
 const hubServer = "https://" + hubHost + "/v1/"
@@ -32,7 +31,7 @@ type helperAnswer struct {
 
 // askHelper asks docker-credential-NAME for one host. It returns nil without an error when the helper knows none.
 func askHelper(ctx context.Context, helper, host string) (*credential, error) {
-	if !helperGrammar.MatchString(helper) {
+	if !helperGrammar().MatchString(helper) {
 		return nil, fmt.Errorf("%q is no name of a credential helper", helper)
 	}
 	out, err := runHelper(ctx, helper, host)

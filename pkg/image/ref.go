@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -55,10 +56,10 @@ func (e *RefError) Hint() string {
 
 // The grammar of names is that of distribution/reference, which every registry follows.
 var (
-	hostGrammar = regexp.MustCompile(`^(?:(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])(?:\.(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]))*|\[[a-fA-F0-9:]+\])(?::[0-9]{1,5})?$`)
-	partGrammar = regexp.MustCompile(`^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$`)
-	tagGrammar  = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$`)
-	nameGrammar = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:/+-]{0,255}$`)
+	hostGrammar = lazyRegexp(`^(?:(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])(?:\.(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]))*|\[[a-fA-F0-9:]+\])(?::[0-9]{1,5})?$`)
+	partGrammar = lazyRegexp(`^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$`)
+	tagGrammar  = lazyRegexp(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$`)
+	nameGrammar = lazyRegexp(`^[A-Za-z0-9][A-Za-z0-9._:/+-]{0,255}$`)
 )
 
 // ParseRef reads a name of an image. A registry reference without a host belongs to Docker Hub, and one with neither
@@ -89,7 +90,7 @@ func parsePlace(s string, k Kind, rest string) (Ref, error) {
 	switch {
 	case r.Path == "":
 		return Ref{}, &RefError{s, "the path is missing"}
-	case named && !nameGrammar.MatchString(r.Tag):
+	case named && !nameGrammar().MatchString(r.Tag):
 		return Ref{}, &RefError{s, "the name after the path must be letters, digits and . _ - + : /, 256 at most"}
 	}
 	return r, nil
@@ -117,7 +118,7 @@ func parseRegistry(s string) (Ref, error) {
 		r.Host, rest = host, path
 	}
 	path, tag, tagged := cutTag(rest)
-	if tagged && !tagGrammar.MatchString(tag) {
+	if tagged && !tagGrammar().MatchString(tag) {
 		return Ref{}, &RefError{s, "a tag is 1 to 128 letters, digits and _ . -, and starts with no . or -"}
 	}
 	r.Repository, r.Tag = path, tag
@@ -145,7 +146,7 @@ func (r Ref) finish(s string) (Ref, error) {
 }
 
 func brokenRule(host, repository string) string {
-	if !hostGrammar.MatchString(host) {
+	if !hostGrammar().MatchString(host) {
 		return fmt.Sprintf("%q is no host name with an optional port", host)
 	}
 	if len(repository) > 255 {
@@ -157,7 +158,7 @@ func brokenRule(host, repository string) string {
 			return "a part of the name is empty"
 		case part != strings.ToLower(part):
 			return fmt.Sprintf("%q has upper case letters; names of repositories are lower case", part)
-		case !partGrammar.MatchString(part):
+		case !partGrammar().MatchString(part):
 			return fmt.Sprintf("%q is not lower case letters and digits, parted by one . one or two _ or by -", part)
 		}
 	}
@@ -239,4 +240,10 @@ func (r Ref) repository(insecure bool) (name.Repository, error) {
 		return name.Repository{}, &RefError{r.String(), err.Error()}
 	}
 	return repo, nil
+}
+
+// lazyRegexp compiles an expression when it is first used: every sandbox is started by a process of this program, and
+// would pay for what is compiled at its start.
+func lazyRegexp(expr string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
 }

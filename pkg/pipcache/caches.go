@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"sync"
 	"syscall"
 )
 
@@ -31,7 +32,9 @@ const (
 )
 
 // entryGrammar is a hash, and the number of a further directory for sharing=private.
-var entryGrammar = regexp.MustCompile(`^[0-9a-f]{64}(\.[0-9]+)?$`)
+var entryGrammar = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[0-9a-f]{64}(\.[0-9]+)?$`)
+})
 
 // DirError says why a directory cannot hold caches.
 type DirError struct {

@@ -109,7 +109,7 @@ func TestWhatNamesACache(t *testing.T) {
 		if other, ok := seen[name]; ok {
 			t.Errorf("%+v and %+v share %s", m, other, name)
 		}
-		if !entryGrammar.MatchString(name) {
+		if !entryGrammar().MatchString(name) {
 			t.Errorf("%q is no safe name", name)
 		}
 		seen[name] = m

@@ -33,7 +33,7 @@ func (c *Caches) List() ([]Info, error) {
 	}
 	var all []Info
 	for _, e := range entries {
-		if !e.IsDir() || !entryGrammar.MatchString(e.Name()) {
+		if !e.IsDir() || !entryGrammar().MatchString(e.Name()) {
 			continue
 		}
 		info, err := c.describe(e.Name())

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 )
 
@@ -134,9 +135,11 @@ func cutLast(s string) (name, version string, ok bool) {
 	return s[:i], s[i+1:], true
 }
 
-var separators = regexp.MustCompile(`[-_.]+`)
+var separators = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`[-_.]+`)
+})
 
 // normal is the name as people write it in requirements (PEP 503).
 func normal(name string) string {
-	return strings.ToLower(separators.ReplaceAllString(name, "-"))
+	return strings.ToLower(separators().ReplaceAllString(name, "-"))
 }

@@ -10,7 +10,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -280,7 +279,7 @@ func validateEdits(e *specs.ContainerEdits) error {
 }
 
 // driverSuffix finds the driver version in the name of a library.
-var driverSuffix = regexp.MustCompile(`^(?:libcuda|libnvidia-ml)\.so\.([0-9]+\.[0-9.]+)$`)
+var driverSuffix = lazyRegexp(`^(?:libcuda|libnvidia-ml)\.so\.([0-9]+\.[0-9.]+)$`)
 
 // stale says why a spec of NVIDIA's does not fit this host any more, or "". version is that of the running driver.
 func stale(s *specs.Spec, version string) string {
@@ -299,7 +298,7 @@ func stale(s *specs.Spec, version string) string {
 			if strings.Contains(base, ".so.") && !exists(m.HostPath) {
 				return m.HostPath + " does not exist"
 			}
-			if v := driverSuffix.FindStringSubmatch(base); v != nil && version != "" && v[1] != version {
+			if v := driverSuffix().FindStringSubmatch(base); v != nil && version != "" && v[1] != version {
 				return fmt.Sprintf("it is of driver %s, running is %s", v[1], version)
 			}
 		}

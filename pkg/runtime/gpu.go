@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"tags.cncf.io/container-device-interface/pkg/parser"
 )
@@ -34,7 +35,7 @@ func (e *GPUError) Error() string { return e.Problem }
 func (e *GPUError) Hint() string { return e.Remedy }
 
 // gpuID is what may follow an unquoted device=0: more indices, MIG indices or UUIDs.
-var gpuID = regexp.MustCompile(`^([0-9]+(:[0-9]+)?|(GPU|MIG)-.+)$`)
+var gpuID = lazyRegexp(`^([0-9]+(:[0-9]+)?|(GPU|MIG)-.+)$`)
 
 // ParseGPUs reads the value of --gpus by Docker's grammar (docker/cli, opts/gpus.go): one CSV record of driver,
 // count, device, capabilities and options, in which a bare field is a count. Two things that Docker refuses are
@@ -48,7 +49,7 @@ func ParseGPUs(value string) (GPURequest, error) {
 	seen := map[string]bool{}
 	for i, f := range fields {
 		key, val, ok := strings.Cut(f, "=")
-		if !ok && gpuID.MatchString(f) && i > 0 && continuesDevice(fields[:i]) {
+		if !ok && gpuID().MatchString(f) && i > 0 && continuesDevice(fields[:i]) {
 			r.DeviceIDs = append(r.DeviceIDs, f)
 			continue
 		}
@@ -75,7 +76,7 @@ func continuesDevice(fields []string) bool {
 		if strings.HasPrefix(f, "device=") {
 			return true
 		}
-		if !gpuID.MatchString(f) {
+		if !gpuID().MatchString(f) {
 			return false
 		}
 	}
@@ -260,3 +261,9 @@ func unknownDevices(names, known []string) error {
 
 // IsCDIName says whether a --device value is a CDI name (vendor/class=name) and not a path.
 func IsCDIName(s string) bool { return parser.IsQualifiedName(s) }
+
+// lazyRegexp compiles an expression when it is first used: every sandbox is started by a process of this program, and
+// would pay for what is compiled at its start.
+func lazyRegexp(expr string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
+}

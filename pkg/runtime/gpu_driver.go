@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -110,13 +109,13 @@ func (h Host) missingDriver(version string) error {
 		Remedy: "install the driver, or run without --gpus; in a container or pod, ask for a GPU when it is started"}
 }
 
-var moduleVersion = regexp.MustCompile(`Kernel Module\s.*?\s([0-9]+\.[0-9.]+)\s`)
+var moduleVersion = lazyRegexp(`Kernel Module\s.*?\s([0-9]+\.[0-9.]+)\s`)
 
 func (h Host) version() string {
 	if v := h.read("/sys/module/nvidia/version"); v != "" {
 		return v
 	}
-	if m := moduleVersion.FindStringSubmatch(h.read("/proc/driver/nvidia/version") + "\n"); m != nil {
+	if m := moduleVersion().FindStringSubmatch(h.read("/proc/driver/nvidia/version") + "\n"); m != nil {
 		return m[1]
 	}
 	return ""
@@ -199,14 +198,14 @@ func parseInformation(s string) map[string]string {
 	return m
 }
 
-var gpuNode = regexp.MustCompile(`^nvidia([0-9]{1,4})$`)
+var gpuNode = lazyRegexp(`^nvidia([0-9]{1,4})$`)
 
 // gpusByNode is for kernels that show no /proc/driver/nvidia (gVisor, some pods): the nodes alone.
 func (h Host) gpusByNode() []GPU {
 	entries, _ := os.ReadDir(h.path("/dev"))
 	var out []GPU
 	for _, e := range entries {
-		if m := gpuNode.FindStringSubmatch(e.Name()); m != nil && h.isDevice("/dev/"+e.Name()) {
+		if m := gpuNode().FindStringSubmatch(e.Name()); m != nil && h.isDevice("/dev/"+e.Name()) {
 			minor, _ := strconv.Atoi(m[1])
 			out = append(out, GPU{Minor: minor})
 		}
@@ -272,21 +271,21 @@ func (d *Driver) askSMI(ctx context.Context) {
 }
 
 var (
-	smiGPU = regexp.MustCompile(`^GPU ([0-9]+): (.*) \(UUID: (GPU-[0-9A-Za-z-]+)\)`)
-	smiMIG = regexp.MustCompile(`^\s+MIG .*Device\s+([0-9]+): \(UUID: (MIG-[0-9A-Za-z/-]+)\)`)
+	smiGPU = lazyRegexp(`^GPU ([0-9]+): (.*) \(UUID: (GPU-[0-9A-Za-z-]+)\)`)
+	smiMIG = lazyRegexp(`^\s+MIG .*Device\s+([0-9]+): \(UUID: (MIG-[0-9A-Za-z/-]+)\)`)
 )
 
 func (d *Driver) readSMI(out []byte) {
 	var g *GPU
 	for line := range bytes.Lines(out) {
-		if m := smiGPU.FindSubmatch(line); m != nil {
+		if m := smiGPU().FindSubmatch(line); m != nil {
 			g = nil
 			if i, _ := strconv.Atoi(string(m[1])); i < len(d.GPUs) {
 				g = &d.GPUs[i]
 				g.Model, g.UUID = cmp.Or(g.Model, string(m[2])), cmp.Or(g.UUID, string(m[3]))
 			}
 		}
-		if m := smiMIG.FindSubmatch(line); m != nil && g != nil {
+		if m := smiMIG().FindSubmatch(line); m != nil && g != nil {
 			if i, _ := strconv.Atoi(string(m[1])); i < len(g.MIG) {
 				g.MIG[i].UUID = string(m[2])
 			}

@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -194,8 +193,8 @@ func muslOnly(root *os.File) bool {
 const compatDir = "/usr/local/cuda/compat"
 
 var (
-	compatCuda = regexp.MustCompile(`^libcuda\.so\.([0-9]+)\.[0-9.]+$`)
-	compatName = regexp.MustCompile(`^lib[A-Za-z0-9_-]+\.so\.[0-9]+$`)
+	compatCuda = lazyRegexp(`^libcuda\.so\.([0-9]+)\.[0-9.]+$`)
+	compatName = lazyRegexp(`^lib[A-Za-z0-9_-]+\.so\.[0-9]+$`)
 )
 
 // compatLinks says where the image keeps CUDA libraries for older drivers, if they are newer than this driver (an older
@@ -207,11 +206,11 @@ func compatLinks(root *os.File, driver string) (dir string, links []RootLink) {
 	}
 	newest := 0
 	for _, name := range readDirInRoot(root, compatDir) {
-		if m := compatCuda.FindStringSubmatch(name); m != nil {
+		if m := compatCuda().FindStringSubmatch(name); m != nil {
 			n, _ := strconv.Atoi(m[1])
 			newest = max(newest, n)
 		}
-		if compatName.MatchString(name) {
+		if compatName().MatchString(name) {
 			links = append(links, RootLink{compatDir + "/" + name, nvidiaLibDir + "/" + name})
 		}
 	}

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"regexp"
 	goruntime "runtime"
 	"slices"
 	"strings"
@@ -101,7 +100,7 @@ func loaderDirs(root, file string, depth int) []string {
 	return out
 }
 
-var libcudaFile = regexp.MustCompile(`^libcuda\.so\.([0-9]+\.[0-9.]+)$`)
+var libcudaFile = lazyRegexp(`^libcuda\.so\.([0-9]+\.[0-9.]+)$`)
 
 // libraries finds the directory of libcuda for a driver version; with "" the first one found tells the version.
 func (h Host) libraries(version string) (driverLibraries, error) {
@@ -110,7 +109,7 @@ func (h Host) libraries(version string) (driverLibraries, error) {
 		for _, dir := range h.searchDirs(root) {
 			found, _ := filepath.Glob(root + dir + "/libcuda.so.*")
 			for _, f := range found {
-				m := libcudaFile.FindStringSubmatch(filepath.Base(f))
+				m := libcudaFile().FindStringSubmatch(filepath.Base(f))
 				if _, native := librarySoname(f); m == nil || !native {
 					continue
 				}

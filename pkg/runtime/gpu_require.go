@@ -2,7 +2,6 @@ package runtime
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -90,15 +89,15 @@ func requirements(env []string) []string {
 		return out
 	}
 	v, _ := lastEnv(env, "CUDA_VERSION")
-	if m := cudaVersion.FindString(v); m != "" {
+	if m := cudaVersion().FindString(v); m != "" {
 		out = append(out, "cuda>="+m)
 	}
 	return out
 }
 
 var (
-	cudaVersion = regexp.MustCompile(`^[0-9]+\.[0-9]+`)
-	condition   = regexp.MustCompile(`^([a-z]+)(>=|<=|!=|=|<|>)([A-Za-z0-9._-]+)$`)
+	cudaVersion = lazyRegexp(`^[0-9]+\.[0-9]+`)
+	condition   = lazyRegexp(`^([a-z]+)(>=|<=|!=|=|<|>)([A-Za-z0-9._-]+)$`)
 )
 
 // meets reports whether one of the alternatives of an expression holds.
@@ -107,7 +106,7 @@ func (d *Driver) meets(expr string) (bool, error) {
 	for alternative := range strings.FieldsSeq(expr) {
 		all := true
 		for c := range strings.SplitSeq(alternative, ",") {
-			m := condition.FindStringSubmatch(c)
+			m := condition().FindStringSubmatch(c)
 			if m == nil {
 				return false, &GPUError{fmt.Sprintf("invalid condition %q in the image's requirement %q", c, expr),
 					"set NVIDIA_DISABLE_REQUIRE=1 to run it without the check"}
@@ -171,7 +170,7 @@ func compareVersions(a, b string) int {
 	return 0
 }
 
-var dataCentre = regexp.MustCompile(`^(NVIDIA )?(Tesla|[ABHKLMPTV][0-9]{1,3}[A-Z]?\b|GB?[0-9]{3}\b|GH[0-9]{3}\b)`)
+var dataCentre = lazyRegexp(`^(NVIDIA )?(Tesla|[ABHKLMPTV][0-9]{1,3}[A-Z]?\b|GB?[0-9]{3}\b|GH[0-9]{3}\b)`)
 
 // brand gives NVML's brand word for the first GPU where the model's name shows it, else "".
 func (d *Driver) brand() string {
@@ -184,7 +183,7 @@ func (d *Driver) brand() string {
 			return strings.ToLower(b)
 		}
 	}
-	if dataCentre.MatchString(model) {
+	if dataCentre().MatchString(model) {
 		return "tesla"
 	}
 	return ""
