@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	goruntime "runtime"
+	"runtime/debug"
 	"strconv"
 	"sync/atomic"
 
@@ -35,6 +36,7 @@ func Init() {
 		// libcontainer asks for the death signal before nsenter forks, which loses it; what is set here it keeps up
 		// to the command. The signal belongs to the thread, and libcontainer stays on this one.
 		goruntime.LockOSThread()
+		debug.SetGCPercent(-1) // the command takes the place of this process before there is much garbage
 		_ = unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0)
 		libcontainer.Init()
 	}
