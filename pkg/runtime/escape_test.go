@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -55,7 +56,20 @@ func raw(number uintptr) func() error {
 	}
 }
 
-func init() { helpers["probe"] = probeSyscalls }
+// overwriteOwn is CVE-2019-5736: it runs in a sandbox as the program that started the sandbox, keeps that open, makes
+// place for a shell, so that the file is in use by nobody inside, and writes to it.
+func overwriteOwn() int {
+	fd, err := unix.Open("/proc/self/exe", unix.O_RDONLY, 0)
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	script := fmt.Sprintf("if echo x > /proc/self/fd/%d; then echo wrote; fi", fd)
+	fmt.Println(unix.Exec("/bin/sh", []string{"sh", "-c", script}, nil))
+	return 1
+}
+
+func init() { helpers["probe"], helpers["overwrite"] = probeSyscalls, overwriteOwn }
 
 // withProbe makes this test binary, and the libraries that it needs, usable in the sandbox.
 func withProbe(t *testing.T, s *Sandbox) {
@@ -112,6 +126,21 @@ func TestEscapeOwnBinary(t *testing.T) {
 	after, err := os.ReadFile("/proc/self/exe")
 	if must(t, err); !bytes.Equal(before, after) {
 		t.Error("the binary has changed")
+	}
+}
+
+// SEC-20: nor through a descriptor of it. "Text file busy" would be no protection: it ends with the last gbuild.
+func TestEscapeOwnBinaryByDescriptor(t *testing.T) {
+	root, _ := busyboxRoot(t)
+	must(t, os.WriteFile(root+"/evil", []byte("#!/proc/self/exe\n"), 0o755))
+	s, out := shell(t, root, "")
+	withProbe(t, s)
+	s.Args, s.Env = []string{"/evil"}, []string{"PATH=/bin", "GBUILD_TEST_HELPER=overwrite"}
+	if err := s.Run(context.Background()); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if got := out.String(); !strings.Contains(got, "Read-only file system") && !strings.Contains(got, "not permitted") {
+		t.Error(got)
 	}
 }
 
@@ -274,6 +303,7 @@ func TestSandboxDiesWithItsRunner(t *testing.T) {
 	root, _ := busyboxRoot(t)
 	mark := fmt.Sprint("9", os.Getpid(), "9")
 	cmd := helper(t, "runner", "ROOT="+root, "STATE="+t.TempDir(), "SCRIPT=setsid sleep "+mark+" & echo up; sleep "+mark)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: unix.CLONE_NEWNS} // as Enter makes one, which ends with the runner, too
 	out, _ := cmd.StdoutPipe()
 	must(t, cmd.Start())
 	_, err := out.Read(make([]byte, 3))
