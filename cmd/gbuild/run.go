@@ -166,13 +166,17 @@ func (o *runOptions) checkWords() error {
 }
 
 func (a *app) runCommand(ctx context.Context, o *runOptions, image string, command []string) error {
-	if runtime.Entered() {
-		return a.runEntered(ctx, o, image, command)
-	}
 	if err := o.check(a); err != nil {
 		return err
 	}
-	if id := a.env(containerVar); id != "" {
+	switch id := a.env(containerVar); {
+	case id != "" && runtime.Entered():
+		c, err := a.openContainer(id)
+		if err != nil {
+			return err
+		}
+		return a.runEntered(ctx, o, c, image, command)
+	case id != "":
 		return a.supervise(ctx, o, id)
 	}
 	c, err := a.register(ctx, o, image, command)
@@ -183,5 +187,8 @@ func (a *app) runCommand(ctx context.Context, o *runOptions, image string, comma
 		return a.detach(ctx, c)
 	}
 	defer c.remove()
+	if runtime.Entered() { // before main
+		return a.runEntered(ctx, o, c, image, command)
+	}
 	return a.enterContainer(ctx, o, c)
 }

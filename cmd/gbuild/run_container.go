@@ -28,14 +28,7 @@ func halfOfMemory() int64 {
 }
 
 // runEntered runs the container; this process is in its namespaces and holds the container's lock.
-func (a *app) runEntered(ctx context.Context, o *runOptions, name string, command []string) (err error) {
-	if err := o.check(a); err != nil {
-		return err
-	}
-	c, err := a.openContainer(a.env(containerVar))
-	if err != nil {
-		return err
-	}
+func (a *app) runEntered(ctx context.Context, o *runOptions, c *container, name string, command []string) (err error) {
 	relay := newRelay()
 	ctx, stop := relay.start(context.WithoutCancel(ctx))
 	defer stop()

@@ -48,11 +48,7 @@ func (a *app) enterContainer(ctx context.Context, o *runOptions, c *container) e
 			defer func() { _ = term.Restore(int(stdin.Fd()), saved) }()
 		}
 	}
-	who := "user"
-	if a.isRoot() {
-		who = "root"
-	}
-	env := append(os.Environ(), startedBy+"="+who, containerVar+"="+c.ID)
+	env := append(os.Environ(), containerVar+"="+c.ID)
 	code, err := runtime.Enter(context.WithoutCancel(ctx), runtime.EnterOptions{Env: env, Files: files})
 	if err != nil || code == 0 {
 		return err

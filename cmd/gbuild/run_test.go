@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -274,4 +275,27 @@ func childOf(t *testing.T, parent int) int {
 	}
 	t.Fatalf("process %d has no child", parent)
 	return 0
+}
+
+// TestRunForwardsSignals sends signals to the process that was started, which is not the one that has the container.
+func TestRunForwardsSignals(t *testing.T) {
+	ref, root := shellImage(t)
+	for _, sig := range []syscall.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGUSR1} {
+		cmd := gbuildCommand(t, root, "run", ref, "sh", "-c", `for s in TERM INT HUP USR1; do trap "echo $s; exit 9" $s; done; echo up; while :; do sleep 0.1; done`)
+		out, _ := cmd.StdoutPipe()
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		said := bufio.NewReader(out)
+		if line, _ := said.ReadString('\n'); line != "up\n" {
+			t.Fatalf("%v: %q", sig, line)
+		}
+		time.Sleep(300 * time.Millisecond) // until gbuild knows that the command runs
+		_ = cmd.Process.Signal(sig)
+		line, _ := said.ReadString('\n')
+		_ = cmd.Wait()
+		if code := cmd.ProcessState.ExitCode(); code != 9 || "SIG"+line != unix.SignalName(sig)+"\n" {
+			t.Errorf("%v: got %q, exit code %d", sig, line, code)
+		}
+	}
 }

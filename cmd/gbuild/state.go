@@ -35,17 +35,13 @@ func (a *app) cachesDir() (string, error) {
 	return a.xdg("XDG_CACHE_HOME", ".cache")
 }
 
-// isRoot says whether gbuild was started by the host's root. In its own namespace every user is uid 0; the one who
-// entered it passes the answer on.
+// isRoot says whether gbuild was started by the host's root. In its own namespace every user is uid 0.
 func (a *app) isRoot() bool {
-	if who := a.env(startedBy); who != "" && runtime.Entered() {
-		return who == "root"
+	if runtime.Entered() {
+		return runtime.OwnerOutside() == 0
 	}
 	return os.Geteuid() == 0
 }
-
-// startedBy is the variable that carries isRoot into the namespace.
-const startedBy = "_GBUILD_STARTED_BY"
 
 func (a *app) xdg(name, below string) (string, error) {
 	if dir := a.env(name); filepath.IsAbs(dir) {
@@ -91,13 +87,6 @@ func (a *app) inNamespace(ctx context.Context, f func(ctx context.Context, enter
 
 // enter runs this command again in a namespace and ends with its exit code.
 func (a *app) enter(ctx context.Context) error {
-	who := "user"
-	if a.isRoot() {
-		who = "root"
-	}
-	if err := os.Setenv(startedBy, who); err != nil {
-		return err
-	}
 	// The child gets the signals, too, and cleans up; ending this context would kill it in the midst of that.
 	code, err := runtime.Enter(context.WithoutCancel(ctx), runtime.EnterOptions{})
 	if err != nil {

@@ -23,9 +23,18 @@ const stageVar = "_GBUILD_ENTER_FD"
 // entered is set once, by Init, before any other code of the program runs.
 var entered atomic.Bool
 
-// Entered says whether this process was started by Enter: it is uid 0 in a user namespace that owns the
-// subordinate ids, and in a mount namespace of its own.
+// Entered says whether this process was started by Enter, or is the child of early.c: it is uid 0 in a user namespace
+// that owns the subordinate ids, and in a mount namespace of its own.
 func Entered() bool { return entered.Load() }
+
+// OwnerOutside returns the user id that uid 0 of this process's namespace is outside of it.
+func OwnerOutside() int {
+	ranges, err := parseIDMap(readSetting("/proc/self/uid_map"))
+	if err != nil || len(ranges) == 0 {
+		return -1
+	}
+	return int(ranges[0].Outside)
+}
 
 // Init must be the first call of main (and of TestMain). In a process that was started as a container's init it
 // does that work and does not return. In a process that Enter started it completes the namespaces and returns.
@@ -51,19 +60,27 @@ func Init() {
 		os.Exit(0)
 	}
 	v, ok := os.LookupEnv(stageVar)
-	if !ok {
+	if !ok && !enteredEarly() {
 		return
 	}
 	// A child of ours must not take itself for the stage.
 	os.Unsetenv(stageVar)
-	if err := completeStage(v); err != nil {
+	err := awaitIDs(v)
+	if err == nil {
+		err = separateMounts()
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "gbuild: error:", err)
 		os.Exit(1)
 	}
 	entered.Store(true)
 }
 
-func completeStage(v string) error {
+// awaitIDs waits until the parent has mapped the ids of this process.
+func awaitIDs(v string) error {
+	if enteredEarly() {
+		return nil
+	}
 	fd, err := strconv.Atoi(v)
 	if err != nil {
 		return fmt.Errorf("parsing %s: %w", stageVar, err)
@@ -74,6 +91,10 @@ func completeStage(v string) error {
 		// The parent says why; a second message would only hide it.
 		os.Exit(1)
 	}
+	return nil
+}
+
+func separateMounts() error {
 	// Mounts made here must not reach the host, while what the host mounts later (a USB disk, autofs) still arrives.
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
 		return fmt.Errorf("separating the mounts of this process from the host's: %w", err)

@@ -1,0 +1,200 @@
+// Enters the namespaces of `gbuild run` before the Go runtime starts. Only a process with one thread can make a user
+// namespace for itself, and Go has several threads from its start; so Enter starts the program a second time, which
+// takes as long as a good part of the rest. Here a fork is enough: the child goes on into Go, the parent stays behind
+// and waits. Whatever is not plain sailing is left to Enter, which has words for it.
+
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <pwd.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+
+int gbuild_entered; // read by Init
+
+static int has_prefix(const char *s, const char *prefix)
+{
+	return strncmp(s, prefix, strlen(prefix)) == 0;
+}
+
+// is_run says whether the command is run, in the foreground and without ports: a detached container outlives this
+// process, and ports below 1024 are opened outside. What only looks like -d or -p costs time and no more.
+static int is_run(int argc, char **argv)
+{
+	int i = 1;
+	for (; i < argc && argv[i][0] == '-'; i++)
+		if (!strcmp(argv[i], "--root") || !strcmp(argv[i], "--cache-dir"))
+			i++;
+	if (i >= argc || strcmp(argv[i], "run"))
+		return 0;
+	for (i++; i < argc; i++) {
+		const char *a = argv[i];
+		if (has_prefix(a, "--") ? has_prefix(a, "--detach") || has_prefix(a, "--publish") : a[0] == '-' && strpbrk(a, "dp"))
+			return 0;
+	}
+	return 1;
+}
+
+// write_identity maps every id that this process has to itself.
+static int write_identity(pid_t pid, const char *kind)
+{
+	char path[64], map[4096];
+	unsigned inside, outside, count;
+	int n = 0;
+	snprintf(path, sizeof path, "/proc/self/%s", kind);
+	FILE *own = fopen(path, "re");
+	if (!own)
+		return -1;
+	while (n < (int)sizeof map - 64 && fscanf(own, "%u %u %u", &inside, &outside, &count) == 3)
+		n += snprintf(map + n, sizeof map - n, "%u %u %u\n", inside, inside, count);
+	fclose(own);
+	snprintf(path, sizeof path, "/proc/%d/%s", pid, kind);
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	int ok = write(fd, map, n) == n;
+	close(fd);
+	return ok ? 0 : -1;
+}
+
+// user_name finds the name of the user in /etc/passwd, or writes the number.
+static void user_name(uid_t uid, char *name, size_t size)
+{
+	snprintf(name, size, "%u", uid);
+	FILE *f = fopen("/etc/passwd", "re");
+	if (!f)
+		return;
+	for (struct passwd *p; (p = fgetpwent(f));)
+		if (p->pw_uid == uid) {
+			snprintf(name, size, "%s", p->pw_name);
+			break;
+		}
+	fclose(f);
+}
+
+// subordinate finds the one range that a file in the format of subuid(5) grants. Several are left to Enter.
+static int subordinate(const char *file, uid_t uid, unsigned long *start, unsigned long *count)
+{
+	char name[256], number[16], line[512], who[256];
+	unsigned long s, c;
+	int found = 0;
+	user_name(uid, name, sizeof name);
+	snprintf(number, sizeof number, "%u", uid);
+	FILE *f = fopen(file, "re");
+	if (!f)
+		return -1;
+	while (fgets(line, sizeof line, f))
+		if (sscanf(line, "%255[^:]:%lu:%lu", who, &s, &c) == 3 && (!strcmp(who, name) || !strcmp(who, number))) {
+			*start = s, *count = c;
+			found++;
+		}
+	fclose(f);
+	return found == 1 && *count > 0 && *start + *count < 0xffffffff ? 0 : -1;
+}
+
+// run_mapper starts newuidmap or newgidmap: the caller's id is 0 inside, and the subordinate ones follow from 1 on.
+static pid_t run_mapper(const char *tool, const char *file, pid_t pid, unsigned own)
+{
+	unsigned long start, count;
+	char target[16], outside[16], from[24], number[24];
+	if (subordinate(file, geteuid(), &start, &count))
+		return -1;
+	snprintf(target, sizeof target, "%d", pid);
+	snprintf(outside, sizeof outside, "%u", own);
+	snprintf(from, sizeof from, "%lu", start);
+	snprintf(number, sizeof number, "%lu", count);
+	pid_t helper = fork();
+	if (helper == 0) {
+		int null = open("/dev/null", O_RDWR);
+		dup2(null, 1);
+		dup2(null, 2);
+		execlp(tool, tool, target, "0", outside, "1", "1", from, number, (char *)NULL);
+		_exit(127);
+	}
+	return helper;
+}
+
+static int succeeded(pid_t pid)
+{
+	int status = 1;
+	return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
+}
+
+// map_ids gives the child its ids; both helpers run side by side.
+static int map_ids(pid_t pid)
+{
+	if (geteuid() == 0)
+		return write_identity(pid, "uid_map") || write_identity(pid, "gid_map");
+	pid_t uids = run_mapper("newuidmap", "/etc/subuid", pid, geteuid());
+	pid_t gids = run_mapper("newgidmap", "/etc/subgid", pid, getegid());
+	int ok = succeeded(uids);
+	return !(succeeded(gids) && ok);
+}
+
+static pid_t child;
+
+// forward hands on what a process sent. A terminal has sent its own to the child already.
+static void forward(int signal, siginfo_t *info, void *context)
+{
+	(void)context;
+	if (info->si_code <= 0)
+		kill(child, signal);
+}
+
+// stay_behind waits for the child, leaves the terminal as it was, and ends with the child's code.
+static void stay_behind(void)
+{
+	static const int handed_on[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGCONT, SIGWINCH};
+	struct sigaction action = {.sa_sigaction = forward, .sa_flags = SA_SIGINFO | SA_RESTART};
+	struct termios terminal;
+	int status = 0, has_terminal = tcgetattr(0, &terminal) == 0;
+	for (size_t i = 0; i < sizeof handed_on / sizeof *handed_on; i++)
+		sigaction(handed_on[i], &action, NULL);
+	if (waitpid(child, &status, 0) != child)
+		_exit(1);
+	if (has_terminal && tcgetpgrp(0) == getpgrp())
+		tcsetattr(0, TCSANOW, &terminal);
+	_exit(WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
+}
+
+// go_inside is the child's part: it says that its namespaces are there, and waits for its ids.
+static void go_inside(int parent)
+{
+	char byte = 0;
+	if (unshare(CLONE_NEWUSER | CLONE_NEWNS) || prctl(PR_SET_PDEATHSIG, SIGKILL) || write(parent, &byte, 1) != 1 ||
+	    read(parent, &byte, 1) != 1)
+		_exit(1);
+	close(parent);
+	gbuild_entered = 1;
+}
+
+__attribute__((constructor)) static void enter_early(int argc, char **argv)
+{
+	int ends[2];
+	char byte = 0;
+	if (getenv("_LIBCONTAINER_INITPIPE") || getenv("_GBUILD_ENTER_FD") || getenv("_GBUILD_CONTAINER") || !is_run(argc, argv) ||
+	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends))
+		return;
+	signal(SIGCHLD, SIG_DFL); // where it is ignored, no exit code would come
+	child = fork();
+	if (child == 0) {
+		close(ends[0]);
+		go_inside(ends[1]);
+		return;
+	}
+	close(ends[1]);
+	if (child > 0 && read(ends[0], &byte, 1) == 1 && !map_ids(child) && send(ends[0], &byte, 1, MSG_NOSIGNAL) == 1)
+		stay_behind();
+	close(ends[0]);
+	if (child > 0) {
+		kill(child, SIGKILL);
+		waitpid(child, NULL, 0);
+	}
+}

@@ -1,0 +1,7 @@
+package runtime
+
+// extern int gbuild_entered;
+import "C"
+
+// enteredEarly says whether this process is the child that early.c made: it has its namespaces and its ids already.
+func enteredEarly() bool { return C.gbuild_entered != 0 }
