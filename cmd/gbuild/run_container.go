@@ -61,7 +61,7 @@ func (a *app) runEntered(ctx context.Context, o *runOptions, c *container, name 
 	if s.restart, err = parseRestart(o.restart); err != nil {
 		return err
 	}
-	return s.inDraft(ctx, store, d)
+	return s.inDraft(ctx, d)
 }
 
 // session is a container from its first start to its last end.
@@ -81,7 +81,7 @@ type session struct {
 	stop     chan struct{} // closed when gbuild stop has asked
 }
 
-func (s *session) inDraft(ctx context.Context, store *layers.Store, d *layers.Draft) (err error) {
+func (s *session) inDraft(ctx context.Context, d *layers.Draft) (err error) {
 	if s.box.Root, err = d.Mount(ctx); err != nil {
 		return err
 	}
@@ -91,11 +91,7 @@ func (s *session) inDraft(ctx context.Context, store *layers.Store, d *layers.Dr
 			return err
 		}
 	}
-	var remove func() error
-	if s.box.StateDir, remove, err = store.TempDir(ctx); err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, remove()) }()
+	s.box.StateDir = d.Private()
 	restore, err := s.connect()
 	if err != nil {
 		return err

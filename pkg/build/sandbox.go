@@ -35,14 +35,9 @@ func (w *work) runIn(ctx context.Context, d *layers.Draft, s *dockerfile.Run) (e
 		return err
 	}
 	defer func() { err = errors.Join(err, d.Unmount()) }()
-	state, remove, err := w.Store.TempDir(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, remove()) }()
 	out := &logs{work: w}
 	box := &runtime.Sandbox{
-		Root: root, StateDir: state, Args: s.Args, Env: slices.Concat(s.Env, s.ProxyEnv, reproducible(s), env),
+		Root: root, StateDir: d.Private(), Args: s.Args, Env: slices.Concat(s.Env, s.ProxyEnv, reproducible(s), env),
 		Dir: s.Dir, UID: id.UID, GID: id.GID, Groups: id.Groups, Mounts: list,
 		Network: w.network(s.Network), Hostname: s.Hostname, Hosts: w.req.Limits.Hosts, Insecure: s.Security == "insecure",
 		ShmSize: w.req.Limits.ShmSize, Ulimits: w.req.Limits.Ulimits,

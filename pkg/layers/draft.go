@@ -52,6 +52,9 @@ func (d *Draft) make() error {
 // Dir returns the upper directory: what the draft changes.
 func (d *Draft) Dir() string { return d.dir + "/snap/fs" }
 
+// Private returns a directory beside the draft's files, for what is to end with the draft.
+func (d *Draft) Private() string { return d.dir }
+
 // Lower returns the files of the parent.
 func (d *Draft) Lower() *View { return d.lower }
 

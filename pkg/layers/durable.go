@@ -46,6 +46,22 @@ func writeFile(path string, data []byte, sync bool) (err error) {
 	return syncDir(filepath.Dir(path))
 }
 
+// writeNew makes a file in a directory that nobody else looks into yet.
+func writeNew(path string, data []byte, sync bool) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err == nil && sync {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil || !sync {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
 // syncDir makes the names in a directory durable.
 func syncDir(dir string) error {
 	d, err := os.Open(dir)

@@ -43,7 +43,11 @@ func (d *Draft) mountPoints(root string) error {
 	if err := os.RemoveAll(d.dir + "/work"); err != nil {
 		return err
 	}
-	for _, dir := range []string{d.dir + "/work", d.dir + "/empty", root} {
+	dirs := []string{d.dir + "/work", root}
+	if len(d.lower.dirs) == 0 {
+		dirs = append(dirs, d.dir+"/empty")
+	}
+	for _, dir := range dirs {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -94,13 +95,13 @@ func (s *Store) stack(k Key) ([]string, error) {
 
 // commit gives the directory made (which holds fs) the name of k. synced says that its files have reached the disk; what
 // has not is marked, so that it is not trusted after a crash of the machine. The mark needs no fsync: filesystems write
-// the making of a name before a later renaming, and a mark that lost its content is not of this boot.
+// the making of a name before a later renaming.
 func (s *Store) commit(made string, k, parent Key, synced bool) error {
 	data, err := json.Marshal(meta{Parent: parent})
 	if err != nil {
 		return err
 	}
-	if err := writeFile(filepath.Join(made, "meta.json"), data, synced); err != nil {
+	if err := writeNew(filepath.Join(made, "meta.json"), data, synced); err != nil {
 		return fmt.Errorf("committing %s: %w", k, err)
 	}
 	if !synced {
@@ -156,8 +157,15 @@ func bootID() string {
 	return strings.TrimSpace(string(id))
 }
 
+// mark makes a symbolic link to the name of this boot: a file that is there at once with what is in it.
 func (y *syncer) mark(k Key) error {
-	return writeFile(y.store.path("unsynced", k.String()), []byte(bootID()), false)
+	path := y.store.path("unsynced", k.String())
+	err := os.Symlink(bootID(), path)
+	if errors.Is(err, fs.ErrExist) {
+		os.Remove(path)
+		err = os.Symlink(bootID(), path)
+	}
+	return err
 }
 
 // forget drops snapshots that were not on the disk when the machine went down.
@@ -168,12 +176,9 @@ func (y *syncer) forget() {
 	}
 	boot := bootID()
 	for _, m := range marks {
-		if strings.HasPrefix(m.Name(), ".") { // another process is writing it now
-			continue
-		}
 		path := y.store.path("unsynced", m.Name())
-		written, err := os.ReadFile(path)
-		if err != nil || string(written) == boot {
+		written, err := os.Readlink(path)
+		if isNotExist(err) || written == boot {
 			continue
 		}
 		if y.store.discard(y.store.path("snapshots", m.Name())) == nil {
@@ -200,9 +205,7 @@ func (y *syncer) run() {
 			continue
 		}
 		for _, m := range marks {
-			if !strings.HasPrefix(m.Name(), ".") {
-				os.Remove(y.store.path("unsynced", m.Name()))
-			}
+			os.Remove(y.store.path("unsynced", m.Name()))
 		}
 	}
 }
