@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/distribution/reference"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 	"github.com/moby/buildkit/frontend/dockerfile/linter"
@@ -140,7 +139,7 @@ func lintDefaultBases(stages []instructions.Stage, defaults *variables, lex *she
 		if err != nil {
 			return
 		}
-		if _, err := reference.ParseNormalizedNamed(match.Result); err != nil {
+		if _, err := parseReference(match.Result); err != nil {
 			msg := linter.RuleInvalidDefaultArgInFrom.Format(stages[i].BaseName)
 			lint.Run(&linter.RuleInvalidDefaultArgInFrom, stages[i].Location, msg)
 		}

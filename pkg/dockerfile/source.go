@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/distribution/reference"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
@@ -59,11 +58,11 @@ func (p *Plan) setContexts() {
 }
 
 func familiar(name string) string {
-	named, err := reference.ParseNormalizedNamed(name)
+	r, err := parseReference(name)
 	if err != nil {
 		return name
 	}
-	return strings.TrimSuffix(reference.FamiliarString(named), ":latest")
+	return strings.TrimSuffix(r.familiar(), ":latest")
 }
 
 // namedContext returns what --build-context says that name is. Two names cannot be taken.
@@ -99,7 +98,7 @@ func (p *Plan) external(name string, platform v1.Platform) (Source, bool, error)
 	if name == "scratch" {
 		return Source{Kind: FromScratch, Platform: platform}, false, nil
 	}
-	named, err := reference.ParseNormalizedNamed(name)
+	ref, err := parseReference(name)
 	if err != nil {
 		err = fmt.Errorf("failed to parse stage name %q: %w", name, err)
 		if lower := strings.ToLower(name); lower != name {
@@ -112,7 +111,7 @@ func (p *Plan) external(name string, platform v1.Platform) (Source, bool, error)
 	}
 	if scheme, _, ok := strings.Cut(name, ":"); ok && (scheme == "oci" || strings.HasSuffix(scheme, "-archive")) {
 		// Only the command line may name files of this machine; in a Dockerfile these are repositories of a registry.
-		name = reference.TagNameOnly(named).String()
+		name = ref.tagged().String()
 	}
 	return Source{Kind: FromImage, Name: name, Platform: platform}, false, nil
 }
