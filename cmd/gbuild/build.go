@@ -155,6 +155,10 @@ func (a *app) buildAndWrite(ctx context.Context, o *buildOptions, in *input, sho
 	}
 	w := &writer{app: a, store: store, options: f.options, show: show, names: names, platform: req.Plan.Platform(),
 		annotations: annotations}
+	if err := w.sendAhead(ctx, outputs); err != nil {
+		return err
+	}
+	defer w.ahead.close()
 	for {
 		result, err := b.Build(ctx, req)
 		if err == nil {

@@ -83,8 +83,7 @@ func (out output) names(others []string) []string {
 }
 
 func (w *writer) push(ctx context.Context, out output, img v1.Image) error {
-	o := image.WriteOptions{Options: w.options}
-	o.Insecure = o.Insecure || out.insecure
+	o := w.pushOptions(out)
 	for _, n := range out.names(w.names) {
 		ref, err := registryRef(n)
 		if err != nil {
@@ -95,6 +94,12 @@ func (w *writer) push(ctx context.Context, out output, img v1.Image) error {
 		}
 	}
 	return nil
+}
+
+func (w *writer) pushOptions(out output) image.WriteOptions {
+	o := image.WriteOptions{Options: w.options}
+	o.Insecure = o.Insecure || out.insecure
+	return o
 }
 
 // archive writes type=oci and type=docker: a tar, or with tar=false a layout directory.
@@ -131,6 +136,7 @@ func (w *writer) archive(ctx context.Context, out output, img v1.Image) error {
 func (w *writer) transfer(ctx context.Context, title string, ref image.Ref, img v1.Image, o image.WriteOptions) error {
 	done := w.show.begin(title)
 	o.Report = func(current, total int64) { w.show.progress(current, total) }
+	w.ahead.wait(ref, o.Report)
 	_, err := image.Write(ctx, ref, img, o)
 	done(err)
 	return err

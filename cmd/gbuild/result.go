@@ -24,6 +24,7 @@ type writer struct {
 	names       []string
 	annotations map[string]string
 	platform    v1.Platform
+	ahead       ahead
 }
 
 func (w *writer) write(ctx context.Context, o *buildOptions, r *build.Result, outputs []output) error {

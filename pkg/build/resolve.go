@@ -150,6 +150,9 @@ func (r *run) fetch(ctx context.Context, src dockerfile.Source) (*base, error) {
 		return nil, r.fail(n, fmt.Errorf("%s is malformed: %d layers but %d diff ids", src.Name, len(b.layers), len(b.config.RootFS.DiffIDs)))
 	}
 	if r.Store != nil { // Lint has none
+		for i, l := range b.layers {
+			b.layers[i] = r.Store.Near(l)
+		}
 		if b.key, err = StateOf(r.Store, img); err != nil {
 			return nil, r.fail(n, err)
 		}

@@ -312,19 +312,11 @@ func TestPushMountsAndSkips(t *testing.T) {
 	sameImage(t, h.ref(t, "app:2"), img)
 }
 
-func TestUploadAheadAndLayerBySource(t *testing.T) {
+func TestLayerBySource(t *testing.T) {
 	h := newHost(t)
 	img := randomImage(t, 10_000, 2)
-	layers, _ := img.Layers()
 	r := h.ref(t, "a:1")
-	if err := Upload(context.Background(), r, layers, quickWrite()); err != nil {
-		t.Fatal(err)
-	}
-	h.on(nil)
 	write(t, r, img, quickWrite())
-	if n := h.count("PATCH "); n != 1 {
-		t.Errorf("%d blobs were sent with the image, want the config only", n)
-	}
 	m, _ := img.Manifest()
 	l, err := Layer(context.Background(), r.Name(), m.Layers[1], quick())
 	if err != nil {

@@ -20,12 +20,13 @@ import (
 // maxRestarts is how often the upload of one blob may start from its first byte again.
 const maxRestarts = 3
 
-// upload is one blob on its way to a registry. from is a repository of the same registry that has it, or empty.
+// upload is one blob on its way to a registry.
 type upload struct {
 	digest v1.Hash
-	size   int64
+	size   int64 // -1: not known yet
 	open   func() (io.ReadCloser, error)
-	from   string
+	from   string                  // a repository of the same registry that has it, or empty
+	later  func() (v1.Hash, error) // waits for the digest, where it is not known yet
 }
 
 // push writes an image to a registry: blobs side by side, each as soon as it is ready, then the manifest.
@@ -72,23 +73,6 @@ func (c *client) holds(ctx context.Context, img v1.Image) (v1.Hash, bool, error)
 	}
 	resp.Body.Close()
 	return h, resp.StatusCode == http.StatusOK && resp.Header.Get("Docker-Content-Digest") == h.String(), nil
-}
-
-// Upload sends layers ahead of the image that will hold them, while others are still made. Write finds them there.
-func Upload(ctx context.Context, r Ref, layers []v1.Layer, o WriteOptions) error {
-	if r.Kind != KindRegistry {
-		return &RefError{r.String(), "layers are sent ahead to registries only"}
-	}
-	c, err := newPusher(ctx, r, layers, o)
-	if err != nil {
-		return err
-	}
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(o.jobs())
-	for _, l := range layers {
-		g.Go(func() error { return c.layer(ctx, l, true) })
-	}
-	return g.Wait()
 }
 
 // newPusher logs in with the right to push, and to pull from the repositories that layers can be mounted from.
@@ -151,7 +135,7 @@ func (c *client) config(ctx context.Context, img v1.Image, trust bool) error {
 		return fmt.Errorf("hashing config: %w", err)
 	}
 	open := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(raw)), nil }
-	return c.upload(ctx, upload{h, size, open, ""}, trust)
+	return c.upload(ctx, upload{digest: h, size: size, open: open}, trust)
 }
 
 // layer uploads a layer, unless it is one that must not be distributed.
@@ -171,7 +155,7 @@ func (c *client) layer(ctx context.Context, l v1.Layer, trust bool) error {
 	if err != nil {
 		return fmt.Errorf("making layer: %w", err)
 	}
-	return c.upload(ctx, upload{h, size, l.Compressed, mountable(l, c.ref)}, trust)
+	return c.upload(ctx, upload{digest: h, size: size, open: l.Compressed, from: mountable(l, c.ref)}, trust)
 }
 
 // upload brings one blob into the repository, and starts over when the registry loses the upload.
@@ -225,13 +209,18 @@ func (c *client) uploadOnce(ctx context.Context, u upload) error {
 	if location, err = c.patch(ctx, u, location); err != nil {
 		return err
 	}
+	if u.later != nil {
+		if u.digest, err = u.later(); err != nil {
+			return err
+		}
+	}
 	q := location.Query()
 	q.Set("digest", u.digest.String())
 	location.RawQuery = q.Encode()
 	resp, err := c.do(once(ctx), http.MethodPut, location, http.Header{"Content-Type": {"application/octet-stream"}},
 		http.StatusCreated, http.StatusNoContent)
 	if err != nil {
-		c.meter.add(-u.size, 0)
+		c.meter.add(-max(u.size, 0), 0)
 		return err
 	}
 	resp.Body.Close()
@@ -271,7 +260,7 @@ func (c *client) patch(ctx context.Context, u upload, to *url.URL) (*url.URL, er
 		if err != nil {
 			return nil, fmt.Errorf("opening layer %s: %w", u.digest, err)
 		}
-		last = &metered{ReadCloser: rc, m: c.meter}
+		last = &metered{ReadCloser: rc, m: c.meter, grows: u.size < 0}
 		return last, nil
 	}
 	// The body is opened by GetBody for each try; this first one only tells net/http that there is one.

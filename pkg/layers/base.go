@@ -6,10 +6,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/partial"
 	"golang.org/x/sys/unix"
 )
 
@@ -55,3 +57,30 @@ func (s *Store) TempDir(ctx context.Context) (dir string, remove func() error, e
 		return errors.Join(os.RemoveAll(dir), os.Remove(dir+".lock"))
 	}, nil
 }
+
+// nearLayer is a layer of elsewhere whose bytes are read here once they are here.
+type nearLayer struct {
+	v1.Layer
+	store *Store
+}
+
+// Near returns l, read from the store from the time on when its bytes are there.
+func (s *Store) Near(l v1.Layer) v1.Layer { return &nearLayer{l, s} }
+
+// Compressed implements v1.Layer.
+func (l *nearLayer) Compressed() (io.ReadCloser, error) {
+	h, err := l.Digest()
+	if err != nil {
+		return nil, err
+	}
+	if r, _, err := l.store.Blob(h); err == nil {
+		return r, nil
+	}
+	return l.Layer.Compressed()
+}
+
+// Source is that of the layer elsewhere.
+func (l *nearLayer) Source() string { return sourceOf(l.Layer) }
+
+// Descriptor is what the manifest elsewhere says of the layer. ggcr's partial.Descriptor finds it.
+func (l *nearLayer) Descriptor() (*v1.Descriptor, error) { return partial.Descriptor(l.Layer) }

@@ -72,6 +72,7 @@ type blobWriter struct {
 	file  *os.File
 	sum   hash.Hash
 	size  int64
+	grows *Growing // nil: nobody is to read it yet
 }
 
 func (s *Store) newBlob(ctx context.Context) (*blobWriter, error) {
@@ -87,6 +88,9 @@ func (w *blobWriter) Write(p []byte) (int, error) {
 	n, err := w.file.Write(p)
 	w.sum.Write(p[:n])
 	w.size += int64(n)
+	if w.grows != nil {
+		w.grows.grow(w.size)
+	}
 	return n, err
 }
 
@@ -95,6 +99,10 @@ func (w *blobWriter) commit(want v1.Hash) (v1.Descriptor, error) {
 	got := v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(w.sum.Sum(nil))}
 	if want != (v1.Hash{}) && got != want {
 		return v1.Descriptor{}, &CorruptError{What: "blob " + want.String(), Err: fmt.Errorf("its bytes have the digest %s", got)}
+	}
+	if w.grows != nil {
+		w.grows.end(got, nil)
+		defer w.grows.announce()
 	}
 	d := v1.Descriptor{Digest: got, Size: w.size}
 	if size, ok := w.store.hasBlob(got); ok && size == w.size {
@@ -122,6 +130,9 @@ func (w *blobWriter) commit(want v1.Hash) (v1.Descriptor, error) {
 // abort removes what was written. It does nothing after a commit.
 func (w *blobWriter) abort() {
 	if w.file != nil {
+		if w.grows != nil {
+			w.grows.end(v1.Hash{}, errGivenUp)
+		}
 		os.Remove(w.file.Name())
 		w.file.Close()
 		w.file = nil

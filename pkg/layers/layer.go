@@ -97,7 +97,7 @@ func (s *Store) makeLayers(ctx context.Context, k Key, o LayerOptions) ([]*store
 	if err != nil {
 		return nil, err
 	}
-	rest, err := s.pack(ctx, o.Compression, func(w io.Writer) error {
+	rest, err := s.pack(ctx, o.Compression, sendFrom, func(w io.Writer) error {
 		return WriteDiff(ctx, w, view.dirs[0], NewView(view.dirs[1:]...), DiffOptions{Epoch: o.Epoch, apart: newApart(parts)})
 	})
 	if err != nil {
@@ -115,8 +115,8 @@ func (s *Store) makeLayers(ctx context.Context, k Key, o LayerOptions) ([]*store
 	return all, s.Remember(o.kind(), k, data)
 }
 
-// pack makes a blob of the tar that write writes.
-func (s *Store) pack(ctx context.Context, c Compression, write func(io.Writer) error) (r layerRecord, err error) {
+// pack makes a blob of the tar that write writes, and lets it be sent when it has the size from.
+func (s *Store) pack(ctx context.Context, c Compression, from int64, write func(io.Writer) error) (r layerRecord, err error) {
 	codec, err := c.codec()
 	if err != nil {
 		return r, err
@@ -126,6 +126,7 @@ func (s *Store) pack(ctx context.Context, c Compression, write func(io.Writer) e
 		return r, err
 	}
 	defer blob.abort()
+	blob.send(from)
 	z := newCompressor(blob, codec)
 	err = write(z)
 	diffID, finishErr := z.finish()

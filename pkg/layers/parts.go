@@ -81,7 +81,7 @@ func (s *Store) findPart(ctx context.Context, snapshot string, p *part, c Compre
 }
 
 func (s *Store) packPart(ctx context.Context, snapshot string, p *part, c Compression) (r layerRecord, err error) {
-	r, err = s.pack(ctx, c, func(w io.Writer) error { return p.write(ctx, w, snapshot, c.Epoch) })
+	r, err = s.pack(ctx, c, sendWhole, func(w io.Writer) error { return p.write(ctx, w, snapshot, c.Epoch) })
 	if err != nil {
 		return r, err
 	}

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"context"
+
+	"github.com/gbuild/gbuild/pkg/image"
+	"github.com/gbuild/gbuild/pkg/layers"
+)
+
+// ahead sends layers to where the image will be pushed, while later steps run. It has one image.Ahead for each
+// repository, by its name.
+type ahead map[string]*image.Ahead
+
+// sendAhead makes the store's new layers leave for the registries that the outputs name.
+func (w *writer) sendAhead(ctx context.Context, outputs []output) error {
+	w.ahead = ahead{}
+	for _, out := range outputs {
+		if out.kind != "registry" {
+			continue
+		}
+		o := w.pushOptions(out)
+		o.Report = nil
+		for _, n := range out.names(w.names) {
+			ref, err := registryRef(n)
+			if err != nil {
+				return err
+			}
+			if w.ahead[ref.Name()] != nil {
+				continue
+			}
+			if w.ahead[ref.Name()], err = image.NewAhead(ctx, ref, o); err != nil {
+				return err
+			}
+		}
+	}
+	if len(w.ahead) > 0 {
+		w.store.Sending = w.ahead.send
+	}
+	return nil
+}
+
+func (a ahead) send(g *layers.Growing) {
+	for _, to := range a {
+		to.Send(g)
+	}
+}
+
+// close ends what is under way: the build has failed.
+func (a ahead) close() {
+	for _, to := range a {
+		to.Close()
+	}
+}
+
+// wait lets what is under way to a repository arrive.
+func (a ahead) wait(ref image.Ref, report func(done, total int64)) {
+	if to := a[ref.Name()]; to != nil && ref.Kind == image.KindRegistry {
+		to.Wait(report)
+	}
+}

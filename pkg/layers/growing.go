@@ -1,0 +1,147 @@
+package layers
+
+import (
+	"errors"
+	"io"
+	"math"
+	"os"
+	"sync"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// From which size on a blob is sent while it still grows.
+const (
+	// A smaller one is done in no time, and then its digest can be asked for before a byte is sent.
+	sendFrom = 4 << 20
+	// One that other machines may have made before, to the byte, is asked for in any case.
+	sendWhole = math.MaxInt64
+)
+
+// Growing is the blob of a layer that is being made. It can be read from the start, by several readers, while it grows.
+type Growing struct {
+	store *Store
+	path  string // until it has its name
+	mu    sync.Mutex
+	more  sync.Cond
+	size  int64
+	ended bool
+	sum   v1.Hash
+	err   error
+	tell  sync.Once
+	from  int64 // the size at which it is told
+}
+
+var errGivenUp = errors.New("the layer was given up")
+
+// send gives the blob to Sending, if somebody waits for it, when it has a size or is whole.
+func (w *blobWriter) send(from int64) {
+	if w.store.Sending != nil {
+		w.grows = &Growing{store: w.store, path: w.file.Name(), from: from}
+		w.grows.more.L = &w.grows.mu
+	}
+}
+
+func (g *Growing) announce() { g.tell.Do(func() { g.store.Sending(g) }) }
+
+// Size returns the number of bytes, -1 while it is not known.
+func (g *Growing) Size() int64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.ended {
+		return -1
+	}
+	return g.size
+}
+
+// Digest waits for the end, and returns the digest of all. It fails if the layer could not be made.
+func (g *Growing) Digest() (v1.Hash, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for !g.ended {
+		g.more.Wait()
+	}
+	return g.sum, g.err
+}
+
+// Open returns a reader of the blob from its first byte on, which waits for those that are not there yet.
+func (g *Growing) Open() (io.ReadCloser, error) {
+	f, err := os.Open(g.path)
+	if os.IsNotExist(err) { // it has its name by now
+		var h v1.Hash
+		if h, err = g.Digest(); err == nil {
+			return g.store.openBlob(h)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &growingReader{blob: g, file: f}, nil
+}
+
+// grow wakes the readers: the blob has size bytes.
+func (g *Growing) grow(size int64) {
+	g.mu.Lock()
+	g.size = size
+	g.mu.Unlock()
+	g.more.Broadcast()
+	if size >= g.from {
+		g.announce()
+	}
+}
+
+// end says that no more bytes will come. Only the first call counts.
+func (g *Growing) end(sum v1.Hash, err error) {
+	g.mu.Lock()
+	if !g.ended {
+		g.ended, g.sum, g.err = true, sum, err
+	}
+	g.mu.Unlock()
+	g.more.Broadcast()
+}
+
+type growingReader struct {
+	blob   *Growing
+	file   *os.File
+	at     int64
+	closed bool // under the blob's lock
+}
+
+// Read implements io.Reader.
+func (r *growingReader) Read(p []byte) (int, error) {
+	n, err := r.wait(int64(len(p)))
+	if err != nil {
+		return 0, err
+	}
+	n, err = io.ReadFull(r.file, p[:n])
+	r.at += int64(n)
+	return n, err
+}
+
+// wait returns how many of the next bytes are there: at least one of them.
+func (r *growingReader) wait(most int64) (int, error) {
+	g := r.blob
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for !r.closed && !g.ended && g.size == r.at {
+		g.more.Wait()
+	}
+	switch {
+	case r.closed:
+		return 0, os.ErrClosed
+	case g.size > r.at:
+		return int(min(most, g.size-r.at)), nil
+	case g.err != nil:
+		return 0, g.err
+	}
+	return 0, io.EOF
+}
+
+// Close implements io.Closer. A Read that waits ends.
+func (r *growingReader) Close() error {
+	r.blob.mu.Lock()
+	r.closed = true
+	r.blob.mu.Unlock()
+	r.blob.more.Broadcast()
+	return r.file.Close()
+}
