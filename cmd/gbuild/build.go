@@ -10,6 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gbuild/gbuild/pkg/build"
+	"github.com/gbuild/gbuild/pkg/layers"
+	"github.com/gbuild/gbuild/pkg/pipcache"
 	sandbox "github.com/gbuild/gbuild/pkg/runtime"
 )
 
@@ -127,12 +129,9 @@ func (a *app) buildAndWrite(ctx context.Context, o *buildOptions, in *input, sho
 	if err != nil {
 		return err
 	}
-	f := &fetcher{app: a, store: store, options: a.imageOptions(o.insecure), pull: o.pull, notice: show.notice}
-	b := &build.Builder{Store: store, Caches: caches, Jobs: o.jobs, Report: show.handle, Entered: entered, Fetch: f.fetch,
-		Exec: func(ctx context.Context, s *sandbox.Sandbox) error { return s.Run(ctx) },
-		Inject: func(ctx context.Context, name string, env []string) (sandbox.Edits, error) {
-			return a.catalog(ctx, nil).Inject([]string{name}, sandbox.InjectOptions{Env: env})
-		}}
+	f := &fetcher{app: a, store: store, options: a.imageOptions(o.insecure), pull: o.pull, ttl: o.pullTTL,
+		notice: show.notice}
+	b := a.builder(o, store, caches, show, f, entered)
 	agents, stop, err := a.sshAgents(o.ssh)
 	if err != nil {
 		return err
@@ -143,7 +142,7 @@ func (a *app) buildAndWrite(ctx context.Context, o *buildOptions, in *input, sho
 		return err
 	}
 	req.NoLayers = onlyFiles(outputs)
-	if req.Compress, err = compressionOf(outputs); err != nil {
+	if req.Compress, err = compressionOf(o, outputs); err != nil {
 		return err
 	}
 	req.Compress.Epoch = in.plan.Epoch
@@ -171,6 +170,14 @@ func (a *app) buildAndWrite(ctx context.Context, o *buildOptions, in *input, sho
 		show.notice(broken.Error() + "; the build is done without --cache-from")
 		req.CacheFrom = nil
 	}
+}
+
+func (a *app) builder(o *buildOptions, store *layers.Store, caches *pipcache.Caches, show *display, f *fetcher, entered bool) *build.Builder {
+	return &build.Builder{Store: store, Caches: caches, Jobs: o.jobs, Report: show.handle, Entered: entered, Fetch: f.fetch,
+		Exec: func(ctx context.Context, s *sandbox.Sandbox) error { return s.Run(ctx) },
+		Inject: func(ctx context.Context, name string, env []string) (sandbox.Edits, error) {
+			return a.catalog(ctx, nil).Inject([]string{name}, sandbox.InjectOptions{Env: env})
+		}}
 }
 
 // request collects what the command line adds to the plan.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -29,6 +30,9 @@ type buildOptions struct {
 	noCache, pull, push, quiet        bool
 	noCacheMounts, load               bool
 	insecure, check                   bool
+	compression, compressionLevel     string
+	forceCompression                  bool
+	pullTTL                           time.Duration
 	jobs                              int
 	context                           string
 	without                           []string // flags of docker build that have no effect here
@@ -58,6 +62,9 @@ func (a *app) addOutputFlags(f *pflag.FlagSet, o *buildOptions) {
 	f.BoolVar(&o.load, "load", false, "keep the image under its names here, as is done anyway")
 	f.StringArrayVarP(&o.outputs, "output", "o", nil, "type=oci|docker|tar|local|image|registry,dest=PATH (repeatable; DIR alone is local, - is tar)")
 	f.StringVar(&o.layers, "layers", "auto", "auto (large Python distributions get layers of their own), per-step or squash (one over the base)")
+	f.StringVar(&o.compression, "compression", "", "of layers: gzip, zstd or none (default gzip)")
+	f.StringVar(&o.compressionLevel, "compression-level", "", "1 to 9 for gzip (default 5), 1 to 22 for zstd (default 3)")
+	f.BoolVar(&o.forceCompression, "force-compression", false, "compress the base's layers so, too; they are sent as they are otherwise")
 	f.StringVar(&o.iidfile, "iidfile", "", "file to write the image id to")
 	f.StringVar(&o.metadataFile, "metadata-file", "", "file to write what was built to, as JSON")
 	f.StringVar(&o.digestFile, "digest-file", "", "file to write the manifest's digest to")
@@ -72,6 +79,7 @@ func (a *app) addRunFlags(f *pflag.FlagSet, o *buildOptions) {
 	f.BoolVar(&o.noCacheMounts, "no-cache-mounts", false, "empty the cache mounts of the steps that run")
 	a.addCacheFlags(f, o)
 	f.BoolVar(&o.pull, "pull", false, "take base images from their registry even where a local image has the name")
+	f.DurationVar(&o.pullTTL, "pull-ttl", 0, "for how long the answer of a registry, what a tag means, is good; e.g. 1h (default: it is asked in each build)")
 	f.StringArrayVar(&o.secrets, "secret", nil, "id=ID[,src=FILE|,env=NAME]: for RUN --mount=type=secret (repeatable)")
 	f.StringArrayVar(&o.ssh, "ssh", nil, "default|ID[=SOCKET|KEY[,KEY]]: an ssh agent for RUN --mount=type=ssh (repeatable)")
 	f.StringVar(&o.network, "network", "default", "network of RUN: default (private), host or none")

@@ -12,6 +12,8 @@ import (
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
+
+	"github.com/gbuild/gbuild/pkg/layers"
 )
 
 // What cannot be honoured is refused, what means nothing is accepted.
@@ -48,6 +50,7 @@ func TestParseOutputs(t *testing.T) {
 		{"type=oci,dest=a,compression=zstd type=docker,dest=b,compression=gzip", "one compression"},
 		{"type=oci,dest=a,compression=estargz", "estargz"}, {"type=oci,compression-level=10", "0 to 9"},
 		{"type=registry,name=r/x,compression=zstd,oci-mediatypes=false", "oci-mediatypes"},
+		{"type=oci,force-compression=maybe", "true or false"}, {"type=oci,dest=a,force-compression=1 type=docker,dest=b,compression=gzip", "one compression"},
 		{"type=oci,annotation-index.a=b", "index"}, {"type=oci,annotation-manifest[linux/amd64].a=b", ""},
 		{"type=registry", "no name"}, {"type=image,push=true", "no name"}, {"type=image,push=1,name=r/x", ""},
 		{"type=local", "dest=DIR"}, {"type=tar,dest=a,platform-split=true", "platform-split"}, {"type=foo", "unknown type"}, {"type=local,dest=a,name=b", "unknown option"},
@@ -55,6 +58,38 @@ func TestParseOutputs(t *testing.T) {
 		_, err := parseOutputs(&buildOptions{outputs: strings.Fields(test.list)}, nil)
 		if (err == nil) != (test.fail == "") || err != nil && !strings.Contains(err.Error(), test.fail) {
 			t.Errorf("%s: %v", test.list, err)
+		}
+	}
+}
+
+func TestCompressionOf(t *testing.T) {
+	for _, test := range []struct {
+		o       buildOptions
+		outputs string
+		want    layers.Compression
+		fail    string
+	}{
+		{buildOptions{}, "", layers.Compression{Algorithm: "gzip"}, ""},
+		{buildOptions{compression: "zstd", compressionLevel: "9"}, "", layers.Compression{Algorithm: "zstd", Level: 9}, ""},
+		{buildOptions{compression: "none"}, "type=oci", layers.Compression{Algorithm: "none"}, ""},
+		{buildOptions{forceCompression: true}, "type=oci", layers.Compression{Algorithm: "gzip", Force: true}, ""},
+		{buildOptions{compression: "zstd"}, "type=oci,compression=zstd", layers.Compression{Algorithm: "zstd"}, ""},
+		{buildOptions{compression: "zstd"}, "type=oci,compression=gzip", layers.Compression{}, "one compression"},
+		{buildOptions{compression: "zstd"}, "type=registry,name=r/x,oci-mediatypes=false", layers.Compression{}, "oci-mediatypes"},
+		{buildOptions{compression: "estargz"}, "", layers.Compression{}, "--compression=estargz is not supported"},
+		{buildOptions{compression: "rar"}, "", layers.Compression{}, "--compression=rar"},
+		{buildOptions{compressionLevel: "x"}, "", layers.Compression{}, "--compression-level=x"},
+	} {
+		test.o.outputs = strings.Fields(test.outputs)
+		outputs, err := parseOutputs(&test.o, nil)
+		if err == nil {
+			var c layers.Compression
+			if c, err = compressionOf(&test.o, outputs); c != test.want {
+				t.Errorf("%+v: %+v", test.o, c)
+			}
+		}
+		if (err == nil) != (test.fail == "") || err != nil && !strings.Contains(err.Error(), test.fail) {
+			t.Errorf("%+v: %v", test.o, err)
 		}
 	}
 }

@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -19,6 +21,7 @@ type fetcher struct {
 	store   *layers.Store // nil: nothing is kept
 	options image.Options
 	pull    bool
+	ttl     time.Duration // for which a registry is not asked again what a tag means
 	notice  func(string)
 }
 
@@ -43,7 +46,7 @@ func (f *fetcher) fetch(ctx context.Context, name string, p v1.Platform) (v1.Ima
 }
 
 func (f *fetcher) fromRegistry(ctx context.Context, ref image.Ref, o image.Options, p v1.Platform) (v1.Image, error) {
-	digest, err := image.Digest(ctx, ref, o)
+	digest, err := f.digest(ctx, ref, o)
 	if err != nil {
 		return f.offline(ref, p, err)
 	}
@@ -58,6 +61,30 @@ func (f *fetcher) fromRegistry(ctx context.Context, ref image.Ref, o image.Optio
 		return nil, err
 	}
 	return img, errors.Join(f.store.KeepBase(kept, img), f.store.KeepBase(keptName(ref.String(), p), img))
+}
+
+// recordAsked is the kind of the records that keep when a registry was asked what a tag means, and what it said.
+const recordAsked = "asked"
+
+// digest says what a tag means, by its registry's last answer if that is young enough.
+func (f *fetcher) digest(ctx context.Context, ref image.Ref, o image.Options) (v1.Hash, error) {
+	if f.ttl <= 0 || ref.Digest != "" {
+		return image.Digest(ctx, ref, o)
+	}
+	key := layers.Key(sha256.Sum256([]byte(ref.String())))
+	if v, ok := f.store.Recall(recordAsked, key); ok && !f.pull {
+		var unix int64
+		var digest string
+		fmt.Sscan(string(v), &unix, &digest)
+		if h, err := v1.NewHash(digest); err == nil && time.Since(time.Unix(unix, 0)).Abs() < f.ttl {
+			return h, nil
+		}
+	}
+	h, err := image.Digest(ctx, ref, o)
+	if err != nil {
+		return h, err
+	}
+	return h, f.store.Remember(recordAsked, key, fmt.Append(nil, time.Now().Unix(), " ", h))
 }
 
 // offline uses what a tag meant last time when its registry cannot be asked, and says so. A registry that does answer,

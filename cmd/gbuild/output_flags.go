@@ -63,7 +63,7 @@ func parseOutputs(o *buildOptions, names []string) ([]output, error) {
 	if onlyFiles(outputs) && o.iidfile != "" {
 		return nil, usagef("--iidfile: outputs of type local, tar and cacheonly make no image, so there is no id")
 	}
-	_, err := compressionOf(outputs)
+	_, err := compressionOf(o, outputs)
 	return outputs, err
 }
 
@@ -184,60 +184,6 @@ func parseAnnotations(list []string) (map[string]string, error) {
 		all[name] = value
 	}
 	return all, nil
-}
-
-func (out *output) setCompression() error {
-	algorithm, given := out.fields["compression"]
-	level, levelGiven := out.fields["compression-level"]
-	if !given && !levelGiven {
-		return nil
-	}
-	c := &layers.Compression{Algorithm: "gzip"}
-	switch algorithm {
-	case "", "gzip":
-	case "zstd":
-		c.Algorithm = algorithm
-	case "uncompressed", "none":
-		c.Algorithm = "none"
-	default:
-		return fmt.Errorf("compression=%s: it is gzip, zstd or uncompressed", algorithm)
-	}
-	if c.Algorithm == "zstd" && out.docker {
-		return fmt.Errorf("compression=zstd needs oci-mediatypes=true: Docker's media types have no name for it")
-	}
-	most := map[string]int{"gzip": 9, "zstd": 22, "none": 22}[c.Algorithm]
-	if levelGiven {
-		n, err := strconv.Atoi(level)
-		if err != nil || n < 0 || n > most {
-			return fmt.Errorf("compression-level=%s: for %s it is 0 to %d", level, c.Algorithm, most)
-		}
-		if c.Level = n; n == 0 && c.Algorithm == "gzip" {
-			c.Level = 1 // 0 is gzip's word for no compression at all; uncompressed has a media type of its own
-		}
-	}
-	if c.Algorithm == "none" {
-		c.Level = 0
-	}
-	out.compression = c
-	return nil
-}
-
-// compressionOf is that of the one image that all outputs share.
-func compressionOf(outputs []output) (layers.Compression, error) {
-	var c *layers.Compression
-	for _, out := range outputs {
-		if out.compression == nil {
-			continue
-		}
-		if c != nil && *c != *out.compression {
-			return *c, usagef("--output: all outputs share the layers of one image, so they have one compression and level")
-		}
-		c = out.compression
-	}
-	if c == nil {
-		return layers.Compression{Algorithm: "gzip"}, nil
-	}
-	return *c, nil
 }
 
 // setPlace finds out where the output goes.

@@ -14,6 +14,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/partial"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/gbuild/gbuild/pkg/layers"
 )
@@ -45,11 +46,30 @@ func (r *run) assemble(ctx context.Context, target *stage, key layers.Key) (v1.I
 	if err != nil {
 		return nil, fmt.Errorf("encoding config: %w", err)
 	}
+	if err := r.recompress(ctx, x.layers); err != nil {
+		return nil, err
+	}
 	img, err := newImage(raw, x.layers)
 	if err != nil {
 		return nil, err
 	}
 	return img, rememberState(r.Store, img, key)
+}
+
+// recompress gives all layers the compression that was asked for, where it was asked for by force.
+func (r *run) recompress(ctx context.Context, all []v1.Layer) error {
+	if !r.req.Compress.Force {
+		return nil
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(2) // one that reads, one that writes: each uses all processors
+	for i, l := range all {
+		group.Go(func() (err error) {
+			all[i], err = r.Store.Recompress(ctx, l, r.req.Compress)
+			return err
+		})
+	}
+	return group.Wait()
 }
 
 // recordCreated is the kind of the records that keep when an image was first made, under the hash of all else in its

@@ -23,6 +23,7 @@ type Compression struct {
 	Algorithm string // "gzip", "zstd" or "none"; "" is gzip
 	Level     int    // of the algorithm, 0 is its default: 1 to 9 for gzip, 1 to 22 for zstd
 	Epoch     *int64 // see DiffOptions
+	Force     bool   // the layers of base images are compressed so, too: see Recompress
 }
 
 // kind names the records of layers that are made in this way.

@@ -1,0 +1,92 @@
+package layers
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"io"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+	"golang.org/x/sys/unix"
+)
+
+// algorithmOf returns the compression that a media type stands for, "" if it is no layer's that may be changed.
+func algorithmOf(t types.MediaType) string {
+	switch t {
+	case types.OCILayer, types.DockerLayer:
+		return "gzip"
+	case types.OCILayerZStd:
+		return "zstd"
+	case types.OCIUncompressedLayer, types.DockerUncompressedLayer:
+		return "none"
+	}
+	return ""
+}
+
+// Recompress returns the layer with the same tar and the algorithm of c: l itself if it has that one, or is one that must
+// not be distributed. It is made once.
+func (s *Store) Recompress(ctx context.Context, l v1.Layer, c Compression) (v1.Layer, error) {
+	mediaType, err := l.MediaType()
+	if err != nil {
+		return nil, err
+	}
+	if is := algorithmOf(mediaType); is == "" || is == c.algorithm() {
+		return l, nil
+	}
+	diffID, err := l.DiffID()
+	if err != nil {
+		return nil, err
+	}
+	again, err := s.recompress(ctx, l, diffID, c)
+	if err != nil {
+		return nil, fmt.Errorf("compressing layer %s again: %w", diffID, s.explain(err))
+	}
+	return again, nil
+}
+
+func (s *Store) recompress(ctx context.Context, l v1.Layer, diffID v1.Hash, c Compression) (v1.Layer, error) {
+	var k Key
+	if _, err := hex.Decode(k[:], []byte(diffID.Hex)); err != nil {
+		return nil, fmt.Errorf("parsing digest %q: %w", diffID, err)
+	}
+	kind := fmt.Sprintf("%s-again-%s-%d", baseKind, c.algorithm(), c.Level)
+	held, err := lock(ctx, s.path("locks", k.String()+".again"), unix.LOCK_EX)
+	if err != nil {
+		return nil, err
+	}
+	defer held.Close()
+	if known, ok := s.recallLayer(kind, k); ok {
+		if size, ok := s.hasBlob(known.record.Digest); ok && size == known.record.Size {
+			return known, nil
+		}
+	}
+	r, err := s.pack(ctx, c, sendWhole, func(w io.Writer) error { return s.copyTar(ctx, w, l) })
+	if err == nil && r.DiffID != diffID {
+		err = &CorruptError{What: "layer " + diffID.String(), Err: fmt.Errorf("it unpacks to %s", r.DiffID)}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &storedLayer{store: s, record: r}, s.rememberLayer(kind, k, r)
+}
+
+func (s *Store) copyTar(ctx context.Context, w io.Writer, l v1.Layer) error {
+	size, err := l.Size()
+	if err != nil {
+		return err
+	}
+	packed, err := l.Compressed()
+	if err != nil {
+		return err
+	}
+	defer packed.Close()
+	r, err := Decompress(packed)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	limited := &limitedReader{ctx: ctx, r: r, left: max(minUnpacked, maxRatio*size), limited: true}
+	_, err = io.CopyBuffer(struct{ io.Writer }{w}, limited, make([]byte, copyBuffer))
+	return err
+}
