@@ -86,15 +86,20 @@ func (d *Draft) CopyUp(name string) error {
 	return nil
 }
 
-// copyDir makes an empty directory at target with the metadata of e.
+// copyDir makes an empty directory at target with the metadata of e. For who looks at the state nothing has happened, so
+// the directory above keeps its time.
 func copyDir(e *Entry, target string) error {
+	var above unix.Stat_t
+	if err := unix.Stat(path.Dir(target), &above); err != nil {
+		return err
+	}
 	if err := os.Mkdir(target, 0o700); err != nil {
 		return err
 	}
 	if err := copyMetadata(e, target); err != nil {
 		return errors.Join(err, os.Remove(target))
 	}
-	return nil
+	return unix.UtimesNanoAt(unix.AT_FDCWD, path.Dir(target), []unix.Timespec{above.Atim, above.Mtim}, 0)
 }
 
 // copyMetadata gives the file at target, which is ours and not a link, the owner, attributes, mode and time of e.

@@ -198,16 +198,23 @@ func wantFiles(t *testing.T, s *Store, k Key, want string) {
 }
 
 func TestCopyUp(t *testing.T) {
-	s := newStore(t)
+	s, old := newStore(t), time.Unix(1e9, 0)
 	change(t, s, Key{}, keyOf("1"), func(r string) {
 		check(t, os.MkdirAll(r+"/a/b", 0o755))
 		check(t, os.Chmod(r+"/a/b", 0o710))
 		write(t, r+"/a/b/f", "")
+		check(t, os.Chtimes(r+"/a/b", old, old))
+		check(t, os.Chtimes(r+"/a", old, old))
 	})
 	d, err := s.Draft(t.Context(), keyOf("1"))
 	check(t, err)
 	defer d.Discard()
 	check(t, d.CopyUp("/a/b/f"))
+	for _, dir := range []string{"/a", "/a/b"} {
+		if e, err := d.View().Lstat(dir); err != nil || !e.ModTime.Equal(old) {
+			t.Errorf("%s has another time: %v %v", dir, e, err)
+		}
+	}
 	check(t, d.CopyUp("/a/b/new"))
 	if err := d.CopyUp("/a/none/new"); !isNotExist(err) {
 		t.Errorf("CopyUp under nothing: %v", err)
