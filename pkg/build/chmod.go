@@ -94,12 +94,13 @@ func fromFileMode(m os.FileMode) uint32 {
 type owner struct{ uid, gid int }
 
 // parseChown resolves a --chown with the accounts of the destination. A number alone is both user and group; a name
-// brings the user's primary group. numeric demands numbers, for layers that know no accounts.
+// brings the user's primary group; root is 0 wherever. numeric demands numbers, for layers that know no accounts.
 func parseChown(text string, numeric bool, open func(string) (io.ReadCloser, error)) (*owner, error) {
 	if text == "" {
 		return nil, nil
 	}
 	user, group, _ := strings.Cut(text, ":")
+	user, group = rootIsZero(user), rootIsZero(group)
 	byName := !isNumber(user) || !isNumber(group)
 	if byName && numeric {
 		return nil, fmt.Errorf("--chown=%s: user and group names can't be resolved when used with --link, use numeric uid[:gid] instead", text)
@@ -124,6 +125,13 @@ func parseChown(text string, numeric bool, open func(string) (io.ReadCloser, err
 		id.GID = 0
 	}
 	return &owner{id.UID, id.GID}, nil
+}
+
+func rootIsZero(id string) string {
+	if id == "root" {
+		return "0"
+	}
+	return id
 }
 
 // isNumber says whether an id needs no look-up; an empty one does not either.

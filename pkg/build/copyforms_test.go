@@ -236,6 +236,35 @@ func TestCopyForms(t *testing.T) {
 			f 0644 0:0 /srv f
 			d 0755 0:0 /tmp
 			f 0644 0:0 /tmp/file f`},
+		{"root needs no accounts", "echo f>f", "",
+			func(b *copyBench) {
+				b.copy("f", "/a", chown("root:root"))
+				b.copy("f", "/b", chown("7:root"))
+				b.copy("f", "/c", linked, chown("root:8"))
+				b.copy("f", "/d", linked, chown(":9"))
+			}, `
+			f 0644 0:0 /a f
+			f 0644 7:0 /b f
+			f 0644 0:8 /c f
+			f 0644 0:9 /d f`},
+		{"link of an archive", "mkdir -p t/lib t/dir; echo f>t/lib/f; echo x>t/dir/x; tar -C t --owner=0 --group=0 -cf t.tar .; rm -r t",
+			"mkdir -p srv/other usr/lib; ln -s usr/lib lib; ln -s /srv/other srv/dir",
+			func(b *copyBench) {
+				b.copy("t.tar", "/srv/", added, linked)
+				b.copy("t.tar", "/", added, linked)
+			}, `
+			d 0755 0:0 /dir
+			f 0644 0:0 /dir/x x
+			d 0755 0:0 /lib
+			f 0644 0:0 /lib/f f
+			d 0755 0:0 /srv
+			d 0755 0:0 /srv/dir
+			f 0644 0:0 /srv/dir/x x
+			d 0755 0:0 /srv/lib
+			f 0644 0:0 /srv/lib/f f
+			d 0755 0:0 /srv/other
+			d 0755 0:0 /usr
+			d 0755 0:0 /usr/lib`},
 		{"special files", "mkdir t; mkfifo -m 620 t/pipe; echo 1 >t/a; ln t/a t/b; truncate -s 1000000 t/sparse; echo s>t/suid; chmod 4755 t/suid", "",
 			func(b *copyBench) { b.copy("t", "/t"); b.copy("t/a t/b", "/u/") }, `
 			d 0755 0:0 /t

@@ -136,11 +136,8 @@ func (c *Copy) check() error {
 
 // byName reports whether --chown needs files of the image to be understood.
 func byName(chown string) bool {
-	if chown == "" {
-		return false
-	}
 	user, group, _ := strings.Cut(chown, ":")
-	return !isNumber(user) || group != "" && !isNumber(group)
+	return user != "" && !isNumber(user) || group != "" && !isNumber(group)
 }
 
 func isNumber(s string) bool {

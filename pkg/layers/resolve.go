@@ -16,13 +16,23 @@ const maxLinks = 255
 // Where a part of the path is missing, the error is fs.ErrNotExist and the returned path is still useful: it is what was
 // resolved so far, and the rest. A part that is not a directory is unix.ENOTDIR, a loop unix.ELOOP.
 func (v *View) Resolve(name string, follow bool) (string, *Entry, error) {
-	at, rest, links := "/", split(name), 0
-	e, err := v.Lstat("/")
+	return v.resolve("/", name, follow)
+}
+
+// resolve is Resolve for a process whose root is the directory root, which must be free of links.
+func (v *View) resolve(root, name string, follow bool) (string, *Entry, error) {
+	at, rest, links := root, split(name), 0
+	e, err := v.Lstat(root)
+	if isNotExist(err) {
+		return path.Join(root, name), nil, err
+	}
 	for err == nil && len(rest) > 0 {
 		next := rest[0]
 		rest = rest[1:]
 		if next == ".." {
-			at = path.Dir(at)
+			if at != root {
+				at = path.Dir(at)
+			}
 			e, err = v.Lstat(at)
 			continue
 		}
@@ -41,7 +51,7 @@ func (v *View) Resolve(name string, follow bool) (string, *Entry, error) {
 			return child, nil, &fs.PathError{Op: "resolve", Path: child, Err: unix.ELOOP}
 		}
 		if strings.HasPrefix(e.Link, "/") {
-			at = "/"
+			at = root
 		}
 		rest = append(split(e.Link), rest...)
 		e, err = v.Lstat(at)

@@ -327,12 +327,31 @@ func TestExtract(t *testing.T) {
 		{"/opt", []string{"f dir 2"}, "opt/ opt/dir=2", ""},
 		{"/opt", []string{"d link", "f link/x 1"}, "opt/ opt/link/ opt/link/x=1", ""},
 		{"/opt", []string{"f link/x 1"}, "opt/ opt/dir/ opt/dir/x=1", ""},
-		{"/opt", []string{"l esc /../../..", "f esc/x 1"}, "opt/ opt/esc->/../../.. x=1", ""},
+		{"/opt", []string{"l esc /../../..", "f esc/x 1"}, "opt/ opt/esc->/../../.. opt/x=1", ""},
+		{"/opt", []string{"l abs /dir", "f abs/x 1"}, "opt/ opt/abs->/dir opt/dir/ opt/dir/x=1", ""},
+		{"/var", []string{"f run/x 1"}, "", "too many levels"}, // /var/run is /run, and that is /var/run for who sees /var alone
 		{"/opt", []string{"l up ../../../etc/shadow", "l bad nowhere"}, "opt/ opt/bad->nowhere opt/up->../../../etc/shadow", ""},
 		{"/opt", []string{"f ../x 1"}, "", "leads out"},
 		{"/opt", []string{"h x ../a"}, "", "leads out"},
 		{"/opt/a", []string{"f x 1"}, "", "not a directory"},
 		{"/opt", []string{"f a/x 1"}, "", "not a directory"},
+	}
+	alone := []struct {
+		dest    string
+		entries []string
+		want    string
+	}{
+		{"/var/run", []string{"f x 1"}, "var/ var/run/ var/run/x=1"},
+		{"/opt", []string{"f a/x 1", "f dir 2"}, "opt/ opt/a/ opt/a/x=1 opt/dir=2"},
+	}
+	for _, test := range alone {
+		d, err := s.Draft(t.Context(), keyOf("1"))
+		check(t, err)
+		check(t, Extract(t.Context(), bytes.NewReader(tarOf(t, test.entries...)), d, test.dest, ExtractOptions{Alone: true}))
+		if got := plain(t, d.Dir()); got != test.want {
+			t.Errorf("alone: got %q, want %q", got, test.want)
+		}
+		check(t, d.Discard())
 	}
 	for i, test := range tests {
 		d, err := s.Draft(t.Context(), keyOf("1"))

@@ -25,8 +25,10 @@ const maxAccounts = 10 << 20
 const maxID = 1<<31 - 1
 
 // LookupUser finds the user of a USER instruction or of --user: a name or number, then optionally a colon and a group.
-// open opens regular files of the image; a missing file counts as empty. As in Docker an unknown number is taken as it is, with group 0, and supplementary groups come from /etc/group only when no group is
-// given; an empty user is root, an empty group none. Unknown names and numbers out of range are errors.
+// open opens regular files of the image; a missing file counts as empty. As in Docker an unknown number is taken as it is,
+// with group 0, and supplementary groups come from /etc/group only when no group is given; an empty user is root, an empty
+// group none; root is the number 0 where the other of the two is a number, or root, too. Unknown names and numbers out of
+// range are errors.
 func LookupUser(open func(path string) (io.ReadCloser, error), user string) (Identity, error) {
 	name, group, _ := strings.Cut(user, ":")
 	if name == "" {
@@ -34,6 +36,9 @@ func LookupUser(open func(path string) (io.ReadCloser, error), user string) (Ide
 	}
 	if strings.Contains(group, ":") {
 		return Identity{}, fmt.Errorf("user %q is not USER or USER:GROUP", user)
+	}
+	if u, g := rootIsZero(name), rootIsZero(group); isNumber(u) && isNumber(g) {
+		name, group = u, g
 	}
 	accounts, err := readAccounts(open, "/etc/passwd", 7)
 	if err != nil {
@@ -58,6 +63,18 @@ func LookupUser(open func(path string) (io.ReadCloser, error), user string) (Ide
 		id.Groups = append([]int{id.GID}, id.Groups...)
 	}
 	return id, err
+}
+
+func rootIsZero(id string) string {
+	if id == "root" {
+		return "0"
+	}
+	return id
+}
+
+func isNumber(id string) bool {
+	_, err := parseID(id)
+	return err == nil
 }
 
 // setUser sets uid, gid and home from the account, and returns its name, under which /etc/group lists it. Digits are

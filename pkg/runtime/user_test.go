@@ -70,7 +70,8 @@ func TestLookupUser(t *testing.T) {
 }
 
 func TestLookupUserWithoutFiles(t *testing.T) {
-	for user, want := range map[string]string{"": "0:0 [0] /", "7:8": "7:8 [8] /", "root": "error"} {
+	for user, want := range map[string]string{"": "0:0 [0] /", "7:8": "7:8 [8] /", "root": "error",
+		"root:root": "0:0 [0] /", "root:5": "0:5 [5] /", "5:root": "5:0 [0] /", "ann:root": "error", ":root": "0:0 [0] /"} {
 		id, err := LookupUser(files(nil), user)
 		got := fmt.Sprintf("%d:%d %v %s", id.UID, id.GID, id.Groups, id.Home)
 		if err != nil {
