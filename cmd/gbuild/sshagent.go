@@ -73,9 +73,6 @@ func serveKeys(files []string) (socket string, stop func(), err error) {
 	}
 	socket = filepath.Join(dir, "agent")
 	l, err := net.Listen("unix", socket)
-	if err == nil {
-		err = os.Chmod(socket, 0o666) // for whatever user the RUN has; nobody else gets through the directory
-	}
 	if err != nil {
 		os.RemoveAll(dir)
 		return "", nil, err

@@ -65,6 +65,8 @@ func (b *bench) exec(_ context.Context, s *runtime.Sandbox) error {
 	case "mount": // the first mount's source must have the file
 		_, err := os.Stat(filepath.Join(s.Mounts[0].Source, words[1]))
 		return err
+	case "agent": // the first mount is a socket that answers, and belongs to
+		return askAgent(s.Mounts[0].Source, words[1])
 	case "fail":
 		return &runtime.ExitError{Code: 7}
 	}

@@ -48,7 +48,7 @@ func copyInto(ctx context.Context, d *layers.Draft, c *dockerfile.Copy, tree Tre
 	return needsNamespace(a.all(ctx))
 }
 
-// copyTree copies a directory of a tree into a directory of this machine, owners included.
+// copyTree copies a directory of a tree onto a directory of this machine, owners and modes included.
 func copyTree(ctx context.Context, t Tree, source, dir string) (err error) {
 	nodes, _, err := find(ctx, t, path.Clean("/"+source))
 	if err != nil {
@@ -65,7 +65,8 @@ func copyTree(ctx context.Context, t Tree, source, dir string) (err error) {
 			return fmt.Errorf("%q is not a directory", source)
 		}
 		p := &pick{tree: t, node: n}
-		if err := w.contents(ctx, p, "/"); err != nil {
+		err := w.contents(ctx, p, "/")
+		if err := cmpErr(err, unix.Chown(dir, n.UID, n.GID), unix.Chmod(dir, n.Mode&0o7777)); err != nil {
 			return err
 		}
 	}

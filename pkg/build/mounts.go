@@ -111,14 +111,14 @@ func (m *mounts) show(ctx context.Context, state layers.Key, source string) (str
 }
 
 func (m *mounts) cache(ctx context.Context, d *dockerfile.Mount, state layers.Key) (*runtime.Mount, error) {
-	o := pipcache.Options{Mode: 0o755, Waiting: func(holder string) {
+	o := pipcache.Options{Waiting: func(holder string) {
 		m.report(Event{Type: Notice, Step: m.number, Text: "waiting for cache " + d.ID + " " + holder})
 	}}
 	if d.UID != nil || d.GID != nil || d.Mode != nil {
 		o.OwnerGiven = true
 		o.UID, o.GID, o.Mode = valueOr(d.UID, 0), valueOr(d.GID, 0), valueOr(d.Mode, 0o755)
 	}
-	if d.From != nil {
+	if d.From != nil { // owner and mode of the cache are then those of the source
 		o.Scope = state.String()
 		o.Seed = func(dir string) error { return m.seed(ctx, state, d.Source, dir) }
 	}
@@ -215,17 +215,6 @@ func (m *mounts) secret(d *dockerfile.Mount, env []string) (*runtime.Mount, []st
 	}
 	path, err := m.scratch.file(secret.Data, valueOr(d.Mode, 0o400), valueOr(d.UID, 0), valueOr(d.GID, 0))
 	return &runtime.Mount{Type: "bind", Source: path, Target: d.Target, ReadOnly: true}, env, err
-}
-
-func (m *mounts) agent(d *dockerfile.Mount, env []string) (*runtime.Mount, []string, error) {
-	agent, ok := m.req.Agents[d.ID]
-	if !ok {
-		if d.Required {
-			return nil, nil, &MissingSecretError{ID: d.ID, SSH: true}
-		}
-		return nil, env, nil
-	}
-	return &runtime.Mount{Type: "bind", Source: agent.Socket, Target: d.Target}, append(env, "SSH_AUTH_SOCK="+d.Target), nil
 }
 
 // MissingSecretError is a required secret that the command line does not give.

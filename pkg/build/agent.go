@@ -1,0 +1,82 @@
+package build
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/pkg/dockerfile"
+	"github.com/gbuild/gbuild/pkg/runtime"
+)
+
+// agent gives an ssh agent by a socket of this build's own, which passes on what is said. So the socket has the owner and
+// the mode that the mount asks for, and the agent, which answers only its own user, speaks with the one who builds.
+func (m *mounts) agent(d *dockerfile.Mount, env []string) (*runtime.Mount, []string, error) {
+	agent, ok := m.req.Agents[d.ID]
+	if !ok {
+		if d.Required {
+			return nil, nil, &MissingSecretError{ID: d.ID, SSH: true}
+		}
+		return nil, env, nil
+	}
+	socket, err := m.scratch.name("agent")
+	if err != nil {
+		return nil, nil, err
+	}
+	l, err := listen(socket)
+	if err != nil {
+		return nil, nil, fmt.Errorf("opening a socket for the ssh agent: %w", err)
+	}
+	m.later(l.Close)
+	err = errors.Join(os.Chown(socket, valueOr(d.UID, 0), valueOr(d.GID, 0)), unix.Chmod(socket, valueOr(d.Mode, 0o600)))
+	if err != nil {
+		return nil, nil, fmt.Errorf("opening a socket for the ssh agent: %w", err)
+	}
+	go passOn(l, agent.Socket)
+	return &runtime.Mount{Type: "bind", Source: socket, Target: d.Target}, append(env, "SSH_AUTH_SOCK="+d.Target), nil
+}
+
+// listen opens a socket whose path may be longer than the 107 bytes that the kernel takes.
+func listen(path string) (net.Listener, error) {
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	l, err := net.Listen("unix", fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), filepath.Base(path)))
+	if err != nil {
+		return nil, err
+	}
+	l.(*net.UnixListener).SetUnlinkOnClose(false) // by then that path leads elsewhere; the file goes with its tmpfs
+	return l, nil
+}
+
+// passOn joins what connects to l with the socket, until l is closed. A connection ends when the process of the RUN does.
+func passOn(l net.Listener, socket string) {
+	for {
+		from, err := l.Accept()
+		if err != nil {
+			return
+		}
+		go join(from.(*net.UnixConn), socket)
+	}
+}
+
+func join(from *net.UnixConn, socket string) {
+	defer from.Close()
+	to, err := net.Dial("unix", socket)
+	if err != nil {
+		return // the client of the RUN sees that its connection ends, and says so
+	}
+	defer to.Close()
+	go func() {
+		io.Copy(to, from)
+		to.(*net.UnixConn).CloseWrite()
+	}()
+	io.Copy(from, to)
+}
