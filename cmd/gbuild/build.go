@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -132,12 +131,7 @@ func (a *app) buildAndWrite(ctx context.Context, o *buildOptions, in *input, sho
 	f := &fetcher{app: a, store: store, options: a.imageOptions(o.insecure), pull: o.pull, ttl: o.pullTTL,
 		notice: show.notice}
 	b := a.builder(o, store, caches, show, f, entered)
-	agents, stop, err := a.sshAgents(o.ssh)
-	if err != nil {
-		return err
-	}
-	defer stop()
-	req, err := a.request(o, in, agents)
+	req, err := a.request(o, in)
 	if err != nil {
 		return err
 	}
@@ -181,11 +175,7 @@ func (a *app) builder(o *buildOptions, store *layers.Store, caches *pipcache.Cac
 }
 
 // request collects what the command line adds to the plan.
-func (a *app) request(o *buildOptions, in *input, agents map[string]build.Secret) (*build.Request, error) {
-	secrets, err := a.readSecrets(o.secrets)
-	if err != nil {
-		return nil, err
-	}
+func (a *app) request(o *buildOptions, in *input) (*build.Request, error) {
 	limits, err := parseLimits(o)
 	if err != nil {
 		return nil, err
@@ -197,8 +187,8 @@ func (a *app) request(o *buildOptions, in *input, agents map[string]build.Secret
 	for _, s := range o.noCacheFilter {
 		fresh[strings.ToLower(s)] = true
 	}
-	return &build.Request{Plan: in.plan, Context: in.context, Named: in.openNamed, Secrets: secrets, Agents: agents, NoCache: o.noCache,
-		Fresh: fresh, Limits: limits, Allow: allow, Environ: os.Environ(),
+	return &build.Request{Plan: in.plan, Context: in.context, Named: in.openNamed, Secrets: in.secrets, Agents: in.agents,
+		NoCache: o.noCache, Fresh: fresh, Limits: limits, Allow: allow, Environ: in.options.Environ,
 		NoCacheMounts: o.noCacheMounts}, nil
 }
 

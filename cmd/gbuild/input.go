@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"strconv"
 	"strings"
 
 	"github.com/docker/go-units"
@@ -16,67 +17,98 @@ import (
 	sandbox "github.com/gbuild/gbuild/pkg/runtime"
 )
 
-// input is what a build reads: the Dockerfile, the context and the named contexts.
+// input is what a build reads: the Dockerfile, the context and the named contexts, secrets and ssh agents.
 type input struct {
 	plan    *dockerfile.Plan
 	context *build.Context
 	named   map[string]string
 	options build.ContextOptions
+
+	secrets    map[string]build.Secret
+	agents     map[string]build.Secret
+	stopAgents func()
 }
 
 func (i *input) close() {
 	if i.context != nil {
 		i.context.Close()
 	}
+	if i.stopAgents != nil {
+		i.stopAgents()
+	}
 }
 
-// openNamed opens a --build-context that is no image.
+// openNamed opens a --build-context that is no image. It has only a .dockerignore, whatever the Dockerfile is called,
+// and what is said of the .git of the build context is not said of it.
 func (i *input) openNamed(ctx context.Context, name string) (*build.Context, error) {
 	spec, ok := i.named[name]
 	if !ok {
 		return nil, fmt.Errorf("no --build-context has this name")
 	}
+	if spec == "-" {
+		return nil, usagef("--build-context %s=-: only the build context can be the standard input", name)
+	}
 	o := i.options
-	o.Dockerfile = ""
+	o.Stdin, o.Dockerfile, o.KeepGit = nil, "-", false
 	return build.OpenContext(ctx, spec, o)
 }
 
-func (a *app) openInput(ctx context.Context, o *buildOptions) (*input, error) {
-	stateDir, err := a.stateDir()
+func (a *app) openInput(ctx context.Context, o *buildOptions) (in *input, err error) {
+	in = &input{}
+	defer func() {
+		if err != nil {
+			in.close()
+			in = nil
+		}
+	}()
+	args, err := a.buildArgs(o)
 	if err != nil {
-		return nil, err
+		return in, err
 	}
-	named, err := pairs("--build-context", o.contexts)
+	if in.named, err = pairs("--build-context", o.contexts); err != nil {
+		return in, err
+	}
+	options, err := a.planOptions(o, in.named, args)
 	if err != nil {
-		return nil, err
+		return in, err
 	}
-	in := &input{named: named, options: build.ContextOptions{Stdin: a.stdin, Dockerfile: o.file, StateDir: stateDir}}
-	if in.context, err = build.OpenContext(ctx, o.context, in.options); err != nil {
-		return nil, err
+	if err := a.openContext(ctx, o, in, args); err != nil {
+		return in, err
 	}
 	name, text, err := in.context.Dockerfile(o.file)
 	if err != nil {
-		in.close()
-		return nil, err
+		return in, err
 	}
-	options, err := a.planOptions(o, named)
-	if err == nil {
-		options.Ignore = in.context.IgnorePatterns()
-		in.plan, err = dockerfile.Parse(name, text, options)
-	}
-	if err != nil {
-		in.close()
-		return nil, err
-	}
-	return in, nil
+	options.Ignore = in.context.IgnorePatterns()
+	in.plan, err = dockerfile.Parse(name, text, options)
+	return in, err
 }
 
-func (a *app) planOptions(o *buildOptions, named map[string]string) (dockerfile.Options, error) {
-	p := dockerfile.Options{Target: o.target, Contexts: named, BuildPlatform: v1.Platform{OS: "linux", Architecture: runtime.GOARCH}}
-	var err error
-	if p.Args, err = a.buildArgs(o); err != nil {
-		return p, err
+// openContext opens the build context, with the credentials that one far away may need.
+func (a *app) openContext(ctx context.Context, o *buildOptions, in *input, args map[string]string) (err error) {
+	if in.secrets, err = a.readSecrets(o.secrets); err != nil {
+		return err
 	}
+	if in.agents, in.stopAgents, err = a.sshAgents(o.ssh); err != nil {
+		return err
+	}
+	in.options = build.ContextOptions{Stdin: a.stdin, Dockerfile: o.file, Environ: os.Environ(),
+		Secret: func(id string) ([]byte, bool) { s, ok := in.secrets[id]; return s.Data, ok }}
+	if agent, ok := in.agents["default"]; ok {
+		in.options.Environ = append(in.options.Environ, "SSH_AUTH_SOCK="+agent.Socket)
+	}
+	in.options.KeepGit, _ = strconv.ParseBool(args["BUILDKIT_CONTEXT_KEEP_GIT_DIR"]) // as BuildKit: what is no boolean says nothing
+	if in.options.StateDir, err = a.stateDir(); err != nil {
+		return err
+	}
+	in.context, err = build.OpenContext(ctx, o.context, in.options)
+	return err
+}
+
+func (a *app) planOptions(o *buildOptions, named, args map[string]string) (dockerfile.Options, error) {
+	p := dockerfile.Options{Target: o.target, Contexts: named, Args: args,
+		BuildPlatform: v1.Platform{OS: "linux", Architecture: runtime.GOARCH}}
+	var err error
 	if p.Labels, err = pairs("--label", o.labels); err != nil {
 		return p, err
 	}
