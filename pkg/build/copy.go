@@ -73,6 +73,48 @@ func copyTree(ctx context.Context, t Tree, source, dir string) (err error) {
 	return nil
 }
 
+// copyPath copies what a path of a tree names to the same path of an empty draft, directories on the way included. The
+// path leads through no link, and nothing in it is a pattern.
+func copyPath(ctx context.Context, d *layers.Draft, t Tree, name string, notice func(string)) (err error) {
+	top, err := t.Lstat("/")
+	if err != nil {
+		return err
+	}
+	w, err := draftWriter(d, false)
+	if err != nil {
+		return err
+	}
+	defer func() { err = cmpErr(err, w.close()) }()
+	w.notice = notice
+	w.begin(&pick{tree: t})
+	if err := w.push("/", false); err != nil {
+		return needsNamespace(err)
+	}
+	return needsNamespace(w.descend(ctx, top, elements(name)))
+}
+
+// descend copies what the path rest names in the directory dir into the current one.
+func (w *writer) descend(ctx context.Context, dir *Node, rest []string) error {
+	if len(rest) == 0 {
+		p := &pick{tree: w.tree, node: dir}
+		return p.walk(ctx, w)
+	}
+	n, err := w.tree.Lstat(path.Join(dir.Path, rest[0]))
+	if err != nil {
+		return err
+	}
+	if !n.IsDir() {
+		return w.file(rest[0], n)
+	}
+	if err := w.enterDir(rest[0], n); err != nil {
+		return err
+	}
+	if err := w.descend(ctx, n, rest[1:]); err != nil {
+		return err
+	}
+	return w.leaveDir(rest[0], n, true)
+}
+
 // adder copies the sources of one COPY or ADD, in their order.
 type adder struct {
 	copyOptions

@@ -247,8 +247,7 @@ func (r *run) materialise(ctx context.Context, key layers.Key, name, path string
 		return err
 	}
 	defer d.Discard()
-	all := &dockerfile.Copy{Sources: []string{path}, Dest: "/", Parents: path != "/"}
-	if err := copyInto(ctx, d, all, c.Tree(), r.copyOptions()); err != nil {
+	if err := copyPath(ctx, d, c.Tree(), path, r.notice); err != nil {
 		return err
 	}
 	return d.Commit(ctx, key)
@@ -283,5 +282,7 @@ func (w *work) platform() v1.Platform {
 func (r *run) copyOptions() copyOptions {
 	return copyOptions{Store: r.Store, Environ: r.req.Environ, Sources: r.remotes,
 		Secret: func(id string) ([]byte, bool) { s, ok := r.req.Secrets[id]; return s.Data, ok },
-		Notice: func(text string) { r.report(Event{Type: Notice, Text: text}) }}
+		Notice: r.notice}
 }
+
+func (r *run) notice(text string) { r.report(Event{Type: Notice, Text: text}) }
