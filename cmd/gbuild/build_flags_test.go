@@ -53,7 +53,9 @@ func TestParseOutputs(t *testing.T) {
 		{"type=oci,force-compression=maybe", "true or false"}, {"type=oci,dest=a,force-compression=1 type=docker,dest=b,compression=gzip", "one compression"},
 		{"type=oci,annotation-index.a=b", "index"}, {"type=oci,annotation-manifest[linux/amd64].a=b", ""},
 		{"type=registry", "no name"}, {"type=image,push=true", "no name"}, {"type=image,push=1,name=r/x", ""},
-		{"type=local", "dest=DIR"}, {"type=tar,dest=a,platform-split=true", "platform-split"}, {"type=foo", "unknown type"}, {"type=local,dest=a,name=b", "unknown option"},
+		{"type=local", "dest=DIR"}, {"type=tar,dest=a,platform-split=true", ""}, {"type=local,dest=a,mode=delete", ""},
+		{"type=local,dest=a,mode=move", "copy or delete"}, {"type=local,dest=.,mode=delete", "working"}, {"type=local,dest=/,mode=delete", "working"},
+		{"type=image,name=r/x,push=true,push-by-digest=true,name-canonical=true", ""}, {"type=foo", "unknown type"}, {"type=local,dest=a,name=b", "unknown option"},
 	} {
 		_, err := parseOutputs(&buildOptions{outputs: strings.Fields(test.list)}, nil)
 		if (err == nil) != (test.fail == "") || err != nil && !strings.Contains(err.Error(), test.fail) {

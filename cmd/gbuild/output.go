@@ -85,6 +85,13 @@ func (out output) names(others []string) []string {
 func (w *writer) push(ctx context.Context, out output, img v1.Image) error {
 	o := w.pushOptions(out)
 	for _, n := range out.names(w.names) {
+		if out.byDigest {
+			h, err := img.Digest()
+			if err != nil {
+				return err
+			}
+			n += "@" + h.String()
+		}
 		ref, err := registryRef(n)
 		if err != nil {
 			return err
@@ -108,7 +115,7 @@ func (w *writer) archive(ctx context.Context, out output, img v1.Image) error {
 	if out.kind == "oci" && out.fields["tar"] == "false" {
 		kind = "oci:"
 	}
-	dest, o := out.dest, image.WriteOptions{Options: w.options, Tags: w.names}
+	dest, o := out.dest, image.WriteOptions{Options: w.options, Tags: w.names, KeepTypes: out.docker}
 	if out.name != "" {
 		o.Tags = nil
 		for _, n := range out.names(nil) {
@@ -157,20 +164,20 @@ func (w *writer) files(ctx context.Context, out output, r *build.Result) (err er
 	}
 	done := w.show.begin("writing files to " + out.dest)
 	defer func() { done(err) }()
+	o := build.ExportOptions{Delete: out.delete}
+	if out.split {
+		o.Directory = strings.ReplaceAll(w.platform.String(), "/", "_")
+	}
 	if out.kind == "local" {
-		dest := out.dest
-		if out.split {
-			dest = filepath.Join(dest, strings.ReplaceAll(w.platform.String(), "/", "_"))
-		}
-		return build.ExportLocal(ctx, view, dest)
+		return build.ExportLocal(ctx, view, out.dest, o)
 	}
 	if out.dest == "-" {
 		if err := w.app.refuseTerminal(); err != nil {
 			return err
 		}
-		return build.ExportTar(ctx, view, w.app.stdout)
+		return build.ExportTar(ctx, view, w.app.stdout, o)
 	}
-	return writeAtomically(out.dest, func(f io.Writer) error { return build.ExportTar(ctx, view, f) })
+	return writeAtomically(out.dest, func(f io.Writer) error { return build.ExportTar(ctx, view, f, o) })
 }
 
 // writeAtomically gives the file its name when all of it is on disk.

@@ -19,6 +19,8 @@ type output struct {
 	annotations      map[string]string // of the manifest
 	compression      *layers.Compression
 	split            bool // platform-split: the files go into a directory named for the platform
+	byDigest         bool // push-by-digest: the image gets no tag
+	delete           bool // mode=delete: what else is in the directory goes
 	fields           map[string]string
 }
 
@@ -28,8 +30,8 @@ var exporterOptions = map[string][]string{
 	"tar":       {"dest", "platform-split", "attestation-prefix"},
 	"oci":       {"dest", "tar", "name"},
 	"docker":    {"dest", "name", "context"},
-	"image":     {"name", "push", "registry.insecure", "name-canonical", "unpack", "store", "dangling-name-prefix"},
-	"registry":  {"name", "push", "registry.insecure", "name-canonical", "unpack", "store", "dangling-name-prefix"},
+	"image":     {"name", "push", "push-by-digest", "registry.insecure", "name-canonical", "unpack", "store", "dangling-name-prefix"},
+	"registry":  {"name", "push", "push-by-digest", "registry.insecure", "name-canonical", "unpack", "store", "dangling-name-prefix"},
 	"cacheonly": {},
 }
 
@@ -103,28 +105,27 @@ func (out *output) setOptions() error {
 		case image && slices.Contains(imageOptionNames, key):
 		case key == "source-date-epoch":
 			return hinted{fmt.Errorf("source-date-epoch is for all outputs"), "give --source-date-epoch " + value}
-		case key == "push-by-digest":
-			return fmt.Errorf("push-by-digest is not supported: an image is pushed under its names")
 		default:
 			return fmt.Errorf("unknown option %q", key)
 		}
 	}
-	if mode := out.fields["mode"]; mode != "" && mode != "copy" {
-		return fmt.Errorf("mode=%s is not supported: files are added to what is there", mode)
+	switch mode := out.fields["mode"]; mode {
+	case "", "copy":
+	case "delete":
+		out.delete = true
+	default:
+		return fmt.Errorf("mode=%s: it is copy or delete", mode)
 	}
-	for key, to := range map[string]*bool{"registry.insecure": &out.insecure, "platform-split": &out.split} {
+	for key, to := range map[string]*bool{"registry.insecure": &out.insecure, "platform-split": &out.split, "push-by-digest": &out.byDigest} {
 		if err := setBool(out.fields, key, to); err != nil {
 			return err
 		}
-	}
-	if out.split && out.kind == "tar" {
-		return fmt.Errorf("platform-split=true is not supported: a build has one platform")
 	}
 	oci := true
 	if err := setBool(out.fields, "oci-mediatypes", &oci); err != nil {
 		return err
 	}
-	out.docker = !oci && out.kind != "oci" // the media types of a layout are always OCI's
+	out.docker = !oci
 	return out.setCompression()
 }
 
@@ -210,8 +211,22 @@ func (out *output) setPlace() (err error) {
 		out.dest = "-"
 		return nil
 	}
-	out.dest, err = filepath.Abs(out.dest)
+	if out.dest, err = filepath.Abs(out.dest); err == nil && out.delete {
+		err = out.spareWork()
+	}
 	return err
+}
+
+// spareWork refuses to empty a directory that somebody works in: mode=delete with dest=. would remove the sources.
+func (out *output) spareWork() error {
+	here, err := filepath.Abs(".")
+	if err != nil {
+		return err
+	}
+	if rel, err := filepath.Rel(out.dest, here); err == nil && filepath.IsLocal(rel) {
+		return usagef("--output type=local: mode=delete would remove the other files of %s, where you are working", out.dest)
+	}
+	return nil
 }
 
 // onlyFiles says that no output needs an image.

@@ -3,10 +3,13 @@ package build
 import (
 	"archive/tar"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -14,15 +17,26 @@ import (
 	"github.com/gbuild/gbuild/pkg/layers"
 )
 
+// ExportOptions say how files are exported.
+type ExportOptions struct {
+	Directory string // one element: the files go into this directory; empty: to the top
+	Delete    bool   // of ExportLocal: remove what else is in the directory
+}
+
 // ExportTar writes the files of a state as one tar, with their owners. Hard links stay links.
-func ExportTar(ctx context.Context, v *layers.View, w io.Writer) error {
-	t := tar.NewWriter(w)
-	seen := map[[2]uint64]string{}
+func ExportTar(ctx context.Context, v *layers.View, w io.Writer, o ExportOptions) error {
+	t := &treeTar{Writer: tar.NewWriter(w), view: v, seen: map[[2]uint64]string{}}
+	if o.Directory != "" {
+		t.prefix = o.Directory + "/"
+		if err := t.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: t.prefix, Mode: 0o755, Format: tar.FormatPAX}); err != nil {
+			return fmt.Errorf("writing %s: %w", o.Directory, err)
+		}
+	}
 	err := v.Walk("/", func(e *layers.Entry) error {
 		if err := ctx.Err(); err != nil || e.Path == "/" {
 			return err
 		}
-		return writeEntry(t, v, e, seen)
+		return t.entry(e)
 	})
 	if err != nil {
 		return err
@@ -30,23 +44,32 @@ func ExportTar(ctx context.Context, v *layers.View, w io.Writer) error {
 	return t.Close()
 }
 
-func writeEntry(t *tar.Writer, v *layers.View, e *layers.Entry, seen map[[2]uint64]string) error {
+// treeTar is a tar of a view's files.
+type treeTar struct {
+	*tar.Writer
+	view   *layers.View
+	prefix string
+	seen   map[[2]uint64]string // inode -> its first name
+}
+
+func (t *treeTar) entry(e *layers.Entry) error {
 	h, err := tarHeader(e)
 	if h == nil || err != nil {
 		return err
 	}
+	h.Name = t.prefix + h.Name
 	id := [2]uint64{e.Dev, e.Ino}
-	if first := seen[id]; first != "" && e.Nlink > 1 && h.Typeflag != tar.TypeDir {
+	if first := t.seen[id]; first != "" && e.Nlink > 1 && h.Typeflag != tar.TypeDir {
 		h.Typeflag, h.Linkname, h.Size = tar.TypeLink, first, 0
 	}
-	seen[id] = h.Name
+	t.seen[id] = h.Name
 	if err := t.WriteHeader(h); err != nil {
 		return fmt.Errorf("writing %s: %w", e.Path, err)
 	}
 	if h.Typeflag != tar.TypeReg {
 		return nil
 	}
-	f, err := v.Open(e.Path)
+	f, err := t.view.Open(e.Path)
 	if err != nil {
 		return err
 	}
@@ -88,7 +111,10 @@ func tarHeader(e *layers.Entry) (*tar.Header, error) {
 }
 
 // ExportLocal writes the files of a state into dir, which is made; they belong to the caller. Devices are left out.
-func ExportLocal(ctx context.Context, v *layers.View, dir string) error {
+func ExportLocal(ctx context.Context, v *layers.View, dir string, o ExportOptions) error {
+	if o.Directory != "" {
+		dir = filepath.Join(dir, o.Directory)
+	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
@@ -97,6 +123,11 @@ func ExportLocal(ctx context.Context, v *layers.View, dir string) error {
 		return err
 	}
 	defer root.Close()
+	if o.Delete {
+		if err := removeOthers(ctx, root, v, "/"); err != nil {
+			return fmt.Errorf("removing what was in %s: %w", dir, err)
+		}
+	}
 	seen := map[[2]uint64]string{}
 	var dirs []*layers.Entry
 	err = v.Walk("/", func(e *layers.Entry) error {
@@ -115,6 +146,31 @@ func ExportLocal(ctx context.Context, v *layers.View, dir string) error {
 		}
 	}
 	return err
+}
+
+// removeOthers removes what the view does not have, and what is a directory on one side only.
+func removeOthers(ctx context.Context, root *os.Root, v *layers.View, dir string) error {
+	names, err := fs.ReadDir(root.FS(), local(dir))
+	if err != nil {
+		return err
+	}
+	for _, there := range names {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		name := path.Join(dir, there.Name())
+		e, err := v.Lstat(name)
+		switch {
+		case errors.Is(err, fs.ErrNotExist), err == nil && e.IsDir() != there.IsDir():
+			err = root.RemoveAll(local(name))
+		case err == nil && e.IsDir():
+			err = removeOthers(ctx, root, v, name)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func writeLocal(root *os.Root, v *layers.View, e *layers.Entry, seen map[[2]uint64]string) error {

@@ -59,7 +59,7 @@ func newBundle(img v1.Image, r Ref, o WriteOptions) (*bundle, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making manifest: %w", err)
 	}
-	if mt == types.DockerManifestSchema2 && r.Kind != KindDockerArchive {
+	if mt == types.DockerManifestSchema2 && r.Kind != KindDockerArchive && !o.KeepTypes {
 		if raw, err = ociForm(raw); err != nil {
 			return nil, err
 		}

@@ -32,6 +32,9 @@ type WriteOptions struct {
 	Tags   []string  // further names of the image in a layout or an archive: full references
 	Output io.Writer // where an archive whose path is Stdout goes
 	Jobs   int       // blobs uploaded at a time; 0 is 4
+
+	// KeepTypes leaves Docker's media types to an image in an OCI layout, where many readers do not look for them.
+	KeepTypes bool
 }
 
 func (o Options) platform() v1.Platform {
