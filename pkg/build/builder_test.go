@@ -26,6 +26,7 @@ type bench struct {
 	*testing.T
 	*Builder
 	dir, context string
+	options      dockerfile.Options
 	mu           sync.Mutex
 	ran          []string
 }
@@ -62,6 +63,12 @@ func (b *bench) exec(_ context.Context, s *runtime.Sandbox) error {
 		return os.WriteFile(path, []byte(strings.Join(words[2:], " ")), 0o644)
 	case "pip": // install NAME=MEGABYTES...
 		return install(s, words[2:])
+	case "remove":
+		return os.Remove(filepath.Join(s.Root, words[1]))
+	case "absent":
+		if _, err := os.Lstat(filepath.Join(s.Root, words[1])); err == nil {
+			return errors.New(words[1] + " is there")
+		}
 	case "mount": // the first mount's source must have the file
 		_, err := os.Stat(filepath.Join(s.Mounts[0].Source, words[1]))
 		return err
@@ -86,7 +93,7 @@ func (b *bench) file(name, text string) {
 
 func (b *bench) try(text string, change ...func(*Request)) (*Result, error) {
 	b.Helper()
-	plan, err := dockerfile.Parse("Dockerfile", []byte(text), dockerfile.Options{})
+	plan, err := dockerfile.Parse("Dockerfile", []byte(text), b.options)
 	if err != nil {
 		return nil, err
 	}

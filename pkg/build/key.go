@@ -58,11 +58,12 @@ func runKey(parent layers.Key, s *dockerfile.Run, p v1.Platform, limits Limits, 
 	r.text(p.String(), s.Dir, s.User, s.Network, s.Security, s.Hostname)
 	r.list(s.Args)
 	r.list(s.Env)
+	r.text("files", strconv.Itoa(len(s.Files)))
 	for _, f := range s.Files {
 		r.text(f.Path)
 		r.bytes(f.Data)
 	}
-	r.text("devices")
+	r.text("devices", strconv.Itoa(len(s.Devices)))
 	for _, d := range s.Devices {
 		r.text(d.Name, strconv.FormatBool(d.Required))
 	}
