@@ -304,7 +304,7 @@ func assertSameFiles(t *testing.T, s1 *layers.Store, k1 layers.Key, s2 *layers.S
 			t.Fatal(err)
 		}
 		var b bytes.Buffer
-		if err := ExportTar(t.Context(), v, &b); err != nil {
+		if err := ExportTar(t.Context(), v, &b, ExportOptions{}); err != nil {
 			t.Fatal(err)
 		}
 		return b.String()
