@@ -2,13 +2,14 @@ package layers
 
 import (
 	"fmt"
+	"path"
 
 	"golang.org/x/sys/unix"
 )
 
-// Settle gives the files of the Python distributions that the draft has, and the new directories that they are in,
-// SettledTime: else no two installations of one distribution would be the same. A distribution whose byte code names the
-// times of its sources is left alone. The draft must not be mounted.
+// Settle gives the files of the Python distributions that the draft has, the directories that they are in, and new ones
+// above those SettledTime: else no two installations of one distribution would be the same. A distribution whose
+// byte code names the times of its sources is left alone. The draft must not be mounted.
 func (d *Draft) Settle() error {
 	found, err := distributions(d.Dir())
 	if err != nil {
@@ -20,18 +21,18 @@ func (d *Draft) Settle() error {
 			parts = append(parts, partOf(dist))
 		}
 	}
-	settled := newApart(parts)
-	for name := range settled.files {
-		if err := settle(d.Dir() + name); err != nil {
-			return fmt.Errorf("setting the time of %s: %w", name, err)
+	changed := map[string]bool{}
+	a := newApart(parts)
+	for name := range a.files {
+		changed[name], changed[path.Dir(name)] = true, true
+	}
+	for name := range a.dirs {
+		if _, err := d.lower.Lstat(name); isNotExist(err) {
+			changed[name], changed[path.Dir(name)] = true, true
 		}
 	}
-	for name := range settled.dirs {
-		_, err := d.lower.Lstat(name)
-		if isNotExist(err) {
-			err = settle(d.Dir() + name)
-		}
-		if err != nil {
+	for name := range changed {
+		if err := settle(d.Dir() + name); err != nil {
 			return fmt.Errorf("setting the time of %s: %w", name, err)
 		}
 	}

@@ -290,3 +290,40 @@ func times(t *testing.T, data []byte) string {
 		out = append(out, fmt.Sprintf("%s %d", h.Name, h.ModTime.Unix()))
 	}
 }
+
+// Settle makes two installations equal, but for byte code that names times.
+func TestSettle(t *testing.T) {
+	s := newStore(t)
+	change(t, s, Key{}, keyOf("base"), func(root string) { script(t, root, "mkdir -p sp etc; touch -d @1000 sp etc") })
+	install := func(at int) Key {
+		d, err := s.Draft(t.Context(), keyOf("base"))
+		check(t, err)
+		defer d.Discard()
+		root, err := d.Mount(t.Context())
+		if err != nil {
+			t.Skipf("cannot mount overlays here: %v", err)
+		}
+		script(t, root, dist+fmt.Sprintf(`umask 022; dist a a/deep/x.py a/deep/x.pyc; printf 'magic\1\0\0\0' >sp/a/deep/x.pyc
+			dist b b/x.py b/x.pyc; printf 'magi\0\0\0\0time' >sp/b/x.pyc; ln -s x sp/a/l; echo a/l,, >>sp/a-1.dist-info/RECORD
+			echo x >sp/other; mkdir new; find . -newermt @2000 -exec touch -h -d @%d {} +`, at))
+		check(t, d.Unmount())
+		check(t, d.Settle())
+		k := keyOf(fmt.Sprint(at))
+		check(t, d.Commit(t.Context(), k))
+		return k
+	}
+	for _, at := range []int{5000, 6000} {
+		v, err := s.View(install(at))
+		check(t, err)
+		want := map[string]int64{"/sp": SettledTime, "/sp/a": SettledTime, "/sp/a/deep": SettledTime, "/sp/a/deep/x.py": SettledTime,
+			"/sp/a/l": SettledTime, "/sp/a-1.dist-info/RECORD": SettledTime, "/sp/b/x.py": int64(at), "/sp/b": int64(at), "/sp/other": int64(at),
+			"/new": int64(at), "/etc": 1000}
+		for name, time := range want {
+			e, err := v.Lstat(name)
+			check(t, err)
+			if e.ModTime.Unix() != time {
+				t.Errorf("%s is of %d, want %d", name, e.ModTime.Unix(), time)
+			}
+		}
+	}
+}
