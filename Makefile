@@ -6,7 +6,7 @@ GO      ?= go
 
 export CGO_ENABLED = 1
 
-.PHONY: help setup build test race conformance fuzz bench bench-go lint demo self clean
+.PHONY: help setup build test race conformance fuzz bench bench-go bench-pip lint demo self clean
 
 help: ## say what the targets do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ fuzz: ## run every fuzz target for FUZZTIME (20s)
 
 bench: build ## measure beside the builders on PATH (BENCH_SIZE=small for minutes, WORKLOADS='W5 W6' for some)
 	scripts/bench.sh ./gbuild $(WORKLOADS)
+
+bench-pip: build ## measure what one changed requirement costs (BENCH_SIZE=small for minutes)
+	scripts/bench-pip.sh ./gbuild
 
 bench-go: ## run the Go benchmarks of the parts (BENCH=RunStart for some)
 	$(GO) test -tags seccomp -run '^$$' -bench '$(or $(BENCH),.)' -benchmem ./...
