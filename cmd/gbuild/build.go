@@ -152,16 +152,28 @@ func (a *app) buildAndWrite(ctx context.Context, o *buildOptions, in *input, sho
 		return err
 	}
 	defer w.ahead.close()
+	return w.buildWith(ctx, b, req, o, outputs)
+}
+
+// buildWith builds and writes the result, again without shared caches where one of them turns out to be broken. Cache
+// mounts of other machines come before the first step, and leave after the last.
+func (w *writer) buildWith(ctx context.Context, b *build.Builder, req *build.Request, o *buildOptions, outputs []output) error {
+	if b.Entered {
+		w.app.takeMounts(ctx, o, w.show)
+	}
 	for {
 		result, err := b.Build(ctx, req)
 		if err == nil {
 			err = w.write(ctx, o, result, outputs)
 		}
+		if err == nil && b.Entered && result.Steps > 0 {
+			w.app.giveMounts(ctx, o, w.show)
+		}
 		var broken *build.CacheError
 		if !errors.As(err, &broken) {
 			return err
 		}
-		show.notice(broken.Error() + "; the build is done without --cache-from")
+		w.show.notice(broken.Error() + "; the build is done without --cache-from")
 		req.CacheFrom = nil
 	}
 }

@@ -23,6 +23,7 @@ type buildOptions struct {
 	argFiles, annotations, attest     []string
 	cacheFrom, cacheTo, cacheRepo     []string
 	cacheScope                        string
+	mountsFrom, mountsTo              []string
 	network, progress, shmSize, call  string
 	layers                            string
 	epoch, sbom, provenance, cgroup   string

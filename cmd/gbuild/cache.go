@@ -14,8 +14,8 @@ import (
 type v1Image = v1.Image
 
 func newCacheCommand(a *app) *cobra.Command {
-	c := &cobra.Command{Use: "cache", Short: "List and remove cache mounts (pip's, apt's, any other)"}
-	c.AddCommand(newCacheListCommand(a), newCacheRemoveCommand(a), newCachePruneCommand(a))
+	c := &cobra.Command{Use: "cache", Short: "List, remove, push and pull cache mounts (pip's, apt's, any other)"}
+	c.AddCommand(newCacheListCommand(a), newCacheRemoveCommand(a), newCachePruneCommand(a), newCachePushCommand(a), newCachePullCommand(a))
 	return c
 }
 

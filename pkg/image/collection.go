@@ -3,6 +3,7 @@ package image
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -117,27 +118,36 @@ func (c *Collection) Source() string {
 	return c.ref.registryHost() + "/" + c.ref.Repository
 }
 
-// Tags lists the images of a repository, without what goes before every tag.
+// Tags lists the images, without what goes before every tag. Where there is no collection yet, there are none.
 func (c *Collection) Tags(ctx context.Context) ([]string, error) {
-	if c.ref.Kind != KindRegistry {
-		return nil, &RefError{c.ref.String(), "only a repository of a registry can be listed; a directory can be removed"}
+	all, err := c.allTags(ctx)
+	var missing *NotFoundError
+	if err != nil && !errors.As(err, &missing) {
+		return nil, err
 	}
-	from, err := c.client(ctx, &c.push, transport.PushScope)
+	var tags []string
+	for _, tag := range all {
+		if name, ok := strings.CutPrefix(tag, c.prefix()); ok {
+			tags = append(tags, name)
+		}
+	}
+	return tags, nil
+}
+
+func (c *Collection) allTags(ctx context.Context) (all []string, err error) {
+	if c.ref.Kind != KindRegistry {
+		return layoutTags(c.ref)
+	}
+	from, err := c.client(ctx, &c.pull, transport.PullScope)
 	if err != nil {
 		return nil, err
 	}
-	var all []string
 	for next := from.url("tags", "list"); next != nil; {
 		page, more, err := from.tags(ctx, next)
 		if err != nil {
 			return nil, err
 		}
-		for _, tag := range page {
-			if name, ok := strings.CutPrefix(tag, c.prefix()); ok {
-				all = append(all, name)
-			}
-		}
-		next = more
+		all, next = append(all, page...), more
 	}
 	return all, nil
 }
@@ -168,8 +178,12 @@ func (c *client) tags(ctx context.Context, at *url.URL) ([]string, *url.URL, err
 	return list.Tags, next, nil
 }
 
-// Remove deletes an image of a repository, under all its tags.
+// Remove deletes an image, in a registry under all its tags. A layout also loses the blobs that nothing else there needs;
+// a registry does, when its garbage is collected.
 func (c *Collection) Remove(ctx context.Context, tag string) error {
+	if c.ref.Kind != KindRegistry {
+		return removeFromLayout(c.at(tag))
+	}
 	to, err := c.client(ctx, &c.push, transport.PushScope)
 	if err != nil {
 		return err

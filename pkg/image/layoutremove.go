@@ -1,0 +1,113 @@
+package image
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// layoutTags lists the names of the images in a layout.
+func layoutTags(r Ref) ([]string, error) {
+	l, err := openTree(r)
+	if err != nil {
+		return nil, err
+	}
+	index, err := l.index()
+	if err != nil {
+		return nil, err
+	}
+	var tags []string
+	for _, d := range index.Manifests {
+		if tag := d.Annotations[annotationRefName]; tag != "" {
+			tags = append(tags, tag)
+		}
+	}
+	return tags, nil
+}
+
+// removeFromLayout takes an image out of the index, and then the blobs that no other one refers to.
+func removeFromLayout(r Ref) error {
+	unlock, err := lockLayout(r.Path)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	l := &layout{r, dirTree(r.Path)}
+	index, err := l.index()
+	if err != nil {
+		return err
+	}
+	index.Manifests = slices.DeleteFunc(index.Manifests, func(d v1.Descriptor) bool { return named(d, r.Tag) })
+	used, err := l.used(index.Manifests)
+	if err != nil {
+		return fmt.Errorf("removing %s: %w", r, err)
+	}
+	raw, err := json.Marshal(index)
+	if err != nil {
+		return fmt.Errorf("writing index: %w", err)
+	}
+	err = writeFile(filepath.Join(r.Path, "index.json"), func(w io.Writer) error {
+		_, err := w.Write(raw)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return sweepLayout(r.Path, used)
+}
+
+// used names every blob that the manifests, and indexes among them, refer to.
+func (l *layout) used(manifests []v1.Descriptor) (map[string]bool, error) {
+	used := map[string]bool{}
+	for len(manifests) > 0 {
+		d := manifests[0]
+		manifests = manifests[1:]
+		if used[d.Digest.Hex] {
+			continue
+		}
+		used[d.Digest.Hex] = true
+		raw, err := l.small(blobPath(d.Digest))
+		if err != nil {
+			return nil, err
+		}
+		var m struct {
+			Config            *v1.Descriptor
+			Layers, Manifests []v1.Descriptor
+		}
+		if err := json.Unmarshal(raw, &m); err != nil {
+			return nil, &FormatError{l.ref.String(), "a manifest in it is no JSON", ""}
+		}
+		if m.Config != nil {
+			used[m.Config.Digest.Hex] = true
+		}
+		for _, layer := range m.Layers {
+			used[layer.Digest.Hex] = true
+		}
+		manifests = append(manifests, m.Manifests...)
+	}
+	return used, nil
+}
+
+func sweepLayout(dir string, used map[string]bool) error {
+	blobs := filepath.Join(dir, "blobs", "sha256")
+	files, err := os.ReadDir(blobs)
+	if err != nil {
+		return fmt.Errorf("removing blobs: %w", err)
+	}
+	for _, f := range files {
+		if used[f.Name()] {
+			continue
+		}
+		if err := os.Remove(filepath.Join(blobs, f.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("removing blobs: %w", err)
+		}
+	}
+	return nil
+}
