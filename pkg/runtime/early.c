@@ -175,7 +175,12 @@ static void go_inside(int parent)
 	gbuild_entered = 1;
 }
 
-__attribute__((constructor)) static void enter_early(int argc, char **argv)
+#ifdef __GLIBC__ // another C library hands no arguments to a constructor
+__attribute__((constructor))
+#else
+__attribute__((unused))
+#endif
+static void enter_early(int argc, char **argv)
 {
 	int ends[2];
 	char byte = 0;

@@ -120,6 +120,11 @@ func setUpTun(fd int) error {
 	if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, req); err != nil {
 		return decideTun(err)
 	}
+	// A device that outlives its file goes with its namespace, by a worker of the kernel. It takes tens of milliseconds
+	// to take a device away, and whoever closes the last file of another one waits for that.
+	if err := unix.IoctlSetInt(fd, unix.TUNSETPERSIST, 1); err != nil {
+		return fmt.Errorf("setting up network device %s: %w", tunName, err)
+	}
 	// netlink opens its sockets in the namespace of this thread.
 	for _, name := range []string{"lo", tunName} {
 		link, err := netlink.LinkByName(name)
@@ -178,15 +183,12 @@ func nameservers(resolv string) []netip.AddrPort {
 	return list
 }
 
-// close ends the network. It must be called when no process of the sandbox is left. The kernel takes tens of
-// milliseconds to take a device away, for which nobody has to wait.
+// close ends the network. It must be called when no process of the sandbox is left.
 func (n *network) close() {
 	if n.stack != nil {
 		n.stack.close()
 	}
-	go func() {
-		for _, f := range n.files {
-			f.Close()
-		}
-	}()
+	for _, f := range n.files {
+		f.Close()
+	}
 }
