@@ -24,7 +24,6 @@ type distribution struct {
 	list  string   // path of the list
 	files []string // paths in the snapshot, of anything but directories, in the order of the walk
 	size  int64    // bytes of the files
-	stale bool     // its byte code is only good for the times that its sources have now
 }
 
 const (
@@ -168,9 +167,6 @@ func (f *distributionFinder) file(name string, d fs.DirEntry) error {
 	dist := f.found[owner]
 	dist.files = append(dist.files, name)
 	dist.size += e.Size
-	if !dist.stale && strings.HasSuffix(name, ".pyc") {
-		dist.stale = timestamped(e)
-	}
 	if e.Nlink > 1 {
 		l := f.links[e.Ino]
 		if l == nil {
@@ -198,19 +194,6 @@ func (f *distributionFinder) owner(name string) (int, bool) {
 	module, _, _ := strings.Cut(base, ".")
 	owner, ok = f.claims[path.Join(path.Dir(path.Clean(dir)), module+".py")]
 	return owner, ok
-}
-
-// timestamped says whether a file is byte code that holds only while its source keeps its time (PEP 552: the flags that
-// follow the magic number are zero).
-func timestamped(e *Entry) bool {
-	file, err := e.Open()
-	if err != nil {
-		return true
-	}
-	defer file.Close()
-	var head [8]byte
-	_, err = io.ReadFull(file, head[:])
-	return err != nil || [4]byte(head[4:]) == [4]byte{}
 }
 
 // unlink takes files away whose names do not all belong to one distribution: a link must be in one layer with its target.

@@ -2,7 +2,11 @@ package layers
 
 import (
 	"fmt"
+	"io"
+	"os"
 	"path"
+	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,7 +21,7 @@ func (d *Draft) Settle() error {
 	}
 	var parts []*part
 	for _, dist := range found {
-		if !dist.stale {
+		if !slices.ContainsFunc(dist.files, func(name string) bool { return timestamped(d.Dir() + name) }) {
 			parts = append(parts, partOf(dist))
 		}
 	}
@@ -42,4 +46,20 @@ func (d *Draft) Settle() error {
 func settle(path string) error {
 	at := unix.Timespec{Sec: SettledTime}
 	return unix.UtimesNanoAt(unix.AT_FDCWD, path, []unix.Timespec{at, at}, unix.AT_SYMLINK_NOFOLLOW)
+}
+
+// timestamped says whether a file is byte code that holds only while its source keeps its time (PEP 552: the flags that
+// follow the magic number are zero).
+func timestamped(path string) bool {
+	if !strings.HasSuffix(path, ".pyc") {
+		return false
+	}
+	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return true
+	}
+	defer file.Close()
+	var head [8]byte
+	_, err = io.ReadFull(file, head[:])
+	return err != nil || [4]byte(head[4:]) == [4]byte{}
 }
