@@ -199,9 +199,10 @@ func (a *app) request(o *buildOptions, in *input) (*build.Request, error) {
 	for _, s := range o.noCacheFilter {
 		fresh[strings.ToLower(s)] = true
 	}
-	return &build.Request{Plan: in.plan, Context: in.context, Named: in.openNamed, Secrets: in.secrets, Agents: in.agents,
+	req := &build.Request{Plan: in.plan, Context: in.context, Named: in.openNamed, Secrets: in.secrets, Agents: in.agents,
 		NoCache: o.noCache, Fresh: fresh, Limits: limits, Allow: allow, Environ: in.options.Environ,
-		NoCacheMounts: o.noCacheMounts}, nil
+		NoCacheMounts: o.noCacheMounts}
+	return req, a.addCaches(o, req)
 }
 
 // imageNames are the full names of the image: every -t, and --name with the bare tags or IMAGE_TAG.

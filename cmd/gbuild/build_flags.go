@@ -24,6 +24,8 @@ type buildOptions struct {
 	cacheFrom, cacheTo, cacheRepo     []string
 	cacheScope                        string
 	mountsFrom, mountsTo              []string
+	autoCache, mirrors                []string
+	pipCache                          string
 	network, progress, shmSize, call  string
 	layers                            string
 	epoch, sbom, provenance, cgroup   string
@@ -54,6 +56,7 @@ func (a *app) addBuildFlags(f *pflag.FlagSet, o *buildOptions) {
 	f.BoolVar(&o.check, "check", false, "report what the lint rules find, and build nothing (--call=check)")
 	a.addOutputFlags(f, o)
 	a.addRunFlags(f, o)
+	a.addFetchFlags(f, o)
 }
 
 func (a *app) addOutputFlags(f *pflag.FlagSet, o *buildOptions) {

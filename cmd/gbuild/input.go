@@ -115,6 +115,9 @@ func (a *app) planOptions(o *buildOptions, named, args map[string]string) (docke
 	if p.Platform, err = parsePlatform(o.platform); err != nil {
 		return p, err
 	}
+	if p.AutoCache, err = o.autoTools(); err != nil {
+		return p, err
+	}
 	switch o.network {
 	case "default", "private", "":
 	case "host", "none":

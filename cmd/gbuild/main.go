@@ -98,6 +98,8 @@ type app struct {
 	cacheDir       string // --cache-dir
 	debug          bool
 	connections    image.Connections // of all that this process says to registries
+
+	registryMirrors []string // --registry-mirror
 }
 
 func newRootCommand(a *app) *cobra.Command {
@@ -110,11 +112,16 @@ writes the image to a registry, an OCI layout or a tarball, and launches it with
   gbuild build -t registry.example/team/my-agent:v1 --push .
   gbuild run --rm my-agent python3 train.py`,
 		SilenceUsage: true, SilenceErrors: true,
+		PersistentPreRunE: func(*cobra.Command, []string) (err error) {
+			a.registryMirrors, err = registryHosts(a.registryMirrors)
+			return err
+		},
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
 	f := root.PersistentFlags()
 	f.StringVar(&a.rootDir, "root", a.env("GBUILD_ROOT"), "directory of gbuild's state (GBUILD_ROOT; default: /var/lib/gbuild for root, else the XDG data directory)")
 	f.StringVar(&a.cacheDir, "cache-dir", a.env("GBUILD_CACHE_DIR"), "directory of cache mounts (GBUILD_CACHE_DIR; default: the XDG cache directory)")
+	f.StringSliceVar(&a.registryMirrors, "registry-mirror", strings.Fields(a.env("GBUILD_REGISTRY_MIRROR")), "host to ask for images of Docker Hub first (repeatable; GBUILD_REGISTRY_MIRROR)")
 	f.BoolVarP(&a.debug, "debug", "D", false, "print where an error came from")
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usageError{suggestFlag(c, err)} })
 	root.AddCommand(newBuildCommand(a), newRunCommand(a), newImagesCommand(a), newPushCommand(a), newSaveCommand(a),

@@ -107,7 +107,7 @@ func (a *app) mustEnter(ctx context.Context, f func(ctx context.Context) error) 
 }
 
 func (a *app) imageOptions(insecure bool) image.Options {
-	return image.Options{Insecure: insecure, Keychain: image.Keychain(a.dockerConfigDir()), UserAgent: "gbuild/" + versionString(),
+	return image.Options{Insecure: insecure, Mirrors: a.registryMirrors, Keychain: image.Keychain(a.dockerConfigDir()), UserAgent: "gbuild/" + versionString(),
 		Connections: &a.connections}
 }
 

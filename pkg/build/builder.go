@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -77,6 +78,10 @@ type Request struct {
 	Layering Layering
 	Environ  []string // of which git takes proxies and the ssh agent
 	NoLayers bool     // the caller wants the files only: nothing is compressed
+
+	AutoCache []dockerfile.Tool            // that get a cache in each RUN that has none of its own
+	Mirrors   map[dockerfile.Tool]*url.URL // for pip, uv and apt in RUN; no part of a key, and their passwords of no log
+	PipDir    string                       // pip's cache for them; empty: one of Caches
 
 	NoCacheMounts bool // empty the cache mounts of the steps that run
 

@@ -20,7 +20,10 @@ import (
 // mounts are the --mounts of one RUN, made ready; release gives everything back.
 type mounts struct {
 	*work
-	undo []func() error
+	user  runtime.Identity // of the RUN
+	lower *layers.View     // the files before it
+	uses  []cacheUse
+	undo  []func() error
 }
 
 func (m *mounts) later(f func() error) { m.undo = append(m.undo, f) }
@@ -43,7 +46,7 @@ func (m *mounts) prepare(ctx context.Context, s *dockerfile.Run) (list []runtime
 		case dockerfile.MountBind:
 			mount, err = m.bind(ctx, d, m.sources[i], m.paths[i])
 		case dockerfile.MountCache:
-			mount, err = m.cache(ctx, d, m.sources[i])
+			mount, err = m.cache(ctx, s, d, m.sources[i])
 		case dockerfile.MountSecret:
 			mount, env, err = m.secret(d, env)
 		case dockerfile.MountSSH:
@@ -110,7 +113,7 @@ func (m *mounts) show(ctx context.Context, state layers.Key, source string) (str
 	return filepath.Join(root, inside), nil // nobody else can change this draft: the path stays what Resolve saw
 }
 
-func (m *mounts) cache(ctx context.Context, d *dockerfile.Mount, state layers.Key) (*runtime.Mount, error) {
+func (m *mounts) cache(ctx context.Context, s *dockerfile.Run, d *dockerfile.Mount, state layers.Key) (*runtime.Mount, error) {
 	o := pipcache.Options{Waiting: func(holder string) {
 		m.report(Event{Type: Notice, Step: m.number, Text: "waiting for cache " + d.ID + " " + holder})
 	}}
@@ -132,6 +135,7 @@ func (m *mounts) cache(ctx context.Context, d *dockerfile.Mount, state layers.Ke
 		return nil, err
 	}
 	m.later(lease.Release)
+	m.noteMount(s, d, lease)
 	dir := lease.Dir()
 	if d.From == nil && filepath.Clean("/"+d.Source) != "/" {
 		if dir, err = m.subdirectory(dir, d.Source); err != nil {

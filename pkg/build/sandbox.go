@@ -24,9 +24,13 @@ func (w *work) runIn(ctx context.Context, d *layers.Draft, s *dockerfile.Run) (e
 	if err != nil {
 		return err
 	}
-	m := &mounts{work: w}
+	m := &mounts{work: w, user: id, lower: d.Lower()}
 	defer func() { err = errors.Join(err, m.release()) }()
-	list, env, err := m.prepare(ctx, s)
+	cached, caches, err := m.autoCaches(ctx, s)
+	if err != nil {
+		return err
+	}
+	list, env, err := m.prepare(ctx, cached)
 	if err != nil {
 		return err
 	}
@@ -35,19 +39,26 @@ func (w *work) runIn(ctx context.Context, d *layers.Draft, s *dockerfile.Run) (e
 		return err
 	}
 	defer func() { err = errors.Join(err, d.Unmount()) }()
-	out := &logs{work: w}
+	said := &toolLog{}
+	out, errs := w.output(said, false), w.output(said, true)
 	box := &runtime.Sandbox{
-		Root: root, StateDir: d.Private(), Args: s.Args, Env: slices.Concat(s.Env, s.ProxyEnv, reproducible(s), env),
-		Dir: s.Dir, UID: id.UID, GID: id.GID, Groups: id.Groups, Mounts: list,
+		Root: root, StateDir: d.Private(), Args: cached.Args, Env: slices.Concat(cached.Env, s.ProxyEnv, reproducible(s), w.mirrorEnv(s), env),
+		Dir: s.Dir, UID: id.UID, GID: id.GID, Groups: id.Groups, Mounts: append(list, caches...),
 		Network: w.network(s.Network), Hostname: s.Hostname, Hosts: w.req.Limits.Hosts, Insecure: s.Security == "insecure",
 		ShmSize: w.req.Limits.ShmSize, Ulimits: w.req.Limits.Ulimits,
-		Stdout: out, Stderr: &logs{work: w, stderr: true},
+		Stdout: out, Stderr: errs,
 		Notice: func(text string) { w.report(Event{Type: Notice, Step: w.number, Text: text}) },
 	}
 	if box.Devices, err = w.devices(ctx, s, box.Env); err != nil {
 		return err
 	}
-	return explainExit(s.Args, w.Exec(ctx, box), root)
+	err = explainExit(s.Args, w.Exec(ctx, box), root)
+	out.flush()
+	errs.flush()
+	if ctx.Err() == nil {
+		m.reportCaches(said)
+	}
+	return err
 }
 
 // entitled refuses what only the command line may grant: a Dockerfile must not reach the host by itself.
@@ -156,13 +167,18 @@ func (e *RunError) Hint() string {
 }
 
 // logs is where the output of a RUN goes.
-type logs struct {
-	*work
-	stderr bool
+type logs struct{ mask }
+
+// output reports what a RUN prints, without passwords, and shows it to said.
+func (w *work) output(said *toolLog, stderr bool) *logs {
+	return &logs{mask{secrets: passwords(w.req.Mirrors), out: func(p []byte) {
+		said.write(p, stderr)
+		w.report(Event{Type: Log, Step: w.number, Data: p, Stderr: stderr})
+	}}}
 }
 
 func (l *logs) Write(p []byte) (int, error) {
-	l.report(Event{Type: Log, Step: l.number, Data: append([]byte(nil), p...), Stderr: l.stderr})
+	l.write(p)
 	return len(p), nil
 }
 

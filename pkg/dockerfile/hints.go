@@ -97,9 +97,14 @@ func (h *hinter) pip() {
 			kept = cmp.Or(kept, strings.Join(c.words[:min(3, len(c.words))], " "))
 		}
 	}
-	if mount == nil && kept != "" && h.exported() && !h.cleans() {
+	if mount == nil && kept != "" && h.exported() && !h.cleans() && !h.given(Pip) {
 		h.say(&pipCacheInLayer, kept)
 	}
+}
+
+// given says whether the build gives the RUN a cache for the tool by itself.
+func (h *hinter) given(t Tool) bool {
+	return slices.Contains(h.plan.opts.AutoCache, t) && h.step.Fetches(t) && !h.step.ChoosesCache(t)
 }
 
 // noCache says what keeps pip from caching. Any value of the variable does, even 0.
@@ -153,7 +158,7 @@ func (h *hinter) apt() {
 	if keepsPackages().MatchString(strings.Join(h.step.Args, " ")) {
 		h.aptKeeps = true
 	}
-	if h.aptKeeps || !slices.ContainsFunc(h.commands, invocation.aptInstalls) {
+	if h.aptKeeps || slices.Contains(h.plan.opts.AutoCache, Apt) || !slices.ContainsFunc(h.commands, invocation.aptInstalls) {
 		return
 	}
 	for _, m := range h.step.Mounts {

@@ -1,55 +1,55 @@
 package dockerfile
 
 import (
+	"maps"
 	"path"
 	"slices"
 	"strings"
 )
 
-// invocation is one simple command of a shell script, near enough for hints: quotes are dropped, nothing is expanded.
+// invocation is one simple command of a shell script as hints look at it: without quotes, and without what only a shell
+// would put in.
 type invocation struct {
-	env   map[string]string // assignments before it
+	env   map[string]string // assignments before it, and exports
 	words []string          // never empty
 }
 
-// separators end a simple command.
-var separators = lazyRegexp(`&&|\|\||[;|&\n()]`)
+// prefixes stand before the command that is run.
+var prefixes = []string{"time", "exec", "sudo", "env", "command"}
 
 var assignment = lazyRegexp(`^[A-Za-z_][A-Za-z0-9_]*=`)
 
-// prefixes stand before the command that is run.
-var prefixes = []string{"then", "do", "else", "if", "elif", "while", "until", "!", "{", "time", "exec", "sudo", "env", "command"}
-
-// invocations cuts a script into its simple commands. Variables that are exported hold from there on.
+// invocations lists the simple commands of a script. Variables that are exported hold from there on.
 func invocations(script string) (out []invocation) {
 	exported := map[string]string{}
-	for _, line := range separators().Split(strings.ReplaceAll(script, "\\\n", " "), -1) {
-		words := strings.Fields(line)
-		env := map[string]string{}
-		for name, value := range exported {
+	for _, c := range parseCalls(script, 0, maxDepth) {
+		env, words := maps.Clone(exported), c.texts()
+		export := words[0] == "export"
+		for _, a := range c.assigns {
+			name, value, _ := strings.Cut(a.value, "=")
 			env[name] = value
-		}
-		export := len(words) > 0 && words[0] == "export"
-		if export {
-			words = words[1:]
+			if export {
+				exported[name] = value
+			}
 		}
 		for len(words) > 0 && (assignment().MatchString(words[0]) || slices.Contains(prefixes, words[0])) {
 			if name, value, ok := strings.Cut(words[0], "="); ok {
-				env[name] = strings.Trim(value, `"'`)
-				if export {
-					exported[name] = env[name]
-				}
+				env[name] = value
 			}
 			words = words[1:]
-		}
-		for i := range words {
-			words[i] = strings.Trim(words[i], `"'`)
 		}
 		if len(words) > 0 && words[0] != "" && !export {
 			out = append(out, invocation{env, words})
 		}
 	}
 	return out
+}
+
+func (c *call) texts() (words []string) {
+	for _, w := range c.words {
+		words = append(words, strings.ReplaceAll(w.value, unknown, ""))
+	}
+	return words
 }
 
 func (c invocation) name() string { return path.Base(c.words[0]) }

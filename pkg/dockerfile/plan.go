@@ -26,6 +26,9 @@ type Options struct {
 	Network       string            // network of a RUN that names none: "" (private), "none" or "host"
 	Hostname      string            // of RUN's sandbox; empty: BUILDKIT_SANDBOX_HOSTNAME, else "buildkitsandbox"
 
+	// AutoCache are the tools that the build gives a cache where the Dockerfile has none: what hints say depends on it.
+	AutoCache []Tool
+
 	// Ignore are the patterns of the build context's .dockerignore. They serve the rule CopyIgnoredFile only.
 	Ignore []string
 }
@@ -58,6 +61,9 @@ type Plan struct {
 
 // Platform is what is built for, in its normal form.
 func (p *Plan) Platform() v1.Platform { return p.platform }
+
+// CacheNamespace parts the caches of builds that share nothing: BUILDKIT_CACHE_MOUNT_NS.
+func (p *Plan) CacheNamespace() string { return p.args["BUILDKIT_CACHE_MOUNT_NS"] }
 
 // Warning is one finding of a lint rule.
 type Warning struct {

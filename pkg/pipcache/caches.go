@@ -59,14 +59,14 @@ func Open(dir string) (*Caches, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, &DirError{dir, "it cannot be made: " + err.Error(), "choose another with --cache-dir"}
 	}
-	if err := check(dir); err != nil {
+	if err := check(dir, "--cache-dir"); err != nil {
 		return nil, err
 	}
 	mounts := filepath.Join(dir, mountsDir)
 	if err := os.Mkdir(mounts, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, &DirError{dir, "it cannot be written: " + err.Error(), "choose another with --cache-dir"}
 	}
-	if err := check(mounts); err != nil {
+	if err := check(mounts, "--cache-dir"); err != nil {
 		return nil, err
 	}
 	if err := os.Chmod(mounts, 0o700); err != nil {
@@ -75,7 +75,16 @@ func Open(dir string) (*Caches, error) {
 	return &Caches{mounts}, nil
 }
 
-func check(dir string) error {
+// OpenDir makes a directory for a cache that is none of Caches, where it is missing. It refuses one that is not this
+// user's alone. flag is the option that names it.
+func OpenDir(dir, flag string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return &DirError{dir, "it cannot be made: " + err.Error(), "choose another with " + flag}
+	}
+	return check(dir, flag)
+}
+
+func check(dir, flag string) error {
 	info, err := os.Stat(dir)
 	if err != nil {
 		return fmt.Errorf("looking at cache directory: %w", err)
@@ -83,9 +92,9 @@ func check(dir string) error {
 	owner := info.Sys().(*syscall.Stat_t).Uid
 	switch {
 	case !info.IsDir():
-		return &DirError{dir, "it is no directory", "choose another with --cache-dir"}
+		return &DirError{dir, "it is no directory", "choose another with " + flag}
 	case int(owner) != os.Geteuid():
-		return &DirError{dir, fmt.Sprintf("it belongs to user %d, and this is user %d", owner, os.Geteuid()), "choose another with --cache-dir"}
+		return &DirError{dir, fmt.Sprintf("it belongs to user %d, and this is user %d", owner, os.Geteuid()), "choose another with " + flag}
 	case info.Mode().Perm()&0o022 != 0:
 		return &DirError{dir, fmt.Sprintf("others can write in it (mode %04o)", info.Mode().Perm()), "chmod go-w " + dir}
 	}

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/gbuild/gbuild/pkg/build"
+	"github.com/gbuild/gbuild/pkg/dockerfile"
+)
+
+func TestCacheFlags(t *testing.T) {
+	for _, c := range []struct {
+		o     buildOptions
+		tools []dockerfile.Tool
+		dir   string
+		fail  string
+	}{
+		{o: buildOptions{pipCache: "auto", autoCache: []string{"pip", "uv"}}, tools: []dockerfile.Tool{"pip", "uv"}},
+		{o: buildOptions{pipCache: "off", autoCache: []string{"pip", "uv"}}, tools: []dockerfile.Tool{"uv"}},
+		{o: buildOptions{pipCache: "auto", autoCache: []string{"none"}}},
+		{o: buildOptions{pipCache: "/c", autoCache: []string{"apt", " npm"}}, tools: []dockerfile.Tool{"apt", "npm", "pip"}, dir: "/c"},
+		{o: buildOptions{pipCache: "", autoCache: []string{"pip"}}, fail: "auto, off, or a directory"},
+		{o: buildOptions{pipCache: "auto", autoCache: []string{"cargo"}}, fail: "pip, uv, apt, conda and npm"},
+		{o: buildOptions{pipCache: "auto", mirrors: []string{"npm=https://m.example"}}, fail: "pip=URL"},
+		{o: buildOptions{pipCache: "auto", mirrors: []string{"pip=ftp://me:secret@m.example"}}, fail: "no http or https URL"},
+	} {
+		a := &app{env: func(string) string { return "" }}
+		req := &build.Request{}
+		err := a.addCaches(&c.o, req)
+		if c.fail != "" {
+			if err == nil || !strings.Contains(err.Error(), c.fail) || strings.Contains(err.Error(), "secret") {
+				t.Errorf("%+v: %v", c.o, err)
+			}
+			continue
+		}
+		if err != nil || !slices.Equal(req.AutoCache, c.tools) || req.PipDir != c.dir {
+			t.Errorf("%+v: %v %q %v", c.o, req.AutoCache, req.PipDir, err)
+		}
+	}
+}
+
+func TestMirrorsOfTheEnvironmentComeFirst(t *testing.T) {
+	a := &app{env: func(name string) string {
+		return map[string]string{"GBUILD_MIRROR": "pip=https://one.example/simple apt=http://one.example"}[name]
+	}}
+	req := &build.Request{}
+	if err := a.addCaches(&buildOptions{pipCache: "auto", mirrors: []string{"pip=https://two.example/simple"}}, req); err != nil {
+		t.Fatal(err)
+	}
+	if req.Mirrors["pip"].Host != "two.example" || req.Mirrors["apt"].Host != "one.example" {
+		t.Errorf("%v", req.Mirrors)
+	}
+}
+
+func TestRegistryHosts(t *testing.T) {
+	got, err := registryHosts([]string{"m.example", "https://m.example:5000/", "http://127.0.0.1:5000", "localhost:1"})
+	if want := []string{"m.example", "m.example:5000", "127.0.0.1:5000", "localhost:1"}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("%q %v", got, err)
+	}
+	for _, bad := range []string{"", "http://m.example", "ftp://m.example", "m.example/path", "me:pw@m.example"} {
+		if _, err := registryHosts([]string{bad}); err == nil || strings.Contains(err.Error(), "pw") {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+}

@@ -1,0 +1,168 @@
+package build
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/docker/go-units"
+
+	"github.com/gbuild/gbuild/pkg/dockerfile"
+	"github.com/gbuild/gbuild/pkg/pipcache"
+)
+
+// CacheUse is what is known of what a RUN did with one of its caches. Counts are those that the tool printed; what it did
+// not print is not known, and left out.
+type CacheUse struct {
+	ID        string `json:"id"`
+	Target    string `json:"target"` // where the RUN saw it
+	Tool      string `json:"tool,omitempty"`
+	Automatic bool   `json:"automatic,omitempty"` // the Dockerfile has not asked for it
+
+	Hits    int      `json:"hits,omitempty"`    // packages taken from the cache
+	Misses  int      `json:"misses,omitempty"`  // packages fetched
+	Saved   int64    `json:"saved,omitempty"`   // bytes not fetched, as rounded as the tool prints them
+	Fetched int64    `json:"fetched,omitempty"` // bytes fetched, likewise
+	Wheels  []string `json:"wheels,omitempty"`  // built by an earlier build and used again
+	Built   []string `json:"built,omitempty"`   // wheels built now and kept
+	Refused bool     `json:"refused,omitempty"` // the tool said that it does not use the cache
+
+	NewFiles  int      `json:"newFiles,omitempty"`  // that came into the cache meanwhile, those of other builds included
+	NewBytes  int64    `json:"newBytes,omitempty"`  // on disk
+	NewWheels []string `json:"newWheels,omitempty"` // among them
+	Untouched bool     `json:"untouched,omitempty"` // the cache was and is empty
+}
+
+// cacheUse is a CacheUse with the lease that is looked at when the RUN has ended; nil for a directory of the user's.
+type cacheUse struct {
+	CacheUse
+	lease *pipcache.Lease
+	built *pipcache.Lease // of what the tool builds itself, where that is apart
+}
+
+// noteMount remembers a cache mount of the Dockerfile.
+func (m *mounts) noteMount(s *dockerfile.Run, d *dockerfile.Mount, lease *pipcache.Lease) {
+	use := cacheUse{CacheUse: CacheUse{ID: d.ID, Target: d.Target}, lease: lease}
+	for _, t := range dockerfile.Tools {
+		if s.Fetches(t) && s.CacheMount(t) == d {
+			use.Tool = string(t)
+		}
+	}
+	m.uses = append(m.uses, use)
+}
+
+// reportCaches says of each cache of the RUN what was done with it.
+func (m *mounts) reportCaches(log *toolLog) {
+	for i := range m.uses {
+		u := &m.uses[i]
+		if u.Tool != "" && log.seen[u.Tool] != nil {
+			u.take(log.seen[u.Tool])
+		}
+		u.look()
+		m.report(Event{Type: Cache, Step: m.number, Text: u.String(), Cache: &u.CacheUse})
+	}
+}
+
+func (u *cacheUse) take(s *said) {
+	u.Hits, u.Misses, u.Saved, u.Fetched = max(0, s.hits), s.misses, s.saved, s.fetched
+	u.Wheels, u.Built, u.Refused = s.wheels, s.built, s.refused
+}
+
+// look finds what is new in the cache. uv keeps packages unpacked, in far more files than are worth a look when uv itself
+// has said what it did.
+func (u *cacheUse) look() {
+	if u.Tool == string(dockerfile.Uv) && u.Hits+u.Misses > 0 {
+		return
+	}
+	if u.lease != nil && u.built == nil {
+		entries, err := os.ReadDir(u.lease.Dir())
+		if u.Untouched = err == nil && len(entries) == 0; u.Untouched {
+			return
+		}
+	}
+	for _, l := range []*pipcache.Lease{u.lease, u.built} {
+		if l == nil {
+			continue
+		}
+		usage, err := l.Usage()
+		if err != nil {
+			continue // it is only not known
+		}
+		u.NewFiles += usage.Files
+		u.NewBytes += usage.Bytes
+		for _, w := range usage.Wheels {
+			u.NewWheels = append(u.NewWheels, w.Name+" "+w.Version)
+		}
+	}
+}
+
+// String is one line for people.
+func (u *CacheUse) String() string {
+	name := "cache mount " + u.Target
+	if u.Automatic {
+		name = "cache of " + u.Tool
+	}
+	var told []string
+	say := func(format string, args ...any) { told = append(told, fmt.Sprintf(format, args...)) }
+	if u.Refused {
+		say("%s does not use it: see its warning", u.Tool)
+	}
+	if u.Hits > 0 {
+		say("%s used from it%s", packages(u.Hits), amount(u.Saved, " not downloaded"))
+	} else if u.Saved > 0 {
+		say("%s not downloaded", size(u.Saved))
+	}
+	if u.Misses > 0 {
+		say("%s downloaded%s", packages(u.Misses), amount(u.Fetched, ""))
+	} else if u.Fetched > 0 {
+		say("%s downloaded", size(u.Fetched))
+	}
+	if len(u.Wheels) > 0 {
+		say("built earlier and used: %s", some(u.Wheels))
+	}
+	if len(u.Built) > 0 {
+		say("built and kept: %s", some(u.Built))
+	}
+	return name + ": " + strings.Join(append(told, u.news(len(told) == 0)...), "; ")
+}
+
+// news says what came into the cache, where the tool has not.
+func (u *CacheUse) news(silent bool) []string {
+	switch {
+	case u.Untouched && silent:
+		return []string{"this mount was never touched"}
+	case !silent || u.NewFiles == 0 && u.Refused:
+		return nil
+	case u.NewFiles == 0:
+		return []string{"nothing new in it"}
+	case len(u.NewWheels) > 0:
+		return []string{fmt.Sprintf("%s new in it: %s", size(u.NewBytes), some(u.NewWheels))}
+	}
+	return []string{fmt.Sprintf("%s new in it", size(u.NewBytes))}
+}
+
+func packages(n int) string {
+	if n == 1 {
+		return "1 package"
+	}
+	return fmt.Sprintf("%d packages", n)
+}
+
+func amount(n int64, what string) string {
+	if n == 0 {
+		return ""
+	}
+	return " (" + size(n) + what + ")"
+}
+
+func size(n int64) string { return units.HumanSizeWithPrecision(float64(n), 3) }
+
+// someNames is how many names a line has room for.
+const someNames = 6
+
+func some(names []string) string {
+	if n := len(names) - someNames; n > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:someNames], ", "), n)
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,78 @@
+package build
+
+import (
+	"bytes"
+	"net/url"
+	"strings"
+	"sync"
+
+	"github.com/gbuild/gbuild/pkg/dockerfile"
+)
+
+// mirrorEnv is what leads pip and uv in a RUN to the mirrors of the command line. As with proxies it is for the process
+// only: neither the key nor the history of a step knows it.
+func (r *run) mirrorEnv(s *dockerfile.Run) (env []string) {
+	if u := r.req.Mirrors[dockerfile.Pip]; u != nil {
+		env = append(env, "PIP_INDEX_URL="+u.String())
+		if u.Scheme == "http" { // pip asks no other host without TLS
+			env = append(env, "PIP_TRUSTED_HOST="+strings.TrimSpace(u.Hostname()+" "+s.Getenv("PIP_TRUSTED_HOST")))
+		}
+	}
+	if u := r.req.Mirrors[dockerfile.Uv]; u != nil {
+		env = append(env, "UV_DEFAULT_INDEX="+u.String(), "UV_INDEX_URL="+u.String()) // the latter for uv before 0.4.23
+	}
+	return env
+}
+
+// passwords are what must not be seen of the mirrors.
+func passwords(mirrors map[dockerfile.Tool]*url.URL) (all [][]byte) {
+	for _, u := range mirrors {
+		if user, ok := u.User.Password(); ok && user != "" {
+			all = append(all, []byte(user))
+			if _, raw, _ := strings.Cut(u.User.String(), ":"); raw != user {
+				all = append(all, []byte(raw))
+			}
+		}
+	}
+	return all
+}
+
+// mask keeps passwords out of the output of a RUN, also where they come in pieces.
+type mask struct {
+	secrets [][]byte
+	mu      sync.Mutex
+	held    []byte // what may be the start of one
+	out     func([]byte)
+}
+
+func (m *mask) write(p []byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	data := append(m.held, p...)
+	for _, s := range m.secrets {
+		data = bytes.ReplaceAll(data, s, []byte("****"))
+	}
+	keep := 0
+	for _, s := range m.secrets {
+		for n := min(len(s)-1, len(data)); n > keep; n-- {
+			if bytes.HasSuffix(data, s[:n]) {
+				keep = n
+			}
+		}
+	}
+	m.held = bytes.Clone(data[len(data)-keep:])
+	m.emit(data[:len(data)-keep])
+}
+
+func (m *mask) flush() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.emit(m.held)
+	m.held = nil
+}
+
+func (m *mask) emit(p []byte) {
+	if len(p) > 0 {
+		m.out(bytes.Clone(p))
+	}
+}

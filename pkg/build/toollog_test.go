@@ -1,0 +1,105 @@
+package build
+
+import (
+	"bytes"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"io"
+)
+
+const pipOutput = `Collecting torch==2.6.0
+  Using cached torch-2.6.0-cp311-cp311-manylinux1_x86_64.whl.metadata (28 kB)
+  Downloading https://index.example/files/six-1.17.0-py3-none-any.whl (11 kB)
+     ━━━━━━━━━━ 11.1/11.1 kB 1.2 MB/s eta 0:00:00
+Using cached torch-2.6.0-cp311-cp311-manylinux1_x86_64.whl (766.7 MB)
+Using cached flash_attn-2.7.4-cp311-cp311-linux_x86_64.whl
+Processing ./local
+  Downloading http://index.example/files/ext-1.0.tar.gz (306 bytes)
+  Created wheel for ext: filename=ext-1.0-py3-none-any.whl size=1003 sha256=d9b5
+  Stored in directory: /dev/gbuild/pip/wheels/d5/3b/3a/603254
+  Created wheel for local: filename=local-1.0-py3-none-any.whl size=1003 sha256=d9b6
+  Stored in directory: /tmp/pip-ephem-wheel-cache-x/wheels/d5/3b/3a/603254
+Successfully installed six-1.17.0 torch-2.6.0
+`
+
+func TestToolLog(t *testing.T) {
+	for _, c := range []struct {
+		name, tool, text string
+		want             said
+	}{
+		{"pip", "pip", pipOutput, said{hits: 2, misses: 2, saved: 766_700_000, fetched: 11_306,
+			wheels: []string{"flash_attn-2.7.4-cp311-cp311-linux_x86_64.whl"}, built: []string{"ext-1.0-py3-none-any.whl"}}},
+		{"pip refuses", "pip", "WARNING: The directory '/c' or its parent directory is not owned or is not writable by the current user. The cache has been disabled.\n", said{refused: true}},
+		{"uv", "uv", "Resolved 9 packages in 12ms\nPrepared 2 packages in 1.2s\nInstalled 9 packages in 30ms\n", said{hits: 7, misses: 2}},
+		{"apt", "apt", "Need to get 5,123 kB/12.3 MB of archives.\n", said{saved: 7_177_000, fetched: 5_123_000}},
+		{"long", "pip", strings.Repeat("x", 1<<20) + "\n  Using cached a-1-py3-none-any.whl (1 kB)\n", said{hits: 1, saved: 1000}},
+	} {
+		for _, r := range []io.Reader{strings.NewReader(c.text), iotest.OneByteReader(strings.NewReader(c.text))} {
+			l := &toolLog{}
+			buf := make([]byte, 4096)
+			for {
+				n, err := r.Read(buf)
+				l.write(buf[:n], false)
+				if err != nil {
+					break
+				}
+			}
+			got := l.of(c.tool)
+			if got.hits != c.want.hits || got.misses != c.want.misses || got.saved != c.want.saved || got.fetched != c.want.fetched ||
+				got.refused != c.want.refused || !slices.Equal(got.wheels, c.want.wheels) || !slices.Equal(got.built, c.want.built) {
+				t.Errorf("%s: %+v", c.name, *got)
+			}
+		}
+	}
+}
+
+func TestCacheUseInWords(t *testing.T) {
+	for want, u := range map[string]CacheUse{
+		"cache of pip: 12 packages used from it (812MB not downloaded); 1 package downloaded (57.2kB)": {Tool: "pip", Automatic: true, Hits: 12, Saved: 812_000_000, Misses: 1, Fetched: 57_200},
+		"cache mount /root/.cache/pip: this mount was never touched":                                   {Target: "/root/.cache/pip", Untouched: true},
+		"cache mount /c: nothing new in it":                                                            {Target: "/c"},
+		"cache mount /c: 1.5kB new in it":                                                              {Target: "/c", NewFiles: 1, NewBytes: 1500},
+		"cache of pip: 1 package used from it; built earlier and used: a-1.whl":                        {Tool: "pip", Automatic: true, Hits: 1, Wheels: []string{"a-1.whl"}},
+		"cache of pip: pip does not use it: see its warning":                                           {Tool: "pip", Automatic: true, Refused: true},
+		"cache of apt: 7.18MB not downloaded; 5.12MB downloaded":                                       {Tool: "apt", Automatic: true, Saved: 7_177_000, Fetched: 5_123_000},
+	} {
+		if got := u.String(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+func TestMask(t *testing.T) {
+	text := "before hunter2 hunt hunter hunter2hunter2 after hunter"
+	for size := 1; size < len(text); size++ {
+		var out bytes.Buffer
+		m := &mask{secrets: [][]byte{[]byte("hunter2")}, out: func(p []byte) { out.Write(p) }}
+		for i := 0; i < len(text); i += size {
+			m.write([]byte(text[i:min(i+size, len(text))]))
+		}
+		m.flush()
+		if want := "before **** hunt hunter ******** after hunter"; out.String() != want {
+			t.Fatalf("in pieces of %d: %q", size, out.String())
+		}
+	}
+}
+
+func TestMirrored(t *testing.T) {
+	sources := "deb http://deb.example/debian stable main\ndeb [signed-by=/k] https://deb.example/debian-security/ stable-security main\n" +
+		"URIs: http://archive.example/ubuntu\ndeb https://vendor.example/compute/cuda/repos/debian12/x86_64/ /\n"
+	want := "deb https://m.example/pub/debian stable main\ndeb [signed-by=/k] https://m.example/pub/debian-security/ stable-security main\n" +
+		"URIs: https://m.example/pub/ubuntu\ndeb https://vendor.example/compute/cuda/repos/debian12/x86_64/ /\n"
+	for _, mirror := range []string{"https://m.example/pub", "https://m.example/pub/", "https://m.example/pub/debian", "https://m.example/pub/ubuntu/"} {
+		u, err := url.Parse(mirror)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := string(mirrored([]byte(sources), u)); got != want {
+			t.Errorf("%s:\n%s", mirror, got)
+		}
+	}
+}

@@ -1,0 +1,287 @@
+package dockerfile
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"mvdan.cc/sh/v3/syntax"
+)
+
+func shellRun(text string) *Run { return &Run{Args: []string{"/bin/sh", "-c", text}} }
+
+// TestWithCachePip has shell text, and what pip's cache makes of it; empty is unchanged. Text that does not fetch by pip
+// is marked by a leading "-".
+func TestWithCachePip(t *testing.T) {
+	for _, c := range []struct{ text, want string }{
+		{"pip install -r requirements.txt", ""},
+		{"pip3 install --no-cache-dir torch==2.6", "pip3 install                torch==2.6"},
+		{"pip install torch --no-cache-dir", "pip install torch               "},
+		{"pip --no-cache-dir install torch", "pip                install torch"},
+		{"pip install --no-cache torch", "pip install            torch"},
+		{"python3 -m pip install --no-cache-dir torch", "python3 -m pip install                torch"},
+		{"python3.12 -u -m pip install --no-cache-dir torch", "python3.12 -u -m pip install                torch"},
+		{"/opt/venv/bin/pip install '--no-cache-dir' torch", "/opt/venv/bin/pip install                  torch"},
+		{`"$VENV/bin/pip" install --no-cache-dir x`, `"$VENV/bin/pip" install                x`},
+		{`python${V} -m pip install --no-cache-dir x`, `python${V} -m pip install                x`},
+		{"cd /src && MAX_JOBS=4 pip install --no-cache-dir . && rm -rf /src", "cd /src && MAX_JOBS=4 pip install                . && rm -rf /src"},
+		{"pip install \\\n  --no-cache-dir \\\n  torch", "pip install \\\n                 \\\n  torch"},
+		{"if true; then pip install --no-cache-dir a; else pip install b; fi", "if true; then pip install                a; else pip install b; fi"},
+		{"for p in a b; do pip install --no-cache-dir $p; done", "for p in a b; do pip install                $p; done"},
+		{"(set -e; pip install --no-cache-dir a)", "(set -e; pip install                a)"},
+		{"x=$(pip install --no-cache-dir a)", "x=$(pip install                a)"},
+		{"bash -c 'pip install --no-cache-dir a'", "bash -c 'pip install                a'"},
+		{`bash -lc "pip install --no-cache-dir \"a<2\" $B"`, `bash -lc "pip install                \"a<2\" $B"`},
+		{"bash -ex <<'EOF'\npip install --no-cache-dir a\nEOF", "bash -ex <<'EOF'\npip install                a\nEOF"},
+		{"env MAX_JOBS=2 pip install --no-cache-dir a", "env MAX_JOBS=2 pip install                a"},
+		{"xargs -n1 pip install --no-cache-dir < list", "xargs -n1 pip install                < list"},
+		{"timeout 60 pip install --no-cache-dir a", "timeout 60 pip install                a"},
+		{"/opt/app/python.sh -m pip install --no-cache-dir a", "/opt/app/python.sh -m pip install                a"},
+		{`find . -name "*.whl" -exec pip3 install --no-cache-dir {} \;`, `find . -name "*.whl" -exec pip3 install                {} \;`},
+		{"PIP_NO_CACHE_DIR=1 pip install a", "PIP_NO_CACHE_DIR=  pip install a"},
+		{"export PIP_NO_CACHE_DIR='1' && pip install a", "export PIP_NO_CACHE_DIR=    && pip install a"},
+		{"env PIP_NO_CACHE_DIR=off pip install a", "env PIP_NO_CACHE_DIR=    pip install a"},
+		{"pip install a && pip cache purge", "pip install a &&  (unset PIP_CACHE_DIR; pip cache purge || :)"},
+		{"pip install a && rm -rf \"$(pip3 cache dir)\"", "pip install a && rm -rf \"$( (unset PIP_CACHE_DIR; pip3 cache dir))\""},
+		{"pip install a # pip install --no-cache-dir b", ""},
+		{"pip install a -- --no-cache-dir", ""},
+		{"pip install a && echo --no-cache-dir", ""},
+		{"- cat <<EOF > /install.sh\npip install --no-cache-dir a\nEOF", ""},
+		{"- echo 'pip install --no-cache-dir a' > /install.sh", ""},
+		{"- echo pip install --no-cache-dir a", ""},
+		{"- sudo pip install --no-cache-dir a", ""},
+		{"- env -i pip install --no-cache-dir a", ""},
+		{"- su me -c 'pip install --no-cache-dir a'", ""},
+		{"- uv pip install --no-cache-dir a", ""},
+		{"- apt-get install -y python3-pip", ""},
+		{"- pip config set global.no-cache-dir true", ""},
+		{"- pip list", ""},
+		{"- pip install --no-cache-dir 'a", ""}, // no shell reads that
+	} {
+		text, none := strings.CutPrefix(c.text, "- ")
+		if c.want == "" {
+			c.want = text
+		}
+		r := shellRun(text)
+		if got := r.Fetches(Pip); got == none {
+			t.Errorf("%q fetches: %t", text, got)
+		}
+		out := r.WithCache(Pip, "/c")
+		if got := out.Args[2]; got != c.want {
+			t.Errorf("%q\nbecame %q\n  want %q", text, got, c.want)
+		}
+		if r.Args[2] != text || !slices.Contains(out.Env, "PIP_CACHE_DIR=/c") {
+			t.Errorf("%q: the RUN itself changed, or has no variable", text)
+		}
+	}
+}
+
+// A $( followed by a ( is no arithmetic: the shell must read the result as it is meant.
+func TestWithCacheIsStillShell(t *testing.T) {
+	out := shellRun("rm -rf $(pip cache dir)").WithCache(Pip, "/c").Args[2]
+	if c := parseCalls(out, 0, maxDepth); !slices.ContainsFunc(c, func(c *call) bool { return c.manages(Pip) }) {
+		t.Errorf("%q", out)
+	}
+}
+
+func TestWithCacheOtherTools(t *testing.T) {
+	for _, c := range []struct {
+		tool       Tool
+		text, want string
+	}{
+		{Uv, "uv pip install --no-cache a", "uv pip install            a"},
+		{Uv, "uv sync -n --frozen && uv cache clean", "uv sync    --frozen &&  (unset UV_CACHE_DIR; uv cache clean)"},
+		{Uv, "uv run make -n", "uv run make -n"},
+		{Uv, "uvx --no-cache make -n", "uvx            make -n"},
+		{Uv, "UV_NO_CACHE=true uv sync", "UV_NO_CACHE=0    uv sync"},
+		{Conda, "conda install -y a && conda clean -afy", "conda install -y a &&  (unset CONDA_PKGS_DIRS; conda clean -afy)"},
+		{Npm, "npm ci && npm cache clean --force", "npm ci &&  (unset npm_config_cache; npm cache clean --force)"},
+		{Apt, "apt-get update && apt-get install -y a && apt-get clean", "apt-get update && apt-get install -y a &&  (unset APT_CONFIG; apt-get clean)"},
+	} {
+		r := shellRun(c.text)
+		if !r.Fetches(c.tool) {
+			t.Errorf("%q fetches nothing", c.text)
+		}
+		if got := r.WithCache(c.tool, "/c").Args[2]; got != c.want {
+			t.Errorf("%q\nbecame %q\n  want %q", c.text, got, c.want)
+		}
+	}
+}
+
+func TestWithCacheOfExecFormAndFiles(t *testing.T) {
+	r := &Run{Args: []string{"pip", "install", "--no-cache-dir", "a"}, Env: []string{"A=1", "PIP_NO_CACHE_DIR=1"}}
+	out := r.WithCache(Pip, "/c")
+	if !r.Fetches(Pip) || !slices.Equal(out.Args, []string{"pip", "install", "a"}) || !slices.Equal(out.Env, []string{"A=1", "PIP_CACHE_DIR=/c"}) {
+		t.Errorf("exec form: %q %q", out.Args, out.Env)
+	}
+	script := &Run{Args: []string{"/dev/pipes/EOF"}, Files: []File{{Path: "/dev/pipes/EOF", Data: []byte("#!/usr/bin/env bash\npip install --no-cache-dir a\n")}}}
+	out = script.WithCache(Pip, "/c")
+	if want := "#!/usr/bin/env bash\npip install                a\n"; !script.Fetches(Pip) || string(out.Files[0].Data) != want {
+		t.Errorf("script: %q", out.Files[0].Data)
+	}
+	if !strings.Contains(string(script.Files[0].Data), "--no-cache-dir") {
+		t.Error("the script of the step itself changed")
+	}
+	strict := &Run{Args: []string{"/bin/bash", "-ceuxo", "pipefail", "pip install --no-cache-dir a"}}
+	if out := strict.WithCache(Pip, "/c"); !strict.Fetches(Pip) || out.Args[3] != "pip install                a" {
+		t.Errorf("bash -ceuxo pipefail: %q", out.Args)
+	}
+	for _, args := range [][]string{{"pip", "cache", "purge"}, {"bash", "-ec", "make"}, {}} {
+		if r := (&Run{Args: args}); r.Fetches(Pip) {
+			t.Errorf("%q fetches", args)
+		}
+	}
+}
+
+func TestChoosesCache(t *testing.T) {
+	for _, c := range []struct {
+		run  *Run
+		want bool
+	}{
+		{shellRun("pip install a"), false},
+		{shellRun("pip install --cache-dir /c a"), true},
+		{shellRun("pip install --cache-dir=/c a"), true},
+		{shellRun("PIP_CACHE_DIR=/c pip install a"), true},
+		{&Run{Args: []string{"pip", "install", "a"}, Env: []string{"PIP_CACHE_DIR=/c"}}, true},
+		{&Run{Args: []string{"pip", "install", "a"}, Env: []string{"PIP_CACHE_DIR="}}, false},
+		{&Run{Args: []string{"pip", "install", "a"}, Mounts: []Mount{{Type: MountCache, Target: "/home/u/.cache/pip"}}}, true},
+		{&Run{Args: []string{"pip", "install", "a"}, Mounts: []Mount{{Type: MountCache, Target: "/root/.cache"}}}, true},
+		{&Run{Args: []string{"pip", "install", "a"}, Mounts: []Mount{{Type: MountCache, Target: "/root/.cache/uv"}}}, false},
+		{&Run{Args: []string{"pip", "install", "a"}, Mounts: []Mount{{Type: MountSecret, Target: "/etc/pip"}}}, false},
+	} {
+		if got := c.run.ChoosesCache(Pip); got != c.want {
+			t.Errorf("%q %v %v: %t", c.run.Args, c.run.Env, c.run.Mounts, got)
+		}
+	}
+	if r := shellRun("uv sync --link-mode symlink"); !r.ChoosesCache(Uv) {
+		t.Error("links into a cache would lead nowhere in the image")
+	}
+}
+
+func TestReadsCaches(t *testing.T) {
+	for text, want := range map[string]bool{
+		"pip install a && rm -rf ~/.cache":                          false,
+		"rm -rf /root/.cache/pip/*":                                 false,
+		"chown -R me /home/me/.cache":                               true,
+		"find $HOME/.cache/uv -name x -delete":                      true,
+		"du -sh ~/.cache/huggingface":                               false,
+		"mkdir -p ~/.cache && chown me ~/.cache":                    false,
+		"rsync -a /seed/ /root/.cache/uv/":                          true,
+		"HF_HOME=/root/.cache/huggingface python3 download.py":      false,
+		"python3 get.py --cache /root/.cache && echo /root/.cache ": true,
+	} {
+		if got := ReadsCaches(shellRun(text)); got != want {
+			t.Errorf("%q: %t", text, got)
+		}
+	}
+	if !ReadsCaches(&Copy{From: Source{Kind: FromStage}, Sources: []string{"/root/.cache"}}) || ReadsCaches(&Copy{Sources: []string{"/root/.cache"}}) {
+		t.Error("COPY")
+	}
+}
+
+func TestBuildsOnParent(t *testing.T) {
+	for text, want := range map[string]bool{
+		"pip install flash-attn --no-build-isolation":                        true,
+		"cd /src && apt-get update && pip install -r r.txt":                  true,
+		"pip install --upgrade pip setuptools && pip install -r r":           true,
+		"pip install torch==2.8 && pip install flash-attn":                   false,
+		"pip install -r r.txt && pip install flash-attn":                     false,
+		"pip install -U pip && pip install a && pip install b":               false,
+		"./install.sh && pip install flash-attn":                             false,
+		"conda install pytorch; pip install flash-attn":                      false,
+		"apt-get install -y python3-numpy && pip install a":                  false,
+		"pip uninstall -y torch && pip install a":                            false,
+		"for p in torch flash-attn; do pip install $p; done":                 false,
+		"xargs -n1 pip install < list":                                       false,
+		"git clone x && cd x && pip install --no-build-isolation .":          true,
+		"curl -LsSf x | sh && pip install a":                                 false,
+		"/opt/venv/bin/pip install a":                                        true,
+		"$VENV/bin/pip install a":                                            false,
+		". /opt/venv/bin/activate && pip install a":                          false,
+		"export PATH=/opt/venv/bin:$PATH && pip install a":                   false,
+		"uv pip install torch && uv pip install flash-attn":                  false,
+		"pip install pip $EXTRA && pip install a":                            false,
+		"pip install -i https://download.example/torch pip && pip install a": false,
+	} {
+		if got := shellRun(text).BuildsOnParent(); got != want {
+			t.Errorf("%q: %t", text, got)
+		}
+	}
+}
+
+// FuzzWithCache holds WithCache to its law: text without a word that turns the cache off, and without a command about the
+// cache, is not changed; and all other words stay, in their order.
+func FuzzWithCache(f *testing.F) {
+	for _, seed := range []string{"pip install --no-cache-dir a && pip cache purge", "bash -c \"pip install --no-cache-dir 'a'\"",
+		"export PIP_NO_CACHE_DIR=1; cat <<EOF | pip install --no-cache-dir -r -\na\nEOF", "x=$(pip cache dir) pip install -- --no-cache-dir",
+		"env PIP_NO_CACHE_DIR=1 xargs pip install\t--no-cache <a", "bash <<E\npip cache purge\nE"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		before, ok := shellWords(text)
+		if !ok {
+			return
+		}
+		out := shellRun(text).WithCache(Pip, "/c").Args[2]
+		if !strings.Contains(text, "-no-ca") && !strings.Contains(text, "PIP_NO_CACHE_DIR") && !strings.Contains(text, "cache") && out != text {
+			t.Fatalf("%q became %q", text, out)
+		}
+		after, ok := shellWords(out)
+		if !ok {
+			t.Fatalf("%q became %q, which is no shell text", text, out)
+		}
+		if !slices.Equal(significant(before), significant(after)) {
+			t.Fatalf("%q became %q:\n%q\n%q", text, out, significant(before), significant(after))
+		}
+	})
+}
+
+// shellWords prints every word of a text, and of nothing that it quotes.
+func shellWords(text string) (all []string, ok bool) {
+	file, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(text), "")
+	if err != nil {
+		return nil, false
+	}
+	printer := syntax.NewPrinter()
+	syntax.Walk(file, func(n syntax.Node) bool {
+		if a, ok := n.(*syntax.Assign); ok && a.Name != nil && a.Name.Value == "PIP_NO_CACHE_DIR" {
+			return false
+		}
+		if w, ok := n.(*syntax.Word); ok && !substitutes(w) {
+			var b strings.Builder
+			printer.Print(&b, w)
+			all = append(all, b.String())
+		}
+		return true
+	})
+	return all, true
+}
+
+// substitutes says whether there are commands in the word: their words are listed for themselves.
+func substitutes(w *syntax.Word) (found bool) {
+	syntax.Walk(w, func(n syntax.Node) bool {
+		switch n.(type) {
+		case *syntax.CmdSubst, *syntax.ProcSubst:
+			found = true
+		}
+		return true
+	})
+	return found
+}
+
+// significant leaves out what WithCache may take out or put in, also inside of quotes.
+func significant(words []string) (all []string) {
+	for _, w := range words {
+		w = strings.NewReplacer("(unset PIP_CACHE_DIR; ", "", " || :)", "", ")", "", " ", "").Replace(w)
+		for _, flag := range toolSpecs[Pip].flags {
+			w = strings.ReplaceAll(w, flag, "")
+		}
+		if i := strings.Index(w, "PIP_NO_CACHE_DIR="); i >= 0 {
+			w = w[:i]
+		}
+		if w = strings.Trim(w, `'"\`); w != "" && w != "unset" && w != "PIP_CACHE_DIR" && w != ":" {
+			all = append(all, w)
+		}
+	}
+	return all
+}
