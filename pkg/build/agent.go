@@ -16,29 +16,29 @@ import (
 
 // agent gives an ssh agent by a socket of this build's own, which passes on what is said. So the socket has the owner and
 // the mode that the mount asks for, and the agent, which answers only its own user, speaks with the one who builds.
-func (m *mounts) agent(d *dockerfile.Mount, env []string) (*runtime.Mount, []string, error) {
+func (m *mounts) agent(d *dockerfile.Mount) (*runtime.Mount, error) {
 	agent, ok := m.req.Agents[d.ID]
 	if !ok {
 		if d.Required {
-			return nil, nil, &MissingSecretError{ID: d.ID, SSH: true}
+			return nil, &MissingSecretError{ID: d.ID, SSH: true}
 		}
-		return nil, env, nil
+		return nil, nil
 	}
 	socket, err := m.scratch.name("agent")
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	l, err := listen(socket)
 	if err != nil {
-		return nil, nil, fmt.Errorf("opening a socket for the ssh agent: %w", err)
+		return nil, fmt.Errorf("opening a socket for the ssh agent: %w", err)
 	}
 	m.later(l.Close)
 	err = errors.Join(os.Chown(socket, valueOr(d.UID, 0), valueOr(d.GID, 0)), unix.Chmod(socket, valueOr(d.Mode, 0o600)))
 	if err != nil {
-		return nil, nil, fmt.Errorf("opening a socket for the ssh agent: %w", err)
+		return nil, fmt.Errorf("opening a socket for the ssh agent: %w", err)
 	}
 	go passOn(l, agent.Socket)
-	return &runtime.Mount{Type: "bind", Source: socket, Target: d.Target}, append(env, "SSH_AUTH_SOCK="+d.Target), nil
+	return &runtime.Mount{Type: "bind", Source: socket, Target: d.Target}, nil
 }
 
 // listen opens a socket whose path may be longer than the 107 bytes that the kernel takes.

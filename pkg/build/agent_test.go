@@ -58,6 +58,8 @@ func TestAgent(t *testing.T) {
 	}()
 	give := func(r *Request) { r.Agents = map[string]Secret{"default": {Socket: socket}} }
 	b.build("FROM scratch\nRUN --mount=type=ssh agent 600:0:0\nRUN --mount=type=ssh,uid=5,gid=6,mode=0640 agent 640:5:6\n", give)
+	// SSH_AUTH_SOCK is the first socket, or what the Dockerfile says it is.
+	b.build("FROM scratch\nRUN --mount=type=ssh,target=/b --mount=type=ssh,target=/a sock /b\nENV SSH_AUTH_SOCK=/a\nRUN --mount=type=ssh,target=/b sock /a\n", give)
 	_, err = b.try("FROM scratch\nRUN --mount=type=ssh,id=other,required agent 600:0:0\n", give)
 	if missing := new(MissingSecretError); !errors.As(err, &missing) || missing.ID != "other" {
 		t.Errorf("an agent that is not there: %v", err)

@@ -74,6 +74,12 @@ func (b *bench) exec(_ context.Context, s *runtime.Sandbox) error {
 		return err
 	case "agent": // the first mount is a socket that answers, and belongs to
 		return askAgent(s.Mounts[0].Source, words[1])
+	case "sock":
+		for _, pair := range s.Env {
+			if value, ok := strings.CutPrefix(pair, "SSH_AUTH_SOCK="); ok && value != words[1] {
+				return errors.New(pair)
+			}
+		}
 	case "fail":
 		return &runtime.ExitError{Code: 7}
 	}

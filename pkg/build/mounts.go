@@ -50,7 +50,7 @@ func (m *mounts) prepare(ctx context.Context, s *dockerfile.Run) (list []runtime
 		case dockerfile.MountSecret:
 			mount, env, err = m.secret(d, env)
 		case dockerfile.MountSSH:
-			mount, env, err = m.agent(d, env)
+			mount, err = m.agent(d)
 		}
 		if err != nil {
 			return nil, nil, fmt.Errorf("preparing mount %s: %w", d.Target, err)
