@@ -30,7 +30,6 @@ func TestRefuse(t *testing.T) {
 		{buildOptions{attest: []string{"type=sbom"}}, "type=sbom"},
 		{buildOptions{attest: []string{"type=other"}}, "type=other"},
 		{buildOptions{cacheTo: []string{"type=inline"}}, ""},
-		{buildOptions{cacheFrom: []string{"reg/x"}}, "not supported yet"},
 		{buildOptions{cgroup: "x"}, "--cgroup-parent"},
 	} {
 		err := test.o.refuse()
