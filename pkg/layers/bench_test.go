@@ -6,7 +6,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // manyFiles makes 2000 files of 4 KiB and one of 64 MiB.
@@ -66,6 +72,72 @@ func BenchmarkCompress(b *testing.B) {
 			b.ReportMetric(float64(out)/float64(len(data)), "ratio")
 		})
 	}
+}
+
+// BenchmarkPack makes the layer of a directory (manyFiles, or $GBUILD_BENCH_TREE), and, as its limit, does nothing but
+// compress the blocks of the same tar, on all processors.
+func BenchmarkPack(b *testing.B) {
+	dir, _ := manyFiles(b)
+	if tree := os.Getenv("GBUILD_BENCH_TREE"); tree != "" {
+		dir = tree
+	}
+	write := func(w io.Writer) error { return WriteDiff(context.Background(), w, dir, nil, DiffOptions{}) }
+	var tar bytes.Buffer
+	check(b, write(&tar))
+	s := newStore(b)
+	for _, c := range []Compression{{}, {Level: 1}, {Algorithm: "zstd"}} {
+		name := fmt.Sprintf("%s-%d", c.algorithm(), c.Level)
+		codec, err := c.codec()
+		check(b, err)
+		b.Run(name+"/alone", func(b *testing.B) {
+			b.SetBytes(int64(tar.Len()))
+			defer processorTime(b)()
+			for b.Loop() {
+				compressOnly(b, codec, tar.Bytes())
+			}
+		})
+		b.Run(name+"/layer", func(b *testing.B) {
+			b.SetBytes(int64(tar.Len()))
+			defer processorTime(b)()
+			for b.Loop() {
+				_, err := s.pack(context.Background(), c, sendFrom, write)
+				check(b, err)
+			}
+		})
+	}
+}
+
+// processorTime reports the time of processors too, which others on the machine change less.
+func processorTime(b *testing.B) func() {
+	used := func() time.Duration {
+		var u unix.Rusage
+		unix.Getrusage(unix.RUSAGE_SELF, &u)
+		return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	}
+	before := used()
+	return func() { b.ReportMetric((used()-before).Seconds()/float64(b.N), "cpu-s/op") }
+}
+
+func compressOnly(b *testing.B, c codec, data []byte) {
+	var next atomic.Int64
+	var done sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		done.Go(func() {
+			encode, err := c.newEncoder()
+			check(b, err)
+			var out bytes.Buffer
+			for {
+				to := int(next.Add(int64(c.blockSize())))
+				from := to - c.blockSize()
+				if from >= len(data) {
+					return
+				}
+				out.Reset()
+				check(b, encode(&out, data[from:min(to, len(data))], data[max(0, from-window):from]))
+			}
+		})
+	}
+	done.Wait()
 }
 
 type countingWriter int64
