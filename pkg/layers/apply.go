@@ -86,12 +86,13 @@ type dirTime struct {
 func (a *applier) layer(ctx context.Context, r io.Reader) (v1.Hash, error) {
 	a.overlay = true
 	sum := sha256.New()
-	ahead := newReadAhead(io.TeeReader(&limitedReader{ctx: ctx, r: r, left: a.limit, limited: true}, sum))
+	ahead := newReadAhead(&limitedReader{ctx: ctx, r: r, left: a.limit, limited: true})
 	defer ahead.Close()
-	if err := a.entries(ctx, tar.NewReader(ahead)); err != nil {
+	hashed := io.TeeReader(ahead, sum) // on this side: the other one decompresses, which takes longer than all else
+	if err := a.entries(ctx, tar.NewReader(hashed)); err != nil {
 		return v1.Hash{}, err
 	}
-	if _, err := io.Copy(io.Discard, ahead); err != nil {
+	if _, err := io.Copy(io.Discard, hashed); err != nil {
 		return v1.Hash{}, fmt.Errorf("reading the end of the layer: %w", err)
 	}
 	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(sum.Sum(nil))}, nil

@@ -307,7 +307,8 @@ func (in *layerInput) finish(want layerRecord) error {
 	return err
 }
 
-// commit finishes the layers from the lowest to the uppermost: only now is there something below each.
+// commit finishes the layers from the lowest to the uppermost: only now is there something below each. Their files reach
+// the disk beside what follows. A machine that goes down before that has the blobs still.
 func (u *unpacking) commit() error {
 	for i, j := range u.jobs {
 		if j.there {
@@ -317,9 +318,6 @@ func (u *unpacking) commit() error {
 			return fmt.Errorf("layer %s: %w", j.record.Digest, err)
 		}
 	}
-	if err := syncFilesystem(u.store.dir); err != nil {
-		return err
-	}
 	for _, j := range u.jobs {
 		if j.there {
 			continue
@@ -327,7 +325,7 @@ func (u *unpacking) commit() error {
 		if err := u.store.rememberLayer(baseKind, j.key, j.record); err != nil {
 			return err
 		}
-		if err := u.store.commit(j.dir, j.key, j.parent, true); err != nil {
+		if err := u.store.commit(j.dir, j.key, j.parent, false); err != nil {
 			return err
 		}
 	}

@@ -381,3 +381,35 @@ func TestExtract(t *testing.T) {
 		t.Errorf("a named directory: %+v %v", e, err)
 	}
 }
+
+// A base whose files were not on the disk when the machine went down is unpacked again, from the blobs.
+func TestUnpackAfterCrash(t *testing.T) {
+	s := newStore(t)
+	base := someLayers(t)
+	k, err := s.Unpack(t.Context(), base, nil)
+	check(t, err)
+	check(t, s.Close())
+	if left, _ := os.ReadDir(s.path("unsynced")); len(left) > 0 {
+		t.Fatalf("%d snapshots are not on the disk", len(left))
+	}
+	write(t, s.path("unsynced", k.String()), "another boot")
+	s, err = Open(s.Dir())
+	check(t, err)
+	defer s.Close()
+	if s.Has(k) {
+		t.Error("a snapshot of another boot is trusted")
+	}
+	for _, l := range base {
+		*l.(*testLayer).reads = 0
+	}
+	_, err = s.Unpack(t.Context(), base, nil)
+	check(t, err)
+	if !s.Has(k) {
+		t.Error("it is not unpacked again")
+	}
+	for _, l := range base {
+		if *l.(*testLayer).reads > 0 {
+			t.Error("a layer is fetched that is here")
+		}
+	}
+}
