@@ -94,9 +94,9 @@ func (o *runOptions) sandboxFlags(c *cobra.Command) {
 	f.StringArrayVar(&o.security, "security-opt", nil, "no-new-privileges, seccomp=unconfined|FILE, systempaths=unconfined (repeatable)")
 	f.BoolVar(&o.privileged, "privileged", false, "every capability and no filter, inside the user namespace")
 	f.StringVar(&o.userns, "userns", "", "keep-id[:uid=UID,gid=GID]: the image's user is you, so that it can write your files")
-	f.StringVarP(&o.memory, "memory", "m", "", "limit of memory")
-	f.StringVar(&o.cpus, "cpus", "", "limit of CPUs")
-	f.Int64Var(&o.pids, "pids-limit", 0, "limit of processes")
+	f.StringVarP(&o.memory, "memory", "m", "", "limit of memory, such as 8g")
+	f.StringVar(&o.cpus, "cpus", "", "limit of processors' time, such as 1.5")
+	f.Int64Var(&o.pids, "pids-limit", 0, "limit of processes and threads")
 }
 
 // Docker's codes for a container that did not start.
@@ -137,7 +137,7 @@ func (o *runOptions) check(a *app) error {
 	if o.restart != "no" && o.restart != "" && o.rmGiven && o.rm {
 		return errors.New("conflicting options: cannot specify both --restart and --rm")
 	}
-	for _, check := range []func() error{o.checkWords, o.checkMounts, o.checkDevices, o.checkPorts} {
+	for _, check := range []func() error{o.checkWords, o.checkMounts, o.checkDevices, o.checkPorts, o.checkLimits} {
 		if err := check(); err != nil {
 			return err
 		}

@@ -87,9 +87,10 @@ func (a *app) sandbox(ctx context.Context, o *runOptions, c *container, config *
 			return nil, err
 		}
 	}
-	if o.memory != "" || o.cpus != "" || o.pids > 0 {
-		box.Notice("--memory, --cpus and --pids-limit are not enforced: gbuild has no cgroup of its own here")
+	if box.Limits, err = o.limits(); err != nil {
+		return nil, err
 	}
+	box.Cgroup = a.env(cgroupVar)
 	box.Ports, err = o.receivePorts()
 	return box, err
 }

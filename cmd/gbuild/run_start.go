@@ -29,7 +29,7 @@ func isTerminal(f any) bool {
 
 // enterContainer runs this command again in namespaces, with the lock of the container and the sockets of its ports.
 // What the child does to the terminal is undone, however it ends.
-func (a *app) enterContainer(ctx context.Context, o *runOptions, c *container) error {
+func (a *app) enterContainer(ctx context.Context, o *runOptions, c *container) (err error) {
 	signal.Reset(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP) // Enter hands them on, and each of them
 	ports, err := o.listen()
 	if err != nil {
@@ -49,6 +49,14 @@ func (a *app) enterContainer(ctx context.Context, o *runOptions, c *container) e
 		}
 	}
 	env := append(os.Environ(), containerVar+"="+c.ID)
+	group, err := a.makeCgroup(o, c)
+	if err != nil {
+		return err
+	}
+	if group != nil {
+		env = append(env, cgroupVar+"="+group.Path)
+		defer func() { err = errors.Join(err, group.Remove()) }()
+	}
 	code, err := runtime.Enter(context.WithoutCancel(ctx), runtime.EnterOptions{Env: env, Files: files})
 	if err != nil || code == 0 {
 		return err

@@ -161,10 +161,18 @@ func condition(name string) (bool, error) {
 	case "skopeo", "git":
 		_, err := exec.LookPath(name)
 		return err == nil, nil
+	case "limits":
+		return canLimit(), nil
 	case "private-network":
 		return runtime.Probe().Tun == nil, nil
 	}
 	return false, fmt.Errorf("unknown condition %q", name)
+}
+
+// canLimit says whether this user can have a control group for every limit.
+func canLimit() bool {
+	group, err := runtime.MakeCgroup(fmt.Sprint("probe-", os.Getpid()), runtime.Limits{Memory: 64 << 20, CPUs: 1, Pids: 100})
+	return err == nil && group.Remove() == nil
 }
 
 // registryCommand is registry stop | heal | fail N METHOD-AND-PATH STATUS | truncate N | spoil | requests.

@@ -99,9 +99,5 @@ func separateMounts() error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
 		return fmt.Errorf("separating the mounts of this process from the host's: %w", err)
 	}
-	// A sandbox without limits needs no cgroup. As root libcontainer would make one in each hierarchy all the same,
-	// and a gbuild that is killed would leave them; from read-only hierarchies it keeps its hands. Best effort: before
-	// Linux 5.12 there is no such call.
-	_ = unix.MountSetattr(unix.AT_FDCWD, "/sys/fs/cgroup", unix.AT_RECURSIVE, &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY})
 	return nil
 }

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	seccompprofile "github.com/moby/profiles/seccomp"
-	"github.com/opencontainers/cgroups"
 	devices "github.com/opencontainers/cgroups/devices/config"
 	"github.com/opencontainers/runc/libcontainer"
 	"github.com/opencontainers/runc/libcontainer/capabilities"
@@ -51,9 +50,8 @@ func (r *run) config() (*configs.Config, error) {
 		Networks:        r.net.loopback,
 		Capabilities:    &configs.Capabilities{Bounding: caps, Permitted: caps, Effective: caps},
 		RootlessCgroups: true,
-		// No device rules: the package that would set them is not linked, and a user namespace could not.
-		Cgroups: &cgroups.Cgroup{Name: r.id, Rootless: true, Resources: &cgroups.Resources{}},
-		Version: specs.Version,
+		Cgroups:         r.cgroup(),
+		Version:         specs.Version,
 	}
 	c.NoNewPrivileges = r.NoNewPrivileges
 	if !r.Insecure && !r.Unmasked {
@@ -170,6 +168,7 @@ func (r *run) execute(ctx context.Context, config *configs.Config) (err error) {
 	}
 	state, err := process.Wait()
 	inout.finish()
+	r.tellOutOfMemory()
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}

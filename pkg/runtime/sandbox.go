@@ -37,6 +37,8 @@ type Sandbox struct {
 	ReadOnlyRoot bool
 	ShmSize      int64    // bytes of /dev/shm; 64 MiB when 0
 	Ulimits      []string // NAME=SOFT[:HARD], -1 or "unlimited" for no limit; cut to what this process may have
+	Limits       Limits   // are enforced only in a Cgroup
+	Cgroup       string   // Path of one that MakeCgroup made before Enter; "" for none
 	CapAdd       []string // names, with or without CAP_; ALL
 	CapDrop      []string
 
