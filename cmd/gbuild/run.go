@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"os"
 	"slices"
 	"strings"
 
@@ -19,6 +20,7 @@ type runOptions struct {
 	pids                                                                                                                    int64
 	stopTimeout                                                                                                             int
 	interactive, tty, detach, rm, rmGiven, entrypointGiven, readOnly, init, insecure, privileged                            bool
+	fileEnv                                                                                                                 *os.File // what the env files say; see keepEnvFiles
 }
 
 func newRunCommand(a *app) *cobra.Command {
@@ -177,14 +179,18 @@ func (a *app) runCommand(ctx context.Context, o *runOptions, image string, comma
 		}
 		return a.runEntered(ctx, o, c, image, command)
 	case id != "":
+		o.takeEnvFiles()
 		return a.supervise(ctx, o, id)
+	}
+	if err := a.keepEnvFiles(o); err != nil {
+		return err
 	}
 	c, err := a.register(ctx, o, image, command)
 	if err != nil {
 		return err
 	}
 	if o.detach {
-		return a.detach(ctx, c)
+		return a.detach(ctx, o, c)
 	}
 	defer c.remove()
 	if runtime.Entered() { // before main

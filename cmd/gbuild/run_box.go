@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"strings"
@@ -55,7 +54,7 @@ func openDraft(ctx context.Context, store *layers.Store, img v1.Image) (*layers.
 
 // sandbox puts together what the flags and the image's config say.
 func (a *app) sandbox(ctx context.Context, o *runOptions, c *container, config *v1.Config, view *layers.View) (*runtime.Sandbox, error) {
-	id, err := runtime.LookupUser(func(p string) (io.ReadCloser, error) { return view.Open(p) }, first(o.user, config.User))
+	id, err := runtime.LookupUser(view.Follow, first(o.user, config.User))
 	if err != nil {
 		return nil, err
 	}

@@ -159,7 +159,7 @@ func (s *session) exec(conn *net.UnixConn, p *runtime.Process, r request, files 
 	o := runtime.ExecOptions{Args: r.Args, Env: r.Env, Dir: r.Dir, UID: s.box.UID, GID: s.box.GID, Groups: s.box.Groups,
 		Size: runtime.TerminalSize{Rows: r.Rows, Cols: r.Cols}}
 	if r.User != "" {
-		id, err := runtime.LookupUser(func(p string) (io.ReadCloser, error) { return s.view.Open(p) }, r.User)
+		id, err := runtime.LookupUser(s.view.Follow, r.User)
 		if err != nil {
 			return err
 		}

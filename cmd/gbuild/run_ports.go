@@ -148,15 +148,19 @@ func (p *port) explain(err error) error {
 	return fmt.Errorf("publishing %s: %w", p, err)
 }
 
-// receivePorts takes over the sockets that the parent opened, which follow the lock.
+// receivePorts takes over the sockets that the parent opened, which follow the lock and the env files.
 func (o *runOptions) receivePorts() ([]runtime.Port, error) {
 	list, err := o.allPorts()
 	if err != nil || o.network != "private" {
 		return nil, err
 	}
 	var ports []runtime.Port
+	from := lockFD + 1
+	if o.hasEnvFiles() {
+		from = envFD + 1
+	}
 	for i, p := range list {
-		f := os.NewFile(uintptr(lockFD+1+i), p.address)
+		f := os.NewFile(uintptr(from+i), p.address)
 		r := runtime.Port{Target: p.target}
 		if p.protocol == "udp" {
 			r.Packets, err = net.FilePacketConn(f)

@@ -35,7 +35,7 @@ func (a *app) enterContainer(ctx context.Context, o *runOptions, c *container) (
 	if err != nil {
 		return err
 	}
-	files := []*os.File{c.held}
+	files := o.inherited(c)
 	for _, p := range ports {
 		files = append(files, p.file)
 		c.Ports = append(c.Ports, p.String())
@@ -93,7 +93,7 @@ func (a *app) supervise(ctx context.Context, o *runOptions, id string) error {
 
 // detach starts a process that outlives this one, and waits until the container runs or could not be started. What
 // the process says until then, it says in a file, which is shown.
-func (a *app) detach(ctx context.Context, c *container) error {
+func (a *app) detach(ctx context.Context, o *runOptions, c *container) error {
 	said, err := os.Create(c.path("messages"))
 	if err != nil {
 		return fmt.Errorf("making the file for messages: %w", err)
@@ -102,7 +102,7 @@ func (a *app) detach(ctx context.Context, c *container) error {
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Args[0] = os.Args[0]
 	cmd.Env = append(os.Environ(), containerVar+"="+c.ID)
-	cmd.ExtraFiles = []*os.File{c.held}
+	cmd.ExtraFiles = o.inherited(c)
 	cmd.Stderr = said
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {

@@ -27,7 +27,7 @@ type copyOptions struct {
 // to. The error is ErrNeedsNamespace where the caller's own ids do not suffice.
 func copyInto(ctx context.Context, d *layers.Draft, c *dockerfile.Copy, tree Tree, o copyOptions) (err error) {
 	link := c.Link && c.Chmod == "" // with --chmod BuildKit copies as ever
-	who, err := parseChown(c.Chown, c.Link, openFile(d.Lower()))
+	who, err := parseChown(c.Chown, c.Link, d.Lower().Follow)
 	if err != nil {
 		return err
 	}

@@ -264,7 +264,7 @@ func (w *work) copyIn(ctx context.Context, d *layers.Draft, s *dockerfile.Copy) 
 func (w *work) mkdirIn(ctx context.Context, d *layers.Draft, s *dockerfile.Mkdir) error {
 	var o owner // the rules are those of --chown, not of a process: USER 1234 makes a directory of 1234:1234
 	if s.User != "" {
-		who, err := parseChown(s.User, false, openFile(d.Lower()))
+		who, err := parseChown(s.User, false, d.Lower().Follow)
 		if err != nil {
 			return err
 		}

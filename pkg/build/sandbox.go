@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
@@ -20,7 +19,7 @@ func (w *work) runIn(ctx context.Context, d *layers.Draft, s *dockerfile.Run) (e
 	if err := w.entitled(s); err != nil {
 		return err
 	}
-	id, err := runtime.LookupUser(openFile(d.Lower()), s.User)
+	id, err := runtime.LookupUser(d.Lower().Follow, s.User)
 	if err != nil {
 		return err
 	}
@@ -180,15 +179,4 @@ func (w *work) output(said *toolLog, stderr bool) *logs {
 func (l *logs) Write(p []byte) (int, error) {
 	l.write(p)
 	return len(p), nil
-}
-
-// openFile opens regular files of a state, symlinks followed inside it.
-func openFile(v *layers.View) func(string) (io.ReadCloser, error) {
-	return func(path string) (io.ReadCloser, error) {
-		real, _, err := v.Resolve(path, true)
-		if err != nil {
-			return nil, err
-		}
-		return v.Open(real)
-	}
 }

@@ -24,8 +24,9 @@ static int has_prefix(const char *s, const char *prefix)
 	return strncmp(s, prefix, strlen(prefix)) == 0;
 }
 
-// is_run says whether the command is run, in the foreground and without ports: a detached container outlives this
-// process, and ports below 1024 are opened outside. What only looks like -d or -p costs time and no more.
+// is_run says whether the command is run, in the foreground, without ports and limits: a detached container outlives
+// this process, and ports below 1024 are opened and control groups made outside. What only looks like -d, -p or -m
+// costs time and no more.
 static int is_run(int argc, char **argv)
 {
 	int i = 1;
@@ -36,7 +37,10 @@ static int is_run(int argc, char **argv)
 		return 0;
 	for (i++; i < argc; i++) {
 		const char *a = argv[i];
-		if (has_prefix(a, "--") ? has_prefix(a, "--detach") || has_prefix(a, "--publish") : a[0] == '-' && strpbrk(a, "dp"))
+		if (a[0] == '-' && a[1] != '-' && strpbrk(a, "dpm"))
+			return 0;
+		if (has_prefix(a, "--detach") || has_prefix(a, "--publish") || has_prefix(a, "--memory") || has_prefix(a, "--cpus") ||
+		    has_prefix(a, "--pids-limit"))
 			return 0;
 	}
 	return 1;
