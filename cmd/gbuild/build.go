@@ -131,7 +131,7 @@ func (a *app) buildAndWrite(ctx context.Context, o *buildOptions, in *input, sho
 	f := &fetcher{app: a, store: store, options: a.imageOptions(o.insecure), pull: o.pull, ttl: o.pullTTL,
 		notice: show.notice}
 	b := a.builder(o, store, caches, show, f, entered)
-	req, err := a.request(o, in)
+	req, err := a.request(ctx, o, in)
 	if err != nil {
 		return err
 	}
@@ -180,16 +180,17 @@ func (w *writer) buildWith(ctx context.Context, b *build.Builder, req *build.Req
 
 func (a *app) builder(o *buildOptions, store *layers.Store, caches *pipcache.Caches, show *display, f *fetcher, entered bool) *build.Builder {
 	return &build.Builder{Store: store, Caches: caches, Jobs: o.jobs, Report: show.handle, Entered: entered, Fetch: f.fetch,
-		Exec: func(ctx context.Context, s *sandbox.Sandbox) error { return s.Run(ctx) },
-		Inject: func(ctx context.Context, name string, env []string) (sandbox.Edits, error) {
-			return a.catalog(ctx, nil).Inject([]string{name}, sandbox.InjectOptions{Env: env})
-		}}
+		Exec:   func(ctx context.Context, s *sandbox.Sandbox) error { return s.Run(ctx) },
+		Inject: a.buildDevices(o, show.notice)}
 }
 
 // request collects what the command line adds to the plan.
-func (a *app) request(o *buildOptions, in *input) (*build.Request, error) {
+func (a *app) request(ctx context.Context, o *buildOptions, in *input) (*build.Request, error) {
 	limits, err := parseLimits(o)
 	if err != nil {
+		return nil, err
+	}
+	if limits.Devices, err = a.deviceNames(ctx, o); err != nil {
 		return nil, err
 	}
 	fresh, allow := map[string]bool{}, map[string]bool{"network.host": o.network == "host"}

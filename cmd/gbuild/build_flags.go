@@ -26,6 +26,7 @@ type buildOptions struct {
 	mountsFrom, mountsTo              []string
 	autoCache, mirrors                []string
 	pipCache                          string
+	gpus, devices, cdiDirs            []string
 	network, progress, shmSize, call  string
 	layers                            string
 	epoch, sbom, provenance, cgroup   string
@@ -91,6 +92,9 @@ func (a *app) addRunFlags(f *pflag.FlagSet, o *buildOptions) {
 	f.StringArrayVar(&o.ulimits, "ulimit", nil, "NAME=SOFT[:HARD] for RUN (repeatable)")
 	f.StringVar(&o.shmSize, "shm-size", "", "size of /dev/shm in RUN, e.g. 2g")
 	f.StringArrayVar(&o.allow, "allow", nil, "entitlement that the Dockerfile may use: network.host, security.insecure, device[=NAME] (repeatable)")
+	f.StringArrayVar(&o.gpus, "gpus", nil, "GPUs for every RUN, as gbuild run takes them: all, 2, device=0,1 (repeatable)")
+	f.StringArrayVar(&o.devices, "device", nil, "CDI name or /dev/NAME[:/dev/NAME][:rwm] for every RUN (repeatable)")
+	f.StringArrayVar(&o.cdiDirs, "cdi-spec-dir", nil, "further directory of CDI specs (repeatable)")
 	f.IntVar(&o.jobs, "jobs", runtime.NumCPU(), "steps that run at once")
 }
 

@@ -53,17 +53,9 @@ func (a *app) addDevices(ctx context.Context, o *runOptions, box *runtime.Sandbo
 		}
 		box.Devices = append(box.Devices, edits)
 	}
-	var requests []runtime.GPURequest
-	capabilities := ""
-	for _, g := range o.gpus {
-		r, err := runtime.ParseGPUs(g)
-		if err != nil {
-			return err
-		}
-		if !r.None() {
-			requests = append(requests, r)
-			capabilities = first(r.DriverCapabilities(), capabilities)
-		}
+	requests, capabilities, err := gpuRequests(o.gpus)
+	if err != nil {
+		return err
 	}
 	if len(names)+len(requests) == 0 {
 		if hint := runtime.GPUHint(box.Env); hint != "" && len(o.gpus) == 0 {
@@ -72,6 +64,21 @@ func (a *app) addDevices(ctx context.Context, o *runOptions, box *runtime.Sandbo
 		return nil
 	}
 	return a.inject(ctx, o, box, names, requests, capabilities)
+}
+
+// gpuRequests reads --gpus: which GPUs, and which of the driver's capabilities.
+func gpuRequests(flags []string) (requests []runtime.GPURequest, capabilities string, err error) {
+	for _, g := range flags {
+		r, err := runtime.ParseGPUs(g)
+		if err != nil {
+			return nil, "", err
+		}
+		if !r.None() {
+			requests = append(requests, r)
+			capabilities = first(r.DriverCapabilities(), capabilities)
+		}
+	}
+	return requests, capabilities, nil
 }
 
 func (a *app) inject(ctx context.Context, o *runOptions, box *runtime.Sandbox, names []string, requests []runtime.GPURequest, capabilities string) error {

@@ -163,6 +163,9 @@ func condition(name string) (bool, error) {
 		return err == nil, nil
 	case "limits":
 		return canLimit(), nil
+	case "nvidia":
+		_, err := os.Stat("/proc/driver/nvidia")
+		return err == nil, nil
 	case "private-network":
 		return runtime.Probe().Tun == nil, nil
 	}

@@ -34,8 +34,9 @@ type Builder struct {
 	Fetch func(ctx context.Context, ref string, p v1.Platform) (v1.Image, error)
 	// Exec runs one sandbox; (*runtime.Sandbox).Run in main, a func in tests.
 	Exec func(ctx context.Context, s *runtime.Sandbox) error
-	// Inject finds the CDI device of a RUN --device, for a process with that environment; nil where there are none.
-	Inject func(ctx context.Context, name string, env []string) (runtime.Edits, error)
+	// Inject finds devices of RUN --device and Limits.Devices, for a process with that environment; nil where there are
+	// none. It must leave nothing of them in a layer.
+	Inject func(ctx context.Context, names, env []string) ([]runtime.Edits, error)
 
 	mu      sync.Mutex   // serialises Report
 	numbers atomic.Int64 // of lines of work, of all builds
@@ -47,6 +48,7 @@ type Limits struct {
 	Ulimits []string            // NAME=SOFT[:HARD]
 	Hosts   []runtime.HostEntry // --add-host
 	Network string              // what "" of a RUN means: "private" or "host"
+	Devices []string            // CDI names and nodes of the host that the command line gives; as names they are part of keys
 }
 
 func (l Limits) hostNames() []string { // addresses are no part of a key, as in BuildKit

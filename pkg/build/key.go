@@ -70,6 +70,10 @@ func runKey(parent layers.Key, s *dockerfile.Run, p v1.Platform, limits Limits, 
 	r.text("limits", strconv.FormatInt(limits.ShmSize, 10))
 	r.list(limits.Ulimits)
 	r.list(limits.hostNames())
+	if len(limits.Devices) > 0 {
+		r.text("given devices")
+		r.list(limits.Devices)
+	}
 	r.text("mounts", strconv.Itoa(len(s.Mounts)))
 	for i := range s.Mounts {
 		r.mount(&s.Mounts[i])

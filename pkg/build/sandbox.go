@@ -73,20 +73,26 @@ func (w *work) entitled(s *dockerfile.Run) error {
 	return nil
 }
 
-// devices finds what --device asks for. One that is not required and not there is left out, and that is said.
+// devices finds those of the command line, and what --device of the step asks for. Of the step's, one that is not
+// required and not there is left out, and that is said.
 func (w *work) devices(ctx context.Context, s *dockerfile.Run, env []string) (all []runtime.Edits, err error) {
+	given := w.req.Limits.Devices
+	if len(given) > 0 {
+		if all, err = w.inject(ctx, given, env); err != nil {
+			return nil, err
+		}
+	}
 	for _, d := range s.Devices {
+		if slices.Contains(given, d.Name) {
+			continue
+		}
 		if !w.req.Allow["device"] && !w.req.Allow["device="+d.Name] {
 			return nil, &EntitlementError{"device=" + d.Name}
 		}
-		err := errors.New("this build knows no devices")
-		var edits runtime.Edits
-		if w.Inject != nil {
-			edits, err = w.Inject(ctx, d.Name, env)
-		}
+		edits, err := w.inject(ctx, []string{d.Name}, env)
 		switch {
 		case err == nil:
-			all = append(all, edits)
+			all = append(all, edits...)
 		case d.Required:
 			return nil, fmt.Errorf("device %s: %w", d.Name, err)
 		default:
@@ -94,6 +100,13 @@ func (w *work) devices(ctx context.Context, s *dockerfile.Run, env []string) (al
 		}
 	}
 	return all, nil
+}
+
+func (w *work) inject(ctx context.Context, names, env []string) ([]runtime.Edits, error) {
+	if w.Inject == nil {
+		return nil, errors.New("this build knows no devices")
+	}
+	return w.Inject(ctx, names, env)
 }
 
 // EntitlementError is a RUN that asks for what the command line does not grant.
