@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -12,6 +13,11 @@ func (a *app) deviceNames(ctx context.Context, o *buildOptions) ([]string, error
 	requests, _, err := gpuRequests(o.gpus)
 	if err != nil || len(requests) == 0 {
 		return o.devices, err
+	}
+	for _, r := range requests {
+		if legacy, err := r.Legacy(); err != nil || legacy {
+			return nil, cmp.Or(err, usagef("--gpus …,driver=%s is for gbuild run: NVIDIA's hook would leave the driver in layers", r.Driver))
+		}
 	}
 	gpus, err := a.catalog(ctx, o.cdiDirs).Resolve(requests...)
 	return append(slices.Clone(o.devices), gpus...), err

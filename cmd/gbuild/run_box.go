@@ -79,7 +79,7 @@ func (a *app) sandbox(ctx context.Context, o *runOptions, c *container, config *
 		func() error { return o.setSecurity(box) },
 		func() error { return o.setHosts(box) },
 		func() error { return a.cacheMounts(o, box, id.Home) },
-		func() error { return a.addDevices(ctx, o, box) },
+		func() error { return a.addDevices(ctx, o, c, box) },
 		func() error { return o.setShm(box) },
 	} {
 		if err := set(); err != nil {

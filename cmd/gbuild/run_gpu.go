@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"os/exec"
 	"path/filepath"
 	"slices"
 
@@ -40,7 +42,7 @@ func (a *app) catalog(ctx context.Context, given []string) *runtime.Catalog {
 }
 
 // addDevices gives the sandbox what --gpus and --device ask for.
-func (a *app) addDevices(ctx context.Context, o *runOptions, box *runtime.Sandbox) error {
+func (a *app) addDevices(ctx context.Context, o *runOptions, c *container, box *runtime.Sandbox) error {
 	var names []string
 	for _, d := range o.devices {
 		if runtime.IsCDIName(d) {
@@ -55,6 +57,9 @@ func (a *app) addDevices(ctx context.Context, o *runOptions, box *runtime.Sandbo
 	}
 	requests, capabilities, err := gpuRequests(o.gpus)
 	if err != nil {
+		return err
+	}
+	if requests, err = a.addLegacy(box, requests, c); err != nil {
 		return err
 	}
 	if len(names)+len(requests) == 0 {
@@ -79,6 +84,31 @@ func gpuRequests(flags []string) (requests []runtime.GPURequest, capabilities st
 		}
 	}
 	return requests, capabilities, nil
+}
+
+// addLegacy serves the requests that ask for NVIDIA's hook, and returns the others.
+func (a *app) addLegacy(box *runtime.Sandbox, requests []runtime.GPURequest, c *container) (others []runtime.GPURequest, err error) {
+	for _, r := range requests {
+		legacy, err := r.Legacy()
+		if err != nil {
+			return nil, err
+		}
+		if !legacy {
+			others = append(others, r)
+			continue
+		}
+		hook, err := exec.LookPath("nvidia-container-runtime-hook")
+		if err != nil {
+			return nil, hinted{errors.New("nvidia-container-runtime-hook is not installed"),
+				"install NVIDIA's container toolkit, or leave out driver=" + r.Driver + ": gbuild needs no tools for --gpus"}
+		}
+		edits, err := runtime.LegacyEdits(r, hook, c.dir)
+		if err != nil {
+			return nil, err
+		}
+		box.Devices = append(box.Devices, edits)
+	}
+	return others, nil
 }
 
 func (a *app) inject(ctx context.Context, o *runOptions, box *runtime.Sandbox, names []string, requests []runtime.GPURequest, capabilities string) error {

@@ -91,10 +91,15 @@ func (r *run) addHooks(c *configs.Config) error {
 	return r.writeBundle(c)
 }
 
-// writeBundle writes the config.json in which hooks look for the root.
+// writeBundle writes the config.json in which hooks look for the root, and NVIDIA's hook for its variables.
 func (r *run) writeBundle(c *configs.Config) error {
 	dir := filepath.Join(r.dir, "bundle")
-	b, err := json.Marshal(map[string]any{"ociVersion": c.Version, "root": map[string]any{"path": r.root}, "process": map[string]any{"args": r.Args, "cwd": "/"}})
+	env, err := r.environ()
+	if err != nil {
+		return err
+	}
+	b, err := json.Marshal(map[string]any{"ociVersion": c.Version, "root": map[string]any{"path": r.root},
+		"process": map[string]any{"args": r.Args, "cwd": "/", "env": legacyEnv(env)}})
 	if err == nil {
 		err = os.Mkdir(dir, 0o755)
 	}
