@@ -72,8 +72,8 @@ func (o *runOptions) processFlags(c *cobra.Command) {
 
 func (o *runOptions) sandboxFlags(c *cobra.Command) {
 	f := c.Flags()
-	f.StringArrayVarP(&o.volumes, "volume", "v", nil, "SOURCE:TARGET[:ro] (repeatable)")
-	f.StringArrayVar(&o.mounts, "mount", nil, "type=bind,source=…,target=…[,readonly] or type=tmpfs,target=… (repeatable)")
+	f.StringArrayVarP(&o.volumes, "volume", "v", nil, "SOURCE:TARGET[:ro]; a SOURCE without a slash is a volume (repeatable)")
+	f.StringArrayVar(&o.mounts, "mount", nil, "type=bind|volume,source=…,target=…[,readonly] or type=tmpfs,target=… (repeatable)")
 	f.StringArrayVar(&o.tmpfs, "tmpfs", nil, "DIRECTORY[:size=…,mode=…] (repeatable)")
 	f.StringVar(&o.caches, "caches", "", "share the host's caches: "+cacheNames()+" (default without a value: all; GBUILD_RUN_CACHES)")
 	f.Lookup("caches").NoOptDefVal = "all"

@@ -54,6 +54,11 @@ func (a *app) runEntered(ctx context.Context, o *runOptions, c *container, name 
 	if err != nil {
 		return err
 	}
+	release, err := a.bindVolumes(ctx, box, d.Lower())
+	defer func() { err = errors.Join(err, release()) }()
+	if err != nil {
+		return err
+	}
 	c.StopSignal = first(o.stopSignal, config.Config.StopSignal, "SIGTERM")
 	c.Command = box.Args
 	s := &session{app: a, container: c, box: box, relay: relay, view: d.Lower(), terminal: o.tty, input: o.interactive,

@@ -147,7 +147,10 @@ func (s *session) do(conn *net.UnixConn, r request, files []*os.File) error {
 		if r.Timeout >= 0 {
 			time.AfterFunc(time.Duration(r.Timeout)*time.Second, func() { _ = p.Signal(syscall.SIGKILL) })
 		}
-		return p.Signal(syscall.Signal(r.Signal))
+		if err := p.Signal(syscall.Signal(r.Signal)); !errors.Is(err, os.ErrProcessDone) { // between two starts it has stopped
+			return err
+		}
+		return nil
 	case "exec":
 		return s.exec(conn, p, r, files)
 	}

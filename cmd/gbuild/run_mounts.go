@@ -39,7 +39,7 @@ func (o *runOptions) allMounts() ([]runtime.Mount, error) {
 		if err != nil {
 			return nil, err
 		}
-		if _, err := os.Stat(m.Source); err != nil {
+		if _, err := os.Stat(m.Source); err != nil && m.Type == "bind" {
 			if err := os.MkdirAll(m.Source, 0o755); err != nil {
 				return nil, fmt.Errorf("making the source of -v %s: %w", v, err)
 			}
@@ -67,7 +67,7 @@ func (o *runOptions) allMounts() ([]runtime.Mount, error) {
 }
 
 // ignoredModes are options of -v that say nothing to a sandbox in its own user namespace.
-var ignoredModes = []string{"rw", "z", "Z", "cached", "delegated", "consistent", "nocopy", "private", "rprivate", "slave", "rslave", "shared", "rshared"}
+var ignoredModes = []string{"rw", "z", "Z", "cached", "delegated", "consistent", "private", "rprivate", "slave", "rslave", "shared", "rshared"}
 
 // parseVolume reads SOURCE:TARGET[:OPTIONS].
 func parseVolume(text string) (runtime.Mount, error) {
@@ -75,18 +75,20 @@ func parseVolume(text string) (runtime.Mount, error) {
 	if len(parts) < 2 || len(parts) > 3 || parts[0] == "" || !path.IsAbs(parts[1]) {
 		return runtime.Mount{}, usagef("-v %s: it is SOURCE:TARGET[:ro], TARGET absolute", text)
 	}
-	if !strings.ContainsAny(parts[0], "/.~") {
-		return runtime.Mount{}, usageError{hinted{fmt.Errorf("-v %s: named volumes are not kept by gbuild", text), "to mean the directory, write ./" + parts[0]}}
+	m := runtime.Mount{Type: "volume", Source: parts[0], Target: path.Clean(parts[1])}
+	if !volumeName.MatchString(parts[0]) {
+		source, err := filepath.Abs(parts[0])
+		if err != nil {
+			return runtime.Mount{}, err
+		}
+		m.Type, m.Source = "bind", source
 	}
-	source, err := filepath.Abs(parts[0])
-	if err != nil {
-		return runtime.Mount{}, err
-	}
-	m := runtime.Mount{Type: "bind", Source: source, Target: path.Clean(parts[1])}
 	if len(parts) == 3 {
 		for _, mode := range strings.Split(parts[2], ",") {
 			if mode == "ro" {
 				m.ReadOnly = true
+			} else if mode == "nocopy" && m.Type != "bind" {
+				m.Type = emptyVolume
 			} else if !slices.Contains(ignoredModes, mode) {
 				return runtime.Mount{}, usagef("-v %s: invalid mode: %s", text, mode)
 			}
@@ -108,11 +110,17 @@ func parseMount(text string) (runtime.Mount, error) {
 			return runtime.Mount{}, usagef("--mount %s: %w", text, err)
 		}
 	}
+	if m.Type == "bind" && m.Source != "" {
+		if m.Source, err = filepath.Abs(m.Source); err != nil {
+			return runtime.Mount{}, err
+		}
+	}
+	isVolume := m.Type == "volume" || m.Type == emptyVolume
 	switch {
-	case m.Type == "volume":
-		err = hinted{errors.New("volumes are not kept by gbuild"), "use type=bind with a directory, or type=tmpfs"}
-	case m.Type != "bind" && m.Type != "tmpfs":
-		err = fmt.Errorf("type %q is not bind or tmpfs", m.Type)
+	case isVolume && !volumeName.MatchString(m.Source):
+		err = errors.New("source is required: the name of a volume")
+	case m.Type != "bind" && m.Type != "tmpfs" && !isVolume:
+		err = fmt.Errorf("type %q is not bind, volume or tmpfs", m.Type)
 	case !path.IsAbs(m.Target):
 		err = errors.New("target is required, and absolute")
 	case m.Type == "bind" && m.Source == "":
@@ -129,7 +137,7 @@ func setMount(m *runtime.Mount, key, value string, given bool) (err error) {
 	case "type":
 		m.Type = value
 	case "source", "src":
-		m.Source, err = filepath.Abs(value)
+		m.Source = value
 	case "target", "dst", "destination":
 		m.Target = value
 	case "readonly", "ro":
@@ -141,7 +149,9 @@ func setMount(m *runtime.Mount, key, value string, given bool) (err error) {
 		m.Size, err = units.RAMInBytes(value)
 	case "tmpfs-mode":
 		m.Mode, err = parseMode(value)
-	case "bind-propagation", "bind-recursive", "bind-nonrecursive", "consistency", "relabel":
+	case "volume-nocopy":
+		m.Type = emptyVolume
+	case "bind-propagation", "bind-recursive", "bind-nonrecursive", "consistency", "relabel", "volume-driver", "volume-label":
 	default:
 		err = fmt.Errorf("unexpected key '%s'", key)
 	}

@@ -48,6 +48,16 @@ func copyInto(ctx context.Context, d *layers.Draft, c *dockerfile.Copy, tree Tre
 	return needsNamespace(a.all(ctx))
 }
 
+// CopyDirectory copies a directory of a view, links in its path followed, into a directory of this machine: owners,
+// modes and the rest included, those of the directory itself too. The error is fs.ErrNotExist where there is none.
+func CopyDirectory(ctx context.Context, v *layers.View, source, dir string) error {
+	inside, _, err := v.Resolve(source, true)
+	if err != nil {
+		return err
+	}
+	return copyTree(ctx, viewTree(v), inside, dir)
+}
+
 // copyTree copies a directory of a tree onto a directory of this machine, owners and modes included.
 func copyTree(ctx context.Context, t Tree, source, dir string) (err error) {
 	nodes, _, err := find(ctx, t, path.Clean("/"+source))
