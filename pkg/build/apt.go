@@ -113,7 +113,7 @@ func (m *mounts) copies(dir, target string, change func(name string, text []byte
 const maxConfig = 1 << 20
 
 func readSmall(v *layers.View, name string) ([]byte, error) {
-	f, err := openFile(v)(name)
+	f, err := v.Follow(name)
 	if err != nil {
 		return nil, err
 	}
