@@ -2,7 +2,6 @@ package build
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -10,12 +9,9 @@ import (
 	"github.com/gbuild/gbuild/pkg/layers"
 )
 
-var installer = regexp.MustCompile(`(^|[^\w.-])(pip[0-9.]*|uv|conda|mamba|micromamba|poetry|pdm|pipenv)($|[^\w.-])`)
-
 // installsPython says whether a RUN calls a tool that installs Python distributions.
 func installsPython(s *dockerfile.Run) bool {
-	return slices.ContainsFunc(s.Args, installer.MatchString) ||
-		slices.ContainsFunc(s.Files, func(f dockerfile.File) bool { return installer.Match(f.Data) })
+	return slices.ContainsFunc([]dockerfile.Tool{dockerfile.Pip, dockerfile.Uv, dockerfile.Conda}, s.Fetches)
 }
 
 // reproducible is the environment in which Python writes the same byte code every time: by SOURCE_DATE_EPOCH it is
