@@ -1,13 +1,11 @@
 package build
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"net/http"
 	"os"
 	"path"
 	"path/filepath"
@@ -16,8 +14,6 @@ import (
 
 	"github.com/moby/buildkit/frontend/dockerfile/dfgitutil"
 	"golang.org/x/sys/unix"
-
-	"github.com/gbuild/gbuild/pkg/layers"
 )
 
 // ContextOptions are what opening a context needs beside its name.
@@ -44,6 +40,7 @@ type Context struct {
 	scratch    *scratchDir
 	modified   time.Time // of a URL, where its server says it
 	dockerfile []byte    // where it is all that there is: the context is empty
+	only       string    // the one file of a URL that is no archive: the context has it, and it is the Dockerfile
 }
 
 // OpenContext opens a build context: a directory, a tar archive, "-" for a tar or a Dockerfile on Stdin, the URL of a tar
@@ -136,98 +133,6 @@ func (c *Context) fromFile(ctx context.Context, name string) error {
 	return c.unpack(ctx, f)
 }
 
-// fromStream tells a tar from a Dockerfile by its first bytes.
-func (c *Context) fromStream(ctx context.Context, r io.Reader) error {
-	if r == nil {
-		return errors.New("there is no standard input")
-	}
-	if c.options.Dockerfile == "-" {
-		return errors.New("the context and the Dockerfile cannot both be the standard input")
-	}
-	in := bufio.NewReaderSize(r, 1<<20) // more than the first block of any compression
-	head, err := in.Peek(in.Size())
-	if err != nil && err != io.EOF {
-		return err
-	}
-	if startsTar(strings.NewReader(string(head))) {
-		return c.unpack(ctx, in)
-	}
-	if err := c.empty(); err != nil {
-		return err
-	}
-	c.dockerfile, err = readLimited(in)
-	return err
-}
-
-// empty makes the context a directory with nothing in it.
-func (c *Context) empty() (err error) {
-	if c.scratch, err = newScratchDir(c.options.StateDir); err != nil {
-		return err
-	}
-	return c.open(c.scratch.path)
-}
-
-// unpack makes the context what is in an archive.
-func (c *Context) unpack(ctx context.Context, r io.Reader) error {
-	if err := c.empty(); err != nil {
-		return err
-	}
-	plain, err := layers.Decompress(r)
-	if err != nil {
-		return err
-	}
-	defer plain.Close()
-	return unpackTar(ctx, plain, c.root)
-}
-
-func (c *Context) fromURL(ctx context.Context, address string) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-	if err != nil {
-		return err
-	}
-	c.remote().authorize(req)
-	client := httpClient()
-	defer client.CloseIdleConnections()
-	res, err := client.Do(req)
-	if err != nil {
-		return err
-	}
-	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		return &StatusError{Code: res.StatusCode}
-	}
-	c.modified, _ = http.ParseTime(res.Header.Get("Last-Modified"))
-	return c.fromStream(ctx, res.Body)
-}
-
-func (c *Context) remote() copyOptions {
-	return copyOptions{Secret: c.options.Secret, Environ: c.options.Environ}
-}
-
-func (c *Context) fromGit(ctx context.Context, ref *dfgitutil.GitRef) (err error) {
-	keep := &c.options.KeepGit
-	if ref.KeepGitDir != nil {
-		keep = nil
-	}
-	g, err := newGitSource(ref, keep, "")
-	if err != nil {
-		return err
-	}
-	if c.scratch, err = newScratchDir(c.options.StateDir); err != nil {
-		return err
-	}
-	o := c.remote()
-	commit, err := o.resolveGit(ctx, g)
-	if err != nil {
-		return err
-	}
-	dir, err := g.checkout(ctx, o, commit, c.scratch.path)
-	if err != nil {
-		return err
-	}
-	return c.open(dir)
-}
-
 // maxDockerfile is the most that is read of a Dockerfile or an ignore file.
 const maxDockerfile = 16 << 20
 
@@ -244,6 +149,10 @@ func readLimited(r io.Reader) ([]byte, error) {
 func (c *Context) Dockerfile(name string) (string, []byte, error) {
 	if c.dockerfile != nil {
 		return "Dockerfile", c.dockerfile, nil
+	}
+	if c.only != "" {
+		data, err := readInside(c.raw, c.only)
+		return "Dockerfile", data, err
 	}
 	if name == "-" {
 		if c.options.Stdin == nil {

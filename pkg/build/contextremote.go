@@ -1,0 +1,145 @@
+package build
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/moby/buildkit/frontend/dockerfile/dfgitutil"
+
+	"github.com/gbuild/gbuild/pkg/layers"
+)
+
+// fromStream tells a tar from a Dockerfile by its first bytes.
+func (c *Context) fromStream(ctx context.Context, r io.Reader) error {
+	if r == nil {
+		return errors.New("there is no standard input")
+	}
+	if c.options.Dockerfile == "-" {
+		return errors.New("the context and the Dockerfile cannot both be the standard input")
+	}
+	in, isTar, err := sniff(r)
+	if err != nil {
+		return err
+	}
+	if isTar {
+		return c.unpack(ctx, in)
+	}
+	if err := c.empty(); err != nil {
+		return err
+	}
+	c.dockerfile, err = readLimited(in)
+	return err
+}
+
+// sniff says whether r is a tar, compressed or not, and returns all of it.
+func sniff(r io.Reader) (all io.Reader, isTar bool, err error) {
+	in := bufio.NewReaderSize(r, 1<<20) // more than the first block of any compression
+	head, err := in.Peek(in.Size())
+	if err != nil && err != io.EOF {
+		return nil, false, err
+	}
+	return in, startsTar(bytes.NewReader(head)), nil
+}
+
+// empty makes the context a directory with nothing in it.
+func (c *Context) empty() (err error) {
+	if c.scratch, err = newScratchDir(c.options.StateDir); err != nil {
+		return err
+	}
+	return c.open(c.scratch.path)
+}
+
+// unpack makes the context what is in an archive.
+func (c *Context) unpack(ctx context.Context, r io.Reader) error {
+	if err := c.empty(); err != nil {
+		return err
+	}
+	plain, err := layers.Decompress(r)
+	if err != nil {
+		return err
+	}
+	defer plain.Close()
+	return unpackTar(ctx, plain, c.root)
+}
+
+func (c *Context) fromURL(ctx context.Context, address string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return err
+	}
+	c.remote().authorize(req)
+	client := httpClient()
+	defer client.CloseIdleConnections()
+	res, err := client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return &StatusError{Code: res.StatusCode}
+	}
+	c.modified, _ = http.ParseTime(res.Header.Get("Last-Modified"))
+	in, isTar, err := sniff(res.Body)
+	if err != nil {
+		return err
+	}
+	if isTar {
+		return c.unpack(ctx, in)
+	}
+	return c.keep(in)
+}
+
+// keep makes the context one file, which is called as BuildKit calls it.
+func (c *Context) keep(r io.Reader) (err error) {
+	if err := c.empty(); err != nil {
+		return err
+	}
+	c.only = "context"
+	f, err := c.root.OpenFile(c.only, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(f, r)
+	if err := cmpErr(err, f.Close()); err != nil {
+		return err
+	}
+	at := c.modified
+	if at.IsZero() {
+		at = time.Unix(0, 0)
+	}
+	return c.root.Chtimes(c.only, at, at)
+}
+
+func (c *Context) remote() copyOptions {
+	return copyOptions{Secret: c.options.Secret, Environ: c.options.Environ}
+}
+
+func (c *Context) fromGit(ctx context.Context, ref *dfgitutil.GitRef) (err error) {
+	keep := &c.options.KeepGit
+	if ref.KeepGitDir != nil {
+		keep = nil
+	}
+	g, err := newGitSource(ref, keep, "")
+	if err != nil {
+		return err
+	}
+	if c.scratch, err = newScratchDir(c.options.StateDir); err != nil {
+		return err
+	}
+	o := c.remote()
+	commit, err := o.resolveGit(ctx, g)
+	if err != nil {
+		return err
+	}
+	dir, err := g.checkout(ctx, o, commit, c.scratch.path)
+	if err != nil {
+		return err
+	}
+	return c.open(dir)
+}
