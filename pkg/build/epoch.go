@@ -82,6 +82,9 @@ func (c *Context) time() (*int64, error) {
 	if !c.modified.IsZero() {
 		return seconds(c.modified), nil
 	}
+	if c.only != "" { // its server did not say
+		return nil, nil
+	}
 	var newest time.Time
 	err := fs.WalkDir(c.root.FS(), ".", func(_ string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {

@@ -27,6 +27,10 @@ func TestEpoch(t *testing.T) {
 		if r.URL.Path == "/dated" {
 			w.Header().Set("Last-Modified", modified.UTC().Format(http.TimeFormat))
 		}
+		if r.URL.Path == "/text" {
+			w.Write([]byte("FROM scratch"))
+			return
+		}
 		w.Write(archive.Bytes())
 	}))
 	defer server.Close()
@@ -45,6 +49,7 @@ func TestEpoch(t *testing.T) {
 	}{
 		{"ARG SOURCE_DATE_EPOCH=context\nFROM scratch", server.URL + "/dated", 981173106},
 		{"ARG SOURCE_DATE_EPOCH=context\nFROM scratch", server.URL + "/undated", 4711},
+		{"ARG SOURCE_DATE_EPOCH=context\nFROM scratch", server.URL + "/text", -1},
 		{"ARG SOURCE_DATE_EPOCH=context\nFROM scratch", t.TempDir(), -1},
 		{"ARG SOURCE_DATE_EPOCH=other\nFROM scratch", t.TempDir(), 4711},
 		{"ARG SOURCE_DATE_EPOCH=src\nFROM scratch AS src\nADD " + server.URL + "/dated /\nFROM scratch", t.TempDir(), 981173106},
