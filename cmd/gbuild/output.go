@@ -158,6 +158,9 @@ func (a *app) refuseTerminal() error {
 
 // files writes type=tar and type=local: the files of the result, without an image.
 func (w *writer) files(ctx context.Context, out output, r *build.Result) (err error) {
+	if err := w.store.Expand(ctx, r.Key); err != nil {
+		return err
+	}
 	view, err := w.store.View(r.Key)
 	if err != nil {
 		return err

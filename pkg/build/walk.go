@@ -173,9 +173,6 @@ func (w *work) execute(ctx context.Context) (layers.Key, error) {
 		w.report(Event{Type: Done, Step: w.begin(), Cached: true})
 		return out, nil
 	}
-	if !w.mayWork() {
-		return layers.Key{}, ErrNeedsNamespace
-	}
 	out, err := w.make(ctx)
 	if err != nil {
 		return out, w.blame(w.step.Meta(), w.failed(err))
@@ -191,35 +188,49 @@ func (r *run) mayWork() bool {
 	return r.Entered || os.Geteuid() == 0 && !r.target.hasRun(map[*stage]bool{})
 }
 
-// make executes the step in a draft over its parent and commits it.
+// make makes the state of the step, and returns its name.
 func (w *work) make(ctx context.Context) (out layers.Key, err error) {
-	if err := w.ensure(ctx, w.parent); err != nil {
-		return out, err
-	}
-	d, err := w.Store.Draft(ctx, w.parent)
-	if err != nil {
-		return out, err
-	}
-	defer d.Discard()
-	w.begin()
-	if err := w.apply(ctx, d); err != nil {
-		return out, err
-	}
-	if run, ok := w.step.(*dockerfile.Run); ok && installsPython(run) {
-		if err := d.Settle(); err != nil {
-			return out, err
-		}
-	}
 	if out = w.recipe; w.fresh {
 		rand.Read(out[:])
 	}
-	if err := d.Commit(ctx, out); err != nil {
+	if w.mayWork() {
+		if err := w.ensure(ctx, w.parent); err != nil {
+			return out, err
+		}
+	}
+	err = w.pack(ctx, out)
+	if err == errNotPackable {
+		err = w.draft(ctx, out)
+	}
+	if err != nil {
 		return out, err
 	}
 	if stale, ok := w.stored(w.recipe); w.fresh || ok && stale != out {
 		return out, w.Store.Remember(recordStep, w.recipe, slices.Clone(out[:]))
 	}
 	return out, nil
+}
+
+// draft executes the step in a draft over its parent and commits it.
+func (w *work) draft(ctx context.Context, out layers.Key) error {
+	if !w.mayWork() {
+		return ErrNeedsNamespace
+	}
+	d, err := w.Store.Draft(ctx, w.parent)
+	if err != nil {
+		return err
+	}
+	defer d.Discard()
+	w.begin()
+	if err := w.apply(ctx, d); err != nil {
+		return err
+	}
+	if run, ok := w.step.(*dockerfile.Run); ok && installsPython(run) {
+		if err := d.Settle(); err != nil {
+			return err
+		}
+	}
+	return d.Commit(ctx, out)
 }
 
 // apply is the one switch that executes steps.
@@ -235,10 +246,14 @@ func (w *work) apply(ctx context.Context, d *layers.Draft) error {
 	panic(fmt.Sprintf("unknown step %T", w.step))
 }
 
-// ensure brings the files of a state here: it unpacks the image that the state is, or fetches it from a shared cache.
+// ensure brings the files of a state here: it unpacks the image that the state is, or its last layer, or fetches it from a
+// shared cache.
 func (r *run) ensure(ctx context.Context, k layers.Key) error {
-	if r.Store.Has(k) {
+	if r.Store.Unpacked(k) {
 		return nil
+	}
+	if r.Store.Has(k) && r.mayWork() {
+		return r.Store.Expand(ctx, k)
 	}
 	if !r.Entered {
 		return ErrNeedsNamespace

@@ -42,15 +42,14 @@ func writeStack(ctx context.Context, w io.Writer, snapshots []string, lower *Vie
 	if err != nil {
 		return err
 	}
-	d := &differ{ctx: ctx, tar: tar.NewWriter(w), lower: lower, epoch: o.Epoch, apart: o.apart,
-		names: map[uint64]string{}, buffer: make([]byte, 1<<20)}
+	d := newDiffer(ctx, w, lower, o)
 	below, err := lower.Lstat("/")
 	if err != nil {
 		return err
 	}
 	same, err := d.sameMetadata(root, below)
 	if err == nil && !same {
-		err = d.header(root, nil)
+		err = d.header(root, nil, nil)
 	}
 	if err == nil {
 		err = d.children(root, newPlace(snapshots), below)
@@ -122,10 +121,15 @@ type differ struct {
 	lower  *View
 	epoch  *int64
 	apart  *apart
-	byName bool              // what lies below is hidden name by name, not by a mark on a directory above
-	names  map[uint64]string // of files with more names than one: inode -> the name in the tar
-	open   []*Entry          // directories on the way that are written only if something in them is
+	byName bool                 // what lies below is hidden name by name, not by a mark on a directory above
+	names  map[[2]uint64]string // of files with more names than one: inode -> the name in the tar
+	open   []*Entry             // directories on the way that are written only if something in them is
 	buffer []byte
+}
+
+func newDiffer(ctx context.Context, w io.Writer, lower *View, o DiffOptions) *differ {
+	return &differ{ctx: ctx, tar: tar.NewWriter(w), lower: lower, epoch: o.Epoch, apart: o.apart,
+		names: map[[2]uint64]string{}, buffer: make([]byte, 1<<20)}
 }
 
 // children writes what is in the directory dir. below is the directory that it is merged with, nil if there is none.
@@ -221,25 +225,34 @@ func (d *differ) directory(e *Entry, in place, below *Entry) error {
 	if below != nil && !below.IsDir() {
 		below = nil
 	}
+	depth := len(d.open)
+	if err := d.enter(e, below); err != nil {
+		return err
+	}
+	if err := d.children(e, in, below); err != nil {
+		return err
+	}
+	d.leave(depth)
+	return nil
+}
+
+// enter starts a directory, which is written at once if it is not what it is below.
+func (d *differ) enter(e, below *Entry) error {
 	same, err := d.sameMetadata(e, below)
 	if err != nil {
 		return err
 	}
 	d.open = append(d.open, e)
-	depth := len(d.open)
 	if d.apart.below(e.Path) {
 		same = d.time(e.ModTime).Equal(d.time(time.Unix(SettledTime, 0)))
 	}
-	if !same {
-		if err := d.flush(); err != nil {
-			return err
-		}
+	if same {
+		return nil
 	}
-	if err := d.children(e, in, below); err != nil {
-		return err
-	}
-	if len(d.open) >= depth {
-		d.open = d.open[:depth-1]
-	}
-	return nil
+	return d.flush()
+}
+
+// leave ends a directory, before which so many were open.
+func (d *differ) leave(depth int) {
+	d.open = d.open[:min(depth, len(d.open))]
 }

@@ -17,7 +17,7 @@ import (
 // flush writes the directories on the way to what is written next.
 func (d *differ) flush() error {
 	for _, dir := range d.open {
-		if err := d.header(dir, nil); err != nil {
+		if err := d.header(dir, nil, nil); err != nil {
 			return err
 		}
 	}
@@ -39,35 +39,47 @@ func (d *differ) file(e *Entry) error {
 		return err
 	}
 	if e.Nlink > 1 {
-		if first, ok := d.names[e.Ino]; ok {
-			return d.header(e, func(h *tar.Header) { h.Typeflag, h.Linkname, h.Size, h.PAXRecords = tar.TypeLink, first, 0, nil })
+		inode := [2]uint64{e.Dev, e.Ino}
+		if first, ok := d.names[inode]; ok {
+			return d.header(e, nil, func(h *tar.Header) { h.Typeflag, h.Linkname, h.Size, h.PAXRecords = tar.TypeLink, first, 0, nil })
 		}
-		d.names[e.Ino] = strings.TrimPrefix(e.Path, "/")
+		d.names[inode] = strings.TrimPrefix(e.Path, "/")
 	}
 	if !e.IsRegular() {
-		return d.header(e, nil)
+		return d.header(e, nil, nil)
 	}
 	f, err := e.Open()
 	if err != nil {
 		return err
 	}
 	defer f.Close()
+	if err := d.header(e, f, nil); err != nil {
+		return err
+	}
+	return d.content(e, f)
+}
+
+// content writes the bytes of a regular file, which is open as f.
+func (d *differ) content(e *Entry, f *os.File) error {
 	if e.Size > int64(len(d.buffer)) {
 		unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_SEQUENTIAL)
 	}
-	if err := d.header(e, nil); err != nil {
-		return err
+	// Without the wrapper io.CopyBuffer would let the tar copy with small buffers of its own. The limit spares a call for
+	// each file, which would only find its end.
+	n, err := io.CopyBuffer(struct{ io.Writer }{d.tar}, io.LimitReader(f, e.Size), d.buffer)
+	if e.Content != nil {
+		if changed := e.Content.Unchanged(f); changed != nil {
+			return changed
+		}
 	}
-	// Without the wrappers io.CopyBuffer would let the two ends copy with small buffers of their own.
-	n, err := io.CopyBuffer(struct{ io.Writer }{d.tar}, struct{ io.Reader }{f}, d.buffer)
 	if err == nil && n != e.Size {
 		err = fmt.Errorf("the file changed from %d to %d bytes while it was read", e.Size, n)
 	}
 	return err
 }
 
-// header writes the header of an entry, after change had its say.
-func (d *differ) header(e *Entry, change func(*tar.Header)) error {
+// header writes the header of an entry, after change had its say. A regular file may be open as f.
+func (d *differ) header(e *Entry, f *os.File, change func(*tar.Header)) error {
 	h := &tar.Header{Name: strings.TrimPrefix(e.Path, "/"), Mode: int64(e.Mode & 0o7777), Uid: e.UID, Gid: e.GID,
 		ModTime: d.time(e.ModTime), Linkname: e.Link}
 	switch e.Type() {
@@ -92,7 +104,7 @@ func (d *differ) header(e *Entry, change func(*tar.Header)) error {
 	default:
 		return fmt.Errorf("unknown file type %o", e.Type())
 	}
-	xattrs, err := e.Xattrs()
+	xattrs, err := e.xattrs(f)
 	if err != nil {
 		return err
 	}

@@ -72,20 +72,23 @@ func (f *distributionFinder) walk(fn func(name string, d fs.DirEntry) error) err
 	})
 }
 
-// list takes the claims of a file that is a list.
-func (f *distributionFinder) list(name string, d fs.DirEntry) error {
+// listKind says of which distribution a file is the list, and how it is read: nil for any other file.
+func listKind(name string) (title string, read func(io.Reader) ([]string, error)) {
 	dir, base := path.Split(name)
 	dir = path.Clean(dir)
-	var title string
-	var read func(io.Reader) ([]string, error)
 	switch {
-	case !d.Type().IsRegular():
-		return nil
 	case base == "RECORD" && strings.HasSuffix(dir, ".dist-info"):
-		title, read = strings.TrimSuffix(path.Base(dir), ".dist-info"), readRecord
+		return strings.TrimSuffix(path.Base(dir), ".dist-info"), readRecord
 	case path.Base(dir) == "conda-meta" && strings.HasSuffix(base, ".json"):
-		title, read = strings.TrimSuffix(base, ".json"), readCondaMeta
-	default:
+		return strings.TrimSuffix(base, ".json"), readCondaMeta
+	}
+	return "", nil
+}
+
+// list takes the claims of a file that is a list.
+func (f *distributionFinder) list(name string, d fs.DirEntry) error {
+	title, read := listKind(name)
+	if read == nil || !d.Type().IsRegular() {
 		return nil
 	}
 	file, err := os.OpenFile(f.root+name, os.O_RDONLY|unix.O_NOFOLLOW, 0)
@@ -102,7 +105,7 @@ func (f *distributionFinder) list(name string, d fs.DirEntry) error {
 	f.claim(name, owner)
 	for _, n := range names {
 		if !path.IsAbs(n) {
-			n = path.Join(path.Dir(dir), n)
+			n = path.Join(path.Dir(path.Dir(name)), n)
 		}
 		f.claim(path.Clean(n), owner)
 	}

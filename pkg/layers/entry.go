@@ -31,8 +31,20 @@ type Entry struct {
 	// Rdev is the device of a device node. Ino and Dev name the inode, Nlink counts its names in its snapshot.
 	Rdev            uint64
 	Ino, Dev, Nlink uint64
+	// Content is where a regular file or a directory is read that is in no snapshot; else nil.
+	Content Content
 
 	source string
+}
+
+// Content reads a file that lies outside of the store.
+type Content interface {
+	// Open opens a regular file.
+	Open() (*os.File, error)
+	// Xattrs returns the attributes of a regular file or a directory. A regular file may be open as f, else f is nil.
+	Xattrs(f *os.File) (map[string][]byte, error)
+	// Unchanged fails if the file, which is open as f, is not what it was when its Entry was made.
+	Unchanged(f *os.File) error
 }
 
 // Source returns the path on disk of the file that holds this entry.
@@ -52,7 +64,17 @@ func (e *Entry) IsSymlink() bool { return e.Type() == unix.S_IFLNK }
 
 // Xattrs returns the extended attributes that belong into an image: file capabilities and user attributes, without those
 // of overlayfs.
-func (e *Entry) Xattrs() (map[string][]byte, error) {
+func (e *Entry) Xattrs() (map[string][]byte, error) { return e.xattrs(nil) }
+
+// xattrs is Xattrs of a file that may be open as f.
+func (e *Entry) xattrs(f *os.File) (map[string][]byte, error) {
+	if e.Content != nil && (e.IsRegular() || e.IsDir()) {
+		found, err := e.Content.Xattrs(f)
+		if value, ok := found[xattrCapability]; ok {
+			found[xattrCapability] = capabilityV2(value)
+		}
+		return found, err
+	}
 	if e.IsSymlink() || e.source == "" {
 		return nil, nil // the kernel allows no user attributes on links
 	}

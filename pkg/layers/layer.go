@@ -79,6 +79,9 @@ func (s *Store) storedLayers(k Key, o LayerOptions) ([]*storedLayer, bool) {
 }
 
 func (s *Store) makeLayers(ctx context.Context, k Key, o LayerOptions) ([]*storedLayer, error) {
+	if err := s.Expand(ctx, k); err != nil {
+		return nil, err
+	}
 	view, err := s.View(k)
 	if err != nil {
 		return nil, err

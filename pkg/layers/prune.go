@@ -36,6 +36,7 @@ type object struct {
 	size   int64
 	used   time.Time
 	parent string // entry of a snapshot's parent, "" for none
+	layer  string // entry of the blob that a snapshot has its files in, "" for none
 	kept   bool
 }
 
@@ -89,8 +90,11 @@ func (p *pruning) collect(ctx context.Context) error {
 			continue
 		}
 		o := &object{entry: "k " + d.Name(), path: p.store.snapshot(k), size: diskUsage(p.store.snapshot(k))}
-		if parent, err := p.store.readMeta(k); err == nil && !parent.IsZero() {
-			o.parent = "k " + parent.String()
+		if m, err := p.store.readMeta(k); err == nil {
+			o.parent = "k " + m.Parent.String()
+			if m.Packed != nil && !p.store.hasFiles(k) {
+				o.layer = "b " + m.Packed.Digest.Hex
+			}
 		}
 		p.objects[o.entry] = o
 	}
@@ -173,6 +177,9 @@ func (p *pruning) candidates() []*object {
 func (p *pruning) keep(entry string) {
 	for o := p.objects[entry]; o != nil && !o.kept; o = p.objects[o.parent] {
 		o.kept = true
+		if layer := p.objects[o.layer]; layer != nil {
+			layer.kept = true
+		}
 	}
 }
 

@@ -14,11 +14,12 @@ import (
 )
 
 // A snapshot is a directory snapshots/<key> that holds fs (an overlay lower) and meta.json. meta.json is there if and
-// only if the snapshot is complete.
+// only if the snapshot is complete. One that is packed has no fs until its files are needed: they are in its layer.
 
 // meta is the content of meta.json.
 type meta struct {
-	Parent Key `json:"parent"`
+	Parent Key          `json:"parent"`
+	Packed *layerRecord `json:"packed,omitempty"`
 }
 
 const (
@@ -30,28 +31,37 @@ func (s *Store) snapshot(k Key, elements ...string) string {
 	return s.path(append([]string{"snapshots", k.String()}, elements...)...)
 }
 
-// readMeta returns the parent of a committed snapshot.
-func (s *Store) readMeta(k Key) (Key, error) {
+// readMeta returns what stands below a committed snapshot.
+func (s *Store) readMeta(k Key) (meta, error) {
 	path := s.snapshot(k, "meta.json")
 	s.mu.Lock()
-	parent, known := s.parent[k]
+	m, known := s.known[k]
 	s.mu.Unlock()
 	if known {
 		_, err := os.Lstat(path)
-		return parent, err
+		return m, err
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return Key{}, err
+		return m, err
 	}
-	var m meta
 	if err := json.Unmarshal(data, &m); err != nil {
-		return Key{}, &CorruptError{What: "snapshot " + k.String(), Err: err}
+		return m, &CorruptError{What: "snapshot " + k.String(), Err: err}
 	}
 	s.mu.Lock()
-	s.parent[k] = m.Parent
+	s.known[k] = m
 	s.mu.Unlock()
-	return m.Parent, nil
+	return m, nil
+}
+
+// complete returns what stands below a snapshot whose files are there, or can be unpacked from the layer that is there.
+func (s *Store) complete(k Key) (m meta, ok bool) {
+	m, err := s.readMeta(k)
+	if err != nil || m.Packed == nil || s.hasFiles(k) {
+		return m, err == nil
+	}
+	size, ok := s.hasBlob(m.Packed.Digest)
+	return m, ok && size == m.Packed.Size
 }
 
 // Has says whether the snapshot of k and all that it stands on are committed. It keeps them from being pruned until the
@@ -62,16 +72,18 @@ func (s *Store) Has(k Key) bool {
 
 func (l *lease) holdAll(s *Store, k Key) bool {
 	for depth := 0; !k.IsZero(); depth++ {
-		var parent Key
-		exists := func() (ok bool) {
-			var err error
-			parent, err = s.readMeta(k)
+		exists := func() bool {
+			_, err := s.readMeta(k)
 			return err == nil
 		}
 		if depth > maxStack || !l.hold("k "+k.String(), s.snapshot(k, "meta.json"), exists) {
 			return false
 		}
-		k = parent
+		m, ok := s.complete(k)
+		if !ok {
+			return false
+		}
+		k = m.Parent
 	}
 	return true
 }
@@ -83,12 +95,15 @@ func (s *Store) stack(k Key) ([]string, error) {
 	}
 	var dirs []string
 	for !k.IsZero() {
-		dirs = append(dirs, s.snapshot(k, "fs"))
-		parent, err := s.readMeta(k)
+		m, err := s.readMeta(k)
+		if err == nil && m.Packed != nil && !s.hasFiles(k) {
+			err = errPacked
+		}
 		if err != nil {
 			return nil, fmt.Errorf("reading snapshot %s: %w", k, err)
 		}
-		k = parent
+		dirs = append(dirs, s.snapshot(k, "fs"))
+		k = m.Parent
 	}
 	return dirs, nil
 }
@@ -130,7 +145,7 @@ func (s *Store) rename(made string, k Key) error {
 		if err != unix.EEXIST && err != unix.ENOTEMPTY {
 			return err
 		}
-		if _, err := s.readMeta(k); err == nil {
+		if _, ok := s.complete(k); ok {
 			return s.discard(made)
 		}
 		if err := s.discard(s.snapshot(k)); err != nil {

@@ -1,7 +1,6 @@
 package layers
 
 import (
-	"archive/tar"
 	"cmp"
 	"context"
 	"fmt"
@@ -127,7 +126,7 @@ func (a *apart) below(dir string) bool { return a != nil && a.dirs[dir] }
 // each layer into an empty directory, and each has the same time in every build: the layer of the rest, which lies above,
 // sets it right where it matters.
 func (p *part) write(ctx context.Context, w io.Writer, snapshot string, epoch *int64) error {
-	d := &differ{ctx: ctx, tar: tar.NewWriter(w), epoch: epoch, names: map[uint64]string{}, buffer: make([]byte, 1<<20)}
+	d := newDiffer(ctx, w, nil, DiffOptions{Epoch: epoch})
 	made := map[string]bool{"/": true}
 	for _, name := range p.files {
 		if ctx.Err() != nil {
@@ -161,5 +160,5 @@ func (d *differ) parents(snapshot, dir string, made map[string]bool) error {
 		return err
 	}
 	e.ModTime = time.Unix(SettledTime, 0)
-	return d.header(e, nil)
+	return d.header(e, nil, nil)
 }

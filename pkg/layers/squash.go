@@ -54,6 +54,9 @@ func (s *Store) squashed(kind string, name Key) (*storedLayer, bool) {
 }
 
 func (s *Store) squash(ctx context.Context, k, base Key, c Compression) (r layerRecord, err error) {
+	if err := s.Expand(ctx, k); err != nil {
+		return r, err
+	}
 	view, err := s.View(k)
 	if err != nil {
 		return r, err

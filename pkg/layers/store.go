@@ -30,8 +30,8 @@ type Store struct {
 	lease lease
 	sync  syncer
 
-	mu     sync.Mutex
-	parent map[Key]Key // of committed snapshots; it never changes for a key that exists
+	mu    sync.Mutex
+	known map[Key]meta // of committed snapshots; it never changes for a key that exists
 }
 
 // Open opens the store in dir, and makes it if it is not there. It refuses a directory that others can write to, one of a
@@ -41,7 +41,7 @@ func Open(dir string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the store: %w", err)
 	}
-	s := &Store{dir: dir, parent: map[Key]Key{}}
+	s := &Store{dir: dir, known: map[Key]meta{}}
 	s.lease.store, s.sync.store = s, s
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, hinted(fmt.Errorf("making the store: %w", err), "name a directory that you can write to")

@@ -18,10 +18,11 @@ import (
 type View struct {
 	dirs   []string // the uppermost first
 	lower  *View    // of a live view: what lies under dirs[0], which may change while it is read
+	own    bool     // seen from outside of the namespace: the caller's own files are root's, others cannot be named
 	merged sync.Map // path of a directory -> []string, where its parts are; not used for what may change
 }
 
-// View returns the merged files of the state k.
+// View returns the merged files of the state k, which must not be packed (see Expand).
 func (s *Store) View(k Key) (*View, error) {
 	dirs, err := s.stack(k)
 	if err != nil {
@@ -42,6 +43,9 @@ func (v *View) over(upper string) *View {
 // that leads through one does not exist (see Resolve). The error is fs.ErrNotExist where there is nothing.
 func (v *View) Lstat(name string) (*Entry, error) {
 	e, _, err := v.find(clean(name))
+	if err == nil && v.own && e.source != "" {
+		return e, e.toRoot()
+	}
 	return e, err
 }
 
@@ -216,6 +220,9 @@ func (v *View) Open(name string) (*os.File, error) {
 func (e *Entry) Open() (*os.File, error) {
 	if !e.IsRegular() {
 		return nil, &fs.PathError{Op: "open", Path: e.Path, Err: errors.New("not a regular file")}
+	}
+	if e.Content != nil {
+		return e.Content.Open()
 	}
 	f, err := os.OpenFile(e.source, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {

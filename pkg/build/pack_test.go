@@ -1,0 +1,174 @@
+package build
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/pkg/dockerfile"
+	"github.com/gbuild/gbuild/pkg/layers"
+)
+
+const packBase = `
+	mkdir -p etc app/old app/same bin; ln -s app link; ln -s /nowhere dangling
+	printf 'root:x:0:0::/:/bin/sh\nann:x:1234:1235::/:/bin/sh\n' >etc/passwd; printf 'staff:x:50:\n' >etc/group
+	echo same >app/same/file; echo old >app/old/file; ln -s file app/old/link; chmod 0750 app; chown 7:8 app
+	chmod 0755 app/same; touch -d @1000000000 app/same/file app/same app/old/file`
+
+const packContext = `
+	mkdir -p src/deep/er src/empty src/old src/same src/z
+	echo same >src/same/file; echo newer >src/old/file; ln -s file src/old/link; touch -d @1000000000 src/same/file
+	echo 1 >src/one; echo b >src/deep/er/b; ln -s ../one src/deep/up; chmod 4711 src/one; chmod 1777 src/z; chmod 0700 src/deep
+	echo l >src/z/l; ln src/z/l src/deep/hard; mkfifo src/z/fifo; head -c 200000 /dev/urandom >src/deep/big
+	touch -d @1234567890.5 src src/empty src/deep/er/b`
+
+// copies are COPY instructions; those with a reason cannot be packed.
+var packCopies = []struct {
+	name, sources, dest string
+	change              func(*dockerfile.Copy)
+	refused             string
+}{
+	{name: "new", sources: "src", dest: "/fresh/place"},
+	{name: "slash", sources: "src/", dest: "/fresh/"},
+	{name: "root", sources: "src", dest: "/"},
+	{name: "dot", sources: ".", dest: "/app"},
+	{name: "merge", sources: "src", dest: "/app"},
+	{name: "through a link", sources: "src", dest: "/link/x"},
+	{name: "dangling", sources: "src", dest: "/dangling"},
+	{name: "empty", sources: "src/empty", dest: "/bin"},
+	{name: "empty and new", sources: "src/empty", dest: "/a/b"},
+	{name: "chown", sources: "src", dest: "/app", change: chown("ann:staff")},
+	{name: "chown number", sources: "src", dest: "/n/m", change: chown("5")},
+	{name: "chmod", sources: "src", dest: "/n/m", change: chmodTo("0751")},
+	{name: "chmod symbolic", sources: "src", dest: "/app", change: chmodTo("go=u-w")},
+	{name: "exclude", sources: "src", dest: "/app", change: exclude("deep/er", "**/link")},
+	{name: "link", sources: "src", dest: "/app/x", change: linked},
+	{name: "link over a link", sources: "src", dest: "/link/x", change: linked},
+	{name: "link and chmod", sources: "src", dest: "/link/x", change: func(c *dockerfile.Copy) { linked(c); c.Chmod = "0700" }},
+	{name: "add", sources: "src", dest: "/app/", change: added},
+	{name: "over a file", sources: "src", dest: "/etc/passwd", refused: "a file"},
+	{name: "below a file", sources: "src", dest: "/etc/passwd/x", refused: "a file"},
+	{name: "names of one file", sources: "src/deep", dest: "/hard", refused: "a name is there"},
+	{name: "file on directory", sources: "src", dest: "/taken", refused: "a directory is there"},
+	{name: "directory on file", sources: "src", dest: "/reverse", refused: "a file is there"},
+	{name: "attributes", sources: "src", dest: "/attributed", refused: "they are merged"},
+}
+
+// TestPack holds Pack to the layers that drafts give, and what is unpacked from them to the drafts.
+func TestPack(t *testing.T) {
+	for _, test := range packCopies {
+		t.Run(test.name, func(t *testing.T) {
+			b := newCopyBench(t)
+			b.shell(packContext)
+			b.base(packBase + "\nmkdir -p hard taken/one reverse attributed/deep; touch hard/hard reverse/deep")
+			b.step(func(d *layers.Draft) error {
+				return errors.Join(d.CopyUp("/attributed/deep"), unix.Setxattr(d.Dir()+"/attributed/deep", "user.a", []byte("b"), 0))
+			})
+			change := test.change
+			if change == nil {
+				change = func(*dockerfile.Copy) {}
+			}
+			b.comparePacked(copyStep(test.sources, test.dest, change), test.refused != "")
+		})
+	}
+}
+
+func (b *copyBench) comparePacked(c *dockerfile.Copy, refused bool) {
+	b.Helper()
+	epoch := int64(1_500_000_000) // directories on the way change now
+	compress := layers.Compression{Level: 1, Epoch: &epoch}
+	parent, tree, packed := b.parent, b.open().Tree(), layers.Key{1}
+	picks, err := pickLocal(b.Context(), tree, c, c.Sources[0])
+	if err != nil || len(picks) != 1 {
+		b.Fatal(picks, err)
+	}
+	err = b.store.Pack(b.Context(), packed, parent, layers.LayerOptions{Compression: compress}, func(l *layers.LayerWriter) error {
+		k, err := newPacker(l, c, &picks[0])
+		if err != nil {
+			return err
+		}
+		return k.copy(b.Context(), &picks[0])
+	})
+	if refused || err != nil {
+		if !refused || !errors.Is(err, errNotPackable) || b.store.Has(packed) {
+			b.Fatalf("refused = %v, error %v", refused, err)
+		}
+		return
+	}
+	b.step(func(d *layers.Draft) error { return copyInto(b.Context(), d, c, tree, copyOptions{Store: b.store}) })
+	if got, want := b.diffID(packed, compress), b.diffID(b.parent, compress); got != want {
+		b.Errorf("the layer is %s, of a draft %s", got, want)
+	}
+	if b.store.Unpacked(packed) || !b.store.Has(packed) {
+		b.Error("it is not packed")
+	}
+	if err := b.store.Expand(b.Context(), packed); err != nil {
+		b.Fatal(err)
+	}
+	sameState(b.T, b.store, packed, b.parent)
+}
+
+func (b *copyBench) diffID(k layers.Key, c layers.Compression) string {
+	b.Helper()
+	all, _, err := b.store.Layers(b.Context(), k, layers.LayerOptions{Compression: c})
+	if err != nil || len(all) != 1 {
+		b.Fatal(all, err)
+	}
+	id, err := all[0].DiffID()
+	if err != nil {
+		b.Fatal(err)
+	}
+	return id.String()
+}
+
+// sameState compares all but the fractions of seconds that a layer cannot carry.
+func sameState(t *testing.T, s *layers.Store, got, want layers.Key) {
+	t.Helper()
+	var lists [2][]string
+	for i, k := range []layers.Key{got, want} {
+		v, err := s.View(k)
+		if err != nil {
+			t.Fatal(err)
+		}
+		names := map[uint64]string{}
+		if err := v.Walk("/", func(e *layers.Entry) error { lists[i] = append(lists[i], describe(t, e, names)); return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range max(len(lists[0]), len(lists[1])) {
+		if i >= len(lists[0]) || i >= len(lists[1]) || lists[0][i] != lists[1][i] {
+			t.Fatalf("got:\n%q\nwant:\n%q", lists[0], lists[1])
+		}
+	}
+}
+
+// TestPackChanged packs a context in which a file changes after it was listed.
+func TestPackChanged(t *testing.T) {
+	b := newCopyBench(t)
+	b.shell("mkdir src; echo 1 >src/a; echo 2 >src/b")
+	c, tree := copyStep("src", "/"), b.open().Tree()
+	if _, err := digestCopy(b.Context(), tree, c, copyOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(b.context, "src/b"), []byte("changed"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	picks, err := pickLocal(b.Context(), tree, c, "src")
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = b.store.Pack(context.Background(), layers.Key{1}, layers.Key{}, layers.LayerOptions{}, func(l *layers.LayerWriter) error {
+		k, err := newPacker(l, c, &picks[0])
+		if err != nil {
+			return err
+		}
+		return k.copy(b.Context(), &picks[0])
+	})
+	if changed := (*ChangedError)(nil); !errors.As(err, &changed) || changed.Path != "/src/b" || b.store.Has(layers.Key{1}) {
+		t.Errorf("error %v", err)
+	}
+}
