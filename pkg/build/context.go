@@ -83,6 +83,8 @@ func (c *Context) Close() error {
 		err = c.hashes.save()
 	}
 	if c.root != nil {
+		c.raw.dirs.close()
+		c.tree.dirs.close()
 		err = cmpErr(err, c.root.Close())
 	}
 	if c.scratch != nil {
@@ -214,7 +216,9 @@ func (c *Context) readBeside(name, suffix string) ([]byte, error) {
 		return nil, err
 	}
 	defer root.Close()
-	return readInside(newDirTree(root, nil), filepath.Base(outside)+suffix)
+	t := newDirTree(root, nil)
+	defer t.dirs.close()
+	return readInside(t, filepath.Base(outside)+suffix)
 }
 
 // locate decides whether the Dockerfile is in the context, and where.

@@ -53,28 +53,49 @@ func digestPath(ctx context.Context, t Tree, name string) (sum [32]byte, err err
 type digester struct {
 	tree    Tree
 	hash    hash.Hash
-	records chan record
+	now     *batch
+	batches chan *batch
 	readers *errgroup.Group
 }
 
-// record is one entry of what is digested; of a regular file, content will bring the hash.
-type record struct {
-	head    []byte
-	content chan [32]byte
+// batch is some records that follow each other, and the files among them that are read together: a file at a time would
+// be more waking of goroutines than reading.
+type batch struct {
+	records []record
+	files   []int // indices of the records whose file is to be hashed
+	size    int64 // of those files
+	done    chan struct{}
 }
+
+// record is one entry of what is digested; node is a regular file, whose hash sum is or will be.
+type record struct {
+	head []byte
+	node *Node
+	sum  [32]byte
+}
+
+func newBatch() *batch {
+	return &batch{records: make([]record, 0, batchRecords), done: make(chan struct{})}
+}
+
+const (
+	batchRecords = 128
+	batchSize    = 1 << 20
+)
 
 // digest runs fill, which adds the records, beside the hashing of what it adds.
 func digest(ctx context.Context, t Tree, fill func(context.Context, *digester) error) (sum [32]byte, err error) {
 	readers, ctx := errgroup.WithContext(ctx)
 	readers.SetLimit(runtime.NumCPU())
-	d := &digester{tree: t, hash: sha256.New(), records: make(chan record, 1024), readers: readers}
+	d := &digester{tree: t, hash: sha256.New(), batches: make(chan *batch, 16), readers: readers}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		d.consume()
 	}()
 	err = fill(ctx, d)
-	close(d.records)
+	d.submit()
+	close(d.batches)
 	err = cmpErr(readers.Wait(), err) // when a reader fails, fill sees a cancelled context only
 	<-done
 	d.hash.Sum(sum[:0])
@@ -82,18 +103,68 @@ func digest(ctx context.Context, t Tree, fill func(context.Context, *digester) e
 }
 
 func (d *digester) consume() {
-	for r := range d.records {
-		d.hash.Write(binary.AppendUvarint(nil, uint64(len(r.head))))
-		d.hash.Write(r.head)
-		if r.content != nil {
-			sum := <-r.content
-			d.hash.Write(sum[:])
+	var length []byte
+	for b := range d.batches {
+		<-b.done
+		for i := range b.records {
+			r := &b.records[i]
+			length = binary.AppendUvarint(length[:0], uint64(len(r.head)))
+			d.hash.Write(length)
+			d.hash.Write(r.head)
+			if r.node != nil {
+				d.hash.Write(r.sum[:])
+			}
 		}
 	}
 }
 
+// push adds a record to the batch, which is on its way when it is full.
+func (d *digester) push(r record) {
+	if d.now == nil {
+		d.now = newBatch()
+	}
+	d.now.records = append(d.now.records, r)
+	if len(d.now.records) == batchRecords || d.now.size > batchSize {
+		d.submit()
+	}
+}
+
+// submit passes the batch on, and to a reader if a file in it is not known.
+func (d *digester) submit() {
+	b := d.now
+	if d.now = nil; b == nil {
+		return
+	}
+	d.batches <- b
+	if len(b.files) == 0 {
+		close(b.done)
+		return
+	}
+	d.readers.Go(func() error {
+		defer close(b.done)
+		return d.read(b)
+	})
+}
+
+// read hashes the files of a batch.
+func (d *digester) read(b *batch) error {
+	local, _ := d.tree.(*dirTree)
+	buf := make([]byte, min(b.size, 256<<10)+1)
+	for _, i := range b.files {
+		r := &b.records[i]
+		sum, err := hashFile(d.tree, r.node, buf)
+		if err != nil {
+			return fmt.Errorf("reading %s: %w", path.Clean(r.node.Path), err)
+		}
+		if r.sum = sum; local != nil {
+			local.hashes.remember(r.node, sum)
+		}
+	}
+	return nil
+}
+
 // text adds a record of strings, each framed by its length.
-func (d *digester) text(fields ...string) { d.records <- record{head: frame(nil, fields...)} }
+func (d *digester) text(fields ...string) { d.push(record{head: frame(nil, fields...)}) }
 
 func frame(to []byte, fields ...string) []byte {
 	for _, f := range fields {
@@ -159,10 +230,11 @@ func (d *digester) add(kind, name string, n *Node) error {
 		head = binary.AppendUvarint(head, v)
 	}
 	if n.IsRegular() {
-		return d.addContent(head, n)
+		d.pushFile(record{head: head, node: n})
+		return nil
 	}
 	xattrs, err := n.Xattrs()
-	d.records <- record{head: frameXattrs(head, xattrs)}
+	d.push(record{head: frameXattrs(head, xattrs)})
 	return err
 }
 
@@ -174,34 +246,25 @@ func frameXattrs(to []byte, xattrs map[string][]byte) []byte {
 	return to
 }
 
-// addContent adds a regular file, which is read by another goroutine unless its hash is known.
-func (d *digester) addContent(head []byte, n *Node) error {
-	local, _ := d.tree.(*dirTree)
-	r := record{head: head, content: make(chan [32]byte, 1)}
-	d.records <- r
-	if local != nil {
-		if sum, ok := local.hashes.lookup(n); ok {
-			r.content <- sum
-			return nil
+// pushFile adds a regular file, which is to be read unless its hash is known.
+func (d *digester) pushFile(r record) {
+	if local, _ := d.tree.(*dirTree); local != nil {
+		if sum, ok := local.hashes.lookup(r.node); ok {
+			r.sum = sum
+			d.push(r)
+			return
 		}
 	}
-	d.readers.Go(func() error {
-		defer close(r.content)
-		sum, err := hashFile(d.tree, n)
-		if err != nil {
-			return fmt.Errorf("reading %s: %w", path.Clean(n.Path), err)
-		}
-		if local != nil {
-			local.hashes.remember(n, sum)
-		}
-		r.content <- sum
-		return nil
-	})
-	return nil
+	if d.now == nil {
+		d.now = newBatch()
+	}
+	d.now.files = append(d.now.files, len(d.now.records))
+	d.now.size += r.node.Size
+	d.push(r)
 }
 
-// hashFile hashes attributes and bytes of a regular file.
-func hashFile(t Tree, n *Node) (sum [32]byte, err error) {
+// hashFile hashes attributes and bytes of a regular file, which it reads by way of buf.
+func hashFile(t Tree, n *Node, buf []byte) (sum [32]byte, err error) {
 	f, err := t.Open(n)
 	if err != nil {
 		return sum, err
@@ -213,7 +276,7 @@ func hashFile(t Tree, n *Node) (sum [32]byte, err error) {
 	}
 	h := sha256.New()
 	h.Write(frameXattrs(nil, xattrs))
-	if _, err := io.Copy(h, f); err != nil {
+	if _, err := io.CopyBuffer(h, io.LimitReader(f, n.Size), buf); err != nil {
 		return sum, err
 	}
 	h.Sum(sum[:0])

@@ -116,7 +116,7 @@ func TestHashesAreRemembered(t *testing.T) {
 	kept := func(h *hashes) bool {
 		fresh := newHashes(h.dir, h.file)
 		fresh.load()
-		return len(fresh.known) > 0
+		return fresh.len() > 0
 	}
 	write("one", time.Hour)
 	first, h := sum(time.Now())

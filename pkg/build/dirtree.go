@@ -16,7 +16,7 @@ import (
 
 // dirTree is a directory of this machine, less what rules leave out. All its files belong to root.
 type dirTree struct {
-	root   *os.Root
+	dirs   openDirs
 	rules  *ignoreRules // nil: everything is there
 	hashes *hashes      // nil: none are remembered
 
@@ -25,7 +25,7 @@ type dirTree struct {
 }
 
 func newDirTree(root *os.Root, rules *ignoreRules) *dirTree {
-	return &dirTree{root: root, rules: rules, seen: map[string]bool{}}
+	return &dirTree{dirs: openDirs{root: root, dirs: map[string]*os.File{}}, rules: rules, seen: map[string]bool{}}
 }
 
 // local returns the name by which os.Root knows a path of the tree.
@@ -70,22 +70,21 @@ func cmpErr(errs ...error) error {
 }
 
 // at returns the node of a path, whatever the rules say.
-func (t *dirTree) at(name string) (*Node, error) {
-	dir, err := t.root.Open(local(path.Dir(name)))
-	if err != nil {
-		return nil, unreadable(name, err)
-	}
-	defer dir.Close()
+func (t *dirTree) at(name string) (n *Node, err error) {
 	base := path.Base(name)
 	if name == "/" {
 		base = "."
 	}
-	return t.node(dir, base, name)
+	err = t.dirs.with(path.Dir(name), func(dir int) (err error) {
+		n, err = t.node(dir, base, name)
+		return err
+	})
+	return n, unreadable(name, err)
 }
 
-func (t *dirTree) node(dir *os.File, base, name string) (*Node, error) {
+func (t *dirTree) node(dir int, base, name string) (*Node, error) {
 	var st unix.Stat_t
-	if err := unix.Fstatat(int(dir.Fd()), base, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+	if err := unix.Fstatat(dir, base, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		return nil, unreadable(name, &fs.PathError{Op: "lstat", Path: name, Err: err})
 	}
 	n := &Node{Path: name}
@@ -98,7 +97,7 @@ func (t *dirTree) node(dir *os.File, base, name string) (*Node, error) {
 		}
 		n.Link = link
 	case n.IsDir(), n.IsRegular():
-		n.xattrs = func() (map[string][]byte, error) { return t.xattrs(n) }
+		n.xattrs = t.xattrs
 	}
 	return n, nil
 }
@@ -111,10 +110,10 @@ func (n *Node) fill(st *unix.Stat_t) {
 	n.changed = unix.TimespecToNsec(st.Ctim)
 }
 
-func readlinkat(dir *os.File, base string, size int64) (string, error) {
+func readlinkat(dir int, base string, size int64) (string, error) {
 	for size = max(size, 127) + 1; ; size *= 2 {
 		buf := make([]byte, size)
-		n, err := unix.Readlinkat(int(dir.Fd()), base, buf)
+		n, err := unix.Readlinkat(dir, base, buf)
 		if err != nil {
 			return "", err
 		}
@@ -144,28 +143,38 @@ func (t *dirTree) ReadDir(dir *Node) ([]*Node, error) {
 }
 
 func (t *dirTree) readAll(dir *Node) ([]*Node, error) {
-	f, err := t.root.Open(local(dir.Path))
+	f, err := t.dirs.openNew(dir.Path)
 	if err != nil {
 		return nil, unreadable(dir.Path, err)
 	}
-	defer f.Close()
 	names, err := f.Readdirnames(-1)
 	if err != nil {
+		f.Close()
 		return nil, unreadable(dir.Path, err)
 	}
+	t.dirs.keep(dir.Path, f)
 	slices.Sort(names)
+	return t.nodes(dir.Path, names)
+}
+
+// nodes returns the nodes of the names of a directory.
+func (t *dirTree) nodes(dir string, names []string) ([]*Node, error) {
 	nodes := make([]*Node, 0, len(names))
-	for _, name := range names {
-		n, err := t.node(f, name, path.Join(dir.Path, name))
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // removed a moment ago, as editors do with their temporary files
+	err := t.dirs.with(dir, func(fd int) error {
+		nodes = nodes[:0]
+		for _, name := range names {
+			n, err := t.node(fd, name, path.Join(dir, name))
+			if errors.Is(err, fs.ErrNotExist) {
+				continue // removed a moment ago, as editors do with their temporary files
+			}
+			if err != nil {
+				return err
+			}
+			nodes = append(nodes, n)
 		}
-		if err != nil {
-			return nil, err
-		}
-		nodes = append(nodes, n)
-	}
-	return nodes, nil
+		return nil
+	})
+	return nodes, err
 }
 
 // visible says whether the rules leave n, an entry of the directory parent. An ignored directory is there when something
@@ -216,7 +225,7 @@ func (t *dirTree) hasVisible(dir *Node) (bool, error) {
 
 // Open opens a regular file, and fails if it is no longer the one that was listed.
 func (t *dirTree) Open(file *Node) (*os.File, error) {
-	f, err := t.root.OpenFile(local(file.Path), os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	f, err := t.open(file)
 	if err != nil {
 		return nil, unreadable(file.Path, err)
 	}
@@ -226,6 +235,17 @@ func (t *dirTree) Open(file *Node) (*os.File, error) {
 		return nil, &ChangedError{Path: file.Path}
 	}
 	return f, nil
+}
+
+func (t *dirTree) open(file *Node) (f *os.File, err error) {
+	if file.Path == "/" {
+		return t.dirs.openNew("/")
+	}
+	err = t.dirs.with(path.Dir(file.Path), func(dir int) (err error) {
+		f, err = openAt(dir, path.Base(file.Path), 0)
+		return err
+	})
+	return f, err
 }
 
 func (t *dirTree) xattrs(n *Node) (map[string][]byte, error) {

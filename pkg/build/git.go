@@ -189,6 +189,7 @@ func (g *gitSource) tidy(dir string, commit time.Time) error {
 	}
 	defer root.Close()
 	tree := newDirTree(root, nil)
+	defer tree.dirs.close()
 	return g.tidyDir(tree, &Node{Path: "/"}, commit)
 }
 
@@ -201,15 +202,15 @@ func (g *gitSource) tidyDir(t *dirTree, dir *Node, commit time.Time) error {
 		name := local(n.Path)
 		switch {
 		case path.Base(name) == ".git" && !g.keepGit:
-			err = t.root.RemoveAll(name)
+			err = t.dirs.root.RemoveAll(name)
 			continue
 		case n.IsDir():
-			err = cmpErr(g.tidyDir(t, n, commit), t.root.Chmod(name, 0o755))
+			err = cmpErr(g.tidyDir(t, n, commit), t.dirs.root.Chmod(name, 0o755))
 		case n.IsRegular():
-			err = t.root.Chmod(name, os.FileMode(0o644|n.Mode&0o100|n.Mode&0o100>>3|n.Mode&0o100>>6))
+			err = t.dirs.root.Chmod(name, os.FileMode(0o644|n.Mode&0o100|n.Mode&0o100>>3|n.Mode&0o100>>6))
 		}
 		if err == nil && !g.checkoutTime && !n.IsSymlink() {
-			err = t.root.Chtimes(name, commit, commit)
+			err = t.dirs.root.Chtimes(name, commit, commit)
 		}
 		if err != nil {
 			return err
@@ -321,6 +322,7 @@ func (a *adder) addGit(ctx context.Context, g *gitSource) (err error) {
 	}
 	defer root.Close()
 	tree := newDirTree(root, nil)
+	defer tree.dirs.close()
 	top, err := tree.Lstat("/")
 	if err != nil {
 		return err

@@ -26,7 +26,7 @@ type Node struct {
 	Ino, Dev       uint64
 	Nlink          uint64
 	changed        int64 // ctime in nanoseconds; 0 where it is not known
-	xattrs         func() (map[string][]byte, error)
+	xattrs         func(*Node) (map[string][]byte, error)
 	entry          *layers.Entry
 	ignored        bool // seen only because something below it is not ignored
 	matchedPattern matchState
@@ -46,7 +46,7 @@ func (n *Node) Xattrs() (map[string][]byte, error) {
 	if n.xattrs == nil {
 		return nil, nil
 	}
-	return n.xattrs()
+	return n.xattrs(n)
 }
 
 // xattrsOf reads the attributes of n, which is open as f.
@@ -135,7 +135,7 @@ func stateNode(e *layers.Entry) (*Node, error) {
 	n := &Node{Path: e.Path, Mode: e.Mode, UID: e.UID, GID: e.GID, Size: e.Size, ModTime: e.ModTime, Link: e.Link,
 		Rdev: e.Rdev, Ino: e.Ino, Dev: e.Dev, Nlink: e.Nlink, entry: e}
 	if e.Source() != "" {
-		n.xattrs = e.Xattrs
+		n.xattrs = func(n *Node) (map[string][]byte, error) { return n.entry.Xattrs() }
 	}
 	if uid := os.Geteuid(); uid != 0 && e.Source() != "" {
 		if e.UID != uid || e.GID != os.Getegid() {
