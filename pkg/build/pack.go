@@ -21,7 +21,8 @@ var errNotPackable = errors.New("the step cannot be packed")
 // COPY of one source onto files that are there.
 func (w *work) packable() bool {
 	c, ok := w.step.(*dockerfile.Copy)
-	return ok && !w.req.NoLayers && w.req.Layering != OneLayer && w.stage == w.target && w.step == w.stage.steps[len(w.stage.steps)-1] &&
+	last := w.stage == w.target && w.step == w.stage.steps[len(w.stage.steps)-1]
+	return ok && last && !w.req.NoLayers && w.req.Layering != OneLayer &&
 		len(c.Sources) == 1 && len(c.Inline) == 0 && !c.Parents && w.Store.Unpacked(w.parent)
 }
 
