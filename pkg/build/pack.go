@@ -119,47 +119,60 @@ func (k *packer) leave() {
 	k.dirs = k.dirs[:len(k.dirs)-1]
 }
 
-// descend goes to the destination, whose directories are made where they are missing. It takes the time of the source; the
-// others change now.
+// descend goes to the destination, whose directories are made where they are missing. It takes the time of the source, and
+// a directory in which another one is made that of now.
 func (k *packer) descend(dest string, at time.Time) error {
 	real, _, err := k.view.Resolve(dest, true)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return errNotPackable
 	}
-	k.dirs = []packedDir{{path: "/"}}
-	parts := elements(real)
-	for i, part := range parts {
-		e, fresh, err := k.onTheWay(path.Join(k.top().path, part))
+	way, name := []wayDir{{}}, "/"
+	for _, part := range elements(real) {
+		name = path.Join(name, part)
+		d, err := k.onTheWay(name)
 		if err != nil {
 			return err
 		}
-		if e.ModTime = time.Now(); i == len(parts)-1 {
-			e.ModTime = at
+		if above := way[len(way)-1]; d.fresh && above.Entry != nil {
+			above.ModTime = d.ModTime
 		}
-		if err := k.enter(e, fresh); err != nil {
+		way = append(way, d)
+	}
+	if last := way[len(way)-1]; last.Entry != nil {
+		last.ModTime = at
+	}
+	k.dirs = []packedDir{{path: "/"}}
+	for _, d := range way[1:] {
+		if err := k.enter(d.Entry, d.fresh); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// onTheWay returns a directory above or at the destination: the one that is there, or a new one.
-func (k *packer) onTheWay(name string) (e *layers.Entry, fresh bool, err error) {
-	e, err = k.view.Lstat(name)
+// wayDir is a directory above or at the destination.
+type wayDir struct {
+	*layers.Entry
+	fresh bool
+}
+
+// onTheWay returns the directory that is there, or a new one.
+func (k *packer) onTheWay(name string) (wayDir, error) {
+	e, err := k.view.Lstat(name)
 	switch {
 	case err == nil && !e.IsDir():
-		return nil, false, errNotPackable
+		return wayDir{}, errNotPackable
 	case err == nil:
 		there := *e
-		return &there, false, nil
+		return wayDir{Entry: &there}, nil
 	case !errors.Is(err, fs.ErrNotExist):
-		return nil, false, err
+		return wayDir{}, err
 	}
-	e = &layers.Entry{Name: path.Base(name), Path: name, Mode: unix.S_IFDIR | k.chmod.parents()}
+	e = &layers.Entry{Name: path.Base(name), Path: name, Mode: unix.S_IFDIR | k.chmod.parents(), ModTime: time.Now()}
 	if k.owner != nil {
 		e.UID, e.GID = k.owner.uid, k.owner.gid
 	}
-	return e, true, nil
+	return wayDir{Entry: e, fresh: true}, nil
 }
 
 func (k *packer) enter(e *layers.Entry, fresh bool) error {

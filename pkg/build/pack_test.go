@@ -65,7 +65,7 @@ func TestPack(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			b := newCopyBench(t)
 			b.shell(packContext)
-			b.base(packBase + "\nmkdir -p hard taken/one reverse attributed/deep; touch hard/hard reverse/deep")
+			b.base(packBase + "\nmkdir -p hard taken/one reverse attributed/deep; touch hard/hard reverse/deep\nfind . -exec touch -h -d @1000000000 {} +")
 			b.step(func(d *layers.Draft) error {
 				return errors.Join(d.CopyUp("/attributed/deep"), unix.Setxattr(d.Dir()+"/attributed/deep", "user.a", []byte("b"), 0))
 			})

@@ -100,7 +100,7 @@ func (s *Store) Pack(ctx context.Context, k, parent Key, o LayerOptions, fill fu
 	if s.Has(k) {
 		return nil
 	}
-	r, err := s.pack(ctx, o.Compression, func(w io.Writer) error {
+	r, err := s.pack(ctx, o.Compression, sendFrom, func(w io.Writer) error {
 		d := newDiffer(ctx, w, lower, DiffOptions{Epoch: o.Epoch})
 		root := &Entry{Name: "/", Path: "/", Mode: unix.S_IFDIR}
 		if err := fill(&LayerWriter{differ: d, dirs: []openDir{{below: root}}, split: o.Max > 1}); err != nil {
