@@ -70,7 +70,7 @@ func (w *work) onlyDir(ctx context.Context, c *dockerfile.Copy) (*pick, error) {
 
 // newPacker goes to the destination of a COPY of one directory.
 func newPacker(l *layers.LayerWriter, c *dockerfile.Copy, p *pick) (*packer, error) {
-	who, err := parseChown(c.Chown, c.Link, openFile(l.Lower()))
+	who, err := parseChown(c.Chown, c.Link, l.Lower().Follow)
 	if err != nil {
 		return nil, err
 	}
