@@ -310,16 +310,20 @@ func (w *work) share(ctx context.Context, out layers.Key) {
 		if !c.All && !w.stage.exported {
 			continue
 		}
-		w.shareEntry(ctx, c, sharedStep, w.recipe, out, func() ([]v1.Layer, error) { return w.stepResult(ctx, out) })
+		w.shareEntry(ctx, c, sharedStep, w.recipe, out, func() ([]v1.Layer, error) { return w.stepResult(ctx, w.stage, out) })
 	}
 }
 
-// stepResult makes the layers of a state.
-func (r *run) stepResult(ctx context.Context, k layers.Key) ([]v1.Layer, error) {
+// stepResult makes the layers of a state of the stage.
+func (r *run) stepResult(ctx context.Context, st *stage, k layers.Key) ([]v1.Layer, error) {
+	o := r.layerOptions(r.extraLayers())
+	if o.Aside = !st.exported; o.Aside {
+		return r.stepLayers(ctx, k, o)
+	}
 	if _, err := r.layersOf(ctx, k).get(ctx); err != nil {
 		return nil, err
 	}
-	return r.stepLayers(ctx, k, r.layerOptions(r.extraLayers()))
+	return r.stepLayers(ctx, k, o)
 }
 
 // shareFact writes a small fact, so that other machines need not have the files to know it: what a selection of a state

@@ -16,6 +16,7 @@ const (
 	sendFrom = 4 << 20
 	// One that other machines may have made before, to the byte, is asked for in any case.
 	sendWhole = math.MaxInt64
+	sendNever = -1
 )
 
 // Growing is the blob of a layer that is being made. It can be read from the start, by several readers, while it grows.
@@ -36,7 +37,7 @@ var errGivenUp = errors.New("the layer was given up")
 
 // send gives the blob to Sending, if somebody waits for it, when it has a size or is whole.
 func (w *blobWriter) send(from int64) {
-	if w.store.Sending != nil {
+	if w.store.Sending != nil && from != sendNever {
 		w.grows = &Growing{store: w.store, path: w.file.Name(), from: from}
 		w.grows.more.L = &w.grows.mu
 	}

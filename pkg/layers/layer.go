@@ -17,7 +17,16 @@ const baseKind = "layer"
 // LayerOptions say what layers are made of a snapshot.
 type LayerOptions struct {
 	Compression
-	Max int // layers that one snapshot may become, one for each of its large Python distributions; 0 or 1: all is one
+	Aside bool // the layers are not of the image that Sending waits for
+	Max   int  // layers that one snapshot may become, one for each of its large Python distributions; 0 or 1: all is one
+}
+
+// sendFrom is the size from which a blob is sent that is sent from size on otherwise.
+func (o LayerOptions) sendFrom(size int64) int64 {
+	if o.Aside {
+		return sendNever
+	}
+	return size
 }
 
 // kind names the records of layers that are made in this way.
@@ -96,11 +105,11 @@ func (s *Store) makeLayers(ctx context.Context, k Key, o LayerOptions) ([]*store
 		}
 	}
 	parts := divide(found, o.Max)
-	records, err := s.packParts(ctx, view.dirs[0], parts, o.Compression)
+	records, err := s.packParts(ctx, view.dirs[0], parts, o)
 	if err != nil {
 		return nil, err
 	}
-	rest, err := s.pack(ctx, o.Compression, sendFrom, func(w io.Writer) error {
+	rest, err := s.pack(ctx, o.Compression, o.sendFrom(sendFrom), func(w io.Writer) error {
 		return WriteDiff(ctx, w, view.dirs[0], NewView(view.dirs[1:]...), DiffOptions{Epoch: o.Epoch, apart: newApart(parts)})
 	})
 	if err != nil {

@@ -29,14 +29,14 @@ func (l *storedLayer) Distributions() []string { return l.record.Distributions }
 // packParts makes the layers of parts. Those that were made before, of any state, are found by the digest of their tar:
 // so that is taken first, of all side by side, for parts whose distributions are known. The files are read every time,
 // since neither a version nor a list says truly what is in them.
-func (s *Store) packParts(ctx context.Context, snapshot string, parts []*part, c Compression) ([]layerRecord, error) {
+func (s *Store) packParts(ctx context.Context, snapshot string, parts []*part, o LayerOptions) ([]layerRecord, error) {
 	records := make([]layerRecord, len(parts))
 	group, hashing := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	for i, p := range parts {
-		if _, known := s.Recall(c.partKind(), p.key()); known {
+		if _, known := s.Recall(o.partKind(), p.key()); known {
 			group.Go(func() (err error) {
-				records[i], err = s.findPart(hashing, snapshot, p, c)
+				records[i], err = s.findPart(hashing, snapshot, p, o.Compression)
 				return err
 			})
 		}
@@ -46,7 +46,7 @@ func (s *Store) packParts(ctx context.Context, snapshot string, parts []*part, c
 	}
 	for i, p := range parts {
 		if records[i].Digest == (v1.Hash{}) {
-			r, err := s.packPart(ctx, snapshot, p, c)
+			r, err := s.packPart(ctx, snapshot, p, o)
 			if err != nil {
 				return nil, err
 			}
@@ -80,8 +80,8 @@ func (s *Store) findPart(ctx context.Context, snapshot string, p *part, c Compre
 	return r, nil
 }
 
-func (s *Store) packPart(ctx context.Context, snapshot string, p *part, c Compression) (r layerRecord, err error) {
-	r, err = s.pack(ctx, c, sendWhole, func(w io.Writer) error { return p.write(ctx, w, snapshot, c.Epoch) })
+func (s *Store) packPart(ctx context.Context, snapshot string, p *part, o LayerOptions) (r layerRecord, err error) {
+	r, err = s.pack(ctx, o.Compression, o.sendFrom(sendWhole), func(w io.Writer) error { return p.write(ctx, w, snapshot, o.Epoch) })
 	if err != nil {
 		return r, err
 	}
@@ -89,8 +89,8 @@ func (s *Store) packPart(ctx context.Context, snapshot string, p *part, c Compre
 	if err := k.UnmarshalText([]byte(r.DiffID.Hex)); err != nil {
 		return r, err
 	}
-	if err := s.rememberLayer(c.partKind(), k, r); err != nil {
+	if err := s.rememberLayer(o.partKind(), k, r); err != nil {
 		return r, err
 	}
-	return r, s.Remember(c.partKind(), p.key(), nil)
+	return r, s.Remember(o.partKind(), p.key(), nil)
 }
