@@ -26,6 +26,9 @@ var ownSources = lazyRegexp(`/etc/apt|add-apt-repository|apt-add-repository|dpkg
 
 // apt configures apt for a RUN: with the mirror, and with packages that are kept.
 func (m *mounts) apt(ctx context.Context, s *dockerfile.Run) (*dockerfile.Run, []runtime.Mount, error) {
+	if m.req.Mirrors[dockerfile.Apt] == nil && !slices.Contains(m.req.AutoCache, dockerfile.Apt) {
+		return s, nil, nil
+	}
 	if !s.Fetches(dockerfile.Apt) || s.Getenv("APT_CONFIG") != "" || strings.Contains(strings.Join(s.Args, " "), "APT_CONFIG") {
 		return s, nil, nil
 	}

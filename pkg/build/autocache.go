@@ -29,7 +29,7 @@ func (m *mounts) autoCaches(ctx context.Context, s *dockerfile.Run) (*dockerfile
 		if t == dockerfile.Apt { // it has a configuration of its own
 			continue
 		}
-		if !s.Fetches(t) || s.ChoosesCache(t) || m.readsCaches() {
+		if !s.Fetches(t) || s.ChoosesCache(t) || m.leavesCaches(ctx) {
 			continue
 		}
 		more, err := m.autoCache(ctx, s, t)
@@ -58,6 +58,21 @@ func (m *mounts) tellAuto(ctx context.Context, t dockerfile.Tool) {
 		m.report(Event{Type: Notice, Text: fmt.Sprintf("%s has a cache that is kept between builds, outside of the image, in each RUN that mounts none (%s)", t, off)})
 		return layers.Key{}, nil
 	}).get(ctx)
+}
+
+// noticeLeft names the future of the other notice.
+type noticeLeft struct{}
+
+// leavesCaches says whether this build leaves all caches to its Dockerfile, and says so once.
+func (m *mounts) leavesCaches(ctx context.Context) bool {
+	if !m.readsCaches() {
+		return false
+	}
+	m.once(noticeLeft{}, func() (layers.Key, error) {
+		m.report(Event{Type: Notice, Text: "the Dockerfile reads ~/.cache: pip and uv keep their caches there, in the image"})
+		return layers.Key{}, nil
+	}).get(ctx)
+	return true
 }
 
 // readsCaches says whether a step of this build wants what pip and uv leave below ~/.cache.

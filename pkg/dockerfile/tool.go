@@ -130,7 +130,7 @@ func (c *call) manages(t Tool) bool {
 
 // Fetches says whether the RUN calls the tool to fetch packages, as far as its text shows.
 func (r *Run) Fetches(t Tool) bool {
-	return slices.ContainsFunc(r.calls(), func(c *call) bool { return c.fetches(t) })
+	return r.mentions(t) && slices.ContainsFunc(r.calls(), func(c *call) bool { return c.fetches(t) })
 }
 
 // ChoosesCache says whether the Dockerfile has a cache of its own for the tool in this RUN, or a place for it: such a RUN
@@ -167,6 +167,13 @@ func (r *Run) CacheMount(t Tool) *Mount {
 		}
 	}
 	return nil
+}
+
+// mentions says whether the tool's name is in some text of the RUN: most RUNs need not be read as shell.
+func (r *Run) mentions(t Tool) bool {
+	return slices.ContainsFunc(r.texts(), func(text string) bool {
+		return strings.Contains(text, string(t)) || t == Conda && strings.Contains(text, "mamba")
+	})
 }
 
 // Getenv returns the value of a variable of the RUN's environment; empty when it has none.
