@@ -70,12 +70,18 @@ func (r *run) layersOf(ctx context.Context, k layers.Key) *future {
 	})
 }
 
+// stepLayers returns the layers of a state, those of a shared cache where they are as few as they are to be.
 func (r *run) stepLayers(ctx context.Context, k layers.Key, o layers.LayerOptions) ([]v1.Layer, error) {
-	if im := r.importOf(k); im != nil && !r.Store.HasLayers(k, o) {
-		return im.layers, nil
-	}
-	if !r.mayWork() && !r.Store.HasLayers(k, o) {
-		return nil, ErrNeedsNamespace
+	if !r.Store.HasLayers(k, o) {
+		if im := r.importOf(k); im != nil && len(im.layers) <= o.Max {
+			return im.layers, nil
+		}
+		if !r.mayWork() {
+			return nil, ErrNeedsNamespace
+		}
+		if err := r.ensure(ctx, k); err != nil {
+			return nil, err
+		}
 	}
 	all, _, err := r.Store.Layers(ctx, k, o)
 	return all, err

@@ -188,3 +188,25 @@ func TestReproducibleEnvironment(t *testing.T) {
 		t.Error("a heredoc is not read")
 	}
 }
+
+// What another machine divided is used as it is, and otherwise where that is asked for.
+func TestLayeringOfSharedCache(t *testing.T) {
+	t.Parallel()
+	text := "FROM scratch\nRUN pip install big=20 tiny=0\nRUN write /after x"
+	var repo repository
+	first := newBench(t)
+	want := map[Layering][]string{}
+	for _, way := range []Layering{SplitLayers, StepLayers, OneLayer} {
+		set := func(r *Request) { r.Layering = way }
+		want[way] = layersOf(t, first.build(text, set, share(nil, repo.cache(""))).Image)
+	}
+	for way, want := range want {
+		m := first.machine()
+		got := m.build(text, share(repo.cache(""), nil), func(r *Request) { r.Layering = way })
+		m.wantRan()
+		history(t, got.Image)
+		if n := len(layersOf(t, got.Image)); n != len(want) {
+			t.Errorf("way %d: %d layers, want %d", way, n, len(want))
+		}
+	}
+}

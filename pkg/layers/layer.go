@@ -84,7 +84,7 @@ func (s *Store) storedLayers(k Key, o LayerOptions) ([]*storedLayer, bool) {
 		}
 		all = append(all, &storedLayer{store: s, record: r})
 	}
-	return all, len(all) > 0
+	return all, 0 < len(all) && len(all) <= max(o.Max, 1) // those of a shared cache may be more
 }
 
 func (s *Store) makeLayers(ctx context.Context, k Key, o LayerOptions) ([]*storedLayer, error) {
