@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -200,7 +201,7 @@ func (a *app) request(ctx context.Context, o *buildOptions, in *input) (*build.R
 	for _, s := range o.noCacheFilter {
 		fresh[strings.ToLower(s)] = true
 	}
-	req := &build.Request{Plan: in.plan, Context: in.context, Named: in.openNamed, Secrets: in.secrets, Agents: in.agents,
+	req := &build.Request{Plan: in.plan, Explain: o.explain, Place: placeOf(o), Context: in.context, Named: in.openNamed, Secrets: in.secrets, Agents: in.agents,
 		NoCache: o.noCache, Fresh: fresh, Limits: limits, Allow: allow, Environ: in.options.Environ,
 		NoCacheMounts: o.noCacheMounts}
 	return req, a.addCaches(o, req)
@@ -230,4 +231,13 @@ func (a *app) imageNames(o *buildOptions) ([]string, error) {
 		names = append(names, ref.String())
 	}
 	return names, nil
+}
+
+// placeOf names a Dockerfile and its context, for --explain.
+func placeOf(o *buildOptions) string {
+	context := o.context
+	if abs, err := filepath.Abs(context); err == nil && !strings.Contains(context, "://") {
+		context = abs
+	}
+	return context + "\x00" + o.file + "\x00" + o.target
 }

@@ -32,6 +32,7 @@ type buildOptions struct {
 	epoch, sbom, provenance, cgroup   string
 	iidfile, metadataFile, digestFile string
 	noCache, pull, push, quiet        bool
+	explain                           bool
 	noCacheMounts, load               bool
 	insecure, check                   bool
 	compression, compressionLevel     string
@@ -83,6 +84,7 @@ func (a *app) addRunFlags(f *pflag.FlagSet, o *buildOptions) {
 	f.StringSliceVar(&o.noCacheFilter, "no-cache-filter", nil, "stages whose steps run again")
 	f.BoolVar(&o.noCacheMounts, "no-cache-mounts", false, "empty the cache mounts of the steps that run")
 	a.addCacheFlags(f, o)
+	f.BoolVar(&o.explain, "explain", false, "say for each step why it runs, or why it need not")
 	f.BoolVar(&o.pull, "pull", false, "take base images from their registry even where a local image has the name")
 	f.DurationVar(&o.pullTTL, "pull-ttl", 0, "for how long the answer of a registry, what a tag means, is good; e.g. 1h (default: it is asked in each build)")
 	f.StringArrayVar(&o.secrets, "secret", nil, "id=ID[,src=FILE|,env=NAME]: for RUN --mount=type=secret (repeatable)")

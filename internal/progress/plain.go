@@ -43,7 +43,7 @@ func (p *plainDrawer) step(e build.Event, s *step, lines []string) {
 		p.turnTo(s)
 	case build.Progress:
 		p.progress(e, s)
-	case build.Notice, build.Cache:
+	case build.Notice, build.Cache, build.Explained:
 		p.line(s, clean(e.Text))
 	case build.Warned:
 		p.warn(e)

@@ -87,6 +87,9 @@ type Request struct {
 
 	NoCacheMounts bool // empty the cache mounts of the steps that run
 
+	Explain bool   // report why each step runs or does not
+	Place   string // names the Dockerfile and the context for Explain, from build to build
+
 	CacheFrom []*SharedCache // asked, in this order, for the steps that are not stored here
 	CacheTo   []*SharedCache // get the steps of this build
 }

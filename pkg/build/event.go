@@ -20,7 +20,7 @@ type Event struct {
 	Stderr  bool                `json:"stderr,omitempty"`  // with Log
 	Current int64               `json:"current,omitempty"` // with Progress: bytes done
 	Total   int64               `json:"total,omitempty"`   // with Progress: bytes in all, 0 when unknown
-	Text    string              `json:"text,omitempty"`    // with Notice, Cache and Failed: one line for the user; with Progress: what is counted
+	Text    string              `json:"text,omitempty"`    // with Notice, Cache, Explained and Failed: one line for the user; with Progress: what is counted
 	Warning *dockerfile.Warning `json:"warning,omitempty"` // with Warned
 	Cache   *CacheUse           `json:"cache,omitempty"`   // with Cache
 	Result  map[string]any      `json:"result,omitempty"`  // with Finished: digest, names
@@ -31,13 +31,14 @@ type EventType string
 
 // The types of Event.
 const (
-	Started  EventType = "started"
-	Log      EventType = "log"
-	Progress EventType = "progress"
-	Notice   EventType = "notice"
-	Warned   EventType = "warning"
-	Cache    EventType = "cache" // what a RUN did with one of its caches
-	Done     EventType = "done"
-	Failed   EventType = "failed"
-	Finished EventType = "finished" // of the whole build
+	Started   EventType = "started"
+	Log       EventType = "log"
+	Progress  EventType = "progress"
+	Notice    EventType = "notice"
+	Warned    EventType = "warning"
+	Cache     EventType = "cache" // what a RUN did with one of its caches
+	Done      EventType = "done"
+	Explained EventType = "explained" // why a step runs, or why not
+	Failed    EventType = "failed"
+	Finished  EventType = "finished" // of the whole build
 )

@@ -79,6 +79,7 @@ func (r *run) step(ctx context.Context, st *stage, s dockerfile.Step, title stri
 	work.recipe, work.fresh = recipe, r.req.NoCache || r.req.Fresh[st.Name] && st.Name != ""
 	out, ok := work.known()
 	if ok {
+		work.explainHit(out)
 		r.report(Event{Type: Done, Step: work.begin(), Cached: true})
 	} else if out, err = r.once(recipe, func() (layers.Key, error) { return work.execute(ctx) }).get(ctx); err != nil {
 		return out, err
@@ -173,7 +174,11 @@ func (w *work) execute(ctx context.Context) (layers.Key, error) {
 		w.report(Event{Type: Done, Step: w.begin(), Cached: true})
 		return out, nil
 	}
+	w.explain(ctx)
 	out, err := w.make(ctx)
+	if err == nil {
+		err = w.keepFacts(ctx)
+	}
 	if err != nil {
 		return out, w.blame(w.step.Meta(), w.failed(err))
 	}

@@ -76,7 +76,7 @@ func (im *importer) root(ctx context.Context, m meta) (*os.Root, error) {
 	if r := im.roots[m.name()]; r != nil {
 		return r, nil
 	}
-	o := Options{Scope: m.Scope}
+	o := Options{Scope: m.Scope, UID: os.Geteuid(), GID: os.Getegid()}
 	if m.UID != nil && m.GID != nil {
 		o.OwnerGiven, o.UID, o.GID = true, *m.UID, *m.GID
 	}

@@ -63,7 +63,7 @@ func newCaches(t *testing.T) *Caches {
 // fill writes files into a cache.
 func fill(t *testing.T, c *Caches, id string, files map[string]string) {
 	t.Helper()
-	l, err := c.Acquire(context.Background(), id, Shared, Options{})
+	l, err := c.Acquire(context.Background(), id, Shared, Options{UID: os.Getuid(), GID: os.Getgid()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +81,7 @@ func fill(t *testing.T, c *Caches, id string, files map[string]string) {
 
 func readCache(t *testing.T, c *Caches, id, name string) string {
 	t.Helper()
-	l, err := c.Acquire(context.Background(), id, Shared, Options{})
+	l, err := c.Acquire(context.Background(), id, Shared, Options{UID: os.Getuid(), GID: os.Getgid()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,7 +193,7 @@ func TestHostileCatalogs(t *testing.T) {
 func TestImportStaysInTheCache(t *testing.T) {
 	c, outside, blobs := newCaches(t), t.TempDir(), shelf{}
 	fill(t, c, "c", nil)
-	l, err := c.Acquire(t.Context(), "c", Shared, Options{})
+	l, err := c.Acquire(t.Context(), "c", Shared, Options{UID: os.Getuid(), GID: os.Getgid()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -227,7 +227,7 @@ func TestTruncatedBlobsNameNothing(t *testing.T) {
 	if _, err := two.Import(t.Context(), catalog, nil, blobs.open); err == nil {
 		t.Error("a truncated blob was taken")
 	}
-	l, err := two.Acquire(t.Context(), "c", Shared, Options{})
+	l, err := two.Acquire(t.Context(), "c", Shared, Options{UID: os.Getuid(), GID: os.Getgid()})
 	if err != nil {
 		t.Fatal(err)
 	}
