@@ -53,6 +53,9 @@ func (r *run) resolve(ctx context.Context, s *dockerfile.Stage) (*stage, error) 
 	r.warn(res.Warnings)
 	st.resolved, st.steps, st.config = res, res.Steps, res.Config
 	r.resolved[s] = st
+	if err := r.lintCopied(ctx, st); err != nil {
+		return nil, err
+	}
 	for _, src := range sources(st.steps) {
 		if src.Kind != dockerfile.FromStage {
 			continue
@@ -64,6 +67,22 @@ func (r *run) resolve(ctx context.Context, s *dockerfile.Stage) (*stage, error) 
 		st.needs = append(st.needs, need)
 	}
 	return st, nil
+}
+
+// lintCopied warns of images that files are copied from, as Resolve does of bases.
+func (r *run) lintCopied(ctx context.Context, st *stage) error {
+	for _, step := range st.steps {
+		c, ok := step.(*dockerfile.Copy)
+		if !ok || c.From.Kind != dockerfile.FromImage {
+			continue
+		}
+		b, err := r.image(ctx, c.From)
+		if err != nil {
+			return r.blame(c.Meta(), err)
+		}
+		r.warn(r.plan.LintCopied(c, b.config))
+	}
+	return nil
 }
 
 // resolveBase returns the config that the stage starts from; nil for scratch.

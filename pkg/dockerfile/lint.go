@@ -176,15 +176,27 @@ func lintPlatformFlag(st *instructions.Stage, match shell.ProcessWordResult, glo
 }
 
 func lintBasePlatform(s *Stage, base *v1.ConfigFile, lint *linter.Linter) {
-	if s.named || s.Base.Kind != FromImage || base == nil || s.plan.implicit && s.platform == nil && samePlatform(s.plan.opts.BuildPlatform, fromConfig(base)) {
+	if s.Base.Named || s.Base.Kind != FromImage || base == nil || s.plan.implicit && s.platform == nil && samePlatform(s.plan.opts.BuildPlatform, fromConfig(base)) {
 		return
 	}
-	want, got := s.Base.Platform, fromConfig(base)
-	if !samePlatform(want, got) {
-		msg := linter.RuleInvalidBaseImagePlatform.Format(s.Base.Name,
+	lintImagePlatform(s.Base, base, s.origin, lint)
+}
+
+func lintImagePlatform(src Source, config *v1.ConfigFile, at []parser.Range, lint *linter.Linter) {
+	if want, got := src.Platform, fromConfig(config); !samePlatform(want, got) {
+		msg := linter.RuleInvalidBaseImagePlatform.Format(src.Name,
 			formatPlatform(normalPlatform(want), true), formatPlatform(normalPlatform(got), true))
-		lint.Run(&linter.RuleInvalidBaseImagePlatform, s.origin, msg)
+		lint.Run(&linter.RuleInvalidBaseImagePlatform, at, msg)
 	}
+}
+
+// LintCopied returns the warnings about the image that a step copies from; config is that of the image.
+func (p *Plan) LintCopied(c *Copy, config *v1.ConfigFile) (found []Warning) {
+	if c.From.Kind == FromImage && !c.From.Named && !(p.implicit && samePlatform(p.opts.BuildPlatform, fromConfig(config))) {
+		at := []parser.Range{{Start: parser.Position{Line: c.Location.Start}, End: parser.Position{Line: c.Location.End}}}
+		lintImagePlatform(c.From, config, at, p.linter(&found))
+	}
+	return found
 }
 
 // Names that look like secrets, and the words that say that it is none. The lists are those of BuildKit's rule.

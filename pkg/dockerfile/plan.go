@@ -93,6 +93,7 @@ type Source struct {
 	Name     string
 	Stage    *Stage
 	Platform v1.Platform // of an image
+	Named    bool        // a --build-context says what the name means
 }
 
 // Stage is one FROM and its instructions.
@@ -117,7 +118,6 @@ type Stage struct {
 	flagText string         // --platform, as written
 	platform *v1.Platform   // --platform, when it is given
 	usedArgs map[string]bool
-	named    bool      // Base is a named context: its platform is the caller's wish, and no lint rule's business
 	replaced bool      // a named context has the name of this stage: its instructions do not count
 	scope    *scope    // what a stage that is built on this one inherits, from the last Resolve
 	outline  *captured // what the last Resolve saw of ARGs, secrets and SSH sockets

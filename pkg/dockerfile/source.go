@@ -78,7 +78,7 @@ func (p *Plan) namedContext(name string, platform v1.Platform) (Source, bool) {
 	if !ok {
 		return Source{}, false
 	}
-	src := Source{Platform: platform}
+	src := Source{Platform: platform, Named: true}
 	value := p.opts.Contexts[key]
 	if ref, ok := strings.CutPrefix(value, "docker-image://"); ok {
 		src.Kind, src.Name = FromImage, ref
@@ -93,10 +93,10 @@ func (p *Plan) namedContext(name string, platform v1.Platform) (Source, bool) {
 	return src, true
 }
 
-// external returns what a name stands for that is no stage, and whether it is a named context.
-func (p *Plan) external(name string, platform v1.Platform) (Source, bool, error) {
+// external returns what a name stands for that is no stage.
+func (p *Plan) external(name string, platform v1.Platform) (Source, error) {
 	if name == "scratch" {
-		return Source{Kind: FromScratch, Platform: platform}, false, nil
+		return Source{Kind: FromScratch, Platform: platform}, nil
 	}
 	ref, err := parseReference(name)
 	if err != nil {
@@ -104,16 +104,16 @@ func (p *Plan) external(name string, platform v1.Platform) (Source, bool, error)
 		if lower := strings.ToLower(name); lower != name {
 			err = &hinted{err, fmt.Sprintf("names of images are in lower case: %s", lower)}
 		}
-		return Source{}, false, err
+		return Source{}, err
 	}
 	if src, ok := p.namedContext(name, platform); ok {
-		return src, true, nil
+		return src, nil
 	}
 	if scheme, _, ok := strings.Cut(name, ":"); ok && (scheme == "oci" || strings.HasSuffix(scheme, "-archive")) {
 		// Only the command line may name files of this machine; in a Dockerfile these are repositories of a registry.
 		name = ref.tagged().String()
 	}
-	return Source{Kind: FromImage, Name: name, Platform: platform}, false, nil
+	return Source{Kind: FromImage, Name: name, Platform: platform}, nil
 }
 
 // source returns what --from or a mount's from= stands for in stage s.
@@ -128,6 +128,5 @@ func (s *Stage) source(from string, numbers bool) (Source, error) {
 	if st != nil {
 		return Source{Kind: FromStage, Stage: st, Name: st.Name}, nil
 	}
-	src, _, err := s.plan.external(from, s.plan.platform)
-	return src, err
+	return s.plan.external(from, s.plan.platform)
 }

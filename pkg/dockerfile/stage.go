@@ -94,7 +94,7 @@ func (s *Stage) setBase(name string) error {
 	}
 	if s.Name != "" {
 		if src, ok := p.namedContext(s.Name, platform); ok {
-			s.Base, s.replaced, s.named, s.nodes = src, true, true, nil
+			s.Base, s.replaced, s.nodes = src, true, nil
 			return nil
 		}
 	}
@@ -102,8 +102,8 @@ func (s *Stage) setBase(name string) error {
 		s.Base = Source{Kind: FromStage, Stage: base, Name: base.Name, Platform: platform}
 		return nil
 	}
-	src, named, err := p.external(name, platform)
-	s.Base, s.named = src, named
+	src, err := p.external(name, platform)
+	s.Base = src
 	return err
 }
 
