@@ -113,6 +113,7 @@ type run struct {
 	cancel   context.CancelCauseFunc
 	outer    context.Context // the caller's: what the result refers to lives as long
 	scratch  *scratch
+	networks runtime.Networks
 	remotes  *remotes
 	target   *stage
 
@@ -194,6 +195,7 @@ func (r *run) checkNamespace(target *stage) error {
 
 func (r *run) close() {
 	r.scratch.close()
+	r.networks.Close()
 	for _, c := range r.contexts {
 		c.Close()
 	}

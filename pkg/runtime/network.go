@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	goruntime "runtime"
 	"strings"
 
 	"github.com/opencontainers/runc/libcontainer/configs"
@@ -21,7 +20,8 @@ type network struct {
 	loopback   []*configs.Network // for libcontainer to set up
 	resolvConf string
 	stack      *userStack
-	files      []*os.File
+	space      *netNamespace
+	leaveTo    *Networks // who gets the namespace in the end; nil: nobody
 }
 
 // connect makes the network that was asked for. A private one needs /dev/net/tun; without it the host's is used, which
@@ -35,7 +35,7 @@ func (r *run) connect() (*network, error) {
 		lo := []*configs.Network{{Type: "loopback"}}
 		return &network{loopback: lo, resolvConf: host}, nil
 	}
-	n, err := privateNetwork(host)
+	n, err := r.privateNetwork(host)
 	if err == nil {
 		n.stack.publish(r.Ports)
 		return n, nil
@@ -59,31 +59,23 @@ const (
 
 // privateNetwork makes a network namespace with one device, the other end of which is a TCP/IP stack in this process
 // that opens the connections anew from here.
-func privateNetwork(hostResolv string) (*network, error) {
-	type result struct {
-		ns, tun *os.File
-		err     error
-	}
-	done := make(chan result)
-	go func() {
-		// Never unlocked: the thread, which is in the other namespace now, ends with this goroutine.
-		goruntime.LockOSThread()
-		ns, tun, err := makeNamespace()
-		done <- result{ns, tun, err}
-	}()
-	res := <-done
-	if res.err != nil {
-		return nil, res.err
+func (r *run) privateNetwork(hostResolv string) (*network, error) {
+	space, err := r.Networks.take()
+	if err != nil {
+		return nil, err
 	}
 	n := &network{
-		files:      []*os.File{res.ns, res.tun},
-		namespace:  fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), res.ns.Fd()),
+		space:      space,
+		namespace:  fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), space.ns.Fd()),
 		resolvConf: privateResolvConf(hostResolv),
 	}
-	var err error
-	if n.stack, err = newUserStack(int(res.tun.Fd()), nameservers(hostResolv)); err != nil {
+	if n.stack, err = newUserStack(int(space.tun.Fd()), nameservers(hostResolv)); err != nil {
 		n.close()
 		return nil, fmt.Errorf("making a private network: %w", err)
+	}
+	// Whoever may administer the network, or write to /proc/sys as root, could leave something behind for the next.
+	if !r.Insecure && !r.Unmasked && len(r.CapAdd) == 0 {
+		n.leaveTo = r.Networks
 	}
 	return n, nil
 }
@@ -188,7 +180,10 @@ func (n *network) close() {
 	if n.stack != nil {
 		n.stack.close()
 	}
-	for _, f := range n.files {
-		f.Close()
+	switch {
+	case n.leaveTo != nil:
+		n.leaveTo.leave(n.space)
+	case n.space != nil:
+		n.space.close()
 	}
 }

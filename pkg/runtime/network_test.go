@@ -174,3 +174,40 @@ func TestNetworkResolves(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// A network goes to the next sandbox, which finds it as new, and not from one that could have changed it.
+func TestNetworksAreUsedAgain(t *testing.T) {
+	root, _ := busyboxRoot(t)
+	needTun(t)
+	own := ownAddress(t)
+	port := serve(t, own, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "hello ") })
+	var nets Networks
+	defer nets.Close()
+	run := func(change func(*Sandbox)) (namespace string) {
+		t.Helper()
+		script := fmt.Sprintf("wget -q -O - http://%s:%d/; ip route add 10.9.9.9/32 dev eth0 2>/dev/null; ip route | wc -l; readlink /proc/self/ns/net", own, port)
+		got := runShell(t, root, script, private, func(s *Sandbox) { s.Networks = &nets }, change)
+		answer, namespace, _ := strings.Cut(got, "\n")
+		if answer != "hello 1" && answer != "hello 2" {
+			t.Errorf("%q", got)
+		}
+		return namespace
+	}
+	same := func(*Sandbox) {}
+	first := run(same)
+	for range 3 {
+		if again := run(same); again != first {
+			t.Errorf("%s is not used again, but %s", first, again)
+		}
+	}
+	for name, mighty := range map[string]func(*Sandbox){
+		"insecure": func(s *Sandbox) { s.Insecure = true },
+		"unmasked": func(s *Sandbox) { s.Unmasked = true },
+		"caps":     func(s *Sandbox) { s.CapAdd = []string{"NET_ADMIN"} },
+	} {
+		used := run(mighty)
+		if len(nets.idle) != 0 {
+			t.Errorf("%s: %s waits for the next sandbox", name, used)
+		}
+	}
+}

@@ -30,8 +30,9 @@ type Sandbox struct {
 	Groups   []int // supplementary groups; GID is added
 
 	Mounts       []Mount
-	Network      string // "private" (also ""), "host" or "none"
-	Hostname     string // "gbuild" when empty
+	Network      string    // "private" (also ""), "host" or "none"
+	Networks     *Networks // where a private network comes from; nil: it is made, and taken away in the end
+	Hostname     string    // "gbuild" when empty
 	Hosts        []HostEntry
 	Insecure     bool // every capability, no system call filter, nothing masked
 	ReadOnlyRoot bool
