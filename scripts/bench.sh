@@ -2,7 +2,7 @@
 # Measures gbuild beside every builder on PATH and writes docs/benchmarks.md and .svg (full) or $BENCH_DIR/ (small).
 # usage: [BENCH_SIZE=small|full] [BENCH_RUNS=3] [BENCH_TOOLS="buildah ..."] [BENCH_DIR=DIR] scripts/bench.sh GBUILD [W0 W1 W2 W3 W5 W6 pull run limits growth]
 # Results of workloads that are not named stay from the last time. As root, builders run as $GBUILD_TEST_USER (tester)
-# where they can. BENCH_DIR keeps the base, the wheels and the results; full needs 40 GB there.
+# where they can. BENCH_DIR keeps the base, the wheels and the results; full needs 25 GB there.
 set -eu
 cd "$(dirname "$0")/.."
 gbuild=$(realpath "$1")

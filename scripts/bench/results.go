@@ -53,9 +53,8 @@ func loadResults(path string) *results {
 	if data, err := os.ReadFile(path); err == nil {
 		_ = json.Unmarshal(data, r) // what cannot be read is measured again
 	}
-	r.Tools, r.Absent = map[string]toolFacts{}, map[string]string{}
 	if r.Rows == nil {
-		r.Rows = map[string]map[string]*figures{}
+		r.Tools, r.Absent, r.Rows = map[string]toolFacts{}, map[string]string{}, map[string]map[string]*figures{}
 	}
 	return r
 }

@@ -171,6 +171,7 @@ func (b *bench) choose(ctx context.Context) error {
 		t.unknown = b.probe(ctx, t)
 		if t.unknown == "" {
 			delete(refused, t.name)
+			delete(b.results.Absent, t.name)
 			b.tools = append(b.tools, t)
 			b.say("%s: %s %s%s", t.name, t.versionSay, t.how, asRoot(t))
 		} else if refused[t.name] == nil {
