@@ -24,6 +24,14 @@ static int has_prefix(const char *s, const char *prefix)
 	return strncmp(s, prefix, strlen(prefix)) == 0;
 }
 
+// is_memory tells -m 8g and its other spellings from python's -m: a size begins with a digit.
+static int is_memory(const char *flags, const char *next)
+{
+	const char *m = strchr(flags, 'm');
+	const char *value = m && m[1] ? m + 1 : next;
+	return m && value && (value[0] == '=' || (value[0] >= '0' && value[0] <= '9'));
+}
+
 // is_run says whether the command is run, in the foreground, without ports and limits: a detached container outlives
 // this process, and ports below 1024 are opened and control groups made outside. What only looks like -d, -p or -m
 // costs time and no more.
@@ -37,7 +45,7 @@ static int is_run(int argc, char **argv)
 		return 0;
 	for (i++; i < argc; i++) {
 		const char *a = argv[i];
-		if (a[0] == '-' && a[1] != '-' && strpbrk(a, "dpm"))
+		if (a[0] == '-' && a[1] != '-' && (strpbrk(a, "dp") || is_memory(a, argv[i + 1])))
 			return 0;
 		if (has_prefix(a, "--detach") || has_prefix(a, "--publish") || has_prefix(a, "--memory") || has_prefix(a, "--cpus") ||
 		    has_prefix(a, "--pids-limit"))
