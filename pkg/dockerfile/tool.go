@@ -65,6 +65,9 @@ func (c *call) argsOf(t Tool) ([]word, bool) {
 		if words[0].base() == "env" && slices.ContainsFunc(words, func(w word) bool { return w.value == "-i" || w.value == "-" }) {
 			return nil, false
 		}
+		if words[0].base() == "find" { // it names files first
+			words = words[max(0, slices.IndexFunc(words, func(w word) bool { return w.value == "-exec" })):]
+		}
 		i := slices.IndexFunc(words[1:], func(w word) bool { return pythonCall().MatchString(w.base()) || isTool(w.base()) })
 		if i < 0 {
 			return nil, false

@@ -38,6 +38,8 @@ func TestWithCachePip(t *testing.T) {
 		{"timeout 60 pip install --no-cache-dir a", "timeout 60 pip install                a"},
 		{"/opt/app/python.sh -m pip install --no-cache-dir a", "/opt/app/python.sh -m pip install                a"},
 		{`find . -name "*.whl" -exec pip3 install --no-cache-dir {} \;`, `find . -name "*.whl" -exec pip3 install                {} \;`},
+		{`find install/python/ -name "*.whl" -exec pip3 install --no-cache-dir {}[all] \;`, `find install/python/ -name "*.whl" -exec pip3 install                {}[all] \;`},
+		{"- find / -name pip -delete", ""},
 		{"PIP_NO_CACHE_DIR=1 pip install a", "PIP_NO_CACHE_DIR=  pip install a"},
 		{"export PIP_NO_CACHE_DIR='1' && pip install a", "export PIP_NO_CACHE_DIR=    && pip install a"},
 		{"env PIP_NO_CACHE_DIR=off pip install a", "env PIP_NO_CACHE_DIR=    pip install a"},

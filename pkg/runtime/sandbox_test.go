@@ -68,7 +68,12 @@ func overlay(t testing.TB, lower string) (root, upper string) {
 		t.Skip("overlay cannot be mounted:", err)
 	}
 	t.Cleanup(func() {
-		if err := unix.Unmount(root, 0); err != nil {
+		err := unix.Unmount(root, 0)
+		for n := 0; err == unix.EBUSY && n < 100; n++ { // the kernel takes a mount namespace apart after its last process
+			time.Sleep(20 * time.Millisecond)
+			err = unix.Unmount(root, 0)
+		}
+		if err != nil {
 			t.Error("unmounting the root:", err)
 		}
 	})
