@@ -27,7 +27,7 @@ func (p *plainDrawer) event(e build.Event, s *step, lines []string) {
 		return
 	}
 	switch e.Type {
-	case build.Notice:
+	case build.Notice, build.Cache:
 		fmt.Fprintf(p.w, "gbuild: %s\n", clean(e.Text))
 	case build.Warned:
 		p.warn(e)

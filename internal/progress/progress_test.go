@@ -258,7 +258,7 @@ func TestSize(t *testing.T) {
 // What a RUN did with a cache is a line of its step, and for a program an object.
 func TestCacheEvent(t *testing.T) {
 	use := &build.CacheUse{ID: "pip", Tool: "pip", Automatic: true, Target: "/dev/gbuild/pip", Hits: 2, Saved: 25_500}
-	events := []build.Event{started(0, 3, "[2/2] RUN pip install a"),
+	events := []build.Event{at(0, build.Event{Type: build.Cache, Text: "pip has a cache"}), started(0, 3, "[2/2] RUN pip install a"),
 		at(10, build.Event{Type: build.Cache, Step: 3, Text: use.String(), Cache: use}), done(20, 3)}
 	for mode, want := range map[Mode]string{
 		Plain: "#3 cache of pip: 2 packages used from it (25.5kB not downloaded)\n",
@@ -271,7 +271,7 @@ func TestCacheEvent(t *testing.T) {
 			d.Handle(e)
 		}
 		d.Close()
-		if !strings.Contains(out.String(), want) {
+		if !strings.Contains(out.String(), want) || mode != JSON && !strings.Contains(out.String(), "gbuild: pip has a cache\n") {
 			t.Errorf("%s: %q is not in\n%s", mode, want, out.String())
 		}
 	}

@@ -73,6 +73,10 @@ func (t *ttyDrawer) event(e build.Event, s *step, _ []string) {
 	case build.Notice:
 		t.above = append(t.above, "gbuild: "+clean(e.Text))
 	case build.Cache, build.Explained:
+		if s == nil {
+			t.above = append(t.above, "gbuild: "+clean(e.Text))
+			return
+		}
 		t.above = append(t.above, t.row(" =>   "+clean(e.Text), ""))
 	case build.Warned:
 		t.warned = append(t.warned, e)

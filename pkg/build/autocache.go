@@ -55,7 +55,7 @@ func (m *mounts) tellAuto(ctx context.Context, t dockerfile.Tool) {
 		if t == dockerfile.Pip {
 			off = "--pip-cache=off"
 		}
-		m.report(Event{Type: Notice, Text: fmt.Sprintf("%s has a cache that is kept between builds, outside of the image, in each RUN that mounts none (%s)", t, off)})
+		m.report(Event{Type: Cache, Text: fmt.Sprintf("%s has a cache that is kept between builds, outside of the image, in each RUN that mounts none (%s)", t, off)})
 		return layers.Key{}, nil
 	}).get(ctx)
 }
@@ -69,7 +69,7 @@ func (m *mounts) leavesCaches(ctx context.Context) bool {
 		return false
 	}
 	m.once(noticeLeft{}, func() (layers.Key, error) {
-		m.report(Event{Type: Notice, Text: "the Dockerfile reads ~/.cache: pip and uv keep their caches there, in the image"})
+		m.report(Event{Type: Cache, Text: "the Dockerfile reads ~/.cache: pip and uv keep their caches there, in the image"})
 		return layers.Key{}, nil
 	}).get(ctx)
 	return true

@@ -22,7 +22,7 @@ type Event struct {
 	Total   int64               `json:"total,omitempty"`   // with Progress: bytes in all, 0 when unknown
 	Text    string              `json:"text,omitempty"`    // with Notice, Cache, Explained and Failed: one line for the user; with Progress: what is counted
 	Warning *dockerfile.Warning `json:"warning,omitempty"` // with Warned
-	Cache   *CacheUse           `json:"cache,omitempty"`   // with Cache
+	Cache   *CacheUse           `json:"cache,omitempty"`   // with Cache, where it has a Step
 	Result  map[string]any      `json:"result,omitempty"`  // with Finished: digest, names
 }
 
@@ -36,7 +36,7 @@ const (
 	Progress  EventType = "progress"
 	Notice    EventType = "notice"
 	Warned    EventType = "warning"
-	Cache     EventType = "cache" // what a RUN did with one of its caches
+	Cache     EventType = "cache" // what a RUN did with one of its caches; without a Step, that there is one
 	Done      EventType = "done"
 	Explained EventType = "explained" // why a step runs, or why not
 	Failed    EventType = "failed"
