@@ -152,7 +152,7 @@ func (p *pythonBench) files(r *Result) map[string]bool {
 
 func (p *pythonBench) cacheEvents() (all []*CacheUse) {
 	for _, e := range p.events {
-		if e.Type == Cache {
+		if e.Type == Cache && e.Step != 0 { // without a step: that there is a cache
 			all = append(all, e.Cache)
 		}
 	}
