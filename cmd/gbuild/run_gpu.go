@@ -113,6 +113,11 @@ func (a *app) addLegacy(box *runtime.Sandbox, requests []runtime.GPURequest, c *
 
 func (a *app) inject(ctx context.Context, o *runOptions, box *runtime.Sandbox, names []string, requests []runtime.GPURequest, capabilities string) error {
 	catalog := a.catalog(ctx, o.cdiDirs)
+	defer func() { // also before an error, of which they may be the reason
+		for _, n := range catalog.Notices {
+			box.Notice(n)
+		}
+	}()
 	asked, err := catalog.Resolve(requests...)
 	if err != nil {
 		return err
@@ -133,7 +138,7 @@ func (a *app) inject(ctx context.Context, o *runOptions, box *runtime.Sandbox, n
 	if err != nil {
 		return err
 	}
-	for _, n := range append(catalog.Notices, edits.Notices...) {
+	for _, n := range edits.Notices {
 		box.Notice(n)
 	}
 	box.Devices = append(box.Devices, edits)
