@@ -31,7 +31,7 @@ build() {
 }
 # files is a digest over all files of the image that do not record a time.
 files() {
-    "$gbuild" --root "$work/state" run agent sh -c 'cd / && find etc opt usr workspace -type f ! -name "*.pyc" \
+    "$gbuild" --root "$work/state" run --hostname crash agent sh -c 'cd / && find etc opt usr workspace -type f ! -name "*.pyc" \
         ! -path "etc/ld.so.cache" -print0 | sort -z | xargs -0 sha256sum | sha256sum'
 }
 left() { pgrep -f "^$gbuild --root $work/state" || true; }
