@@ -4,11 +4,11 @@
 #   scripts/gpu-check.sh [GBUILD] [IMAGE]
 #
 # GBUILD is a static gbuild (default: gbuild of the PATH), IMAGE any image with glibc and bash that gbuild can open: an
-# OCI layout needs no network (default: docker.io/library/ubuntu:24.04). Needs neither Docker nor NVIDIA's container
+# OCI layout needs no network (default: ubuntu:24.04). Needs neither Docker nor NVIDIA's container
 # tools. As root it repeats the first checks as the user $GPU_CHECK_USER, if that is set. GPU_CHECK_TORCH=1 adds the
 # host's PyTorch, with the host's /usr bound into the container.
 set -u
-gbuild=${1:-$(command -v gbuild)} image=${2:-docker.io/library/ubuntu:24.04}
+gbuild=${1:-$(command -v gbuild)} image=${2:-ubuntu:24.04}
 [ -x "${gbuild:-}" ] || { echo "usage: $0 GBUILD [IMAGE]" >&2; exit 2; }
 work=$(mktemp -d) failed=0
 trap 'rm -rf "$work"' EXIT
