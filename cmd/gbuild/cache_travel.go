@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -211,16 +210,22 @@ func readLayer(l v1.Layer) ([]byte, error) {
 	return raw, err
 }
 
-func (a *app) pullMounts(ctx context.Context, t *travel) (string, error) {
+// openTravel reads what a place has, and opens the caches of this machine.
+func (a *app) openTravel(ctx context.Context, t *travel) (*mounts, *pipcache.Caches, error) {
 	images, err := a.openMounts(t)
 	if err != nil {
-		return "", err
+		return nil, nil, err
 	}
 	m, err := readMounts(ctx, images)
 	if err != nil {
-		return "", err
+		return nil, nil, err
 	}
 	caches, err := a.openCaches()
+	return m, caches, err
+}
+
+func (a *app) pullMounts(ctx context.Context, t *travel) (string, error) {
+	m, caches, err := a.openTravel(ctx, t)
 	if err != nil {
 		return "", err
 	}
@@ -234,19 +239,11 @@ func (a *app) pullMounts(ctx context.Context, t *travel) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("cache mounts: %d files (%s) came from %s", arrived.Files, units.HumanSizeWithPrecision(float64(arrived.Bytes), 3), images), nil
+	return fmt.Sprintf("cache mounts: %d files (%s) came from %s", arrived.Files, units.HumanSizeWithPrecision(float64(arrived.Bytes), 3), m.images), nil
 }
 
 func (a *app) pushMounts(ctx context.Context, t *travel) (string, error) {
-	images, err := a.openMounts(t)
-	if err != nil {
-		return "", err
-	}
-	m, err := readMounts(ctx, images)
-	if err != nil {
-		return "", err
-	}
-	caches, err := a.openCaches()
+	m, caches, err := a.openTravel(ctx, t)
 	if err != nil {
 		return "", err
 	}
@@ -257,7 +254,7 @@ func (a *app) pushMounts(ctx context.Context, t *travel) (string, error) {
 	}
 	gone := m.catalog.Forget(time.Now().Add(-t.keep))
 	if len(packs) == 0 && gone == 0 && len(m.tags) < 2 && !stale {
-		return fmt.Sprintf("cache mounts: %s has everything", images), nil
+		return fmt.Sprintf("cache mounts: %s has everything", m.images), nil
 	}
 	var size int64
 	for _, p := range packs {
@@ -267,7 +264,7 @@ func (a *app) pushMounts(ctx context.Context, t *travel) (string, error) {
 	if err := m.write(ctx); err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("cache mounts: %d blobs (%s) are new in %s", len(packs), units.HumanSizeWithPrecision(float64(size), 3), images), nil
+	return fmt.Sprintf("cache mounts: %d blobs (%s) are new in %s", len(packs), units.HumanSizeWithPrecision(float64(size), 3), m.images), nil
 }
 
 // write makes one image of everything, and removes those that it replaces.
@@ -280,9 +277,7 @@ func (m *mounts) write(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var name [8]byte
-	_, _ = rand.Read(name[:]) // it does not fail
-	if err := m.images.Write(ctx, mountsPrefix+hex.EncodeToString(name[:]), img); err != nil {
+	if err := m.images.Write(ctx, mountsPrefix+randomID(), img); err != nil {
 		return err
 	}
 	for _, tag := range m.tags {

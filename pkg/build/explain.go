@@ -102,7 +102,11 @@ func (w *work) keepFacts(ctx context.Context) error {
 	return w.Store.Remember(recordFacts, w.placeKey(), data)
 }
 
+// facts collects them once, from the digests that the key was made of.
 func (w *work) facts(ctx context.Context) (*facts, error) {
+	if w.made != nil {
+		return w.made, nil
+	}
 	f := &facts{Parent: w.parent.String(), Inputs: map[string]string{}}
 	p := w.platform()
 	f.put("the platform", p.String())
@@ -110,17 +114,18 @@ func (w *work) facts(ctx context.Context) (*facts, error) {
 	switch s := w.step.(type) {
 	case *dockerfile.Run:
 		f.run(s, w.req.Limits)
-		sums, err := w.mountDigests(ctx, s)
-		for i := range sums {
-			f.put("what is mounted at "+s.Mounts[i].Target, string(sums[i][:]))
+		for i := range w.sums {
+			f.put("what is mounted at "+s.Mounts[i].Target, string(w.sums[i][:]))
 		}
-		return f, err
 	case *dockerfile.Copy:
 		f.put("the options", fmt.Sprint(s.Chown, s.Chmod, s.Link, s.Exclude, s.Checksum, s.Dest, s.Sources))
-		return f, w.copyFacts(ctx, f, s)
+		if err := w.copyFacts(ctx, f, s); err != nil {
+			return nil, err
+		}
 	case *dockerfile.Mkdir:
 		f.put("the user", s.User)
 	}
+	w.made = f
 	return f, nil
 }
 
@@ -150,9 +155,8 @@ func (w *work) copyFacts(ctx context.Context, f *facts, s *dockerfile.Copy) erro
 		f.put("the text of "+file.Path, string(file.Data))
 	}
 	if s.From.Kind != dockerfile.FromContext {
-		sum, err := w.copyDigest(ctx, s)
-		f.put("what it copies of "+s.From.Name, string(sum[:]))
-		return err
+		f.put("what it copies of "+s.From.Name, string(w.content[:]))
+		return nil
 	}
 	tree, err := w.tree(ctx, s.From)
 	if err != nil {

@@ -15,7 +15,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/moby/buildkit/frontend/dockerfile/dfgitutil"
@@ -28,9 +27,7 @@ type gitSource struct {
 	checkoutTime                  bool // files are as old as the checkout, not as the commit
 }
 
-var fullCommit = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
-})
+var fullCommit = lazyRegexp(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
 
 // newGitSource checks a reference: nothing in it may be taken for an option of git.
 func newGitSource(ref *dfgitutil.GitRef, keepGit *bool, checksum string) (*gitSource, error) {

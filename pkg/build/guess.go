@@ -136,15 +136,15 @@ func (r *run) finished(st *stage) (key layers.Key, ok bool) {
 // settle runs the stages that a step reads, where their states were only expected. It comes before the step takes its
 // slot: those stages need slots, too.
 func (w *work) settle(ctx context.Context) error {
-	w.startStages(ctx, w.stagesOf(w.step))
-	for _, st := range w.stagesOf(w.step) {
+	needed := w.stagesOf(w.step)
+	w.startStages(ctx, needed)
+	for _, st := range needed {
 		if _, err := w.stageKey(ctx, st); err != nil {
 			return err
 		}
 	}
-	if s, ok := w.step.(*dockerfile.Run); ok && w.guesses() {
-		_, err := w.mountDigests(ctx, s)
-		return err
+	if s, ok := w.step.(*dockerfile.Run); ok && len(needed) > 0 && w.guesses() {
+		return w.digestMounts(ctx, s)
 	}
 	return nil
 }

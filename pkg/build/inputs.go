@@ -155,9 +155,10 @@ func selector(s *dockerfile.Copy) []string {
 	return fields
 }
 
-// mountDigests returns, for each mount, the digest of what it shows; and keeps the states in w.sources.
-func (w *work) mountDigests(ctx context.Context, s *dockerfile.Run) (sums [][32]byte, err error) {
-	sums, w.sources, w.paths = make([][32]byte, len(s.Mounts)), make([]layers.Key, len(s.Mounts)), make([]string, len(s.Mounts))
+// digestMounts finds out, for each mount, the digest of what it shows, the state and the path in it: sums, sources and
+// paths of w.
+func (w *work) digestMounts(ctx context.Context, s *dockerfile.Run) (err error) {
+	w.sums, w.sources, w.paths = make([][32]byte, len(s.Mounts)), make([]layers.Key, len(s.Mounts)), make([]string, len(s.Mounts))
 	for i := range s.Mounts {
 		m := &s.Mounts[i]
 		w.paths[i] = m.Source
@@ -168,22 +169,22 @@ func (w *work) mountDigests(ctx context.Context, s *dockerfile.Run) (sums [][32]
 				break
 			}
 			w.sources[i], err = w.snapshotOf(ctx, name, w.paths[i])
-			sums[i] = w.sources[i]
+			w.sums[i] = w.sources[i]
 		case m.Type == dockerfile.MountBind:
 			if w.sources[i], err = w.expected(ctx, *m.From); err == nil {
-				sums[i], err = w.remembered(ctx, *m.From, []string{"bind", m.Source}, func(t Tree) ([32]byte, error) {
+				w.sums[i], err = w.remembered(ctx, *m.From, []string{"bind", m.Source}, func(t Tree) ([32]byte, error) {
 					return digestPath(ctx, t, m.Source)
 				})
 			}
 		case m.From != nil: // the seed of a cache
 			w.sources[i], err = w.expected(ctx, *m.From)
-			sums[i] = w.sources[i]
+			w.sums[i] = w.sources[i]
 		}
 		if err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return sums, nil
+	return nil
 }
 
 func isContext(m *dockerfile.Mount) bool {

@@ -87,6 +87,14 @@ func (r *run) stepLayers(ctx context.Context, k layers.Key, o layers.LayerOption
 	return all, err
 }
 
+// madeLayers waits for the layers that layersOf makes of a state.
+func (r *run) madeLayers(ctx context.Context, k layers.Key) ([]v1.Layer, error) {
+	if _, err := r.layersOf(ctx, k).get(ctx); err != nil {
+		return nil, err
+	}
+	return r.stepLayers(ctx, k, r.layerOptions(r.extraLayers()))
+}
+
 // stack collects the layers of an image, the lowest first.
 type stack struct {
 	*run
@@ -128,10 +136,7 @@ func (x *stack) add(ctx context.Context, st *stage) error {
 
 // addStep returns what is in all layers of the step but the last.
 func (x *stack) addStep(ctx context.Context, k layers.Key) (names []string, err error) {
-	if _, err := x.layersOf(ctx, k).get(ctx); err != nil {
-		return nil, err
-	}
-	all, err := x.stepLayers(ctx, k, x.layerOptions(x.extraLayers()))
+	all, err := x.madeLayers(ctx, k)
 	if err == nil && len(all)-1 > x.extra {
 		all, err = x.stepLayers(ctx, k, x.layerOptions(x.extra))
 	}

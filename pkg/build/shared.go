@@ -316,13 +316,11 @@ func (w *work) share(ctx context.Context, out layers.Key) {
 
 // stepResult makes the layers of a state of the stage.
 func (r *run) stepResult(ctx context.Context, st *stage, k layers.Key) ([]v1.Layer, error) {
+	if st.exported {
+		return r.madeLayers(ctx, k)
+	}
 	o := r.layerOptions(r.extraLayers())
-	if o.Aside = !st.exported; o.Aside {
-		return r.stepLayers(ctx, k, o)
-	}
-	if _, err := r.layersOf(ctx, k).get(ctx); err != nil {
-		return nil, err
-	}
+	o.Aside = true
 	return r.stepLayers(ctx, k, o)
 }
 

@@ -122,6 +122,9 @@ type work struct {
 	fresh    bool // what is stored does not count
 	guessing bool // nothing may run: see guess.go
 	number   int
+	sums     [][32]byte   // for each mount of a RUN, the digest of what it shows
+	content  [32]byte     // the digest of what a COPY selects
+	made     *facts       // see explain.go
 	sources  []layers.Key // for each mount of a RUN, the state that it shows
 	paths    []string     // and the path in it
 }
@@ -148,14 +151,14 @@ func (w *work) failed(err error) error {
 func (w *work) key(ctx context.Context) (layers.Key, error) {
 	switch s := w.step.(type) {
 	case *dockerfile.Run:
-		mounts, err := w.mountDigests(ctx, s)
-		if err != nil {
+		if err := w.digestMounts(ctx, s); err != nil {
 			return layers.Key{}, err
 		}
-		return runKey(w.parent, s, w.platform(), w.req.Limits, mounts), nil
+		return runKey(w.parent, s, w.platform(), w.req.Limits, w.sums), nil
 	case *dockerfile.Copy:
-		content, err := w.copyDigest(ctx, s)
-		return copyKey(w.parent, s, content, w.plan.Epoch), err
+		var err error
+		w.content, err = w.copyDigest(ctx, s)
+		return copyKey(w.parent, s, w.content, w.plan.Epoch), err
 	case *dockerfile.Mkdir:
 		return mkdirKey(w.parent, s, w.plan.Epoch), nil
 	}

@@ -103,10 +103,7 @@ func (c *Collection) Write(ctx context.Context, tag string, img v1.Image) error 
 	}
 	to := *shared
 	to.ref = r
-	if err := to.blobs(ctx, img, layers, c.options.jobs(), true); err != nil {
-		return err
-	}
-	_, err = to.put(ctx, img)
+	_, err = to.write(ctx, img, layers, c.options.jobs())
 	return err
 }
 

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -44,20 +43,12 @@ func removeFromLayout(r Ref) error {
 	if err != nil {
 		return err
 	}
-	index.Manifests = slices.DeleteFunc(index.Manifests, func(d v1.Descriptor) bool { return named(d, r.Tag) })
-	used, err := l.used(index.Manifests)
+	left := slices.DeleteFunc(index.Manifests, func(d v1.Descriptor) bool { return named(d, r.Tag) })
+	used, err := l.used(left)
 	if err != nil {
 		return fmt.Errorf("removing %s: %w", r, err)
 	}
-	raw, err := json.Marshal(index)
-	if err != nil {
-		return fmt.Errorf("writing index: %w", err)
-	}
-	err = writeFile(filepath.Join(r.Path, "index.json"), func(w io.Writer) error {
-		_, err := w.Write(raw)
-		return err
-	})
-	if err != nil {
+	if err := replaceIndex(r.Path, left); err != nil {
 		return err
 	}
 	return sweepLayout(r.Path, used)

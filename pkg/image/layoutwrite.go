@@ -128,11 +128,16 @@ func (b *bundle) writeIndex(r Ref) error {
 			}
 		}
 	}
-	raw, err := index(append(ds, added...))
+	return replaceIndex(r.Path, append(ds, added...))
+}
+
+// replaceIndex makes a new index.json appear whole.
+func replaceIndex(dir string, ds []v1.Descriptor) error {
+	raw, err := index(ds)
 	if err != nil {
 		return err
 	}
-	return writeFile(filepath.Join(r.Path, "index.json"), func(w io.Writer) error {
+	return writeFile(filepath.Join(dir, "index.json"), func(w io.Writer) error {
 		_, err := w.Write(raw)
 		return err
 	})

@@ -45,7 +45,12 @@ func push(ctx context.Context, r Ref, img v1.Image, o WriteOptions) (v1.Hash, er
 	if h, ok, err := c.holds(ctx, img); err != nil || ok {
 		return h, err
 	}
-	if err := c.blobs(ctx, img, layers, o.jobs(), true); err != nil {
+	return c.write(ctx, img, layers, o.jobs())
+}
+
+// write sends what the repository lacks of an image, and then its manifest.
+func (c *client) write(ctx context.Context, img v1.Image, layers []v1.Layer, jobs int) (v1.Hash, error) {
+	if err := c.blobs(ctx, img, layers, jobs, true); err != nil {
 		return v1.Hash{}, err
 	}
 	h, err := c.put(ctx, img)
@@ -53,7 +58,7 @@ func push(ctx context.Context, r Ref, img v1.Image, o WriteOptions) (v1.Hash, er
 		return h, err
 	}
 	// The registry said that it has a blob, and now it has not: send all of them.
-	if err := c.blobs(ctx, img, layers, o.jobs(), false); err != nil {
+	if err := c.blobs(ctx, img, layers, jobs, false); err != nil {
 		return v1.Hash{}, err
 	}
 	return c.put(ctx, img)
