@@ -54,12 +54,19 @@ func newClient(ctx context.Context, r Ref, o Options, action string, sources ...
 	for _, s := range sources {
 		scopes = append(scopes, fmt.Sprintf("repository:%s:%s", s, transport.PullScope))
 	}
-	wire := &retrier{o.Connections.guard(repo.RegistryStr(), o), c.patience}
-	t, err := transport.NewWithContext(ctx, repo.Registry, auth, wire, scopes)
-	if err != nil {
+	g := o.Connections.guard(repo.RegistryStr(), o)
+	wire := &retrier{g, c.patience}
+	login := func(ctx context.Context) (http.RoundTripper, error) {
+		return transport.NewWithContext(ctx, repo.Registry, auth, wire, scopes)
+	}
+	c.http = &http.Client{CheckRedirect: followRedirect}
+	if auth == authn.Anonymous && (!o.Insecure || isLoopback(hostname(g.host))) {
+		c.http.Transport = &eager{wire: wire, hello: &g.hello, login: login}
+		return c, nil
+	}
+	if c.http.Transport, err = login(ctx); err != nil {
 		return nil, c.explain(err)
 	}
-	c.http = &http.Client{Transport: t, CheckRedirect: followRedirect}
 	return c, nil
 }
 

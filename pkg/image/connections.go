@@ -45,6 +45,13 @@ type greeting struct {
 	err    error
 }
 
+// status is that of the registry's answer, or zero.
+func (g *greetings) status(scheme string) int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.said[scheme].status
+}
+
 func (g *greetings) recall(r *http.Request) (*http.Response, error, bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -2,30 +2,59 @@ package image
 
 import (
 	"context"
+	"fmt"
+	"net/http"
 	"slices"
 	"testing"
 )
 
-func TestSharedConnectionsGreetOnce(t *testing.T) {
+// anybodysToken makes a registry want a token, and gives one to everybody.
+func anybodysToken(h *host) func(http.ResponseWriter, *http.Request) bool {
+	return func(w http.ResponseWriter, r *http.Request) bool {
+		switch {
+		case r.URL.Path == "/token":
+			fmt.Fprint(w, `{"token":"t"}`)
+			return true
+		case r.Header.Get("Authorization") != "Bearer t":
+			w.Header().Set("WWW-Authenticate", fmt.Sprintf(`Bearer realm="%s/token",service="x"`, h.URL))
+			w.WriteHeader(http.StatusUnauthorized)
+			return true
+		}
+		return false
+	}
+}
+
+// What is there costs one request, whoever asks first; a registry is asked how it wants to be asked at most once.
+func TestGreetings(t *testing.T) {
 	h := newHost(t)
 	img := randomImage(t, 1000, 2)
 	write(t, h.ref(t, "a:1"), img, quickWrite())
-	for name, o := range map[string]struct {
-		options Options
-		greets  int
+	write(t, h.ref(t, "b:1"), img, quickWrite())
+	there, absent := "HEAD /v2/a/manifests/1", "HEAD /v2/a/manifests/none"
+	const hello, token = "GET /v2/", "GET /token?scope=repository%3Aa%3Apull&service=x"
+	for name, c := range map[string]struct {
+		hook   func(http.ResponseWriter, *http.Request) bool
+		tags   []string
+		shared bool
+		want   []string
 	}{
-		"shared": {Options{Connections: &Connections{}, patience: quick().patience}, 1},
-		"alone":  {quick(), 3},
+		"open":               {nil, []string{"1", "1"}, true, []string{there, there}},
+		"absent":             {nil, []string{"none", "none"}, true, []string{absent, hello, absent}},
+		"absent, not shared": {nil, []string{"none", "none"}, false, []string{absent, hello, absent, hello}},
+		"anybody's token":    {anybodysToken(h), []string{"1", "1"}, true, []string{there, token, there, token, there}},
 	} {
-		h.on(nil)
-		for range 2 {
-			if _, err := Digest(context.Background(), h.ref(t, "a:1"), o.options); err != nil {
-				t.Fatal(err)
+		h.on(c.hook)
+		o := quick()
+		if c.shared {
+			o.Connections = &Connections{}
+		}
+		for _, tag := range c.tags {
+			if _, err := Digest(context.Background(), h.ref(t, "a:"+tag), o); (err != nil) != (tag == "none") {
+				t.Fatalf("%s: %v", name, err)
 			}
 		}
-		write(t, h.ref(t, "b:1"), img, WriteOptions{Options: o.options})
-		if n := h.count("GET /v2/"); n != o.greets {
-			t.Errorf("%s: %d greetings, want %d: %q", name, n, o.greets, h.log)
+		if !slices.Equal(h.log, c.want) {
+			t.Errorf("%s: asked %q, want %q", name, h.log, c.want)
 		}
 	}
 }
@@ -53,7 +82,7 @@ func TestPushOfWhatIsThereAsksOnce(t *testing.T) {
 	if again := write(t, h.ref(t, "a:1"), img, quickWrite()); again != first {
 		t.Errorf("digest %s, and then %s", first, again)
 	}
-	if want := []string{"GET /v2/", "HEAD /v2/a/manifests/1"}; !slices.Equal(h.log, want) {
+	if want := []string{"HEAD /v2/a/manifests/1"}; !slices.Equal(h.log, want) {
 		t.Errorf("asked %q, want %q", h.log, want)
 	}
 	h.on(nil)

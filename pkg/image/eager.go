@@ -1,0 +1,62 @@
+package image
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"sync"
+)
+
+// eager asks a registry for what is wanted before it asks how to ask: where no login is needed, the first answer is the
+// one. What that does not bring is asked for as ggcr's transport would: after GET /v2/, with the token that the registry
+// gives to anybody.
+type eager struct {
+	wire  http.RoundTripper
+	hello *greetings
+	login func(context.Context) (http.RoundTripper, error)
+
+	mu  sync.Mutex
+	all http.RoundTripper // the result of login
+}
+
+// RoundTrip implements http.RoundTripper.
+func (e *eager) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead || e.hello.status(r.URL.Scheme) != 0 {
+		return e.ask(r)
+	}
+	resp, err := e.wire.RoundTrip(r)
+	if err != nil || resp.StatusCode < 400 || resp.StatusCode >= 500 || resp.StatusCode == http.StatusTooManyRequests {
+		return resp, err
+	}
+	if resp.StatusCode == http.StatusUnauthorized {
+		e.hello.keep(r, resp, nil) // GET /v2/ would say the same
+	}
+	if _, err := e.loggedIn(r.Context()); err == nil && e.hello.status(r.URL.Scheme) == http.StatusOK {
+		return resp, nil // there is nobody to log in to, so this was the answer
+	}
+	_, _ = io.CopyN(io.Discard, resp.Body, 64<<10) // a drained connection can be used again
+	resp.Body.Close()
+	return e.ask(r)
+}
+
+// ask sends a request in the way that the registry wants.
+func (e *eager) ask(r *http.Request) (*http.Response, error) {
+	t, err := e.loggedIn(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	return t.RoundTrip(r)
+}
+
+func (e *eager) loggedIn(ctx context.Context) (http.RoundTripper, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.all == nil {
+		all, err := e.login(ctx)
+		if err != nil {
+			return nil, err
+		}
+		e.all = all
+	}
+	return e.all, nil
+}
