@@ -168,9 +168,9 @@ func (c *Context) Dockerfile(name string) (string, []byte, error) {
 	}
 	display := cmpString(name, "Dockerfile")
 	data, err := c.readBeside(name, "")
-	if notThere(err) && name == "" {
-		if data, err = c.readBeside("dockerfile", ""); err == nil {
-			return "dockerfile", data, nil
+	if dir, base := filepath.Split(display); notThere(err) && base == "Dockerfile" {
+		if lower, err := c.readBeside(dir+"dockerfile", ""); err == nil {
+			return dir + "dockerfile", lower, nil
 		}
 	}
 	if notThere(err) {

@@ -222,7 +222,7 @@ func FuzzCopyPath(f *testing.F) {
 func TestDockerfileLookup(t *testing.T) {
 	base := t.TempDir()
 	dir := filepath.Join(base, "ctx")
-	writeFiles(t, base, map[string]string{"ctx/Dockerfile": "in", "ctx/sub/My": "my", "Outside": "out", "secret": "s", "lower/dockerfile": "low",
+	writeFiles(t, base, map[string]string{"ctx/Dockerfile": "in", "ctx/sub/My": "my", "Outside": "out", "secret": "s", "lower/dockerfile": "low", "lower/sub/dockerfile": "below",
 		"ctx/real": "real", "empty/x": ""})
 	os.Symlink("../secret", filepath.Join(dir, "Leak"))
 	os.Symlink("real", filepath.Join(dir, "Link"))
@@ -235,6 +235,9 @@ func TestDockerfileLookup(t *testing.T) {
 		{dir, "Link", "Link", "real"},
 		{dir, "-", "Dockerfile", "stdin"},
 		{filepath.Join(base, "lower"), "", "dockerfile", "low"},
+		{filepath.Join(base, "lower"), "sub/Dockerfile", "sub/dockerfile", "below"},
+		{filepath.Join(base, "lower"), filepath.Join(base, "lower/sub/Dockerfile"), "", "below"},
+		{filepath.Join(base, "lower"), "sub/My", "", ""},
 		{dir, "Leak", "", ""},
 		{dir, "Dir", "", ""},
 		{dir, "/dev/null", "", ""},

@@ -3,6 +3,7 @@ package runtime
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -324,5 +325,77 @@ func init() {
 			return 1
 		}
 		return 0
+	}
+}
+
+// compatSocket is a 32-bit program: socketcall(SYS_SOCKET, {AF_UNIX, SOCK_STREAM, 0}), and exit with 42 if that was given.
+func compatSocket() []byte {
+	const base, headers = 0x10000, 52 + 32
+	code := []byte{
+		0xb8, 102, 0, 0, 0, // mov eax, socketcall
+		0xbb, 1, 0, 0, 0, // mov ebx, SYS_SOCKET
+		0xb9, headers + 34, 0, 1, 0, // mov ecx, the arguments below
+		0xcd, 0x80, // int 0x80
+		0x85, 0xc0, // test eax, eax
+		0x78, 0x0c, // js: to hlt
+		0xb8, 1, 0, 0, 0, // mov eax, exit
+		0xbb, 42, 0, 0, 0, // mov ebx, 42
+		0xcd, 0x80, // int 0x80
+		0xf4,       // hlt
+		1, 0, 0, 0, // AF_UNIX
+		1, 0, 0, 0, // SOCK_STREAM
+		0, 0, 0, 0, 0, 0, // the protocol
+	}
+	var b bytes.Buffer
+	b.Write([]byte{0x7f, 'E', 'L', 'F', 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0})
+	size := uint32(headers + len(code))
+	for _, v := range []any{
+		uint16(2), uint16(3), uint32(1), uint32(base + headers), uint32(52), uint32(0), uint32(0), // ET_EXEC, EM_386
+		uint16(52), uint16(32), uint16(1), uint16(0), uint16(0), uint16(0),
+		uint32(1), uint32(0), uint32(base), uint32(base), size, size, uint32(5), uint32(0x1000), // PT_LOAD, r-x
+		code,
+	} {
+		_ = binary.Write(&b, binary.LittleEndian, v) // a bytes.Buffer takes everything
+	}
+	return b.Bytes()
+}
+
+// SEC-33: the 32-bit system calls, which a filter of 64-bit ones does not see, are closed.
+func TestEscapeCompatCalls(t *testing.T) {
+	if !seccomp.Enabled {
+		t.Skip("built without seccomp")
+	}
+	program := t.TempDir() + "/compat"
+	must(t, os.WriteFile(program, compatSocket(), 0o755))
+	var exit *exec.ExitError
+	if err := exec.Command(program).Run(); !errors.As(err, &exit) || exit.ExitCode() != 42 {
+		t.Skipf("this kernel runs no 32-bit programs: %v", err)
+	}
+	root, _ := busyboxRoot(t)
+	s, _ := shell(t, root, "")
+	s.Mounts = append(s.Mounts, Mount{Type: "bind", Source: program, Target: "/compat", ReadOnly: true})
+	s.Args = []string{"/compat"}
+	err := s.Run(context.Background())
+	if err == nil || strings.Contains(err.Error(), "42") {
+		t.Errorf("a 32-bit program got a socket: %v", err)
+	}
+}
+
+// SEC-28: as many mounts as anybody may ask for are made or refused.
+func TestEscapeManyMounts(t *testing.T) {
+	root, _ := busyboxRoot(t)
+	dir := t.TempDir()
+	s, out := shell(t, root, "grep -c ' /m/' /proc/self/mountinfo")
+	for i := range 10000 {
+		s.Mounts = append(s.Mounts, Mount{Type: "bind", Source: dir, Target: fmt.Sprintf("/m/%d", i), ReadOnly: true})
+	}
+	if err := s.Run(context.Background()); err == nil && out.String() != "10000\n" {
+		t.Errorf("of 10000 mounts there are %s", out)
+	} else if err != nil && !errors.Is(err, unix.EMFILE) {
+		t.Error(err)
+	}
+	empty(t, s.StateDir)
+	if left, err := os.ReadDir(root); err != nil || slices.ContainsFunc(left, func(e os.DirEntry) bool { return e.Name() == "m" }) {
+		t.Errorf("mount points are left in %v: %v", left, err)
 	}
 }

@@ -190,7 +190,15 @@ func (t *tree) create(c *cursor, name string, file bool, own *owner) (*os.File, 
 		}
 		return reopen(c.dir(), name)
 	}
-	return t.record(c.dir(), name)
+	next, err := t.record(c.dir(), name)
+	if err != nil {
+		flags := unix.AT_REMOVEDIR
+		if file {
+			flags = 0
+		}
+		err = errors.Join(err, unix.Unlinkat(dir, name, flags))
+	}
+	return next, err
 }
 
 // touch remembers the times of a directory before the first stub in it.
@@ -221,25 +229,32 @@ func (t *tree) touchedAs(st *unix.Stat_t) *touched {
 func same(a, b *unix.Stat_t) bool { return a.Dev == b.Dev && a.Ino == b.Ino }
 
 // record remembers a stub that was just made, and what its directory looks like with it.
-func (t *tree) record(dir *os.File, name string) (*os.File, error) {
+func (t *tree) record(dir *os.File, name string) (next *os.File, err error) {
 	s := stub{name: name}
-	var err error
-	if s.parent, err = reopen(dir, "."); err != nil {
-		return nil, err
+	var files []*os.File
+	for _, at := range []string{".", name, name} {
+		f, err := reopen(dir, at)
+		if err != nil {
+			closeAll(files)
+			return nil, err
+		}
+		files = append(files, f)
 	}
-	if s.self, err = reopen(dir, name); err != nil {
-		return nil, err
-	}
-	if err := unix.Fstat(int(s.self.Fd()), &s.made); err != nil {
+	s.parent, s.self, next = files[0], files[1], files[2]
+	var st unix.Stat_t
+	if err := errors.Join(unix.Fstat(int(s.self.Fd()), &s.made), unix.Fstat(int(dir.Fd()), &st)); err != nil {
+		closeAll(files)
 		return nil, err
 	}
 	t.stubs = append(t.stubs, s)
-	var st unix.Stat_t
-	if err := unix.Fstat(int(dir.Fd()), &st); err != nil {
-		return nil, err
-	}
 	t.touchedAs(&st).after = st
-	return reopen(dir, name)
+	return next, nil
+}
+
+func closeAll(files []*os.File) {
+	for _, f := range files {
+		f.Close()
+	}
 }
 
 // restore removes the stubs that are still what they were, and gives their directories the times that they would have

@@ -55,8 +55,9 @@ func (d *daemon) stop() {
 	_ = d.cmd.Process.Signal(syscall.SIGTERM)
 	_ = d.cmd.Wait()
 	d.cmd = nil
-	// dockerd leaves the binding of its data on itself behind.
+	// dockerd leaves the binding of its data on itself behind, and that of the network namespace of its host.
 	_ = syscall.Unmount(d.dir+"/data", 0)
+	_ = syscall.Unmount(d.dir+"/exec/netns/default", 0)
 }
 
 // usage is what the daemon and its containerd have used so far; the memory is that since the last call.
