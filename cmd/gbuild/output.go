@@ -144,10 +144,33 @@ func (w *writer) transfer(ctx context.Context, title string, ref image.Ref, img 
 	done := w.show.begin(title)
 	o.Report = func(current, total int64) { w.show.progress(current, total) }
 	w.ahead.wait(ref, o.Report)
+	if ref.Kind == image.KindRegistry {
+		o.Ahead, o.Manifest = w.ahead[ref.Name()], w.manifest
+	}
 	_, err := image.Write(ctx, ref, img, o)
 	done(err)
 	return err
 }
+
+// manifest is the one with a digest if the store has it, else nil.
+func (w *writer) manifest(h v1.Hash) []byte {
+	r, size, err := w.store.Blob(h)
+	if err != nil {
+		return nil
+	}
+	defer r.Close()
+	if size > maxKnownManifest {
+		return nil
+	}
+	data, err := io.ReadAll(r)
+	if err != nil {
+		return nil
+	}
+	return data
+}
+
+// maxKnownManifest keeps a registry from having a layer read that it calls a manifest.
+const maxKnownManifest = 4 << 20
 
 func (a *app) refuseTerminal() error {
 	if f, ok := a.stdout.(*os.File); ok && term.IsTerminal(int(f.Fd())) {

@@ -28,6 +28,7 @@ type Ahead struct {
 	login  func() (*client, error)
 	sent   sync.WaitGroup
 	meter  *meter
+	there  sync.Map // v1.Hash of what the registry has taken, or had
 }
 
 // NewAhead returns an Ahead for the repository of r, a registry's. Nothing is asked of the registry before the first Send.
@@ -56,12 +57,24 @@ func (a *Ahead) Send(b Growing) {
 		if err != nil {
 			return
 		}
-		if b.Size() < 0 {
-			c.stream(a.ctx, b)
-		} else if h, err := b.Digest(); err == nil {
-			c.upload(a.ctx, upload{digest: h, size: b.Size(), open: b.Open}, true)
+		if a.send(c, b) != nil {
+			return
+		}
+		if h, err := b.Digest(); err == nil {
+			a.there.Store(h, true)
 		}
 	})
+}
+
+func (a *Ahead) send(c *client, b Growing) error {
+	if b.Size() < 0 {
+		return c.stream(a.ctx, b)
+	}
+	h, err := b.Digest()
+	if err != nil {
+		return err
+	}
+	return c.upload(a.ctx, upload{digest: h, size: b.Size(), open: b.Open, fresh: true}, true)
 }
 
 // Wait returns when all that was to be sent is, or has failed. report is told the bytes until then.
@@ -77,8 +90,9 @@ func (a *Ahead) Close() {
 	a.sent.Wait()
 }
 
-// stream sends a blob whose digest is known only at its end. If the registry turns out to have it, the rest is not sent.
-func (c *client) stream(ctx context.Context, b Growing) {
+// stream sends a blob whose digest is known only at its end. If the registry turns out to have it, the rest is not sent,
+// and the error is the cancellation.
+func (c *client) stream(ctx context.Context, b Growing) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {
@@ -88,5 +102,5 @@ func (c *client) stream(ctx context.Context, b Growing) {
 			cancel()
 		}
 	}()
-	c.uploadOnce(ctx, upload{later: b.Digest, size: -1, open: b.Open})
+	return c.uploadOnce(ctx, upload{later: b.Digest, size: -1, open: b.Open})
 }

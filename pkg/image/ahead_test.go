@@ -94,10 +94,62 @@ func TestAhead(t *testing.T) {
 		t.Errorf("%d blobs were sent ahead", n)
 	}
 	h.on(nil)
-	write(t, r, img, quickWrite())
-	if n := h.count("PATCH "); n != 1 {
+	o := quickWrite()
+	o.Ahead = a
+	write(t, r, img, o)
+	if n := h.count("POST "); n != 1 {
 		t.Errorf("%d blobs were sent with the image, want the config only", n)
 	}
+	write(t, h.ref(t, "a:2"), img, o)
+	if n := h.count("POST "); n != 1 {
+		t.Errorf("%d blobs were sent for two names, want the config once", n)
+	}
+	if n := h.count("HEAD /v2/a/blobs/"); n != 0 {
+		t.Errorf("%d questions whether blobs are there that were sent a moment ago", n)
+	}
+	sameImage(t, r, img)
+}
+
+// A small blob that was made just now takes two requests.
+func TestAheadOfSmallBlobs(t *testing.T) {
+	h := newHost(t)
+	img := randomImage(t, 1000, 1)
+	layers, _ := img.Layers()
+	a, err := NewAhead(context.Background(), h.ref(t, "a:1"), quickWrite())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	h.on(nil)
+	b := newSlow(t, layers[0])
+	close(b.grown)
+	a.Send(b)
+	a.Wait(nil)
+	if got := [...]int{h.count("POST "), h.count("PUT "), h.count("HEAD "), h.count("PATCH ")}; got != [...]int{1, 1, 0, 0} {
+		t.Errorf("POST, PUT, HEAD and PATCH: %v", got)
+	}
+}
+
+// What was sent ahead and is gone when the manifest comes is sent again.
+func TestAheadIsLost(t *testing.T) {
+	h := newHost(t)
+	img := randomImage(t, 100_000, 1)
+	layers, _ := img.Layers()
+	r := h.ref(t, "a:1")
+	a, err := NewAhead(context.Background(), r, quickWrite())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	h.on(firstTimes(1, is("PUT", "/uploads/"), status(201))) // and keeps nothing
+	b := newSlow(t, layers[0])
+	close(b.grown)
+	a.Send(b)
+	a.Wait(nil)
+	h.on(firstTimes(1, is("PUT", "/manifests/"), blobUnknown))
+	o := quickWrite()
+	o.Ahead = a
+	write(t, r, img, o)
 	sameImage(t, r, img)
 }
 

@@ -103,7 +103,7 @@ func (c *Collection) Write(ctx context.Context, tag string, img v1.Image) error 
 	}
 	to := *shared
 	to.ref = r
-	_, err = to.write(ctx, img, layers, c.options.jobs())
+	_, err = to.write(ctx, img, layers, c.options, v1.Hash{})
 	return err
 }
 

@@ -211,18 +211,20 @@ func TestCredentialsStayWithTheirHost(t *testing.T) {
 		}
 		storage.check(t, true)
 	})
-	t.Run("push", func(t *testing.T) {
-		storage.hits = 0
-		h.on(basic(func(w http.ResponseWriter, r *http.Request) bool {
-			if !is("PATCH", "/uploads/")(r) {
-				return false
-			}
-			http.Redirect(w, r, storage.other()+r.URL.Path, http.StatusTemporaryRedirect)
-			return true
-		}))
-		write(t, h.ref(t, "b:1"), randomImage(t, 1000, 1), o)
-		storage.check(t, true)
-	})
+	for method, size := range map[string]int64{"PATCH": 100_000, "PUT": 1000} {
+		t.Run("push by "+method, func(t *testing.T) {
+			storage.hits = 0
+			h.on(basic(func(w http.ResponseWriter, r *http.Request) bool {
+				if !is(method, "/uploads/")(r) {
+					return false
+				}
+				http.Redirect(w, r, storage.other()+r.URL.RequestURI(), http.StatusTemporaryRedirect)
+				return true
+			}))
+			write(t, h.ref(t, "b:1"), randomImage(t, size, 1), o)
+			storage.check(t, true)
+		})
+	}
 	t.Run("token asked for by the other host", func(t *testing.T) {
 		asking := newSpy(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("WWW-Authenticate", `Basic realm="x"`)

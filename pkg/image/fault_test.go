@@ -221,10 +221,6 @@ func TestCorruptBlobsAreRefused(t *testing.T) {
 
 func TestPushSurvives(t *testing.T) {
 	h := newHost(t)
-	unknown := func(w http.ResponseWriter, _ *http.Request) {
-		w.WriteHeader(http.StatusBadRequest)
-		_, _ = fmt.Fprint(w, `{"errors":[{"code":"MANIFEST_BLOB_UNKNOWN","message":"blob unknown"}]}`)
-	}
 	tests := map[string]func(http.ResponseWriter, *http.Request) bool{
 		"503 on start":         firstTimes(2, is("POST", "/uploads/"), status(503)),
 		"404 mid-way":          firstTimes(2, is("PATCH", "/uploads/"), status(404)),
@@ -233,19 +229,60 @@ func TestPushSurvives(t *testing.T) {
 		"500 on commit":        firstTimes(1, is("PUT", "/uploads/"), status(500)),
 		"429 on the manifest":  firstTimes(2, is("PUT", "/manifests/"), retryLater("0")),
 		"HEAD of blobs lies":   firstTimes(3, is("HEAD", "/blobs/"), status(200)),
-		"manifest lacks blobs": firstTimes(1, is("PUT", "/manifests/"), unknown),
+		"manifest lacks blobs": firstTimes(1, is("PUT", "/manifests/"), blobUnknown),
 	}
 	for name, hook := range tests {
 		t.Run(name, func(t *testing.T) {
 			img := randomImage(t, 100_000, 2)
 			if name == "HEAD of blobs lies" {
 				lies := hook
-				missing := firstTimes(1, is("PUT", "/manifests/"), unknown)
+				missing := firstTimes(1, is("PUT", "/manifests/"), blobUnknown)
 				hook = func(w http.ResponseWriter, r *http.Request) bool { return lies(w, r) || missing(w, r) }
 			}
 			h.on(hook)
 			r := h.ref(t, "p:1")
 			write(t, r, img, quickWrite())
+			sameImage(t, r, img)
+		})
+	}
+}
+
+func blobUnknown(w http.ResponseWriter, _ *http.Request) {
+	w.WriteHeader(http.StatusBadRequest)
+	_, _ = fmt.Fprint(w, `{"errors":[{"code":"MANIFEST_BLOB_UNKNOWN","message":"blob unknown"}]}`)
+}
+
+// Of the layers that the tag's image had before, the registry is asked nothing, if its manifest is here.
+func TestPushKnowsWhatTheTagHad(t *testing.T) {
+	h := newHost(t)
+	r := h.ref(t, "a:1")
+	old := randomImage(t, 100_000, 3)
+	write(t, r, old, quickWrite())
+	extra, _ := randomImage(t, 1000, 1).Layers()
+	img, err := mutate.AppendLayers(old, extra...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := quickWrite()
+	o.Manifest = func(want v1.Hash) []byte {
+		if got, _ := old.Digest(); got != want {
+			return nil
+		}
+		raw, _ := old.RawManifest()
+		return raw
+	}
+	for name, hook := range map[string]func(http.ResponseWriter, *http.Request) bool{
+		"they are there": nil,
+		"they are gone":  firstTimes(1, is("PUT", "/manifests/"), blobUnknown),
+	} {
+		t.Run(name, func(t *testing.T) {
+			h.on(nil)
+			write(t, r, old, quickWrite())
+			h.on(hook)
+			write(t, r, img, o)
+			if n := h.count("HEAD /v2/a/blobs/"); n != 2 {
+				t.Errorf("%d blobs were asked for, want the new layer and the config", n)
+			}
 			sameImage(t, r, img)
 		})
 	}

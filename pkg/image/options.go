@@ -35,6 +35,12 @@ type WriteOptions struct {
 
 	// KeepTypes leaves Docker's media types to an image in an OCI layout, where many readers do not look for them.
 	KeepTypes bool
+
+	// Ahead has sent layers of the image, which was made just now, to the repository: it is not asked for them again. May be nil.
+	Ahead *Ahead
+	// Manifest returns the manifest with a digest where this machine has it, else nil. The repository has the layers of the
+	// one that the reference stood for until now, so it is not asked for them either. May be nil.
+	Manifest func(v1.Hash) []byte
 }
 
 func (o Options) platform() v1.Platform {
