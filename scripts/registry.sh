@@ -1,11 +1,11 @@
 # Sourced by other scripts. start_registry DIR runs Debian's docker-registry on a free port of loopback with its files in
-# DIR, and sets registry=HOST:PORT and registry_pid.
+# DIR, and sets registry=HOST:PORT and registry_pid. DIR/log has a line for each request.
 start_registry() {
     mkdir -p "$1"
     registry=127.0.0.1:$(free_port)
     cat >"$1/config.yml" <<END
 version: 0.1
-log: {level: error, accesslog: {disabled: true}}
+log: {level: error}
 storage: {filesystem: {rootdirectory: $1/data}, delete: {enabled: true}}
 http: {addr: $registry}
 END

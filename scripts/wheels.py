@@ -70,9 +70,11 @@ def make(target, size):
         return
     debs = target.parent / "debs"
     debs.mkdir(exist_ok=True)
-    if not any(debs.glob("*.deb")):
-        subprocess.run(["apt-get", "download", "-qq"] + ["python3-" + p for p in DEBIAN], cwd=debs, check=True, stderr=subprocess.DEVNULL)
-    pins = list(filter(None, (from_debian(deb.resolve(), target) for deb in sorted(debs.glob("*.deb")))))
+    missing = [p for p in DEBIAN if not any(debs.glob(f"python3-{p}_*.deb"))]
+    if missing:
+        subprocess.run(["apt-get", "download", "-qq"] + ["python3-" + p for p in missing], cwd=debs, check=True, stderr=subprocess.DEVNULL)
+    wanted = [deb for deb in sorted(debs.glob("*.deb")) if size == "full" or os.path.getsize(deb) < 5e5]
+    pins = list(filter(None, (from_debian(deb.resolve(), target) for deb in wanted)))
     for name, mb in SYNTHETIC.items():
         size_of = mb << 20 if size == "full" else mb << 16
         wheel(target / f"{name}-1.0-py3-none-any.whl", name, "1.0",
