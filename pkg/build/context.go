@@ -80,7 +80,7 @@ func OpenContext(ctx context.Context, spec string, o ContextOptions) (c *Context
 func (c *Context) Close() error {
 	var err error
 	if c.hashes != nil {
-		err = c.hashes.save()
+		err = c.hashes.close()
 	}
 	if c.root != nil {
 		c.raw.dirs.close()
@@ -113,10 +113,9 @@ func (c *Context) fromDir(dir string) (err error) {
 	if err := c.open(c.dir); err != nil {
 		return err
 	}
+	c.hashes = newHashes("")
 	if c.options.StateDir != "" {
-		c.hashes = newHashes(c.dir, filepath.Join(c.options.StateDir, "context-hashes"))
-	} else {
-		c.hashes = newHashes(c.dir, "")
+		c.hashes = newHashes(hashesFile(c.options.StateDir, c.dir))
 	}
 	c.tree.hashes = c.hashes
 	c.tree.rules, err = c.readIgnore()

@@ -114,9 +114,9 @@ func TestHashesAreRemembered(t *testing.T) {
 		return got, c.hashes
 	}
 	kept := func(h *hashes) bool {
-		fresh := newHashes(h.dir, h.file)
+		fresh := newHashes(h.file)
 		fresh.load()
-		return fresh.len() > 0
+		return len(fresh.kept.list) > 0
 	}
 	write("one", time.Hour)
 	first, h := sum(time.Now())

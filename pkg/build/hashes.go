@@ -1,100 +1,95 @@
 package build
 
 import (
-	"bufio"
 	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/maphash"
-	"io"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"sort"
 	"sync"
 	"time"
 )
 
-const (
-	hashesMagic = "gbuild hashes 2\n"
-	hashesDays  = 60 // what is not used for so long is dropped
-	hashesChunk = 8192
-	// racy is how old a file must be before its hash is believed next time: a file that was written twice within one
-	// tick of the filesystem's clock looks unchanged (git calls such entries racy).
-	racy = 2 * time.Second
-)
+// racy is how old a file must be before its hash is believed next time: a file that was written twice within one
+// tick of the filesystem's clock looks unchanged (git calls such entries racy).
+const racy = 2 * time.Second
 
 // hashes remembers the hashes of files of this machine between builds, so that a context that did not change is only
 // listed. A file is known by its path, inode, size and both of its times: who can forge ctime can forge anything.
-// A million files take 80 MB: the entries lie side by side, without a pointer.
+// A million files take 60 MB.
 type hashes struct {
-	dir  string // of the context
-	file string // where they are kept, sorted by their stamps; empty: nowhere
+	file string // where they are kept, see hashfile.go; empty: nowhere
 	now  func() time.Time
 
 	mu     sync.Mutex
 	loaded bool
 	dirty  bool
-	kept   int              // so many of the entries came from the file and are sorted
-	chunks [][]hashed       // of hashesChunk entries each, but for the last
-	seen   map[uint64]int32 // hash of the path of what was hashed since the context was opened -> its entry
-	seed   maphash.Seed
+	kept   vector[hashed] // what the file has, sorted by path, each path once
+	added  vector[hashed] // what was hashed since, each path once
+	index  vector[int32]  // where a path is in added, plus one: a hash table with open addresses; 0 is free
 }
 
-type stamp [16]byte
-
-// hashed is one entry, as in the file.
+// hashed is one file.
 type hashed struct {
-	stamp stamp
-	sum   [32]byte
-	day   [4]byte // of the last use, since 1970, big-endian; 0: too young to be kept
+	stamp
+	sum  [32]byte
+	day  [2]byte // of the last use, since 1970, big-endian; 0: too young to be kept
+	seen bool    // since the context was opened: what the file was when a step was keyed
 }
 
-func newHashes(dir, file string) *hashes {
-	return &hashes{dir: dir, file: file, now: time.Now, seen: map[uint64]int32{}, seed: maphash.MakeSeed()}
+// stamp says which file it is, and which version of it.
+type stamp struct {
+	path    [8]byte
+	version [12]byte
 }
 
-func (h *hashes) stamp(n *Node) stamp {
+func newHashes(file string) *hashes { return &hashes{file: file, now: time.Now} }
+
+func stampOf(n *Node) (s stamp) {
 	var space [256]byte
-	text := frame(space[:0], h.dir, n.Path)
+	text := append(space[:0], n.Path...)
+	sum := sha256.Sum256(text)
+	copy(s.path[:], sum[:])
+	text = text[:0]
 	for _, v := range []uint64{n.Dev, n.Ino, uint64(n.Size), uint64(n.ModTime.UnixNano()), uint64(n.changed)} {
 		text = binary.BigEndian.AppendUint64(text, v)
 	}
-	sum := sha256.Sum256(text)
-	return stamp(sum[:16])
+	sum = sha256.Sum256(text)
+	copy(s.version[:], sum[:])
+	return s
 }
 
-func (h *hashes) today() (day [4]byte) {
-	binary.BigEndian.PutUint32(day[:], uint32(h.now().Unix()/86400))
+func (h *hashes) today() (day [2]byte) {
+	binary.BigEndian.PutUint16(day[:], uint16(h.now().Unix()/86400))
 	return day
 }
 
-func (h *hashes) len() int {
-	if len(h.chunks) == 0 {
-		return 0
+// versions returns what is known of a path: what the file has, and what was added since. Either may be nil.
+func (h *hashes) versions(s *stamp) (all [2]*hashed) {
+	if i := h.slot(s); i >= 0 && h.index.list[i] != 0 {
+		all[0] = &h.added.list[h.index.list[i]-1]
 	}
-	return (len(h.chunks)-1)*hashesChunk + len(h.chunks[len(h.chunks)-1])
+	i, ok := sort.Find(len(h.kept.list), func(i int) int { return bytes.Compare(s.path[:], h.kept.list[i].path[:]) })
+	if ok {
+		all[1] = &h.kept.list[i]
+	}
+	return all
 }
 
-func (h *hashes) at(i int) *hashed { return &h.chunks[i/hashesChunk][i%hashesChunk] }
-
-func (h *hashes) add(e hashed) {
-	if h.len()%hashesChunk == 0 {
-		h.chunks = append(h.chunks, make([]hashed, 0, hashesChunk))
+// slot returns where in the index a path is or belongs, -1 while there is no index.
+func (h *hashes) slot(s *stamp) int {
+	mask := len(h.index.list) - 1 // a power of two
+	if mask < 0 {
+		return -1
 	}
-	last := &h.chunks[len(h.chunks)-1]
-	*last = append(*last, e)
-}
-
-// find returns the entry of a stamp: what this context had at that path last, or one of the file.
-func (h *hashes) find(path uint64, s stamp) (int, bool) {
-	if i, ok := h.seen[path]; ok && h.at(int(i)).stamp == s {
-		return int(i), true
+	for i := int(binary.BigEndian.Uint64(s.path[:])>>1) & mask; ; i = (i + 1) & mask {
+		if at := h.index.list[i]; at == 0 || h.added.list[at-1].path == s.path {
+			return i
+		}
 	}
-	return sort.Find(h.kept, func(i int) int { return bytes.Compare(s[:], h.at(i).stamp[:]) })
 }
 
 // lookup returns the hash of a file that has not changed.
@@ -102,20 +97,35 @@ func (h *hashes) lookup(n *Node) (sum [32]byte, ok bool) {
 	if h == nil {
 		return sum, false
 	}
-	s, path := h.stamp(n), maphash.String(h.seed, n.Path)
+	s := stampOf(n)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.load()
-	i, ok := h.find(path, s)
-	if !ok {
+	var found *hashed
+	all := h.versions(&s)
+	for _, e := range all {
+		if e != nil && e.stamp == s && found == nil {
+			found = e
+		}
+	}
+	if found == nil {
 		return sum, false
 	}
-	e := h.at(i)
-	if day := h.today(); e.day != day && e.day != [4]byte{} {
-		e.day, h.dirty = day, true
+	forget(all)
+	found.seen = true
+	if day := h.today(); found.day != day && found.day != [2]byte{} {
+		found.day, h.dirty = day, true
 	}
-	h.seen[path] = int32(i)
-	return e.sum, true
+	return found.sum, true
+}
+
+// forget says that a path is something else by now than what it was seen as.
+func forget(versions [2]*hashed) {
+	for _, e := range versions {
+		if e != nil {
+			e.seen = false
+		}
+	}
 }
 
 func (h *hashes) remember(n *Node, sum [32]byte) {
@@ -123,7 +133,7 @@ func (h *hashes) remember(n *Node, sum [32]byte) {
 		return
 	}
 	now := h.now()
-	e := hashed{stamp: h.stamp(n), sum: sum}
+	e := hashed{stamp: stampOf(n), sum: sum, seen: true}
 	old := now.Sub(n.ModTime) >= racy && now.Sub(time.Unix(0, n.changed)) >= racy
 	if old {
 		e.day = h.today()
@@ -131,9 +141,29 @@ func (h *hashes) remember(n *Node, sum [32]byte) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.load()
-	h.seen[maphash.String(h.seed, n.Path)] = int32(h.len())
-	h.add(e)
 	h.dirty = h.dirty || old
+	all := h.versions(&e.stamp)
+	forget(all)
+	if all[0] != nil {
+		*all[0] = e
+		return
+	}
+	h.add(e)
+}
+
+func (h *hashes) add(e hashed) {
+	h.added.add(e)
+	if 4*len(h.added.list) <= 3*len(h.index.list) {
+		h.index.list[h.slot(&e.stamp)] = int32(len(h.added.list))
+		return
+	}
+	size := max(1024, 2*len(h.index.list))
+	h.index.free()
+	h.index.reserve(size)
+	h.index.list = h.index.list[:size]
+	for i := range h.added.list {
+		h.index.list[h.slot(&h.added.list[i].stamp)] = int32(i + 1)
+	}
 }
 
 // same says whether a file is still what was hashed, if it was.
@@ -141,118 +171,57 @@ func (h *hashes) same(n *Node) bool {
 	if h == nil {
 		return true
 	}
-	s, path := h.stamp(n), maphash.String(h.seed, n.Path)
+	s := stampOf(n)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	i, ok := h.seen[path]
-	return !ok || h.at(int(i)).stamp == s
-}
-
-// load reads the file at first use. One that is damaged counts as empty.
-func (h *hashes) load() {
-	if h.loaded {
-		return
-	}
-	if h.loaded = true; h.file == "" {
-		return
-	}
-	f, err := os.Open(h.file)
-	if err != nil {
-		return
-	}
-	defer f.Close()
-	if err := h.read(f); err != nil {
-		h.chunks = nil
-	}
-	h.kept = h.len()
-}
-
-var errDamaged = errors.New("the kept hashes are damaged")
-
-func (h *hashes) read(f *os.File) error {
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	check := sha256.New()
-	r := bufio.NewReaderSize(io.TeeReader(io.LimitReader(f, info.Size()-sha256.Size), check), 1<<16)
-	magic := make([]byte, len(hashesMagic))
-	if _, err := io.ReadFull(r, magic); err != nil || string(magic) != hashesMagic {
-		return errDamaged
-	}
-	var oldest [4]byte
-	binary.BigEndian.PutUint32(oldest[:], uint32(h.now().Unix()/86400-hashesDays))
-	var e hashed
-	for {
-		_, err := io.ReadFull(r, e.stamp[:])
-		if err == io.EOF {
-			break
-		}
-		io.ReadFull(r, e.sum[:])
-		if _, err := io.ReadFull(r, e.day[:]); err != nil {
-			return errDamaged
-		}
-		if bytes.Compare(e.day[:], oldest[:]) >= 0 {
-			h.add(e)
+	same := true
+	for _, e := range h.versions(&s) {
+		if e != nil && e.seen {
+			same = e.stamp == s
 		}
 	}
-	want := make([]byte, sha256.Size)
-	if _, err := io.ReadFull(f, want); err != nil || !bytes.Equal(check.Sum(nil), want) {
-		return errDamaged
-	}
-	return nil
+	return same
 }
 
-// save writes what is worth keeping, at once or not at all.
-func (h *hashes) save() error {
+// close writes what is worth keeping, at once or not at all, and forgets everything.
+func (h *hashes) close() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if !h.dirty || h.file == "" {
-		return nil
+	var err error
+	if h.dirty && h.file != "" {
+		err = h.write()
 	}
-	if err := h.write(); err != nil && !errors.Is(err, fs.ErrPermission) {
+	h.kept.free()
+	h.added.free()
+	h.index.free()
+	h.loaded, h.dirty = false, false
+	if err != nil && !errors.Is(err, fs.ErrPermission) {
 		return fmt.Errorf("keeping the hashes of the context: %w", err)
 	}
-	h.dirty = false
 	return nil
 }
 
-// write replaces the file.
-func (h *hashes) write() error {
-	f, err := os.CreateTemp(filepath.Dir(h.file), ".hashes-")
-	if err != nil {
-		return err
-	}
-	check := sha256.New()
-	w := bufio.NewWriterSize(io.MultiWriter(f, check), 1<<16)
-	w.WriteString(hashesMagic)
-	for _, i := range h.sorted() {
-		e := h.at(int(i))
-		w.Write(e.stamp[:])
-		w.Write(e.sum[:])
-		w.Write(e.day[:])
-	}
-	err = w.Flush()
-	if err == nil {
-		_, err = f.Write(check.Sum(nil))
-	}
-	if err = cmpErr(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), h.file)
-	}
-	if err != nil {
-		os.Remove(f.Name())
-	}
-	return err
-}
-
-// sorted returns the entries that are kept, in the order of their stamps.
-func (h *hashes) sorted() []int32 {
-	list := make([]int32, 0, h.len())
-	for i := range h.len() {
-		if h.at(i).day != [4]byte{} {
-			list = append(list, int32(i))
+// merged calls fn for what is kept from now on, sorted by path. What replaces a version of a file is not sorted before.
+// A version that was replaced never comes back, because ctime does not.
+func (h *hashes) merged(fn func(*hashed)) {
+	byPath := func(a, b hashed) int { return bytes.Compare(a.path[:], b.path[:]) }
+	slices.SortFunc(h.added.list, byPath)
+	var oldest [2]byte
+	binary.BigEndian.PutUint16(oldest[:], uint16(h.now().Unix()/86400-hashesDays))
+	kept, added := h.kept.list, h.added.list
+	for len(kept) > 0 || len(added) > 0 {
+		var e *hashed
+		switch {
+		case len(added) == 0 || len(kept) > 0 && byPath(kept[0], added[0]) < 0:
+			e, kept = &kept[0], kept[1:]
+		case len(kept) > 0 && kept[0].path == added[0].path:
+			kept = kept[1:]
+			fallthrough
+		default:
+			e, added = &added[0], added[1:]
+		}
+		if bytes.Compare(e.day[:], oldest[:]) >= 0 {
+			fn(e)
 		}
 	}
-	slices.SortFunc(list, func(a, b int32) int { return bytes.Compare(h.at(int(a)).stamp[:], h.at(int(b)).stamp[:]) })
-	return slices.CompactFunc(list, func(a, b int32) bool { return h.at(int(a)).stamp == h.at(int(b)).stamp })
 }
