@@ -35,6 +35,9 @@ func hasher(h v1.Hash) hash.Hash {
 	return sha256.New()
 }
 
+// Checked returns the digest that the bytes have when Read says EOF.
+func (v *verifier) Checked() v1.Hash { return v.d.Digest }
+
 // Read implements io.Reader.
 func (v *verifier) Read(p []byte) (int, error) {
 	n, err := v.ReadCloser.Read(p)

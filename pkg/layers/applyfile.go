@@ -149,12 +149,12 @@ func (a *applier) regular(dir int, base string, h *tar.Header, body io.Reader) e
 
 const copyBuffer = 256 << 10
 
-// copySparse copies the body, and leaves holes for blocks of zeros.
+// copySparse copies the body, and leaves holes for blocks of zeros. The disk begins to write while the rest still comes.
 func (a *applier) copySparse(f *os.File, body io.Reader, size int64) error {
 	if a.buffer == nil {
 		a.buffer = make([]byte, copyBuffer)
 	}
-	hole := false
+	hole, behind := false, writeBehind{file: f}
 	for done := int64(0); done < size; {
 		n, err := io.ReadFull(body, a.buffer[:min(size-done, copyBuffer)])
 		if err != nil {
@@ -168,6 +168,7 @@ func (a *applier) copySparse(f *os.File, body io.Reader, size int64) error {
 			}
 		}
 		done += int64(n)
+		behind.reached(done)
 	}
 	if hole {
 		return f.Truncate(size)

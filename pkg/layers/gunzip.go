@@ -1,0 +1,157 @@
+package layers
+
+import (
+	"encoding/binary"
+	"errors"
+	"hash/crc32"
+	"io"
+)
+
+// gunzip decodes gzip (RFC 1952), one member after the other.
+type gunzip struct {
+	*inflater
+	read int    // up to where out has been read
+	crc  uint32 // of this member so far
+	size uint32
+	err  error
+}
+
+var (
+	errGzipHeader = errors.New("the gzip header is invalid")
+	errGzipSum    = errors.New("the checksum of the gzip data is wrong")
+)
+
+// newGunzip reads the header of the first member.
+func newGunzip(from io.Reader) (*gunzip, error) {
+	z := &gunzip{inflater: newInflater(from)}
+	err := z.member()
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	return z, err
+}
+
+// Read implements io.Reader.
+func (z *gunzip) Read(p []byte) (int, error) {
+	for z.read == z.w {
+		if z.err != nil {
+			return 0, z.err
+		}
+		z.err = z.more()
+	}
+	n := copy(p, z.out[z.read:z.w])
+	z.read += n
+	return n, nil
+}
+
+// Close implements io.Closer. There is nothing to close.
+func (z *gunzip) Close() error { return nil }
+
+// more decodes what out has room for, or starts the next member.
+func (z *gunzip) more() error {
+	z.slide()
+	z.read = z.w
+	err := z.inflate()
+	z.crc = crc32.Update(z.crc, crc32.IEEETable, z.out[z.read:z.w])
+	z.size += uint32(z.w - z.read)
+	if err != io.EOF {
+		return err
+	}
+	var trailer [8]byte
+	if err := z.bytes(trailer[:]); err != nil {
+		return err
+	}
+	if binary.LittleEndian.Uint32(trailer[:]) != z.crc || binary.LittleEndian.Uint32(trailer[4:]) != z.size {
+		return errGzipSum
+	}
+	return z.member()
+}
+
+// bytes reads bytes of the frame.
+func (z *gunzip) bytes(p []byte) error {
+	z.take(z.n & 7)
+	z.unread()
+	for i := range p {
+		if z.pos >= z.end {
+			if err := z.fill(); err != nil {
+				return err
+			}
+			if z.end == 0 {
+				return io.ErrUnexpectedEOF
+			}
+		}
+		p[i] = z.in[z.pos]
+		z.pos++
+	}
+	return nil
+}
+
+const (
+	gzipHeaderSum = 1 << (iota + 1)
+	gzipExtra
+	gzipName
+	gzipComment
+)
+
+// member reads the header of the next one, io.EOF if there is none.
+func (z *gunzip) member() error {
+	if z.pos >= z.end {
+		if err := z.fill(); err != nil {
+			return err
+		}
+		if z.end == 0 {
+			return io.EOF
+		}
+	}
+	h := &gzipHeader{gunzip: z}
+	fixed := h.bytes(10)
+	if h.err != nil {
+		return h.err
+	}
+	if fixed[0] != 0x1f || fixed[1] != 0x8b || fixed[2] != 8 {
+		return errGzipHeader
+	}
+	if fixed[3]&gzipExtra != 0 {
+		h.bytes(int(binary.LittleEndian.Uint16(h.bytes(2))))
+	}
+	for _, text := range []byte{gzipName, gzipComment} {
+		if fixed[3]&text != 0 {
+			h.text()
+		}
+	}
+	if sum := uint16(h.sum); fixed[3]&gzipHeaderSum != 0 && binary.LittleEndian.Uint16(h.bytes(2)) != sum {
+		return errGzipHeader
+	}
+	if fixed[3]>>5 != 0 { // reserved
+		return errGzipHeader
+	}
+	z.crc, z.size = 0, 0
+	z.begin()
+	return h.err
+}
+
+// gzipHeader reads and sums a header. The first error stays; what is read after it is zeros.
+type gzipHeader struct {
+	*gunzip
+	sum uint32
+	err error
+}
+
+func (h *gzipHeader) bytes(n int) []byte {
+	p := make([]byte, n)
+	if h.err == nil {
+		h.err = h.gunzip.bytes(p)
+		h.sum = crc32.Update(h.sum, crc32.IEEETable, p)
+	}
+	return p
+}
+
+// text reads to the next NUL. It bounds what comes before, as gzip's own fields are small.
+func (h *gzipHeader) text() {
+	for range 512 {
+		if c := h.bytes(1); h.err != nil || c[0] == 0 {
+			return
+		}
+	}
+	h.err = errGzipHeader
+}
