@@ -243,7 +243,7 @@ func (f *inflater) codesHeader() error {
 }
 
 // coded decodes symbols of a block until out is full or the block ends. Its variables are those of f, in registers.
-func (f *inflater) coded() error {
+func (f *inflater) coded() (err error) {
 	in, out, lengths, offsets := f.in, f.out, &f.lengths, &f.offsets
 	bits, n, pos, w, limit := f.bits, f.n, f.pos, f.w, f.limit
 	for w <= len(out)-outputSlack {
@@ -258,21 +258,18 @@ func (f *inflater) coded() error {
 		pos += int((63 - n) >> 3)
 		n |= 56
 		e := lengths[bits&(1<<lengthBits-1)]
-		if e&codeLiteral != 0 { // up to three have bits enough, and mostly several follow one another
-			bits >>= e & codeSize
-			n -= uint(e & codeSize)
+		if e&codeLiteral != 0 { // the bits are enough for three codes, and mostly several literals follow one another
+			bits, n = bits>>(e&codeSize), n-uint(e&codeSize)
 			out[w] = byte(e >> 16)
 			w++
 			e = lengths[bits&(1<<lengthBits-1)]
 			if e&codeLiteral != 0 {
-				bits >>= e & codeSize
-				n -= uint(e & codeSize)
+				bits, n = bits>>(e&codeSize), n-uint(e&codeSize)
 				out[w] = byte(e >> 16)
 				w++
 				e = lengths[bits&(1<<lengthBits-1)]
 				if e&codeLiteral != 0 {
-					bits >>= e & codeSize
-					n -= uint(e & codeSize)
+					bits, n = bits>>(e&codeSize), n-uint(e&codeSize)
 					out[w] = byte(e >> 16)
 					w++
 					continue
@@ -295,11 +292,10 @@ func (f *inflater) coded() error {
 				w++
 				continue
 			}
-			f.bits, f.n, f.pos, f.w, f.block = bits, n, pos, w, blockNone
-			if e&codeBad != 0 {
-				return errDeflate
+			if f.block = blockNone; e&codeBad != 0 {
+				err = errDeflate
 			}
-			return nil
+			break
 		}
 		extra := e >> 8 & 15
 		length := int(e>>16 + uint32(bits)&(1<<extra-1))
@@ -317,13 +313,14 @@ func (f *inflater) coded() error {
 		bits >>= extra
 		n -= uint(e&codeSize + extra)
 		if e&codeBad != 0 || offset > w-f.start {
-			return errDeflate
+			err = errDeflate
+			break
 		}
 		repeat(out, w, offset, length)
 		w += length
 	}
 	f.bits, f.n, f.pos, f.w = bits, n, pos, w
-	return nil
+	return err
 }
 
 // repeat copies length bytes from offset bytes before w to w. What follows them may be overwritten as far as a unit.
