@@ -105,17 +105,14 @@ func (s *Store) makeLayers(ctx context.Context, k Key, o LayerOptions) ([]*store
 		}
 	}
 	parts := divide(found, o.Max)
-	records, err := s.packParts(ctx, view.dirs[0], parts, o)
-	if err != nil {
-		return nil, err
-	}
-	rest, err := s.pack(ctx, o.Compression, o.sendFrom(sendFrom), func(w io.Writer) error {
-		return WriteDiff(ctx, w, view.dirs[0], NewView(view.dirs[1:]...), DiffOptions{Epoch: o.Epoch, apart: newApart(parts)})
+	records, err := s.packParts(ctx, view.dirs[0], parts, o, func(ctx context.Context) (layerRecord, error) {
+		return s.pack(ctx, o.Compression, o.sendFrom(sendFrom), func(w io.Writer) error {
+			return WriteDiff(ctx, w, view.dirs[0], NewView(view.dirs[1:]...), DiffOptions{Epoch: o.Epoch, apart: newApart(parts)})
+		})
 	})
 	if err != nil {
 		return nil, err
 	}
-	records = append(records, rest)
 	data, err := json.Marshal(records)
 	if err != nil {
 		return nil, err

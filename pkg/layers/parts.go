@@ -26,13 +26,18 @@ func DistributionsOf(l v1.Layer) []string {
 // Distributions is what DistributionsOf returns.
 func (l *storedLayer) Distributions() []string { return l.record.Distributions }
 
-// packParts makes the layers of parts. Those that were made before, of any state, are found by the digest of their tar:
-// so that is taken first, of all side by side, for parts whose distributions are known. The files are read every time,
-// since neither a version nor a list says truly what is in them.
-func (s *Store) packParts(ctx context.Context, snapshot string, parts []*part, o LayerOptions) ([]layerRecord, error) {
-	records := make([]layerRecord, len(parts))
+// packParts makes the layers of parts and, the last, that of the rest. Those that were made before, of any state, are found
+// by the digest of their tar: so that is taken first, of all side by side, for parts whose distributions are known. The
+// files are read every time, since neither a version nor a list says truly what is in them.
+func (s *Store) packParts(ctx context.Context, snapshot string, parts []*part, o LayerOptions,
+	rest func(context.Context) (layerRecord, error)) ([]layerRecord, error) {
+	records := make([]layerRecord, len(parts)+1)
 	group, hashing := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
+	group.Go(func() (err error) {
+		records[len(parts)], err = rest(hashing)
+		return err
+	})
 	for i, p := range parts {
 		if _, known := s.Recall(o.partKind(), p.key()); known {
 			group.Go(func() (err error) {

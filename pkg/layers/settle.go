@@ -3,11 +3,14 @@ package layers
 import (
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path"
+	"runtime"
 	"slices"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 )
 
@@ -19,14 +22,28 @@ func (d *Draft) Settle() error {
 	if err != nil {
 		return err
 	}
-	var parts []*part
-	for _, dist := range found {
-		if !slices.ContainsFunc(dist.files, func(name string) bool { return timestamped(d.Dir() + name) }) {
-			parts = append(parts, partOf(dist))
+	parts := make([]*part, len(found))
+	err = sideBySide(len(found), func(i int) error {
+		if !slices.ContainsFunc(found[i].files, func(name string) bool { return timestamped(d.Dir() + name) }) {
+			parts[i] = partOf(found[i])
 		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
+	names := d.settling(newApart(slices.DeleteFunc(parts, func(p *part) bool { return p == nil })))
+	return sideBySide(len(names), func(i int) error {
+		if err := settle(d.Dir() + names[i]); err != nil {
+			return fmt.Errorf("setting the time of %s: %w", names[i], err)
+		}
+		return nil
+	})
+}
+
+// settling lists what gets SettledTime with the files of a.
+func (d *Draft) settling(a *apart) []string {
 	changed := map[string]bool{}
-	a := newApart(parts)
 	for name := range a.files {
 		changed[name], changed[path.Dir(name)] = true, true
 	}
@@ -35,12 +52,24 @@ func (d *Draft) Settle() error {
 			changed[name], changed[path.Dir(name)] = true, true
 		}
 	}
-	for name := range changed {
-		if err := settle(d.Dir() + name); err != nil {
-			return fmt.Errorf("setting the time of %s: %w", name, err)
-		}
+	return slices.Sorted(maps.Keys(changed))
+}
+
+// sideBySide calls fn with the numbers below n, on all processors.
+func sideBySide(n int, fn func(i int) error) error {
+	workers := runtime.GOMAXPROCS(0)
+	var group errgroup.Group
+	for w := range workers {
+		group.Go(func() error {
+			for i := w; i < n; i += workers {
+				if err := fn(i); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
 	}
-	return nil
+	return group.Wait()
 }
 
 func settle(path string) error {
