@@ -98,6 +98,10 @@ func (s *Store) makeLayers(ctx context.Context, k Key, o LayerOptions) ([]*store
 	if len(view.dirs) == 0 {
 		return nil, fmt.Errorf("scratch has no layer")
 	}
+	lower, err := s.below(k)
+	if err != nil {
+		return nil, err
+	}
 	var found []*distribution
 	if o.Max > 1 {
 		if found, err = distributions(view.dirs[0]); err != nil {
@@ -107,7 +111,7 @@ func (s *Store) makeLayers(ctx context.Context, k Key, o LayerOptions) ([]*store
 	parts := divide(found, o.Max)
 	records, err := s.packParts(ctx, view.dirs[0], parts, o, func(ctx context.Context) (layerRecord, error) {
 		return s.pack(ctx, o.Compression, o.sendFrom(sendFrom), func(w io.Writer) error {
-			return WriteDiff(ctx, w, view.dirs[0], NewView(view.dirs[1:]...), DiffOptions{Epoch: o.Epoch, apart: newApart(parts)})
+			return WriteDiff(ctx, w, view.dirs[0], lower, DiffOptions{Epoch: o.Epoch, apart: newApart(parts)})
 		})
 	})
 	if err != nil {

@@ -18,6 +18,22 @@ type lease struct {
 	mu    sync.Mutex
 	file  *os.File
 	seen  map[string]bool
+	whole map[Key]bool // snapshots that are held with all that they stand on, whose files are there
+}
+
+func (l *lease) isWhole(k Key) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.whole[k]
+}
+
+// setWhole notes nothing where the lease could not be written.
+func (l *lease) setWhole(k Key) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.seen["k "+k.String()] {
+		l.whole[k] = true
+	}
 }
 
 // hold protects an object until the store is closed, and says whether it is there: exists is called while nothing can be
@@ -53,7 +69,7 @@ func (l *lease) open() error {
 	if err != nil {
 		return err
 	}
-	l.file, l.seen = f, map[string]bool{}
+	l.file, l.seen, l.whole = f, map[string]bool{}, map[Key]bool{}
 	return nil
 }
 
@@ -64,7 +80,7 @@ func (l *lease) close() error {
 		return nil
 	}
 	err := errors.Join(os.Remove(l.file.Name()), l.file.Close())
-	l.file, l.seen = nil, nil
+	l.file, l.seen, l.whole = nil, nil, nil
 	return err
 }
 

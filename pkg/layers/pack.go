@@ -164,7 +164,7 @@ func (s *Store) Expand(ctx context.Context, k Key) error {
 	}
 	var packed []Key
 	for depth := 0; !k.IsZero() && depth < maxStack; depth++ {
-		m, err := s.readMeta(k)
+		m, err := s.heldMeta(k)
 		if err != nil {
 			return err
 		}

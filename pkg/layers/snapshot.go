@@ -54,6 +54,17 @@ func (s *Store) readMeta(k Key) (meta, error) {
 	return m, nil
 }
 
+// heldMeta is readMeta of a snapshot that is held, and so cannot have gone.
+func (s *Store) heldMeta(k Key) (meta, error) {
+	s.mu.Lock()
+	m, known := s.known[k]
+	s.mu.Unlock()
+	if known {
+		return m, nil
+	}
+	return s.readMeta(k)
+}
+
 // complete returns what stands below a snapshot whose files are there, or can be unpacked from the layer that is there.
 func (s *Store) complete(k Key) (m meta, ok bool) {
 	m, err := s.readMeta(k)
@@ -70,8 +81,10 @@ func (s *Store) Has(k Key) bool {
 	return s.lease.holdAll(s, k)
 }
 
-func (l *lease) holdAll(s *Store, k Key) bool {
-	for depth := 0; !k.IsZero(); depth++ {
+// holdAll stops at a snapshot that was found whole before: what it stands on is held, and cannot be pruned.
+func (l *lease) holdAll(s *Store, top Key) bool {
+	unpacked := true
+	for k, depth := top, 0; !k.IsZero(); depth++ {
 		exists := func() bool {
 			_, err := s.readMeta(k)
 			return err == nil
@@ -79,11 +92,18 @@ func (l *lease) holdAll(s *Store, k Key) bool {
 		if depth > maxStack || !l.hold("k "+k.String(), s.snapshot(k, "meta.json"), exists) {
 			return false
 		}
+		if l.isWhole(k) {
+			break
+		}
 		m, ok := s.complete(k)
 		if !ok {
 			return false
 		}
+		unpacked = unpacked && (m.Packed == nil || s.hasFiles(k))
 		k = m.Parent
+	}
+	if unpacked { // a blob may turn out to be corrupt, and is removed then
+		l.setWhole(top)
 	}
 	return true
 }
@@ -95,14 +115,14 @@ func (s *Store) stack(k Key) ([]string, error) {
 	}
 	var dirs []string
 	for !k.IsZero() {
-		m, err := s.readMeta(k)
+		m, err := s.heldMeta(k)
 		if err == nil && m.Packed != nil && !s.hasFiles(k) {
 			err = errPacked
 		}
 		if err != nil {
 			return nil, fmt.Errorf("reading snapshot %s: %w", k, err)
 		}
-		dirs = append(dirs, s.snapshot(k, "fs"))
+		dirs = append(dirs, s.dir+"/snapshots/"+k.String()+"/fs")
 		k = m.Parent
 	}
 	return dirs, nil

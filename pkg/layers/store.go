@@ -32,6 +32,7 @@ type Store struct {
 
 	mu    sync.Mutex
 	known map[Key]meta // of committed snapshots; it never changes for a key that exists
+	roots map[Key]int  // see rootDepth
 }
 
 // Open opens the store in dir, and makes it if it is not there. It refuses a directory that others can write to, one of a
@@ -41,7 +42,7 @@ func Open(dir string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the store: %w", err)
 	}
-	s := &Store{dir: dir, known: map[Key]meta{}}
+	s := &Store{dir: dir, known: map[Key]meta{}, roots: map[Key]int{}}
 	s.lease.store, s.sync.store = s, s
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, hinted(fmt.Errorf("making the store: %w", err), "name a directory that you can write to")

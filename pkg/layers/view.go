@@ -28,7 +28,40 @@ func (s *Store) View(k Key) (*View, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &View{dirs: dirs}, nil
+	v := &View{dirs: dirs}
+	if len(dirs) > 0 {
+		v.merged.Store("/", dirs[:s.rootDepth(k, dirs)])
+	}
+	return v, nil
+}
+
+// below returns the view of what the snapshot of k stands on.
+func (s *Store) below(k Key) (*View, error) {
+	m, err := s.heldMeta(k)
+	if err != nil {
+		return nil, err
+	}
+	return s.View(m.Parent)
+}
+
+// rootDepth says how many snapshots of the state k, which are in dirs, its root directory is merged of. It is remembered:
+// a build of many layers looks at each state.
+func (s *Store) rootDepth(k Key, dirs []string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for at := k; n < len(dirs); at = s.known[at].Parent {
+		below, known := s.roots[at]
+		if known {
+			n += below
+			break
+		}
+		if n++; isOpaque(dirs[n-1]) {
+			break
+		}
+	}
+	s.roots[k] = n
+	return n
 }
 
 // NewView returns the merged files of overlay directories, the uppermost first.
@@ -76,6 +109,13 @@ func (v *View) root() (*Entry, []string, error) {
 	e, err := lstat(v.dirs[0], "/")
 	if err != nil {
 		return nil, nil, err
+	}
+	if v.lower != nil {
+		parts, err := v.liveStack("/")
+		return e, parts, err
+	}
+	if parts, ok := v.merged.Load("/"); ok {
+		return e, parts.([]string), nil
 	}
 	for i, dir := range v.dirs {
 		if isOpaque(dir) {
