@@ -10,6 +10,7 @@ import (
 	"hash/crc32"
 	"io"
 	"runtime"
+	"slices"
 	"sync"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -182,6 +183,7 @@ func (plainCodec) newEncoder() (blockEncoder, error) {
 type compressor struct {
 	codec  codec
 	out    io.Writer
+	idle   int // workers that are not started: each holds a megabyte, and most layers are one block
 	now    *job
 	jobs   chan *job // to be compressed
 	queue  chan *job // in order, to be hashed and then written
@@ -207,13 +209,10 @@ type job struct {
 func newCompressor(out io.Writer, c codec) *compressor {
 	workers := min(runtime.GOMAXPROCS(0), c.mostWorkers())
 	depth := workers + workers/2 + 2
-	z := &compressor{codec: c, out: out, sum: sha256.New(), jobs: make(chan *job, depth), queue: make(chan *job, depth),
+	z := &compressor{codec: c, out: out, idle: workers, sum: sha256.New(), jobs: make(chan *job, depth), queue: make(chan *job, depth),
 		free: make(chan *job, depth), ended: make(chan struct{})}
 	for range depth {
 		z.free <- &job{ready: make(chan struct{}, 1)}
-	}
-	for range workers {
-		z.done.Go(z.work)
 	}
 	go z.collect()
 	return z
@@ -277,25 +276,38 @@ func (z *compressor) Write(p []byte) (int, error) {
 			}
 			z.now = <-z.free
 			z.now.in = z.now.in[:0]
-			if cap(z.now.in) == 0 {
-				z.now.in = make([]byte, 0, z.codec.blockSize())
-			}
 			z.now.before = append(z.now.before[:0], z.before...)
 		}
-		n := min(len(p), cap(z.now.in)-len(z.now.in))
-		z.now.in = append(z.now.in, p[:n]...)
+		n := min(len(p), z.codec.blockSize()-len(z.now.in))
+		z.now.in = append(room(z.now.in, n, z.codec.blockSize()), p[:n]...)
 		p = p[n:]
-		if len(z.now.in) == cap(z.now.in) {
+		if len(z.now.in) == z.codec.blockSize() {
 			z.submit()
 		}
 	}
 	return written, nil
 }
 
+// room returns b with place for n more bytes: for a little, as long as that does, since most layers are small, then for most.
+func room(b []byte, n, most int) []byte {
+	const little = 64 << 10
+	switch {
+	case len(b)+n <= cap(b) && cap(b) > 0:
+		return b
+	case len(b)+n <= little:
+		return slices.Grow(b, little-len(b))
+	}
+	return slices.Grow(b, most-len(b))
+}
+
 func (z *compressor) submit() {
 	j := z.now
 	z.now = nil
 	z.before = append(z.before[:0], j.in[max(0, len(j.in)-window):]...)
+	if z.idle > 0 {
+		z.idle--
+		z.done.Go(z.work)
+	}
 	z.jobs <- j
 	z.queue <- j
 }

@@ -124,12 +124,12 @@ type differ struct {
 	byName bool                 // what lies below is hidden name by name, not by a mark on a directory above
 	names  map[[2]uint64]string // of files with more names than one: inode -> the name in the tar
 	open   []*Entry             // directories on the way that are written only if something in them is
-	buffer []byte
+	buffer []byte               // for the content of files
 }
 
 func newDiffer(ctx context.Context, w io.Writer, lower *View, o DiffOptions) *differ {
 	return &differ{ctx: ctx, tar: tar.NewWriter(w), lower: lower, epoch: o.Epoch, apart: o.apart,
-		names: map[[2]uint64]string{}, buffer: make([]byte, 1<<20)}
+		names: map[[2]uint64]string{}}
 }
 
 // children writes what is in the directory dir. below is the directory that it is merged with, nil if there is none.

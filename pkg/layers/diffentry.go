@@ -59,14 +59,18 @@ func (d *differ) file(e *Entry) error {
 	return d.content(e, f)
 }
 
+// diffBuffer is how many bytes of a file are read at once.
+const diffBuffer = 1 << 20
+
 // content writes the bytes of a regular file, which is open as f.
 func (d *differ) content(e *Entry, f *os.File) error {
-	if e.Size > int64(len(d.buffer)) {
+	if e.Size > diffBuffer {
 		unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_SEQUENTIAL)
 	}
 	// Without the wrapper io.CopyBuffer would let the tar copy with small buffers of its own. The limit spares a call for
 	// each file, which would only find its end.
-	n, err := io.CopyBuffer(struct{ io.Writer }{d.tar}, io.LimitReader(f, e.Size), d.buffer)
+	d.buffer = room(d.buffer, int(min(e.Size, diffBuffer)), diffBuffer)
+	n, err := io.CopyBuffer(struct{ io.Writer }{d.tar}, io.LimitReader(f, e.Size), d.buffer[:cap(d.buffer)])
 	if e.Content != nil {
 		if changed := e.Content.Unchanged(f); changed != nil {
 			return changed
