@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -29,23 +30,42 @@ type writer struct {
 
 func (w *writer) write(ctx context.Context, o *buildOptions, r *build.Result, outputs []output) error {
 	img := r.Image
+	var named chan error
 	if img != nil {
 		var err error
 		if img, err = w.shape(img, outputs); err != nil {
 			return err
 		}
-		for _, n := range w.names {
-			if err := w.store.Tag(n, img); err != nil {
-				return fmt.Errorf("naming the image %s: %w", n, err)
-			}
+		named = make(chan error, 1)
+		go func() { named <- w.name(img) }() // waits for the disk, an output for others
+	}
+	err := w.outputs(ctx, r, outputs)
+	if named != nil {
+		err = cmp.Or(err, <-named)
+	}
+	if err != nil {
+		return err
+	}
+	return w.finish(o, img)
+}
+
+// name gives the image its names here.
+func (w *writer) name(img v1.Image) error {
+	for _, n := range w.names {
+		if err := w.store.Tag(n, img); err != nil {
+			return fmt.Errorf("naming the image %s: %w", n, err)
 		}
 	}
+	return nil
+}
+
+func (w *writer) outputs(ctx context.Context, r *build.Result, outputs []output) error {
 	for _, out := range outputs {
 		if err := w.output(ctx, out, r); err != nil {
 			return err
 		}
 	}
-	return w.finish(o, img)
+	return nil
 }
 
 // shape makes the image that digests are reported of: the one that all image outputs write, where they agree.

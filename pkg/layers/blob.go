@@ -98,7 +98,7 @@ func (w *blobWriter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// commit makes the bytes durable and then gives them their name.
+// commit gives the bytes their name. They reach the disk beside what follows, see syncer.
 func (w *blobWriter) commit(want v1.Hash) (v1.Descriptor, error) {
 	got := want
 	if w.sum != nil {
@@ -117,18 +117,19 @@ func (w *blobWriter) commit(want v1.Hash) (v1.Descriptor, error) {
 	}
 	path, err := w.store.blobPath(got)
 	if err == nil {
-		err = errors.Join(w.file.Chmod(0o444), w.file.Sync())
+		err = w.file.Chmod(0o444)
+	}
+	if err == nil {
+		err = w.store.sync.mark(path)
 	}
 	if err == nil {
 		err = os.Rename(w.file.Name(), path)
-	}
-	if err == nil {
-		err = syncDir(w.store.path("blobs", "sha256"))
 	}
 	if err != nil {
 		return v1.Descriptor{}, fmt.Errorf("storing blob %s: %w", got, err)
 	}
 	w.store.hasBlob(got)
+	w.store.sync.soon()
 	w.file.Close()
 	w.file = nil
 	return d, nil

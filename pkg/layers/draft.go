@@ -19,7 +19,6 @@ type Draft struct {
 	held    *os.File
 	lower   *View
 	mounted bool
-	durable bool
 }
 
 // Draft makes a draft over the state parent.
@@ -144,7 +143,7 @@ func (d *Draft) Commit(ctx context.Context, k Key) error {
 		err = d.Unmount()
 	}
 	if err == nil {
-		err = d.store.commit(d.dir+"/snap", k, d.parent, d.durable)
+		err = d.store.commit(d.dir+"/snap", k, d.parent)
 	}
 	return errors.Join(err, d.Discard())
 }

@@ -47,19 +47,13 @@ func writeFile(path string, data []byte, sync bool) (err error) {
 }
 
 // writeNew makes a file in a directory that nobody else looks into yet.
-func writeNew(path string, data []byte, sync bool) error {
+func writeNew(path string, data []byte) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
 	_, err = f.Write(data)
-	if err == nil && sync {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil || !sync {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
+	return errors.Join(err, f.Close())
 }
 
 // syncDir makes the names in a directory durable.

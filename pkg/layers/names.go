@@ -50,7 +50,7 @@ func (r nameRecord) same(o nameRecord) bool {
 }
 
 // Tag gives an image a local name, in the place of the image that had it before. Manifest, config and the layers that
-// have no source elsewhere become blobs first.
+// have no source elsewhere become blobs first, and are on the disk when the name is there.
 func (s *Store) Tag(name string, img v1.Image) error {
 	if name == "" {
 		return errors.New("naming an image: the name is empty")
@@ -63,6 +63,9 @@ func (s *Store) Tag(name string, img v1.Image) error {
 		return nil // two flushes less for a build in which nothing changed
 	}
 	data, err := json.Marshal(r)
+	if err == nil {
+		err = s.sync.flush()
+	}
 	if err == nil {
 		err = writeFile(s.namePath(name), data, true)
 	}

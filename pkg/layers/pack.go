@@ -117,8 +117,8 @@ func (s *Store) Pack(ctx context.Context, k, parent Key, o LayerOptions, fill fu
 	return s.commitPacked(ctx, k, meta{Parent: parent, Packed: &r})
 }
 
-// commitPacked gives a snapshot without files its name. It needs no fsync: its layer has reached the disk, and what a crash
-// cuts off of meta.json is as good as no snapshot.
+// commitPacked gives a snapshot without files its name. It needs no mark: what a crash of the machine cuts off of meta.json
+// is as good as no snapshot, and so is one whose layer is dropped.
 func (s *Store) commitPacked(ctx context.Context, k Key, m meta) error {
 	draft := s.path("drafts", randomName())
 	held, err := lock(ctx, draft+".lock", unix.LOCK_EX)

@@ -4,11 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
-	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -128,33 +125,23 @@ func (s *Store) stack(k Key) ([]string, error) {
 	return dirs, nil
 }
 
-// commit gives the directory made (which holds fs) the name of k. synced says that its files have reached the disk; what
-// has not is marked, so that it is not trusted after a crash of the machine. The mark needs no fsync: filesystems write
-// the making of a name before a later renaming.
-func (s *Store) commit(made string, k, parent Key, synced bool) error {
+// commit gives the directory made (which holds fs) the name of k. Its files reach the disk beside what follows, see syncer.
+func (s *Store) commit(made string, k, parent Key) error {
 	data, err := json.Marshal(meta{Parent: parent})
+	if err == nil {
+		err = writeNew(filepath.Join(made, "meta.json"), data)
+	}
+	if err == nil {
+		err = s.sync.mark(s.snapshot(k))
+	}
+	if err == nil {
+		err = s.rename(made, k)
+	}
 	if err != nil {
-		return err
-	}
-	if err := writeNew(filepath.Join(made, "meta.json"), data, synced); err != nil {
-		return fmt.Errorf("committing %s: %w", k, err)
-	}
-	if !synced {
-		if err := s.sync.mark(k); err != nil {
-			return fmt.Errorf("committing %s: %w", k, err)
-		}
-	}
-	if err := s.rename(made, k); err != nil {
 		return fmt.Errorf("committing %s: %w", k, err)
 	}
 	s.Has(k)
-	if !synced {
-		s.sync.start()
-		return nil
-	}
-	if err := syncDir(s.path("snapshots")); err != nil {
-		return fmt.Errorf("committing %s: %w", k, err)
-	}
+	s.sync.soon()
 	return nil
 }
 
@@ -173,87 +160,6 @@ func (s *Store) rename(made string, k Key) error {
 		}
 	}
 }
-
-// syncer flushes committed snapshots beside the build. A snapshot is marked in the directory unsynced, with the boot in
-// which it was written, until its files are on the disk; one whose mark is of another boot may have lost some.
-type syncer struct {
-	store   *Store
-	mu      sync.Mutex
-	running bool
-	again   bool
-	done    sync.WaitGroup
-}
-
-func bootID() string {
-	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return "unknown"
-	}
-	return strings.TrimSpace(string(id))
-}
-
-// mark makes a symbolic link to the name of this boot: a file that is there at once with what is in it.
-func (y *syncer) mark(k Key) error {
-	path := y.store.path("unsynced", k.String())
-	err := os.Symlink(bootID(), path)
-	if errors.Is(err, fs.ErrExist) {
-		os.Remove(path)
-		err = os.Symlink(bootID(), path)
-	}
-	return err
-}
-
-// forget drops snapshots that were not on the disk when the machine went down.
-func (y *syncer) forget() {
-	marks, _ := os.ReadDir(y.store.path("unsynced"))
-	if len(marks) == 0 {
-		return
-	}
-	boot := bootID()
-	for _, m := range marks {
-		path := y.store.path("unsynced", m.Name())
-		written, err := os.Readlink(path)
-		if isNotExist(err) || written == boot {
-			continue
-		}
-		if y.store.discard(y.store.path("snapshots", m.Name())) == nil {
-			os.Remove(path)
-		}
-	}
-}
-
-func (y *syncer) start() {
-	y.mu.Lock()
-	defer y.mu.Unlock()
-	y.again = true
-	if y.running {
-		return
-	}
-	y.running = true
-	y.done.Go(y.run)
-}
-
-func (y *syncer) run() {
-	for y.next() {
-		marks, _ := os.ReadDir(y.store.path("unsynced"))
-		if syncFilesystem(y.store.dir) != nil {
-			continue
-		}
-		for _, m := range marks {
-			os.Remove(y.store.path("unsynced", m.Name()))
-		}
-	}
-}
-
-func (y *syncer) next() bool {
-	y.mu.Lock()
-	defer y.mu.Unlock()
-	more := y.again
-	y.again, y.running = false, more
-	return more
-}
-
-func (y *syncer) wait() { y.done.Wait() }
 
 // ErrTooDeep says that a state stands on more snapshots than an overlay mount can have.
 var ErrTooDeep = errors.New("an overlay mount has at most 500 layers")

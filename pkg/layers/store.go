@@ -2,6 +2,7 @@ package layers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -57,10 +58,9 @@ func Open(dir string) (*Store, error) {
 	return s, nil
 }
 
-// Close gives back what the store holds: its lease, and the flushing of snapshots that were committed a moment ago.
+// Close brings what was committed to the disk, and gives back the lease.
 func (s *Store) Close() error {
-	s.sync.wait()
-	return s.lease.close()
+	return errors.Join(s.sync.end(), s.lease.close())
 }
 
 // Dir returns the state directory.

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sys/unix"
 )
 
@@ -295,22 +296,67 @@ func TestKill(t *testing.T) {
 	}
 }
 
-func TestUnsyncedSnapshotOfAnotherBoot(t *testing.T) {
+// What was not on the disk when the machine went down is not trusted; the death of a process loses nothing.
+func TestUnsyncedAfterAnotherBoot(t *testing.T) {
 	s := newStore(t)
 	d, err := s.Draft(t.Context(), Key{})
 	check(t, err)
 	check(t, d.Commit(t.Context(), keyOf("k")))
-	check(t, s.Close())
-	if left, _ := os.ReadDir(s.path("unsynced")); len(left) > 0 {
-		t.Errorf("not flushed: %v", left)
-	}
-	write(t, s.path("unsynced", keyOf("k").String()), "another boot")
-	again, err := Open(s.Dir())
+	blob, err := s.PutBlob(t.Context(), strings.NewReader("blob"), v1.Hash{})
 	check(t, err)
-	defer again.Close()
-	if again.Has(keyOf("k")) {
-		t.Error("a snapshot that may have lost files is trusted")
+	marks, _ := os.ReadDir(s.path("unsynced"))
+	if len(marks) != 2 {
+		t.Fatalf("marks before the flush: %v", marks)
 	}
+	found := func() (n int) {
+		again, err := Open(s.Dir())
+		check(t, err)
+		defer again.lease.close() // as if it were killed: nothing is flushed
+		if again.Has(keyOf("k")) {
+			n++
+		}
+		if r, _, err := again.Blob(blob.Digest); err == nil {
+			r.Close()
+			n++
+		}
+		return n
+	}
+	if n := found(); n != 2 {
+		t.Errorf("%d of 2 are left for another process", n)
+	}
+	for _, m := range marks {
+		path := s.path("unsynced", m.Name())
+		check(t, os.Remove(path))
+		check(t, os.Symlink("another boot", path))
+	}
+	if n := found(); n != 0 {
+		t.Errorf("%d that may have lost a part are trusted", n)
+	}
+	if left, _ := os.ReadDir(s.path("unsynced")); len(left) > 0 {
+		t.Errorf("marks of what is gone: %v", left)
+	}
+}
+
+// A name is given when all that it names is on the disk, also what another process wrote.
+func TestFlush(t *testing.T) {
+	s := newStore(t)
+	other, err := Open(s.Dir())
+	check(t, err)
+	img, _ := testImage(t, other)
+	check(t, s.sync.mark(s.snapshot(keyOf("coming"))))
+	check(t, s.Tag("a", img))
+	marks, _ := os.ReadDir(s.path("unsynced"))
+	if len(marks) != 1 || marks[0].Name() != keyOf("coming").String() {
+		t.Errorf("marks after the name was given: %v; want that of what has no name yet", marks)
+	}
+	d, err := s.Draft(t.Context(), Key{})
+	check(t, err)
+	check(t, d.Commit(t.Context(), keyOf("coming")))
+	check(t, s.Close())
+	if marks, _ = os.ReadDir(s.path("unsynced")); len(marks) > 0 {
+		t.Errorf("marks after Close: %v", marks)
+	}
+	check(t, other.Close())
 }
 
 func TestRecords(t *testing.T) {

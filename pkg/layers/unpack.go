@@ -313,8 +313,7 @@ func (in *layerInput) finish(want layerRecord) error {
 	return err
 }
 
-// commit finishes the layers from the lowest to the uppermost: only now is there something below each. Their files reach
-// the disk beside what follows. A machine that goes down before that has the blobs still.
+// commit finishes the layers from the lowest to the uppermost: only now is there something below each.
 func (u *unpacking) commit() error {
 	for i, j := range u.jobs {
 		if j.there {
@@ -331,7 +330,7 @@ func (u *unpacking) commit() error {
 		if err := u.store.rememberLayer(baseKind, j.key, j.record); err != nil {
 			return err
 		}
-		if err := u.store.commit(j.dir, j.key, j.parent, false); err != nil {
+		if err := u.store.commit(j.dir, j.key, j.parent); err != nil {
 			return err
 		}
 	}

@@ -1,0 +1,136 @@
+package layers
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+)
+
+// syncDelay is for how long more may join what is flushed. Most builds end before, and then flush once.
+const syncDelay = time.Second
+
+// syncer brings committed snapshots and blobs to the disk, many at once and beside the build. Each is marked before it gets
+// its name, in the directory unsynced, with the boot in which it was written, until it is on the disk. One whose mark is of
+// another boot may have lost a part when the machine went down, and is dropped; the death of a process loses nothing. A
+// mark needs no fsync: filesystems write the making of a name before a later renaming.
+type syncer struct {
+	store    *Store
+	mu       sync.Mutex // of timer
+	timer    *time.Timer
+	beside   sync.WaitGroup
+	flushing sync.Mutex
+}
+
+func bootID() string {
+	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return "unknown"
+	}
+	return strings.TrimSpace(string(id))
+}
+
+// blobMark tells the marks of blobs from those of snapshots.
+const blobMark = "sha256-"
+
+// markOf is the mark of the snapshot or blob that will be at path.
+func (y *syncer) markOf(path string) string {
+	name := filepath.Base(path)
+	if path == y.store.path("blobs", "sha256", name) {
+		name = blobMark + name
+	}
+	return y.store.path("unsynced", name)
+}
+
+// marked is where the snapshot or blob of a mark is.
+func (y *syncer) marked(name string) string {
+	if blob, ok := strings.CutPrefix(name, blobMark); ok {
+		return y.store.path("blobs", "sha256", blob)
+	}
+	return y.store.path("snapshots", name)
+}
+
+// mark makes a symbolic link to the name of this boot: a file that is there at once with what is in it. All that is to be
+// at path must have been written.
+func (y *syncer) mark(path string) error {
+	mark := y.markOf(path)
+	err := os.Symlink(bootID(), mark)
+	if errors.Is(err, fs.ErrExist) {
+		os.Remove(mark)
+		err = os.Symlink(bootID(), mark)
+	}
+	return err
+}
+
+// forget drops what was not on the disk when the machine went down.
+func (y *syncer) forget() {
+	marks, _ := os.ReadDir(y.store.path("unsynced"))
+	if len(marks) == 0 {
+		return
+	}
+	boot := bootID()
+	for _, m := range marks {
+		path := y.store.path("unsynced", m.Name())
+		written, err := os.Readlink(path)
+		if isNotExist(err) || written == boot {
+			continue
+		}
+		if y.store.discard(y.marked(m.Name())) == nil {
+			os.Remove(path)
+		}
+	}
+}
+
+// soon flushes in a moment, unless the store is flushed or closed before.
+func (y *syncer) soon() {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	if y.timer == nil {
+		y.beside.Add(1)
+		y.timer = time.AfterFunc(syncDelay, func() {
+			defer y.beside.Done()
+			y.mu.Lock()
+			y.timer = nil
+			y.mu.Unlock()
+			_ = y.flush() // the marks stay, and the next flush says it
+		})
+	}
+}
+
+// flush returns when all snapshots and blobs that have their names are on the disk, also those of other processes.
+func (y *syncer) flush() error {
+	y.flushing.Lock()
+	defer y.flushing.Unlock()
+	marks, _ := os.ReadDir(y.store.path("unsynced"))
+	var named []string // what gets its name only now may miss it after a crash, so it keeps its mark
+	for _, m := range marks {
+		if _, err := os.Lstat(y.marked(m.Name())); err == nil {
+			named = append(named, m.Name())
+		}
+	}
+	if len(named) == 0 {
+		return nil
+	}
+	if err := syncFilesystem(y.store.dir); err != nil {
+		return err
+	}
+	for _, name := range named {
+		os.Remove(y.store.path("unsynced", name))
+	}
+	return nil
+}
+
+// end flushes, and leaves nothing running.
+func (y *syncer) end() error {
+	y.mu.Lock()
+	if y.timer != nil && y.timer.Stop() {
+		y.timer = nil
+		y.beside.Done()
+	}
+	y.mu.Unlock()
+	y.beside.Wait()
+	return y.flush()
+}
