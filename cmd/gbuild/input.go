@@ -101,6 +101,10 @@ func (a *app) openContext(ctx context.Context, o *buildOptions, in *input, args 
 	if in.options.StateDir, err = a.stateDir(); err != nil {
 		return err
 	}
+	in.options.Own = []string{in.options.StateDir}
+	if caches, err := a.cachesDir(); err == nil {
+		in.options.Own = append(in.options.Own, caches)
+	}
 	in.context, err = build.OpenContext(ctx, o.context, in.options)
 	return err
 }

@@ -25,6 +25,10 @@ type ContextOptions struct {
 	// are needed. Without it nothing is kept, and the system's directory for temporary files is used.
 	StateDir string
 
+	// Own are directories that gbuild writes to while it builds: they are no part of a local context that they lie in, as
+	// they do where a CI system keeps only what is below the project.
+	Own []string
+
 	Secret  func(id string) ([]byte, bool) // credentials of remote contexts; may be nil
 	Environ []string                       // of which git gets proxies and the ssh agent
 	KeepGit bool                           // leave .git in a context that is a git repository
@@ -117,9 +121,21 @@ func (c *Context) fromDir(dir string) (err error) {
 	if c.options.StateDir != "" {
 		c.hashes = newHashes(hashesFile(c.options.StateDir, c.dir))
 	}
-	c.tree.hashes = c.hashes
+	c.tree.hashes, c.tree.own = c.hashes, below(c.dir, c.options.Own)
 	c.tree.rules, err = c.readIgnore()
 	return err
+}
+
+// below returns the paths in a context of those directories that are in it.
+func below(context string, dirs []string) map[string]bool {
+	inside := map[string]bool{}
+	real, err := filepath.EvalSymlinks(context)
+	for _, dir := range dirs {
+		if at, missing := filepath.EvalSymlinks(dir); missing == nil && err == nil && strings.HasPrefix(at, real+"/") {
+			inside[at[len(real):]] = true
+		}
+	}
+	return inside
 }
 
 func (c *Context) fromFile(ctx context.Context, name string) error {

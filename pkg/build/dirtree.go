@@ -17,8 +17,9 @@ import (
 // dirTree is a directory of this machine, less what rules leave out. All its files belong to root.
 type dirTree struct {
 	dirs   openDirs
-	rules  *ignoreRules // nil: everything is there
-	hashes *hashes      // nil: none are remembered
+	rules  *ignoreRules    // nil: everything is there
+	own    map[string]bool // directories of gbuild itself, which are not there
+	hashes *hashes         // nil: none are remembered
 
 	mu   sync.Mutex
 	seen map[string]bool // of directories that are ignored: whether something below is not
@@ -126,7 +127,7 @@ func readlinkat(dir int, base string, size int64) (string, error) {
 // ReadDir lists a directory with one open of it, and one stat of each entry.
 func (t *dirTree) ReadDir(dir *Node) ([]*Node, error) {
 	nodes, err := t.readAll(dir)
-	if err != nil || t.rules == nil {
+	if err != nil || t.rules == nil && len(t.own) == 0 {
 		return nodes, err
 	}
 	kept := nodes[:0]
@@ -180,8 +181,8 @@ func (t *dirTree) nodes(dir string, names []string) ([]*Node, error) {
 // visible says whether the rules leave n, an entry of the directory parent. An ignored directory is there when something
 // below it is.
 func (t *dirTree) visible(parent, n *Node) (bool, error) {
-	if t.rules == nil {
-		return true, nil
+	if t.rules == nil || t.own[n.Path] {
+		return !t.own[n.Path], nil
 	}
 	ignored, state, err := t.rules.match(local(n.Path), parent.matchedPattern)
 	if err != nil {
