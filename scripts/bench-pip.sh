@@ -119,9 +119,14 @@ for tool in ${BENCH_TOOLS:-gbuild buildah docker}; do
     fi
 done
 
+say "an image of gbuild elsewhere, and in other tools"
 image=$(layers app | awk '{ n += $2 } END { print n }')
-layers app | cut -d' ' -f1 >"$work/app"
-layers again | cut -d' ' -f1 | cmp -s - "$work/app" && same="the same, byte for byte," || same="NOT the same"
+# installed IMAGE prints the digests of the layers that pip's step became, without those of the base and of the COPY.
+installed() { layers "$1" | cut -d' ' -f1 | tail -n +3; }
+installed app >"$work/app"
+same() { installed "$1" | cmp -s - "$work/app" && echo "the same, byte for byte," || echo "NOT the same"; }
+build_elsewhere elsewhere >"$work/log" 2>&1 || { tail -20 "$work/log" >&2; exit 1; }
+taken=$(takers "$registry/gbuild/app" 2>"$work/log" | paste -sd, | sed 's/,/, /g')
 {
     cat <<PAGE
 # What one changed requirement costs
@@ -141,8 +146,9 @@ PAGE
     cat <<PAGE
 
 - With steps in the registry the others were given what they have for it: buildah \`--cache-to\` and \`--cache-from\`, Docker an inline cache.
-- With pip's cache in the registry (\`--cache-mounts-from\`), only gbuild can be measured. The layers that this machine made are $same
-  with those that the first machine had pushed.
+- With pip's cache in the registry (\`--cache-mounts-from\`) only gbuild can be measured. The layers that this machine made of the RUN are $(same again)
+  as those that the first one had pushed. Those that another user made in another directory, where pip's clock was 400 days ahead, are $(same elsewhere) as well.
+- The RUN became $(wc -l <"$work/app") layers. The image was pulled by: $taken.
 PAGE
 } >"$page"
 cat "$page"

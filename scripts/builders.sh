@@ -71,3 +71,29 @@ build_docker() {
 share_docker() { build_docker app --build-arg BUILDKIT_INLINE_CACHE=1; }
 cached_docker() { build_docker "$1" --cache-from "$registry/docker/app"; }
 forget_docker() { stop_docker && remove "$work/docker" && start_docker; }
+
+# takers prints the other tools here that pull an image, each with its version. docker pulls it into an engine that has nothing.
+takers() {
+    if start_docker; then
+        ! run_docker pull -q "$1" >&2 || echo "$version"
+        forget_docker >&2
+        stop_docker
+    fi
+    ! podman --root "$work/podman" --runroot "$work/podman-run" --storage-driver overlay pull -q --tls-verify=false "$1" >&2 || podman --version
+    ! skopeo copy -q --src-tls-verify=false "docker://$1" "dir:$work/skopeo" >&2 || skopeo --version
+    remove "$work/podman" && remove "$work/skopeo"
+}
+
+# build_elsewhere IMAGE builds and pushes on what passes for another machine: nothing stored, another directory, another user
+# where there is one, and for pip a year later, by libfaketime.
+build_elsewhere() {
+    there=$work/elsewhere
+    mkdir "$there" && cp -r "$work/context" "$there/project"
+    (cd "$there/project" && apt-get download -qq libfaketime && dpkg-deb -x libfaketime_*.deb . && mv usr/lib/*/faketime/libfaketime.so.1 clock.so)
+    sed -i 's|^RUN |RUN --mount=type=bind,target=/mnt export LD_PRELOAD=/mnt/clock.so FAKETIME=+400d; |' "$there/project/Dockerfile"
+    set -- "$gbuild" --root "$there/state" --cache-dir "$there/caches" build --network host --progress plain -t "$registry/gbuild/$1" --push \
+        --cache-mounts-from "$registry/gbuild/mounts" "$there/project"
+    user=$(id -un "${GBUILD_TEST_USER:-tester}" 2>/dev/null) && [ "$(id -u)" -eq 0 ] || user=
+    [ -z "$user" ] || { chmod 755 "$work" && chown -R "$user" "$there" && set -- setpriv --reuid "$user" --regid "$user" --init-groups env -i HOME="$there" PATH="$PATH" "$@"; }
+    "$@"
+}
