@@ -181,21 +181,22 @@ func (plainCodec) newEncoder() (blockEncoder, error) {
 // compressor writes what is written to it to out: it hashes the input, compresses its blocks side by side, and writes
 // them in order. It holds a few blocks for each processor, whatever the size of the input.
 type compressor struct {
-	codec  codec
-	out    io.Writer
-	idle   int // workers that are not started: each holds a megabyte, and most layers are one block
-	now    *job
-	jobs   chan *job // to be compressed
-	queue  chan *job // in order, to be hashed and then written
-	free   chan *job
-	sum    hash.Hash
-	crc    uint32
-	size   uint64
-	done   sync.WaitGroup
-	ended  chan struct{}
-	mu     sync.Mutex
-	err    error
-	before []byte // the last bytes of the block before now
+	codec    codec
+	out      io.Writer
+	idle     int // workers that are not started: each holds a megabyte, and most layers are one block
+	encoders *encoders
+	now      *job
+	jobs     chan *job // to be compressed
+	queue    chan *job // in order, to be hashed and then written
+	free     chan *job
+	sum      hash.Hash
+	crc      uint32
+	size     uint64
+	done     sync.WaitGroup
+	ended    chan struct{}
+	mu       sync.Mutex
+	err      error
+	before   []byte // the last bytes of the block before now
 }
 
 type job struct {
@@ -218,8 +219,32 @@ func newCompressor(out io.Writer, c codec) *compressor {
 	return z
 }
 
+// encoders keeps those that are not used: to make one takes longer than to compress a small layer. Nil keeps none.
+type encoders struct{ pools sync.Map } // codec -> *sync.Pool
+
+func (e *encoders) take(c codec) (blockEncoder, error) {
+	if e != nil {
+		if pool, ok := e.pools.Load(c); ok {
+			if encode, ok := pool.(*sync.Pool).Get().(blockEncoder); ok {
+				return encode, nil
+			}
+		}
+	}
+	return c.newEncoder()
+}
+
+func (e *encoders) leave(c codec, encode blockEncoder) {
+	if e != nil {
+		pool, _ := e.pools.LoadOrStore(c, &sync.Pool{})
+		pool.(*sync.Pool).Put(encode)
+	}
+}
+
 func (z *compressor) work() {
-	encode, err := z.codec.newEncoder()
+	encode, err := z.encoders.take(z.codec)
+	if err == nil {
+		defer z.encoders.leave(z.codec, encode)
+	}
 	for j := range z.jobs {
 		j.out.Reset()
 		if j.err = err; err == nil {

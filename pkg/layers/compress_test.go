@@ -35,10 +35,15 @@ func someBytes(n int) []byte {
 }
 
 func compressAll(t testing.TB, data []byte, c Compression) []byte {
+	return compressWith(t, data, c, nil)
+}
+
+func compressWith(t testing.TB, data []byte, c Compression, e *encoders) []byte {
 	codec, err := c.codec()
 	check(t, err)
 	var buf bytes.Buffer
 	z := newCompressor(&buf, codec)
+	z.encoders = e
 	for rest := data; len(rest) > 0; {
 		n := min(len(rest), 100_000)
 		_, err := z.Write(rest[:n])
@@ -51,6 +56,19 @@ func compressAll(t testing.TB, data []byte, c Compression) []byte {
 		t.Error("the digest of the input is wrong")
 	}
 	return buf.Bytes()
+}
+
+// The result does not depend on what an encoder was used for before.
+func TestCompressorWithUsedEncoders(t *testing.T) {
+	all, used := someBytes(3<<20), &encoders{}
+	for _, c := range []Compression{{}, {Level: 1}, {Algorithm: "zstd"}, {Algorithm: "none"}} {
+		for n := range 3 {
+			data := all[n<<20 : 3<<20-n]
+			if !bytes.Equal(compressWith(t, data, c, used), compressAll(t, data, c)) {
+				t.Errorf("%+v: another result at the use %d", c, n)
+			}
+		}
+	}
 }
 
 func TestCompressor(t *testing.T) {

@@ -141,6 +141,7 @@ func (s *Store) pack(ctx context.Context, c Compression, from int64, write func(
 	defer blob.abort()
 	blob.send(from)
 	z := newCompressor(blob, codec)
+	z.encoders = &s.encoders
 	err = write(z)
 	diffID, finishErr := z.finish()
 	if err == nil {

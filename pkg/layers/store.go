@@ -31,6 +31,8 @@ type Store struct {
 	lease lease
 	sync  syncer
 
+	encoders encoders // of all compressors
+
 	mu    sync.Mutex
 	known map[Key]meta // of committed snapshots; it never changes for a key that exists
 	roots map[Key]int  // see rootDepth
