@@ -41,7 +41,7 @@ func (w *writer) sendAhead(ctx context.Context, outputs []output) error {
 
 func (a ahead) send(g *layers.Growing) {
 	for _, to := range a {
-		to.Send(g)
+		to.Send(g, g.Known())
 	}
 }
 

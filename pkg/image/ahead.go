@@ -48,8 +48,8 @@ func NewAhead(ctx context.Context, r Ref, o WriteOptions) (*Ahead, error) {
 	return a, nil
 }
 
-// Send starts to send a blob, and returns at once.
-func (a *Ahead) Send(b Growing) {
+// Send starts to send a blob, and returns at once. known says that it was made before, so that the repository may have it.
+func (a *Ahead) Send(b Growing, known bool) {
 	a.sent.Go(func() {
 		a.slots <- struct{}{}
 		defer func() { <-a.slots }()
@@ -57,7 +57,7 @@ func (a *Ahead) Send(b Growing) {
 		if err != nil {
 			return
 		}
-		if a.send(c, b) != nil {
+		if a.send(c, b, known) != nil {
 			return
 		}
 		if h, err := b.Digest(); err == nil {
@@ -66,7 +66,7 @@ func (a *Ahead) Send(b Growing) {
 	})
 }
 
-func (a *Ahead) send(c *client, b Growing) error {
+func (a *Ahead) send(c *client, b Growing, known bool) error {
 	if b.Size() < 0 {
 		return c.stream(a.ctx, b)
 	}
@@ -74,7 +74,7 @@ func (a *Ahead) send(c *client, b Growing) error {
 	if err != nil {
 		return err
 	}
-	return c.upload(a.ctx, upload{digest: h, size: b.Size(), open: b.Open, fresh: true}, true)
+	return c.upload(a.ctx, upload{digest: h, size: b.Size(), open: b.Open, fresh: !known}, true)
 }
 
 // Wait returns when all that was to be sent is, or has failed. report is told the bytes until then.

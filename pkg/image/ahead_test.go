@@ -80,10 +80,10 @@ func TestAhead(t *testing.T) {
 	defer a.Close()
 	h.on(nil)
 	grows, whole := newSlow(t, layers[0]), newSlow(t, layers[1])
-	a.Send(grows)
+	a.Send(grows, false)
 	<-grows.half // it is being sent
 	close(whole.grown)
-	a.Send(whole)
+	a.Send(whole, false)
 	close(grows.grown)
 	var done, total int64
 	a.Wait(func(d, t int64) { done, total = d, t })
@@ -123,10 +123,15 @@ func TestAheadOfSmallBlobs(t *testing.T) {
 	h.on(nil)
 	b := newSlow(t, layers[0])
 	close(b.grown)
-	a.Send(b)
+	a.Send(b, false)
 	a.Wait(nil)
 	if got := [...]int{h.count("POST "), h.count("PUT "), h.count("HEAD "), h.count("PATCH ")}; got != [...]int{1, 1, 0, 0} {
 		t.Errorf("POST, PUT, HEAD and PATCH: %v", got)
+	}
+	a.Send(b, true) // made once more: it is there
+	a.Wait(nil)
+	if n := h.count("POST "); n != 1 {
+		t.Errorf("sent %d times", n)
 	}
 }
 
@@ -144,7 +149,7 @@ func TestAheadIsLost(t *testing.T) {
 	h.on(firstTimes(1, is("PUT", "/uploads/"), status(201))) // and keeps nothing
 	b := newSlow(t, layers[0])
 	close(b.grown)
-	a.Send(b)
+	a.Send(b, false)
 	a.Wait(nil)
 	h.on(firstTimes(1, is("PUT", "/manifests/"), blobUnknown))
 	o := quickWrite()
@@ -173,7 +178,7 @@ func TestAheadFails(t *testing.T) {
 			}
 			h.on(hook)
 			b := newSlow(t, layers[0])
-			a.Send(b)
+			a.Send(b, false)
 			close(b.grown)
 			a.Wait(nil)
 			a.Close()
@@ -194,8 +199,8 @@ func TestAheadEnds(t *testing.T) {
 	failed, stuck := newSlow(t, layers[0]), newSlow(t, layers[1])
 	failed.err = errors.New("given up")
 	h.on(nil)
-	a.Send(failed)
-	a.Send(stuck)
+	a.Send(failed, false)
+	a.Send(stuck, false)
 	<-failed.half
 	<-stuck.half
 	close(failed.grown)
@@ -225,7 +230,7 @@ func TestAheadStopsAtWhatIsThere(t *testing.T) {
 	}
 	b := newSlow(t, layers[0])
 	h.on(firstTimes(1, is("PATCH", "/uploads/"), hang))
-	a.Send(b)
+	a.Send(b, false)
 	close(b.grown)
 	a.Wait(nil)
 	if n := h.count("PUT "); n != 0 {

@@ -113,6 +113,9 @@ func (w *blobWriter) commit(want v1.Hash) (v1.Descriptor, error) {
 	}
 	d := v1.Descriptor{Digest: got, Size: w.size}
 	if size, ok := w.store.hasBlob(got); ok && size == w.size {
+		if w.grows != nil {
+			w.grows.know()
+		}
 		return d, nil
 	}
 	path, err := w.store.blobPath(got)

@@ -27,6 +27,7 @@ type Growing struct {
 	more  sync.Cond
 	size  int64
 	ended bool
+	known bool // the store had the same bytes before
 	sum   v1.Hash
 	err   error
 	tell  sync.Once
@@ -53,6 +54,13 @@ func (g *Growing) Size() int64 {
 		return -1
 	}
 	return g.size
+}
+
+// Known says whether the store had the same bytes before the end: then they may be elsewhere already, too.
+func (g *Growing) Known() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.known
 }
 
 // Digest waits for the end, and returns the digest of all. It fails if the layer could not be made.
@@ -89,6 +97,13 @@ func (g *Growing) grow(size int64) {
 	if size >= g.from {
 		g.announce()
 	}
+}
+
+// know says that the store has the bytes.
+func (g *Growing) know() {
+	g.mu.Lock()
+	g.known = true
+	g.mu.Unlock()
 }
 
 // end says that no more bytes will come. Only the first call counts.

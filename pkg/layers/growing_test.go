@@ -60,7 +60,8 @@ func growing(t *testing.T, s *Store, data []byte) *blobWriter {
 func TestGrowingSmall(t *testing.T) {
 	s := newStore(t)
 	var sizes []int64
-	s.Sending = func(g *Growing) { sizes = append(sizes, g.Size()) }
+	var known []bool
+	s.Sending = func(g *Growing) { sizes, known = append(sizes, g.Size()), append(known, g.Known()) }
 	w := growing(t, s, []byte("small"))
 	if len(sizes) != 0 {
 		t.Error("a small blob is announced before its end")
@@ -69,6 +70,13 @@ func TestGrowingSmall(t *testing.T) {
 	check(t, err)
 	if len(sizes) != 1 || sizes[0] != 5 {
 		t.Errorf("sizes %v", sizes)
+	}
+	again := growing(t, s, []byte("small"))
+	defer again.abort()
+	_, err = again.commit(v1.Hash{})
+	check(t, err)
+	if len(known) != 2 || known[0] || !known[1] {
+		t.Errorf("known %v, want the second time only", known)
 	}
 }
 
