@@ -22,11 +22,10 @@ func names(t testing.TB, tree Tree) (list []string) {
 	t.Helper()
 	var walk func(n *Node)
 	walk = func(n *Node) {
-		nodes, err := tree.ReadDir(n)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, n := range nodes {
+		for n, err := range tree.ReadDir(n) {
+			if err != nil {
+				t.Fatal(err)
+			}
 			list = append(list, local(n.Path))
 			if n.IsDir() {
 				walk(n)
@@ -154,11 +153,10 @@ func unpruned(t *testing.T, tree *dirTree, m *patternmatcher.PatternMatcher) []s
 	kept := map[string]bool{}
 	var walk func(dir *Node, info patternmatcher.MatchInfo)
 	walk = func(dir *Node, info patternmatcher.MatchInfo) {
-		nodes, err := tree.ReadDir(dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, n := range nodes {
+		for n, err := range tree.ReadDir(dir) {
+			if err != nil {
+				t.Fatal(err)
+			}
 			out, below, err := m.MatchesUsingParentResults(local(n.Path), info)
 			if err != nil {
 				t.Skip()

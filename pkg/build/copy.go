@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"path"
 	"strings"
@@ -274,7 +275,9 @@ func (a *adder) inline(ctx context.Context, f dockerfile.File) error {
 type singleFile struct{ file *os.File }
 
 func (s singleFile) Lstat(name string) (*Node, error) { return nil, missing(name) }
-func (s singleFile) ReadDir(*Node) ([]*Node, error)   { return nil, nil }
+func (s singleFile) ReadDir(*Node) iter.Seq2[*Node, error] {
+	return func(func(*Node, error) bool) {}
+}
 func (s singleFile) Open(*Node) (*os.File, error) {
 	fd, err := unix.FcntlInt(s.file.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {

@@ -81,12 +81,13 @@ func newBatch() *batch {
 const (
 	batchRecords = 128
 	batchSize    = 1 << 20
+	coldReads    = 16 // at once: files that are not in memory wait for the disk, not for a processor
 )
 
 // digest runs fill, which adds the records, beside the hashing of what it adds.
 func digest(ctx context.Context, t Tree, fill func(context.Context, *digester) error) (sum [32]byte, err error) {
 	readers, ctx := errgroup.WithContext(ctx)
-	readers.SetLimit(runtime.NumCPU())
+	readers.SetLimit(max(coldReads, runtime.NumCPU()))
 	d := &digester{tree: t, hash: sha256.New(), batches: make(chan *batch, 16), readers: readers}
 	done := make(chan struct{})
 	go func() {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"os"
 	"path"
 	"slices"
@@ -125,37 +126,58 @@ func readlinkat(dir int, base string, size int64) (string, error) {
 }
 
 // ReadDir lists a directory with one open of it, and one stat of each entry.
-func (t *dirTree) ReadDir(dir *Node) ([]*Node, error) {
-	nodes, err := t.readAll(dir)
-	if err != nil || t.rules == nil && len(t.own) == 0 {
-		return nodes, err
-	}
-	kept := nodes[:0]
-	for _, n := range nodes {
-		visible, err := t.visible(dir, n)
-		if err != nil {
-			return nil, err
-		}
-		if visible {
-			kept = append(kept, n)
+func (t *dirTree) ReadDir(dir *Node) iter.Seq2[*Node, error] {
+	return func(yield func(*Node, error) bool) {
+		for n, err := range t.readAll(dir) {
+			visible := false
+			if err == nil {
+				visible, err = t.visible(dir, n)
+			}
+			if (visible || err != nil) && !yield(n, err) || err != nil {
+				return
+			}
 		}
 	}
-	return kept, nil
 }
 
-func (t *dirTree) readAll(dir *Node) ([]*Node, error) {
+// statAhead is how many entries of a directory are looked at before the first of them is passed on.
+const statAhead = 256
+
+func (t *dirTree) readAll(dir *Node) iter.Seq2[*Node, error] {
+	return func(yield func(*Node, error) bool) {
+		names, err := t.names(dir)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		defer names.free()
+		for from := 0; from < names.len(); from += statAhead {
+			nodes, err := t.nodes(dir.Path, names.slice(from, min(from+statAhead, names.len())))
+			for _, n := range nodes {
+				if !yield(n, nil) {
+					return
+				}
+			}
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+		}
+	}
+}
+
+func (t *dirTree) names(dir *Node) (*nameList, error) {
 	f, err := t.dirs.openNew(dir.Path)
 	if err != nil {
 		return nil, unreadable(dir.Path, err)
 	}
-	names, err := f.Readdirnames(-1)
+	names, err := readNames(f)
 	if err != nil {
 		f.Close()
 		return nil, unreadable(dir.Path, err)
 	}
 	t.dirs.keep(dir.Path, f)
-	slices.Sort(names)
-	return t.nodes(dir.Path, names)
+	return names, nil
 }
 
 // nodes returns the nodes of the names of a directory.
@@ -206,12 +228,11 @@ func (t *dirTree) hasVisible(dir *Node) (bool, error) {
 	if known {
 		return found, nil
 	}
-	nodes, err := t.readAll(dir)
-	if err != nil {
-		return false, err
-	}
-	for _, n := range nodes {
-		if found, err = t.visible(dir, n); err != nil {
+	for n, err := range t.readAll(dir) {
+		if err == nil {
+			found, err = t.visible(dir, n)
+		}
+		if err != nil {
 			return false, err
 		}
 		if found {

@@ -191,15 +191,16 @@ func (g *gitSource) tidy(dir string, commit time.Time) error {
 }
 
 func (g *gitSource) tidyDir(t *dirTree, dir *Node, commit time.Time) error {
-	nodes, err := t.ReadDir(dir)
-	if err != nil {
-		return err
-	}
-	for _, n := range nodes {
+	for n, err := range t.ReadDir(dir) {
+		if err != nil {
+			return err
+		}
 		name := local(n.Path)
 		switch {
 		case path.Base(name) == ".git" && !g.keepGit:
-			err = t.dirs.root.RemoveAll(name)
+			if err := t.dirs.root.RemoveAll(name); err != nil {
+				return err
+			}
 			continue
 		case n.IsDir():
 			err = cmpErr(g.tidyDir(t, n, commit), t.dirs.root.Chmod(name, 0o755))

@@ -134,12 +134,11 @@ func glob(ctx context.Context, t Tree, dir *Node, pattern []string) ([]*Node, er
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	children, err := t.ReadDir(dir)
-	if err != nil {
-		return nil, err
-	}
 	var found []*Node
-	for _, n := range children {
+	for n, err := range t.ReadDir(dir) {
+		if err != nil {
+			return nil, err
+		}
 		if ok, _ := path.Match(pattern[0], path.Base(n.Path)); !ok { // a malformed pattern matches nothing, as in BuildKit
 			continue
 		}
@@ -259,11 +258,10 @@ func (w *walker) children(ctx context.Context, dir *Node, name string, state fil
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	nodes, err := w.tree.ReadDir(dir)
-	if err != nil {
-		return err
-	}
-	for _, n := range nodes {
+	for n, err := range w.tree.ReadDir(dir) {
+		if err != nil {
+			return err
+		}
 		child := path.Join(name, path.Base(n.Path))
 		taken, enter, below, err := w.filter.check(child, state)
 		switch {

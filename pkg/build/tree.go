@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"os"
 	"path"
 	"strings"
@@ -62,8 +63,8 @@ func xattrsOf(n *Node, f *os.File) (map[string][]byte, error) {
 type Tree interface {
 	// Lstat returns the node of a path that leads through no symbolic link; fs.ErrNotExist where there is none.
 	Lstat(name string) (*Node, error)
-	// ReadDir returns what is in a directory, sorted by name.
-	ReadDir(dir *Node) ([]*Node, error)
+	// ReadDir returns what is in a directory, sorted by name. It ends with the first error.
+	ReadDir(dir *Node) iter.Seq2[*Node, error]
 	// Open opens a regular file.
 	Open(file *Node) (*os.File, error)
 }
@@ -146,18 +147,19 @@ func stateNode(e *layers.Entry) (*Node, error) {
 	return n, nil
 }
 
-func (t *stateTree) ReadDir(dir *Node) ([]*Node, error) {
-	entries, err := t.view.ReadDir(dir.Path)
-	if err != nil {
-		return nil, needsNamespace(err)
-	}
-	nodes := make([]*Node, len(entries))
-	for i, e := range entries {
-		if nodes[i], err = stateNode(e); err != nil {
-			return nil, err
+func (t *stateTree) ReadDir(dir *Node) iter.Seq2[*Node, error] {
+	return func(yield func(*Node, error) bool) {
+		entries, err := t.view.ReadDir(dir.Path)
+		if err != nil {
+			yield(nil, needsNamespace(err))
+		}
+		for _, e := range entries {
+			n, err := stateNode(e)
+			if !yield(n, err) || err != nil {
+				return
+			}
 		}
 	}
-	return nodes, nil
 }
 
 func (t *stateTree) Open(file *Node) (*os.File, error) {

@@ -6,8 +6,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// vector is a list of values without pointers that may become long. It lies outside of the heap, where the collector lets
-// a list take twice its size, and its copies when it grows. Only append by add; a pointer into the list is good until then.
+// vector is a list of values without pointers that may become long. Then it lies outside of the heap, where the collector
+// lets a list take twice its size, and its copies when it grows. Only append by add; a pointer into the list is good until
+// then.
 type vector[T any] struct {
 	list   []T
 	mapped []byte
@@ -25,27 +26,39 @@ func (v *vector[T]) reserve(n int) {
 	if n <= cap(v.list) {
 		return
 	}
-	var zero T
-	mapped, err := v.remap(n * int(unsafe.Sizeof(zero)))
-	if err != nil { // as where a limit on mappings is set: then on the heap
+	if !v.remap(n) {
 		list := append(make([]T, 0, n), v.list...)
 		v.free()
 		v.list = list
-		return
 	}
-	v.mapped = mapped
-	v.list = unsafe.Slice((*T)(unsafe.Pointer(&mapped[0])), n)[:len(v.list)]
 }
 
-func (v *vector[T]) remap(size int) ([]byte, error) {
+// remap makes room outside of the heap, if that is worth it and possible: there may be a limit on mappings.
+func (v *vector[T]) remap(n int) bool {
+	var zero T
+	size := n * int(unsafe.Sizeof(zero))
+	if size < mapFrom {
+		return false
+	}
+	var mapped []byte
+	var err error
 	if v.mapped != nil {
-		return unix.Mremap(v.mapped, size, unix.MREMAP_MAYMOVE)
+		mapped, err = unix.Mremap(v.mapped, size, unix.MREMAP_MAYMOVE)
+	} else {
+		mapped, err = unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
 	}
-	if len(v.list) > 0 {
-		return nil, unix.ENOMEM
+	if err != nil {
+		return false
 	}
-	return unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+	list := unsafe.Slice((*T)(unsafe.Pointer(&mapped[0])), n)[:len(v.list)]
+	if v.mapped == nil {
+		copy(list, v.list)
+	}
+	v.list, v.mapped = list, mapped
+	return true
 }
+
+const mapFrom = 64 << 10 // bytes
 
 func (v *vector[T]) free() {
 	if v.mapped != nil {
