@@ -112,6 +112,19 @@ func TestEscapeInsecureIsAskedFor(t *testing.T) {
 }
 
 // SEC-20: the program that starts containers cannot be overwritten from inside.
+// The nodes of /dev are the host's own: they can be written to, and nothing else.
+func TestEscapeDeviceNodes(t *testing.T) {
+	root, _ := busyboxRoot(t)
+	before, err := os.Stat("/dev/full")
+	must(t, err)
+	got := runShell(t, root, `echo x >/dev/null && head -c 2 /dev/zero | wc -c; chmod 640 /dev/full 2>/dev/null && echo changed; (echo x >/dev/full) 2>/dev/null || echo full`)
+	after, err := os.Stat("/dev/full")
+	must(t, err)
+	if want := "2\nfull\n"; got != want || after.Mode() != before.Mode() {
+		t.Errorf("%q, want %q; the mode was %v and is %v", got, want, before.Mode(), after.Mode())
+	}
+}
+
 func TestEscapeOwnBinary(t *testing.T) {
 	root, _ := busyboxRoot(t)
 	before, err := os.ReadFile("/proc/self/exe")

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	seccompprofile "github.com/moby/profiles/seccomp"
-	devices "github.com/opencontainers/cgroups/devices/config"
 	"github.com/opencontainers/runc/libcontainer"
 	"github.com/opencontainers/runc/libcontainer/capabilities"
 	"github.com/opencontainers/runc/libcontainer/configs"
@@ -45,7 +44,7 @@ func (r *run) config() (*configs.Config, error) {
 		Hostname:        r.hostname(),
 		Namespaces:      r.namespaces(),
 		Mounts:          mounts,
-		Devices:         append(minimalDevices(), r.deviceNodes()...),
+		Devices:         r.deviceNodes(),
 		Rlimits:         rlimits,
 		Networks:        r.net.loopback,
 		Capabilities:    &configs.Capabilities{Bounding: caps, Permitted: caps, Effective: caps},
@@ -80,23 +79,6 @@ func (r *run) namespaces() configs.Namespaces {
 		list = append(list, configs.Namespace{Type: configs.NEWNET, Path: r.net.namespace})
 	}
 	return list
-}
-
-// minimalDevices are the nodes of every /dev; libcontainer binds them from the host, for a user namespace has no mknod.
-func minimalDevices() []*devices.Device {
-	var list []*devices.Device
-	for name, minor := range map[string]int64{"null": 3, "zero": 5, "full": 7, "random": 8, "urandom": 9} {
-		list = append(list, device(name, 1, minor))
-	}
-	return append(list, device("tty", 5, 0))
-}
-
-func device(name string, major, minor int64) *devices.Device {
-	return &devices.Device{
-		Rule:     devices.Rule{Type: devices.CharDevice, Major: major, Minor: minor, Permissions: "rwm", Allow: true},
-		Path:     "/dev/" + name,
-		FileMode: 0o666,
-	}
 }
 
 func (r *run) rlimits() ([]configs.Rlimit, error) {

@@ -69,6 +69,7 @@ func (r *run) kernelMounts() []*configs.Mount {
 		{Device: "tmpfs", Source: "tmpfs", Destination: "/dev", Flags: unix.MS_NOSUID | unix.MS_STRICTATIME, Data: "mode=755,size=65536k"},
 		{Device: "devpts", Source: "devpts", Destination: "/dev/pts", Flags: unix.MS_NOSUID | unix.MS_NOEXEC, Data: pts},
 	}
+	list = append(list, minimalDevices()...)
 	if r.HostIPC {
 		for _, dir := range []string{"/dev/shm", "/dev/mqueue"} {
 			if exists(dir) {
@@ -81,6 +82,18 @@ func (r *run) kernelMounts() []*configs.Mount {
 		{Device: "tmpfs", Source: "shm", Destination: "/dev/shm", Flags: plain, Data: fmt.Sprintf("mode=1777,size=%d", shm)},
 		{Device: "mqueue", Source: "mqueue", Destination: "/dev/mqueue", Flags: plain},
 	}...)
+}
+
+// minimalDevices are the nodes of every /dev, bound from the host, for a user namespace has no mknod. They are read-only:
+// that does not keep anyone from writing to a device, but keeps a RUN of root's from changing the mode of the host's
+// /dev/null.
+func minimalDevices() []*configs.Mount {
+	var list []*configs.Mount
+	for _, name := range []string{"null", "zero", "full", "random", "urandom", "tty"} {
+		list = append(list, &configs.Mount{Device: "bind", Source: "/dev/" + name, Destination: "/dev/" + name,
+			Flags: unix.MS_BIND | unix.MS_RDONLY | unix.MS_NOSUID | unix.MS_NOEXEC, PropagationFlags: []int{unix.MS_PRIVATE}})
+	}
+	return list
 }
 
 // sysMounts are /sys and, with cgroup version 2, /sys/fs/cgroup; version 1 is left out. A fresh sysfs shows the network
