@@ -7,6 +7,9 @@ import (
 	"strings"
 )
 
+// times are the sizes of growth.
+var times = [3]int{1, 4, 16}
+
 // growing builds with gbuild, from nothing and without a push, at 1x, 4x and 16x of files, bytes, layers and stages.
 func growing(ctx context.Context, b *bench) error {
 	b.results.Growth = nil
@@ -22,7 +25,7 @@ func growing(ctx context.Context, b *bench) error {
 	}
 	for _, k := range kinds {
 		g := growth{What: k.what, Unit: k.unit}
-		for i, times := range []int{1, 4, 16} {
+		for i, times := range times {
 			dir := filepath.Join(b.contexts, "growth")
 			if err := b.removeAll(ctx, dir); err != nil {
 				return err
@@ -34,8 +37,8 @@ func growing(ctx context.Context, b *bench) error {
 			if err != nil {
 				return fmt.Errorf("%s: %w", k.what, err)
 			}
-			g.Walls[i], g.Peaks[i] = r.wall(), r.peak()
-			b.say("%s: %d: %.3f s", k.what, times*k.unit, r.wall().Seconds())
+			g.Walls[i], g.CPUs[i], g.Peaks[i] = r.wall(), r.cpu(), r.peak()
+			b.say("%s: %d: %.3f s, CPU %.3f s, %.0f MB", k.what, times*k.unit, r.wall().Seconds(), r.cpu().Seconds(), float64(r.peak())/1e6)
 		}
 		b.results.Growth = append(b.results.Growth, g)
 	}

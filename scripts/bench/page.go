@@ -141,11 +141,30 @@ func (r *results) writeGrowth(p *strings.Builder) {
 	if len(r.Growth) == 0 {
 		return
 	}
-	p.WriteString("\n## Growth\n\ngbuild from nothing, without a push. Linear is 4 and 16 times the first, or less.\n\n| what | 1x is | 1x | 4x | 16x | 4x / 1x | 16x / 1x | memory at 16x |\n|---|--:|--:|--:|--:|--:|--:|--:|\n")
+	p.WriteString("\n## Growth\n\ngbuild from nothing, without a push, at 1, 4 and 16 times the first number. Growth is linear where the CPU time of a thousand (of a MB) does not rise.\n\n" +
+		"| what | 1x is | wall 1x | 4x | 16x | CPU of 1000 at 1x | 4x | 16x | memory 1x | 4x | 16x |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n")
 	for _, g := range r.Growth {
-		fmt.Fprintf(p, "| %s | %d | %s | %s | %s | %.1f | %.1f | %.0f MB |\n", g.What, g.Unit, seconds(g.Walls[0]), seconds(g.Walls[1]), seconds(g.Walls[2]),
-			g.Walls[1].Seconds()/g.Walls[0].Seconds(), g.Walls[2].Seconds()/g.Walls[0].Seconds(), float64(g.Peaks[2])/1e6)
+		fmt.Fprintf(p, "| %s | %d |", g.What, g.Unit)
+		for _, wall := range g.Walls {
+			fmt.Fprintf(p, " %s |", seconds(wall))
+		}
+		for i := range g.CPUs {
+			fmt.Fprintf(p, " %s |", seconds(g.perUnit(i)))
+		}
+		for _, peak := range g.Peaks {
+			fmt.Fprintf(p, " %.0f MB |", float64(peak)/1e6)
+		}
+		p.WriteString("\n")
 	}
+}
+
+// perUnit is the CPU time of a thousand units, or of a megabyte where the unit is a byte.
+func (g *growth) perUnit(i int) time.Duration {
+	units := float64(g.Unit * times[i])
+	if g.Unit >= 1<<20 {
+		return time.Duration(float64(g.CPUs[i]) / units * 1e6)
+	}
+	return time.Duration(float64(g.CPUs[i]) / units * 1e3)
 }
 
 func (r *results) writeMachine(p *strings.Builder) {

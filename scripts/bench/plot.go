@@ -32,6 +32,9 @@ func (r *results) plot() string {
 		}
 		y += groupSpace
 	}
+	for _, g := range r.Growth {
+		y = g.bars(&bars, y) + groupSpace
+	}
 	return fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" font-family="sans-serif" font-size="11">
 <rect width="100%%" height="100%%" fill="#fff"/>
 %s%s</svg>
@@ -45,11 +48,27 @@ func (r *results) bar(bars *strings.Builder, y int, name, tool string) int {
 	}
 	colour := "#9aa7b5"
 	if tool == "gbuild" {
-		colour = "#1f77b4"
+		colour = blue
 	}
+	return drawBar(bars, y, tool, row.wall(), colour)
+}
+
+// bars shows the CPU time at each size: what grows in proportion has steps of the same length, on this scale.
+func (g *growth) bars(bars *strings.Builder, y int) int {
+	fmt.Fprintf(bars, `<text x="4" y="%d">growth: CPU time of %s</text>`+"\n", y+barHeight-3, html.EscapeString(g.What))
+	y += barHeight + 2
+	for i, cpu := range g.CPUs {
+		y = drawBar(bars, y, fmt.Sprint(g.Unit*times[i]), cpu, blue)
+	}
+	return y
+}
+
+const blue = "#1f77b4"
+
+func drawBar(bars *strings.Builder, y int, label string, length time.Duration, colour string) int {
 	fmt.Fprintf(bars, `<text x="%d" y="%d" text-anchor="end">%s</text><rect x="%d" y="%d" width="%d" height="%d" fill="%s"/><text x="%d" y="%d">%s</text>`+"\n",
-		plotLeft-6, y+barHeight-3, html.EscapeString(tool), plotLeft, y, across(row.wall()), barHeight-2, colour,
-		plotLeft+across(row.wall())+4, y+barHeight-3, seconds(row.wall()))
+		plotLeft-6, y+barHeight-3, html.EscapeString(label), plotLeft, y, across(length), barHeight-2, colour,
+		plotLeft+across(length)+4, y+barHeight-3, seconds(length))
 	return y + barHeight
 }
 

@@ -42,6 +42,7 @@ type growth struct {
 	What  string
 	Unit  int // of 1x
 	Walls [3]time.Duration
+	CPUs  [3]time.Duration
 	Peaks [3]int64
 }
 

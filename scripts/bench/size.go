@@ -24,6 +24,6 @@ var sizes = map[string]size{
 	"full": {
 		name: "full", bigWheels: 4, bigBytes: 345 << 20, midWheels: 30, midModules: 300, midBytes: 18 << 20,
 		steps: 40, files: 30000, fileBytes: 9 << 10, pullLayers: 10, pullBytes: 200 << 20, pullFiles: 500,
-		growFiles: 5000, growBytes: 64 << 20, growLayers: 10, growStages: 10, quick: 7,
+		growFiles: 62500, growBytes: 64 << 20, growLayers: 30, growStages: 12, quick: 7,
 	},
 }
