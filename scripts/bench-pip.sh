@@ -102,9 +102,9 @@ scenarios() {
     measure "$1" "nothing stored, pip's cache in the registry" "mounted_$1" again || true
 }
 
-# layers prints the layers of an image of gbuild in the registry: digests and sizes.
+# layers prints the layers of a manifest in the registry: digests and sizes.
 layers() {
-    curl -fsS -H 'Accept: application/vnd.oci.image.manifest.v1+json' "http://$registry/v2/gbuild/$1/manifests/latest" |
+    curl -fsS -H 'Accept: application/vnd.oci.image.manifest.v1+json' "http://$registry/v2/$1" |
         python3 -c 'import json, sys; [print(l["digest"], l["size"]) for l in json.load(sys.stdin)["layers"]]'
 }
 
@@ -120,9 +120,10 @@ for tool in ${BENCH_TOOLS:-gbuild buildah docker}; do
 done
 
 say "an image of gbuild elsewhere, and in other tools"
-image=$(layers app | awk '{ n += $2 } END { print n }')
+image=$(layers gbuild/app/manifests/latest | awk '{ n += $2 } END { print n }')
 # installed IMAGE prints the digests of the layers that pip's step became, without those of the base and of the COPY.
-installed() { layers "$1" | cut -d' ' -f1 | tail -n +3; }
+installed() { layers "gbuild/$1/manifests/latest" | cut -d' ' -f1 | tail -n +$((base + 2)); }
+base=$(layers base/python/manifests/1 | wc -l)
 installed app >"$work/app"
 same() { installed "$1" | cmp -s - "$work/app" && echo "the same, byte for byte," || echo "NOT the same"; }
 build_elsewhere elsewhere >"$work/log" 2>&1 || { tail -20 "$work/log" >&2; exit 1; }
