@@ -140,10 +140,10 @@ func (s *session) started(p *runtime.Process) {
 	s.process = p
 	s.container.Status, s.container.Started, s.container.Pid = statusRunning, time.Now(), p.Pid()
 	s.mu.Unlock()
+	s.relay.to(p)
 	if err := s.container.save(); err != nil {
 		s.notice(err.Error())
 	}
-	s.relay.to(p)
 }
 
 // loop runs the command, again where the restart policy says so.
@@ -151,6 +151,7 @@ func (s *session) loop(ctx context.Context) error {
 	wait := 100 * time.Millisecond
 	for {
 		begin := time.Now()
+		s.relay.starting()
 		err := s.box.Run(ctx)
 		s.ended(err)
 		if ctx.Err() != nil || s.isStopping() || !s.restart.again(err, s.container.Restarts) {
@@ -233,11 +234,14 @@ func (p restartPolicy) again(err error, done int) bool {
 	return p.always || p.onFailure && err != nil && (p.times == 0 || done < p.times)
 }
 
-// relay hands signals to the command; before there is one they end the run.
+// relay hands signals to the command; before there is one they end the run. While it starts they wait: it may be at
+// work before we hear of it.
 type relay struct {
 	signals chan os.Signal
 	mu      sync.Mutex
 	process *runtime.Process
+	starts  bool
+	waiting []syscall.Signal
 	asked   int // signals that ask to end
 }
 
@@ -255,10 +259,22 @@ func (r *relay) start(parent context.Context) (context.Context, func()) {
 	return ctx, func() { signal.Stop(r.signals) }
 }
 
+func (r *relay) starting() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.starts = true
+}
+
+// to says where signals go from now on, nil for nowhere.
 func (r *relay) to(p *runtime.Process) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.process = p
+	if p != nil {
+		for _, s := range r.waiting {
+			_ = p.Signal(s)
+		}
+	}
+	r.process, r.starts, r.waiting = p, false, nil
 }
 
 func (r *relay) stopped() bool {
@@ -276,6 +292,8 @@ func (r *relay) hand(s syscall.Signal, cancel context.CancelCauseFunc) {
 		r.asked++
 	}
 	switch {
+	case r.process == nil && r.starts && r.asked < 2:
+		r.waiting = append(r.waiting, s)
 	case r.process == nil:
 		cancel(interrupted{s})
 	case r.asked >= 3:
