@@ -149,13 +149,12 @@ func stateNode(e *layers.Entry) (*Node, error) {
 
 func (t *stateTree) ReadDir(dir *Node) iter.Seq2[*Node, error] {
 	return func(yield func(*Node, error) bool) {
-		entries, err := t.view.ReadDir(dir.Path)
-		if err != nil {
-			yield(nil, needsNamespace(err))
-		}
-		for _, e := range entries {
-			n, err := stateNode(e)
-			if !yield(n, err) || err != nil {
+		for e, err := range t.view.Entries(dir.Path) {
+			var n *Node
+			if err == nil {
+				n, err = stateNode(e)
+			}
+			if !yield(n, needsNamespace(err)) || err != nil {
 				return
 			}
 		}

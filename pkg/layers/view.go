@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"sort"
 	"strings"
 	"sync"
 
@@ -206,47 +205,6 @@ func (v *View) liveStack(dir string) ([]string, error) {
 	return append(parts, below...), nil
 }
 
-// ReadDir returns the entries of a directory, sorted by name.
-func (v *View) ReadDir(name string) ([]*Entry, error) {
-	name = clean(name)
-	stack, err := v.stackOf(name)
-	if err != nil {
-		return nil, err
-	}
-	seen := map[string]bool{}
-	var entries []*Entry
-	for _, dir := range stack {
-		names, err := readNames(dir)
-		if err != nil {
-			return nil, fmt.Errorf("reading directory %s: %w", name, err)
-		}
-		for _, base := range names {
-			if seen[base] {
-				continue
-			}
-			seen[base] = true
-			e, err := lstat(dir+"/"+base, path.Join(name, base))
-			if err != nil {
-				return nil, fmt.Errorf("reading directory %s: %w", name, err)
-			}
-			if !e.isWhiteout() {
-				entries = append(entries, e)
-			}
-		}
-	}
-	sort.Slice(entries, func(i, j int) bool { return entries[i].Name < entries[j].Name })
-	return entries, nil
-}
-
-func readNames(dir string) ([]string, error) {
-	d, err := os.Open(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer d.Close()
-	return d.Readdirnames(-1)
-}
-
 // Open opens a regular file for reading.
 func (v *View) Open(name string) (*os.File, error) {
 	e, err := v.Lstat(name)
@@ -274,39 +232,4 @@ func (e *Entry) Open() (*os.File, error) {
 		return nil, &fs.PathError{Op: "open", Path: e.Path, Err: errors.New("the file changed while it was read")}
 	}
 	return f, nil
-}
-
-// Walk calls fn for the entry at root and all below it, parents first, names in order. fn may return fs.SkipDir, as for
-// filepath.WalkDir, or fs.SkipAll.
-func (v *View) Walk(root string, fn func(*Entry) error) error {
-	e, err := v.Lstat(root)
-	if err == nil {
-		err = v.walk(e, fn)
-	}
-	if err == fs.SkipAll || err == fs.SkipDir {
-		return nil
-	}
-	return err
-}
-
-func (v *View) walk(e *Entry, fn func(*Entry) error) error {
-	err := fn(e)
-	if err == fs.SkipDir && e.IsDir() {
-		return nil
-	}
-	if err != nil || !e.IsDir() {
-		return err
-	}
-	entries, err := v.ReadDir(e.Path)
-	if err != nil {
-		return err
-	}
-	for _, child := range entries {
-		if err := v.walk(child, fn); err == fs.SkipDir {
-			return nil
-		} else if err != nil {
-			return err
-		}
-	}
-	return nil
 }
