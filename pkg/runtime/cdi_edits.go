@@ -34,14 +34,8 @@ type DeviceMount struct {
 	Options        []string // mount options in the words of mount(8)
 }
 
-// DeviceNode is a node of the host that the container gets under the same path.
-type DeviceNode struct {
-	Path         string
-	Type         string // "c", "b" or "p"
-	Major, Minor int64
-	Mode         uint32 // 07777 only
-	Permissions  string // of a device cgroup: a subset of "rwm"
-}
+// DeviceNode is a node of the host, and its path in the container. It is bound there: a user namespace has no mknod.
+type DeviceNode struct{ Source, Target string }
 
 // DeviceHook is a program of a vendor that runs at a point in the container's life. It never sees the image's
 // environment: Env is complete.
@@ -163,8 +157,7 @@ func (in *injection) setEnv(v string) {
 	in.Edits.Env = append(in.Edits.Env, v)
 }
 
-// device takes a node. A node that is elsewhere on the host becomes a bind mount, because libcontainer binds a node
-// by its path in the container.
+// device takes a node.
 func (in *injection) device(n *specs.DeviceNode) error {
 	host := hostPath(n)
 	if err := errors.Join(checkTarget(n.Path), checkSource(host)); err != nil {
@@ -178,20 +171,13 @@ func (in *injection) device(n *specs.DeviceNode) error {
 	if err != nil {
 		return &GPUError{fmt.Sprintf("device node %s cannot be used: %v", host, errors.Unwrap(err)), "the driver may not be loaded, or the CDI spec is of another machine"}
 	}
-	sys, _ := statOf(st)
 	kind := map[fs.FileMode]string{fs.ModeDevice | fs.ModeCharDevice: "c", fs.ModeDevice: "b", fs.ModeNamedPipe: "p"}[st.Mode().Type()]
 	if kind == "" || n.Type != "" && n.Type != kind && (n.Type != "u" || kind != "c") {
 		return fmt.Errorf("%s is not a device node of type %q", host, cmp.Or(n.Type, "c, b or p"))
 	}
 	in.Mounts = slices.DeleteFunc(in.Mounts, func(m DeviceMount) bool { return m.Target == n.Path })
-	in.Devices = slices.DeleteFunc(in.Devices, func(d DeviceNode) bool { return d.Path == n.Path })
-	if host != n.Path {
-		in.Mounts = append(in.Mounts, DeviceMount{host, n.Path, "bind", []string{"bind", "rw", "nosuid", "noexec", "rprivate"}})
-		return nil
-	}
-	d := DeviceNode{Path: n.Path, Type: kind, Major: int64(unix.Major(sys.Rdev)), Minor: int64(unix.Minor(sys.Rdev)),
-		Mode: sys.Mode & 0o7777, Permissions: strings.TrimPrefix(cmp.Or(n.Permissions, "rwm"), "none")}
-	in.Devices = append(in.Devices, d)
+	in.Devices = slices.DeleteFunc(in.Devices, func(d DeviceNode) bool { return d.Target == n.Path })
+	in.Devices = append(in.Devices, DeviceNode{host, n.Path})
 	return nil
 }
 

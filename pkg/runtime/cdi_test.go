@@ -63,17 +63,11 @@ func TestInjectFixtures(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for i := range e.Devices {
-			e.Devices[i].Mode &= 0o600 // differs between hosts
-		}
 		golden(t, file, dir, asJSON(e))
 	}
 	e, err := c.Inject([]string{"nvidia.com/gpu=all"}, InjectOptions{Layerless: true, Env: []string{"LD_LIBRARY_PATH=/a"}})
 	if err != nil {
 		t.Fatal(err)
-	}
-	for i := range e.Devices {
-		e.Devices[i].Mode &= 0o600
 	}
 	golden(t, "inject-layerless.json", dir, asJSON(e))
 }
@@ -322,7 +316,7 @@ func TestHostDevice(t *testing.T) {
 		t.Skip("no /dev/zero here")
 	}
 	for in, want := range map[string]string{
-		"/dev/zero": "/dev/zero rwm", "/dev/zero:r": "/dev/zero r", "/dev/zero:/dev/zero:rw": "/dev/zero rw",
+		"/dev/zero": "/dev/zero on /dev/zero", "/dev/zero:r": "/dev/zero on /dev/zero", "/dev/zero:/dev/zero:rw": "/dev/zero on /dev/zero",
 		"/dev/zero:/dev/x": "/dev/zero on /dev/x", "/dev/zero:/dev/x:rw": "/dev/zero on /dev/x",
 		"dev/zero": "!invalid device", "/dev/zero:q": "!invalid device", "/dev/zero:": "!invalid device", "/a:/b:r:w": "!invalid device", "": "!invalid device",
 		"/dev/gbuild-none": "!cannot be used", "/etc/passwd": "!is not a device node", "/dev/zero:/proc/x": "!is the kernel's", t.TempDir(): "!no device node",
@@ -333,10 +327,7 @@ func TestHostDevice(t *testing.T) {
 			got = "!" + err.Error()
 		}
 		for _, d := range e.Devices {
-			got += d.Path + " " + d.Permissions
-		}
-		for _, m := range e.Mounts {
-			got += m.Source + " on " + m.Target
+			got += d.Source + " on " + d.Target
 		}
 		if got != want && (want[0] != '!' || err == nil || !strings.Contains(got, want[1:])) {
 			t.Errorf("%q: %s, want %s", in, got, want)

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	devices "github.com/opencontainers/cgroups/devices/config"
 	"github.com/opencontainers/runc/libcontainer/configs"
 	"golang.org/x/sys/unix"
 )
@@ -18,23 +17,28 @@ func (r *run) hasGPU() bool {
 	return slices.ContainsFunc(r.Devices, func(e Edits) bool { return len(e.Mounts)+len(e.Hooks) > 0 || !e.Root.Empty() })
 }
 
-func (r *run) deviceNodes() []*devices.Device {
-	var list []*devices.Device
-	for _, e := range r.Devices {
-		for _, n := range e.Devices {
-			list = append(list, &devices.Device{
-				Rule: devices.Rule{Type: devices.Type(n.Type[0]), Major: n.Major, Minor: n.Minor, Permissions: devices.Permissions(n.Permissions), Allow: true},
-				Path: n.Path, FileMode: os.FileMode(n.Mode & 0o777),
-			})
-		}
+// deviceNode binds a node of the host read-only: that keeps nobody from writing to the device, but root's command from
+// changing the mode of the host's node.
+func (r *run) deviceNode(n DeviceNode) (*configs.Mount, error) {
+	m, err := r.mount(Mount{Type: "bind", Source: n.Source, Target: n.Target, ReadOnly: true})
+	if err != nil {
+		return nil, fmt.Errorf("mounting device %s: %w", n.Target, err)
 	}
-	return list
+	m.Flags |= unix.MS_NOSUID | unix.MS_NOEXEC
+	return m, nil
 }
 
 // deviceMounts are mounted last, so that no volume covers a driver.
 func (r *run) deviceMounts() ([]*configs.Mount, error) {
 	var list []*configs.Mount
 	for _, e := range r.Devices {
+		for _, n := range e.Devices {
+			m, err := r.deviceNode(n)
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, m)
+		}
 		for _, d := range e.Mounts {
 			m, err := r.mount(Mount{Type: d.Type, Source: d.Source, Target: d.Target})
 			if err != nil {

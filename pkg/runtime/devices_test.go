@@ -28,21 +28,20 @@ func TestDevicesInSandbox(t *testing.T) {
 	}
 	var out bytes.Buffer
 	box := &Sandbox{Root: root, StateDir: t.TempDir(), Network: "none", Stdout: &out, Stderr: &out, Env: []string{"PATH=/bin", "EVIL=image", "FAKE=no"},
-		Args: []string{"sh", "-c", "echo $FAKE; cat /usr/lib/libfake.so.1; stat -c %t:%T /dev/full /dev/alias; readlink /usr/lib/libfake.so; echo x > /usr/lib/libfake.so.1 || echo ro"},
+		Args: []string{"sh", "-c", "echo $FAKE; cat /usr/lib/libfake.so.1; stat -c %t:%T /dev/caps/full /dev/alias; chmod 600 /dev/alias || echo kept; head -c 1 /dev/alias | wc -c; echo x >/dev/alias && echo taken; readlink /usr/lib/libfake.so; echo x > /usr/lib/libfake.so.1 || echo ro"},
 		Devices: []Edits{{
 			Env: []string{"FAKE=yes"},
 			Mounts: []DeviceMount{
 				{Source: filepath.Join(dir, "libfake.so.1"), Target: "/usr/lib/libfake.so.1", Type: "bind", Options: []string{"rbind", "ro", "nosuid", "nodev"}},
-				{Source: "/dev/zero", Target: "/dev/alias", Type: "bind", Options: []string{"bind", "rw", "nosuid", "noexec"}},
 			},
-			Devices: []DeviceNode{{Path: "/dev/full", Type: "c", Major: 1, Minor: 7, Mode: 0o666, Permissions: "rwm"}},
+			Devices: []DeviceNode{{"/dev/zero", "/dev/alias"}, {"/dev/full", "/dev/caps/full"}},
 			Hooks:   []DeviceHook{hook("poststop"), hook("createContainer"), hook("prestart"), hook("createRuntime")},
 			Root:    RootEdits{Links: []RootLink{{Target: "libfake.so.1", Path: "/usr/lib/libfake.so"}}},
 		}}}
 	if err := box.Run(context.Background()); err != nil {
 		t.Fatalf("%v: %s", err, out.String())
 	}
-	for _, want := range []string{"yes\n", "a library\n", "1:7\n1:5\n", "\nlibfake.so.1\n", "ro\n"} {
+	for _, want := range []string{"yes\n", "a library\n", "1:7\n1:5\n", "kept\n1\ntaken\n", "\nlibfake.so.1\n", "ro\n"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in %q", want, out.String())
 		}

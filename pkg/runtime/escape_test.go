@@ -111,7 +111,6 @@ func TestEscapeInsecureIsAskedFor(t *testing.T) {
 	}
 }
 
-// SEC-20: the program that starts containers cannot be overwritten from inside.
 // The nodes of /dev are the host's own: they can be written to, and nothing else.
 func TestEscapeDeviceNodes(t *testing.T) {
 	root, _ := busyboxRoot(t)
@@ -125,6 +124,7 @@ func TestEscapeDeviceNodes(t *testing.T) {
 	}
 }
 
+// SEC-20: the program that starts containers cannot be overwritten from inside.
 func TestEscapeOwnBinary(t *testing.T) {
 	root, _ := busyboxRoot(t)
 	before, err := os.ReadFile("/proc/self/exe")

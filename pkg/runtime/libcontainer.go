@@ -44,7 +44,6 @@ func (r *run) config() (*configs.Config, error) {
 		Hostname:        r.hostname(),
 		Namespaces:      r.namespaces(),
 		Mounts:          mounts,
-		Devices:         r.deviceNodes(),
 		Rlimits:         rlimits,
 		Networks:        r.net.loopback,
 		Capabilities:    &configs.Capabilities{Bounding: caps, Permitted: caps, Effective: caps},
