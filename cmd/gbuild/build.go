@@ -83,7 +83,11 @@ func (a *app) runBuild(ctx context.Context, o *buildOptions, entered bool) (err 
 	if err != nil {
 		return err
 	}
-	defer func() { show.end(err) }()
+	defer func() {
+		if !show.end(err) {
+			a.shared = nil // that one of them failed has not been said: the process that goes on finds it out, too
+		}
+	}()
 	for _, text := range o.notices() {
 		show.notice(text)
 	}

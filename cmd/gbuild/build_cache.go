@@ -86,7 +86,7 @@ func (a *app) shareCaches(o *buildOptions, req *build.Request, options image.Opt
 			return err
 		}
 	}
-	known := map[cachePlace]*build.SharedCache{}
+	a.shared = map[cachePlace]*build.SharedCache{}
 	for _, s := range slices.Concat(o.cacheFrom, o.cacheRepo) {
 		p, err := parseCachePlace("--cache-from", s, "src")
 		if err != nil || p == nil {
@@ -97,7 +97,7 @@ func (a *app) shareCaches(o *buildOptions, req *build.Request, options image.Opt
 			scopes = []string{o.cacheScope, ""}
 		}
 		for _, scope := range scopes {
-			c, err := openShared(known, cachePlace{ref: p.ref, scope: scope}, options)
+			c, err := a.openShared(cachePlace{ref: p.ref, scope: scope}, options)
 			if err != nil {
 				return err
 			}
@@ -109,7 +109,7 @@ func (a *app) shareCaches(o *buildOptions, req *build.Request, options image.Opt
 		if err != nil || p == nil {
 			return err
 		}
-		c, err := openShared(known, cachePlace{ref: p.ref, scope: first(p.scope, o.cacheScope)}, options)
+		c, err := a.openShared(cachePlace{ref: p.ref, scope: first(p.scope, o.cacheScope)}, options)
 		if err != nil {
 			return err
 		}
@@ -120,8 +120,8 @@ func (a *app) shareCaches(o *buildOptions, req *build.Request, options image.Opt
 }
 
 // openShared makes the cache of a place; reading and writing the same place is one.
-func openShared(known map[cachePlace]*build.SharedCache, p cachePlace, options image.Options) (*build.SharedCache, error) {
-	if c := known[p]; c != nil {
+func (a *app) openShared(p cachePlace, options image.Options) (*build.SharedCache, error) {
+	if c := a.shared[p]; c != nil {
 		return c, nil
 	}
 	options.Report = nil // entries move beside the build, which has its own progress
@@ -129,7 +129,7 @@ func openShared(known map[cachePlace]*build.SharedCache, p cachePlace, options i
 	if err != nil {
 		return nil, usageError{err}
 	}
-	known[p] = &build.SharedCache{Name: images.String(), Scope: p.scope, Source: images.Source(), Write: images.Write,
+	c := &build.SharedCache{Name: images.String(), Scope: p.scope, Source: images.Source(), Write: images.Write,
 		Open: func(ctx context.Context, tag string) (v1.Image, error) {
 			img, err := images.Open(ctx, tag)
 			var missing *image.NotFoundError
@@ -138,5 +138,21 @@ func openShared(known map[cachePlace]*build.SharedCache, p cachePlace, options i
 			}
 			return img, err
 		}}
-	return known[p], nil
+	if slices.Contains(strings.Split(a.env(brokenVar), "\n"), c.Name) {
+		c.GiveUp()
+	}
+	a.shared[p] = c
+	return c, nil
+}
+
+// brokenVar has the names of caches that failed before this process was started, which need not be waited for again.
+const brokenVar = "_GBUILD_BROKEN_CACHES"
+
+func (a *app) brokenCaches() (names []string) {
+	for _, c := range a.shared {
+		if !c.Works() {
+			names = append(names, c.Name)
+		}
+	}
+	return names
 }

@@ -239,7 +239,7 @@ func (a *app) pullMounts(ctx context.Context, t *travel) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("cache mounts: %d files (%s) came from %s", arrived.Files, units.HumanSizeWithPrecision(float64(arrived.Bytes), 3), m.images), nil
+	return fmt.Sprintf("cache mounts: %s of files (%d) came from %s", units.HumanSizeWithPrecision(float64(arrived.Bytes), 3), arrived.Files, m.images), nil
 }
 
 func (a *app) pushMounts(ctx context.Context, t *travel) (string, error) {
@@ -264,7 +264,7 @@ func (a *app) pushMounts(ctx context.Context, t *travel) (string, error) {
 	if err := m.write(ctx); err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("cache mounts: %d blobs (%s) are new in %s", len(packs), units.HumanSizeWithPrecision(float64(size), 3), m.images), nil
+	return fmt.Sprintf("cache mounts: %s of blobs (%d) went to %s", units.HumanSizeWithPrecision(float64(size), 3), len(packs), m.images), nil
 }
 
 // write makes one image of everything, and removes those that it replaces.

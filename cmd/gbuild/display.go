@@ -68,8 +68,8 @@ func (d *display) release() {
 	d.held = nil
 }
 
-// end shows what was held back, unless the build goes on elsewhere.
-func (d *display) end(err error) {
+// end shows what was held back, unless the build goes on elsewhere, and says whether all was shown.
+func (d *display) end(err error) bool {
 	if d.timer != nil {
 		d.timer.Stop()
 	}
@@ -77,6 +77,9 @@ func (d *display) end(err error) {
 		d.release()
 	}
 	d.Close()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return !d.holding
 }
 
 func (d *display) notice(text string) { d.handle(build.Event{Type: build.Notice, Text: text}) }

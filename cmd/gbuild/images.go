@@ -15,7 +15,6 @@ import (
 	"golang.org/x/term"
 
 	"github.com/gbuild/gbuild/internal/progress"
-	"github.com/gbuild/gbuild/pkg/build"
 	"github.com/gbuild/gbuild/pkg/image"
 	"github.com/gbuild/gbuild/pkg/layers"
 )
@@ -279,5 +278,3 @@ func newPruneCommand(a *app) *cobra.Command {
 	c.Flags().DurationVar(&keep, "keep", time.Hour, "leave what was made in this time")
 	return c
 }
-
-var _ = build.ErrNeedsNamespace

@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/gbuild/gbuild/pkg/build"
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/image"
 	"github.com/gbuild/gbuild/pkg/runtime"
@@ -99,7 +100,8 @@ type app struct {
 	debug          bool
 	connections    image.Connections // of all that this process says to registries
 
-	registryMirrors []string // --registry-mirror
+	registryMirrors []string                          // --registry-mirror
+	shared          map[cachePlace]*build.SharedCache // those of --cache-from and --cache-to
 }
 
 func newRootCommand(a *app) *cobra.Command {

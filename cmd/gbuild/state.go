@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/gbuild/gbuild/pkg/build"
 	"github.com/gbuild/gbuild/pkg/image"
@@ -88,7 +89,8 @@ func (a *app) inNamespace(ctx context.Context, f func(ctx context.Context, enter
 // enter runs this command again in a namespace and ends with its exit code.
 func (a *app) enter(ctx context.Context) error {
 	// The child gets the signals, too, and cleans up; ending this context would kill it in the midst of that.
-	code, err := runtime.Enter(context.WithoutCancel(ctx), runtime.EnterOptions{})
+	env := append(os.Environ(), brokenVar+"="+strings.Join(a.brokenCaches(), "\n"))
+	code, err := runtime.Enter(context.WithoutCancel(ctx), runtime.EnterOptions{Env: env})
 	if err != nil {
 		return err
 	}

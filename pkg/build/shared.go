@@ -183,11 +183,18 @@ func (c *SharedCache) fail(r *run, doing string, err error) {
 	}
 }
 
-// works says whether the cache has not failed yet.
-func (c *SharedCache) works() bool {
+// Works says whether the cache has not failed yet.
+func (c *SharedCache) Works() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return !c.broken
+}
+
+// GiveUp lets builds go on without the cache, without a word.
+func (c *SharedCache) GiveUp() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.broken = true
 }
 
 // cachedLayer is a layer in a shared cache; who cannot read it gets a *CacheError.
@@ -335,7 +342,7 @@ func (r *run) shareFact(ctx context.Context, kind string, record, fact layers.Ke
 func (r *run) shareEntry(ctx context.Context, c *SharedCache, kind string, key, result layers.Key, all func() ([]v1.Layer, error)) {
 	tag := c.tag(kind, key)
 	r.once(sharing{c, tag}, func() (layers.Key, error) {
-		if !c.works() {
+		if !c.Works() {
 			return result, nil
 		}
 		err := c.write(r.outer, tag, result, all)
