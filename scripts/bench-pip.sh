@@ -57,8 +57,8 @@ DOCKERFILE
 require() { sed "s/^bumped==.*/bumped==$1/" "$wheels/requirements.txt" >"$work/context/requirements.txt"; }
 
 # stored is how many bytes of blobs the registry has, fetched how many of blobs were read from it.
-stored() { find "$work/registry/data" -path '*/blobs/*' -name data -printf '%s\n' | awk '{ n += $1 } END { printf "%d", n }'; }
-fetched() { awk '/"GET [^"]*\/blobs\/.* 200 / { n += $10 } END { printf "%d", n }' "$work/registry/log"; }
+stored() { find "$work/registry/data" -path '*/blobs/*' -name data -printf '%s\n' | awk '{ n += $1 } END { printf "%.0f", n }'; }
+fetched() { awk '/"GET [^"]*\/blobs\/.* 200 / { n += $10 } END { printf "%.0f", n }' "$work/registry/log"; }
 
 # measure BUILDER WHAT COMMAND... runs a build and adds a row. When pip began and ended is in what the build prints.
 measure() {
@@ -113,6 +113,7 @@ for tool in ${BENCH_TOOLS:-gbuild buildah docker}; do
     if start_"$tool" >"$work/log" 2>&1; then
         scenarios "$tool"
         forget_"$tool"
+        stop_docker
         versions="$versions; $version"
     else
         say "$tool: left out: $why"

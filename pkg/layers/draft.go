@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,6 +19,7 @@ type Draft struct {
 	dir     string // drafts/<random>
 	held    *os.File
 	lower   *View
+	began   time.Time
 	mounted bool
 }
 
@@ -30,7 +32,7 @@ func (s *Store) Draft(ctx context.Context, parent Key) (*Draft, error) {
 	if err != nil {
 		return nil, fmt.Errorf("starting a draft: %w", err)
 	}
-	d := &Draft{store: s, parent: parent, lower: lower, dir: s.path("drafts", randomName())}
+	d := &Draft{store: s, parent: parent, lower: lower, began: time.Now(), dir: s.path("drafts", randomName())}
 	if d.held, err = lock(ctx, d.dir+".lock", unix.LOCK_EX); err != nil {
 		return nil, fmt.Errorf("starting a draft: %w", err)
 	}
@@ -144,6 +146,9 @@ func (d *Draft) Commit(ctx context.Context, k Key) error {
 	}
 	if err == nil {
 		err = d.store.commit(d.dir+"/snap", k, d.parent)
+	}
+	if err == nil && time.Since(d.began) > syncDelay {
+		d.store.sync.now() // what took so long is much to write, and its layers are not made yet
 	}
 	return errors.Join(err, d.Discard())
 }

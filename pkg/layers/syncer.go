@@ -100,6 +100,15 @@ func (y *syncer) soon() {
 	}
 }
 
+// now lets the flush that soon has set begin at once.
+func (y *syncer) now() {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	if y.timer != nil && y.timer.Stop() {
+		y.timer.Reset(0)
+	}
+}
+
 // flush returns when all snapshots and blobs that have their names are on the disk, also those of other processes.
 func (y *syncer) flush() error {
 	y.flushing.Lock()
