@@ -68,16 +68,23 @@ func newSlow(t *testing.T, l v1.Layer) *slow {
 	return &slow{data: data, half: make(chan struct{}), grown: make(chan struct{})}
 }
 
+// newAhead is an Ahead that ends with the test.
+func newAhead(t *testing.T, r Ref) *Ahead {
+	t.Helper()
+	a, err := NewAhead(context.Background(), r, quickWrite())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(a.Close)
+	return a
+}
+
 func TestAhead(t *testing.T) {
 	h := newHost(t)
 	img := randomImage(t, 100_000, 2)
 	layers, _ := img.Layers()
 	r := h.ref(t, "a:1")
-	a, err := NewAhead(context.Background(), r, quickWrite())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer a.Close()
+	a := newAhead(t, r)
 	h.on(nil)
 	grows, whole := newSlow(t, layers[0]), newSlow(t, layers[1])
 	a.Send(grows, false)
@@ -115,11 +122,7 @@ func TestAheadOfSmallBlobs(t *testing.T) {
 	h := newHost(t)
 	img := randomImage(t, 1000, 1)
 	layers, _ := img.Layers()
-	a, err := NewAhead(context.Background(), h.ref(t, "a:1"), quickWrite())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer a.Close()
+	a := newAhead(t, h.ref(t, "a:1"))
 	h.on(nil)
 	b := newSlow(t, layers[0])
 	close(b.grown)
@@ -141,11 +144,7 @@ func TestAheadIsLost(t *testing.T) {
 	img := randomImage(t, 100_000, 1)
 	layers, _ := img.Layers()
 	r := h.ref(t, "a:1")
-	a, err := NewAhead(context.Background(), r, quickWrite())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer a.Close()
+	a := newAhead(t, r)
 	h.on(firstTimes(1, is("PUT", "/uploads/"), status(201))) // and keeps nothing
 	b := newSlow(t, layers[0])
 	close(b.grown)

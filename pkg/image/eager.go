@@ -31,12 +31,16 @@ func (e *eager) RoundTrip(r *http.Request) (*http.Response, error) {
 	if resp.StatusCode == http.StatusUnauthorized {
 		e.hello.keep(r, resp, nil) // GET /v2/ would say the same
 	}
-	if _, err := e.loggedIn(r.Context()); err == nil && e.hello.status(r.URL.Scheme) == http.StatusOK {
+	all, err := e.loggedIn(r.Context())
+	if err == nil && e.hello.status(r.URL.Scheme) == http.StatusOK {
 		return resp, nil // there is nobody to log in to, so this was the answer
 	}
 	_, _ = io.CopyN(io.Discard, resp.Body, 64<<10) // a drained connection can be used again
 	resp.Body.Close()
-	return e.ask(r)
+	if err != nil {
+		return nil, err
+	}
+	return all.RoundTrip(r)
 }
 
 // ask sends a request in the way that the registry wants.

@@ -33,7 +33,7 @@ func HostDevice(value string) (Edits, error) {
 		if p != host && d.Type()&fs.ModeDevice == 0 || d.IsDir() {
 			return nil
 		}
-		return in.device(&specs.DeviceNode{Path: target + strings.TrimPrefix(p, host), HostPath: p, Permissions: perms})
+		return in.device(&specs.DeviceNode{Path: target + strings.TrimPrefix(p, host), HostPath: p})
 	})
 	if err == nil && len(in.Devices)+len(in.Mounts) == 0 {
 		err = fmt.Errorf("no device node in %s", host)
