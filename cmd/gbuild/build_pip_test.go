@@ -23,7 +23,7 @@ import (
 func TestTenBuildsShareThePipCache(t *testing.T) {
 	base := pythonLayout()
 	if base == "" {
-		t.Skip("GBUILD_TEST_CACHE has no base with Python")
+		t.Skip("no base with Python can be had: GBUILD_TEST_CACHE names no directory, or mmdebstrap fails")
 	}
 	if kind := runtime.Probe().Isolation(); kind != "root" && kind != "rootless" {
 		t.Skip("needs user namespaces with subordinate ids and overlay; here:", kind)

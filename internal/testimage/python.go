@@ -17,32 +17,57 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+	"golang.org/x/sys/unix"
 )
 
-// Python returns a Debian root of this machine's release with python3, python3-pip and ca-certificates. mmdebstrap makes
-// it from Debian's mirror, which takes a minute; it is kept in dir as an OCI layout for the next time. pip may install
-// into the system there, as in the images of PyTorch and CUDA.
+// Python returns the image of PythonLayout.
 func Python(ctx context.Context, dir string) (v1.Image, error) {
-	path := filepath.Join(dir, "python-"+release()+"-"+runtime.GOARCH)
-	if img, err := openLayout(path); err == nil {
-		return img, nil
-	}
-	work, err := os.MkdirTemp(dir, ".python-")
+	path, err := PythonLayout(ctx, dir)
 	if err != nil {
 		return nil, err
+	}
+	return openLayout(path)
+}
+
+// PythonLayout returns the path of an OCI layout with a Debian root of this machine's release with python3, python3-pip and
+// ca-certificates. mmdebstrap makes it from Debian's mirror, which takes a minute; it is kept in dir for the next time, and
+// made once for all processes that ask. pip may install into the system there, as in the images of PyTorch and CUDA.
+func PythonLayout(ctx context.Context, dir string) (string, error) {
+	path := filepath.Join(dir, "python-"+release()+"-"+runtime.GOARCH)
+	if _, err := openLayout(path); err == nil {
+		return path, nil
+	}
+	held, err := os.OpenFile(filepath.Join(dir, "python.lock"), os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return "", fmt.Errorf("making the Python base: %w", err)
+	}
+	defer held.Close()
+	if err := unix.Flock(int(held.Fd()), unix.LOCK_EX); err != nil {
+		return "", fmt.Errorf("waiting for the Python base: %w", err)
+	}
+	if _, err := openLayout(path); err == nil {
+		return path, nil
+	}
+	return path, makePython(ctx, dir, path)
+}
+
+func makePython(ctx context.Context, dir, path string) error {
+	work, err := os.MkdirTemp(dir, ".python-")
+	if err != nil {
+		return err
 	}
 	defer os.RemoveAll(work)
 	root := filepath.Join(work, "root.tar")
 	if err := debootstrap(ctx, root, "python3,python3-pip,ca-certificates"); err != nil {
-		return nil, err
+		return err
 	}
 	if err := writeLayout(filepath.Join(work, "layout"), root); err != nil {
-		return nil, err
+		return err
 	}
-	if err := os.Rename(filepath.Join(work, "layout"), path); err != nil && !errors.Is(err, os.ErrExist) {
-		return nil, fmt.Errorf("keeping the Python base: %w", err)
+	if err := os.Rename(filepath.Join(work, "layout"), path); err != nil {
+		return fmt.Errorf("keeping the Python base: %w", err)
 	}
-	return openLayout(path)
+	return nil
 }
 
 // debootstrap writes a small Debian root with packages as a tar. Manuals and translations are left out.
