@@ -140,7 +140,7 @@ func (a *app) buildAndWrite(ctx context.Context, o *buildOptions, in *input, sho
 	if err != nil {
 		return err
 	}
-	req.NoLayers = onlyFiles(outputs)
+	req.NoLayers, req.Files = onlyFiles(outputs), readsFiles(outputs)
 	if req.Compress, err = compressionOf(o, outputs); err != nil {
 		return err
 	}

@@ -229,6 +229,11 @@ func (out *output) spareWork() error {
 	return nil
 }
 
+// readsFiles says that an output is the files of the result.
+func readsFiles(outputs []output) bool {
+	return slices.ContainsFunc(outputs, func(o output) bool { return o.kind == "local" || o.kind == "tar" })
+}
+
 // onlyFiles says that no output needs an image.
 func onlyFiles(outputs []output) bool {
 	for _, o := range outputs {

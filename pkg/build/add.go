@@ -43,7 +43,7 @@ func (a *adder) unpack(ctx context.Context, p *pick) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	options := layers.ExtractOptions{Notice: a.Notice, Alone: a.copy.Link && a.copy.Chmod == ""}
+	options := layers.ExtractOptions{Notice: a.Notice, Alone: isLinked(a.copy)}
 	if a.owner != nil {
 		options.UID, options.GID = &a.owner.uid, &a.owner.gid
 	}

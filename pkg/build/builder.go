@@ -79,7 +79,8 @@ type Request struct {
 	Compress layers.Compression
 	Layering Layering
 	Environ  []string // of which git takes proxies and the ssh agent
-	NoLayers bool     // the caller wants the files only: nothing is compressed
+	NoLayers bool     // the caller wants no image: nothing is compressed
+	Files    bool     // the caller reads the files of the result
 
 	AutoCache []dockerfile.Tool            // that get a cache in each RUN that has none of its own
 	Mirrors   map[dockerfile.Tool]*url.URL // for pip, uv and apt in RUN; no part of a key, and their passwords of no log
@@ -124,6 +125,7 @@ type run struct {
 	images   map[string]*base
 	contexts map[string]*Context
 	imports  map[layers.Key]*imported
+	alone    map[layers.Key]bool // states that a COPY --link made
 	guessed  map[*stage]func() (layers.Key, error)
 }
 
@@ -149,6 +151,9 @@ func (b *Builder) Build(ctx context.Context, req *Request) (*Result, error) {
 	}
 	target.markExported()
 	key, err := r.stageKey(ctx, target)
+	if err == nil && req.Files {
+		err = r.ensure(ctx, key)
+	}
 	if err != nil {
 		cancel(err)
 		r.wait()
@@ -170,7 +175,7 @@ func (b *Builder) newRun(ctx context.Context, req *Request) *run {
 	}
 	return &run{Builder: b, outer: ctx, req: req, plan: req.Plan, slots: semaphore.NewWeighted(int64(jobs)), started: time.Now(),
 		scratch: &scratch{store: b.Store}, remotes: newRemotes(), resolved: map[*dockerfile.Stage]*stage{}, futures: map[any]*future{},
-		images: map[string]*base{}, contexts: map[string]*Context{}, imports: map[layers.Key]*imported{},
+		images: map[string]*base{}, contexts: map[string]*Context{}, imports: map[layers.Key]*imported{}, alone: map[layers.Key]bool{},
 		guessed: map[*stage]func() (layers.Key, error){}}
 }
 

@@ -27,7 +27,6 @@ type copyOptions struct {
 // copyInto writes the result of a COPY or ADD into a draft, without any mount. tree is what local sources are relative
 // to. The error is ErrNeedsNamespace where the caller's own ids do not suffice.
 func copyInto(ctx context.Context, d *layers.Draft, c *dockerfile.Copy, tree Tree, o copyOptions) (err error) {
-	link := c.Link && c.Chmod == "" // with --chmod BuildKit copies as ever
 	who, err := parseChown(c.Chown, c.Link, d.Lower().Follow)
 	if err != nil {
 		return err
@@ -39,7 +38,7 @@ func copyInto(ctx context.Context, d *layers.Draft, c *dockerfile.Copy, tree Tre
 	if err != nil {
 		return err
 	}
-	w, err := draftWriter(d, link)
+	w, err := draftWriter(d, isLinked(c))
 	if err != nil {
 		return err
 	}

@@ -58,7 +58,7 @@ func (w *work) explainHit(out layers.Key) {
 		return
 	}
 	text := "stored: nothing that it depends on has changed"
-	if im := w.importOf(out); im != nil {
+	if im := w.importOf(out); im != nil && im.cache != "" {
 		text = "from cache " + im.cache + ": another machine has made it of the same"
 	}
 	w.report(Event{Type: Explained, Step: w.begin(), Text: text})

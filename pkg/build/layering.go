@@ -72,6 +72,7 @@ func (r *run) layersOf(ctx context.Context, k layers.Key) *future {
 
 // stepLayers returns the layers of a state, those of a shared cache where they are as few as they are to be.
 func (r *run) stepLayers(ctx context.Context, k layers.Key, o layers.LayerOptions) ([]v1.Layer, error) {
+	o.Alone = r.stands(k)
 	if !r.Store.HasLayers(k, o) {
 		if im := r.importOf(k); im != nil && len(im.layers) <= o.Max {
 			return im.layers, nil
@@ -85,6 +86,19 @@ func (r *run) stepLayers(ctx context.Context, k layers.Key, o layers.LayerOption
 	}
 	all, _, err := r.Store.Layers(ctx, k, o)
 	return all, err
+}
+
+// stand notes that the layers of a state are to be the same whatever the state stands on.
+func (r *run) stand(k layers.Key) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.alone[k] = true
+}
+
+func (r *run) stands(k layers.Key) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.alone[k]
 }
 
 // madeLayers waits for the layers that layersOf makes of a state.

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -18,12 +19,49 @@ import (
 var errNotPackable = errors.New("the step cannot be packed")
 
 // packable says whether a step can be made as a layer without its files: nothing in this build reads them, and it is a
-// COPY of one source onto files that are there.
+// COPY of one source onto files that are there, or that do not matter.
 func (w *work) packable() bool {
 	c, ok := w.step.(*dockerfile.Copy)
-	last := w.stage == w.target && w.step == w.stage.steps[len(w.stage.steps)-1]
-	return ok && last && !w.req.NoLayers && w.req.Layering != OneLayer &&
-		len(c.Sources) == 1 && len(c.Inline) == 0 && !c.Parents && w.Store.Unpacked(w.parent)
+	return ok && w.unread() && len(c.Sources) == 1 && len(c.Inline) == 0 && !c.Parents && (isLinked(c) || w.Store.Unpacked(w.parent))
+}
+
+// isLinked says whether a step is a COPY --link, which is the same whatever it stands on. With --chmod BuildKit copies as
+// ever.
+func isLinked(s dockerfile.Step) bool {
+	c, ok := s.(*dockerfile.Copy)
+	return ok && c.Link && c.Chmod == ""
+}
+
+// unread says whether only the layer of a step's result is wanted: what follows it in the image reads no files.
+func (w *work) unread() bool {
+	if w.req.NoLayers || w.req.Files || w.req.Layering == OneLayer {
+		return false
+	}
+	for st := w.target; st != nil; st = st.parent {
+		for _, s := range slices.Backward(st.steps) {
+			if st == w.stage && s == w.step {
+				return true
+			}
+			if !isLinked(s) {
+				return false
+			}
+		}
+	}
+	return false
+}
+
+// floats says whether the layers of a step are made without what they stand on: neither the step nor what follows needs
+// that, and it would have to be fetched or unpacked.
+func (w *work) floats() bool {
+	return isLinked(w.step) && w.unread() && !w.Store.Unpacked(w.parent)
+}
+
+// below returns the files that a packed layer is written over.
+func (w *work) below() (*layers.View, error) {
+	if isLinked(w.step) {
+		return layers.NewView(), nil
+	}
+	return w.Store.View(w.parent)
 }
 
 // pack makes the state of the step as a layer only. The error is errNotPackable where the files must be made after all.
@@ -36,7 +74,11 @@ func (w *work) pack(ctx context.Context, out layers.Key) error {
 	if err != nil {
 		return err
 	}
-	err = w.Store.Pack(ctx, out, w.parent, w.layerOptions(w.extraLayers()), func(l *layers.LayerWriter) error {
+	lower, err := w.below()
+	if err != nil {
+		return err
+	}
+	err = w.Store.Pack(ctx, out, w.parent, lower, w.layerOptions(w.extraLayers()), func(l *layers.LayerWriter) error {
 		k, err := newPacker(l, c, p)
 		if err != nil {
 			return err
@@ -79,9 +121,6 @@ func newPacker(l *layers.LayerWriter, c *dockerfile.Copy, p *pick) (*packer, err
 		return nil, err
 	}
 	k := &packer{LayerWriter: l, view: l.Lower(), tree: p.tree, owner: who, chmod: mode}
-	if c.Link && c.Chmod == "" { // see copyInto
-		k.view = layers.NewView()
-	}
 	return k, k.descend(c.Dest, p.node.ModTime)
 }
 

@@ -87,7 +87,14 @@ func (b *copyBench) comparePacked(c *dockerfile.Copy, refused bool) {
 	if err != nil || len(picks) != 1 {
 		b.Fatal(picks, err)
 	}
-	err = b.store.Pack(b.Context(), packed, parent, layers.LayerOptions{Compression: compress}, func(l *layers.LayerWriter) error {
+	lower, err := b.store.View(parent)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if isLinked(c) {
+		lower = layers.NewView()
+	}
+	err = b.store.Pack(b.Context(), packed, parent, lower, layers.LayerOptions{Compression: compress}, func(l *layers.LayerWriter) error {
 		k, err := newPacker(l, c, &picks[0])
 		if err != nil {
 			return err
@@ -101,7 +108,8 @@ func (b *copyBench) comparePacked(c *dockerfile.Copy, refused bool) {
 		return
 	}
 	b.step(func(d *layers.Draft) error { return copyInto(b.Context(), d, c, tree, copyOptions{Store: b.store}) })
-	if got, want := b.diffID(packed, compress), b.diffID(b.parent, compress); got != want {
+	o := layers.LayerOptions{Compression: compress, Alone: isLinked(c)}
+	if got, want := b.diffID(packed, o), b.diffID(b.parent, o); got != want {
 		b.Errorf("the layer is %s, of a draft %s", got, want)
 	}
 	if b.store.Unpacked(packed) || !b.store.Has(packed) {
@@ -113,9 +121,9 @@ func (b *copyBench) comparePacked(c *dockerfile.Copy, refused bool) {
 	sameState(b.T, b.store, packed, b.parent)
 }
 
-func (b *copyBench) diffID(k layers.Key, c layers.Compression) string {
+func (b *copyBench) diffID(k layers.Key, o layers.LayerOptions) string {
 	b.Helper()
-	all, _, err := b.store.Layers(b.Context(), k, layers.LayerOptions{Compression: c})
+	all, _, err := b.store.Layers(b.Context(), k, o)
 	if err != nil || len(all) != 1 {
 		b.Fatal(all, err)
 	}
@@ -162,7 +170,7 @@ func TestPackChanged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = b.store.Pack(context.Background(), layers.Key{1}, layers.Key{}, layers.LayerOptions{}, func(l *layers.LayerWriter) error {
+	err = b.store.Pack(context.Background(), layers.Key{1}, layers.Key{}, layers.NewView(), layers.LayerOptions{}, func(l *layers.LayerWriter) error {
 		k, err := newPacker(l, c, &picks[0])
 		if err != nil {
 			return err

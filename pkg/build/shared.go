@@ -248,12 +248,12 @@ func (r *run) shared(kind string, key layers.Key) *entry {
 	return nil
 }
 
-// imported is a state whose files are in a shared cache.
+// imported is a state of which the layers are known, here or in a shared cache, but whose files are not unpacked.
 type imported struct {
 	parent layers.Key
 	layers []v1.Layer
 	title  string
-	cache  string // its name
+	cache  string // its name; empty: the layers are here
 }
 
 // importStep takes the result of a step from a shared cache. Its files stay there until something reads them.
@@ -262,10 +262,14 @@ func (w *work) importStep() (layers.Key, bool) {
 	if e == nil || e.result.IsZero() || e.result == w.parent {
 		return layers.Key{}, false
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.imports[e.result] = &imported{w.parent, e.layers, w.title, e.cache}
+	w.keepImport(e.result, &imported{w.parent, e.layers, w.title, e.cache})
 	return e.result, true
+}
+
+func (r *run) keepImport(k layers.Key, im *imported) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.imports[k] = im
 }
 
 func (r *run) importOf(k layers.Key) *imported {
@@ -283,7 +287,11 @@ func (r *run) restore(ctx context.Context, k layers.Key, im *imported) error {
 		return err
 	}
 	_, err := r.once(restoring(k), func() (layers.Key, error) {
-		n := r.begin("[internal] fetch from the cache: " + im.title)
+		doing := "[internal] unpack "
+		if im.cache != "" {
+			doing = "[internal] fetch from the cache: "
+		}
+		n := r.begin(doing + im.title)
 		err := r.Store.Restore(ctx, im.parent, k, im.layers, r.layerOptions(r.extraLayers()), func(done, total int64) {
 			r.report(Event{Type: Progress, Step: n, Current: done, Total: total, Text: "bytes"})
 		})
@@ -299,7 +307,7 @@ func (r *run) restore(ctx context.Context, k layers.Key, im *imported) error {
 // cacheFailure blames the cache: whatever went wrong with its layers, the build can be done without them.
 func cacheFailure(err error, cache string) error {
 	var known *CacheError
-	if errors.As(err, &known) || errors.Is(err, context.Canceled) {
+	if cache == "" || errors.As(err, &known) || errors.Is(err, context.Canceled) {
 		return err
 	}
 	return &CacheError{cache, err}

@@ -84,6 +84,9 @@ func (r *run) step(ctx context.Context, st *stage, s dockerfile.Step, title stri
 	} else if out, err = r.once(recipe, func() (layers.Key, error) { return work.execute(ctx) }).get(ctx); err != nil {
 		return out, err
 	}
+	if isLinked(s) {
+		r.stand(out)
+	}
 	work.share(ctx, out)
 	return out, nil
 }
@@ -93,10 +96,24 @@ func (w *work) known() (out layers.Key, ok bool) {
 	if w.fresh {
 		return out, false
 	}
-	if out, ok = w.stored(w.recipe); ok {
-		return out, ok
+	if out, ok = w.stored(w.recipe); ok || w.layered(out) {
+		return out, true
 	}
 	return w.importStep()
+}
+
+// layered says whether the layers of what the step made are here, though its files are not: what it stands on was never
+// fetched, or is gone.
+func (w *work) layered(out layers.Key) bool {
+	o := w.layerOptions(w.extraLayers())
+	if !w.Store.HasLayers(out, o) {
+		return false
+	}
+	all, _, err := w.Store.Layers(w.outer, out, o)
+	if err == nil {
+		w.keepImport(out, &imported{parent: w.parent, layers: all, title: w.title})
+	}
+	return err == nil
 }
 
 // stored looks up the result of a recipe: the state of that very name, or what a build with --no-cache put in its place.
@@ -201,30 +218,38 @@ func (w *work) make(ctx context.Context) (out layers.Key, err error) {
 	if out = w.recipe; w.fresh {
 		rand.Read(out[:])
 	}
-	if w.mayWork() {
+	floats := w.floats()
+	if w.mayWork() && !floats {
 		if err := w.ensure(ctx, w.parent); err != nil {
 			return out, err
 		}
 	}
 	err = w.pack(ctx, out)
 	if err == errNotPackable {
-		err = w.draft(ctx, out)
+		err = w.draft(ctx, out, floats)
 	}
 	if err != nil {
 		return out, err
 	}
-	if stale, ok := w.stored(w.recipe); w.fresh || ok && stale != out {
+	if !w.Store.Has(out) && !w.layered(out) {
+		return out, errors.New("what the step made is gone")
+	}
+	if known, _ := w.stored(w.recipe); known != out {
 		return out, w.Store.Remember(recordStep, w.recipe, slices.Clone(out[:]))
 	}
 	return out, nil
 }
 
-// draft executes the step in a draft over its parent and commits it.
-func (w *work) draft(ctx context.Context, out layers.Key) error {
+// draft executes the step in a draft over its parent and commits it, or over nothing, of which only the layers stay.
+func (w *work) draft(ctx context.Context, out layers.Key, floats bool) error {
 	if !w.mayWork() {
 		return ErrNeedsNamespace
 	}
-	d, err := w.Store.Draft(ctx, w.parent)
+	parent := w.parent
+	if floats {
+		parent = layers.Key{}
+	}
+	d, err := w.Store.Draft(ctx, parent)
 	if err != nil {
 		return err
 	}
@@ -232,6 +257,9 @@ func (w *work) draft(ctx context.Context, out layers.Key) error {
 	w.begin()
 	if err := w.apply(ctx, d); err != nil {
 		return err
+	}
+	if floats {
+		return d.Layers(ctx, out, w.layerOptions(w.extraLayers()))
 	}
 	if run, ok := w.step.(*dockerfile.Run); ok && installsPython(run) {
 		if err := d.Settle(); err != nil {

@@ -20,6 +20,7 @@ type DiffOptions struct {
 	// Epoch, if set, is the latest time (Unix seconds) that anything in the tar has: later ones are set to it.
 	Epoch *int64
 
+	alone bool   // lower is nothing, and the root directory is whatever it is below
 	apart *apart // what is in layers of its own, which lie between lower and this one
 }
 
@@ -48,7 +49,7 @@ func writeStack(ctx context.Context, w io.Writer, snapshots []string, lower *Vie
 		return err
 	}
 	same, err := d.sameMetadata(root, below)
-	if err == nil && !same {
+	if err == nil && !same && !o.alone {
 		err = d.header(root, nil, nil)
 	}
 	if err == nil {

@@ -153,6 +153,26 @@ func (d *Draft) Commit(ctx context.Context, k Key) error {
 	return errors.Join(err, d.Discard())
 }
 
+// Layers makes the layers of what the draft changes, under the name of the state k, and ends the draft: its files are not
+// kept. Store.Layers of k finds them, though there is no snapshot of k: what it stands on need not be here.
+func (d *Draft) Layers(ctx context.Context, k Key, o LayerOptions) error {
+	if d.held == nil {
+		return errors.New("making the layers of a draft: it is over")
+	}
+	held, err := lock(ctx, d.store.path("locks", k.String()+".layer"), unix.LOCK_EX)
+	if err == nil {
+		defer held.Close()
+		err = d.Unmount()
+	}
+	if err == nil && !d.store.HasLayers(k, o) {
+		_, err = d.store.layersOf(ctx, k, d.Dir(), d.lower, o)
+	}
+	if err != nil {
+		err = fmt.Errorf("making the layers of %s: %w", k, d.store.explain(err))
+	}
+	return errors.Join(err, d.Discard())
+}
+
 // Discard ends the draft and removes what is left of it. It does nothing to one that is over.
 func (d *Draft) Discard() error {
 	if d.held == nil {

@@ -18,6 +18,7 @@ const baseKind = "layer"
 type LayerOptions struct {
 	Compression
 	Aside bool // the layers are not of the image that Sending waits for
+	Alone bool // the layers have all files of the snapshot, also those that are the same below it
 	Max   int  // layers that one snapshot may become, one for each of its large Python distributions; 0 or 1: all is one
 }
 
@@ -102,16 +103,24 @@ func (s *Store) makeLayers(ctx context.Context, k Key, o LayerOptions) ([]*store
 	if err != nil {
 		return nil, err
 	}
+	return s.layersOf(ctx, k, view.dirs[0], lower, o)
+}
+
+// layersOf makes the layers of a snapshot directory and remembers them under k.
+func (s *Store) layersOf(ctx context.Context, k Key, snapshot string, lower *View, o LayerOptions) (all []*storedLayer, err error) {
+	if o.Alone {
+		lower = NewView()
+	}
 	var found []*distribution
 	if o.Max > 1 {
-		if found, err = distributions(view.dirs[0]); err != nil {
+		if found, err = distributions(snapshot); err != nil {
 			return nil, err
 		}
 	}
 	parts := divide(found, o.Max)
-	records, err := s.packParts(ctx, view.dirs[0], parts, o, func(ctx context.Context) (layerRecord, error) {
+	records, err := s.packParts(ctx, snapshot, parts, o, func(ctx context.Context) (layerRecord, error) {
 		return s.pack(ctx, o.Compression, o.sendFrom(sendFrom), func(w io.Writer) error {
-			return WriteDiff(ctx, w, view.dirs[0], lower, DiffOptions{Epoch: o.Epoch, apart: newApart(parts)})
+			return WriteDiff(ctx, w, snapshot, lower, DiffOptions{Epoch: o.Epoch, alone: o.Alone, apart: newApart(parts)})
 		})
 	})
 	if err != nil {
@@ -121,7 +130,6 @@ func (s *Store) makeLayers(ctx context.Context, k Key, o LayerOptions) ([]*store
 	if err != nil {
 		return nil, err
 	}
-	var all []*storedLayer
 	for _, r := range records {
 		all = append(all, &storedLayer{store: s, record: r})
 	}

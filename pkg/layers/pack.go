@@ -83,21 +83,19 @@ func (w *LayerWriter) Put(e *Entry) error {
 	return nil
 }
 
-// Pack makes the state k over parent as its layer only: fill tells what changes, and nothing is written but the blob. The
-// files are unpacked when they are needed (see Expand). Seen from outside of a namespace, the caller's own files below
+// Pack makes the state k over parent as its layer only: fill tells what changes, and nothing is written but the blob. lower
+// has the files that the layer is written over. The state's own are unpacked when they are needed (see Expand); where parent
+// is not here, only Layers knows k. Seen from outside of a namespace, the caller's own files below
 // are root's; the error is ErrForeignOwner where others matter, and ErrMaySplit where Layers could make several.
-func (s *Store) Pack(ctx context.Context, k, parent Key, o LayerOptions, fill func(*LayerWriter) error) error {
-	lower, err := s.View(parent)
-	if err != nil {
-		return fmt.Errorf("packing %s: %w", k, err)
-	}
+func (s *Store) Pack(ctx context.Context, k, parent Key, lower *View, o LayerOptions, fill func(*LayerWriter) error) error {
 	lower.own = os.Geteuid() != 0
 	held, err := lock(ctx, s.path("locks", k.String()+".layer"), unix.LOCK_EX)
 	if err != nil {
 		return fmt.Errorf("packing %s: %w", k, err)
 	}
 	defer held.Close()
-	if s.Has(k) {
+	below := s.Has(parent)
+	if s.Has(k) || !below && s.HasLayers(k, o) {
 		return nil
 	}
 	r, err := s.pack(ctx, o.Compression, sendFrom, func(w io.Writer) error {
@@ -111,7 +109,7 @@ func (s *Store) Pack(ctx context.Context, k, parent Key, o LayerOptions, fill fu
 	if err == nil {
 		err = s.rememberLayer(o.kind(), k, r)
 	}
-	if err != nil {
+	if err != nil || !below {
 		return s.explain(err)
 	}
 	return s.commitPacked(ctx, k, meta{Parent: parent, Packed: &r})

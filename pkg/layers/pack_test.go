@@ -17,7 +17,9 @@ func packed(t *testing.T, s *Store, parent, k Key, content string) {
 	write(t, source, content)
 	f, err := lstat(source, "/etc/f")
 	check(t, err)
-	check(t, s.Pack(t.Context(), k, parent, LayerOptions{}, func(l *LayerWriter) error {
+	lower, err := s.View(parent)
+	check(t, err)
+	check(t, s.Pack(t.Context(), k, parent, lower, LayerOptions{}, func(l *LayerWriter) error {
 		check(t, l.Enter(&Entry{Name: "etc", Path: "/etc", Mode: unix.S_IFDIR | 0o755, ModTime: time.Unix(1, 0)}))
 		defer l.Leave()
 		return l.Put(f)

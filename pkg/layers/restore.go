@@ -31,7 +31,10 @@ func (s *Store) Restore(ctx context.Context, parent, k Key, all []v1.Layer, o La
 	if err != nil {
 		return err
 	}
-	return errors.Join(s.Remember(o.kind(), k, data), d.Commit(ctx, k))
+	if !s.HasLayers(k, o) {
+		err = s.Remember(o.kind(), k, data)
+	}
+	return errors.Join(err, d.Commit(ctx, k))
 }
 
 func (u *unpacking) restoreAll(ctx context.Context, d *Draft, all []v1.Layer) error {
