@@ -74,8 +74,8 @@ func Init() {
 		os.Exit(1)
 	}
 	entered.Store(true)
-	// libcontainer hands this on to the inits of sandboxes, which look for the limits of their cgroup otherwise.
-	os.Setenv("GOMAXPROCS", strconv.Itoa(goruntime.GOMAXPROCS(0)))
+	// libcontainer hands this on to the inits of sandboxes. They use one thread, and have fewer to make and to end.
+	os.Setenv("GOMAXPROCS", "1")
 }
 
 // awaitIDs waits until the parent has mapped the ids of this process.

@@ -26,6 +26,9 @@ func (r *run) mounts() ([]*configs.Mount, error) {
 		}
 		r.tree.covered[dir] = true
 	}
+	if err := r.mountDev(); err != nil {
+		return nil, err
+	}
 	list := append(r.kernelMounts(), r.sysMounts()...)
 	files, err := r.hostFiles()
 	if err != nil {
@@ -54,44 +57,16 @@ func (r *run) mounts() ([]*configs.Mount, error) {
 
 func depth(p string) int { return strings.Count(path.Clean(p), "/") }
 
-// kernelMounts are /proc and /dev.
+// kernelMounts are those of /proc, and of the namespace for messages.
 func (r *run) kernelMounts() []*configs.Mount {
-	shm := r.ShmSize
-	if shm == 0 {
-		shm = 64 << 20
+	list := []*configs.Mount{{Device: "proc", Source: "proc", Destination: "/proc", Flags: plain}}
+	if !r.HostIPC {
+		return append(list, &configs.Mount{Device: "mqueue", Source: "mqueue", Destination: "/dev/mqueue", Flags: plain})
 	}
-	pts := "newinstance,ptmxmode=0666,mode=0620"
-	if mappedGroup(5) { // the group tty of Debian and Fedora
-		pts += ",gid=5"
-	}
-	list := []*configs.Mount{
-		{Device: "proc", Source: "proc", Destination: "/proc", Flags: plain},
-		{Device: "tmpfs", Source: "tmpfs", Destination: "/dev", Flags: unix.MS_NOSUID | unix.MS_STRICTATIME, Data: "mode=755,size=65536k"},
-		{Device: "devpts", Source: "devpts", Destination: "/dev/pts", Flags: unix.MS_NOSUID | unix.MS_NOEXEC, Data: pts},
-	}
-	list = append(list, minimalDevices()...)
-	if r.HostIPC {
-		for _, dir := range []string{"/dev/shm", "/dev/mqueue"} {
-			if exists(dir) {
-				list = append(list, &configs.Mount{Device: "bind", Source: dir, Destination: dir, Flags: unix.MS_BIND | unix.MS_REC | plain})
-			}
+	for _, dir := range []string{"/dev/shm", "/dev/mqueue"} {
+		if exists(dir) {
+			list = append(list, &configs.Mount{Device: "bind", Source: dir, Destination: dir, Flags: unix.MS_BIND | unix.MS_REC | plain})
 		}
-		return list
-	}
-	return append(list, []*configs.Mount{
-		{Device: "tmpfs", Source: "shm", Destination: "/dev/shm", Flags: plain, Data: fmt.Sprintf("mode=1777,size=%d", shm)},
-		{Device: "mqueue", Source: "mqueue", Destination: "/dev/mqueue", Flags: plain},
-	}...)
-}
-
-// minimalDevices are the nodes of every /dev, bound from the host, for a user namespace has no mknod. They are read-only:
-// that does not keep anyone from writing to a device, but keeps a RUN of root's from changing the mode of the host's
-// /dev/null.
-func minimalDevices() []*configs.Mount {
-	var list []*configs.Mount
-	for _, name := range []string{"null", "zero", "full", "random", "urandom", "tty"} {
-		list = append(list, &configs.Mount{Device: "bind", Source: "/dev/" + name, Destination: "/dev/" + name,
-			Flags: unix.MS_BIND | unix.MS_RDONLY | unix.MS_NOSUID | unix.MS_NOEXEC, PropagationFlags: []int{unix.MS_PRIVATE}})
 	}
 	return list
 }

@@ -138,6 +138,7 @@ type run struct {
 	id   string
 	dir  string // private, removed at the end
 	root string // Root without symbolic links
+	dev  string // its /dev, once mounted
 	tree *tree
 	net  *network
 }
@@ -149,7 +150,7 @@ func (r *run) run(ctx context.Context) (err error) {
 	if r.tree, err = openTree(r.root); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, r.tree.restore()) }()
+	defer func() { err = errors.Join(err, r.unmountDev(), r.tree.restore()) }()
 	if r.net, err = r.connect(); err != nil {
 		return err
 	}
