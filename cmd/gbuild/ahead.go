@@ -25,11 +25,15 @@ func (w *writer) sendAhead(ctx context.Context, outputs []output) error {
 			if err != nil {
 				return err
 			}
-			if w.ahead[ref.Name()] != nil {
-				continue
+			to := w.ahead[ref.Name()]
+			if to == nil {
+				if to, err = image.NewAhead(ctx, ref, o); err != nil {
+					return err
+				}
+				w.ahead[ref.Name()] = to
 			}
-			if w.ahead[ref.Name()], err = image.NewAhead(ctx, ref, o); err != nil {
-				return err
+			if ref.Digest == "" && !out.byDigest {
+				to.Ask(ref.Tag)
 			}
 		}
 	}
@@ -49,12 +53,5 @@ func (a ahead) send(g *layers.Growing) {
 func (a ahead) close() {
 	for _, to := range a {
 		to.Close()
-	}
-}
-
-// wait lets what is under way to a repository arrive.
-func (a ahead) wait(ref image.Ref, report func(done, total int64)) {
-	if to := a[ref.Name()]; to != nil && ref.Kind == image.KindRegistry {
-		to.Wait(report)
 	}
 }

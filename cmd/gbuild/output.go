@@ -143,7 +143,6 @@ func (w *writer) archive(ctx context.Context, out output, img v1.Image) error {
 func (w *writer) transfer(ctx context.Context, title string, ref image.Ref, img v1.Image, o image.WriteOptions) error {
 	done := w.show.begin(title)
 	o.Report = func(current, total int64) { w.show.progress(current, total) }
-	w.ahead.wait(ref, o.Report)
 	if ref.Kind == image.KindRegistry {
 		o.Ahead, o.Manifest = w.ahead[ref.Name()], w.manifest
 	}

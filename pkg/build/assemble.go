@@ -100,20 +100,30 @@ func (r *run) created(config *v1.ConfigFile) (time.Time, error) {
 		return time.Time{}, err
 	}
 	key := layers.Key(sha256.Sum256(raw))
-	at, ok := r.madeBefore(key)
-	if !ok || r.req.NoCache {
-		at = r.started.Truncate(time.Second).UTC()
+	at, here := r.madeHere(key)
+	known := here
+	if !known {
+		at, known = r.madeElsewhere(key)
+	}
+	if !known || r.req.NoCache {
+		at, here = r.started.Truncate(time.Second).UTC(), false
 	}
 	r.shareFact(r.outer, sharedCreated, key, timeKey(at))
+	if here {
+		return at, nil
+	}
 	return at, r.Store.Remember(recordCreated, key, []byte(strconv.FormatInt(at.Unix(), 10)))
 }
 
-// madeBefore says when an image was first made: here, or on a machine with the same shared cache.
-func (r *run) madeBefore(key layers.Key) (time.Time, bool) {
-	if v, ok := r.Store.Recall(recordCreated, key); ok {
-		sec, err := strconv.ParseInt(string(v), 10, 64)
-		return time.Unix(sec, 0).UTC(), err == nil
-	}
+// madeHere says when an image was first made here.
+func (r *run) madeHere(key layers.Key) (time.Time, bool) {
+	v, ok := r.Store.Recall(recordCreated, key)
+	sec, err := strconv.ParseInt(string(v), 10, 64)
+	return time.Unix(sec, 0).UTC(), ok && err == nil
+}
+
+// madeElsewhere says when an image was first made on a machine with the same shared cache.
+func (r *run) madeElsewhere(key layers.Key) (time.Time, bool) {
 	if e := r.shared(sharedCreated, key); e != nil {
 		at := time.Unix(int64(binary.BigEndian.Uint64(e.result[:])), 0).UTC()
 		return at, at.Unix() > 0 && at.Before(r.started.AddDate(0, 0, 1)) // not every clock is right

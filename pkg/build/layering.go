@@ -65,7 +65,12 @@ func (r *run) startLayers(ctx context.Context, st *stage, k layers.Key) {
 
 func (r *run) layersOf(ctx context.Context, k layers.Key) *future {
 	return r.once(layerName(k), func() (layers.Key, error) {
-		_, err := r.stepLayers(ctx, k, r.layerOptions(r.extraLayers()))
+		all, err := r.stepLayers(ctx, k, r.layerOptions(r.extraLayers()))
+		if r.importOf(k) == nil { // what another machine made may be here by the end, and is read here then
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.made[k] = all
+		}
 		return k, err
 	})
 }
@@ -73,16 +78,17 @@ func (r *run) layersOf(ctx context.Context, k layers.Key) *future {
 // stepLayers returns the layers of a state, those of a shared cache where they are as few as they are to be.
 func (r *run) stepLayers(ctx context.Context, k layers.Key, o layers.LayerOptions) ([]v1.Layer, error) {
 	o.Alone = r.stands(k)
-	if !r.Store.HasLayers(k, o) {
-		if im := r.importOf(k); im != nil && len(im.layers) <= o.Max {
-			return im.layers, nil
-		}
-		if !r.mayWork() {
-			return nil, ErrNeedsNamespace
-		}
-		if err := r.ensure(ctx, k); err != nil {
-			return nil, err
-		}
+	if all, ok := r.Store.StoredLayers(k, o); ok {
+		return all, nil
+	}
+	if im := r.importOf(k); im != nil && len(im.layers) <= o.Max {
+		return im.layers, nil
+	}
+	if !r.mayWork() {
+		return nil, ErrNeedsNamespace
+	}
+	if err := r.ensure(ctx, k); err != nil {
+		return nil, err
 	}
 	all, _, err := r.Store.Layers(ctx, k, o)
 	return all, err
@@ -105,6 +111,12 @@ func (r *run) stands(k layers.Key) bool {
 func (r *run) madeLayers(ctx context.Context, k layers.Key) ([]v1.Layer, error) {
 	if _, err := r.layersOf(ctx, k).get(ctx); err != nil {
 		return nil, err
+	}
+	r.mu.Lock()
+	all := r.made[k]
+	r.mu.Unlock()
+	if all != nil {
+		return all, nil
 	}
 	return r.stepLayers(ctx, k, r.layerOptions(r.extraLayers()))
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"io"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
@@ -29,7 +31,18 @@ type Ahead struct {
 	sent   sync.WaitGroup
 	meter  *meter
 	there  sync.Map // v1.Hash of what the registry has taken, or had
+	asked  sync.Map // tag -> func() answer
 }
+
+// answer is what a tag stood for at a time, see client.standing.
+type answer struct {
+	digest v1.Hash
+	at     time.Time
+	err    error
+}
+
+// answerAge is how old an answer about a tag may be that a push relies on.
+const answerAge = 2 * time.Second
 
 // NewAhead returns an Ahead for the repository of r, a registry's. Nothing is asked of the registry before the first Send.
 func NewAhead(ctx context.Context, r Ref, o WriteOptions) (*Ahead, error) {
@@ -77,11 +90,42 @@ func (a *Ahead) send(c *client, b Growing, known bool) error {
 	return c.upload(a.ctx, upload{digest: h, size: b.Size(), open: b.Open, fresh: !known}, true)
 }
 
-// Wait returns when all that was to be sent is, or has failed. report is told the bytes until then.
-func (a *Ahead) Wait(report func(done, total int64)) {
-	a.meter.tell(report)
-	a.sent.Wait()
-	a.meter.tell(nil)
+// Ask asks what a tag of the repository stands for, and returns at once: a build that takes no longer than the answer need not
+// wait for it at its end.
+func (a *Ahead) Ask(tag string) {
+	ask := sync.OnceValue(func() answer {
+		c, err := a.login()
+		if err != nil {
+			return answer{err: err}
+		}
+		h, err := c.standing(a.ctx, tag)
+		return answer{h, time.Now(), err}
+	})
+	if _, known := a.asked.LoadOrStore(tag, ask); !known {
+		a.sent.Go(func() { ask() })
+	}
+}
+
+// standing returns the answer about a tag if it is there and still young.
+func (a *Ahead) standing(tag string) (h v1.Hash, ok bool) {
+	if a == nil {
+		return h, false
+	}
+	ask, ok := a.asked.Load(tag)
+	if !ok {
+		return h, false
+	}
+	said := ask.(func() answer)()
+	return said.digest, said.err == nil && time.Since(said.at) < answerAge
+}
+
+// sentBefore says whether the registry has taken a blob, or had it.
+func (a *Ahead) sentBefore(h v1.Hash) bool {
+	if a == nil {
+		return false
+	}
+	_, ok := a.there.Load(h)
+	return ok
 }
 
 // Close ends what is under way.
@@ -90,17 +134,22 @@ func (a *Ahead) Close() {
 	a.sent.Wait()
 }
 
-// stream sends a blob whose digest is known only at its end. If the registry turns out to have it, the rest is not sent,
-// and the error is the cancellation.
+// stream sends a blob whose digest is known only at its end. If the registry turns out to have it, the rest is not sent.
 func (c *client) stream(ctx context.Context, b Growing) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	var there atomic.Bool
 	go func() {
 		if h, err := b.Digest(); err != nil {
 			cancel()
-		} else if there, err := c.exists(ctx, h); err == nil && there {
+		} else if found, err := c.exists(ctx, h); err == nil && found {
+			there.Store(true)
 			cancel()
 		}
 	}()
-	return c.uploadOnce(ctx, upload{later: b.Digest, size: -1, open: b.Open})
+	err := c.uploadOnce(ctx, upload{later: b.Digest, size: -1, open: b.Open})
+	if there.Load() {
+		return nil
+	}
+	return err
 }

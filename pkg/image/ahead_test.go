@@ -6,8 +6,10 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
@@ -92,18 +94,20 @@ func TestAhead(t *testing.T) {
 	close(whole.grown)
 	a.Send(whole, false)
 	close(grows.grown)
-	var done, total int64
-	a.Wait(func(d, t int64) { done, total = d, t })
-	if want := int64(len(grows.data) + len(whole.data)); done != want || total != want {
-		t.Errorf("reported %d of %d bytes, want %d", done, total, want)
-	}
+	a.sent.Wait()
 	if n := h.count("PATCH "); n != 2 {
 		t.Errorf("%d blobs were sent ahead", n)
 	}
 	h.on(nil)
 	o := quickWrite()
 	o.Ahead = a
+	var done, total int64
+	o.Report = func(d, t int64) { done, total = d, t }
 	write(t, r, img, o)
+	config, _ := img.RawConfigFile()
+	if want := int64(len(grows.data) + len(whole.data) + len(config)); done != want || total != want {
+		t.Errorf("reported %d of %d bytes, want %d", done, total, want)
+	}
 	if n := h.count("POST "); n != 1 {
 		t.Errorf("%d blobs were sent with the image, want the config only", n)
 	}
@@ -127,14 +131,40 @@ func TestAheadOfSmallBlobs(t *testing.T) {
 	b := newSlow(t, layers[0])
 	close(b.grown)
 	a.Send(b, false)
-	a.Wait(nil)
+	a.sent.Wait()
 	if got := [...]int{h.count("POST "), h.count("PUT "), h.count("HEAD "), h.count("PATCH ")}; got != [...]int{1, 1, 0, 0} {
 		t.Errorf("POST, PUT, HEAD and PATCH: %v", got)
 	}
 	a.Send(b, true) // made once more: it is there
-	a.Wait(nil)
+	a.sent.Wait()
 	if n := h.count("POST "); n != 1 {
 		t.Errorf("sent %d times", n)
+	}
+}
+
+// What a tag stands for is asked once, while the image is made; an answer of long ago is not relied on.
+func TestAheadAsks(t *testing.T) {
+	h := newHost(t)
+	r, img := h.ref(t, "a:1"), randomImage(t, 1000, 1)
+	write(t, r, img, quickWrite())
+	for old, want := range map[bool][]string{
+		false: {"HEAD /v2/a/manifests/1"},
+		true:  {"HEAD /v2/a/manifests/1", "HEAD /v2/a/manifests/1"},
+	} {
+		h.on(nil)
+		a := newAhead(t, r)
+		a.Ask(r.Tag)
+		a.Ask(r.Tag)
+		a.sent.Wait()
+		if old {
+			a.asked.Store(r.Tag, func() answer { return answer{at: time.Now().Add(-time.Minute)} })
+		}
+		o := quickWrite()
+		o.Ahead = a
+		write(t, r, img, o)
+		if !slices.Equal(h.log, want) {
+			t.Errorf("old answer %t: asked %q, want %q", old, h.log, want)
+		}
 	}
 }
 
@@ -149,7 +179,7 @@ func TestAheadIsLost(t *testing.T) {
 	b := newSlow(t, layers[0])
 	close(b.grown)
 	a.Send(b, false)
-	a.Wait(nil)
+	a.sent.Wait()
 	h.on(firstTimes(1, is("PUT", "/manifests/"), blobUnknown))
 	o := quickWrite()
 	o.Ahead = a
@@ -179,7 +209,7 @@ func TestAheadFails(t *testing.T) {
 			b := newSlow(t, layers[0])
 			a.Send(b, false)
 			close(b.grown)
-			a.Wait(nil)
+			a.sent.Wait()
 			a.Close()
 			write(t, r, img, quickWrite())
 			sameImage(t, r, img)
@@ -231,7 +261,7 @@ func TestAheadStopsAtWhatIsThere(t *testing.T) {
 	h.on(firstTimes(1, is("PATCH", "/uploads/"), hang))
 	a.Send(b, false)
 	close(b.grown)
-	a.Wait(nil)
+	a.sent.Wait()
 	if n := h.count("PUT "); n != 0 {
 		t.Errorf("%d blobs were committed", n)
 	}

@@ -97,3 +97,31 @@ func TestPushOfWhatIsThereAsksOnce(t *testing.T) {
 		t.Errorf("the image was written %d times", n)
 	}
 }
+
+// Where nobody has to log in, an upload needs no greeting. Where everybody gets a token, its bytes are sent again with one.
+func TestUploadWithoutGreeting(t *testing.T) {
+	h := newHost(t)
+	img := randomImage(t, 1000, 1)
+	for name, c := range map[string]struct {
+		hook   func(http.ResponseWriter, *http.Request) bool
+		tokens int
+	}{
+		"open":                   {nil, 0},
+		"anybody's token":        {anybodysToken(h), 1},
+		"a token for bytes only": {firstTimes(1, is("PUT", "/uploads/"), status(401)), 0},
+	} {
+		h.on(nil)
+		layers, _ := img.Layers()
+		r := h.ref(t, fmt.Sprintf("x%d:1", c.tokens))
+		a := newAhead(t, r)
+		h.on(c.hook)
+		b := newSlow(t, layers[0])
+		close(b.grown)
+		a.Send(b, false)
+		a.sent.Wait()
+		digest, _ := layers[0].Digest()
+		if !a.sentBefore(digest) || h.count("GET /v2/") != 0 && c.hook == nil || h.count("GET /token") != c.tokens {
+			t.Errorf("%s: asked %q", name, h.log)
+		}
+	}
+}

@@ -5,15 +5,18 @@ import (
 	"io"
 	"net/http"
 	"sync"
+	"sync/atomic"
 )
 
 // eager asks a registry for what is wanted before it asks how to ask: where no login is needed, the first answer is the
-// one. What that does not bring is asked for as ggcr's transport would: after GET /v2/, with the token that the registry
-// gives to anybody.
+// one, also to an upload. What that does not bring is asked for as ggcr's transport would: after GET /v2/, with the token
+// that the registry gives to anybody. retrier sends a body again from its start.
 type eager struct {
 	wire  http.RoundTripper
 	hello *greetings
 	login func(context.Context) (http.RoundTripper, error)
+
+	open atomic.Bool // somebody nobody knows may write here, so what is not there for them is not there
 
 	mu  sync.Mutex
 	all http.RoundTripper // the result of login
@@ -21,12 +24,19 @@ type eager struct {
 
 // RoundTrip implements http.RoundTripper.
 func (e *eager) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead || e.hello.status(r.URL.Scheme) != 0 {
+	if e.knows() || e.hello.status(r.URL.Scheme) != 0 {
 		return e.ask(r)
 	}
 	resp, err := e.wire.RoundTrip(r)
-	if err != nil || resp.StatusCode < 400 || resp.StatusCode >= 500 || resp.StatusCode == http.StatusTooManyRequests {
+	if err != nil || resp.StatusCode >= 500 || resp.StatusCode == http.StatusTooManyRequests {
 		return resp, err
+	}
+	if resp.StatusCode < 400 || resp.StatusCode == http.StatusNotFound && e.open.Load() {
+		e.open.CompareAndSwap(false, r.Method == http.MethodPost)
+		return resp, nil
+	}
+	if r.Body != nil && r.Body != http.NoBody && r.GetBody == nil {
+		return resp, nil
 	}
 	if resp.StatusCode == http.StatusUnauthorized {
 		e.hello.keep(r, resp, nil) // GET /v2/ would say the same
@@ -50,6 +60,13 @@ func (e *eager) ask(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	return t.RoundTrip(r)
+}
+
+// knows says whether the registry was asked how it wants to be asked.
+func (e *eager) knows() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.all != nil
 }
 
 func (e *eager) loggedIn(ctx context.Context) (http.RoundTripper, error) {

@@ -29,20 +29,29 @@ func push(ctx context.Context, r Ref, img v1.Image, o WriteOptions) (v1.Hash, er
 	if err != nil {
 		return v1.Hash{}, fmt.Errorf("making manifest: %w", err)
 	}
-	c, err := newPusher(ctx, r, layers, o)
-	if err != nil {
-		return v1.Hash{}, err
+	now, asked := o.Ahead.standing(r.identifier())
+	if asked && now == want {
+		return want, nil
 	}
-	now, err := c.standing(ctx)
+	c, err := newPusher(ctx, r, layers, o)
+	if err == nil && !asked {
+		now, err = c.standing(ctx, r.identifier())
+	}
 	if err != nil || now == want {
 		return want, err
+	}
+	if o.Ahead != nil { // which has counted so far
+		c.meter = o.Ahead.meter
+		c.meter.tell(o.Report)
+		defer c.meter.tell(nil)
 	}
 	return c.write(ctx, img, layers, o, now)
 }
 
 // write sends what the repository lacks of an image, and then its manifest. now is what the reference stands for.
 func (c *client) write(ctx context.Context, img v1.Image, layers []v1.Layer, o WriteOptions, now v1.Hash) (v1.Hash, error) {
-	if err := c.blobs(ctx, img, layers, o, o.known(now)); err != nil {
+	known := func() map[v1.Hash]bool { return o.known(now) }
+	if err := c.blobs(ctx, img, layers, o, known); err != nil {
 		return v1.Hash{}, err
 	}
 	h, err := c.put(ctx, img)
@@ -56,11 +65,12 @@ func (c *client) write(ctx context.Context, img v1.Image, layers []v1.Layer, o W
 	return c.put(ctx, img)
 }
 
-// known returns what the repository has as far as this machine knows: what was sent ahead, and all that the manifest with
-// the digest now refers to, which is in it.
+// known returns what the repository has as far as this machine knows: what was sent ahead, whose end it waits for, and all
+// that the manifest with the digest now refers to, which is in it.
 func (o WriteOptions) known(now v1.Hash) map[v1.Hash]bool {
 	all := map[v1.Hash]bool{}
 	if o.Ahead != nil {
+		o.Ahead.sent.Wait()
 		o.Ahead.there.Range(func(h, _ any) bool {
 			all[h.(v1.Hash)] = true
 			return true
@@ -79,9 +89,9 @@ func (o WriteOptions) known(now v1.Hash) map[v1.Hash]bool {
 	return all
 }
 
-// standing returns what the reference stands for; the zero Hash where that is nothing, or the registry refuses to say.
-func (c *client) standing(ctx context.Context) (v1.Hash, error) {
-	resp, err := c.do(ctx, http.MethodHead, c.url("manifests", c.ref.identifier()), http.Header{"Accept": {strings.Join(acceptable, ", ")}},
+// standing returns what a tag or digest stands for; the zero Hash where that is nothing, or the registry refuses to say.
+func (c *client) standing(ctx context.Context, id string) (v1.Hash, error) {
+	resp, err := c.do(ctx, http.MethodHead, c.url("manifests", id), http.Header{"Accept": {strings.Join(acceptable, ", ")}},
 		http.StatusOK, http.StatusNotFound, http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusMethodNotAllowed)
 	if err != nil {
 		return v1.Hash{}, err
@@ -124,12 +134,15 @@ func mountable(l v1.Layer, r Ref) string {
 }
 
 // blobs uploads config and layers but those that are known to be there. What the registry says it has is not sent either;
-// nil known: all are sent.
-func (c *client) blobs(ctx context.Context, img v1.Image, layers []v1.Layer, o WriteOptions, known map[v1.Hash]bool) error {
+// nil find: all are sent. The config leaves beside the last of what was sent ahead.
+func (c *client) blobs(ctx context.Context, img v1.Image, layers []v1.Layer, o WriteOptions, find func() map[v1.Hash]bool) error {
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(o.jobs())
-	g.Go(func() error { return c.config(gctx, img, o, known) })
-	seen := map[v1.Hash]bool{}
+	g.Go(func() error { return c.config(gctx, img, o, find != nil) })
+	var known, seen = map[v1.Hash]bool{}, map[v1.Hash]bool{}
+	if find != nil {
+		known = find()
+	}
 	for _, l := range layers {
 		h, err := l.Digest()
 		if err != nil {
@@ -137,13 +150,13 @@ func (c *client) blobs(ctx context.Context, img v1.Image, layers []v1.Layer, o W
 		}
 		if !seen[h] && !known[h] {
 			seen[h] = true
-			g.Go(func() error { return c.layer(gctx, l, known != nil) })
+			g.Go(func() error { return c.layer(gctx, l, find != nil) })
 		}
 	}
 	return g.Wait()
 }
 
-func (c *client) config(ctx context.Context, img v1.Image, o WriteOptions, known map[v1.Hash]bool) error {
+func (c *client) config(ctx context.Context, img v1.Image, o WriteOptions, trust bool) error {
 	raw, err := img.RawConfigFile()
 	if err != nil {
 		return fmt.Errorf("making config: %w", err)
@@ -152,11 +165,11 @@ func (c *client) config(ctx context.Context, img v1.Image, o WriteOptions, known
 	if err != nil {
 		return fmt.Errorf("hashing config: %w", err)
 	}
-	if known[h] {
+	if trust && o.Ahead.sentBefore(h) {
 		return nil
 	}
 	open := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(raw)), nil }
-	err = c.upload(ctx, upload{digest: h, size: size, open: open, fresh: o.Ahead != nil}, known != nil)
+	err = c.upload(ctx, upload{digest: h, size: size, open: open, fresh: o.Ahead != nil}, trust)
 	if err == nil && o.Ahead != nil {
 		o.Ahead.there.Store(h, true)
 	}

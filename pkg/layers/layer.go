@@ -64,7 +64,13 @@ func interfaces(all []*storedLayer) (layers []v1.Layer) {
 	return layers
 }
 
-// HasLayers says whether Layers would only look up, and not make, the layers.
+// StoredLayers returns what Layers would return where it only has to look up, and not to make, the layers.
+func (s *Store) StoredLayers(k Key, o LayerOptions) ([]v1.Layer, bool) {
+	all, ok := s.storedLayers(k, o)
+	return interfaces(all), ok
+}
+
+// HasLayers says whether StoredLayers has some.
 func (s *Store) HasLayers(k Key, o LayerOptions) bool {
 	_, ok := s.storedLayers(k, o)
 	return ok

@@ -17,6 +17,7 @@ type lease struct {
 	store *Store
 	mu    sync.Mutex
 	file  *os.File
+	gc    *os.File // gc.lock
 	seen  map[string]bool
 	whole map[Key]bool // snapshots that are held with all that they stand on, whose files are there
 }
@@ -44,11 +45,7 @@ func (l *lease) hold(entry, path string, exists func() bool) bool {
 	if l.seen[entry] {
 		return exists()
 	}
-	gc, err := os.OpenFile(l.store.path("gc.lock"), os.O_RDWR|os.O_CREATE, 0o600)
-	if err == nil {
-		defer gc.Close()
-		retryEINTR(func() error { return unix.Flock(int(gc.Fd()), unix.LOCK_SH) })
-	}
+	defer l.keepPruningOut()()
 	if !exists() {
 		return false
 	}
@@ -59,6 +56,20 @@ func (l *lease) hold(entry, path string, exists func() bool) bool {
 		os.Chtimes(path, now, now)
 	}
 	return true
+}
+
+// keepPruningOut returns when nothing is pruned, and nothing will be until the function that it returns is called.
+func (l *lease) keepPruningOut() (done func()) {
+	if l.gc == nil {
+		gc, err := os.OpenFile(l.store.path("gc.lock"), os.O_RDWR|os.O_CREATE, 0o600)
+		if err != nil {
+			return func() {}
+		}
+		l.gc = gc
+	}
+	fd := int(l.gc.Fd())
+	retryEINTR(func() error { return unix.Flock(fd, unix.LOCK_SH) })
+	return func() { unix.Flock(fd, unix.LOCK_UN) }
 }
 
 func (l *lease) open() error {
@@ -76,11 +87,14 @@ func (l *lease) open() error {
 func (l *lease) close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.file == nil {
-		return nil
+	var err error
+	if l.gc != nil {
+		err = l.gc.Close()
 	}
-	err := errors.Join(os.Remove(l.file.Name()), l.file.Close())
-	l.file, l.seen, l.whole = nil, nil, nil
+	if l.file != nil {
+		err = errors.Join(err, os.Remove(l.file.Name()), l.file.Close())
+	}
+	l.file, l.gc, l.seen, l.whole = nil, nil, nil, nil
 	return err
 }
 
