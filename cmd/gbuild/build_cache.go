@@ -15,11 +15,11 @@ import (
 )
 
 func (a *app) addCacheFlags(f *pflag.FlagSet, o *buildOptions) {
-	f.StringArrayVar(&o.cacheFrom, "cache-from", nil, "REF, type=registry,ref=REF or type=local,src=DIR: take steps from there that are not stored here (repeatable)")
-	f.StringArrayVar(&o.cacheTo, "cache-to", nil, "type=registry,ref=REF[,mode=max] or type=local,dest=DIR: write steps there; max: those of all stages (repeatable)")
-	f.StringArrayVar(&o.cacheRepo, "cache-repo", nil, "REF: --cache-from and --cache-to of it (repeatable)")
-	f.StringArrayVar(&o.mountsFrom, "cache-mounts-from", nil, "REF or oci:DIR: take what cache mounts have there and not here, before a step runs (repeatable)")
-	f.StringArrayVar(&o.mountsTo, "cache-mounts-to", nil, "REF or ref=REF,downloads=true: write what is new in cache mounts there, after steps have run (repeatable)")
+	f.Var((*list)(&o.cacheFrom), "cache-from", "REF, type=registry,ref=REF or type=local,src=DIR: take steps from there that are not stored here (repeatable)")
+	f.Var((*list)(&o.cacheTo), "cache-to", "type=registry,ref=REF[,mode=max] or type=local,dest=DIR: write steps there; max: those of all stages (repeatable)")
+	f.Var((*list)(&o.cacheRepo), "cache-repo", "REF: --cache-from and --cache-to of it (repeatable)")
+	f.Var((*list)(&o.mountsFrom), "cache-mounts-from", "REF or oci:DIR: take what cache mounts have there and not here, before a step runs (repeatable)")
+	f.Var((*list)(&o.mountsTo), "cache-mounts-to", "REF or ref=REF,downloads=true: write what is new in cache mounts there, after steps have run (repeatable)")
 	f.StringVar(&o.cacheScope, "cache-scope", "", "trust scope of what is written to caches; it is read first, then what was written without a scope")
 }
 

@@ -17,7 +17,7 @@ import (
 func (a *app) addFetchFlags(f *pflag.FlagSet, o *buildOptions) {
 	f.StringVar(&o.pipCache, "pip-cache", "auto", "cache for a RUN that calls pip and mounts none: auto, off, or a directory, e.g. ~/.cache/pip")
 	f.StringSliceVar(&o.autoCache, "auto-cache", []string{"pip", "uv"}, "tools that get a cache in each RUN that mounts none: pip, uv, apt, conda, npm; or none")
-	f.StringArrayVar(&o.mirrors, "mirror", nil, "pip=URL, uv=URL or apt=URL to fetch packages from in RUN (repeatable; GBUILD_MIRROR)")
+	f.Var((*list)(&o.mirrors), "mirror", "pip=URL, uv=URL or apt=URL to fetch packages from in RUN (repeatable; GBUILD_MIRROR)")
 }
 
 // autoTools are the tools that get a cache by themselves.

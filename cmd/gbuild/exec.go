@@ -36,7 +36,7 @@ func newExecCommand(a *app) *cobra.Command {
 	f.BoolVarP(&o.interactive, "interactive", "i", false, "pass standard input on")
 	f.BoolVarP(&o.tty, "tty", "t", false, "give the command a terminal")
 	f.BoolVarP(&o.detach, "detach", "d", false, "do not wait for the command")
-	f.StringArrayVarP(&o.env, "env", "e", nil, "NAME=VALUE, or NAME to pass the caller's (repeatable)")
+	f.VarP((*list)(&o.env), "env", "e", "NAME=VALUE, or NAME to pass the caller's (repeatable)")
 	f.StringVarP(&o.user, "user", "u", "", "user (name or uid[:gid])")
 	f.StringVarP(&o.workdir, "workdir", "w", "", "working directory")
 	return c

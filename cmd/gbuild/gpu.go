@@ -45,7 +45,7 @@ func newGPUListCommand(a *app) *cobra.Command {
 			return w.Flush()
 		},
 	}
-	c.Flags().StringArrayVar(&dirs, "cdi-spec-dir", nil, "further directory of CDI specs (repeatable)")
+	c.Flags().Var((*list)(&dirs), "cdi-spec-dir", "further directory of CDI specs (repeatable)")
 	return c
 }
 

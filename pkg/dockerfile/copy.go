@@ -190,7 +190,7 @@ func (c *Copy) checkChecksum() error {
 
 // checkRemote refuses URLs and git repositories for COPY, and flags of ADD that contradict those in the reference.
 func (c *Copy) checkRemote(src string) error {
-	ref, git, err := dfgitutil.ParseGitRef(src)
+	ref, git, err := parseGit(src)
 	if git && err != nil {
 		return err
 	}
@@ -218,13 +218,23 @@ func IsHTTP(src string) bool {
 
 // IsGit reports whether a source of ADD is a git repository.
 func IsGit(src string) bool {
-	ref, _, err := dfgitutil.ParseGitRef(src)
+	ref, _, err := parseGit(src)
 	return err == nil && !ref.IndistinguishableFromLocal
 }
 
 func isGit(src string) bool {
-	ref, git, _ := dfgitutil.ParseGitRef(src)
+	ref, git, _ := parseGit(src)
 	return ref != nil && git
+}
+
+var errNoGit = errors.New("no git reference")
+
+// parseGit spares paths, which nearly all sources are, what ParseGitRef takes to see that they are paths.
+func parseGit(src string) (*dfgitutil.GitRef, bool, error) {
+	if !strings.Contains(src, ":") && !strings.HasPrefix(src, "github.com/") {
+		return nil, false, errNoGit
+	}
+	return dfgitutil.ParseGitRef(src)
 }
 
 // ignorer are the patterns of .dockerignore, when there are some that decide on a path alone.

@@ -18,16 +18,16 @@ const (
 )
 
 var (
-	imageID    = lazyRegexp(`^[a-f0-9]{64}$`)
+	imageID    = lazyRegexp(`^[a-f0-9]*$`)
 	hostForm   = lazyRegexp(`^(?:\[[a-fA-F0-9:]+\]|(?i:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*))(?::[0-9]+)?$`)
 	pathForm   = lazyRegexp(`^[a-z0-9]+(?:(?:\.|_|__|-+|/)[a-z0-9]+)*$`)
-	tagForm    = lazyRegexp(`^\w[\w.-]{0,127}$`)
+	tagForm    = lazyRegexp(`^\w[\w.-]*$`)
 	digestForm = lazyRegexp(`^(?i:[a-z][a-z0-9]*(?:[-_+.][a-z][a-z0-9]*)*:[a-f0-9]{32,})$`)
 )
 
 // parseReference reads a name. Its errors are worded as docker words them.
 func parseReference(s string) (r reference, err error) {
-	if imageID().MatchString(s) {
+	if len(s) == 64 && imageID().MatchString(s) {
 		return r, fmt.Errorf("invalid repository name (%s), cannot specify 64-byte hexadecimal strings", s)
 	}
 	host, rest := splitHost(s)
@@ -40,7 +40,7 @@ func parseReference(s string) (r reference, err error) {
 		host, path = "", host+"/"+path
 	}
 	switch {
-	case tagged && !tagForm().MatchString(tag), pinned && !digestForm().MatchString(pin), !pathForm().MatchString(strings.ToLower(path)):
+	case len(tag) > 128, tagged && !tagForm().MatchString(tag), pinned && !digestForm().MatchString(pin), !pathForm().MatchString(strings.ToLower(path)):
 		return r, errors.New("invalid reference format")
 	case !pathForm().MatchString(path):
 		return r, errors.New("repository name must be lowercase")

@@ -58,8 +58,14 @@ func (e *RefError) Hint() string {
 var (
 	hostGrammar = lazyRegexp(`^(?:(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])(?:\.(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]))*|\[[a-fA-F0-9:]+\])(?::[0-9]{1,5})?$`)
 	partGrammar = lazyRegexp(`^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$`)
-	tagGrammar  = lazyRegexp(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$`)
-	nameGrammar = lazyRegexp(`^[A-Za-z0-9][A-Za-z0-9._:/+-]{0,255}$`)
+	tagGrammar  = lazyRegexp(`^[A-Za-z0-9_][A-Za-z0-9_.-]*$`)
+	nameGrammar = lazyRegexp(`^[A-Za-z0-9][A-Za-z0-9._:/+-]*$`)
+)
+
+// Longest names. As counts in the expressions they would take longer to compile than all else.
+const (
+	maxTag  = 128
+	maxName = 256
 )
 
 // ParseRef reads a name of an image. A registry reference without a host belongs to Docker Hub, and one with neither
@@ -90,7 +96,7 @@ func parsePlace(s string, k Kind, rest string) (Ref, error) {
 	switch {
 	case r.Path == "":
 		return Ref{}, &RefError{s, "the path is missing"}
-	case named && !nameGrammar().MatchString(r.Tag):
+	case named && (len(r.Tag) > maxName || !nameGrammar().MatchString(r.Tag)):
 		return Ref{}, &RefError{s, "the name after the path must be letters, digits and . _ - + : /, 256 at most"}
 	}
 	return r, nil
@@ -118,7 +124,7 @@ func parseRegistry(s string) (Ref, error) {
 		r.Host, rest = host, path
 	}
 	path, tag, tagged := cutTag(rest)
-	if tagged && !tagGrammar().MatchString(tag) {
+	if tagged && (len(tag) > maxTag || !tagGrammar().MatchString(tag)) {
 		return Ref{}, &RefError{s, "a tag is 1 to 128 letters, digits and _ . -, and starts with no . or -"}
 	}
 	r.Repository, r.Tag = path, tag
