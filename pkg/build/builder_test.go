@@ -238,8 +238,17 @@ func TestFailureNamesItsLineAndLeavesNothing(t *testing.T) {
 	if strings.Contains(string(mounts), b.dir) {
 		t.Error("a mount was left")
 	}
+	b.wantNoDrafts()
+}
+
+// wantNoDrafts closes the store and looks whether a draft is left in it.
+func (b *bench) wantNoDrafts() {
+	b.Helper()
+	if err := b.Store.Close(); err != nil {
+		b.Error(err)
+	}
 	if left, _ := os.ReadDir(filepath.Join(b.Store.Dir(), "drafts")); len(left) > 0 {
-		t.Errorf("a draft was left: %v", left)
+		b.Errorf("a draft was left: %v", left)
 	}
 }
 

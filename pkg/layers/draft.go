@@ -150,7 +150,13 @@ func (d *Draft) Commit(ctx context.Context, k Key) error {
 	if err == nil && time.Since(d.began) > syncDelay {
 		d.store.sync.now() // what took so long is much to write, and its layers are not made yet
 	}
-	return errors.Join(err, d.Discard())
+	if err != nil {
+		return errors.Join(err, d.Discard())
+	}
+	rest := *d
+	d.held = nil
+	d.store.beside.Go(func() { _ = rest.Discard() }) // what cannot be removed is reaped, as after a crash
+	return nil
 }
 
 // Layers makes the layers of what the draft changes, under the name of the state k, and ends the draft: its files are not

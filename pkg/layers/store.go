@@ -33,6 +33,8 @@ type Store struct {
 
 	encoders encoders // of all compressors
 
+	beside sync.WaitGroup // the removal of what is left of drafts
+
 	mu    sync.Mutex
 	known map[Key]meta // of committed snapshots; it never changes for a key that exists
 	roots map[Key]int  // see rootDepth
@@ -62,6 +64,7 @@ func Open(dir string) (*Store, error) {
 
 // Close brings what was committed to the disk, and gives back the lease.
 func (s *Store) Close() error {
+	s.beside.Wait()
 	return errors.Join(s.sync.end(), s.lease.close())
 }
 

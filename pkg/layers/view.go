@@ -92,12 +92,20 @@ func (v *View) find(name string) (*Entry, []string, error) {
 	if name == "/" {
 		return v.root()
 	}
+	if parts, ok := v.merged.Load(name); ok {
+		e, err := lstat(parts.([]string)[0], name)
+		return e, parts.([]string), err
+	}
 	dir, base := path.Split(name)
 	stack, err := v.stackOf(path.Clean(dir))
 	if err != nil {
 		return nil, nil, err
 	}
-	return findIn(stack, name, base)
+	e, parts, err := findIn(stack, name, base)
+	if err == nil && v.lower == nil && e.IsDir() {
+		v.merged.Store(name, parts)
+	}
+	return e, parts, err
 }
 
 // root returns the entry of "/". A view of nothing has an empty root directory.
@@ -171,7 +179,6 @@ func (v *View) stackOf(dir string) ([]string, error) {
 	if !e.IsDir() {
 		return nil, notExist("lstat", dir)
 	}
-	v.merged.Store(dir, parts)
 	return parts, nil
 }
 
