@@ -63,6 +63,13 @@ func (r *run) startLayers(ctx context.Context, st *stage, k layers.Key) {
 	}
 }
 
+// packAhead makes layers of what the RUN installs while it runs, if they will be wanted.
+func (w *work) packAhead(ctx context.Context, d *layers.Draft, s *dockerfile.Run) {
+	if w.stage.exported && !w.req.NoLayers && w.req.Layering == SplitLayers && installsPython(s) {
+		d.PackAhead(ctx, prefixes(s), w.layerOptions(w.extraLayers()))
+	}
+}
+
 func (r *run) layersOf(ctx context.Context, k layers.Key) *future {
 	return r.once(layerName(k), func() (layers.Key, error) {
 		all, err := r.stepLayers(ctx, k, r.layerOptions(r.extraLayers()))

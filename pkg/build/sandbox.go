@@ -51,6 +51,7 @@ func (w *work) runIn(ctx context.Context, d *layers.Draft, s *dockerfile.Run) (e
 	if box.Devices, err = w.devices(ctx, s, box.Env); err != nil {
 		return err
 	}
+	w.packAhead(ctx, d, s)
 	err = explainExit(s.Args, w.Exec(ctx, box), root)
 	out.flush()
 	errs.flush()

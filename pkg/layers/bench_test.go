@@ -100,7 +100,7 @@ func BenchmarkPack(b *testing.B) {
 			b.SetBytes(int64(tar.Len()))
 			defer processorTime(b)()
 			for b.Loop() {
-				_, err := s.pack(context.Background(), c, sendFrom, write)
+				_, err := s.pack(context.Background(), packing{Compression: c, from: sendFrom}, write)
 				check(b, err)
 			}
 		})

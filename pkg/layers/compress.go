@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/klauspost/compress/flate"
 	"github.com/klauspost/compress/zstd"
+	"golang.org/x/sys/unix"
 )
 
 // Compression says how layers are compressed.
@@ -185,6 +186,8 @@ type compressor struct {
 	out      io.Writer
 	idle     int // workers that are not started: each holds a megabyte, and most layers are one block
 	encoders *encoders
+	polite   <-chan struct{} // while it is open, others need the processors more; nil is closed
+	spare    int             // workers that are to be idle while polite is open
 	now      *job
 	jobs     chan *job // to be compressed
 	queue    chan *job // in order, to be hashed and then written
@@ -245,13 +248,46 @@ func (z *compressor) work() {
 	if err == nil {
 		defer z.encoders.leave(z.codec, encode)
 	}
+	polite := z.isPolite()
+	if polite {
+		lowerPriority()
+	}
 	for j := range z.jobs {
 		j.out.Reset()
 		if j.err = err; err == nil {
 			j.err = encode(&j.out, j.in, j.before)
 		}
 		j.ready <- struct{}{}
+		if polite && !z.isPolite() {
+			z.done.Go(z.work)
+			return
+		}
 	}
+}
+
+// stepAside leaves one processor to others until the channel is closed, and does not compete for the rest.
+func (z *compressor) stepAside(until <-chan struct{}) {
+	z.polite, z.spare = until, min(1, z.idle-1)
+	z.idle -= z.spare
+}
+
+func (z *compressor) isPolite() bool {
+	if z.polite == nil {
+		return false
+	}
+	select {
+	case <-z.polite:
+		return false
+	default:
+		return true
+	}
+}
+
+// lowerPriority lets the goroutine go on when nothing else can. An ordinary user cannot take that back, so its thread
+// ends with it.
+func lowerPriority() {
+	runtime.LockOSThread()
+	_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), 19) // without it, it is in the way of nothing but its equals
 }
 
 // collect hashes the blocks of the input while they are compressed, and writes the output in their order.
@@ -329,6 +365,9 @@ func (z *compressor) submit() {
 	j := z.now
 	z.now = nil
 	z.before = append(z.before[:0], j.in[max(0, len(j.in)-window):]...)
+	if z.spare > 0 && !z.isPolite() {
+		z.idle, z.spare = z.idle+z.spare, 0
+	}
 	if z.idle > 0 {
 		z.idle--
 		z.done.Go(z.work)

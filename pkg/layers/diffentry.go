@@ -70,7 +70,7 @@ func (d *differ) content(e *Entry, f *os.File) error {
 	// Without the wrapper io.CopyBuffer would let the tar copy with small buffers of its own. The limit spares a call for
 	// each file, which would only find its end.
 	d.buffer = room(d.buffer, int(min(e.Size, diffBuffer)), diffBuffer)
-	n, err := io.CopyBuffer(struct{ io.Writer }{d.tar}, io.LimitReader(f, e.Size), d.buffer[:cap(d.buffer)])
+	n, err := io.CopyBuffer(struct{ io.Writer }{d.tar}, &contextReader{d.ctx, io.LimitReader(f, e.Size)}, d.buffer[:cap(d.buffer)])
 	if e.Content != nil {
 		if changed := e.Content.Unchanged(f); changed != nil {
 			return changed

@@ -21,6 +21,7 @@ type Draft struct {
 	lower   *View
 	began   time.Time
 	mounted bool
+	ahead   *ahead // nil: nothing is packed ahead
 }
 
 // Draft makes a draft over the state parent.
@@ -147,6 +148,9 @@ func (d *Draft) Commit(ctx context.Context, k Key) error {
 	if err == nil {
 		err = d.store.commit(d.dir+"/snap", k, d.parent)
 	}
+	if err == nil {
+		d.endAhead(true)
+	}
 	if err == nil && time.Since(d.began) > syncDelay {
 		d.store.sync.now() // what took so long is much to write, and its layers are not made yet
 	}
@@ -184,6 +188,7 @@ func (d *Draft) Discard() error {
 	if d.held == nil {
 		return nil
 	}
+	d.endAhead(false)
 	if err := d.Unmount(); err != nil {
 		return err
 	}

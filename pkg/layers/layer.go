@@ -20,6 +20,8 @@ type LayerOptions struct {
 	Aside bool // the layers are not of the image that Sending waits for
 	Alone bool // the layers have all files of the snapshot, also those that are the same below it
 	Max   int  // layers that one snapshot may become, one for each of its large Python distributions; 0 or 1: all is one
+
+	polite <-chan struct{} // see compressor
 }
 
 // sendFrom is the size from which a blob is sent that is sent from size on otherwise.
@@ -125,7 +127,7 @@ func (s *Store) layersOf(ctx context.Context, k Key, snapshot string, lower *Vie
 	}
 	parts := divide(found, o.Max)
 	records, err := s.packParts(ctx, snapshot, parts, o, func(ctx context.Context) (layerRecord, error) {
-		return s.pack(ctx, o.Compression, o.sendFrom(sendFrom), func(w io.Writer) error {
+		return s.pack(ctx, packing{Compression: o.Compression, from: o.sendFrom(sendFrom)}, func(w io.Writer) error {
 			return WriteDiff(ctx, w, snapshot, lower, DiffOptions{Epoch: o.Epoch, alone: o.Alone, apart: newApart(parts)})
 		})
 	})
@@ -142,9 +144,16 @@ func (s *Store) layersOf(ctx context.Context, k Key, snapshot string, lower *Vie
 	return all, s.Remember(o.kind(), k, data)
 }
 
-// pack makes a blob of the tar that write writes, and lets it be sent when it has the size from.
-func (s *Store) pack(ctx context.Context, c Compression, from int64, write func(io.Writer) error) (r layerRecord, err error) {
-	codec, err := c.codec()
+// packing says how a blob is made.
+type packing struct {
+	Compression
+	from   int64           // the size from which it is sent
+	polite <-chan struct{} // see compressor
+}
+
+// pack makes a blob of the tar that write writes.
+func (s *Store) pack(ctx context.Context, o packing, write func(io.Writer) error) (r layerRecord, err error) {
+	codec, err := o.codec()
 	if err != nil {
 		return r, err
 	}
@@ -153,9 +162,12 @@ func (s *Store) pack(ctx context.Context, c Compression, from int64, write func(
 		return r, err
 	}
 	defer blob.abort()
-	blob.send(from)
+	blob.send(o.from)
 	z := newCompressor(blob, codec)
 	z.encoders = &s.encoders
+	if o.polite != nil {
+		z.stepAside(o.polite)
+	}
 	err = write(z)
 	diffID, finishErr := z.finish()
 	if err == nil {
@@ -168,5 +180,5 @@ func (s *Store) pack(ctx context.Context, c Compression, from int64, write func(
 	if err != nil {
 		return r, err
 	}
-	return layerRecord{DiffID: diffID, Digest: d.Digest, Size: d.Size, MediaType: c.mediaType(), Made: time.Now()}, nil
+	return layerRecord{DiffID: diffID, Digest: d.Digest, Size: d.Size, MediaType: o.mediaType(), Made: time.Now()}, nil
 }

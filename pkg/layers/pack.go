@@ -98,7 +98,7 @@ func (s *Store) Pack(ctx context.Context, k, parent Key, lower *View, o LayerOpt
 	if s.Has(k) || !below && s.HasLayers(k, o) {
 		return nil
 	}
-	r, err := s.pack(ctx, o.Compression, sendFrom, func(w io.Writer) error {
+	r, err := s.pack(ctx, packing{Compression: o.Compression, from: sendFrom}, func(w io.Writer) error {
 		d := newDiffer(ctx, w, lower, DiffOptions{Epoch: o.Epoch})
 		root := &Entry{Name: "/", Path: "/", Mode: unix.S_IFDIR}
 		if err := fill(&LayerWriter{differ: d, dirs: []openDir{{below: root}}, split: o.Max > 1}); err != nil {

@@ -41,7 +41,7 @@ func (s *Store) packParts(ctx context.Context, snapshot string, parts []*part, o
 	for i, p := range parts {
 		if _, known := s.Recall(o.partKind(), p.key()); known {
 			group.Go(func() (err error) {
-				records[i], err = s.findPart(hashing, snapshot, p, o.Compression)
+				records[i], err = s.findPart(hashing, within(snapshot), p, o)
 				return err
 			})
 		}
@@ -49,17 +49,33 @@ func (s *Store) packParts(ctx context.Context, snapshot string, parts []*part, o
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	for i, p := range parts {
-		if records[i].Digest == (v1.Hash{}) {
-			r, err := s.packPart(ctx, snapshot, p, o)
-			if err != nil {
+	for _, busy := range []bool{false, true} { // those that are being packed ahead come last
+		for i, p := range parts {
+			if records[i].Digest != (v1.Hash{}) || s.guesses.busy(p.key()) && !busy {
+				continue
+			}
+			var err error
+			if records[i], err = s.makePart(ctx, within(snapshot), p, o); err != nil {
 				return nil, err
 			}
-			records[i] = r
 		}
+	}
+	for i, p := range parts {
 		records[i].Distributions = p.names
 	}
 	return records, nil
+}
+
+// makePart returns the layer of a part, which it packs unless that was begun ahead.
+func (s *Store) makePart(ctx context.Context, find finding, p *part, o LayerOptions) (r layerRecord, err error) {
+	guessed, err := s.guesses.wait(ctx, p.key())
+	if err == nil && guessed {
+		r, err = s.findPart(ctx, find, p, o)
+	}
+	if err != nil || r.Digest != (v1.Hash{}) {
+		return r, err
+	}
+	return s.packPart(ctx, find, p, o)
 }
 
 // partKind names the records of parts: that one of such distributions was made (under part.key), and the layer that it
@@ -70,23 +86,27 @@ func (c Compression) partKind() string { return fmt.Sprintf("part-%s-%d", c.algo
 func (p *part) key() Key { return sha256.Sum256([]byte(strings.Join(p.lists, "\x00"))) }
 
 // findPart returns the layer of a part if there is one already, else an empty record.
-func (s *Store) findPart(ctx context.Context, snapshot string, p *part, c Compression) (r layerRecord, err error) {
+func (s *Store) findPart(ctx context.Context, find finding, p *part, o LayerOptions) (r layerRecord, err error) {
 	sum := sha256.New()
-	if err := p.write(ctx, sum, snapshot, c.Epoch); err != nil {
+	if err := p.write(ctx, sum, find, o.Epoch); err != nil {
 		return r, err
 	}
-	data, ok := s.Recall(c.partKind(), Key(sum.Sum(nil)))
+	data, ok := s.Recall(o.partKind(), Key(sum.Sum(nil)))
 	if !ok || json.Unmarshal(data, &r) != nil || r.DiffID.Hex != hex.EncodeToString(sum.Sum(nil)) {
 		return layerRecord{}, nil
 	}
 	if size, ok := s.hasBlob(r.Digest); !ok || size != r.Size {
 		return layerRecord{}, nil
 	}
+	if !o.Aside {
+		s.confirm(r)
+	}
 	return r, nil
 }
 
-func (s *Store) packPart(ctx context.Context, snapshot string, p *part, o LayerOptions) (r layerRecord, err error) {
-	r, err = s.pack(ctx, o.Compression, o.sendFrom(sendWhole), func(w io.Writer) error { return p.write(ctx, w, snapshot, o.Epoch) })
+func (s *Store) packPart(ctx context.Context, find finding, p *part, o LayerOptions) (r layerRecord, err error) {
+	how := packing{o.Compression, o.sendFrom(sendWhole), o.polite}
+	r, err = s.pack(ctx, how, func(w io.Writer) error { return p.write(ctx, w, find, o.Epoch) })
 	if err != nil {
 		return r, err
 	}

@@ -61,7 +61,7 @@ func (s *Store) recompress(ctx context.Context, l v1.Layer, diffID v1.Hash, c Co
 			return known, nil
 		}
 	}
-	r, err := s.pack(ctx, c, sendWhole, func(w io.Writer) error { return s.copyTar(ctx, w, l) })
+	r, err := s.pack(ctx, packing{Compression: c, from: sendWhole}, func(w io.Writer) error { return s.copyTar(ctx, w, l) })
 	if err == nil && r.DiffID != diffID {
 		err = &CorruptError{What: "layer " + diffID.String(), Err: fmt.Errorf("it unpacks to %s", r.DiffID)}
 	}

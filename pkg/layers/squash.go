@@ -69,7 +69,7 @@ func (s *Store) squash(ctx context.Context, k, base Key, c Compression) (r layer
 	if n <= 0 || n < len(view.dirs) && view.dirs[n] != lower.dirs[0] {
 		return r, errors.New("it does not stand on " + base.String())
 	}
-	return s.pack(ctx, c, sendFrom, func(w io.Writer) error {
+	return s.pack(ctx, packing{Compression: c, from: sendFrom}, func(w io.Writer) error {
 		return writeStack(ctx, w, view.dirs[:n], lower, DiffOptions{Epoch: c.Epoch})
 	})
 }

@@ -32,6 +32,7 @@ type Store struct {
 	sync  syncer
 
 	encoders encoders // of all compressors
+	guesses  guesses
 
 	beside sync.WaitGroup // the removal of what is left of drafts
 
@@ -64,6 +65,7 @@ func Open(dir string) (*Store, error) {
 
 // Close brings what was committed to the disk, and gives back the lease.
 func (s *Store) Close() error {
+	s.guesses.close()
 	s.beside.Wait()
 	return errors.Join(s.sync.end(), s.lease.close())
 }
