@@ -125,7 +125,7 @@ type run struct {
 	images   map[string]*base
 	contexts map[string]*Context
 	imports  map[layers.Key]*imported
-	alone    map[layers.Key]bool       // states that a COPY --link made
+	origins  map[layers.Key]origin
 	made     map[layers.Key][]v1.Layer // by layersOf
 	guessed  map[*stage]func() (layers.Key, error)
 }
@@ -176,7 +176,7 @@ func (b *Builder) newRun(ctx context.Context, req *Request) *run {
 	}
 	return &run{Builder: b, outer: ctx, req: req, plan: req.Plan, slots: semaphore.NewWeighted(int64(jobs)), started: time.Now(),
 		scratch: &scratch{store: b.Store}, remotes: newRemotes(), resolved: map[*dockerfile.Stage]*stage{}, futures: map[any]*future{},
-		images: map[string]*base{}, contexts: map[string]*Context{}, imports: map[layers.Key]*imported{}, alone: map[layers.Key]bool{},
+		images: map[string]*base{}, contexts: map[string]*Context{}, imports: map[layers.Key]*imported{}, origins: map[layers.Key]origin{},
 		made:    map[layers.Key][]v1.Layer{},
 		guessed: map[*stage]func() (layers.Key, error){}}
 }

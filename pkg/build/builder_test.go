@@ -65,6 +65,8 @@ func (b *bench) exec(_ context.Context, s *runtime.Sandbox) error {
 		return install(s, words[2:])
 	case "remove":
 		return os.Remove(filepath.Join(s.Root, words[1]))
+	case "clear": // an opaque directory
+		return errors.Join(os.RemoveAll(filepath.Join(s.Root, words[1])), os.Mkdir(filepath.Join(s.Root, words[1]), 0o700))
 	case "absent":
 		if _, err := os.Lstat(filepath.Join(s.Root, words[1])); err == nil {
 			return errors.New(words[1] + " is there")

@@ -23,6 +23,7 @@ type copyBench struct {
 	store   *layers.Store
 	context string
 	parent  layers.Key
+	states  []layers.Key // those that parent stands on, and itself
 }
 
 func newCopyBench(t *testing.T) *copyBench {
@@ -81,7 +82,7 @@ func (b *copyBench) tryStep(f func(d *layers.Draft) error) error {
 	if err := d.Commit(b.Context(), key); err != nil {
 		b.Fatal(err)
 	}
-	b.parent = key
+	b.parent, b.states = key, append(b.states, key)
 	return nil
 }
 

@@ -57,8 +57,6 @@ func floatContext(b *bench) {
 	b.file("src/deep/g", "2")
 	b.file("one.txt", "one")
 	b.file("two.txt", "two")
-	b.file("site/x-1.dist-info/RECORD", "x/f,,\n")
-	b.file("site/x/f", strings.Repeat("large ", 3<<20))
 }
 
 func TestLinkedCopyLeavesTheBaseAway(t *testing.T) {
@@ -69,6 +67,10 @@ func TestLinkedCopyLeavesTheBaseAway(t *testing.T) {
 			}
 			b := newBench(t)
 			floatContext(b)
+			if name == "distributions" {
+				b.file("site/x-1.dist-info/RECORD", "x/f,,\n")
+				b.file("site/x/f", strings.Repeat("large ", 3<<20))
+			}
 			base := b.withBase(floatBase)
 			made := b.mustTry(text, atEpoch)
 			again := b.mustTry(text, atEpoch)
@@ -128,6 +130,89 @@ func TestLinkedCopyOnASharedCache(t *testing.T) {
 	want := first.mustTry(text, atEpoch)
 	if a, c := digestOf(t, made), digestOf(t, want); a != c {
 		t.Errorf("the image is %v on one machine, %v on the other", a, c)
+	}
+}
+
+// light are ends of images that an index of what is below them suffices for.
+var light = map[string]string{
+	"a directory":       "COPY src /app/src\n",
+	"over the base's":   "COPY src /app/old\n",
+	"a file":            "COPY one.txt /app/old/f\n",
+	"several files":     "COPY one.txt two.txt made/\n",
+	"a new WORKDIR":     "WORKDIR /srv/app\nCOPY src .\n",
+	"an owner's name":   "USER ann\nWORKDIR /srv/app\nCOPY --chown=ann:staff src src\n",
+	"several steps":     "WORKDIR /app\nCOPY src src\nCOPY one.txt ./\nENV a=b\nCOPY two.txt src/deep/\n",
+	"with COPY --link":  "COPY one.txt /app/\nCOPY --link src /app/old\nCOPY two.txt /app/old/\nWORKDIR /app/old/x\n",
+	"linked files":      "COPY --link one.txt two.txt /app/old/\nCOPY src /app/old\n",
+	"a stage":           "FROM scratch AS tool\nRUN write bin/tool program\nFROM light\nCOPY --from=tool /bin /opt/bin\n",
+	"a stage above":     "COPY src /app\nFROM light AS more\nWORKDIR /app/more\nCOPY one.txt .\n",
+	"what was copied":   "WORKDIR /w\nCOPY one.txt two.txt ./\nCOPY . .\n",
+	"removed by a RUN":  "COPY one.txt /app/gone\n",
+	"removed directory": "COPY src /lost/src\n",
+}
+
+const lightBase = floatBase + "RUN write etc/group staff:x:50:\nRUN write etc/passwd ann:x:1234:1235::/:/bin/sh\nRUN write app/gone x\nRUN write lost/x 1\n"
+
+func TestLightStepsOnAnIndex(t *testing.T) {
+	for name, end := range light {
+		t.Run(name, func(t *testing.T) {
+			text := "FROM base AS light\nRUN remove app/gone\nRUN clear lost\n" + end
+			var repo repository
+			first := newBench(t)
+			floatContext(first)
+			base := first.withBase(lightBase)
+			first.mustTry(text, atEpoch, share(nil, repo.cache("")))
+
+			base.read = 0
+			for _, changed := range []string{"src/f", "two.txt", "one.txt"} {
+				first.file(changed, "changed in "+name)
+				second := first.machine()
+				second.Fetch = first.Fetch
+				made := second.mustTry(text, atEpoch, share(repo.cache(""), repo.cache("")))
+				second.wantRan()
+				if base.read+repo.read != 0 || made.Steps > 0 && repo.indexes == 0 && !strings.Contains(end, "tool") {
+					t.Errorf("%d layers of the base, %d of the cache and %d indexes were read", base.read, repo.read, repo.indexes)
+				}
+				want := first.mustTry(text, atEpoch)
+				if a, c := digestOf(t, made), digestOf(t, want); a != c {
+					t.Errorf("the image is %v on one machine, %v on the other", a, c)
+				}
+				files := second.mustTry(text, atEpoch, share(repo.cache(""), nil), func(r *Request) { r.Files = true })
+				if err := first.Store.Expand(t.Context(), want.Key); err != nil {
+					t.Fatal(err)
+				}
+				assertSameFiles(t, second.Store, files.Key, first.Store, want.Key)
+				base.read, repo.read = 0, 0
+			}
+		})
+	}
+}
+
+// TestLightStepsWithoutAnIndex fetch what they need: where the content of a file decides, and where an index is broken.
+func TestLightStepsWithoutAnIndex(t *testing.T) {
+	const text = "FROM base\nCOPY src /app/old\n"
+	var repo repository
+	first := newBench(t)
+	floatContext(first)
+	first.file("same", "1")
+	base := first.withBase(floatBase)
+	first.mustTry(text, atEpoch, share(nil, repo.cache("")))
+	for name, change := range map[string]func(*repository){
+		"no entry": func(r *repository) { clear(r.images) },
+		"spoiled":  func(r *repository) { r.spoiled = true },
+	} {
+		first.file("src/f", name)
+		change(&repo)
+		base.read = 0
+		second := first.machine()
+		second.Fetch = first.Fetch
+		made := second.mustTry(text, atEpoch, share(repo.cache(""), nil))
+		if base.read == 0 {
+			t.Errorf("%s: it was made of nothing", name)
+		}
+		if a, c := digestOf(t, made), digestOf(t, first.mustTry(text, atEpoch)); a != c {
+			t.Errorf("%s: the image is %v on one machine, %v on the other", name, a, c)
+		}
 	}
 }
 

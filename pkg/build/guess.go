@@ -20,6 +20,7 @@ const (
 	sharedStep    = "step"
 	sharedDigest  = "digest"
 	sharedCreated = "created"
+	sharedFiles   = "files" // indexes: see light.go
 )
 
 // guesses says whether states are named before they exist.

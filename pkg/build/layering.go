@@ -84,7 +84,7 @@ func (r *run) layersOf(ctx context.Context, k layers.Key) *future {
 
 // stepLayers returns the layers of a state, those of a shared cache where they are as few as they are to be.
 func (r *run) stepLayers(ctx context.Context, k layers.Key, o layers.LayerOptions) ([]v1.Layer, error) {
-	o.Alone = r.stands(k)
+	o.Alone = r.madeOf(k).linked
 	if all, ok := r.Store.StoredLayers(k, o); ok {
 		return all, nil
 	}
@@ -101,17 +101,25 @@ func (r *run) stepLayers(ctx context.Context, k layers.Key, o layers.LayerOption
 	return all, err
 }
 
-// stand notes that the layers of a state are to be the same whatever the state stands on.
-func (r *run) stand(k layers.Key) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.alone[k] = true
+// origin is how a state of this build is made: its layers are the same whatever is below where a COPY --link made it.
+type origin struct {
+	parent layers.Key
+	linked bool // by a COPY --link
+	copied bool // by any COPY
+	known  bool
 }
 
-func (r *run) stands(k layers.Key) bool {
+func (r *run) note(k, parent layers.Key, s dockerfile.Step) {
+	_, copied := s.(*dockerfile.Copy)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.alone[k]
+	r.origins[k] = origin{parent, isLinked(s), copied, true}
+}
+
+func (r *run) madeOf(k layers.Key) origin {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.origins[k]
 }
 
 // madeLayers waits for the layers that layersOf makes of a state.

@@ -141,9 +141,7 @@ func (m *copyMany) pack(k layers.Key, x *Context, c *dockerfile.Copy, o layers.L
 	picks, err := pickLocal(m.Context(), x.Tree(), c, c.Sources[0])
 	m.check(err)
 	m.check(m.store.Pack(m.Context(), k, layers.Key{}, layers.NewView(), o, func(l *layers.LayerWriter) error {
-		p, err := newPacker(l, c, &picks[0])
-		m.check(err)
-		return p.copy(m.Context(), &picks[0])
+		return packCopy(m.Context(), l, c, picks)
 	}))
 }
 

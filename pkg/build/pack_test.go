@@ -1,12 +1,13 @@
 package build
 
 import (
-	"context"
 	"errors"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -32,12 +33,13 @@ var packCopies = []struct {
 	name, sources, dest string
 	change              func(*dockerfile.Copy)
 	refused             string
+	compared            bool // content decides whether a file is new: an index does not suffice
 }{
 	{name: "new", sources: "src", dest: "/fresh/place"},
 	{name: "slash", sources: "src/", dest: "/fresh/"},
 	{name: "root", sources: "src", dest: "/"},
 	{name: "dot", sources: ".", dest: "/app"},
-	{name: "merge", sources: "src", dest: "/app"},
+	{name: "merge", sources: "src", dest: "/app", compared: true},
 	{name: "through a link", sources: "src", dest: "/link/x"},
 	{name: "dangling", sources: "src", dest: "/dangling"},
 	{name: "empty", sources: "src/empty", dest: "/bin"},
@@ -45,12 +47,29 @@ var packCopies = []struct {
 	{name: "chown", sources: "src", dest: "/app", change: chown("ann:staff")},
 	{name: "chown number", sources: "src", dest: "/n/m", change: chown("5")},
 	{name: "chmod", sources: "src", dest: "/n/m", change: chmodTo("0751")},
-	{name: "chmod symbolic", sources: "src", dest: "/app", change: chmodTo("go=u-w")},
-	{name: "exclude", sources: "src", dest: "/app", change: exclude("deep/er", "**/link")},
+	{name: "chmod symbolic", sources: "src", dest: "/app", change: chmodTo("go=u-w"), compared: true},
+	{name: "exclude", sources: "src", dest: "/app", change: exclude("deep/er", "**/link"), compared: true},
 	{name: "link", sources: "src", dest: "/app/x", change: linked},
 	{name: "link over a link", sources: "src", dest: "/link/x", change: linked},
 	{name: "link and chmod", sources: "src", dest: "/link/x", change: func(c *dockerfile.Copy) { linked(c); c.Chmod = "0700" }},
-	{name: "add", sources: "src", dest: "/app/", change: added},
+	{name: "add", sources: "src", dest: "/app/", change: added, compared: true},
+	{name: "one file", sources: "src/one", dest: "/app/one"},
+	{name: "one file into", sources: "src/one", dest: "/app"},
+	{name: "one file to a new place", sources: "src/one", dest: "/a/b/"},
+	{name: "one file at the top", sources: "src/one", dest: "/uno"},
+	{name: "one file through a link", sources: "src/one", dest: "/link/old/file"},
+	{name: "one file over another", sources: "src/one", dest: "/etc/passwd", change: chown("ann")},
+	{name: "one file to a dangling link", sources: "src/one", dest: "/dangling", change: chmodTo("u+x")},
+	{name: "the same file", sources: "src/same/file", dest: "/app/same/", compared: true},
+	{name: "a link", sources: "src/old/link", dest: "/app/x/"},
+	{name: "several files", sources: "src/one src/deep/er/b src/deep/hard", dest: "/app/", change: chown("ann:staff")},
+	{name: "files by pattern", sources: "src/o[a-z]e src/*/h*", dest: "/n/m/"},
+	{name: "linked files", sources: "src/one src/deep/big", dest: "/app/old/", change: linked},
+	{name: "two of one name", sources: "src/old/file src/same/file", dest: "/n/", refused: "the last counts"},
+	{name: "a file and a directory", sources: "src/one src/old", dest: "/n/", refused: "two sources"},
+	{name: "an archive", sources: "src/one", dest: "/n/", change: added, refused: "it may be one"},
+	{name: "a file on a directory", sources: "src/z/l", dest: "/onto/", refused: "a directory is there"},
+	{name: "below a file by name", sources: "src/one", dest: "/etc/passwd/x/", refused: "a file"},
 	{name: "over a file", sources: "src", dest: "/etc/passwd", refused: "a file"},
 	{name: "below a file", sources: "src", dest: "/etc/passwd/x", refused: "a file"},
 	{name: "names of one file", sources: "src/deep", dest: "/hard", refused: "a name is there"},
@@ -65,7 +84,7 @@ func TestPack(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			b := newCopyBench(t)
 			b.shell(packContext)
-			b.base(packBase + "\nmkdir -p hard taken/one reverse attributed/deep; touch hard/hard reverse/deep\nfind . -exec touch -h -d @1000000000 {} +")
+			b.base(packBase + "\nmkdir -p hard taken/one reverse attributed/deep onto/l; touch hard/hard reverse/deep\nfind . -exec touch -h -d @1000000000 {} +")
 			b.step(func(d *layers.Draft) error {
 				return errors.Join(d.CopyUp("/attributed/deep"), unix.Setxattr(d.Dir()+"/attributed/deep", "user.a", []byte("b"), 0))
 			})
@@ -73,45 +92,49 @@ func TestPack(t *testing.T) {
 			if change == nil {
 				change = func(*dockerfile.Copy) {}
 			}
-			b.comparePacked(copyStep(test.sources, test.dest, change), test.refused != "")
+			b.comparePacked(copyStep(test.sources, test.dest, change), test.refused != "", test.compared)
 		})
 	}
 }
 
-func (b *copyBench) comparePacked(c *dockerfile.Copy, refused bool) {
+func (b *copyBench) comparePacked(c *dockerfile.Copy, refused, compared bool) {
 	b.Helper()
 	epoch := int64(1_500_000_000) // directories on the way change now
-	compress := layers.Compression{Level: 1, Epoch: &epoch}
+	o := layers.LayerOptions{Compression: layers.Compression{Level: 1, Epoch: &epoch}, Alone: isLinked(c), Index: true}
 	parent, tree, packed := b.parent, b.open().Tree(), layers.Key{1}
-	picks, err := pickLocal(b.Context(), tree, c, c.Sources[0])
-	if err != nil || len(picks) != 1 {
-		b.Fatal(picks, err)
-	}
 	lower, err := b.store.View(parent)
 	if err != nil {
 		b.Fatal(err)
 	}
+	known := b.indexView(false)
 	if isLinked(c) {
-		lower = layers.NewView()
+		lower, known = layers.NewView(), layers.NewView()
 	}
-	err = b.store.Pack(b.Context(), packed, parent, lower, layers.LayerOptions{Compression: compress}, func(l *layers.LayerWriter) error {
-		k, err := newPacker(l, c, &picks[0])
-		if err != nil {
-			return err
-		}
-		return k.copy(b.Context(), &picks[0])
-	})
+	err = b.pack(packed, parent, lower, c, tree, o)
 	if refused || err != nil {
 		if !refused || !errors.Is(err, errNotPackable) || b.store.Has(packed) {
 			b.Fatalf("refused = %v, error %v", refused, err)
 		}
+		if err := b.pack(packed, layers.Key{9}, known, c, tree, o); !errors.Is(err, errNotPackable) {
+			b.Errorf("on an index: %v", err)
+		}
 		return
 	}
 	b.step(func(d *layers.Draft) error { return copyInto(b.Context(), d, c, tree, copyOptions{Store: b.store}) })
-	o := layers.LayerOptions{Compression: compress, Alone: isLinked(c)}
-	if got, want := b.diffID(packed, o), b.diffID(b.parent, o); got != want {
+	want := b.diffID(b.parent, o)
+	if got := b.diffID(packed, o); got != want {
 		b.Errorf("the layer is %s, of a draft %s", got, want)
 	}
+	err = b.pack(layers.Key{2}, layers.Key{9}, known, c, tree, o)
+	if compared && errors.Is(err, layers.ErrNoContent) {
+		err = nil
+	} else if got := b.diffID(layers.Key{2}, o); got != want || b.store.Has(layers.Key{2}) || compared {
+		b.Errorf("on an index the layer is %s, of a draft %s", got, want)
+	}
+	if err != nil {
+		b.Error(err)
+	}
+	b.comparePackedOnSums(want, c, tree, o)
 	if b.store.Unpacked(packed) || !b.store.Has(packed) {
 		b.Error("it is not packed")
 	}
@@ -119,6 +142,55 @@ func (b *copyBench) comparePacked(c *dockerfile.Copy, refused bool) {
 		b.Fatal(err)
 	}
 	sameState(b.T, b.store, packed, b.parent)
+}
+
+// comparePackedOnSums packs on an index with the digests of files, which always suffices.
+func (b *copyBench) comparePackedOnSums(want string, c *dockerfile.Copy, tree Tree, o layers.LayerOptions) {
+	b.Helper()
+	all := b.states
+	b.states = all[:len(all)-1] // without the draft's
+	defer func() { b.states = all }()
+	known := b.indexView(true)
+	if isLinked(c) {
+		known = layers.NewView()
+	}
+	if err := b.pack(layers.Key{3}, layers.Key{9}, known, c, tree, o); err != nil {
+		b.Error(err)
+	} else if got := b.diffID(layers.Key{3}, o); got != want {
+		b.Errorf("on an index with digests the layer is %s, of a draft %s", got, want)
+	}
+}
+
+func (b *copyBench) pack(k, parent layers.Key, lower *layers.View, c *dockerfile.Copy, tree Tree, o layers.LayerOptions) error {
+	picks, err := packable(b.Context(), tree, c)
+	if err != nil {
+		return err
+	}
+	return b.store.Pack(b.Context(), k, parent, lower, o, func(l *layers.LayerWriter) error {
+		return packCopy(b.Context(), l, c, picks)
+	})
+}
+
+// indexView shows the state by the indexes of its snapshots.
+func (b *copyBench) indexView(sums bool) *layers.View {
+	b.Helper()
+	var all [][]byte
+	for _, k := range slices.Backward(b.states) {
+		list, _, err := b.store.Layers(b.Context(), k, layers.LayerOptions{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		data, err := b.store.MakeIndex(b.Context(), k, list, sums)
+		if err != nil {
+			b.Fatal(err)
+		}
+		all = append(all, data)
+	}
+	v, err := layers.IndexView(all...)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return v
 }
 
 func (b *copyBench) diffID(k layers.Key, o layers.LayerOptions) string {
@@ -155,6 +227,35 @@ func sameState(t *testing.T, s *layers.Store, got, want layers.Key) {
 	}
 }
 
+// TestPackDir holds packDir to the layers that makeDir gives.
+func TestPackDir(t *testing.T) {
+	at, epoch := time.Unix(1_400_000_000, 0), int64(1_500_000_000)
+	for _, m := range []dockerfile.Mkdir{{Path: "/app"}, {Path: "/"}, {Path: "/app/new/er"}, {Path: "/link/new", User: "ann:staff"},
+		{Path: "/dangling/x", User: "5"}, {Path: "/app/new/er", User: "ann", Time: &at}} {
+		b := newCopyBench(t)
+		b.base(packBase)
+		o := layers.LayerOptions{Compression: layers.Compression{Level: 1, Epoch: &epoch}}
+		v := b.indexView(false)
+		err := b.store.Pack(t.Context(), layers.Key{1}, layers.Key{9}, v, o, func(l *layers.LayerWriter) error { return packDir(l, &m) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := &work{}
+		b.step(func(d *layers.Draft) error { return w.mkdirIn(t.Context(), d, &m) })
+		if got, want := b.diffID(layers.Key{1}, o), b.diffID(b.parent, o); got != want {
+			t.Errorf("WORKDIR %s of %q: the layer is %s, of a draft %s", m.Path, m.User, got, want)
+		}
+	}
+	b := newCopyBench(t)
+	b.base(packBase)
+	err := b.store.Pack(t.Context(), layers.Key{1}, layers.Key{9}, b.indexView(false), layers.LayerOptions{}, func(l *layers.LayerWriter) error {
+		return packDir(l, &dockerfile.Mkdir{Path: "/etc/passwd/x"})
+	})
+	if !errors.Is(err, errNotPackable) {
+		t.Errorf("below a file: %v", err)
+	}
+}
+
 // TestPackChanged packs a context in which a file changes after it was listed.
 func TestPackChanged(t *testing.T) {
 	b := newCopyBench(t)
@@ -166,17 +267,7 @@ func TestPackChanged(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(b.context, "src/b"), []byte("changed"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	picks, err := pickLocal(b.Context(), tree, c, "src")
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = b.store.Pack(context.Background(), layers.Key{1}, layers.Key{}, layers.NewView(), layers.LayerOptions{}, func(l *layers.LayerWriter) error {
-		k, err := newPacker(l, c, &picks[0])
-		if err != nil {
-			return err
-		}
-		return k.copy(b.Context(), &picks[0])
-	})
+	err := b.pack(layers.Key{1}, layers.Key{}, layers.NewView(), c, tree, layers.LayerOptions{})
 	if changed := (*ChangedError)(nil); !errors.As(err, &changed) || changed.Path != "/src/b" || b.store.Has(layers.Key{1}) {
 		t.Errorf("error %v", err)
 	}
@@ -238,6 +329,9 @@ func (b *bench) mustTry(text string, change ...func(*Request)) *Result {
 
 func (b *bench) wantFile(k layers.Key, name, want string) {
 	b.Helper()
+	if err := b.Store.Expand(b.T.Context(), k); err != nil {
+		b.Fatal(err)
+	}
 	v, err := b.Store.View(k)
 	if err != nil {
 		b.Fatal(err)

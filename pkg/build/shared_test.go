@@ -24,6 +24,7 @@ type repository struct {
 	images  map[string]v1.Image
 	asked   []string
 	read    int // layers
+	indexes int // that were read
 	down    error
 	spoiled bool // layers end too early
 }
@@ -87,7 +88,11 @@ type repositoryLayer struct {
 
 func (l repositoryLayer) Compressed() (io.ReadCloser, error) {
 	l.from.mu.Lock()
-	l.from.read++
+	if mt, _ := l.MediaType(); mt == indexType {
+		l.from.indexes++
+	} else {
+		l.from.read++
+	}
 	spoiled := l.from.spoiled
 	l.from.mu.Unlock()
 	rc, err := l.Layer.Compressed()

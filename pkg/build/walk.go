@@ -84,10 +84,9 @@ func (r *run) step(ctx context.Context, st *stage, s dockerfile.Step, title stri
 	} else if out, err = r.once(recipe, func() (layers.Key, error) { return work.execute(ctx) }).get(ctx); err != nil {
 		return out, err
 	}
-	if isLinked(s) {
-		r.stand(out)
-	}
+	r.note(out, parent, s)
 	work.share(ctx, out)
+	work.shareFiles(ctx)
 	return out, nil
 }
 
@@ -218,15 +217,15 @@ func (w *work) make(ctx context.Context) (out layers.Key, err error) {
 	if out = w.recipe; w.fresh {
 		rand.Read(out[:])
 	}
-	floats := w.floats()
-	if w.mayWork() && !floats {
+	lower := w.light(ctx)
+	if w.mayWork() && lower == nil {
 		if err := w.ensure(ctx, w.parent); err != nil {
 			return out, err
 		}
 	}
-	err = w.pack(ctx, out)
+	err = w.pack(ctx, out, lower)
 	if err == errNotPackable {
-		err = w.draft(ctx, out, floats)
+		err = w.draft(ctx, out, lower != nil && isLinked(w.step))
 	}
 	if err != nil {
 		return out, err
@@ -248,6 +247,8 @@ func (w *work) draft(ctx context.Context, out layers.Key, floats bool) error {
 	parent := w.parent
 	if floats {
 		parent = layers.Key{}
+	} else if err := w.ensure(ctx, parent); err != nil {
+		return err
 	}
 	d, err := w.Store.Draft(ctx, parent)
 	if err != nil {
@@ -259,7 +260,7 @@ func (w *work) draft(ctx context.Context, out layers.Key, floats bool) error {
 		return err
 	}
 	if floats {
-		return d.Layers(ctx, out, w.layerOptions(w.extraLayers()))
+		return d.Layers(ctx, out, w.packOptions())
 	}
 	if run, ok := w.step.(*dockerfile.Run); ok && installsPython(run) {
 		if err := d.Settle(); err != nil {

@@ -126,6 +126,7 @@ type differ struct {
 	names  map[[2]uint64]string // of files with more names than one: inode -> the name in the tar
 	open   []*Entry             // directories on the way that are written only if something in them is
 	buffer []byte               // for the content of files
+	index  *indexWriter         // if set, is told what is written
 }
 
 func newDiffer(ctx context.Context, w io.Writer, lower *View, o DiffOptions) *differ {

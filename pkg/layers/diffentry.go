@@ -112,6 +112,11 @@ func (d *differ) header(e *Entry, f *os.File, change func(*tar.Header)) error {
 	if err != nil {
 		return err
 	}
+	if d.index != nil {
+		if err := d.index.file(e, f, xattrs); err != nil {
+			return err
+		}
+	}
 	for name, value := range xattrs {
 		if h.PAXRecords == nil {
 			h.PAXRecords = map[string]string{}
@@ -152,7 +157,7 @@ func (d *differ) sameMetadata(e, below *Entry) (bool, error) {
 // same says whether the layers below have the same file, so that it need not be written. A file with more names than one
 // is always written: its other names may be new.
 func (d *differ) same(e, below *Entry) (bool, error) {
-	if below == nil || e.Nlink > 1 || e.Type() != below.Type() || e.ModTime.Unix() != below.ModTime.Unix() {
+	if below == nil || e.Nlink > 1 || e.Type() != below.Type() || !d.time(e.ModTime).Equal(d.time(below.ModTime)) {
 		return false, nil
 	}
 	if e.Link != below.Link || e.IsRegular() && e.Size != below.Size || !e.IsRegular() && e.Rdev != below.Rdev {
@@ -172,6 +177,10 @@ func sameContent(a, b *Entry) (bool, error) {
 		return false, err
 	}
 	defer fa.Close()
+	if x, ok := b.Content.(*indexed); ok && x.sum != nil {
+		sum, err := fileSum(fa, a.Size)
+		return bytes.Equal(sum, x.sum), err
+	}
 	fb, err := b.Open()
 	if err != nil {
 		return false, err

@@ -175,12 +175,24 @@ func (d *Draft) Layers(ctx context.Context, k Key, o LayerOptions) error {
 		err = d.Unmount()
 	}
 	if err == nil && !d.store.HasLayers(k, o) {
-		_, err = d.store.layersOf(ctx, k, d.Dir(), d.lower, o)
+		err = d.makeLayers(ctx, k, o)
 	}
 	if err != nil {
 		err = fmt.Errorf("making the layers of %s: %w", k, d.store.explain(err))
 	}
 	return errors.Join(err, d.Discard())
+}
+
+func (d *Draft) makeLayers(ctx context.Context, k Key, o LayerOptions) error {
+	all, err := d.store.layersOf(ctx, k, d.Dir(), d.lower, o)
+	if err != nil || !o.Index {
+		return err
+	}
+	name, err := indexName(interfaces(all))
+	if err == nil {
+		d.store.indexDirectory(ctx, d.Dir(), name, true) // without one the build is slower
+	}
+	return err
 }
 
 // Discard ends the draft and removes what is left of it. It does nothing to one that is over.

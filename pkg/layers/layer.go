@@ -18,6 +18,7 @@ const baseKind = "layer"
 type LayerOptions struct {
 	Compression
 	Aside bool // the layers are not of the image that Sending waits for
+	Index bool // keep an index of what Pack and Draft.Layers make
 	Alone bool // the layers have all files of the snapshot, also those that are the same below it
 	Max   int  // layers that one snapshot may become, one for each of its large Python distributions; 0 or 1: all is one
 

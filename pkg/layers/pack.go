@@ -88,7 +88,7 @@ func (w *LayerWriter) Put(e *Entry) error {
 // is not here, only Layers knows k. Seen from outside of a namespace, the caller's own files below
 // are root's; the error is ErrForeignOwner where others matter, and ErrMaySplit where Layers could make several.
 func (s *Store) Pack(ctx context.Context, k, parent Key, lower *View, o LayerOptions, fill func(*LayerWriter) error) error {
-	lower.own = os.Geteuid() != 0
+	lower.own = lower.indexes == nil && os.Geteuid() != 0
 	held, err := lock(ctx, s.path("locks", k.String()+".layer"), unix.LOCK_EX)
 	if err != nil {
 		return fmt.Errorf("packing %s: %w", k, err)
@@ -98,14 +98,21 @@ func (s *Store) Pack(ctx context.Context, k, parent Key, lower *View, o LayerOpt
 	if s.Has(k) || !below && s.HasLayers(k, o) {
 		return nil
 	}
+	names := indexWriter{sums: true}
 	r, err := s.pack(ctx, packing{Compression: o.Compression, from: sendFrom}, func(w io.Writer) error {
 		d := newDiffer(ctx, w, lower, DiffOptions{Epoch: o.Epoch})
+		if o.Index {
+			d.index = &names
+		}
 		root := &Entry{Name: "/", Path: "/", Mode: unix.S_IFDIR}
 		if err := fill(&LayerWriter{differ: d, dirs: []openDir{{below: root}}, split: o.Max > 1}); err != nil {
 			return err
 		}
 		return d.tar.Close()
 	})
+	if err == nil && o.Index {
+		err = s.keepIndex(&names, r)
+	}
 	if err == nil {
 		err = s.rememberLayer(o.kind(), k, r)
 	}

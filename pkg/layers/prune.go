@@ -210,7 +210,7 @@ func (p *pruning) markImages() error {
 	if p.options.All {
 		return nil
 	}
-	p.eachLayer(func(k Key, made []layerRecord) {
+	p.eachLayer(func(_ string, k Key, made []layerRecord) {
 		if len(made) > 0 && !slices.ContainsFunc(made, func(r layerRecord) bool { return !layers[r.Digest.Hex] }) {
 			p.keep("k " + k.String())
 		}
@@ -218,8 +218,30 @@ func (p *pruning) markImages() error {
 	return nil
 }
 
+// indexLife is how long indexes stay: they can be had again.
+const indexLife = 30 * 24 * time.Hour
+
+// dropUseless removes records of layers that are gone, of states that have no snapshot, and old indexes.
+func (p *pruning) dropUseless() {
+	p.eachLayer(func(kind string, k Key, made []layerRecord) {
+		gone := slices.ContainsFunc(made, func(r layerRecord) bool {
+			_, err := os.Lstat(p.store.path("blobs", "sha256", r.Digest.Hex))
+			return err != nil
+		})
+		if _, err := p.store.readMeta(k); kind != baseKind && gone && err != nil {
+			os.Remove(p.store.recordPath(kind, k))
+		}
+	})
+	indexes, _ := os.ReadDir(p.store.path("records", filesKind))
+	for _, d := range indexes {
+		if info, err := d.Info(); err == nil && p.now.Sub(info.ModTime()) > indexLife {
+			os.Remove(p.store.path("records", filesKind, d.Name()))
+		}
+	}
+}
+
 // eachLayer calls fn for every record of the layer, or the layers, of a snapshot.
-func (p *pruning) eachLayer(fn func(k Key, made []layerRecord)) {
+func (p *pruning) eachLayer(fn func(kind string, k Key, made []layerRecord)) {
 	kinds, _ := os.ReadDir(p.store.path("records"))
 	for _, kind := range kinds {
 		if !strings.HasPrefix(kind.Name(), baseKind) {
@@ -232,7 +254,7 @@ func (p *pruning) eachLayer(fn func(k Key, made []layerRecord)) {
 				continue
 			}
 			if data, ok := p.store.Recall(kind.Name(), k); ok {
-				fn(k, readLayers(data))
+				fn(kind.Name(), k, readLayers(data))
 			}
 		}
 	}
@@ -273,6 +295,7 @@ func (p *pruning) dropRecords() {
 			os.Remove(path)
 		}
 	}
+	p.dropUseless()
 	locks, _ := os.ReadDir(p.store.path("locks"))
 	for _, l := range locks {
 		p.store.reapOne(p.store.path("locks", l.Name()))

@@ -15,10 +15,11 @@ import (
 // View reads a stack of snapshot directories as overlayfs would show them, without a mount. Paths are taken from the root
 // of the view; none leads out of it. A View is safe for concurrent use.
 type View struct {
-	dirs   []string // the uppermost first
-	lower  *View    // of a live view: what lies under dirs[0], which may change while it is read
-	own    bool     // seen from outside of the namespace: the caller's own files are root's, others cannot be named
-	merged sync.Map // path of a directory -> []string, where its parts are; not used for what may change
+	dirs    []string // the uppermost first
+	indexes []*index // if set, dirs are numbers of these (see IndexView)
+	lower   *View    // of a live view: what lies under dirs[0], which may change while it is read
+	own     bool     // seen from outside of the namespace: the caller's own files are root's, others cannot be named
+	merged  sync.Map // path of a directory -> []string, where its parts are; not used for what may change
 }
 
 // View returns the merged files of the state k, which must not be packed (see Expand).
@@ -101,7 +102,7 @@ func (v *View) find(name string) (*Entry, []string, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	e, parts, err := findIn(stack, name, base)
+	e, parts, err := v.findIn(stack, name, base)
 	if err == nil && v.lower == nil && e.IsDir() {
 		v.merged.Store(name, parts)
 	}
@@ -110,12 +111,9 @@ func (v *View) find(name string) (*Entry, []string, error) {
 
 // root returns the entry of "/". A view of nothing has an empty root directory.
 func (v *View) root() (*Entry, []string, error) {
-	if len(v.dirs) == 0 {
-		return &Entry{Name: "/", Path: "/", Mode: unix.S_IFDIR | 0o755}, nil, nil
-	}
-	e, err := lstat(v.dirs[0], "/")
-	if err != nil {
-		return nil, nil, err
+	e, err := v.top()
+	if err != nil || len(v.dirs) == 0 {
+		return e, nil, err
 	}
 	if v.lower != nil {
 		parts, err := v.liveStack("/")
@@ -125,7 +123,7 @@ func (v *View) root() (*Entry, []string, error) {
 		return e, parts.([]string), nil
 	}
 	for i, dir := range v.dirs {
-		if isOpaque(dir) {
+		if v.isOpaque(dir) {
 			return e, v.dirs[:i+1], nil
 		}
 	}
@@ -133,11 +131,11 @@ func (v *View) root() (*Entry, []string, error) {
 }
 
 // findIn looks base up in the parts of its directory.
-func findIn(stack []string, name, base string) (*Entry, []string, error) {
+func (v *View) findIn(stack []string, name, base string) (*Entry, []string, error) {
 	var top *Entry
 	var parts []string
 	for _, dir := range stack {
-		e, err := lstat(dir+"/"+base, name)
+		e, err := v.lstat(dir+"/"+base, name)
 		if isNotExist(err) || errors.Is(err, unix.ENOTDIR) {
 			continue
 		}
@@ -154,7 +152,7 @@ func findIn(stack []string, name, base string) (*Entry, []string, error) {
 			break
 		}
 		parts = append(parts, e.source)
-		if isOpaque(e.source) {
+		if v.isOpaque(e.source) {
 			break
 		}
 	}

@@ -1,0 +1,214 @@
+package layers
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// An index has every name of a snapshot, whiteouts included, with what lstat and the attributes say, but no content; only
+// of the lists of accounts it has that, too, and of what a COPY made the digests: the next COPY may have the same file. With the indexes of all its snapshots a state can be written upon by a COPY
+// or a WORKDIR, while its layers stay where they are.
+//
+// It is a zstd stream of records. A record is the length of what its name shares with the one before, the rest of the
+// name, then mode, owner, size and so on as varints. Names have a NUL for each slash, and none in front, so that their
+// order as bytes is that of a walk. Each 16th name is whole: what is looked up is found by bisection.
+
+const (
+	maxIndex     = 16 << 20 // bytes, not compressed: of some 300,000 names. There are no indexes of more.
+	indexRestart = 16
+	maxAccounts  = 256 << 10 // bytes of a list of accounts
+)
+
+// ErrNoContent says that the content of a file is known to be elsewhere only.
+var ErrNoContent = errors.New("the content of the file is not here")
+
+var errIndex = errors.New("malformed index")
+
+// accounts are the files that a --chown by name reads.
+func accounts(name string) bool { return name == "/etc/passwd" || name == "/etc/group" }
+
+// indexed is what an index says of one name.
+type indexed struct {
+	entry   Entry
+	opaque  bool
+	xattrs  map[string][]byte
+	content []byte // nil: it is elsewhere
+	sum     []byte // SHA-256 of the content; nil: unknown
+}
+
+func indexKey(name string) string {
+	return strings.ReplaceAll(strings.TrimPrefix(name, "/"), "/", "\x00")
+}
+
+// indexWriter collects the names of a snapshot, in the order of a walk.
+type indexWriter struct {
+	raw  []byte
+	last string
+	n    int
+	err  error
+	sums bool // digests of files are wanted
+}
+
+func (w *indexWriter) add(x *indexed) {
+	key := indexKey(x.entry.Path)
+	switch {
+	case w.err != nil:
+		return
+	case w.n > 0 && key <= w.last:
+		w.err = fmt.Errorf("%w: %q after %q", errIndex, key, w.last)
+		return
+	case len(w.raw) > maxIndex:
+		w.err = errors.New("too many names for an index")
+		return
+	}
+	shared := 0
+	if w.n%indexRestart != 0 {
+		for shared < min(len(key), len(w.last)) && key[shared] == w.last[shared] {
+			shared++
+		}
+	}
+	w.raw = binary.AppendUvarint(w.raw, uint64(shared))
+	w.bytes([]byte(key[shared:]))
+	w.fields(x)
+	w.last = key
+	w.n++
+}
+
+func (w *indexWriter) bytes(b []byte) {
+	w.raw = append(binary.AppendUvarint(w.raw, uint64(len(b))), b...)
+}
+
+func (w *indexWriter) fields(x *indexed) {
+	e, flags := &x.entry, uint64(0)
+	if x.opaque {
+		flags |= 1
+	}
+	if x.content != nil {
+		flags |= 2
+	}
+	if x.sum != nil {
+		flags |= 4
+	}
+	size := e.Size
+	if !e.IsRegular() { // that of a directory is a matter of the filesystem
+		size = 0
+	}
+	for _, n := range []uint64{flags, uint64(e.Mode), uint64(e.UID), uint64(e.GID), uint64(size), e.Rdev} {
+		w.raw = binary.AppendUvarint(w.raw, n)
+	}
+	w.raw = binary.AppendVarint(w.raw, e.ModTime.Unix())
+	w.bytes([]byte(e.Link))
+	w.raw = binary.AppendUvarint(w.raw, uint64(len(x.xattrs)))
+	for _, name := range sortedKeys(x.xattrs) {
+		w.bytes([]byte(name))
+		w.bytes(x.xattrs[name])
+	}
+	if x.content != nil {
+		w.bytes(x.content)
+	}
+	if x.sum != nil {
+		w.bytes(x.sum)
+	}
+}
+
+func sortedKeys(m map[string][]byte) []string {
+	var names []string
+	for name := range m {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// pack returns the index of what was added.
+func (w *indexWriter) pack() ([]byte, error) {
+	if w.err != nil {
+		return nil, w.err
+	}
+	z, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
+	if err != nil {
+		return nil, err
+	}
+	return z.EncodeAll(w.raw, nil), nil
+}
+
+// file adds an entry that a layer has, which may be open as f.
+func (w *indexWriter) file(e *Entry, f *os.File, xattrs map[string][]byte) error {
+	x := &indexed{entry: *e, xattrs: xattrs}
+	if f != nil && e.IsRegular() && accounts(e.Path) && e.Size <= maxAccounts {
+		x.content = make([]byte, e.Size)
+		if _, err := f.ReadAt(x.content, 0); err != nil && err != io.EOF {
+			return err
+		}
+	}
+	if f != nil && e.IsRegular() && w.sums {
+		sum, err := fileSum(f, e.Size)
+		if err != nil {
+			return err
+		}
+		x.sum = sum
+	}
+	w.add(x)
+	return nil
+}
+
+// fileSum reads an open file without moving its offset.
+func fileSum(f *os.File, size int64) ([]byte, error) {
+	h := sha256.New()
+	_, err := io.Copy(h, io.NewSectionReader(f, 0, size))
+	return h.Sum(nil), err
+}
+
+// directory adds what the directory of a snapshot has at name, and all below it.
+func (w *indexWriter) directory(ctx context.Context, dir, name string) error {
+	e, err := lstat(dir+name, clean(name))
+	if err == nil {
+		err = w.snapshotFile(e)
+	}
+	if err != nil || !e.IsDir() {
+		return err
+	}
+	names, err := readNames(e.source)
+	if err != nil {
+		return err
+	}
+	slices.Sort(names)
+	for _, base := range names {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := w.directory(ctx, dir, name+"/"+base); err != nil {
+			return err
+		}
+	}
+	return w.err
+}
+
+func (w *indexWriter) snapshotFile(e *Entry) error {
+	xattrs, err := e.Xattrs()
+	if err != nil {
+		return err
+	}
+	if e.IsDir() {
+		w.add(&indexed{entry: *e, xattrs: xattrs, opaque: isOpaque(e.source)})
+		return nil
+	}
+	if !e.IsRegular() || !w.sums && !accounts(e.Path) {
+		return w.file(e, nil, xattrs)
+	}
+	f, err := e.Open()
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return w.file(e, f, xattrs)
+}

@@ -1,0 +1,115 @@
+package layers
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// describeIndexed is what an index says of an entry.
+func describeIndexed(t *testing.T, e *Entry) string {
+	t.Helper()
+	xattrs, err := e.Xattrs()
+	check(t, err)
+	size := e.Size
+	if !e.IsRegular() {
+		size = 0
+	}
+	return fmt.Sprintf("%s %o %d:%d %d %d %s %d %q", e.Path, e.Mode, e.UID, e.GID, size, e.ModTime.Unix(), e.Link, e.Rdev, xattrs)
+}
+
+// TestIndexView holds the view of indexes to that of the snapshots.
+func TestIndexView(t *testing.T) {
+	s := newStore(t)
+	lower, upper := keyOf("lower"), keyOf("upper")
+	d, err := s.Draft(t.Context(), Key{})
+	check(t, err)
+	file := func(name, content string) {
+		check(t, os.MkdirAll(path.Dir(d.Dir()+name), 0o755))
+		write(t, d.Dir()+name, content)
+	}
+	for i := range 200 {
+		file(fmt.Sprintf("/many/%d/f", i), "x")
+	}
+	file("/etc/passwd", "root:x:0:0::/:\n")
+	file("/etc.d/a", "1")
+	file("/gone/a", "1")
+	file("/replaced/a", "1")
+	check(t, os.Symlink("etc", d.Dir()+"/link"))
+	check(t, unix.Setxattr(d.Dir()+"/etc.d", "user.a", []byte("b"), 0))
+	check(t, d.Commit(t.Context(), lower))
+	d, err = s.Draft(t.Context(), lower)
+	check(t, err)
+	check(t, unix.Mknod(d.Dir()+"/gone", unix.S_IFCHR, 0))
+	file("/replaced/b", "22")
+	check(t, unix.Setxattr(d.Dir()+"/replaced", xattrOpaque, []byte("y"), 0))
+	check(t, d.CopyUp("/many"))
+	check(t, unix.Mknod(d.Dir()+"/many/7", unix.S_IFCHR, 0))
+	check(t, d.Commit(t.Context(), upper))
+
+	var indexes [][]byte
+	for _, k := range []Key{upper, lower} {
+		all, _, err := s.Layers(t.Context(), k, LayerOptions{})
+		check(t, err)
+		_, err = s.MakeIndex(t.Context(), k, all, false)
+		check(t, err)
+		data, ok := s.Index(all)
+		if !ok {
+			t.Fatal("the index was not kept")
+		}
+		indexes = append(indexes, data)
+	}
+	known, err := IndexView(indexes...)
+	check(t, err)
+	files, err := s.View(upper)
+	check(t, err)
+	names := []string{"/gone", "/gone/a", "/replaced/a", "/many/7", "/many/7/f", "/etc/passwd/x", "/nothing", "/link/passwd"}
+	check(t, files.Walk("/", func(e *Entry) error { names = append(names, e.Path); return nil }))
+	for _, name := range names {
+		want, wantErr := files.Lstat(name)
+		got, err := known.Lstat(name)
+		if isNotExist(err) != isNotExist(wantErr) || wantErr == nil && describeIndexed(t, got) != describeIndexed(t, want) {
+			t.Errorf("%s: %v, %v; want %v, %v", name, got, err, want, wantErr)
+		}
+	}
+	if r, err := known.Follow("/link/passwd"); err != nil {
+		t.Error(err)
+	} else {
+		check(t, r.Close())
+	}
+	if _, err := known.Open("/etc.d/a"); !errors.Is(err, ErrNoContent) {
+		t.Errorf("opening a file: %v", err)
+	}
+}
+
+// TestIndexDamaged reads indexes that were cut or changed: none may be taken for another number of names, or panic.
+func TestIndexDamaged(t *testing.T) {
+	var w indexWriter
+	for i := range 40 {
+		w.add(&indexed{entry: Entry{Path: path.Join("/", fmt.Sprintf("%03d", i)), Mode: unix.S_IFREG, ModTime: time.Unix(int64(i), 0)},
+			xattrs: maps.Clone(map[string][]byte{"user.a": []byte("b")})})
+	}
+	raw := w.raw
+	for i := range raw {
+		for _, damaged := range [][]byte{raw[:i], append(append(append([]byte{}, raw[:i]...), raw[i]^0xff), raw[i+1:]...)} {
+			data, err := (&indexWriter{raw: damaged}).pack()
+			check(t, err)
+			if x, err := readIndex(data); err == nil {
+				x.lookup("/025")
+				x.lookup("/zzz")
+			}
+		}
+	}
+	if _, err := readIndex([]byte("no index")); err == nil {
+		t.Error("nonsense was read")
+	}
+	if w.add(&indexed{entry: Entry{Path: "/000"}}); w.err == nil {
+		t.Error("a name out of order was added")
+	}
+}

@@ -1,0 +1,160 @@
+package layers
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+	"golang.org/x/sys/unix"
+)
+
+// index is one that is read.
+type index struct {
+	raw    []byte
+	starts []int // of the whole names
+}
+
+func readIndex(data []byte) (*index, error) {
+	z, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(2*maxIndex))
+	if err != nil {
+		return nil, err
+	}
+	defer z.Close()
+	x := &index{}
+	if x.raw, err = z.DecodeAll(data, nil); err != nil {
+		return nil, fmt.Errorf("reading an index: %w", err)
+	}
+	r := indexReader{rest: x.raw}
+	for n := 0; len(r.rest) > 0 && !r.bad; n++ {
+		if n%indexRestart == 0 {
+			x.starts = append(x.starts, len(x.raw)-len(r.rest))
+		}
+		last := string(r.key)
+		if r.next(nil); n > 0 && string(r.key) <= last {
+			r.bad = true
+		}
+	}
+	if r.bad {
+		return nil, errIndex
+	}
+	return x, nil
+}
+
+// lookup returns what the index says of a path, nil if it does not have it.
+func (x *index) lookup(name string) *indexed {
+	key := []byte(indexKey(name))
+	at, found := slices.BinarySearchFunc(x.starts, key, func(start int, key []byte) int {
+		r := indexReader{rest: x.raw[start:]}
+		r.next(nil)
+		return bytes.Compare(r.key, key)
+	})
+	if !found {
+		at--
+	}
+	if at < 0 {
+		return nil
+	}
+	r := indexReader{rest: x.raw[x.starts[at]:]}
+	for range indexRestart {
+		if len(r.rest) == 0 {
+			break
+		}
+		var e indexed
+		r.next(&e)
+		if bytes.Equal(r.key, key) {
+			return &e
+		}
+	}
+	return nil
+}
+
+// indexReader reads records one after the other.
+type indexReader struct {
+	rest []byte
+	key  []byte
+	bad  bool
+}
+
+func (r *indexReader) uint() uint64 {
+	v, n := binary.Uvarint(r.rest)
+	r.skip(n)
+	return v
+}
+
+func (r *indexReader) skip(n int) {
+	if n <= 0 {
+		r.bad, r.rest = true, nil
+		return
+	}
+	r.rest = r.rest[n:]
+}
+
+func (r *indexReader) bytes() []byte {
+	n := r.uint()
+	if n > uint64(len(r.rest)) {
+		r.bad, r.rest = true, nil
+		return nil
+	}
+	b := r.rest[:n]
+	r.rest = r.rest[n:]
+	return b
+}
+
+// next reads a record into x, or over it.
+func (r *indexReader) next(x *indexed) {
+	shared, rest := r.uint(), r.bytes()
+	if shared > uint64(len(r.key)) {
+		r.bad, r.rest = true, nil
+		return
+	}
+	r.key = append(r.key[:shared], rest...)
+	if x == nil {
+		x = &indexed{}
+	}
+	flags, e := r.uint(), &x.entry
+	e.Mode, e.UID, e.GID, e.Size, e.Rdev = uint32(r.uint()), int(r.uint()), int(r.uint()), int64(r.uint()), r.uint()
+	seconds, n := binary.Varint(r.rest)
+	r.skip(n)
+	e.ModTime, e.Nlink, e.Link = time.Unix(seconds, 0), 1, string(r.bytes())
+	for left := r.uint(); left > 0 && !r.bad; left-- {
+		if x.xattrs == nil {
+			x.xattrs = map[string][]byte{}
+		}
+		name := string(r.bytes())
+		x.xattrs[name] = r.bytes()
+	}
+	x.opaque = flags&1 != 0
+	if flags&2 != 0 {
+		x.content = r.bytes()
+	}
+	if flags&4 != 0 {
+		x.sum = r.bytes()
+	}
+}
+
+// Xattrs implements Content.
+func (x *indexed) Xattrs(*os.File) (map[string][]byte, error) { return x.xattrs, nil }
+
+// Unchanged implements Content.
+func (x *indexed) Unchanged(*os.File) error { return nil }
+
+// Open implements Content. The error is ErrNoContent for almost every file.
+func (x *indexed) Open() (*os.File, error) {
+	if x.content == nil {
+		return nil, ErrNoContent
+	}
+	fd, err := unix.MemfdCreate("indexed", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("making a file in memory: %w", err)
+	}
+	f := os.NewFile(uintptr(fd), x.entry.Path)
+	if _, err := f.WriteAt(x.content, 0); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
