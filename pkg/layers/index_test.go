@@ -113,3 +113,36 @@ func TestIndexDamaged(t *testing.T) {
 		t.Error("a name out of order was added")
 	}
 }
+
+// TestLayersOnly makes a state of which only the layers are here, and prunes it.
+func TestLayersOnly(t *testing.T) {
+	s := newStore(t)
+	k, o := keyOf("floating"), LayerOptions{Index: true, Max: MaxSplit}
+	d, err := s.Draft(t.Context(), Key{})
+	check(t, err)
+	write(t, d.Dir()+"/f", "x")
+	check(t, d.Layers(t.Context(), k, o))
+	all, there, err := s.Layers(t.Context(), k, o)
+	check(t, err)
+	if _, indexed := s.Index(all); !indexed || !there || s.Has(k) || len(all) != 1 {
+		t.Errorf("indexed %v, there %v, a snapshot %v, %d layers", indexed, there, s.Has(k), len(all))
+	}
+	if left, _ := os.ReadDir(s.path("drafts")); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+	check(t, s.Close())
+	s, err = Open(s.Dir())
+	check(t, err)
+	defer s.Close()
+	name, err := indexName(all)
+	check(t, err)
+	old := time.Now().Add(-2 * indexLife)
+	check(t, os.Chtimes(s.recordPath(filesKind, name), old, old))
+	_, err = s.Prune(t.Context(), PruneOptions{})
+	check(t, err)
+	_, layered := s.Recall(o.kind(), k)
+	_, indexed := s.Recall(filesKind, name)
+	if layered || indexed || s.HasLayers(k, o) {
+		t.Errorf("after a prune: the record of layers %v, the index %v", layered, indexed)
+	}
+}
