@@ -104,15 +104,11 @@ func (w *work) known() (out layers.Key, ok bool) {
 // layered says whether the layers of what the step made are here, though its files are not: what it stands on was never
 // fetched, or is gone.
 func (w *work) layered(out layers.Key) bool {
-	o := w.layerOptions(w.extraLayers())
-	if !w.Store.HasLayers(out, o) {
-		return false
-	}
-	all, _, err := w.Store.Layers(w.outer, out, o)
-	if err == nil {
+	all, ok := w.Store.StoredLayers(out, w.layerOptions(w.extraLayers()))
+	if ok {
 		w.keepImport(out, &imported{parent: w.parent, layers: all, title: w.title})
 	}
-	return err == nil
+	return ok
 }
 
 // stored looks up the result of a recipe: the state of that very name, or what a build with --no-cache put in its place.

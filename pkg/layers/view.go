@@ -94,7 +94,7 @@ func (v *View) find(name string) (*Entry, []string, error) {
 		return v.root()
 	}
 	if parts, ok := v.merged.Load(name); ok {
-		e, err := lstat(parts.([]string)[0], name)
+		e, err := v.lstat(parts.([]string)[0], name)
 		return e, parts.([]string), err
 	}
 	dir, base := path.Split(name)
