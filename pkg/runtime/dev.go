@@ -1,9 +1,11 @@
 package runtime
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,12 +19,12 @@ func (r *run) mountDev() error {
 	if err := unix.Mount("tmpfs", dev, "tmpfs", unix.MS_NOSUID|unix.MS_STRICTATIME, "mode=755,size=65536k,"+owner); err != nil {
 		return fmt.Errorf("mounting /dev: %w", err)
 	}
-	r.dev = dev
+	r.mounted = append(r.mounted, dev)
 	if err := mountTerminals(filepath.Join(dev, "pts")); err != nil {
 		return fmt.Errorf("mounting /dev/pts: %w", err)
 	}
 	for _, name := range []string{"null", "zero", "full", "random", "urandom", "tty"} {
-		if err := bindDevice("/dev/"+name, filepath.Join(dev, name)); err != nil {
+		if err := bindReadOnly("/dev/"+name, filepath.Join(dev, name), unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NOEXEC); err != nil {
 			return fmt.Errorf("mounting /dev/%s: %w", name, err)
 		}
 	}
@@ -57,28 +59,44 @@ func (r *run) mountShm(shm, owner string) error {
 	return unix.Mount("shm", shm, "tmpfs", plain, fmt.Sprintf("mode=1777,size=%d,%s", size, owner))
 }
 
-// bindDevice binds a node of the host, for a user namespace has no mknod. It is read-only: that does not keep anyone
-// from writing to the device, but keeps a RUN of root's from changing the mode of the host's node.
-func bindDevice(node, target string) error {
-	f, err := os.OpenFile(target, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+// mountFile binds a file of ours read-only over the image's.
+func (r *run) mountFile(m Mount) error {
+	target, _, err := r.place(m.Target, true)
 	if err != nil {
 		return err
 	}
-	f.Close()
-	if err := unix.Mount(node, target, "", unix.MS_BIND, ""); err != nil {
+	target = filepath.Join(r.root, target)
+	if err := bindReadOnly(m.Source, target, 0); err != nil {
 		return err
 	}
-	only := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NOEXEC, Propagation: unix.MS_PRIVATE}
-	return unix.MountSetattr(unix.AT_FDCWD, target, unix.AT_SYMLINK_NOFOLLOW, &only)
+	r.mounted = append(r.mounted, target)
+	return nil
 }
 
-// unmountDev takes what mountDev has mounted out of the root.
-func (r *run) unmountDev() error {
-	if r.dev == "" {
-		return nil
+// bindReadOnly binds a file on another one, which it makes where nothing is, with more attributes of
+// unix.MountAttr. Being read-only does not keep anyone from writing to a device, but keeps a RUN of root's from
+// changing the mode of the host's node.
+func bindReadOnly(source, target string, more uint64) error {
+	if err := unix.Mknod(target, unix.S_IFREG|0o644, 0); err != nil && !errors.Is(err, unix.EEXIST) {
+		return err
 	}
-	if err := unix.Unmount(r.dev, unix.UMOUNT_NOFOLLOW|unix.MNT_DETACH); err != nil {
-		return fmt.Errorf("unmounting /dev: %w", err)
+	if err := unix.Mount(source, target, "", unix.MS_BIND, ""); err != nil {
+		return err
+	}
+	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY | more, Propagation: unix.MS_PRIVATE}
+	if err := unix.MountSetattr(unix.AT_FDCWD, target, unix.AT_SYMLINK_NOFOLLOW, &attr); err != nil {
+		return errors.Join(err, unix.Unmount(target, unix.UMOUNT_NOFOLLOW|unix.MNT_DETACH))
 	}
 	return nil
+}
+
+// unmount takes what is mounted in the root out of it.
+func (r *run) unmount() error {
+	var errs []error
+	for _, at := range slices.Backward(r.mounted) {
+		if err := unix.Unmount(at, unix.UMOUNT_NOFOLLOW|unix.MNT_DETACH); err != nil {
+			errs = append(errs, fmt.Errorf("unmounting %s: %w", at, err))
+		}
+	}
+	return errors.Join(errs...)
 }

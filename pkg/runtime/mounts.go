@@ -41,10 +41,15 @@ func (r *run) mounts() ([]*configs.Mount, error) {
 		}
 		files = append(files, own)
 	}
+	for _, f := range files {
+		if err := r.mountFile(f); err != nil {
+			return nil, fmt.Errorf("mounting on %q: %w", f.Target, err)
+		}
+	}
 	user := slices.Clone(r.Mounts)
 	// A mount below another one comes after it, whatever their order was.
 	slices.SortStableFunc(user, func(a, b Mount) int { return depth(a.Target) - depth(b.Target) })
-	for _, m := range append(files, user...) {
+	for _, m := range user {
 		mount, err := r.mount(m)
 		if err != nil {
 			return nil, fmt.Errorf("mounting on %q: %w", m.Target, err)
@@ -102,14 +107,10 @@ func (r *run) mount(m Mount) (*configs.Mount, error) {
 		}
 		file = !st.IsDir()
 	}
-	target, made, err := r.tree.place(m.Target, file, nil)
+	target, made, err := r.place(m.Target, file)
 	if err != nil {
 		return nil, err
 	}
-	if target == "/" || under(target, "/proc") || under(target, "/sys") {
-		return nil, fmt.Errorf("a symbolic link in the image leads to %s, which belongs to the sandbox", target)
-	}
-	r.tree.covered[target] = true
 	out := &configs.Mount{Device: m.Type, Source: m.Source, Destination: target, PropagationFlags: []int{unix.MS_PRIVATE | unix.MS_REC}}
 	if m.ReadOnly {
 		out.Flags = unix.MS_RDONLY
@@ -123,6 +124,19 @@ func (r *run) mount(m Mount) (*configs.Mount, error) {
 		out.RecAttr = &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}
 	}
 	return out, nil
+}
+
+// place makes a mount point, and says where it is in the root and whether it was missing.
+func (r *run) place(target string, file bool) (resolved string, made bool, err error) {
+	resolved, made, err = r.tree.place(target, file, nil)
+	if err != nil {
+		return "", false, err
+	}
+	if resolved == "/" || under(resolved, "/proc") || under(resolved, "/sys") {
+		return "", false, fmt.Errorf("a symbolic link in the image leads to %s, which belongs to the sandbox", resolved)
+	}
+	r.tree.covered[resolved] = true
+	return resolved, made, nil
 }
 
 // tmpfsData words the options; libcontainer puts the mode of the directory under the mount before them.

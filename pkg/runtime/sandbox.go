@@ -138,9 +138,10 @@ type run struct {
 	id   string
 	dir  string // private, removed at the end
 	root string // Root without symbolic links
-	dev  string // its /dev, once mounted
 	tree *tree
 	net  *network
+
+	mounted []string // what is mounted in root already
 }
 
 func (r *run) run(ctx context.Context) (err error) {
@@ -150,7 +151,7 @@ func (r *run) run(ctx context.Context) (err error) {
 	if r.tree, err = openTree(r.root); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, r.unmountDev(), r.tree.restore()) }()
+	defer func() { err = errors.Join(err, r.unmount(), r.tree.restore()) }()
 	if r.net, err = r.connect(); err != nil {
 		return err
 	}

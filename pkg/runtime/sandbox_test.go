@@ -106,7 +106,16 @@ func runShell(t testing.TB, root, script string, change ...func(*Sandbox)) strin
 		t.Fatalf("%v\n%s", err, out)
 	}
 	empty(t, s.StateDir)
+	noMounts(t, root)
 	return out.String()
+}
+
+// noMounts fails where something is still mounted below root.
+func noMounts(t testing.TB, root string) {
+	t.Helper()
+	if strings.Contains(readSetting("/proc/self/mountinfo"), root+"/") {
+		t.Error("something is still mounted below " + root)
+	}
 }
 
 func empty(t testing.TB, dir string) {
@@ -269,6 +278,7 @@ func TestSandboxImageLinks(t *testing.T) {
 		{"resolv.conf absolute", "/etc/resolv.conf", outside + "/resolv", false},
 		{"hosts upwards", "/etc/hosts", "../../../../../../.." + outside + "/hosts", false},
 		{"resolv.conf loop", "/etc/resolv.conf", "resolv.conf", true},
+		{"resolv.conf in dev", "/etc/resolv.conf", "/dev/x", false},
 		{"proc", "/proc", outside, true},
 		{"sys", "/sys", "etc", true},
 		{"dev", "/dev", outside, true},
@@ -289,6 +299,7 @@ func TestSandboxImageLinks(t *testing.T) {
 			}
 			empty(t, outside)
 			empty(t, s.StateDir)
+			noMounts(t, root)
 		})
 	}
 }
