@@ -3,6 +3,7 @@ package layers
 import (
 	"cmp"
 	"context"
+	"maps"
 	"os"
 	"runtime"
 	"slices"
@@ -20,7 +21,7 @@ type ahead struct {
 	store   *Store
 	finder  *aheadFinder
 	options LayerOptions
-	begun   map[string]bool // lists of the distributions that were packed
+	begun   map[string]int64 // sizes of the distributions that were packed, by their lists
 	cancel  context.CancelFunc
 	over    chan struct{} // closed when nothing more is to begin
 	ended   chan struct{}
@@ -37,7 +38,7 @@ func (d *Draft) PackAhead(ctx context.Context, prefixes []string, o LayerOptions
 	if err != nil {
 		return
 	}
-	a := &ahead{store: d.store, finder: newAheadFinder(root, prefixes), options: o, begun: map[string]bool{},
+	a := &ahead{store: d.store, finder: newAheadFinder(root, prefixes), options: o, begun: map[string]int64{},
 		over: make(chan struct{}), ended: make(chan struct{})}
 	ctx, a.cancel = context.WithCancel(ctx)
 	d.ahead = a
@@ -63,7 +64,8 @@ func (a *ahead) run(ctx context.Context) {
 	}
 }
 
-// next returns the largest distribution that is complete and, for all that is known now, will have a layer of its own.
+// next returns the largest distribution that is complete and, for all that is known now, will have a layer of its own. Where
+// as many were packed as have, only one far larger than one of those is worth it: some of equal ones would be for nothing.
 func (a *ahead) next() *part {
 	select {
 	case <-a.over:
@@ -71,14 +73,23 @@ func (a *ahead) next() *part {
 	default:
 	}
 	parts := slices.DeleteFunc(divide(a.finder.look(), a.options.Max), func(p *part) bool {
-		return len(p.lists) > 1 || p.size < worthLayer || a.begun[p.lists[0]]
+		_, begun := a.begun[p.lists[0]]
+		return begun || len(p.lists) > 1 || p.size < a.worth()
 	})
 	if len(parts) == 0 {
 		return nil
 	}
 	p := slices.MaxFunc(parts, func(p, q *part) int { return cmp.Compare(p.size, q.size) })
-	a.begun[p.lists[0]] = true
+	a.begun[p.lists[0]] = p.size
 	return p
+}
+
+// worth is the size from which one more is packed.
+func (a *ahead) worth() int64 {
+	if len(a.begun) < a.options.Max {
+		return worthLayer
+	}
+	return 2 * slices.Min(slices.Collect(maps.Values(a.begun)))
 }
 
 // pack makes the layer of a part, unless there is one of such a distribution: then it is likely to be the same.
@@ -135,17 +146,17 @@ func (g *guesses) busy(k Key) bool {
 	return ok
 }
 
-// wait returns when a part is not being packed, and whether it was.
-func (g *guesses) wait(ctx context.Context, k Key) (bool, error) {
+// wait returns when a part is not being packed.
+func (g *guesses) wait(ctx context.Context, k Key) error {
 	ended, ok := g.packing.Load(k)
 	if !ok {
-		return false, nil
+		return nil
 	}
 	select {
 	case <-ended.(chan struct{}):
-		return true, nil
+		return nil
 	case <-ctx.Done():
-		return true, context.Cause(ctx)
+		return context.Cause(ctx)
 	}
 }
 

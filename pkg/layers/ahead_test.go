@@ -17,8 +17,9 @@ const installer = `umask 022; install() { mkdir -p lib/python3/site-packages/$1-
 	sleep 0.7; echo "$1-1.dist-info/INSTALLER,," >>$1-1.dist-info/RECORD; cd ../../..; }
 `
 
-// installing runs install in a draft, waits until it is packed ahead, and then another script, before the draft settles.
-func installing(t *testing.T, s *Store, o LayerOptions, meanwhile string) *Draft {
+// installing runs install in a draft, waits until it is packed ahead, or is being, and then another script, before the
+// draft settles.
+func installing(t *testing.T, s *Store, o LayerOptions, half bool, meanwhile string) *Draft {
 	t.Helper()
 	if runtime.GOMAXPROCS(0) < 2 {
 		t.Skip("needs two processors")
@@ -34,7 +35,7 @@ func installing(t *testing.T, s *Store, o LayerOptions, meanwhile string) *Draft
 	script(t, root, installer+"install a")
 	a := &part{lists: []string{"/lib/python3/site-packages/a-1.dist-info/RECORD"}}
 	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) {
-		if _, packed := s.Recall(o.partKind(), a.key()); packed {
+		if _, packed := s.Recall(o.partKind(), a.key()); packed || half && s.guesses.busy(a.key()) {
 			break
 		}
 		if time.Since(began) > time.Minute {
@@ -78,7 +79,7 @@ func TestPackAhead(t *testing.T) {
 				mu.Unlock()
 			}
 			o := LayerOptions{Max: 12}
-			d := installing(t, s, o, c.meanwhile)
+			d := installing(t, s, o, false, c.meanwhile)
 			if len(told) > 0 {
 				t.Error("a guess was sent")
 			}
@@ -109,20 +110,42 @@ func TestPackAhead(t *testing.T) {
 
 // What is given up leaves nothing that a later build trusts or that stays when the store is pruned.
 func TestPackAheadDiscarded(t *testing.T) {
-	s := newStore(t)
-	d := installing(t, s, LayerOptions{Max: 12}, "")
-	check(t, d.Discard())
-	check(t, s.Close())
-	s, err := Open(s.Dir())
-	check(t, err)
-	defer s.Close()
-	if left := slices.Concat(namesIn(t, s.path("ingest")), namesIn(t, s.path("drafts"))); len(left) > 0 {
-		t.Errorf("left: %v", left)
+	for _, half := range []bool{false, true} {
+		s := newStore(t)
+		d := installing(t, s, LayerOptions{Max: 12}, half, "")
+		check(t, d.Discard())
+		check(t, s.Close())
+		s, err := Open(s.Dir())
+		check(t, err)
+		defer s.Close()
+		if left := slices.Concat(namesIn(t, s.path("ingest")), namesIn(t, s.path("drafts"))); len(left) > 0 {
+			t.Errorf("left: %v", left)
+		}
+		report, err := s.Prune(t.Context(), PruneOptions{})
+		check(t, err)
+		if !half && report.Blobs != 1 || len(namesIn(t, s.path("blobs", "sha256"))) > 0 {
+			t.Errorf("pruned %+v", report)
+		}
 	}
-	report, err := s.Prune(t.Context(), PruneOptions{})
+}
+
+// What is half packed when the step ends is finished, and taken.
+func TestPackAheadHalf(t *testing.T) {
+	s := newStore(t)
+	o := LayerOptions{Max: 12}
+	d := installing(t, s, o, true, "")
+	check(t, d.Commit(t.Context(), keyOf("a")))
+	all, _, err := s.Layers(t.Context(), keyOf("a"), o)
 	check(t, err)
-	if report.Blobs != 1 || len(namesIn(t, s.path("blobs", "sha256"))) > 0 {
-		t.Errorf("pruned %+v", report)
+	if len(all) != 2 || len(namesIn(t, s.path("blobs", "sha256"))) != 2 {
+		t.Errorf("%d layers, blobs %v", len(all), namesIn(t, s.path("blobs", "sha256")))
+	}
+	again := newStore(t)
+	change(t, again, Key{}, keyOf("a"), func(root string) { script(t, root, "cp -a "+s.snapshot(keyOf("a"), "fs")+"/. .") })
+	want, _, err := again.Layers(t.Context(), keyOf("a"), o)
+	check(t, err)
+	if got, want := digests(t, all), digests(t, want); !slices.Equal(got, want) {
+		t.Errorf("layers %v, want %v", got, want)
 	}
 }
 

@@ -39,7 +39,7 @@ func (s *Store) packParts(ctx context.Context, snapshot string, parts []*part, o
 		return err
 	})
 	for i, p := range parts {
-		if _, known := s.Recall(o.partKind(), p.key()); known {
+		if _, known := s.Recall(o.partKind(), p.key()); known || s.guesses.busy(p.key()) {
 			group.Go(func() (err error) {
 				records[i], err = s.findPart(hashing, within(snapshot), p, o)
 				return err
@@ -49,33 +49,17 @@ func (s *Store) packParts(ctx context.Context, snapshot string, parts []*part, o
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	for _, busy := range []bool{false, true} { // those that are being packed ahead come last
-		for i, p := range parts {
-			if records[i].Digest != (v1.Hash{}) || s.guesses.busy(p.key()) && !busy {
-				continue
-			}
-			var err error
-			if records[i], err = s.makePart(ctx, within(snapshot), p, o); err != nil {
+	for i, p := range parts {
+		if records[i].Digest == (v1.Hash{}) {
+			r, err := s.packPart(ctx, within(snapshot), p, o)
+			if err != nil {
 				return nil, err
 			}
+			records[i] = r
 		}
-	}
-	for i, p := range parts {
 		records[i].Distributions = p.names
 	}
 	return records, nil
-}
-
-// makePart returns the layer of a part, which it packs unless that was begun ahead.
-func (s *Store) makePart(ctx context.Context, find finding, p *part, o LayerOptions) (r layerRecord, err error) {
-	guessed, err := s.guesses.wait(ctx, p.key())
-	if err == nil && guessed {
-		r, err = s.findPart(ctx, find, p, o)
-	}
-	if err != nil || r.Digest != (v1.Hash{}) {
-		return r, err
-	}
-	return s.packPart(ctx, find, p, o)
 }
 
 // partKind names the records of parts: that one of such distributions was made (under part.key), and the layer that it
@@ -85,10 +69,13 @@ func (c Compression) partKind() string { return fmt.Sprintf("part-%s-%d", c.algo
 // key names a part by its distributions and where they are.
 func (p *part) key() Key { return sha256.Sum256([]byte(strings.Join(p.lists, "\x00"))) }
 
-// findPart returns the layer of a part if there is one already, else an empty record.
+// findPart returns the layer of a part if there is one already, or will be one that is packed ahead; else an empty record.
 func (s *Store) findPart(ctx context.Context, find finding, p *part, o LayerOptions) (r layerRecord, err error) {
 	sum := sha256.New()
 	if err := p.write(ctx, sum, find, o.Epoch); err != nil {
+		return r, err
+	}
+	if err := s.guesses.wait(ctx, p.key()); err != nil {
 		return r, err
 	}
 	data, ok := s.Recall(o.partKind(), Key(sum.Sum(nil)))
