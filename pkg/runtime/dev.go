@@ -5,21 +5,44 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"golang.org/x/sys/unix"
 )
 
-// mountDev mounts what every /dev has on that of the root, which libcontainer binds with all that is mounted in it. It
-// could mount these, too, but takes ten times as long: it looks for each mount point with the distrust that one deserves
-// who comes after the image. Here all is new, and no process is in it yet.
+// bindRoot binds the root to a place of its own. What is mounted in it there goes with it into the container and, in the
+// end, away. libcontainer could mount all that, too, but takes ten times as long: it looks for each mount point with the
+// distrust that an image deserves which a process may be changing. Here none is in it yet.
+func (r *run) bindRoot(root string) error {
+	dir, err := filepath.EvalSymlinks(r.dir) // libcontainer takes no symbolic links
+	own := filepath.Join(dir, "root")
+	if err == nil {
+		err = os.Mkdir(own, 0o755)
+	}
+	if err == nil {
+		err = unix.Mount(root, own, "", unix.MS_BIND|unix.MS_REC, "")
+	}
+	if err != nil {
+		return fmt.Errorf("binding the root of the sandbox: %w", err)
+	}
+	r.root = own
+	return nil
+}
+
+// unbindRoot must come before the mount points are removed.
+func (r *run) unbindRoot() error {
+	if err := unix.Unmount(r.root, unix.UMOUNT_NOFOLLOW|unix.MNT_DETACH); err != nil {
+		return fmt.Errorf("unmounting the root of the sandbox: %w", err)
+	}
+	return nil
+}
+
+// mountDev mounts what every /dev has.
 func (r *run) mountDev() error {
 	dev := filepath.Join(r.root, "dev")
 	owner := fmt.Sprintf("uid=%d,gid=%d", r.KeepID.outside(0, r.keptUID()), r.KeepID.outside(0, r.keptGID()))
 	if err := unix.Mount("tmpfs", dev, "tmpfs", unix.MS_NOSUID|unix.MS_STRICTATIME, "mode=755,size=65536k,"+owner); err != nil {
 		return fmt.Errorf("mounting /dev: %w", err)
 	}
-	r.mounted = append(r.mounted, dev)
 	if err := mountTerminals(filepath.Join(dev, "pts")); err != nil {
 		return fmt.Errorf("mounting /dev/pts: %w", err)
 	}
@@ -65,12 +88,7 @@ func (r *run) mountFile(m Mount) error {
 	if err != nil {
 		return err
 	}
-	target = filepath.Join(r.root, target)
-	if err := bindReadOnly(m.Source, target, 0); err != nil {
-		return err
-	}
-	r.mounted = append(r.mounted, target)
-	return nil
+	return bindReadOnly(m.Source, filepath.Join(r.root, target), 0)
 }
 
 // bindReadOnly binds a file on another one, which it makes where nothing is, with more attributes of
@@ -84,19 +102,5 @@ func bindReadOnly(source, target string, more uint64) error {
 		return err
 	}
 	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY | more, Propagation: unix.MS_PRIVATE}
-	if err := unix.MountSetattr(unix.AT_FDCWD, target, unix.AT_SYMLINK_NOFOLLOW, &attr); err != nil {
-		return errors.Join(err, unix.Unmount(target, unix.UMOUNT_NOFOLLOW|unix.MNT_DETACH))
-	}
-	return nil
-}
-
-// unmount takes what is mounted in the root out of it.
-func (r *run) unmount() error {
-	var errs []error
-	for _, at := range slices.Backward(r.mounted) {
-		if err := unix.Unmount(at, unix.UMOUNT_NOFOLLOW|unix.MNT_DETACH); err != nil {
-			errs = append(errs, fmt.Errorf("unmounting %s: %w", at, err))
-		}
-	}
-	return errors.Join(errs...)
+	return unix.MountSetattr(unix.AT_FDCWD, target, unix.AT_SYMLINK_NOFOLLOW, &attr)
 }

@@ -137,21 +137,20 @@ type run struct {
 	*Sandbox
 	id   string
 	dir  string // private, removed at the end
-	root string // Root without symbolic links
+	root string // see bindRoot
 	tree *tree
 	net  *network
-
-	mounted []string // what is mounted in root already
 }
 
 func (r *run) run(ctx context.Context) (err error) {
-	if r.root, err = filepath.EvalSymlinks(r.Root); err != nil {
-		return fmt.Errorf("finding the root of the sandbox: %w", err)
-	}
-	if r.tree, err = openTree(r.root); err != nil {
+	if r.tree, err = openTree(r.Root); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, r.unmount(), r.tree.restore()) }()
+	defer func() { err = errors.Join(err, r.tree.restore()) }()
+	if err := r.bindRoot(procPath(r.tree.root)); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.unbindRoot()) }()
 	if r.net, err = r.connect(); err != nil {
 		return err
 	}
