@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/pkg/layers"
 )
 
 // dirTree is a directory of this machine, less what rules leave out. All its files belong to root.
@@ -150,9 +152,9 @@ func (t *dirTree) readAll(dir *Node) iter.Seq2[*Node, error] {
 			yield(nil, err)
 			return
 		}
-		defer names.free()
-		for from := 0; from < names.len(); from += statAhead {
-			nodes, err := t.nodes(dir.Path, names.slice(from, min(from+statAhead, names.len())))
+		defer names.Free()
+		for some := range names.Chunks(statAhead) {
+			nodes, err := t.nodes(dir.Path, some)
 			for _, n := range nodes {
 				if !yield(n, nil) {
 					return
@@ -166,13 +168,14 @@ func (t *dirTree) readAll(dir *Node) iter.Seq2[*Node, error] {
 	}
 }
 
-func (t *dirTree) names(dir *Node) (*nameList, error) {
+func (t *dirTree) names(dir *Node) (*layers.Names, error) {
 	f, err := t.dirs.openNew(dir.Path)
 	if err != nil {
 		return nil, unreadable(dir.Path, err)
 	}
-	names, err := readNames(f)
-	if err != nil {
+	names := &layers.Names{}
+	if err := names.Read(f); err != nil {
+		names.Free()
 		f.Close()
 		return nil, unreadable(dir.Path, err)
 	}

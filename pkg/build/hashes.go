@@ -11,6 +11,8 @@ import (
 	"sort"
 	"sync"
 	"time"
+
+	"github.com/gbuild/gbuild/pkg/layers"
 )
 
 // racy is how old a file must be before its hash is believed next time: a file that was written twice within one
@@ -27,9 +29,9 @@ type hashes struct {
 	mu     sync.Mutex
 	loaded bool
 	dirty  bool
-	kept   vector[hashed] // what the file has, sorted by path, each path once
-	added  vector[hashed] // what was hashed since, each path once
-	index  vector[int32]  // where a path is in added, plus one: a hash table with open addresses; 0 is free
+	kept   layers.Vector[hashed] // what the file has, sorted by path, each path once
+	added  layers.Vector[hashed] // what was hashed since, each path once
+	index  layers.Vector[int32]  // where a path is in added, plus one: a hash table with open addresses; 0 is free
 }
 
 // hashed is one file.
@@ -69,24 +71,24 @@ func (h *hashes) today() (day [2]byte) {
 
 // versions returns what is known of a path: what the file has, and what was added since. Either may be nil.
 func (h *hashes) versions(s *stamp) (all [2]*hashed) {
-	if i := h.slot(s); i >= 0 && h.index.list[i] != 0 {
-		all[0] = &h.added.list[h.index.list[i]-1]
+	if i := h.slot(s); i >= 0 && h.index.List[i] != 0 {
+		all[0] = &h.added.List[h.index.List[i]-1]
 	}
-	i, ok := sort.Find(len(h.kept.list), func(i int) int { return bytes.Compare(s.path[:], h.kept.list[i].path[:]) })
+	i, ok := sort.Find(len(h.kept.List), func(i int) int { return bytes.Compare(s.path[:], h.kept.List[i].path[:]) })
 	if ok {
-		all[1] = &h.kept.list[i]
+		all[1] = &h.kept.List[i]
 	}
 	return all
 }
 
 // slot returns where in the index a path is or belongs, -1 while there is no index.
 func (h *hashes) slot(s *stamp) int {
-	mask := len(h.index.list) - 1 // a power of two
+	mask := len(h.index.List) - 1 // a power of two
 	if mask < 0 {
 		return -1
 	}
 	for i := int(binary.BigEndian.Uint64(s.path[:])>>1) & mask; ; i = (i + 1) & mask {
-		if at := h.index.list[i]; at == 0 || h.added.list[at-1].path == s.path {
+		if at := h.index.List[i]; at == 0 || h.added.List[at-1].path == s.path {
 			return i
 		}
 	}
@@ -152,17 +154,17 @@ func (h *hashes) remember(n *Node, sum [32]byte) {
 }
 
 func (h *hashes) add(e hashed) {
-	h.added.add(e)
-	if 4*len(h.added.list) <= 3*len(h.index.list) {
-		h.index.list[h.slot(&e.stamp)] = int32(len(h.added.list))
+	h.added.Add(e)
+	if 4*len(h.added.List) <= 3*len(h.index.List) {
+		h.index.List[h.slot(&e.stamp)] = int32(len(h.added.List))
 		return
 	}
-	size := max(1024, 2*len(h.index.list))
-	h.index.free()
-	h.index.reserve(size)
-	h.index.list = h.index.list[:size]
-	for i := range h.added.list {
-		h.index.list[h.slot(&h.added.list[i].stamp)] = int32(i + 1)
+	size := max(1024, 2*len(h.index.List))
+	h.index.Free()
+	h.index.Reserve(size)
+	h.index.List = h.index.List[:size]
+	for i := range h.added.List {
+		h.index.List[h.slot(&h.added.List[i].stamp)] = int32(i + 1)
 	}
 }
 
@@ -191,9 +193,9 @@ func (h *hashes) close() error {
 	if h.dirty && h.file != "" {
 		err = h.write()
 	}
-	h.kept.free()
-	h.added.free()
-	h.index.free()
+	h.kept.Free()
+	h.added.Free()
+	h.index.Free()
 	h.loaded, h.dirty = false, false
 	if err != nil && !errors.Is(err, fs.ErrPermission) {
 		return fmt.Errorf("keeping the hashes of the context: %w", err)
@@ -205,10 +207,10 @@ func (h *hashes) close() error {
 // A version that was replaced never comes back, because ctime does not.
 func (h *hashes) merged(fn func(*hashed)) {
 	byPath := func(a, b hashed) int { return bytes.Compare(a.path[:], b.path[:]) }
-	slices.SortFunc(h.added.list, byPath)
+	slices.SortFunc(h.added.List, byPath)
 	var oldest [2]byte
 	binary.BigEndian.PutUint16(oldest[:], uint16(h.now().Unix()/86400-hashesDays))
-	kept, added := h.kept.list, h.added.list
+	kept, added := h.kept.List, h.added.List
 	for len(kept) > 0 || len(added) > 0 {
 		var e *hashed
 		switch {

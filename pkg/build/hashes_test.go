@@ -64,19 +64,3 @@ func TestHashesOfManyFiles(t *testing.T) {
 		t.Errorf("the file of a context that is not built any more is there: %v", err)
 	}
 }
-
-func TestVector(t *testing.T) {
-	var v vector[int32]
-	for i := range int32(100_000) {
-		v.add(i)
-	}
-	if v.mapped == nil {
-		t.Error("a long list is on the heap")
-	}
-	for i, got := range v.list {
-		if int(got) != i {
-			t.Fatalf("item %d is %d", i, got)
-		}
-	}
-	v.free()
-}

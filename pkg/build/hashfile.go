@@ -45,7 +45,7 @@ func (h *hashes) load() {
 	}
 	defer f.Close()
 	if err := h.read(f); err != nil {
-		h.kept.free()
+		h.kept.Free()
 	}
 }
 
@@ -67,10 +67,10 @@ func (h *hashes) read(f *os.File) error {
 	if _, err := io.ReadFull(r, magic); err != nil || string(magic) != hashesMagic {
 		return errDamaged
 	}
-	h.kept.reserve(int(count))
-	h.kept.list = h.kept.list[:count]
-	for i := range h.kept.list {
-		for _, field := range h.kept.list[i].fields() {
+	h.kept.Reserve(int(count))
+	h.kept.List = h.kept.List[:count]
+	for i := range h.kept.List {
+		for _, field := range h.kept.List[i].fields() {
 			if _, err := io.ReadFull(r, field); err != nil {
 				return errDamaged
 			}

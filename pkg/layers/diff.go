@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io"
 	"path"
-	"slices"
-	"sort"
 	"strings"
 	"time"
 
@@ -76,18 +74,6 @@ func newPlace(dirs []string) place {
 	return place{dirs, false}
 }
 
-func (p place) names() (all []string, err error) {
-	for _, dir := range p.dirs {
-		names, err := readNames(dir)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, names...)
-	}
-	sort.Strings(all)
-	return slices.Compact(all), nil
-}
-
 // find returns the uppermost entry of a name and, if it is a directory, the place that it is merged of.
 func (p place) find(dir *Entry, name string) (top *Entry, in place, err error) {
 	for _, d := range p.dirs {
@@ -136,8 +122,9 @@ func newDiffer(ctx context.Context, w io.Writer, lower *View, o DiffOptions) *di
 
 // children writes what is in the directory dir. below is the directory that it is merged with, nil if there is none.
 func (d *differ) children(dir *Entry, in place, below *Entry) error {
-	names, err := in.names()
-	if err != nil {
+	var names Names
+	defer names.Free()
+	if err := names.readAll(in.dirs); err != nil {
 		return err
 	}
 	if below != nil && in.opaque || below == nil && d.byName {
@@ -148,7 +135,7 @@ func (d *differ) children(dir *Entry, in place, below *Entry) error {
 		}
 		below = nil
 	}
-	for _, name := range names {
+	for name := range names.All() {
 		if err := d.ctx.Err(); err != nil {
 			return context.Cause(d.ctx)
 		}
@@ -166,17 +153,16 @@ func (d *differ) children(dir *Entry, in place, below *Entry) error {
 // hideBelow marks an opaque directory, if there is anything in it to be hidden: the kernel makes almost every new
 // directory opaque. The mark would hide what is in layers of its own, too; then each name is marked.
 func (d *differ) hideBelow(dir *Entry) error {
-	hidden, err := d.lower.ReadDir(dir.Path)
-	if isNotExist(err) || err == nil && len(hidden) == 0 {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if !d.byName {
-		return d.marker(path.Join(dir.Path, whiteoutOpaque))
-	}
-	for _, e := range hidden {
+	for e, err := range d.lower.Entries(dir.Path) {
+		if isNotExist(err) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if !d.byName {
+			return d.marker(path.Join(dir.Path, whiteoutOpaque))
+		}
 		above, err := lstat(dir.source+"/"+e.Name, e.Path)
 		if err != nil && !isNotExist(err) {
 			return err

@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -22,7 +21,7 @@ import (
 type distribution struct {
 	name  string   // "torch 2.8.0"
 	list  string   // path of the list
-	files []string // paths in the snapshot, of anything but directories, in the order of the walk
+	files []string // paths in the snapshot, of anything but directories, in no order
 	size  int64    // bytes of the files
 }
 
@@ -34,13 +33,11 @@ const (
 // distributions finds those of the snapshot directory root, sorted by the paths of their lists.
 func distributions(root string) ([]*distribution, error) {
 	finder := &distributionFinder{root: root, claims: map[string]int{}, links: map[uint64]*linked{}}
-	if err := finder.walk(finder.list); err != nil {
-		return nil, fmt.Errorf("looking for distributions: %w", err)
+	err := finder.readLists()
+	if err == nil && len(finder.found) > 0 {
+		err = finder.walk("", finder.file)
 	}
-	if len(finder.found) == 0 {
-		return nil, nil
-	}
-	if err := finder.walk(finder.file); err != nil {
+	if err != nil {
 		return nil, fmt.Errorf("looking for distributions: %w", err)
 	}
 	finder.unlink()
@@ -61,15 +58,59 @@ type linked struct {
 	nlink uint64
 }
 
-// walk calls fn for all that is no directory, names in order. No link is followed: what a list says decides no path that
-// is opened.
-func (f *distributionFinder) walk(fn func(name string, d fs.DirEntry) error) error {
-	return filepath.WalkDir(f.root, func(source string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
+// walk calls fn for all below dir that is no directory, in the order of the disk. No link is followed: what a list says
+// decides no path that is opened.
+func (f *distributionFinder) walk(dir string, fn func(name string, d fs.DirEntry) error) error {
+	open, err := os.Open(f.root + dir)
+	if err != nil {
+		return err
+	}
+	defer open.Close()
+	var below []string
+	for err == nil {
+		var some []fs.DirEntry
+		some, err = open.ReadDir(1024)
+		for _, d := range some {
+			if d.IsDir() {
+				below = append(below, d.Name())
+			} else if err := fn(dir+"/"+d.Name(), d); err != nil {
+				return err
+			}
+		}
+	}
+	if err != io.EOF {
+		return err
+	}
+	open.Close()
+	for _, name := range below {
+		if err := f.walk(dir+"/"+name, fn); err != nil {
 			return err
 		}
-		return fn(strings.TrimPrefix(source, f.root), d)
+	}
+	return nil
+}
+
+// readLists takes the claims of all files that are lists.
+func (f *distributionFinder) readLists() error {
+	var lists []string
+	err := f.walk("", func(name string, d fs.DirEntry) error {
+		if _, read := listKind(name); read != nil && d.Type().IsRegular() {
+			lists = append(lists, name)
+		}
+		return nil
 	})
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(lists, func(a, b string) int { // as a walk in order has them
+		return strings.Compare(strings.ReplaceAll(a, "/", "\x00"), strings.ReplaceAll(b, "/", "\x00"))
+	})
+	for _, name := range lists {
+		if err := f.list(name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // listKind says of which distribution a file is the list, and how it is read: nil for any other file.
@@ -86,11 +127,8 @@ func listKind(name string) (title string, read func(io.Reader) ([]string, error)
 }
 
 // list takes the claims of a file that is a list.
-func (f *distributionFinder) list(name string, d fs.DirEntry) error {
+func (f *distributionFinder) list(name string) error {
 	title, read := listKind(name)
-	if read == nil || !d.Type().IsRegular() {
-		return nil
-	}
 	file, err := os.OpenFile(f.root+name, os.O_RDONLY|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return err

@@ -177,12 +177,12 @@ func (w *indexWriter) directory(ctx context.Context, dir, name string) error {
 	if err != nil || !e.IsDir() {
 		return err
 	}
-	names, err := readNames(e.source)
-	if err != nil {
+	var names Names
+	defer names.Free()
+	if err := names.readAll([]string{e.source}); err != nil {
 		return err
 	}
-	slices.Sort(names)
-	for _, base := range names {
+	for base := range names.All() {
 		if err := ctx.Err(); err != nil {
 			return err
 		}

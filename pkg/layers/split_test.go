@@ -159,7 +159,7 @@ func FuzzSplit(f *testing.F) {
 			}
 			return nil
 		}))
-		check(t, finder.walk(finder.file))
+		check(t, finder.walk("", finder.file))
 		finder.unlink()
 		for i, d := range finder.found {
 			parts[i] = partOf(d)

@@ -4,10 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
-	"os"
 	"path"
-	"slices"
-	"strings"
 )
 
 // ReadDir returns the entries of a directory, sorted by name. See Entries for one that may have very many.
@@ -25,13 +22,19 @@ func (v *View) ReadDir(name string) (all []*Entry, err error) {
 func (v *View) Entries(name string) iter.Seq2[*Entry, error] {
 	name = clean(name)
 	return func(yield func(*Entry, error) bool) {
-		all, err := v.names(name)
+		stack, err := v.stackOf(name)
 		if err != nil {
 			yield(nil, err)
 			return
 		}
-		for _, n := range all {
-			e, err := lstat(n.dir+"/"+n.base, path.Join(name, n.base))
+		var names Names
+		defer names.Free()
+		if err := names.readAll(stack); err != nil {
+			yield(nil, fmt.Errorf("reading directory %s: %w", name, err))
+			return
+		}
+		for base, part := range names.All() {
+			e, err := lstat(stack[part]+"/"+base, path.Join(name, base))
 			if err != nil {
 				yield(nil, fmt.Errorf("reading directory %s: %w", name, err))
 				return
@@ -41,39 +44,6 @@ func (v *View) Entries(name string) iter.Seq2[*Entry, error] {
 			}
 		}
 	}
-}
-
-// partName is a name in one of the parts of a directory.
-type partName struct{ base, dir string }
-
-// names returns the names in a directory, sorted, each in the uppermost part that has it.
-func (v *View) names(name string) ([]partName, error) {
-	stack, err := v.stackOf(name)
-	if err != nil {
-		return nil, err
-	}
-	var all []partName
-	for _, dir := range stack {
-		names, err := readNames(dir)
-		if err != nil {
-			return nil, fmt.Errorf("reading directory %s: %w", name, err)
-		}
-		all = slices.Grow(all, len(names))
-		for _, base := range names {
-			all = append(all, partName{base, dir})
-		}
-	}
-	slices.SortStableFunc(all, func(a, b partName) int { return strings.Compare(a.base, b.base) })
-	return slices.CompactFunc(all, func(a, b partName) bool { return a.base == b.base }), nil
-}
-
-func readNames(dir string) ([]string, error) {
-	d, err := os.Open(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer d.Close()
-	return d.Readdirnames(-1)
 }
 
 // Walk calls fn for the entry at root and all below it, parents first, names in order. fn may return fs.SkipDir, as for

@@ -1,0 +1,115 @@
+package layers
+
+import (
+	"bytes"
+	"cmp"
+	"io"
+	"iter"
+	"os"
+	"slices"
+)
+
+// Names are the names in a directory, or in several that are shown as one, outside of the heap. A million takes 25 MB. The
+// zero Names is empty.
+type Names struct {
+	text   Vector[byte] // each name ends with NUL
+	all    Vector[nameIn]
+	parts  uint32
+	sorted bool
+}
+
+// nameIn is where in the text a name begins, and in the how many-th directory it is.
+type nameIn struct{ start, part uint32 }
+
+// Read adds the names in an open directory. What was read before it lies above.
+func (n *Names) Read(dir *os.File) error {
+	part := n.parts
+	n.parts, n.sorted = part+1, false
+	for {
+		some, err := dir.Readdirnames(1024)
+		for _, name := range some {
+			n.add(name, part)
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// readAll is Read of the directories at paths, the uppermost first.
+func (n *Names) readAll(paths []string) error {
+	for _, path := range paths {
+		dir, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		err = n.Read(dir)
+		dir.Close()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (n *Names) add(name string, part uint32) {
+	start := len(n.text.List)
+	if need := start + len(name) + 1; need > cap(n.text.List) {
+		n.text.Reserve(max(need, 2*cap(n.text.List)))
+	}
+	n.text.List = append(append(n.text.List, name...), 0)
+	n.all.Add(nameIn{uint32(start), part})
+}
+
+func (n *Names) at(i nameIn) []byte {
+	rest := n.text.List[i.start:]
+	return rest[:bytes.IndexByte(rest, 0)]
+}
+
+// All yields the names, sorted, each once, and with it the number of the uppermost directory that has it: 0 is the one that
+// was read first.
+func (n *Names) All() iter.Seq2[string, int] {
+	if !n.sorted {
+		slices.SortFunc(n.all.List, func(a, b nameIn) int {
+			return cmp.Or(bytes.Compare(n.at(a), n.at(b)), cmp.Compare(a.part, b.part))
+		})
+		n.sorted = true
+	}
+	return func(yield func(string, int) bool) {
+		var last []byte
+		for i, at := range n.all.List {
+			name := n.at(at)
+			if (i == 0 || !bytes.Equal(name, last)) && !yield(string(name), int(at.part)) {
+				return
+			}
+			last = name
+		}
+	}
+}
+
+// Chunks yields what All does, without the directories and up to size names at a time. Each list is a new one.
+func (n *Names) Chunks(size int) iter.Seq[[]string] {
+	return func(yield func([]string) bool) {
+		some := make([]string, 0, min(size, len(n.all.List)))
+		for name := range n.All() {
+			if some = append(some, name); len(some) == size {
+				if !yield(some) {
+					return
+				}
+				some = make([]string, 0, size)
+			}
+		}
+		if len(some) > 0 {
+			yield(some)
+		}
+	}
+}
+
+// Free gives the memory back.
+func (n *Names) Free() {
+	n.text.Free()
+	n.all.Free()
+}

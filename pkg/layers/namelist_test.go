@@ -1,0 +1,55 @@
+package layers
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+)
+
+func TestVector(t *testing.T) {
+	var v Vector[int32]
+	for i := range int32(100_000) {
+		v.Add(i)
+	}
+	if v.mapped == nil {
+		t.Error("a long list is on the heap")
+	}
+	for i, got := range v.List {
+		if int(got) != i {
+			t.Fatalf("item %d is %d", i, got)
+		}
+	}
+	v.Free()
+}
+
+// Names of several directories are one list, and each is of the uppermost directory that has it.
+func TestNames(t *testing.T) {
+	root := t.TempDir()
+	var dirs []string
+	for i, names := range [][]string{{"b", "a.b", "a"}, {}, {"c", "b", "a"}, {"d", "c"}} {
+		dirs = append(dirs, filepath.Join(root, fmt.Sprint(i)))
+		check(t, os.Mkdir(dirs[i], 0o700))
+		for _, name := range names {
+			check(t, os.WriteFile(filepath.Join(dirs[i], name), nil, 0o600))
+		}
+	}
+	var names Names
+	defer names.Free()
+	check(t, names.readAll(dirs))
+	var got []string
+	for name, part := range names.All() {
+		got = append(got, fmt.Sprint(name, part))
+	}
+	if want := []string{"a0", "a.b0", "b0", "c2", "d3"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	var chunks [][]string
+	for some := range names.Chunks(2) {
+		chunks = append(chunks, some)
+	}
+	if fmt.Sprint(chunks) != "[[a a.b] [b c] [d]]" {
+		t.Errorf("chunks %v", chunks)
+	}
+}
