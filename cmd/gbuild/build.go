@@ -76,6 +76,7 @@ func (a *app) runBuild(ctx context.Context, o *buildOptions, entered bool) (err 
 	}
 	in, err := a.openInput(ctx, o)
 	if err != nil {
+		a.printFoundBefore(call, err)
 		return err
 	}
 	defer in.close()

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"text/tabwriter"
@@ -69,6 +70,7 @@ func (a *app) lint(ctx context.Context, o *buildOptions, c call, in *input, show
 	f := &fetcher{app: a, options: a.imageOptions(o.insecure), pull: true, notice: show.notice}
 	found, err := build.Lint(ctx, in.plan, o.target == "", f.fetch)
 	if err != nil {
+		a.printFoundBefore(c, &dockerfile.Error{File: in.plan.Name, Source: in.plan.Source, Warnings: found})
 		return err
 	}
 	warnings := 0
@@ -88,10 +90,22 @@ func (a *app) lint(ctx context.Context, o *buildOptions, c call, in *input, show
 	return err
 }
 
-func (a *app) printFindings(found []dockerfile.Warning, warnings int, p *dockerfile.Plan) error {
-	for i := range found {
-		progress.WriteWarning(a.stdout, p.Name, p.Source, build.Event{Type: build.Warned, Warning: &found[i]})
+// printFoundBefore prints, as docker does, what a check found before the error at which it ends.
+func (a *app) printFoundBefore(c call, err error) {
+	var at *dockerfile.Error
+	if c.method == "check" && !c.json && errors.As(err, &at) {
+		a.printWarnings(at.File, at.Source, at.Warnings)
 	}
+}
+
+func (a *app) printWarnings(name string, source []byte, found []dockerfile.Warning) {
+	for i := range found {
+		progress.WriteWarning(a.stdout, name, source, build.Event{Type: build.Warned, Warning: &found[i]})
+	}
+}
+
+func (a *app) printFindings(found []dockerfile.Warning, warnings int, p *dockerfile.Plan) error {
+	a.printWarnings(p.Name, p.Source, found)
 	text := "Check complete, no warnings found."
 	switch {
 	case warnings == 1:

@@ -158,7 +158,7 @@ func (w *writer) manifest(h v1.Hash) []byte {
 		return nil
 	}
 	defer r.Close()
-	if size > maxKnownManifest {
+	if size > image.MaxManifest { // it may be a layer that a registry calls a manifest
 		return nil
 	}
 	data, err := io.ReadAll(r)
@@ -167,9 +167,6 @@ func (w *writer) manifest(h v1.Hash) []byte {
 	}
 	return data
 }
-
-// maxKnownManifest keeps a registry from having a layer read that it calls a manifest.
-const maxKnownManifest = 4 << 20
 
 func (a *app) refuseTerminal() error {
 	if f, ok := a.stdout.(*os.File); ok && term.IsTerminal(int(f.Fd())) {

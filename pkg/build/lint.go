@@ -11,8 +11,8 @@ import (
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 )
 
-// Lint returns the warnings of a plan: of all stages, or of those that the target needs where one was named. Configs of
-// base images are fetched; no step runs.
+// Lint returns the warnings of a plan: of all stages, or of those that the target needs where one was named; with an
+// error those that were found before it. Configs of base images are fetched; no step runs.
 func Lint(ctx context.Context, plan *dockerfile.Plan, all bool, fetch func(context.Context, string, v1.Platform) (v1.Image, error)) ([]dockerfile.Warning, error) {
 	var found []dockerfile.Warning
 	b := &Builder{Fetch: fetch, Report: func(e Event) {
@@ -28,7 +28,7 @@ func Lint(ctx context.Context, plan *dockerfile.Plan, all bool, fetch func(conte
 	}
 	for _, s := range stages {
 		if _, err := r.resolve(ctx, s); err != nil {
-			return nil, err
+			return found, err
 		}
 	}
 	return found, nil

@@ -21,6 +21,7 @@ type Error struct {
 	Location // zero where no line is to blame, as for an unknown target
 	Cause    error
 	HintText string
+	Warnings []Warning // what Parse found before
 }
 
 // Error names the file, the first line and the cause.

@@ -107,6 +107,9 @@ func portRange(s string) (first, last int, err error) {
 }
 
 func portNumber(s string) (int, error) {
-	n, err := strconv.ParseUint(s, 10, 16)
-	return int(n), err
+	n, err := strconv.Atoi(s) // as BuildKit, which takes +80
+	if err == nil && (n < 0 || n > 65535) {
+		err = strconv.ErrRange
+	}
+	return n, err
 }

@@ -34,6 +34,7 @@ func Parse(name string, src []byte, o Options) (*Plan, error) {
 		if !errors.Is(err, errUnlocated) {
 			e.Location = e.clamped(src)
 		}
+		e.Warnings = p.Warnings
 		return nil, e
 	}
 	return p, nil

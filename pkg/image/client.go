@@ -16,11 +16,10 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// Caps on documents that are read into memory. The distribution spec asks registries to take manifests of 4 MiB.
-const (
-	maxManifest = 4 << 20
-	maxConfig   = 16 << 20
-)
+// MaxManifest is the size of the largest manifest that is read, in bytes: the distribution spec asks registries to take so much.
+const MaxManifest = 4 << 20
+
+const maxConfig = 16 << 20 // which is read into memory, too
 
 // acceptable are the manifests that are asked for. Schema 1 is among the answers that old registries give anyway.
 var acceptable = []string{
@@ -125,7 +124,7 @@ func (c *client) get(ctx context.Context, id string) ([]byte, v1.Descriptor, err
 		return nil, v1.Descriptor{}, err
 	}
 	defer resp.Body.Close()
-	raw, err := readCapped(resp.Body, maxManifest, c.ref.String()+": manifest")
+	raw, err := readCapped(resp.Body, MaxManifest, c.ref.String()+": manifest")
 	if err != nil {
 		return nil, v1.Descriptor{}, c.explain(err)
 	}

@@ -156,7 +156,7 @@ func (c *client) tags(ctx context.Context, at *url.URL) ([]string, *url.URL, err
 		return nil, nil, err
 	}
 	defer resp.Body.Close()
-	raw, err := readCapped(resp.Body, maxManifest, c.ref.String()+": list of tags")
+	raw, err := readCapped(resp.Body, MaxManifest, c.ref.String()+": list of tags")
 	if err != nil {
 		return nil, nil, c.explain(err)
 	}

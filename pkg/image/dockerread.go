@@ -67,7 +67,7 @@ func openDocker(ctx context.Context, r Ref, o Options) (v1.Image, error) {
 
 // find picks the image of a name, or the only one.
 func (d *docker) find(tag string) (*dockerEntry, error) {
-	raw, err := d.small("manifest.json", maxManifest)
+	raw, err := d.small("manifest.json", MaxManifest)
 	if err != nil {
 		return nil, &FormatError{d.ref.String(), "it is no docker archive: manifest.json is missing", ""}
 	}

@@ -75,7 +75,7 @@ func (l *layout) small(name string) ([]byte, error) {
 		return nil, err
 	}
 	defer rc.Close()
-	return readCapped(rc, maxManifest, l.ref.String()+": "+name)
+	return readCapped(rc, MaxManifest, l.ref.String()+": "+name)
 }
 
 // index reads index.json.
@@ -177,15 +177,15 @@ func (l *layout) byDigest(ctx context.Context, ds []v1.Descriptor, digest string
 
 // manifest implements place.
 func (l *layout) manifest(ctx context.Context, d v1.Descriptor) ([]byte, error) {
-	if d.Size > maxManifest {
-		return nil, &FormatError{l.ref.String(), fmt.Sprintf("its manifest is larger than %d MiB", maxManifest>>20), ""}
+	if d.Size > MaxManifest {
+		return nil, &FormatError{l.ref.String(), fmt.Sprintf("its manifest is larger than %d MiB", MaxManifest>>20), ""}
 	}
 	rc, err := l.blob(ctx, d)
 	if err != nil {
 		return nil, err
 	}
 	defer rc.Close()
-	return readCapped(rc, maxManifest, l.ref.String()+": manifest")
+	return readCapped(rc, MaxManifest, l.ref.String()+": manifest")
 }
 
 // blob implements place.
