@@ -10,7 +10,7 @@ import (
 	"github.com/gbuild/gbuild/pkg/layers"
 )
 
-// errNotPackable says that a COPY has to be done file by file: it is no plain copy of one directory, or it fails.
+// errNotPackable says that a COPY has to be done file by file: it is no plain copy of one directory or of files, or it fails.
 var errNotPackable = errors.New("the step cannot be packed")
 
 // pack makes the state of the step as a layer only, over the files of lower; nil: those of the parent, if they are here and
