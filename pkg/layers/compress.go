@@ -17,7 +17,6 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/klauspost/compress/flate"
 	"github.com/klauspost/compress/zstd"
-	"golang.org/x/sys/unix"
 )
 
 // Compression says how layers are compressed.
@@ -263,31 +262,6 @@ func (z *compressor) work() {
 			return
 		}
 	}
-}
-
-// stepAside leaves one processor to others until the channel is closed, and does not compete for the rest.
-func (z *compressor) stepAside(until <-chan struct{}) {
-	z.polite, z.spare = until, min(1, z.idle-1)
-	z.idle -= z.spare
-}
-
-func (z *compressor) isPolite() bool {
-	if z.polite == nil {
-		return false
-	}
-	select {
-	case <-z.polite:
-		return false
-	default:
-		return true
-	}
-}
-
-// lowerPriority lets the goroutine go on when nothing else can. An ordinary user cannot take that back, so its thread
-// ends with it.
-func lowerPriority() {
-	runtime.LockOSThread()
-	_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), 19) // without it, it is in the way of nothing but its equals
 }
 
 // collect hashes the blocks of the input while they are compressed, and writes the output in their order.
