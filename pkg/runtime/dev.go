@@ -10,7 +10,7 @@ import (
 )
 
 // bindRoot binds the root to a place of its own. What is mounted in it there goes with it into the container and, in the
-// end, away. libcontainer could mount all that, too, but takes ten times as long: it looks for each mount point with the
+// end, away. libcontainer could mount all that, too, but takes many times as long: it looks for each mount point with the
 // distrust that an image deserves which a process may be changing. Here none is in it yet.
 func (r *run) bindRoot(root string) error {
 	dir, err := filepath.EvalSymlinks(r.dir) // libcontainer takes no symbolic links
