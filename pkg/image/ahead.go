@@ -98,7 +98,7 @@ func (a *Ahead) Ask(tag string) {
 		if err != nil {
 			return answer{err: err}
 		}
-		h, err := c.standing(a.ctx, tag)
+		h, err := c.standing(once(a.ctx), tag) // Write has patience
 		return answer{h, time.Now(), err}
 	})
 	if _, known := a.asked.LoadOrStore(tag, ask); !known {
