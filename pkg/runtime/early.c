@@ -5,9 +5,6 @@
 
 #define _GNU_SOURCE
 #include <fcntl.h>
-#ifdef __GLIBC__
-#include <malloc.h>
-#endif
 #include <pwd.h>
 #include <sched.h>
 #include <signal.h>
@@ -189,11 +186,6 @@ static void go_inside(int parent)
 	close(parent);
 	gbuild_entered = 1;
 }
-
-#ifdef __GLIBC__
-// one_arena spares each thread of Go, which allocates nothing from C but what starts it, the making of a heap of its own.
-__attribute__((constructor)) static void one_arena(void) { mallopt(M_ARENA_MAX, 1); }
-#endif
 
 #ifdef __GLIBC__ // another C library hands no arguments to a constructor
 __attribute__((constructor))
