@@ -63,9 +63,9 @@ func (r *run) startLayers(ctx context.Context, st *stage, k layers.Key) {
 	}
 }
 
-// packAhead makes layers of what the RUN installs while it runs, if they will be wanted.
+// packAhead compresses what the RUN installs while it runs, if its layers will be wanted.
 func (w *work) packAhead(ctx context.Context, d *layers.Draft, s *dockerfile.Run) {
-	if w.stage.exported && !w.req.NoLayers && w.req.Layering == SplitLayers && installsPython(s) {
+	if w.stage.exported && !w.req.NoLayers && w.req.Layering != OneLayer && installsPython(s) {
 		d.PackAhead(ctx, prefixes(s), w.layerOptions(w.extraLayers()))
 	}
 }

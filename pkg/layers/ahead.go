@@ -1,179 +1,239 @@
 package layers
 
 import (
-	"cmp"
+	"archive/zip"
 	"context"
-	"maps"
+	"io"
 	"os"
 	"runtime"
-	"slices"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
-// lookEvery is how often is looked for distributions that are complete.
-const lookEvery = 500 * time.Millisecond
+const (
+	// lookEvery is how often is looked for what can be compressed.
+	lookEvery = 500 * time.Millisecond
+	// Each one keeps up with an installer.
+	mostAhead = 4
+)
 
-// ahead makes layers of the large distributions of a draft while the command that installs them still runs. It only guesses:
-// Layers finds what it made by the digest of the tar of the files that are there in the end, so whatever happens to them
-// meanwhile costs the time that was spent on them, and no more.
+// ahead compresses the large files of Python distributions while the command that installs them into a draft still runs:
+// those of wheels that pip has fetched, and those that are installed. It only guesses: what it made counts where a layer
+// has the same bytes in the end, so whatever happens to the files meanwhile costs the time that was spent on them, and no
+// more.
 type ahead struct {
-	store   *Store
-	finder  *aheadFinder
-	options LayerOptions
-	begun   map[string]int64 // sizes of the distributions that were packed, by their lists
-	cancel  context.CancelFunc
-	over    chan struct{} // closed when nothing more is to begin
-	ended   chan struct{}
+	store  *Store
+	finder *aheadFinder
+	kind   string // of the records of distributions that have layers
+	blocks *blocks
+	begun  map[string]bool // names of distributions whose wheels were found
+	tasks  chan aheadTask
+	over   chan struct{} // closed when nothing more is to begin
+	ended  chan struct{}
 }
 
-// PackAhead starts to make layers of the large Python distributions that are installed into the draft below prefixes (of
-// which lib/python3.X/site-packages is a part), for a later call of Layers with the same options. On a machine with one
-// processor it does nothing. It begins no more when the draft ends; after a Commit, what is begun is finished.
+// aheadTask is a file that is open.
+type aheadTask struct {
+	*os.File
+	wheel *zip.Reader // what is in it; nil for a file that is installed
+}
+
+// PackAhead starts to compress the large files of Python distributions that are installed into the draft below prefixes
+// (of which lib/python3.X/site-packages is a part), for a later call of Layers with the same options. One processor is
+// left to others, so on a machine with no other one it does nothing. It ends with the draft.
 func (d *Draft) PackAhead(ctx context.Context, prefixes []string, o LayerOptions) {
-	if o.Max < 2 || runtime.GOMAXPROCS(0) < 2 || d.ahead != nil {
+	workers := min(runtime.GOMAXPROCS(0)-1, mostAhead)
+	codec, err := o.codec()
+	if err != nil || workers < 1 || d.ahead != nil {
 		return
 	}
 	root, err := os.Open(d.Dir())
 	if err != nil {
 		return
 	}
-	a := &ahead{store: d.store, finder: newAheadFinder(root, prefixes), options: o, begun: map[string]int64{},
-		over: make(chan struct{}), ended: make(chan struct{})}
-	ctx, a.cancel = context.WithCancel(ctx)
-	d.ahead = a
-	d.store.guesses.all.Store(a, true)
-	go a.run(ctx)
+	blocks, err := d.store.newBlocks(codec)
+	if err != nil {
+		root.Close()
+		return
+	}
+	d.ahead = &ahead{store: d.store, finder: newAheadFinder(root, prefixes), kind: o.partKind(), blocks: blocks,
+		begun: map[string]bool{}, tasks: make(chan aheadTask), over: make(chan struct{}), ended: make(chan struct{})}
+	go d.ahead.run(ctx, workers)
 }
 
-func (a *ahead) run(ctx context.Context) {
+func (a *ahead) run(ctx context.Context, workers int) {
 	defer close(a.ended)
-	defer a.store.guesses.all.Delete(a)
 	defer a.finder.close()
-	for tick := time.NewTicker(lookEvery); ; {
-		for p := a.next(); p != nil; p = a.next() {
-			a.pack(ctx, p)
+	var working sync.WaitGroup
+	defer working.Wait()
+	defer close(a.tasks)
+	for range workers {
+		working.Go(a.work)
+	}
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		for f := range a.finder.look() {
+			if !a.begin(f) {
+				return
+			}
 		}
 		select {
+		case <-tick.C:
 		case <-a.over:
 			return
 		case <-ctx.Done():
 			return
-		case <-tick.C:
 		}
 	}
 }
 
-// next returns the largest distribution that is complete and, for all that is known now, will have a layer of its own. Where
-// as many were packed as have, only one far larger than one of those is worth it: some of equal ones would be for nothing.
-func (a *ahead) next() *part {
+// begin hands what was found to a worker, unless it is over. Where there is a layer of such a distribution, it is likely to be
+// the same, and is found without compressing.
+func (a *ahead) begin(found aheadFile) bool {
+	like := part{names: []string{found.distribution}}
+	if _, known := a.store.Recall(a.kind, like.key()); known || a.begun[found.distribution] {
+		return true
+	}
+	f, err := a.finder.openFile(found.path)
+	if err != nil {
+		return true // it is gone by now
+	}
+	task := aheadTask{File: f}
+	if found.wheel {
+		if task.wheel, err = openWheel(f); err != nil {
+			f.Close()
+			return true // it is not whole yet
+		}
+		a.begun[found.distribution] = true
+	}
 	select {
+	case a.tasks <- task:
+		return true
 	case <-a.over:
-		return nil
-	default:
+		f.Close()
+		return false
 	}
-	parts := slices.DeleteFunc(divide(a.finder.look(), a.options.Max), func(p *part) bool {
-		_, begun := a.begun[p.lists[0]]
-		return begun || len(p.lists) > 1 || p.size < a.worth()
-	})
-	if len(parts) == 0 {
-		return nil
-	}
-	p := slices.MaxFunc(parts, func(p, q *part) int { return cmp.Compare(p.size, q.size) })
-	a.begun[p.lists[0]] = p.size
-	return p
 }
 
-// worth is the size from which one more is packed.
-func (a *ahead) worth() int64 {
-	if len(a.begun) < a.options.Max {
-		return worthLayer
-	}
-	return 2 * slices.Min(slices.Collect(maps.Values(a.begun)))
-}
-
-// pack makes the layer of a part, unless there is one of such a distribution: then it is likely to be the same.
-func (a *ahead) pack(ctx context.Context, p *part) {
-	g := &a.store.guesses
-	if _, known := a.store.Recall(a.options.partKind(), p.key()); known || !g.begin(p.key()) {
-		return
-	}
-	defer g.end(p.key())
-	o := a.options
-	o.Aside, o.polite = true, a.over
-	r, err := a.store.packPart(ctx, a.finder.settled, p, o)
+func (a *ahead) work() {
+	lowerPriority()
+	encode, err := a.store.encoders.take(a.blocks.codec)
 	if err == nil {
-		g.made.Store(r.Digest, true)
+		defer a.store.encoders.leave(a.blocks.codec, encode)
+	}
+	for t := range a.tasks {
+		switch {
+		case err != nil:
+		case t.wheel != nil:
+			err = a.compressWheel(t.wheel, encode)
+		default:
+			err = a.compress(t, encode)
+		}
+		t.Close()
 	}
 }
 
-// endAhead lets no more be packed ahead. What is begun goes on if the draft has become a snapshot.
-func (d *Draft) endAhead(committed bool) {
+func (a *ahead) compressWheel(wheel *zip.Reader, encode blockEncoder) error {
+	for _, f := range wheel.File {
+		if f.UncompressedSize64 < wholeFrom {
+			continue
+		}
+		r, err := f.Open()
+		if err != nil {
+			continue
+		}
+		err = a.compress(r, encode)
+		r.Close()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// compress compresses the blocks of a file as the compressor of a layer does, until it is over.
+func (a *ahead) compress(f io.Reader, encode blockEncoder) error {
+	j, size := &job{}, a.blocks.codec.blockSize()
+	buffer := make([]byte, window+size)
+	for before := 0; ; {
+		select {
+		case <-a.over:
+			return nil
+		default:
+		}
+		n, err := io.ReadFull(f, buffer[before:before+size])
+		if n == 0 || err != nil && !ended(err) {
+			return nil // it is another one by now, or corrupt
+		}
+		j.before, j.in = buffer[:before], buffer[before:before+n]
+		j.out.Reset()
+		if err := encode(&j.out, j.in, j.before); err != nil {
+			return err
+		}
+		if err := a.blocks.put(j); err != nil {
+			return err
+		}
+		before = copy(buffer, buffer[max(0, before+n-window):before+n])
+	}
+}
+
+// lowerPriority lets the goroutine go on when nothing else can. An ordinary user cannot take that back, so its thread
+// ends with it.
+func lowerPriority() {
+	runtime.LockOSThread()
+	_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), 19) // without it, it is in the way of nothing but its equals
+}
+
+// endAhead lets no more be compressed ahead, and drops what was.
+func (d *Draft) endAhead() {
+	if a := d.ahead; a != nil {
+		d.ahead = nil
+		close(a.over)
+		a.close()
+	}
+}
+
+// keepAhead lets no more be compressed ahead, and keeps what was for the layers of the state k.
+func (d *Draft) keepAhead(k Key) {
 	a := d.ahead
 	if a == nil {
 		return
 	}
 	d.ahead = nil
 	close(a.over)
-	if !committed {
-		a.cancel()
-		<-a.ended
+	d.store.mu.Lock()
+	defer d.store.mu.Unlock()
+	if _, kept := d.store.aheads[k]; kept {
+		d.store.beside.Go(a.close)
+		return
 	}
+	d.store.aheads[k] = a
 }
 
-// guesses are the parts that this process packs ahead.
-type guesses struct {
-	all     sync.Map // *ahead that are under way
-	packing sync.Map // part.key -> chan struct{}, closed at the end
-	made    sync.Map // v1.Hash of a blob that nobody was told of yet
+// close drops the blocks, after those that are under way.
+func (a *ahead) close() {
+	<-a.ended
+	a.blocks.close()
 }
 
-// begin says that a part is being packed, unless it is already.
-func (g *guesses) begin(k Key) bool {
-	_, busy := g.packing.LoadOrStore(k, make(chan struct{}))
-	return !busy
+// takeAhead returns what was compressed ahead of the layers of the state k, nil if nothing was.
+func (s *Store) takeAhead(k Key) *ahead {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.aheads[k]
+	delete(s.aheads, k)
+	return a
 }
 
-func (g *guesses) end(k Key) {
-	if ended, ok := g.packing.LoadAndDelete(k); ok {
-		close(ended.(chan struct{}))
+// dropAhead drops all that was compressed ahead of layers that nobody wanted.
+func (s *Store) dropAhead() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, a := range s.aheads {
+		a.close()
 	}
-}
-
-// busy says whether a part is being packed.
-func (g *guesses) busy(k Key) bool {
-	_, ok := g.packing.Load(k)
-	return ok
-}
-
-// wait returns when a part is not being packed.
-func (g *guesses) wait(ctx context.Context, k Key) error {
-	ended, ok := g.packing.Load(k)
-	if !ok {
-		return nil
-	}
-	select {
-	case <-ended.(chan struct{}):
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-// close gives up what is under way.
-func (g *guesses) close() {
-	g.all.Range(func(a, _ any) bool {
-		a.(*ahead).cancel()
-		<-a.(*ahead).ended
-		return true
-	})
-}
-
-// confirm tells of a blob that was packed ahead and turned out right.
-func (s *Store) confirm(r layerRecord) {
-	if _, ok := s.guesses.made.LoadAndDelete(r.Digest); ok && s.Sending != nil {
-		g := &Growing{store: s, size: r.Size, ended: true, sum: r.Digest}
-		g.more.L = &g.mu
-		s.Sending(g)
-	}
+	clear(s.aheads)
 }

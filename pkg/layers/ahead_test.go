@@ -1,11 +1,14 @@
 package layers
 
 import (
+	"archive/zip"
+	"bytes"
+	"io"
+	"math"
 	"os"
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 )
@@ -17,9 +20,9 @@ const installer = `umask 022; install() { mkdir -p lib/python3/site-packages/$1-
 	sleep 0.7; echo "$1-1.dist-info/INSTALLER,," >>$1-1.dist-info/RECORD; cd ../../..; }
 `
 
-// installing runs install in a draft, waits until it is packed ahead, or is being, and then another script, before the
+// installing runs a script in a draft, waits until so many blocks were compressed ahead, and then runs another, before the
 // draft settles.
-func installing(t *testing.T, s *Store, o LayerOptions, half bool, meanwhile string) *Draft {
+func installing(t *testing.T, s *Store, o LayerOptions, first string, blocks int, meanwhile string) *Draft {
 	t.Helper()
 	if runtime.GOMAXPROCS(0) < 2 {
 		t.Skip("needs two processors")
@@ -32,14 +35,10 @@ func installing(t *testing.T, s *Store, o LayerOptions, half bool, meanwhile str
 		t.Skipf("cannot mount overlays here: %v", err)
 	}
 	d.PackAhead(t.Context(), []string{"/usr", "/"}, o)
-	script(t, root, installer+"install a")
-	a := &part{lists: []string{"/lib/python3/site-packages/a-1.dist-info/RECORD"}}
-	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) {
-		if _, packed := s.Recall(o.partKind(), a.key()); packed || half && s.guesses.busy(a.key()) {
-			break
-		}
+	script(t, root, first)
+	for began := time.Now(); d.ahead.blocks.count() < blocks; time.Sleep(10 * time.Millisecond) {
 		if time.Since(began) > time.Minute {
-			t.Fatal("nothing was packed ahead")
+			t.Fatalf("%d blocks were compressed ahead", d.ahead.blocks.count())
 		}
 	}
 	script(t, root, meanwhile)
@@ -48,127 +47,201 @@ func installing(t *testing.T, s *Store, o LayerOptions, half bool, meanwhile str
 	return d
 }
 
-// The layers are those of a store that packs nothing ahead, whatever happens after they were packed, and only what was
-// changed is packed again.
+func (b *blocks) count() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.found)
+}
+
+// The layers are those of a store that compresses nothing ahead, whatever happens after it was compressed, and only what was
+// changed is compressed again.
 func TestPackAhead(t *testing.T) {
 	for name, c := range map[string]struct {
 		meanwhile string
-		taken     bool
+		left      int // blocks that are of no use
 	}{
-		"unchanged":            {"touch other; touch lib/python3/site-packages/a/lib.so", true},
-		"changed in its place": {"cd lib/python3/site-packages/a; cp -p lib.so ../old; printf x | dd of=lib.so conv=notrunc status=none; touch -r ../old lib.so; rm ../old", false},
-		"another mode":         {"chmod 755 lib/python3/site-packages/a/lib.so", false},
-		"another directory":    {"chmod 700 lib/python3", false},
-		"removed":              {"rm -r lib/python3/site-packages/a*", false},
-		"grown":                {"cd lib/python3/site-packages; echo 1 >a/more; echo a/more,, >>a-1.dist-info/RECORD", false},
-		"contested":            {"cd lib/python3/site-packages; mkdir b-1.dist-info; echo a/lib.so,, >b-1.dist-info/RECORD", false},
+		"unchanged":            {"touch other; touch lib/python3/site-packages/a/lib.so", 0},
+		"changed in its place": {"cd lib/python3/site-packages/a; cp -p lib.so ../old; printf x | dd of=lib.so conv=notrunc status=none; touch -r ../old lib.so; rm ../old", 1},
+		"cut":                  {"truncate -s 16m lib/python3/site-packages/a/lib.so", 1},
+		"another mode":         {"chmod 755 lib/python3/site-packages/a/lib.so", 0},
+		"another place":        {"mv lib/python3/site-packages/a/lib.so lib/python3", 0},
+		"removed":              {"rm -r lib/python3/site-packages/a*", 17},
+		"contested":            {"cd lib/python3/site-packages; mkdir b-1.dist-info; echo a/lib.so,, >b-1.dist-info/RECORD", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newStore(t)
-			var mu sync.Mutex
-			var told []string // of layers that were whole
-			s.Sending = func(g *Growing) {
-				if g.Size() < 0 {
-					return
-				}
-				h, err := g.Digest()
-				check(t, err)
-				mu.Lock()
-				told = append(told, h.String())
-				mu.Unlock()
+			s, o := newStore(t), LayerOptions{Max: 12}
+			d := installing(t, s, o, installer+"install a", 17, c.meanwhile)
+			if left := slices.Concat(namesIn(t, s.path("ingest")), namesIn(t, s.path("blobs", "sha256"))); len(left) > 0 {
+				t.Errorf("compressing ahead made %v", left)
 			}
-			o := LayerOptions{Max: 12}
-			d := installing(t, s, o, false, c.meanwhile)
-			if len(told) > 0 {
-				t.Error("a guess was sent")
-			}
-			blobs := namesIn(t, s.path("blobs", "sha256"))
-			if len(blobs) != 1 {
-				t.Fatalf("%d blobs were made ahead", len(blobs))
-			}
-			again := newStore(t)
-			other, err := again.Draft(t.Context(), Key{})
-			check(t, err)
-			script(t, "/", "cp -a "+d.Dir()+"/. "+other.Dir())
-			check(t, d.Commit(t.Context(), keyOf("a")))
-			check(t, other.Commit(t.Context(), keyOf("a")))
-			got, _, err := s.Layers(t.Context(), keyOf("a"), o)
-			check(t, err)
-			want, _, err := again.Layers(t.Context(), keyOf("a"), o)
-			check(t, err)
-			if got, want := digests(t, got), digests(t, want); !slices.Equal(got, want) {
-				t.Errorf("layers %v, want %v", got, want)
-			}
-			made := "sha256:" + blobs[0]
-			if taken := mustDigest(t, got[0]).String() == made; taken != c.taken || slices.Contains(told, made) != c.taken {
-				t.Errorf("taken: %v, told of %v", taken, told)
+			want := layersElsewhere(t, d, o)
+			if left := layersAfter(t, s, d, o, want); left != c.left {
+				t.Errorf("%d blocks were not used, want %d", left, c.left)
 			}
 		})
 	}
 }
 
-// What is given up leaves nothing that a later build trusts or that stays when the store is pruned.
-func TestPackAheadDiscarded(t *testing.T) {
-	for _, half := range []bool{false, true} {
+// layersElsewhere returns the digests of the layers that a store makes of the files of a draft that saw only the end of them.
+func layersElsewhere(t *testing.T, d *Draft, o LayerOptions) []string {
+	s := newStore(t)
+	other, err := s.Draft(t.Context(), Key{})
+	check(t, err)
+	script(t, "/", "cp -a "+d.Dir()+"/. "+other.Dir())
+	check(t, other.Commit(t.Context(), keyOf("a")))
+	all, _, err := s.Layers(t.Context(), keyOf("a"), o)
+	check(t, err)
+	return digests(t, all)
+}
+
+// layersAfter makes the layers of a draft, which are to have these digests, and returns how many blocks were of no use.
+func layersAfter(t *testing.T, s *Store, d *Draft, o LayerOptions, want []string) int {
+	t.Helper()
+	blocks := d.ahead.blocks
+	check(t, d.Commit(t.Context(), keyOf("a")))
+	all, _, err := s.Layers(t.Context(), keyOf("a"), o)
+	check(t, err)
+	if got := digests(t, all); !slices.Equal(got, want) {
+		t.Errorf("layers %v, want %v", got, want)
+	}
+	if len(s.aheads) > 0 || blocks.file.Close() == nil {
+		t.Error("the blocks are kept")
+	}
+	return blocks.count()
+}
+
+// What is of use is what a layer has, however it is compressed.
+func TestPackAheadOtherCompression(t *testing.T) {
+	for _, c := range []struct {
+		ahead, layers Compression
+		left          int
+	}{
+		{Compression{Algorithm: "zstd"}, Compression{Algorithm: "zstd"}, 0},
+		{Compression{Level: 1}, Compression{Level: 1}, 0},
+		{Compression{Level: 1}, Compression{Level: 2}, 17},
+		{Compression{}, Compression{Level: defaultGzip}, 0},
+	} {
 		s := newStore(t)
-		d := installing(t, s, LayerOptions{Max: 12}, half, "")
-		check(t, d.Discard())
-		check(t, s.Close())
-		s, err := Open(s.Dir())
-		check(t, err)
-		defer s.Close()
-		if left := slices.Concat(namesIn(t, s.path("ingest")), namesIn(t, s.path("drafts"))); len(left) > 0 {
-			t.Errorf("left: %v", left)
-		}
-		report, err := s.Prune(t.Context(), PruneOptions{})
-		check(t, err)
-		if !half && report.Blobs != 1 || len(namesIn(t, s.path("blobs", "sha256"))) > 0 {
-			t.Errorf("pruned %+v", report)
+		d := installing(t, s, LayerOptions{Compression: c.ahead}, installer+"install a", 9, "")
+		o := LayerOptions{Compression: c.layers}
+		if left := layersAfter(t, s, d, o, layersElsewhere(t, d, o)); left != c.left {
+			t.Errorf("%+v: %d blocks were not used, want %d", c, left, c.left)
 		}
 	}
 }
 
-// What is half packed when the step ends is finished, and taken.
-func TestPackAheadHalf(t *testing.T) {
-	s := newStore(t)
-	o := LayerOptions{Max: 12}
-	d := installing(t, s, o, true, "")
-	check(t, d.Commit(t.Context(), keyOf("a")))
-	all, _, err := s.Layers(t.Context(), keyOf("a"), o)
-	check(t, err)
-	if len(all) != 2 || len(namesIn(t, s.path("blobs", "sha256"))) != 2 {
-		t.Errorf("%d layers, blobs %v", len(all), namesIn(t, s.path("blobs", "sha256")))
+// What is given up leaves nothing.
+func TestPackAheadDiscarded(t *testing.T) {
+	for _, blocks := range []int{0, 1, 17} {
+		s := newStore(t)
+		d := installing(t, s, LayerOptions{}, installer+"install a", blocks, "")
+		kept := d.ahead.blocks
+		check(t, d.Discard())
+		if kept.file.Close() == nil {
+			t.Error("the blocks are kept")
+		}
+		if left := slices.Concat(namesIn(t, s.path("ingest")), namesIn(t, s.path("drafts"))); len(left) > 0 {
+			t.Errorf("left: %v", left)
+		}
 	}
-	again := newStore(t)
-	change(t, again, Key{}, keyOf("a"), func(root string) { script(t, root, "cp -a "+s.snapshot(keyOf("a"), "fs")+"/. .") })
-	want, _, err := again.Layers(t.Context(), keyOf("a"), o)
+	s := newStore(t)
+	d := installing(t, s, LayerOptions{}, installer+"install a", 1, "")
+	kept := d.ahead.blocks
+	check(t, d.Commit(t.Context(), keyOf("a")))
+	check(t, s.Close())
+	if kept.file.Close() == nil {
+		t.Error("the blocks of layers that were not made are kept")
+	}
+}
+
+// What is half compressed when the step ends is taken as far as it is.
+func TestPackAheadHalf(t *testing.T) {
+	s, o := newStore(t), LayerOptions{Max: 12}
+	d := installing(t, s, o, installer+"install a", 1, "")
+	if left := layersAfter(t, s, d, o, layersElsewhere(t, d, o)); left != 0 {
+		t.Errorf("%d blocks were not used", left)
+	}
+}
+
+// Wheels are compressed from when they are whole.
+func TestPackAheadWheels(t *testing.T) {
+	content := someBytes(5<<20 + 1)
+	var stored, deflated bytes.Buffer
+	for method, buf := range map[uint16]*bytes.Buffer{zip.Store: &stored, zip.Deflate: &deflated} {
+		z := zip.NewWriter(buf)
+		for name, data := range map[string][]byte{"a/lib.so": content, "a/small": content[:wholeFrom-1]} {
+			w, err := z.CreateHeader(&zip.FileHeader{Name: name, Method: method})
+			check(t, err)
+			w.Write(data)
+		}
+		check(t, z.Close())
+	}
+	corrupt := bytes.Clone(deflated.Bytes())
+	for i := range 100 {
+		corrupt[len(corrupt)/3+i] ^= 0xff
+	}
+	for name, c := range map[string]struct {
+		data   []byte
+		blocks int
+	}{
+		"stored": {stored.Bytes(), 6}, "deflated": {deflated.Bytes(), 6}, "corrupt": {corrupt, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			write(t, dir+"/half", string(c.data[:len(c.data)/2]))
+			write(t, dir+"/lib.so", string(content))
+			check(t, os.WriteFile(dir+"/a.whl", c.data, 0o644))
+			s, o := newStore(t), LayerOptions{}
+			fetch := "umask 022; mkdir -p tmp/pip-unpack-1 && cp " + dir + "/half tmp/pip-unpack-1/a-1-py3-none-any.whl && sleep 0.7 && cat " + dir + "/a.whl >tmp/pip-unpack-1/a-1-py3-none-any.whl"
+			d := installing(t, s, o, fetch, c.blocks, "rm -r tmp; mkdir lib; cp "+dir+"/lib.so lib")
+			left := layersAfter(t, s, d, o, layersElsewhere(t, d, o))
+			if name != "corrupt" && left != 0 {
+				t.Errorf("%d blocks were not used", left)
+			}
+		})
+	}
+}
+
+// The directory of an archive is read into memory, so it is bounded.
+func TestOpenWheel(t *testing.T) {
+	f, err := os.Create(t.TempDir() + "/x.whl")
 	check(t, err)
-	if got, want := digests(t, all), digests(t, want); !slices.Equal(got, want) {
-		t.Errorf("layers %v, want %v", got, want)
+	defer f.Close()
+	z := zip.NewWriter(f)
+	comment := strings.Repeat("x", 1<<16-1)
+	for range maxList>>16 + 2 {
+		_, err := z.CreateHeader(&zip.FileHeader{Name: "a", Comment: comment})
+		check(t, err)
+	}
+	check(t, z.Close())
+	if _, err := openWheel(f); err == nil {
+		t.Error("a directory of more than maxList was read")
 	}
 }
 
 // Links, pipes and lists of a hostile step lead nowhere, and nothing waits for them.
 func TestAheadFinder(t *testing.T) {
 	secret := t.TempDir()
-	write(t, secret+"/secret", "secret")
+	write(t, secret+"/secret.whl", strings.Repeat("x", wholeFrom))
 	for name, text := range map[string]string{
-		"a link for a prefix":     "mv lib " + secret + "/lib; ln -s " + secret + "/lib lib",
-		"a link for a directory":  "cd lib/python3/site-packages; mv a " + secret + "/a; ln -s " + secret + "/a a",
-		"a link to the host":      "cd lib/python3/site-packages; ln -s " + secret + " s; echo s/secret,, >>a-1.dist-info/RECORD",
-		"the files of the host":   "cd lib/python3/site-packages; echo ../../../../../../../.." + secret + "/secret,, >>a-1.dist-info/RECORD",
-		"a link for a list":       "cd lib/python3/site-packages/a-1.dist-info; mv RECORD r; ln -s r RECORD",
-		"a pipe for a list":       "cd lib/python3/site-packages/a-1.dist-info; rm RECORD; mkfifo RECORD",
-		"a file that is missing":  "rm lib/python3/site-packages/a/lib.so",
-		"a directory":             "cd lib/python3/site-packages; mkdir a/d; echo a/d,, >>a-1.dist-info/RECORD",
-		"byte code with times":    "cd lib/python3/site-packages; printf 'magi\\0\\0\\0\\0time' >a/x.pyc; echo a/x.pyc,, >>a-1.dist-info/RECORD",
-		"the list of a wheel":     "cd lib/python3/site-packages/a-1.dist-info; grep -v INSTALLER RECORD >r; mv r RECORD",
-		"a list without its name": "cd lib/python3/site-packages/a-1.dist-info; grep -v RECORD RECORD >r; mv r RECORD",
+		"a link for a prefix":    "mv lib " + secret + "/lib; ln -s " + secret + "/lib lib",
+		"a link for a directory": "cd lib/python3/site-packages; mv a " + secret + "/a; ln -s " + secret + "/a a",
+		"a link to the host":     "cd lib/python3/site-packages; ln -s " + secret + " s; echo s/secret.whl,, >>a-1.dist-info/RECORD",
+		"the files of the host":  "cd lib/python3/site-packages; echo ../../../../../../../.." + secret + "/secret.whl,, >>a-1.dist-info/RECORD",
+		"a link for a list":      "cd lib/python3/site-packages/a-1.dist-info; mv RECORD r; ln -s r RECORD",
+		"a pipe for a list":      "cd lib/python3/site-packages/a-1.dist-info; rm RECORD; mkfifo RECORD",
+		"a link for a file":      "cd lib/python3/site-packages/a; rm lib.so; ln -s " + secret + "/secret.whl lib.so",
+		"a small file":           "truncate -s 2000000 lib/python3/site-packages/a/lib.so",
+		"a file that is missing": "rm lib/python3/site-packages/a/lib.so",
+		"the list of a wheel":    "cd lib/python3/site-packages/a-1.dist-info; grep -v INSTALLER RECORD >r; mv r RECORD",
+		"a link for a wheel":     "rm -r lib; mkdir -p tmp/pip-unpack-1; ln -s " + secret + "/secret.whl tmp/pip-unpack-1",
+		"a pipe for a wheel":     "rm -r lib; mkdir -p tmp/pip-unpack-1; mkfifo tmp/pip-unpack-1/a-1-any.whl",
+		"a link for wheels":      "rm -r lib; mkdir tmp; ln -s " + secret + " tmp/pip-unpack-1",
 	} {
 		dir := t.TempDir()
-		script(t, dir, strings.ReplaceAll(installer, "17m", "17")+"install a")
-		if got := foundAhead(t, dir); got != "a 1" {
+		script(t, dir, strings.NewReplacer("17m", "2m", "sleep 0.7;", "").Replace(installer)+"install a")
+		if got := foundAhead(t, dir); got != "a 1: /lib/python3/site-packages/a/lib.so" {
 			t.Fatalf("found %q", got)
 		}
 		script(t, dir, text)
@@ -177,6 +250,11 @@ func TestAheadFinder(t *testing.T) {
 		}
 		script(t, secret, "rm -rf lib a")
 	}
+	dir := t.TempDir()
+	script(t, dir, "mkdir -p tmp/pip-unpack-1 tmp/other; echo >tmp/pip-unpack-1/big_a-1.0.0-py3-none-any.whl; echo >tmp/other/x.whl")
+	if got := foundAhead(t, dir); got != "big_a 1.0.0: /tmp/pip-unpack-1/big_a-1.0.0-py3-none-any.whl" {
+		t.Errorf("found %q", got)
+	}
 }
 
 func foundAhead(t *testing.T, dir string) string {
@@ -184,37 +262,83 @@ func foundAhead(t *testing.T, dir string) string {
 	check(t, err)
 	f := newAheadFinder(root, []string{"/"})
 	defer f.close()
-	var names []string
+	var found []string
 	for range 2 {
-		names = nil
-		for _, d := range f.look() {
-			names = append(names, d.name)
+		for file := range f.look() {
+			opened, err := f.openFile(file.path)
+			if err != nil {
+				continue
+			}
+			opened.Close()
+			found = append(found, file.distribution+": "+file.path)
 		}
 	}
-	return strings.Join(names, " ")
+	return strings.Join(found, " ")
 }
 
-// A compressor that steps aside writes what any other writes, also when it need not any more, and with one worker only.
-func TestCompressorStepsAside(t *testing.T) {
-	data := []byte(strings.Repeat("some text that is compressed ", 1<<18))
-	for _, c := range []Compression{{}, {Algorithm: "zstd"}, {Algorithm: "none"}} {
-		want := layerOf(t, data, c)
+// A guess takes nothing of the last room on a disk.
+func TestBlocksLeaveRoom(t *testing.T) {
+	b, err := newStore(t).newBlocks(gzipCodec(1))
+	check(t, err)
+	defer b.close()
+	j := &job{in: []byte("in")}
+	j.out.WriteString("out")
+	check(t, b.put(j))
+	b.spare = math.MaxUint64
+	if err := b.put(j); err == nil {
+		t.Error("a block was written to a full disk")
+	}
+}
+
+// A compressor that is told where files are writes what can be read, the same with any number of processors, and the same
+// whether their blocks were made ahead, for the most part or in part.
+func TestCompressorCut(t *testing.T) {
+	data := someBytes(5<<20 + 3)
+	from, to := 1<<20+77, 4<<20+99
+	s := newStore(t)
+	for _, c := range []Compression{{}, {Level: 9}, {Algorithm: "zstd"}, {Algorithm: "none"}} {
 		codec, err := c.codec()
 		check(t, err)
-		for _, when := range []int{0, len(data) / 2, len(data)} {
-			var buf strings.Builder
-			z, until := newCompressor(&buf, codec), make(chan struct{})
-			z.stepAside(until)
-			_, err := z.Write(data[:when])
+		ahead := func(n int) *blocks {
+			b, err := s.newBlocks(codec)
 			check(t, err)
-			close(until)
-			_, err = z.Write(data[when:])
+			t.Cleanup(b.close)
+			encode, err := codec.newEncoder()
 			check(t, err)
-			_, err = z.finish()
-			check(t, err)
-			if buf.String() != string(want.packed) {
-				t.Errorf("%s: other bytes after %d", c.algorithm(), when)
+			a := &ahead{blocks: b, over: make(chan struct{})}
+			check(t, a.compress(bytes.NewReader(data[from:from+n]), encode))
+			return b
+		}
+		var want []byte
+		for i, b := range []*blocks{nil, ahead(0), ahead(to - from), ahead(1 << 20), ahead(2<<20 + 1)} {
+			for _, procs := range []int{1, 2, 7} {
+				before := runtime.GOMAXPROCS(procs)
+				var buf bytes.Buffer
+				z := newCompressor(&buf, codec)
+				z.blocks = b
+				z.Write(data[:from])
+				z.cut(true)
+				z.Write(data[from:to])
+				z.cut(false)
+				z.Write(data[to:])
+				_, err := z.finish()
+				runtime.GOMAXPROCS(before)
+				check(t, err)
+				if want == nil {
+					want = buf.Bytes()
+				}
+				if !bytes.Equal(buf.Bytes(), want) {
+					t.Errorf("%+v: other bytes with blocks %d and %d processors", c, i, procs)
+				}
 			}
+			if b != nil && i == 2 && b.count() > 0 {
+				t.Errorf("%+v: %d blocks were not used", c, b.count())
+			}
+		}
+		r, err := Decompress(bytes.NewReader(want))
+		check(t, err)
+		if got, err := io.ReadAll(r); err != nil || !bytes.Equal(got, data) {
+			t.Errorf("%+v: got %d bytes, %v", c, len(got), err)
 		}
 	}
 }

@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"os"
 	"path"
-	"slices"
 	"strings"
 	"time"
 
@@ -17,21 +17,20 @@ import (
 type aheadFinder struct {
 	root     *os.File // has the same files after the directory was renamed
 	prefixes []string
-	found    []*distribution
-	seen     map[string]listState
+	seen     map[string]fileState
 	dir      *os.File // the directory of the name that was asked for last
 	name     string
 }
 
-// listState tells a list from another one at the same place.
-type listState struct {
+// fileState tells a file from another one at the same place.
+type fileState struct {
 	inode    uint64
 	size     int64
 	modified time.Time
 }
 
 func newAheadFinder(root *os.File, prefixes []string) *aheadFinder {
-	return &aheadFinder{root: root, prefixes: prefixes, seen: map[string]listState{}}
+	return &aheadFinder{root: root, prefixes: prefixes, seen: map[string]fileState{}}
 }
 
 func (f *aheadFinder) close() {
@@ -46,38 +45,89 @@ func (f *aheadFinder) leave() {
 	f.dir = nil
 }
 
-// look returns the distributions that are complete by now, each once it was.
-func (f *aheadFinder) look() []*distribution {
+// aheadFile is what was found.
+type aheadFile struct {
+	distribution string // its name
+	path         string
+	wheel        bool // that of it
+}
+
+// look yields what is new since it looked last: the wheels that pip fetched, and the large files of the distributions that
+// are complete by now.
+func (f *aheadFinder) look() iter.Seq[aheadFile] {
+	return func(yield func(aheadFile) bool) {
+		for file := range f.wheels {
+			if !yield(file) {
+				return
+			}
+		}
+		for file := range f.installed {
+			if !yield(file) {
+				return
+			}
+		}
+	}
+}
+
+func (f *aheadFinder) wheels(yield func(aheadFile) bool) {
+	for _, unpack := range f.list("/tmp", "pip-unpack-", "") {
+		dir := path.Join("/tmp", unpack)
+		for _, wheel := range f.list(dir, "", ".whl") {
+			if f.changed(path.Join(dir, wheel)) == nil {
+				continue
+			}
+			name, rest, _ := strings.Cut(wheel, "-")
+			version, _, _ := strings.Cut(rest, "-")
+			if !yield(aheadFile{printable(name + "-" + version), path.Join(dir, wheel), true}) {
+				return
+			}
+		}
+	}
+}
+
+func (f *aheadFinder) installed(yield func(aheadFile) bool) {
 	for _, prefix := range f.prefixes {
 		for _, lib := range []string{"lib", "lib64"} {
 			lib = path.Join("/", prefix, lib)
 			for _, python := range f.list(lib, "python", "") {
 				for _, packages := range f.list(path.Join(lib, python), "", "-packages") {
-					f.lookInto(path.Join(lib, python, packages))
+					if !f.installedIn(path.Join(lib, python, packages), yield) {
+						return
+					}
 				}
 			}
 		}
 	}
-	return f.found
 }
 
-func (f *aheadFinder) lookInto(packages string) {
+func (f *aheadFinder) installedIn(packages string, yield func(aheadFile) bool) bool {
 	for _, info := range f.list(packages, "", ".dist-info") {
-		list := path.Join(packages, info, "RECORD")
-		e, err := f.lstat(list)
-		if err != nil || !e.IsRegular() {
+		list := f.changed(path.Join(packages, info, "RECORD"))
+		if list == nil {
 			continue
 		}
-		state := listState{e.Ino, e.Size, e.ModTime}
-		if f.seen[list] == state {
-			continue
-		}
-		f.seen[list] = state
-		f.found = slices.DeleteFunc(f.found, func(d *distribution) bool { return d.list == list })
-		if d, err := f.read(e); err == nil && d != nil {
-			f.found = append(f.found, d)
+		files, _ := f.largeFiles(list)
+		for _, file := range files {
+			if !yield(aheadFile{printable(strings.TrimSuffix(info, ".dist-info")), file, false}) {
+				return false
+			}
 		}
 	}
+	return true
+}
+
+// changed returns the entry of a regular file, nil if it is the one that it was when it was asked for last.
+func (f *aheadFinder) changed(name string) *Entry {
+	e, err := f.lstat(name)
+	if err != nil || !e.IsRegular() {
+		return nil
+	}
+	state := fileState{e.Ino, e.Size, e.ModTime}
+	if f.seen[name] == state {
+		return nil
+	}
+	f.seen[name] = state
+	return e
 }
 
 // list returns the names in a directory that begin and end so.
@@ -96,9 +146,9 @@ func (f *aheadFinder) list(dir, prefix, suffix string) (names []string) {
 	return names
 }
 
-// read returns the distribution of a list, nil if it is not complete. Installers write the list anew at the end, with what
-// they added: INSTALLER is. Until then it is that of the wheel.
-func (f *aheadFinder) read(list *Entry) (*distribution, error) {
+// largeFiles returns the paths of the large files on a list, none if the distribution is not complete. Installers write the
+// list anew at the end, with what they added: INSTALLER is. Until then it is that of the wheel.
+func (f *aheadFinder) largeFiles(list *Entry) (files []string, err error) {
 	file, err := list.Open()
 	if err != nil {
 		return nil, err
@@ -109,7 +159,6 @@ func (f *aheadFinder) read(list *Entry) (*distribution, error) {
 		return nil, err
 	}
 	info := path.Dir(list.Path)
-	d := &distribution{name: printable(strings.TrimSuffix(path.Base(info), ".dist-info")), list: list.Path}
 	claimed := map[string]bool{}
 	for _, n := range names {
 		if !path.IsAbs(n) {
@@ -119,37 +168,27 @@ func (f *aheadFinder) read(list *Entry) (*distribution, error) {
 			continue
 		}
 		claimed[n] = true
-		if err := f.add(d, n); err != nil {
+		e, err := f.lstat(n)
+		if err != nil {
 			return nil, err
 		}
+		if e.IsRegular() && e.Size >= wholeFrom {
+			files = append(files, n)
+		}
 	}
-	if !claimed[info+"/INSTALLER"] || !claimed[list.Path] {
+	if !claimed[info+"/INSTALLER"] {
 		return nil, nil
 	}
-	return d, nil
+	return files, nil
 }
 
-// add adds a file that must be there. One of byte code that names times keeps its own time, with all of its distribution.
-func (f *aheadFinder) add(d *distribution, name string) error {
+// openFile opens a regular file.
+func (f *aheadFinder) openFile(name string) (*os.File, error) {
 	e, err := f.lstat(name)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if e.IsDir() || timestamped(e.source) {
-		return fmt.Errorf("%s: %w", name, fs.ErrInvalid)
-	}
-	d.files = append(d.files, name)
-	d.size += e.Size
-	return nil
-}
-
-// settled returns the entry at name as it will be after Draft.Settle.
-func (f *aheadFinder) settled(name string) (*Entry, error) {
-	e, err := f.lstat(name)
-	if err == nil && !e.IsDir() {
-		e.ModTime = time.Unix(SettledTime, 0)
-	}
-	return e, err
+	return e.Open()
 }
 
 // lstat returns the entry at name, which can be read until the next call.

@@ -185,8 +185,8 @@ type compressor struct {
 	out      io.Writer
 	idle     int // workers that are not started: each holds a megabyte, and most layers are one block
 	encoders *encoders
-	polite   <-chan struct{} // while it is open, others need the processors more; nil is closed
-	spare    int             // workers that are to be idle while polite is open
+	blocks   *blocks // that were made ahead
+	ahead    bool    // some of them are of what is written now
 	now      *job
 	jobs     chan *job // to be compressed
 	queue    chan *job // in order, to be hashed and then written
@@ -204,6 +204,7 @@ type compressor struct {
 type job struct {
 	in     []byte
 	before []byte
+	ahead  bool // its output may be there
 	out    bytes.Buffer
 	err    error
 	ready  chan struct{}
@@ -247,20 +248,12 @@ func (z *compressor) work() {
 	if err == nil {
 		defer z.encoders.leave(z.codec, encode)
 	}
-	polite := z.isPolite()
-	if polite {
-		lowerPriority()
-	}
 	for j := range z.jobs {
 		j.out.Reset()
-		if j.err = err; err == nil {
+		if j.err = err; err == nil && (!j.ahead || !z.blocks.take(j)) {
 			j.err = encode(&j.out, j.in, j.before)
 		}
 		j.ready <- struct{}{}
-		if polite && !z.isPolite() {
-			z.done.Go(z.work)
-			return
-		}
 	}
 }
 
@@ -312,6 +305,7 @@ func (z *compressor) Write(p []byte) (int, error) {
 			z.now = <-z.free
 			z.now.in = z.now.in[:0]
 			z.now.before = append(z.now.before[:0], z.before...)
+			z.now.ahead = z.ahead
 		}
 		n := min(len(p), z.codec.blockSize()-len(z.now.in))
 		z.now.in = append(room(z.now.in, n, z.codec.blockSize()), p[:n]...)
@@ -321,6 +315,16 @@ func (z *compressor) Write(p []byte) (int, error) {
 		}
 	}
 	return written, nil
+}
+
+// cut makes what is written next independent of what was written before. It may have been compressed ahead if it is whole:
+// the content of a file.
+func (z *compressor) cut(whole bool) {
+	if z.now != nil {
+		z.submit()
+	}
+	z.before = z.before[:0]
+	z.ahead = whole && z.blocks.has(z.codec)
 }
 
 // room returns b with place for n more bytes: for a little, as long as that does, since most layers are small, then for most.
@@ -339,9 +343,6 @@ func (z *compressor) submit() {
 	j := z.now
 	z.now = nil
 	z.before = append(z.before[:0], j.in[max(0, len(j.in)-window):]...)
-	if z.spare > 0 && !z.isPolite() {
-		z.idle, z.spare = z.idle+z.spare, 0
-	}
 	if z.idle > 0 {
 		z.idle--
 		z.done.Go(z.work)

@@ -56,6 +56,11 @@ func (d *differ) file(e *Entry) error {
 	if err := d.header(e, f, nil); err != nil {
 		return err
 	}
+	if e.Size < wholeFrom {
+		return d.content(e, f)
+	}
+	d.cut(true)
+	defer d.cut(false)
 	return d.content(e, f)
 }
 

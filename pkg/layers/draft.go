@@ -21,7 +21,7 @@ type Draft struct {
 	lower   *View
 	began   time.Time
 	mounted bool
-	ahead   *ahead // nil: nothing is packed ahead
+	ahead   *ahead // nil: nothing is compressed ahead
 }
 
 // Draft makes a draft over the state parent.
@@ -149,7 +149,7 @@ func (d *Draft) Commit(ctx context.Context, k Key) error {
 		err = d.store.commit(d.dir+"/snap", k, d.parent)
 	}
 	if err == nil {
-		d.endAhead(true)
+		d.keepAhead(k)
 	}
 	if err == nil && time.Since(d.began) > syncDelay {
 		d.store.sync.now() // what took so long is much to write, and its layers are not made yet
@@ -200,7 +200,7 @@ func (d *Draft) Discard() error {
 	if d.held == nil {
 		return nil
 	}
-	d.endAhead(false)
+	d.endAhead()
 	if err := d.Unmount(); err != nil {
 		return err
 	}

@@ -22,7 +22,7 @@ type LayerOptions struct {
 	Alone bool // the layers have all files of the snapshot, also those that are the same below it
 	Max   int  // layers that one snapshot may become, one for each of its large Python distributions; 0 or 1: all is one
 
-	polite <-chan struct{} // see compressor
+	blocks *blocks // that were made ahead
 }
 
 // sendFrom is the size from which a blob is sent that is sent from size on otherwise.
@@ -112,6 +112,11 @@ func (s *Store) makeLayers(ctx context.Context, k Key, o LayerOptions) ([]*store
 	if err != nil {
 		return nil, err
 	}
+	if a := s.takeAhead(k); a != nil {
+		defer a.close()
+		<-a.ended
+		o.blocks = a.blocks
+	}
 	return s.layersOf(ctx, k, view.dirs[0], lower, o)
 }
 
@@ -128,7 +133,7 @@ func (s *Store) layersOf(ctx context.Context, k Key, snapshot string, lower *Vie
 	}
 	parts := divide(found, o.Max)
 	records, err := s.packParts(ctx, snapshot, parts, o, func(ctx context.Context) (layerRecord, error) {
-		return s.pack(ctx, packing{Compression: o.Compression, from: o.sendFrom(sendFrom)}, func(w io.Writer) error {
+		return s.pack(ctx, packing{o.Compression, o.sendFrom(sendFrom), o.blocks}, func(w io.Writer) error {
 			return WriteDiff(ctx, w, snapshot, lower, DiffOptions{Epoch: o.Epoch, alone: o.Alone, apart: newApart(parts)})
 		})
 	})
@@ -148,8 +153,8 @@ func (s *Store) layersOf(ctx context.Context, k Key, snapshot string, lower *Vie
 // packing says how a blob is made.
 type packing struct {
 	Compression
-	from   int64           // the size from which it is sent
-	polite <-chan struct{} // see compressor
+	from   int64   // the size from which it is sent
+	blocks *blocks // that were made ahead
 }
 
 // pack makes a blob of the tar that write writes.
@@ -165,10 +170,7 @@ func (s *Store) pack(ctx context.Context, o packing, write func(io.Writer) error
 	defer blob.abort()
 	blob.send(o.from)
 	z := newCompressor(blob, codec)
-	z.encoders = &s.encoders
-	if o.polite != nil {
-		z.stepAside(o.polite)
-	}
+	z.encoders, z.blocks = &s.encoders, o.blocks
 	err = write(z)
 	diffID, finishErr := z.finish()
 	if err == nil {

@@ -1,6 +1,7 @@
 package layers
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -8,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"slices"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -39,9 +41,9 @@ func (s *Store) packParts(ctx context.Context, snapshot string, parts []*part, o
 		return err
 	})
 	for i, p := range parts {
-		if _, known := s.Recall(o.partKind(), p.key()); known || s.guesses.busy(p.key()) {
+		if _, known := s.Recall(o.partKind(), p.key()); known {
 			group.Go(func() (err error) {
-				records[i], err = s.findPart(hashing, within(snapshot), p, o)
+				records[i], err = s.findPart(hashing, snapshot, p, o)
 				return err
 			})
 		}
@@ -49,9 +51,10 @@ func (s *Store) packParts(ctx context.Context, snapshot string, parts []*part, o
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	for i, p := range parts {
+	for _, i := range largestFirst(parts) {
+		p := parts[i]
 		if records[i].Digest == (v1.Hash{}) {
-			r, err := s.packPart(ctx, within(snapshot), p, o)
+			r, err := s.packPart(ctx, snapshot, p, o)
 			if err != nil {
 				return nil, err
 			}
@@ -62,20 +65,28 @@ func (s *Store) packParts(ctx context.Context, snapshot string, parts []*part, o
 	return records, nil
 }
 
+// largestFirst returns the indices of parts in the order in which they are packed: what is still to be sent when the last
+// one is ready is small.
+func largestFirst(parts []*part) []int {
+	order := make([]int, len(parts))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(i, j int) int { return cmp.Compare(parts[j].size, parts[i].size) })
+	return order
+}
+
 // partKind names the records of parts: that one of such distributions was made (under part.key), and the layer that it
 // became (under the digest of its tar).
 func (c Compression) partKind() string { return fmt.Sprintf("part-%s-%d", c.algorithm(), c.Level) }
 
-// key names a part by its distributions and where they are.
-func (p *part) key() Key { return sha256.Sum256([]byte(strings.Join(p.lists, "\x00"))) }
+// key names a part by its distributions.
+func (p *part) key() Key { return sha256.Sum256([]byte(strings.Join(p.names, "\x00"))) }
 
-// findPart returns the layer of a part if there is one already, or will be one that is packed ahead; else an empty record.
-func (s *Store) findPart(ctx context.Context, find finding, p *part, o LayerOptions) (r layerRecord, err error) {
+// findPart returns the layer of a part if there is one already; else an empty record.
+func (s *Store) findPart(ctx context.Context, snapshot string, p *part, o LayerOptions) (r layerRecord, err error) {
 	sum := sha256.New()
-	if err := p.write(ctx, sum, find, o.Epoch); err != nil {
-		return r, err
-	}
-	if err := s.guesses.wait(ctx, p.key()); err != nil {
+	if err := p.write(ctx, sum, snapshot, o.Epoch); err != nil {
 		return r, err
 	}
 	data, ok := s.Recall(o.partKind(), Key(sum.Sum(nil)))
@@ -85,15 +96,12 @@ func (s *Store) findPart(ctx context.Context, find finding, p *part, o LayerOpti
 	if size, ok := s.hasBlob(r.Digest); !ok || size != r.Size {
 		return layerRecord{}, nil
 	}
-	if !o.Aside {
-		s.confirm(r)
-	}
 	return r, nil
 }
 
-func (s *Store) packPart(ctx context.Context, find finding, p *part, o LayerOptions) (r layerRecord, err error) {
-	how := packing{o.Compression, o.sendFrom(sendWhole), o.polite}
-	r, err = s.pack(ctx, how, func(w io.Writer) error { return p.write(ctx, w, find, o.Epoch) })
+func (s *Store) packPart(ctx context.Context, snapshot string, p *part, o LayerOptions) (r layerRecord, err error) {
+	how := packing{o.Compression, o.sendFrom(sendWhole), o.blocks}
+	r, err = s.pack(ctx, how, func(w io.Writer) error { return p.write(ctx, w, snapshot, o.Epoch) })
 	if err != nil {
 		return r, err
 	}

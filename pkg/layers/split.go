@@ -29,13 +29,12 @@ const (
 // part is what one layer of a split snapshot has.
 type part struct {
 	names []string // of its distributions
-	lists []string
 	files []string
 	size  int64
 }
 
 func (p *part) add(d *distribution) {
-	p.names, p.lists = append(p.names, d.name), append(p.lists, d.list)
+	p.names = append(p.names, d.name)
 	p.files = append(p.files, d.files...)
 	p.size += d.size
 }
@@ -122,28 +121,20 @@ func (a *apart) holds(name string) bool { return a != nil && a.files[name] }
 // below says whether such a file is in or below the directory.
 func (a *apart) below(dir string) bool { return a != nil && a.dirs[dir] }
 
-// finding returns the entry at a name of a snapshot, which can be read until the next call.
-type finding func(name string) (*Entry, error)
-
-// within finds in a snapshot directory that nobody writes into.
-func within(snapshot string) finding {
-	return func(name string) (*Entry, error) { return lstat(snapshot+name, name) }
-}
-
 // write writes the tar of a part of a snapshot. Every directory on the way is in it, since Docker unpacks
 // each layer into an empty directory, and each has the same time in every build: the layer of the rest, which lies above,
 // sets it right where it matters.
-func (p *part) write(ctx context.Context, w io.Writer, find finding, epoch *int64) error {
+func (p *part) write(ctx context.Context, w io.Writer, snapshot string, epoch *int64) error {
 	d := newDiffer(ctx, w, nil, DiffOptions{Epoch: epoch})
 	made := map[string]bool{"/": true}
 	for _, name := range p.files {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if err := d.parents(find, path.Dir(name), made); err != nil {
+		if err := d.parents(snapshot, path.Dir(name), made); err != nil {
 			return err
 		}
-		e, err := find(name)
+		e, err := lstat(snapshot+name, name)
 		if err != nil {
 			return err
 		}
@@ -155,15 +146,15 @@ func (p *part) write(ctx context.Context, w io.Writer, find finding, epoch *int6
 }
 
 // parents writes the directories down to dir that are not made yet.
-func (d *differ) parents(find finding, dir string, made map[string]bool) error {
+func (d *differ) parents(snapshot, dir string, made map[string]bool) error {
 	if made[dir] {
 		return nil
 	}
 	made[dir] = true
-	if err := d.parents(find, path.Dir(dir), made); err != nil {
+	if err := d.parents(snapshot, path.Dir(dir), made); err != nil {
 		return err
 	}
-	e, err := find(dir)
+	e, err := lstat(snapshot+dir, dir)
 	if err != nil {
 		return err
 	}

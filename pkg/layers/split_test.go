@@ -111,7 +111,7 @@ func sameSplit(t *testing.T, snapshot string, lower *View, parts []*part) {
 	seen := map[string]bool{}
 	for _, p := range parts {
 		var buf bytes.Buffer
-		check(t, p.write(t.Context(), &buf, within(snapshot), nil))
+		check(t, p.write(t.Context(), &buf, snapshot, nil))
 		for _, name := range members(t, buf.Bytes()) {
 			if !strings.HasSuffix(name, "/") && seen[name] {
 				t.Errorf("%s is in two layers", name)
@@ -272,7 +272,7 @@ func TestSplitEpoch(t *testing.T) {
 	check(t, unix.Chmod(dir+"/x", 0o600))
 	epoch := int64(1000)
 	var buf bytes.Buffer
-	check(t, (&part{files: []string{"/x"}}).write(t.Context(), &buf, within(dir), &epoch))
+	check(t, (&part{files: []string{"/x"}}).write(t.Context(), &buf, dir, &epoch))
 	if got := times(t, buf.Bytes()); got != "x 1000" {
 		t.Errorf("times %s", got)
 	}

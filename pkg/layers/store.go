@@ -32,13 +32,13 @@ type Store struct {
 	sync  syncer
 
 	encoders encoders // of all compressors
-	guesses  guesses
 
 	beside sync.WaitGroup // the removal of what is left of drafts
 
-	mu    sync.Mutex
-	known map[Key]meta // of committed snapshots; it never changes for a key that exists
-	roots map[Key]int  // see rootDepth
+	mu     sync.Mutex
+	known  map[Key]meta   // of committed snapshots; it never changes for a key that exists
+	roots  map[Key]int    // see rootDepth
+	aheads map[Key]*ahead // of snapshots whose layers are not made yet
 }
 
 // Open opens the store in dir, and makes it if it is not there. It refuses a directory that others can write to, one of a
@@ -48,7 +48,7 @@ func Open(dir string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the store: %w", err)
 	}
-	s := &Store{dir: dir, known: map[Key]meta{}, roots: map[Key]int{}}
+	s := &Store{dir: dir, known: map[Key]meta{}, roots: map[Key]int{}, aheads: map[Key]*ahead{}}
 	s.lease.store, s.sync.store = s, s
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, hinted(fmt.Errorf("making the store: %w", err), "name a directory that you can write to")
@@ -65,7 +65,7 @@ func Open(dir string) (*Store, error) {
 
 // Close brings what was committed to the disk, and gives back the lease.
 func (s *Store) Close() error {
-	s.guesses.close()
+	s.dropAhead()
 	s.beside.Wait()
 	return errors.Join(s.sync.end(), s.lease.close())
 }
