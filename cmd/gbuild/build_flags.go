@@ -68,7 +68,7 @@ func (a *app) addOutputFlags(f *pflag.FlagSet, o *buildOptions) {
 	f.BoolVar(&o.load, "load", false, "keep the image under its names here, as is done anyway")
 	f.VarP((*list)(&o.outputs), "output", "o", "type=oci|docker|tar|local|image|registry,dest=PATH (repeatable; DIR alone is local, - is tar)")
 	f.StringVar(&o.layers, "layers", "auto", "auto (large Python distributions get layers of their own), per-step or squash (one over the base)")
-	f.StringVar(&o.compression, "compression", "", "of layers: gzip, zstd or none (default gzip)")
+	f.StringVar(&o.compression, "compression", "", "of layers: gzip, zstd, estargz or none (default gzip)")
 	f.StringVar(&o.compressionLevel, "compression-level", "", "1 to 9 for gzip (default 5), 1 to 22 for zstd (default 3)")
 	f.BoolVar(&o.forceCompression, "force-compression", false, "compress the base's layers so, too; they are sent as they are otherwise")
 	f.StringVar(&o.iidfile, "iidfile", "", "file to write the image id to")

@@ -47,7 +47,7 @@ func TestParseOutputs(t *testing.T) {
 		{"dir", ""}, {"-", ""}, {"- type=oci", "only one"}, {"type=oci,dest=a type=local,dest=b type=tar,dest=c", ""},
 		{"type=oci,dest=a,compression=zstd,compression-level=22,force-compression=true,annotation.a=b,rewrite-timestamp=true", ""},
 		{"type=oci,dest=a,compression=zstd type=docker,dest=b,compression=gzip", "one compression"},
-		{"type=oci,dest=a,compression=estargz", "estargz"}, {"type=oci,compression-level=10", "0 to 9"},
+		{"type=oci,dest=a,compression=estargz", ""}, {"type=oci,dest=a,compression=estargz,force-compression=true", "estargz"}, {"type=oci,compression-level=10", "0 to 9"},
 		{"type=registry,name=r/x,compression=zstd,oci-mediatypes=false", "oci-mediatypes"},
 		{"type=oci,force-compression=maybe", "true or false"}, {"type=oci,dest=a,force-compression=1 type=docker,dest=b,compression=gzip", "one compression"},
 		{"type=oci,annotation-index.a=b", "index"}, {"type=oci,annotation-manifest[linux/amd64].a=b", ""},
@@ -77,7 +77,8 @@ func TestCompressionOf(t *testing.T) {
 		{buildOptions{compression: "zstd"}, "type=oci,compression=zstd", layers.Compression{Algorithm: "zstd"}, ""},
 		{buildOptions{compression: "zstd"}, "type=oci,compression=gzip", layers.Compression{}, "one compression"},
 		{buildOptions{compression: "zstd"}, "type=registry,name=r/x,oci-mediatypes=false", layers.Compression{}, "oci-mediatypes"},
-		{buildOptions{compression: "estargz"}, "", layers.Compression{}, "--compression=estargz is not supported"},
+		{buildOptions{compression: "estargz", compressionLevel: "0"}, "", layers.Compression{Algorithm: "estargz", Level: 1}, ""},
+		{buildOptions{compression: "estargz", forceCompression: true}, "", layers.Compression{}, "--force-compression with"},
 		{buildOptions{compression: "rar"}, "", layers.Compression{}, "--compression=rar"},
 		{buildOptions{compressionLevel: "x"}, "", layers.Compression{}, "--compression-level=x"},
 	} {

@@ -27,21 +27,23 @@ func parseCompression(algorithm, level string, force bool) (*layers.Compression,
 	case "", "gzip":
 	case "zstd":
 		c.Algorithm = algorithm
+	case "estargz":
+		if c.Algorithm = algorithm; force {
+			return nil, hinted{fmt.Errorf("force-compression with compression=estargz: an eStargz layer has another tar, and those of the base keep theirs"),
+				"without force-compression they keep their bytes"}
+		}
 	case "uncompressed", "none":
 		c.Algorithm = "none"
-	case "estargz":
-		return nil, hinted{fmt.Errorf("compression=estargz is not supported: it needs all files of a layer before it writes the first, and gbuild writes a layer in one pass"),
-			"zstd unpacks fastest; gzip is what everything reads"}
 	default:
-		return nil, fmt.Errorf("compression=%s: it is gzip, zstd or uncompressed", algorithm)
+		return nil, fmt.Errorf("compression=%s: it is gzip, zstd, estargz or uncompressed", algorithm)
 	}
-	most := map[string]int{"gzip": 9, "zstd": 22, "none": 22}[c.Algorithm]
+	most := map[string]int{"gzip": 9, "estargz": 9, "zstd": 22, "none": 22}[c.Algorithm]
 	if level != "" {
 		n, err := strconv.Atoi(level)
 		if err != nil || n < 0 || n > most {
 			return nil, fmt.Errorf("compression-level=%s: for %s it is 0 to %d", level, c.Algorithm, most)
 		}
-		if c.Level = n; n == 0 && c.Algorithm == "gzip" {
+		if c.Level = n; n == 0 && most == 9 {
 			c.Level = 1 // 0 is gzip's word for no compression at all; uncompressed has a media type of its own
 		}
 	}

@@ -101,7 +101,7 @@ func layersCommand(ts *testscript.TestScript, neg bool, args []string) {
 		if i < len(history) {
 			made = history[i].CreatedBy
 		}
-		fmt.Fprintln(ts.Stdout(), l.MediaType, l.Digest, made)
+		fmt.Fprintln(ts.Stdout(), strings.Join(append([]string{string(l.MediaType), l.Digest.String(), made}, slices.Sorted(maps.Keys(l.Annotations))...), " "))
 	}
 }
 

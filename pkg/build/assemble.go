@@ -154,7 +154,8 @@ func newImage(raw []byte, all []v1.Layer) (v1.Image, error) {
 		if err != nil {
 			return nil, fmt.Errorf("describing a layer: %w", err)
 		}
-		m.Layers = append(m.Layers, v1.Descriptor{MediaType: ociLayerType(d.MediaType), Size: d.Size, Digest: d.Digest})
+		m.Layers = append(m.Layers, v1.Descriptor{MediaType: ociLayerType(d.MediaType), Size: d.Size, Digest: d.Digest,
+			Annotations: layers.AboutBlob(d.Annotations)})
 	}
 	manifest, err := json.Marshal(m)
 	if err != nil {

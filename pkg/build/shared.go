@@ -12,6 +12,7 @@ import (
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/partial"
 
 	"github.com/gbuild/gbuild/pkg/layers"
 )
@@ -207,6 +208,9 @@ type cachedLayer struct {
 // Distributions names the Python distributions that the layer has, where it was made for them: see
 // layers.DistributionsOf.
 func (l cachedLayer) Distributions() []string { return l.distributions }
+
+// Descriptor is what the entry says of the layer. ggcr's partial.Descriptor finds it.
+func (l cachedLayer) Descriptor() (*v1.Descriptor, error) { return partial.Descriptor(l.Layer) }
 
 // Source is the repository that the layer can be mounted from.
 func (l cachedLayer) Source() string { return l.source }

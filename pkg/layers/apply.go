@@ -156,6 +156,9 @@ func (a *applier) entry(h *tar.Header, body io.Reader) error {
 	if name == "" {
 		return a.rootEntry(h)
 	}
+	if a.overlay && name == stargzTable {
+		return nil // it is the layer's, and no file of the image
+	}
 	if base := path.Base(name); a.overlay && strings.HasPrefix(base, whiteoutPrefix) {
 		return a.whiteout(path.Dir(name), base)
 	}

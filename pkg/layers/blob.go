@@ -238,6 +238,8 @@ type layerRecord struct {
 	Source    string          `json:"source,omitempty"` // of a layer that came from elsewhere
 	Made      time.Time       `json:"made,omitzero"`
 
+	Annotations map[string]string `json:"annotations,omitempty"` // of its descriptor
+
 	Distributions []string `json:"distributions,omitempty"`
 }
 
@@ -252,6 +254,12 @@ func (l *storedLayer) Size() (int64, error) { return l.record.Size, nil }
 
 // MediaType implements v1.Layer.
 func (l *storedLayer) MediaType() (types.MediaType, error) { return l.record.MediaType, nil }
+
+// Descriptor is what a manifest says of the layer. ggcr's partial.Descriptor finds it.
+func (l *storedLayer) Descriptor() (*v1.Descriptor, error) {
+	r := l.record
+	return &v1.Descriptor{MediaType: r.MediaType, Size: r.Size, Digest: r.Digest, Annotations: r.Annotations}, nil
+}
 
 // Source returns the repository that the layer came from, "" if it was made here.
 func (l *storedLayer) Source() string { return l.record.Source }

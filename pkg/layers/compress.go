@@ -21,8 +21,8 @@ import (
 
 // Compression says how layers are compressed.
 type Compression struct {
-	Algorithm string // "gzip", "zstd" or "none"; "" is gzip
-	Level     int    // of the algorithm, 0 is its default: 1 to 9 for gzip, 1 to 22 for zstd
+	Algorithm string // "gzip", "zstd", "estargz" or "none"; "" is gzip
+	Level     int    // of the algorithm, 0 is its default: 1 to 9 for gzip and estargz, 1 to 22 for zstd
 	Epoch     *int64 // see DiffOptions
 	Force     bool   // the layers of base images are compressed so, too: see Recompress
 }
@@ -70,13 +70,16 @@ type blockEncoder func(out *bytes.Buffer, block, before []byte) error
 
 func (c Compression) codec() (codec, error) {
 	switch c.algorithm() {
-	case "gzip":
+	case "gzip", "estargz":
 		level := c.Level
 		if level == 0 {
 			level = defaultGzip
 		}
 		if level < 1 || level > 9 {
-			return nil, fmt.Errorf("compressing with gzip: level %d is not between 1 and 9", c.Level)
+			return nil, fmt.Errorf("compressing with %s: level %d is not between 1 and 9", c.Algorithm, c.Level)
+		}
+		if c.Algorithm == "estargz" {
+			return stargzCodec(level), nil
 		}
 		return gzipCodec(level), nil
 	case "zstd":
@@ -91,7 +94,7 @@ func (c Compression) codec() (codec, error) {
 	case "none":
 		return plainCodec{}, nil
 	}
-	return nil, hinted(fmt.Errorf("unknown compression %q", c.Algorithm), "use gzip, zstd or none")
+	return nil, hinted(fmt.Errorf("unknown compression %q", c.Algorithm), "use gzip, zstd, estargz or none")
 }
 
 const (
@@ -187,6 +190,7 @@ type compressor struct {
 	encoders *encoders
 	blocks   *blocks // that were made ahead
 	ahead    bool    // some of them are of what is written now
+	at       *int64  // is told where the next block is
 	now      *job
 	jobs     chan *job // to be compressed
 	queue    chan *job // in order, to be hashed and then written
@@ -194,6 +198,8 @@ type compressor struct {
 	sum      hash.Hash
 	crc      uint32
 	size     uint64
+	written  int64  // bytes of the output
+	end      []byte // of the output, after that of the codec
 	done     sync.WaitGroup
 	ended    chan struct{}
 	mu       sync.Mutex
@@ -204,7 +210,8 @@ type compressor struct {
 type job struct {
 	in     []byte
 	before []byte
-	ahead  bool // its output may be there
+	ahead  bool   // its output may be there
+	at     *int64 // is told where it is in the output
 	out    bytes.Buffer
 	err    error
 	ready  chan struct{}
@@ -268,14 +275,18 @@ func (z *compressor) collect() {
 		z.size += uint64(len(j.in))
 		<-j.ready
 		z.fail(j.err)
+		if j.at != nil {
+			*j.at = z.written
+		}
 		if z.failed() == nil {
-			_, err := z.out.Write(j.out.Bytes())
+			n, err := z.out.Write(j.out.Bytes())
+			z.written += int64(n)
 			z.fail(err)
 		}
 		z.free <- j
 	}
 	if z.failed() == nil {
-		_, err := z.out.Write(z.codec.tail(z.crc, z.size))
+		_, err := z.out.Write(append(z.codec.tail(z.crc, z.size), z.end...))
 		z.fail(err)
 	}
 }
@@ -305,7 +316,7 @@ func (z *compressor) Write(p []byte) (int, error) {
 			z.now = <-z.free
 			z.now.in = z.now.in[:0]
 			z.now.before = append(z.now.before[:0], z.before...)
-			z.now.ahead = z.ahead
+			z.now.ahead, z.now.at, z.at = z.ahead, z.at, nil
 		}
 		n := min(len(p), z.codec.blockSize()-len(z.now.in))
 		z.now.in = append(room(z.now.in, n, z.codec.blockSize()), p[:n]...)
@@ -325,6 +336,22 @@ func (z *compressor) cut(whole bool) {
 	}
 	z.before = z.before[:0]
 	z.ahead = whole && z.blocks.has(z.codec)
+}
+
+// tell sets at to where in the output the block is that what is written next begins, by the time that it is drained.
+func (z *compressor) tell(at *int64) { z.at = at }
+
+// drain waits until all that was written is compressed, and returns the size of the output by then.
+func (z *compressor) drain() (int64, error) {
+	z.cut(false)
+	all := make([]*job, cap(z.free))
+	for i := range all {
+		all[i] = <-z.free
+	}
+	for _, j := range all {
+		z.free <- j
+	}
+	return z.written, z.failed()
 }
 
 // room returns b with place for n more bytes: for a little, as long as that does, since most layers are small, then for most.

@@ -65,7 +65,7 @@ func (i *image) info() ImageInfo {
 func (i *image) layer(n int) *storedLayer {
 	d := i.manifest.Layers[n]
 	return &storedLayer{store: i.store, record: layerRecord{DiffID: i.config.RootFS.DiffIDs[n], Digest: d.Digest, Size: d.Size,
-		MediaType: d.MediaType, Source: i.record.Sources[d.Digest.String()]}}
+		MediaType: d.MediaType, Annotations: d.Annotations, Source: i.record.Sources[d.Digest.String()]}}
 }
 
 // Layers implements v1.Image.

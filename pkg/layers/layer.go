@@ -171,7 +171,12 @@ func (s *Store) pack(ctx context.Context, o packing, write func(io.Writer) error
 	blob.send(o.from)
 	z := newCompressor(blob, codec)
 	z.encoders, z.blocks = &s.encoders, o.blocks
-	err = write(z)
+	var table string
+	if o.algorithm() == "estargz" {
+		table, err = writeStargz(z, write)
+	} else {
+		err = write(z)
+	}
 	diffID, finishErr := z.finish()
 	if err == nil {
 		err = finishErr
@@ -183,5 +188,9 @@ func (s *Store) pack(ctx context.Context, o packing, write func(io.Writer) error
 	if err != nil {
 		return r, err
 	}
-	return layerRecord{DiffID: diffID, Digest: d.Digest, Size: d.Size, MediaType: o.mediaType(), Made: time.Now()}, nil
+	r = layerRecord{DiffID: diffID, Digest: d.Digest, Size: d.Size, MediaType: o.mediaType(), Made: time.Now()}
+	if table != "" {
+		r.Annotations = map[string]string{annotationTable: table, annotationSize: fmt.Sprint(z.size)}
+	}
+	return r, nil
 }

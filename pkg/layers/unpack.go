@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/partial"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 )
@@ -88,20 +89,18 @@ func (u *unpacking) plan(layers []v1.Layer) error {
 }
 
 // job is the work for one layer, without the keys that it stands between.
-func (u *unpacking) job(l v1.Layer) (j *unpackJob, err error) {
-	j = &unpackJob{layer: l, record: layerRecord{Source: sourceOf(l)}}
-	if j.record.DiffID, err = l.DiffID(); err != nil {
+func (u *unpacking) job(l v1.Layer) (*unpackJob, error) {
+	diffID, err := l.DiffID()
+	if err != nil {
 		return nil, err
 	}
-	if j.record.Digest, err = l.Digest(); err != nil {
+	d, err := partial.Descriptor(l)
+	if err != nil {
 		return nil, err
 	}
-	if j.record.Size, err = l.Size(); err != nil {
-		return nil, err
-	}
-	u.total += j.record.Size
-	j.record.MediaType, err = l.MediaType()
-	return j, err
+	u.total += d.Size
+	return &unpackJob{layer: l, record: layerRecord{DiffID: diffID, Digest: d.Digest, Size: d.Size, MediaType: d.MediaType,
+		Annotations: AboutBlob(d.Annotations), Source: sourceOf(l)}}, nil
 }
 
 // run takes the locks of the layers in their order, the lowest first, and keeps them to the end. All processes do, so
