@@ -28,41 +28,48 @@ func DistributionsOf(l v1.Layer) []string {
 // Distributions is what DistributionsOf returns.
 func (l *storedLayer) Distributions() []string { return l.record.Distributions }
 
-// packParts makes the layers of parts and, the last, that of the rest. Those that were made before, of any state, are found
-// by the digest of their tar: so that is taken first, of all side by side, for parts whose distributions are known. The
-// files are read every time, since neither a version nor a list says truly what is in them.
+// packParts makes the layers of parts and, the last, that of the rest, which is mostly a walk, beside them. Those that were
+// made before, of any state, are found by the digest of their tar: so that is taken first, of all side by side, for parts
+// whose distributions are known. The files are read every time, since neither a version nor a list says truly what is in them.
 func (s *Store) packParts(ctx context.Context, snapshot string, parts []*part, o LayerOptions,
 	rest func(context.Context) (layerRecord, error)) ([]layerRecord, error) {
 	records := make([]layerRecord, len(parts)+1)
-	group, hashing := errgroup.WithContext(ctx)
-	group.SetLimit(runtime.GOMAXPROCS(0))
+	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
-		records[len(parts)], err = rest(hashing)
+		records[len(parts)], err = rest(ctx)
 		return err
 	})
+	group.Go(func() error {
+		if err := s.findParts(ctx, snapshot, parts, o, records); err != nil {
+			return err
+		}
+		for _, i := range largestFirst(parts) {
+			if records[i].Digest == (v1.Hash{}) {
+				var err error
+				if records[i], err = s.packPart(ctx, snapshot, parts[i], o); err != nil {
+					return err
+				}
+			}
+			records[i].Distributions = parts[i].names
+		}
+		return nil
+	})
+	return records, group.Wait()
+}
+
+// findParts sets the records of parts whose layers were made before.
+func (s *Store) findParts(ctx context.Context, snapshot string, parts []*part, o LayerOptions, records []layerRecord) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(runtime.GOMAXPROCS(0))
 	for i, p := range parts {
 		if _, known := s.Recall(o.partKind(), p.key()); known {
 			group.Go(func() (err error) {
-				records[i], err = s.findPart(hashing, snapshot, p, o)
+				records[i], err = s.findPart(ctx, snapshot, p, o)
 				return err
 			})
 		}
 	}
-	if err := group.Wait(); err != nil {
-		return nil, err
-	}
-	for _, i := range largestFirst(parts) {
-		p := parts[i]
-		if records[i].Digest == (v1.Hash{}) {
-			r, err := s.packPart(ctx, snapshot, p, o)
-			if err != nil {
-				return nil, err
-			}
-			records[i] = r
-		}
-		records[i].Distributions = p.names
-	}
-	return records, nil
+	return group.Wait()
 }
 
 // largestFirst returns the indices of parts in the order in which they are packed: what is still to be sent when the last
