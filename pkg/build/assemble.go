@@ -61,11 +61,12 @@ func (r *run) recompress(ctx context.Context, all []v1.Layer) error {
 	if !r.req.Compress.Force {
 		return nil
 	}
+	defer r.exports()()
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(2) // one that reads, one that writes: each uses all processors
 	for i, l := range all {
 		group.Go(func() (err error) {
-			all[i], err = r.Store.Recompress(ctx, l, r.req.Compress)
+			all[i], err = r.Store.Recompress(ctx, l, r.req.Compress, r.packed)
 			return err
 		})
 	}

@@ -118,6 +118,8 @@ type run struct {
 	remotes  *remotes
 	target   *stage
 
+	exporting exporting
+
 	mu       sync.Mutex
 	warnings []dockerfile.Warning
 	resolved map[*dockerfile.Stage]*stage
@@ -212,7 +214,9 @@ func (r *run) report(e Event) {
 	if r.Report == nil {
 		return
 	}
-	e.Time = time.Now()
+	if e.Time.IsZero() {
+		e.Time = time.Now()
+	}
 	r.Builder.mu.Lock()
 	defer r.Builder.mu.Unlock()
 	r.Report(e)

@@ -50,7 +50,7 @@ func (r *run) extraLayers() int {
 }
 
 func (r *run) layerOptions(extra int) layers.LayerOptions {
-	return layers.LayerOptions{Compression: r.req.Compress, Max: min(1+extra, layers.MaxSplit)}
+	return layers.LayerOptions{Compression: r.req.Compress, Max: min(1+extra, layers.MaxSplit), Report: r.packed}
 }
 
 // layerName names the future of the layers of a step, beside that of the step whose snapshot they are made of.
@@ -97,6 +97,7 @@ func (r *run) stepLayers(ctx context.Context, k layers.Key, o layers.LayerOption
 	if err := r.ensure(ctx, k); err != nil {
 		return nil, err
 	}
+	defer r.exports()()
 	all, _, err := r.Store.Layers(ctx, k, o)
 	return all, err
 }
@@ -243,7 +244,8 @@ func (x *stack) squash(ctx context.Context, st *stage) error {
 			return err
 		}
 	}
-	l, _, err := x.Store.Squash(ctx, key, base, x.req.Compress)
+	defer x.exports()()
+	l, _, err := x.Store.Squash(ctx, key, base, x.req.Compress, x.packed)
 	x.layers = append(x.layers, l)
 	return err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/gbuild/gbuild/pkg/dockerfile"
@@ -41,6 +42,10 @@ func (w *work) pack(ctx context.Context, out layers.Key, lower *layers.View) err
 // packOptions are the options of layers whose files are not kept.
 func (w *work) packOptions() layers.LayerOptions {
 	o := w.layerOptions(w.extraLayers())
+	var done atomic.Int64
+	o.Report = func(bytes int) {
+		w.report(Event{Type: Progress, Step: w.number, Current: done.Add(int64(bytes)), Text: "bytes"})
+	}
 	o.Index = len(w.req.CacheFrom)+len(w.req.CacheTo) > 0
 	return o
 }

@@ -190,7 +190,8 @@ type compressor struct {
 	encoders *encoders
 	blocks   *blocks // that were made ahead
 	ahead    bool    // some of them are of what is written now
-	at       *int64  // is told where the next block is
+	report   func(bytes int)
+	at       *int64 // is told where the next block is
 	now      *job
 	jobs     chan *job // to be compressed
 	queue    chan *job // in order, to be hashed and then written
@@ -275,6 +276,9 @@ func (z *compressor) collect() {
 		z.size += uint64(len(j.in))
 		<-j.ready
 		z.fail(j.err)
+		if z.report != nil {
+			z.report(len(j.in))
+		}
 		if j.at != nil {
 			*j.at = z.written
 		}

@@ -22,6 +22,8 @@ type LayerOptions struct {
 	Alone bool // the layers have all files of the snapshot, also those that are the same below it
 	Max   int  // layers that one snapshot may become, one for each of its large Python distributions; 0 or 1: all is one
 
+	Report func(bytes int) // if not nil, is told of each block of a tar when it is compressed, by several goroutines
+
 	blocks *blocks // that were made ahead
 }
 
@@ -133,7 +135,7 @@ func (s *Store) layersOf(ctx context.Context, k Key, snapshot string, lower *Vie
 	}
 	parts := divide(found, o.Max)
 	records, err := s.packParts(ctx, snapshot, parts, o, func(ctx context.Context) (layerRecord, error) {
-		return s.pack(ctx, packing{o.Compression, o.sendFrom(sendFrom), o.blocks}, func(w io.Writer) error {
+		return s.pack(ctx, packing{o.Compression, o.sendFrom(sendFrom), o.blocks, o.Report}, func(w io.Writer) error {
 			return WriteDiff(ctx, w, snapshot, lower, DiffOptions{Epoch: o.Epoch, alone: o.Alone, apart: newApart(parts)})
 		})
 	})
@@ -155,6 +157,7 @@ type packing struct {
 	Compression
 	from   int64   // the size from which it is sent
 	blocks *blocks // that were made ahead
+	report func(bytes int)
 }
 
 // pack makes a blob of the tar that write writes.
@@ -170,7 +173,7 @@ func (s *Store) pack(ctx context.Context, o packing, write func(io.Writer) error
 	defer blob.abort()
 	blob.send(o.from)
 	z := newCompressor(blob, codec)
-	z.encoders, z.blocks = &s.encoders, o.blocks
+	z.encoders, z.blocks, z.report = &s.encoders, o.blocks, o.report
 	var table string
 	if o.algorithm() == "estargz" {
 		table, err = writeStargz(z, write)

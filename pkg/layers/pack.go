@@ -99,7 +99,7 @@ func (s *Store) Pack(ctx context.Context, k, parent Key, lower *View, o LayerOpt
 		return nil
 	}
 	names := indexWriter{sums: true}
-	r, err := s.pack(ctx, packing{Compression: o.Compression, from: sendFrom}, func(w io.Writer) error {
+	r, err := s.pack(ctx, packing{Compression: o.Compression, from: sendFrom, report: o.Report}, func(w io.Writer) error {
 		d := newDiffer(ctx, w, lower, DiffOptions{Epoch: o.Epoch})
 		if o.Index {
 			d.index = &names

@@ -107,7 +107,7 @@ func (s *Store) findPart(ctx context.Context, snapshot string, p *part, o LayerO
 }
 
 func (s *Store) packPart(ctx context.Context, snapshot string, p *part, o LayerOptions) (r layerRecord, err error) {
-	how := packing{o.Compression, o.sendFrom(sendWhole), o.blocks}
+	how := packing{o.Compression, o.sendFrom(sendWhole), o.blocks, o.Report}
 	r, err = s.pack(ctx, how, func(w io.Writer) error { return p.write(ctx, w, snapshot, o.Epoch) })
 	if err != nil {
 		return r, err

@@ -25,8 +25,9 @@ func algorithmOf(t types.MediaType) string {
 }
 
 // Recompress returns the layer with the same tar and the algorithm of c: l itself if it has that one, or is one that must
-// not be distributed. It is made once.
-func (s *Store) Recompress(ctx context.Context, l v1.Layer, c Compression) (v1.Layer, error) {
+// not be distributed. It is made once. report is as in
+// LayerOptions.
+func (s *Store) Recompress(ctx context.Context, l v1.Layer, c Compression, report func(bytes int)) (v1.Layer, error) {
 	mediaType, err := l.MediaType()
 	if err != nil {
 		return nil, err
@@ -38,14 +39,14 @@ func (s *Store) Recompress(ctx context.Context, l v1.Layer, c Compression) (v1.L
 	if err != nil {
 		return nil, err
 	}
-	again, err := s.recompress(ctx, l, diffID, c)
+	again, err := s.recompress(ctx, l, diffID, c, report)
 	if err != nil {
 		return nil, fmt.Errorf("compressing layer %s again: %w", diffID, s.explain(err))
 	}
 	return again, nil
 }
 
-func (s *Store) recompress(ctx context.Context, l v1.Layer, diffID v1.Hash, c Compression) (v1.Layer, error) {
+func (s *Store) recompress(ctx context.Context, l v1.Layer, diffID v1.Hash, c Compression, report func(bytes int)) (v1.Layer, error) {
 	var k Key
 	if _, err := hex.Decode(k[:], []byte(diffID.Hex)); err != nil {
 		return nil, fmt.Errorf("parsing digest %q: %w", diffID, err)
@@ -61,7 +62,7 @@ func (s *Store) recompress(ctx context.Context, l v1.Layer, diffID v1.Hash, c Co
 			return known, nil
 		}
 	}
-	r, err := s.pack(ctx, packing{Compression: c, from: sendWhole}, func(w io.Writer) error { return s.copyTar(ctx, w, l) })
+	r, err := s.pack(ctx, packing{Compression: c, from: sendWhole, report: report}, func(w io.Writer) error { return s.copyTar(ctx, w, l) })
 	if err == nil && r.DiffID != diffID {
 		err = &CorruptError{What: "layer " + diffID.String(), Err: fmt.Errorf("it unpacks to %s", r.DiffID)}
 	}

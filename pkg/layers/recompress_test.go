@@ -17,7 +17,7 @@ func TestRecompress(t *testing.T) {
 	s := newStore(t)
 	l := layerOf(t, someBytes(3<<20), Compression{})
 	for _, c := range []Compression{{Algorithm: "zstd"}, {Algorithm: "none"}} {
-		again, err := s.Recompress(t.Context(), l, c)
+		again, err := s.Recompress(t.Context(), l, c, nil)
 		check(t, err)
 		if mt, _ := again.MediaType(); mt != c.mediaType() {
 			t.Errorf("%s: media type %s", c.Algorithm, mt)
@@ -32,10 +32,10 @@ func TestRecompress(t *testing.T) {
 		}
 	}
 	*l.reads = 0
-	_, err := s.Recompress(t.Context(), l, Compression{Algorithm: "zstd"})
+	_, err := s.Recompress(t.Context(), l, Compression{Algorithm: "zstd"}, nil)
 	check(t, err)
 	for _, same := range []v1.Layer{l, foreignLayer{l}} {
-		if got, err := s.Recompress(t.Context(), same, Compression{}); err != nil || got != same {
+		if got, err := s.Recompress(t.Context(), same, Compression{}, nil); err != nil || got != same {
 			t.Errorf("a layer that is to stay as it is: %v, %v", got, err)
 		}
 	}
@@ -43,7 +43,7 @@ func TestRecompress(t *testing.T) {
 		t.Error("it was made twice, or read for nothing")
 	}
 	l.diffID = l.digest
-	if _, err := s.Recompress(t.Context(), l, Compression{Algorithm: "zstd"}); err == nil {
+	if _, err := s.Recompress(t.Context(), l, Compression{Algorithm: "zstd"}, nil); err == nil {
 		t.Error("a layer with another tar than the image says is accepted")
 	}
 }

@@ -12,8 +12,8 @@ import (
 )
 
 // Squash returns one layer of all snapshots of the state k that are above the state base, and whether it was there
-// already.
-func (s *Store) Squash(ctx context.Context, k, base Key, c Compression) (v1.Layer, bool, error) {
+// already. report is as in LayerOptions.
+func (s *Store) Squash(ctx context.Context, k, base Key, c Compression, report func(bytes int)) (v1.Layer, bool, error) {
 	name, kind := squashKey(k, base), c.kind()+"-squash"
 	if l, ok := s.squashed(kind, name); ok {
 		return l, true, nil
@@ -26,7 +26,7 @@ func (s *Store) Squash(ctx context.Context, k, base Key, c Compression) (v1.Laye
 	if l, ok := s.squashed(kind, name); ok {
 		return l, true, nil
 	}
-	r, err := s.squash(ctx, k, base, c)
+	r, err := s.squash(ctx, k, base, c, report)
 	if err == nil {
 		err = s.rememberLayer(kind, name, r)
 	}
@@ -53,7 +53,7 @@ func (s *Store) squashed(kind string, name Key) (*storedLayer, bool) {
 	return l, ok && size == l.record.Size
 }
 
-func (s *Store) squash(ctx context.Context, k, base Key, c Compression) (r layerRecord, err error) {
+func (s *Store) squash(ctx context.Context, k, base Key, c Compression, report func(bytes int)) (r layerRecord, err error) {
 	if err := s.Expand(ctx, k); err != nil {
 		return r, err
 	}
@@ -69,7 +69,7 @@ func (s *Store) squash(ctx context.Context, k, base Key, c Compression) (r layer
 	if n <= 0 || n < len(view.dirs) && view.dirs[n] != lower.dirs[0] {
 		return r, errors.New("it does not stand on " + base.String())
 	}
-	return s.pack(ctx, packing{Compression: c, from: sendFrom}, func(w io.Writer) error {
+	return s.pack(ctx, packing{Compression: c, from: sendFrom, report: report}, func(w io.Writer) error {
 		return writeStack(ctx, w, view.dirs[:n], lower, DiffOptions{Epoch: c.Epoch})
 	})
 }

@@ -59,7 +59,7 @@ func TestSquash(t *testing.T) {
 		if s.HasSquashed(keyOf("two"), keyOf("base"), Compression{}) != existed {
 			t.Error("HasSquashed is wrong")
 		}
-		l, got, err := s.Squash(t.Context(), keyOf("two"), keyOf("base"), Compression{})
+		l, got, err := s.Squash(t.Context(), keyOf("two"), keyOf("base"), Compression{}, nil)
 		check(t, err)
 		r, err := l.Uncompressed()
 		check(t, err)
@@ -71,7 +71,7 @@ func TestSquash(t *testing.T) {
 		}
 	}
 	for _, base := range []Key{keyOf("two"), keyOf("nowhere")} {
-		if _, _, err := s.Squash(t.Context(), keyOf("one"), base, Compression{}); err == nil {
+		if _, _, err := s.Squash(t.Context(), keyOf("one"), base, Compression{}, nil); err == nil {
 			t.Error("no error")
 		}
 	}
