@@ -15,8 +15,9 @@ import (
 )
 
 // An index has every name of a snapshot, whiteouts included, with what lstat and the attributes say, but no content; only
-// of the lists of accounts it has that, too, and of what a COPY made the digests: the next COPY may have the same file. With the indexes of all its snapshots a state can be written upon by a COPY
-// or a WORKDIR, while its layers stay where they are.
+// of the lists of accounts it has that, too, and of what a COPY made the digests: the next COPY may have the same file.
+// With the indexes of all its snapshots a state can be written upon by a COPY or a WORKDIR, while its layers stay where
+// they are.
 //
 // It is a zstd stream of records. A record is the length of what its name shares with the one before, the rest of the
 // name, then mode, owner, size and so on as varints. Names have a NUL for each slash, and none in front, so that their

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
+	"golang.org/x/sys/unix"
 )
 
 func someLayers(t testing.TB) []v1.Layer {
@@ -66,6 +67,29 @@ func TestUnpack(t *testing.T) {
 	}
 	if left, _ := os.ReadDir(s.path("drafts")); len(left) > 0 {
 		t.Errorf("left %v", left)
+	}
+}
+
+// Layers that are large are apart, so that no file of them has to be found a place beside those that were just removed.
+func TestUnpackApart(t *testing.T) {
+	apart := func(dir string) bool {
+		d, err := os.Open(dir)
+		check(t, err)
+		defer d.Close()
+		flags, err := unix.IoctlGetInt(int(d.Fd()), unix.FS_IOC_GETFLAGS)
+		return err == nil && flags&topDirectory != 0
+	}
+	probe := t.TempDir()
+	if setApart(probe); !apart(probe) {
+		t.Skip("the filesystem has no directories that are apart")
+	}
+	s := newStore(t)
+	for data, want := range map[string]bool{"small": false, string(someBytes(largeLayer)): true} {
+		k, err := s.Unpack(t.Context(), []v1.Layer{layerOf(t, tarOf(t, "f a "+data), Compression{Algorithm: "none"})}, nil)
+		check(t, err)
+		if got := apart(s.snapshot(k)); got != want {
+			t.Errorf("a layer of %d bytes: apart is %v", len(data), got)
+		}
 	}
 }
 
