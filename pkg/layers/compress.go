@@ -76,7 +76,7 @@ func (c Compression) codec() (codec, error) {
 			level = defaultGzip
 		}
 		if level < 1 || level > 9 {
-			return nil, fmt.Errorf("compressing with %s: level %d is not between 1 and 9", c.Algorithm, c.Level)
+			return nil, fmt.Errorf("compressing with %s: level %d is not between 1 and 9", c.algorithm(), c.Level)
 		}
 		if c.Algorithm == "estargz" {
 			return stargzCodec(level), nil

@@ -224,3 +224,13 @@ func resident(t *testing.T) int {
 	t.Skip("no VmHWM")
 	return 0
 }
+
+// An algorithm that was not named is in the message all the same.
+func TestCodecErrors(t *testing.T) {
+	for c, want := range map[Compression]string{{Level: 10}: "gzip: level 10", {Algorithm: "estargz", Level: 10}: "estargz: level 10",
+		{Algorithm: "zstd", Level: 23}: "zstd: level 23", {Algorithm: "rar"}: `"rar"`} {
+		if _, err := c.codec(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+}

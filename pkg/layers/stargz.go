@@ -221,11 +221,11 @@ func (s *stargz) table() (string, error) {
 // stargzFooter is an empty gzip member of 51 bytes with where the table is in its extra field (RFC 1952, 2.3.1.1).
 func stargzFooter(at int64) []byte {
 	where := fmt.Sprintf("%016xSTARGZ", at)
-	f := []byte{0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 255}
+	f := gzipCodec(0).head()
+	f[3] = 4 // it has an extra field
 	f = binary.LittleEndian.AppendUint16(f, uint16(4+len(where)))
 	f = append(f, 'S', 'G')
 	f = binary.LittleEndian.AppendUint16(f, uint16(len(where)))
 	f = append(f, where...)
-	f = append(f, 1, 0, 0, 0xff, 0xff)
-	return append(f, make([]byte, 8)...)
+	return append(f, gzipCodec(0).tail(0, 0)...)
 }
