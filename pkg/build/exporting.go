@@ -47,8 +47,7 @@ func (r *run) packed(bytes int) {
 		if time.Since(x.since) < exportingAfter {
 			return
 		}
-		x.line = int(r.numbers.Add(1))
-		r.report(Event{Type: Started, Step: x.line, Title: "exporting layers", Time: x.since})
+		x.line = r.beginAt("exporting layers", x.since)
 	}
-	r.report(Event{Type: Progress, Step: x.line, Current: x.bytes, Text: "bytes"})
+	r.progress(x.line, x.bytes, 0)
 }

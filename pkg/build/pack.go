@@ -43,9 +43,7 @@ func (w *work) pack(ctx context.Context, out layers.Key, lower *layers.View) err
 func (w *work) packOptions() layers.LayerOptions {
 	o := w.layerOptions(w.extraLayers())
 	var done atomic.Int64
-	o.Report = func(bytes int) {
-		w.report(Event{Type: Progress, Step: w.number, Current: done.Add(int64(bytes)), Text: "bytes"})
-	}
+	o.Report = func(bytes int) { w.progress(w.number, done.Add(int64(bytes)), 0) }
 	o.Index = len(w.req.CacheFrom)+len(w.req.CacheTo) > 0
 	return o
 }

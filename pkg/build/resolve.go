@@ -233,10 +233,17 @@ func (s *stage) markExported() {
 }
 
 // begin opens a line of work and returns its number.
-func (r *run) begin(title string) int {
+func (r *run) begin(title string) int { return r.beginAt(title, time.Now()) }
+
+func (r *run) beginAt(title string, at time.Time) int {
 	n := int(r.numbers.Add(1))
-	r.report(Event{Type: Started, Step: n, Title: title})
+	r.report(Event{Type: Started, Step: n, Title: title, Time: at})
 	return n
+}
+
+// progress says how many bytes of a line of work are done; total is 0 where that is unknown.
+func (r *run) progress(n int, done, total int64) {
+	r.report(Event{Type: Progress, Step: n, Current: done, Total: total, Text: "bytes"})
 }
 
 func (r *run) fail(n int, err error) error {

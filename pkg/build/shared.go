@@ -297,7 +297,7 @@ func (r *run) restore(ctx context.Context, k layers.Key, im *imported) error {
 		}
 		n := r.begin(doing + im.title)
 		err := r.Store.Restore(ctx, im.parent, k, im.layers, r.layerOptions(r.extraLayers()), func(done, total int64) {
-			r.report(Event{Type: Progress, Step: n, Current: done, Total: total, Text: "bytes"})
+			r.progress(n, done, total)
 		})
 		if err != nil {
 			return k, r.fail(n, cacheFailure(err, im.cache))

@@ -315,7 +315,7 @@ func (r *run) unpack(ctx context.Context, b *base) error {
 	_, err := r.once(b, func() (layers.Key, error) {
 		n := r.begin("[internal] unpack " + b.ref)
 		key, err := r.Store.Unpack(ctx, b.layers, func(done, total int64) {
-			r.report(Event{Type: Progress, Step: n, Current: done, Total: total, Text: "bytes"})
+			r.progress(n, done, total)
 		})
 		if err != nil {
 			return key, r.fail(n, fmt.Errorf("unpacking %s: %w", b.ref, err))
