@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/net/publicsuffix"
+
+	"github.com/gbuild/gbuild/internal/netguard"
 )
 
 // guard is the last RoundTripper before the wire. It decides what may be sent where: no credentials to hosts that have
@@ -80,8 +82,8 @@ func refuseLocal(_, address string, _ syscall.RawConn) error {
 	if err != nil {
 		return fmt.Errorf("reading address %q: %w", address, err)
 	}
-	if ip := ap.Addr().Unmap(); ip.IsLoopback() || ip.IsLinkLocalUnicast() || ip.IsUnspecified() {
-		return &TrustError{Host: address, Reason: "it is an address of this machine or link, and the registry is elsewhere"}
+	if netguard.Shut(ap.Addr()) {
+		return &TrustError{Host: address, Reason: "it is an address of this machine, its link or its cloud's own services, and the registry is elsewhere"}
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"syscall"
 	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
@@ -18,6 +19,8 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
 	"gvisor.dev/gvisor/pkg/waiter"
+
+	"github.com/gbuild/gbuild/internal/netguard"
 )
 
 const (
@@ -90,20 +93,9 @@ func (s *userStack) close() {
 	s.sessions.Wait()
 }
 
-// allowed says whether a sandbox may reach an address. What belongs to this machine alone (loopback, all forms of
-// it, and the metadata services of clouds, which hand out credentials) is out of reach.
+// allowed says whether a sandbox may reach an address.
 func allowed(a netip.Addr) bool {
-	a = a.Unmap()
-	switch {
-	case !a.IsValid(), a.IsUnspecified(), a.IsLoopback(), a.IsMulticast(), a.IsLinkLocalUnicast():
-		return false
-	}
-	for _, p := range []string{"0.0.0.0/8", "240.0.0.0/4", sandboxAddr + "/32", "fd00:ec2::/32"} {
-		if netip.MustParsePrefix(p).Contains(a) {
-			return false
-		}
-	}
-	return true
+	return !netguard.Shut(a) && a.Unmap() != netip.MustParseAddr(sandboxAddr)
 }
 
 // destinations are the addresses to try for a packet to addr: the host's nameservers for the resolver, else itself.
@@ -128,7 +120,7 @@ func (s *userStack) destinations(addr tcpip.Address, port uint16) []string {
 // tcp answers one connection request: first the connection outwards, then the handshake, so that the sandbox sees
 // whether there is anybody.
 func (s *userStack) tcp(r *tcp.ForwarderRequest) {
-	out, err := s.dial("tcp", s.destinations(r.ID().LocalAddress, r.ID().LocalPort))
+	out, err := s.dial("tcp", s.destinations(r.ID().LocalAddress, r.ID().LocalPort), nil)
 	if err != nil {
 		r.Complete(true)
 		return
@@ -164,12 +156,15 @@ func stream(to, from halfCloser) {
 	_ = from.CloseRead()
 }
 
+// controlFunc judges a connection before it is opened, as in net.Dialer; nil judges none.
+type controlFunc = func(network, address string, c syscall.RawConn) error
+
 // dial opens the first of the addresses that answers.
-func (s *userStack) dial(proto string, addrs []string) (net.Conn, error) {
+func (s *userStack) dial(proto string, addrs []string, control controlFunc) (net.Conn, error) {
 	err := errors.New("not allowed")
 	for _, a := range addrs {
 		var c net.Conn
-		d := net.Dialer{Timeout: dialTimeout}
+		d := net.Dialer{Timeout: dialTimeout, Control: control}
 		if c, err = d.DialContext(s.ctx, proto, a); err == nil {
 			return c, nil
 		}
@@ -204,7 +199,7 @@ func (s *userStack) udp(r *udp.ForwarderRequest) {
 
 // relay copies datagrams both ways until none came for a while.
 func (s *userStack) relay(in net.Conn, dest []string) {
-	out, err := s.dial("udp", dest)
+	out, err := s.dial("udp", dest, netguard.Control) // which knows what is a broadcast here
 	if err != nil {
 		return
 	}
@@ -252,7 +247,7 @@ func (s *userStack) resolve(in net.Conn, servers []string) {
 
 func (s *userStack) ask(query []byte, servers []string) []byte {
 	for _, server := range servers {
-		out, err := s.dial("udp", []string{server})
+		out, err := s.dial("udp", []string{server}, nil)
 		if err != nil {
 			continue
 		}
