@@ -134,7 +134,7 @@ func (a *app) buildAndWrite(ctx context.Context, o *buildOptions, in *input, sho
 	if err != nil {
 		return err
 	}
-	f := &fetcher{app: a, store: store, options: a.imageOptions(o.insecure), pull: o.pull, ttl: o.pullTTL,
+	f := &fetcher{app: a, store: store, options: a.imageOptions(), pull: o.pull, ttl: o.pullTTL,
 		notice: show.notice}
 	b := a.builder(o, store, caches, show, f, entered)
 	req, err := a.request(ctx, o, in)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/gbuild/gbuild/pkg/build"
 	"github.com/gbuild/gbuild/pkg/dockerfile"
+	"github.com/gbuild/gbuild/pkg/image"
 )
 
 // addFetchFlags adds the flags about what RUN fetches.
@@ -84,7 +85,7 @@ func registryHosts(list []string) (hosts []string, err error) {
 				return nil, usagef("--registry-mirror %s: it is HOST[:PORT], or https:// before that", s)
 			}
 			host = strings.TrimSuffix(rest, "/")
-			if name, _, _ := strings.Cut(host, ":"); scheme == "http" && name != "localhost" && !strings.HasPrefix(name, "127.") {
+			if scheme == "http" && !image.IsLoopback(host) {
 				return nil, usagef("--registry-mirror %s: a mirror must speak https, but on this machine itself", s)
 			}
 		}

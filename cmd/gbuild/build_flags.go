@@ -34,7 +34,7 @@ type buildOptions struct {
 	noCache, pull, push, quiet        bool
 	explain                           bool
 	noCacheMounts, load               bool
-	insecure, check                   bool
+	check                             bool
 	compression, compressionLevel     string
 	forceCompression                  bool
 	pullTTL                           time.Duration
@@ -76,7 +76,7 @@ func (a *app) addOutputFlags(f *pflag.FlagSet, o *buildOptions) {
 	f.StringVar(&o.digestFile, "digest-file", "", "file to write the manifest's digest to")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "print the image id only")
 	f.StringVar(&o.progress, "progress", "auto", "auto, tty, plain, json or quiet")
-	f.BoolVar(&o.insecure, "insecure", false, "speak plain http to registries, and accept unknown certificates")
+	a.addInsecure(f)
 }
 
 func (a *app) addRunFlags(f *pflag.FlagSet, o *buildOptions) {

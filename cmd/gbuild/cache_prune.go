@@ -15,7 +15,6 @@ import (
 func newCachePruneCommand(a *app) *cobra.Command {
 	var ref string
 	var keep time.Duration
-	var insecure bool
 	c := &cobra.Command{
 		Use: "prune --remote REF", Short: "Remove entries of a shared cache that no build used of late", Args: cobra.NoArgs,
 		Long: `Remove the entries of a cache that --cache-to filled, in a registry, when no build with --cache-to has used them of
@@ -29,7 +28,7 @@ late. The registry frees their layers at its next garbage collection. Images and
 			if err != nil {
 				return usageError{err}
 			}
-			images, err := image.NewCollection(place, a.imageOptions(insecure))
+			images, err := image.NewCollection(place, a.imageOptions())
 			if err != nil {
 				return usageError{err}
 			}
@@ -38,7 +37,7 @@ late. The registry frees their layers at its next garbage collection. Images and
 	}
 	c.Flags().StringVar(&ref, "remote", "", "repository of the cache")
 	c.Flags().DurationVar(&keep, "keep", 30*24*time.Hour, "keep what was used in this time")
-	c.Flags().BoolVar(&insecure, "insecure", false, "speak plain http to registries, and accept unknown certificates")
+	a.addInsecure(c.Flags())
 	return c
 }
 

@@ -37,7 +37,6 @@ type travel struct {
 	ref       string
 	ids       []string
 	downloads bool
-	insecure  bool
 	keep      time.Duration
 }
 
@@ -55,7 +54,7 @@ leaves: wheels that pip built, ccache. --downloads adds what could be fetched ag
 	}
 	c.Flags().BoolVar(&t.downloads, "downloads", false, "also what can be fetched again")
 	c.Flags().DurationVar(&t.keep, "keep", 30*24*time.Hour, "forget files that no machine has had in this time")
-	c.Flags().BoolVar(&t.insecure, "insecure", false, "speak plain http to registries, and accept unknown certificates")
+	a.addInsecure(c.Flags())
 	return c
 }
 
@@ -70,7 +69,7 @@ func newCachePullCommand(a *app) *cobra.Command {
 			return a.mustEnter(c.Context(), func(ctx context.Context) error { return a.reportTravel(a.pullMounts(ctx, t)) })
 		},
 	}
-	c.Flags().BoolVar(&t.insecure, "insecure", false, "speak plain http to registries, and accept unknown certificates")
+	a.addInsecure(c.Flags())
 	return c
 }
 
@@ -84,22 +83,21 @@ func (a *app) reportTravel(text string, err error) error {
 // takeMounts brings cache mounts here before a build runs steps. A place that fails costs a line.
 func (a *app) takeMounts(ctx context.Context, o *buildOptions, show *display) {
 	for _, s := range o.mountsFrom {
-		sayTravel(show, func(t *travel) (string, error) { return a.pullMounts(ctx, t) }, s, o.insecure)
+		sayTravel(show, func(t *travel) (string, error) { return a.pullMounts(ctx, t) }, s)
 	}
 }
 
 // giveMounts writes what the steps of a build added to cache mounts.
 func (a *app) giveMounts(ctx context.Context, o *buildOptions, show *display) {
 	for _, s := range o.mountsTo {
-		sayTravel(show, func(t *travel) (string, error) { return a.pushMounts(ctx, t) }, s, o.insecure)
+		sayTravel(show, func(t *travel) (string, error) { return a.pushMounts(ctx, t) }, s)
 	}
 }
 
-func sayTravel(show *display, move func(*travel) (string, error), flag string, insecure bool) {
+func sayTravel(show *display, move func(*travel) (string, error), flag string) {
 	t, err := parseTravel(flag)
 	text := ""
 	if err == nil {
-		t.insecure = insecure
 		text, err = move(t)
 	}
 	if err != nil {
@@ -133,7 +131,7 @@ func (a *app) openMounts(t *travel) (*image.Collection, error) {
 	if err != nil {
 		return nil, usageError{err}
 	}
-	images, err := image.NewCollection(ref, a.imageOptions(t.insecure))
+	images, err := image.NewCollection(ref, a.imageOptions())
 	if err != nil {
 		return nil, usageError{err}
 	}

@@ -67,7 +67,7 @@ func (a *app) answer(ctx context.Context, o *buildOptions, c call, in *input, sh
 
 // lint prints the findings of the lint rules. With any that is more than a hint, the exit code is 1.
 func (a *app) lint(ctx context.Context, o *buildOptions, c call, in *input, show *display) error {
-	f := &fetcher{app: a, options: a.imageOptions(o.insecure), pull: true, notice: show.notice}
+	f := &fetcher{app: a, options: a.imageOptions(), pull: true, notice: show.notice}
 	found, err := build.Lint(ctx, in.plan, o.target == "", f.fetch)
 	if err != nil {
 		a.printFoundBefore(c, &dockerfile.Error{File: in.plan.Name, Source: in.plan.Source, Warnings: found})

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -120,6 +119,5 @@ func checkPlatform(img v1.Image, name string, want v1.Platform) error {
 
 // fetchLayer gets a layer of a base image that was never needed here until now.
 func (a *app) fetchLayer(ctx context.Context, source string, d v1.Descriptor) (v1.Layer, error) {
-	o := a.imageOptions(strings.HasPrefix(source, "localhost"))
-	return image.Layer(ctx, source, d, o)
+	return image.Layer(ctx, source, d, a.imageOptions())
 }

@@ -107,7 +107,7 @@ func (a *app) table(format string, rows []any) error {
 }
 
 func newPushCommand(a *app) *cobra.Command {
-	var insecure, quiet bool
+	var quiet bool
 	c := &cobra.Command{
 		Use: "push IMAGE [DESTINATION...]", Short: "Push a local image to a registry", Args: cobra.MinimumNArgs(1),
 		Example: "  gbuild push registry.example/me/app:v1\n  gbuild push my-agent registry.example/me/my-agent:v1",
@@ -116,15 +116,15 @@ func newPushCommand(a *app) *cobra.Command {
 			if len(to) == 0 {
 				to = args
 			}
-			return a.mustEnter(c.Context(), func(ctx context.Context) error { return a.push(ctx, args[0], to, insecure, quiet) })
+			return a.mustEnter(c.Context(), func(ctx context.Context) error { return a.push(ctx, args[0], to, quiet) })
 		},
 	}
-	c.Flags().BoolVar(&insecure, "insecure", false, "speak plain http, and accept unknown certificates")
+	a.addInsecure(c.Flags())
 	c.Flags().BoolVarP(&quiet, "quiet", "q", false, "print nothing but errors")
 	return c
 }
 
-func (a *app) push(ctx context.Context, from string, to []string, insecure, quiet bool) error {
+func (a *app) push(ctx context.Context, from string, to []string, quiet bool) error {
 	store, err := a.openStore()
 	if err != nil {
 		return err
@@ -134,7 +134,7 @@ func (a *app) push(ctx context.Context, from string, to []string, insecure, quie
 	if err != nil {
 		return err
 	}
-	w := &writer{app: a, store: store, options: a.imageOptions(insecure), show: a.plainDisplay(quiet), names: to}
+	w := &writer{app: a, store: store, options: a.imageOptions(), show: a.plainDisplay(quiet), names: to}
 	defer w.show.Close()
 	return w.push(ctx, output{}, img)
 }
@@ -160,6 +160,7 @@ func newSaveCommand(a *app) *cobra.Command {
 	}
 	c.Flags().StringVarP(&dest, "output", "o", "-", "file to write (default: standard output)")
 	c.Flags().StringVar(&format, "format", "docker", "docker (docker load reads it), oci, or oci-dir")
+	a.addInsecure(c.Flags())
 	return c
 }
 
@@ -181,7 +182,7 @@ func (a *app) save(ctx context.Context, names []string, dest, format string) err
 	default:
 		return usagef("--format %s: it is docker, oci or oci-dir", format)
 	}
-	w := &writer{app: a, store: store, options: a.imageOptions(false), show: a.plainDisplay(dest == "-")}
+	w := &writer{app: a, store: store, options: a.imageOptions(), show: a.plainDisplay(dest == "-")}
 	defer w.show.Close()
 	for _, n := range names {
 		same, err := localImage(store, n)

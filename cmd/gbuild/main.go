@@ -98,6 +98,7 @@ type app struct {
 	rootDir        string // --root
 	cacheDir       string // --cache-dir
 	debug          bool
+	insecure       bool              // --insecure of the command
 	connections    image.Connections // of all that this process says to registries
 
 	registryMirrors []string                          // --registry-mirror

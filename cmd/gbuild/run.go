@@ -19,7 +19,7 @@ type runOptions struct {
 	memory, cpus, stopSignal                                                                                                string
 	pids                                                                                                                    int64
 	stopTimeout                                                                                                             int
-	interactive, tty, detach, rm, rmGiven, entrypointGiven, readOnly, init, insecure, privileged                            bool
+	interactive, tty, detach, rm, rmGiven, entrypointGiven, readOnly, init, privileged                                      bool
 	fileEnv                                                                                                                 *os.File // what the env files say; see keepEnvFiles
 }
 
@@ -44,6 +44,7 @@ EXIT STATUS: that of the command; 125 the container could not be started, 126 th
 	}
 	o.processFlags(c)
 	o.sandboxFlags(c)
+	a.addInsecure(c.Flags())
 	return c
 }
 
@@ -67,7 +68,6 @@ func (o *runOptions) processFlags(c *cobra.Command) {
 	f.IntVar(&o.stopTimeout, "stop-timeout", 10, "seconds after which gbuild stop kills it")
 	f.StringVar(&o.pull, "pull", "missing", "always, missing or never")
 	f.StringVar(&o.platform, "platform", "", "platform of the image, such as linux/arm64")
-	f.BoolVar(&o.insecure, "insecure", false, "speak plain http to the registry")
 }
 
 func (o *runOptions) sandboxFlags(c *cobra.Command) {

@@ -33,7 +33,7 @@ func (a *app) findImage(ctx context.Context, store *layers.Store, o *runOptions,
 		return nil, hinted{fmt.Errorf("no local image %s, and --pull never", name), "gbuild images lists those that there are"}
 	}
 	show := a.plainDisplay(true)
-	f := &fetcher{app: a, store: store, options: a.imageOptions(o.insecure), pull: o.pull == "always", notice: show.notice}
+	f := &fetcher{app: a, store: store, options: a.imageOptions(), pull: o.pull == "always", notice: show.notice}
 	return f.fetch(ctx, name, platform)
 }
 

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/spf13/pflag"
+
 	"github.com/gbuild/gbuild/pkg/build"
 	"github.com/gbuild/gbuild/pkg/image"
 	"github.com/gbuild/gbuild/pkg/layers"
@@ -108,8 +110,14 @@ func (a *app) mustEnter(ctx context.Context, f func(ctx context.Context) error) 
 	return f(ctx)
 }
 
-func (a *app) imageOptions(insecure bool) image.Options {
-	return image.Options{Insecure: insecure, Mirrors: a.registryMirrors, Keychain: image.Keychain(a.dockerConfigDir()), UserAgent: "gbuild/" + versionString(),
+// addInsecure adds the flag that says of every registry of a command, those of an image's layers included, how far it is
+// trusted. Nothing that is stored says so: an image could claim it.
+func (a *app) addInsecure(f *pflag.FlagSet) {
+	f.BoolVar(&a.insecure, "insecure", false, "speak plain http to registries, and accept unknown certificates")
+}
+
+func (a *app) imageOptions() image.Options {
+	return image.Options{Insecure: a.insecure, Mirrors: a.registryMirrors, Keychain: image.Keychain(a.dockerConfigDir()), UserAgent: "gbuild/" + versionString(),
 		Connections: &a.connections}
 }
 

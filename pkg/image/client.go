@@ -59,7 +59,7 @@ func newClient(ctx context.Context, r Ref, o Options, action string, sources ...
 		return transport.NewWithContext(ctx, repo.Registry, auth, wire, scopes)
 	}
 	c.http = &http.Client{CheckRedirect: followRedirect}
-	if auth == authn.Anonymous && (!o.Insecure || isLoopback(hostname(g.host))) {
+	if auth == authn.Anonymous && (!o.Insecure || IsLoopback(g.host)) {
 		c.http.Transport = &eager{wire: wire, hello: &g.hello, login: login}
 		return c, nil
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
@@ -71,6 +72,7 @@ func Layer(ctx context.Context, source string, d v1.Descriptor, o Options) (v1.L
 	if r.Kind != KindRegistry {
 		return nil, &RefError{source, "it is no repository of a registry"}
 	}
+	o.Insecure = o.Insecure && !slices.Contains(o.Mirrors, r.Host) // as in eachHost
 	c, err := newClient(ctx, r, o, transport.PullScope)
 	if err != nil {
 		return nil, err

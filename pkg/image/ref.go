@@ -235,10 +235,10 @@ func (r Ref) identifier() string {
 	return r.Tag
 }
 
-// repository returns ggcr's form of the repository.
+// repository returns ggcr's form of the repository. On loopback plain http is tried, too.
 func (r Ref) repository(insecure bool) (name.Repository, error) {
 	var opts []name.Option
-	if insecure {
+	if insecure || IsLoopback(r.Host) {
 		opts = append(opts, name.Insecure)
 	}
 	repo, err := name.NewRepository(r.registryHost()+"/"+r.Repository, opts...)

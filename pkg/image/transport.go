@@ -54,6 +54,7 @@ func newTransport(registry string, proxy func(*http.Request) (*url.URL, error)) 
 	trusted.Store(hostname(registry), true)
 	plain := &net.Dialer{Timeout: 30 * time.Second}
 	fenced := &net.Dialer{Timeout: 30 * time.Second, Control: refuseLocal}
+	home := &net.Dialer{Timeout: 30 * time.Second, Control: onlyLoopback}
 	return &http.Transport{
 		Proxy: func(r *http.Request) (*url.URL, error) {
 			u, err := proxy(r)
@@ -63,7 +64,13 @@ func newTransport(registry string, proxy func(*http.Request) (*url.URL, error)) 
 			return u, err
 		},
 		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-			if _, ok := trusted.Load(hostname(addr)); ok || isLoopback(hostname(registry)) {
+			_, ok := trusted.Load(hostname(addr))
+			switch {
+			case IsLoopback(addr):
+				if ok || IsLoopback(registry) {
+					return home.DialContext(ctx, network, addr)
+				}
+			case ok || IsLoopback(registry):
 				return plain.DialContext(ctx, network, addr)
 			}
 			return fenced.DialContext(ctx, network, addr)
@@ -84,6 +91,19 @@ func refuseLocal(_, address string, _ syscall.RawConn) error {
 	}
 	if netguard.Shut(ap.Addr()) {
 		return &TrustError{Host: address, Reason: "it is an address of this machine, its link or its cloud's own services, and the registry is elsewhere"}
+	}
+	return nil
+}
+
+// onlyLoopback holds a name of this machine to its word: what may be asked without TLS, because nobody else can listen,
+// must not be sent elsewhere by a name server.
+func onlyLoopback(_, address string, _ syscall.RawConn) error {
+	ap, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return fmt.Errorf("reading address %q: %w", address, err)
+	}
+	if !ap.Addr().Unmap().IsLoopback() {
+		return &TrustError{Host: address, Reason: "a name that means this machine stands for the address of another one"}
 	}
 	return nil
 }
@@ -143,7 +163,7 @@ func (g *guard) send(r *http.Request) (*http.Response, error) {
 
 // plainAllowed permits plain http to loopback when the registry is there, and to an insecure registry itself.
 func (g *guard) plainAllowed(u *url.URL) bool {
-	return (isLoopback(u.Hostname()) && isLoopback(hostname(g.host))) || (g.insecure && sameSite(u.Host, g.host))
+	return (IsLoopback(u.Host) && IsLoopback(g.host)) || (g.insecure && sameSite(u.Host, g.host))
 }
 
 // carriesSecret sees both ways in which a secret leaves: the header, and the form of the OAuth token request.
@@ -171,7 +191,10 @@ func sameSite(a, b string) bool {
 	return err == nil && strings.EqualFold(ad, bd)
 }
 
-func isLoopback(host string) bool {
+// IsLoopback says whether HOST[:PORT] is this machine itself, by its name or address alone: localhost, a name below it,
+// or an address of 127.0.0.0/8 or ::1.
+func IsLoopback(hostport string) bool {
+	host := strings.ToLower(strings.TrimSuffix(hostname(hostport), "."))
 	ip, err := netip.ParseAddr(host)
 	if err != nil {
 		return host == "localhost" || strings.HasSuffix(host, ".localhost")
