@@ -90,6 +90,7 @@ func TestPipCache(t *testing.T) {
 		{"apt asks the mirror", p.testAptAsksTheMirror},
 		{"apt keeps its packages", p.testAptKeepsPackages},
 		{"other tools are told", p.testOtherToolsAreTold},
+		{"installations are the same", p.testInstallationsAreTheSame},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p.T = t

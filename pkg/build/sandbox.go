@@ -41,7 +41,7 @@ func (w *work) runIn(ctx context.Context, d *layers.Draft, s *dockerfile.Run) (e
 	said := &toolLog{}
 	out, errs := w.output(said, false), w.output(said, true)
 	box := &runtime.Sandbox{
-		Root: root, StateDir: d.Private(), Args: cached.Args, Env: slices.Concat(cached.Env, s.ProxyEnv, reproducible(s), w.mirrorEnv(s), env),
+		Root: root, StateDir: d.Private(), Args: cached.Args, Env: slices.Concat(cached.Env, s.ProxyEnv, w.mirrorEnv(s), env),
 		Dir: s.Dir, UID: id.UID, GID: id.GID, Groups: id.Groups, Mounts: append(list, caches...),
 		Network: w.network(s.Network), Networks: &w.networks, Hostname: s.Hostname, Hosts: w.req.Limits.Hosts, Insecure: s.Security == "insecure",
 		ShmSize: w.req.Limits.ShmSize, Ulimits: w.req.Limits.Ulimits,

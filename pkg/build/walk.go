@@ -258,7 +258,7 @@ func (w *work) draft(ctx context.Context, out layers.Key, floats bool) error {
 	if floats {
 		return d.Layers(ctx, out, w.packOptions())
 	}
-	if run, ok := w.step.(*dockerfile.Run); ok && installsPython(run) {
+	if run, ok := w.step.(*dockerfile.Run); ok && settles(run) {
 		if err := d.Settle(); err != nil {
 			return err
 		}

@@ -2,33 +2,40 @@ package layers
 
 import (
 	"fmt"
-	"io"
 	"maps"
-	"os"
 	"path"
 	"runtime"
 	"slices"
-	"strings"
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 )
 
 // Settle gives the files of the Python distributions that the draft has, the directories that they are in, and new ones
-// above those SettledTime: else no two installations of one distribution would be the same. A distribution whose
-// byte code names the times of its sources is left alone. The draft must not be mounted.
+// above those SettledTime: else no two installations of one distribution would be the same. Byte code that names the time
+// of its source names the new one; a distribution where that is not the time which the source has is left alone. The draft
+// must not be mounted.
 func (d *Draft) Settle() error {
 	found, err := distributions(d.Dir())
 	if err != nil {
 		return err
 	}
-	parts := make([]*part, len(found))
+	owners := map[string]*distribution{}
+	for _, dist := range found {
+		for _, name := range dist.files {
+			owners[name] = dist
+		}
+	}
+	parts, codes := make([]*part, len(found)), make([]map[string]int64, len(found))
 	err = sideBySide(len(found), func(i int) error {
-		if !slices.ContainsFunc(found[i].files, func(name string) bool { return timestamped(d.Dir() + name) }) {
-			parts[i] = partOf(found[i])
+		if at, ok := pycTimes(d.Dir(), found[i], owners); ok {
+			parts[i], codes[i] = partOf(found[i]), at
 		}
 		return nil
 	})
+	if err == nil {
+		err = sideBySide(len(found), func(i int) error { return d.settlePycs(codes[i]) })
+	}
 	if err != nil {
 		return err
 	}
@@ -39,6 +46,15 @@ func (d *Draft) Settle() error {
 		}
 		return nil
 	})
+}
+
+func (d *Draft) settlePycs(at map[string]int64) error {
+	for name, offset := range at {
+		if err := settlePyc(d.Dir()+name, offset); err != nil {
+			return fmt.Errorf("setting the time of the source in %s: %w", name, err)
+		}
+	}
+	return nil
 }
 
 // settling lists what gets SettledTime with the files of a.
@@ -75,20 +91,4 @@ func sideBySide(n int, fn func(i int) error) error {
 func settle(path string) error {
 	at := unix.Timespec{Sec: SettledTime}
 	return unix.UtimesNanoAt(unix.AT_FDCWD, path, []unix.Timespec{at, at}, unix.AT_SYMLINK_NOFOLLOW)
-}
-
-// timestamped says whether a file is byte code that holds only while its source keeps its time (PEP 552: the flags that
-// follow the magic number are zero).
-func timestamped(path string) bool {
-	if !strings.HasSuffix(path, ".pyc") {
-		return false
-	}
-	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return true
-	}
-	defer file.Close()
-	var head [8]byte
-	_, err = io.ReadFull(file, head[:])
-	return err != nil || [4]byte(head[4:]) == [4]byte{}
 }

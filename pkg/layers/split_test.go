@@ -3,11 +3,13 @@ package layers
 import (
 	"archive/tar"
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"os"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -324,6 +326,55 @@ func TestSettle(t *testing.T) {
 			if e.ModTime.Unix() != time {
 				t.Errorf("%s is of %d, want %d", name, e.ModTime.Unix(), time)
 			}
+		}
+	}
+}
+
+// Byte code that names the time of its source names the settled one afterwards; what did not agree before keeps what it has.
+func TestSettleByteCode(t *testing.T) {
+	s := newStore(t)
+	for _, c := range []struct {
+		name, source, code, want string // times of the source, those in the header and afterwards; "left": all stays
+		place                    string
+	}{
+		{"Python 3.7 and later", "5000", "0 5000 2", "0 315619200 2", "a/__pycache__/x.cpython-311.pyc"},
+		{"optimised", "5000", "0 5000 2", "0 315619200 2", "a/__pycache__/x.cpython-311.opt-2.pyc"},
+		{"Python 3.6", "1700000000", "1700000000 2 9", "315619200 2 9", "a/__pycache__/x.cpython-36.pyc"},
+		{"Python 2", "1700000000", "1700000000 99 9", "315619200 99 9", "a/x.pyc"},
+		{"bound to content", "5000", "1 7 8", "1 7 8", "a/__pycache__/x.cpython-311.pyc"},
+		{"unchecked", "5000", "3 7 8", "3 7 8", "a/__pycache__/x.cpython-311.pyc"},
+		{"another time", "5000", "0 5001 2", "left", "a/__pycache__/x.cpython-311.pyc"},
+		{"another size", "5000", "0 5000 3", "left", "a/__pycache__/x.cpython-311.pyc"},
+		{"no source", "5000", "0 7 8", "0 7 8", "a/__pycache__/gone.cpython-311.pyc"},
+		{"elsewhere", "5000", "0 5000 2", "left", "pycache/a/x.cpython-311.pyc"},
+	} {
+		d, err := s.Draft(t.Context(), Key{})
+		check(t, err)
+		defer d.Discard()
+		words := func(text string) (all []byte) {
+			for _, w := range strings.Fields("1 " + text) {
+				n, err := strconv.ParseUint(w, 10, 32)
+				check(t, err)
+				all = binary.LittleEndian.AppendUint32(all, uint32(n))
+			}
+			return append(all, "code"...)
+		}
+		script(t, d.Dir(), dist+"dist a a/x.py "+c.place+"; printf ab >sp/a/x.py; touch -d @"+c.source+" sp/a/x.py")
+		place := d.Dir() + "/sp/" + c.place
+		check(t, os.WriteFile(place, words(c.code), 0o444))
+		check(t, d.Settle())
+		want, at := c.want, int64(SettledTime)
+		if want == "left" {
+			want = c.code
+			at, err = strconv.ParseInt(c.source, 10, 64)
+			check(t, err)
+		}
+		got, err := os.ReadFile(place)
+		check(t, err)
+		info, err := os.Stat(d.Dir() + "/sp/a/x.py")
+		check(t, err)
+		if !bytes.Equal(got, words(want)) || info.ModTime().Unix() != at {
+			t.Errorf("%s: %x, the source is of %d; want %x and %d", c.name, got, info.ModTime().Unix(), words(want), at)
 		}
 	}
 }
