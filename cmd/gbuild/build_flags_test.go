@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/pem"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -145,5 +146,51 @@ func TestServeKeys(t *testing.T) {
 	stop()
 	if _, err := os.Stat(filepath.Dir(socket)); !os.IsNotExist(err) {
 		t.Errorf("the directory of the socket is left: %v", err)
+	}
+}
+
+// What --ssh may say, as BuildKit's own client reads it.
+func TestSSHFlags(t *testing.T) {
+	dir := t.TempDir()
+	socket, key, no := filepath.Join(dir, "agent"), filepath.Join(dir, "key"), filepath.Join(dir, "no")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if err := os.WriteFile(key, make([]byte, maxKeyFile+1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a := &app{env: func(string) string { return socket }}
+	for flags, want := range map[string]string{
+		"default":                             "default false",
+		"":                                    "default false",
+		"x=":                                  "x false",
+		"x=" + socket:                         "x false",
+		"x=" + socket + ",raw=true":           "x true",
+		"x=raw=1," + socket:                   "x true",
+		"x=" + socket + ",raw=false":          "x false",
+		"x=" + socket + ",raw=yes":            "it is true or false",
+		"x=" + socket + ",raw=true," + socket: "raw=true needs the socket",
+		"x=raw=true":                          "raw=true needs the socket",
+		"x=" + key + ",raw=true":              "the socket of one agent",
+		"x=" + socket + "," + socket:          "the socket of one agent",
+		"x=" + key + "," + socket:             "the socket of one agent",
+		"x=" + key:                            "is larger than",
+		"x=" + no:                             "no ssh agent listens",
+		"default default":                     "given twice",
+		"default =" + socket:                  "given twice",
+	} {
+		agents, stop, err := a.sshAgents(strings.Split(flags, " "))
+		got := fmt.Sprint(err)
+		if err == nil {
+			for id, s := range agents {
+				got = fmt.Sprint(id, " ", s.Raw)
+			}
+			stop()
+		}
+		if !strings.Contains(got, want) {
+			t.Errorf("--ssh %s: %s", flags, got)
+		}
 	}
 }

@@ -3,9 +3,11 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"golang.org/x/crypto/ssh"
@@ -14,8 +16,36 @@ import (
 	"github.com/gbuild/gbuild/pkg/build"
 )
 
-// sshAgents reads --ssh ID[=SOCKET|KEY[,KEY]]: the user's agent, or one that has the keys of these files and lives as
-// long as the build. The function that it returns ends what it started.
+// sshFlag is one --ssh ID[=SOCKET[,raw=true]|KEY[,KEY]].
+type sshFlag struct {
+	text, id string
+	places   []string // a socket, or files with keys
+	raw      bool
+}
+
+func (a *app) parseSSHFlag(s string) (f sshFlag, err error) {
+	id, list, _ := strings.Cut(s, "=")
+	f = sshFlag{text: s, id: first(id, "default")}
+	for _, place := range strings.Split(list, ",") {
+		if value, isRaw := strings.CutPrefix(place, "raw="); isRaw {
+			if f.raw, err = strconv.ParseBool(value); err != nil {
+				return f, usagef("--ssh %s: raw=%s: it is true or false", s, value)
+			}
+		} else if place != "" {
+			f.places = append(f.places, place)
+		}
+	}
+	if f.raw && len(f.places) != 1 {
+		return f, usagef("--ssh %s: raw=true needs the socket of an agent: --ssh %s=SOCKET,raw=true", s, f.id)
+	}
+	if len(f.places) == 0 {
+		f.places = []string{a.env("SSH_AUTH_SOCK")}
+	}
+	return f, nil
+}
+
+// sshAgents reads --ssh: the user's agent, or one that has the keys of these files and lives as long as the build. The
+// function that it returns ends what it started.
 func (a *app) sshAgents(list []string) (agents map[string]build.Secret, stop func(), err error) {
 	var undo []func()
 	stop = func() {
@@ -25,34 +55,61 @@ func (a *app) sshAgents(list []string) (agents map[string]build.Secret, stop fun
 	}
 	agents = map[string]build.Secret{}
 	for _, s := range list {
-		id, place, _ := strings.Cut(s, "=")
-		if place == "" {
-			place = a.env("SSH_AUTH_SOCK")
+		f, err := a.parseSSHFlag(s)
+		if _, twice := agents[f.id]; err == nil && twice {
+			err = usagef("--ssh %s: the id %s is given twice", s, f.id)
 		}
-		info, err := os.Stat(strings.Split(place, ",")[0])
+		if err == nil {
+			var end func()
+			agents[f.id], end, err = f.agent()
+			undo = append(undo, end)
+		}
 		if err != nil {
 			stop()
-			return nil, nil, hinted{fmt.Errorf("--ssh %s: no ssh agent listens at %q", s, place),
-				"start one (eval $(ssh-agent); ssh-add), or name its socket or key files: --ssh default=PATH"}
+			return nil, nil, err
 		}
-		if info.Mode()&os.ModeSocket == 0 {
-			socket, end, err := serveKeys(strings.Split(place, ","))
-			if err != nil {
-				stop()
-				return nil, nil, fmt.Errorf("--ssh %s: %w", s, err)
-			}
-			undo, place = append(undo, end), socket
-		}
-		agents[id] = build.Secret{Socket: place}
 	}
 	return agents, stop, nil
+}
+
+// agent finds or starts the agent; stop ends what was started.
+func (f sshFlag) agent() (agent build.Secret, stop func(), err error) {
+	stop = func() {}
+	sockets, err := f.countSockets()
+	switch {
+	case err != nil:
+		return agent, stop, err
+	case sockets == 1 && len(f.places) == 1:
+		return build.Secret{Socket: f.places[0], Raw: f.raw}, stop, nil
+	case sockets > 0 || f.raw:
+		return agent, stop, usagef("--ssh %s: it is the socket of one agent, which may be raw, or key files", f.text)
+	}
+	socket, end, err := serveKeys(f.places)
+	if err != nil {
+		return agent, stop, fmt.Errorf("--ssh %s: %w", f.text, err)
+	}
+	return build.Secret{Socket: socket}, end, nil
+}
+
+func (f sshFlag) countSockets() (n int, err error) {
+	for _, place := range f.places {
+		info, err := os.Stat(place)
+		if err != nil {
+			return 0, hinted{fmt.Errorf("--ssh %s: no ssh agent listens at %q", f.text, place),
+				"start one (eval $(ssh-agent); ssh-add), or name its socket or key files: --ssh default=PATH"}
+		}
+		if info.Mode()&os.ModeSocket != 0 {
+			n++
+		}
+	}
+	return n, nil
 }
 
 // serveKeys starts an agent with the keys of the files, and returns its socket.
 func serveKeys(files []string) (socket string, stop func(), err error) {
 	ring := agent.NewKeyring()
 	for _, name := range files {
-		text, err := os.ReadFile(name)
+		text, err := readKey(name)
 		if err != nil {
 			return "", nil, fmt.Errorf("reading key: %w", err)
 		}
@@ -92,6 +149,22 @@ func serveAgent(l net.Listener, a agent.Agent) {
 			agent.ServeAgent(a, c) // its error is that of one client, which sees it too
 		}()
 	}
+}
+
+// maxKeyFile is more than any private key has.
+const maxKeyFile = 100 << 10
+
+func readKey(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
+	if err == nil && len(text) > maxKeyFile {
+		err = fmt.Errorf("%s is larger than %d kB", name, maxKeyFile/1000)
+	}
+	return text, err
 }
 
 // signer is an agent whose keys the RUN may use, and not change.

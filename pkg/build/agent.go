@@ -14,8 +14,8 @@ import (
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
-// agent gives an ssh agent by a socket of this build's own, which passes on what is said. So the socket has the owner and
-// the mode that the mount asks for, and the agent, which answers only its own user, speaks with the one who builds.
+// agent gives an ssh agent by a socket of this build's own, which passes on what a RUN may say. So the socket has the owner
+// and the mode that the mount asks for, and the agent, which answers only its own user, speaks with the one who builds.
 func (m *mounts) agent(d *dockerfile.Mount) (*runtime.Mount, error) {
 	agent, ok := m.req.Agents[d.ID]
 	if !ok {
@@ -37,7 +37,7 @@ func (m *mounts) agent(d *dockerfile.Mount) (*runtime.Mount, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening a socket for the ssh agent: %w", err)
 	}
-	go passOn(l, agent.Socket)
+	go passOn(l, agent)
 	return &runtime.Mount{Type: "bind", Source: socket, Target: d.Target}, nil
 }
 
@@ -56,24 +56,36 @@ func listen(path string) (net.Listener, error) {
 	return l, nil
 }
 
-// passOn joins what connects to l with the socket, until l is closed. A connection ends when the process of the RUN does.
-func passOn(l net.Listener, socket string) {
+// maxAgentClients is how many connections a RUN can have to one agent at a time; others wait to be accepted.
+const maxAgentClients = 64
+
+// passOn joins what connects to l with the agent, until l is closed. A connection ends when the process of the RUN does.
+func passOn(l net.Listener, agent Secret) {
+	places := make(chan struct{}, maxAgentClients)
 	for {
+		places <- struct{}{}
 		from, err := l.Accept()
 		if err != nil {
 			return
 		}
-		go join(from.(*net.UnixConn), socket)
+		go func() {
+			join(from.(*net.UnixConn), agent)
+			<-places
+		}()
 	}
 }
 
-func join(from *net.UnixConn, socket string) {
+func join(from *net.UnixConn, agent Secret) {
 	defer from.Close()
-	to, err := net.Dial("unix", socket)
+	to, err := net.Dial("unix", agent.Socket)
 	if err != nil {
 		return // the client of the RUN sees that its connection ends, and says so
 	}
 	defer to.Close()
+	if !agent.Raw {
+		filterAgent(from, to) // its error is that of one client, which sees it too
+		return
+	}
 	go func() {
 		io.Copy(to, from)
 		to.(*net.UnixConn).CloseWrite()

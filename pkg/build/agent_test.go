@@ -56,7 +56,7 @@ func TestAgent(t *testing.T) {
 			c.Close()
 		}
 	}()
-	give := func(r *Request) { r.Agents = map[string]Secret{"default": {Socket: socket}} }
+	give := func(r *Request) { r.Agents = map[string]Secret{"default": {Socket: socket, Raw: true}} }
 	b.build("FROM scratch\nRUN --mount=type=ssh agent 600:0:0\nRUN --mount=type=ssh,uid=5,gid=6,mode=0640 agent 640:5:6\n", give)
 	// SSH_AUTH_SOCK is the first socket, or what the Dockerfile says it is.
 	b.build("FROM scratch\nRUN --mount=type=ssh,target=/b --mount=type=ssh,target=/a sock /b\nENV SSH_AUTH_SOCK=/a\nRUN --mount=type=ssh,target=/b sock /a\n", give)

@@ -63,6 +63,7 @@ func (l Limits) hostNames() []string { // addresses are no part of a key, as in 
 type Secret struct {
 	Data   []byte
 	Socket string
+	Raw    bool // what a RUN says to the agent reaches it as it is, not the requests for keys and signatures only
 }
 
 // Request is one build.
