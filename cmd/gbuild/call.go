@@ -80,7 +80,7 @@ func (a *app) lint(ctx context.Context, o *buildOptions, c call, in *input, show
 		}
 	}
 	if c.json {
-		err = a.printJSON(newFindings(found, in.plan))
+		err = a.printJSON(newFindings(found, in.plan), "  ")
 	} else {
 		err = a.printFindings(found, warnings, in.plan)
 	}
@@ -215,17 +215,17 @@ func newOutlineInputs(list []dockerfile.OutlineInput) (out []outlineInput) {
 	return out
 }
 
-func (a *app) printJSON(v any) error {
-	text, err := json.MarshalIndent(v, "", "  ")
+func (a *app) printJSON(v any, indent string) error {
+	text, err := json.MarshalIndent(v, "", indent)
 	if err == nil {
-		_, err = fmt.Fprintln(a.stdout, string(text))
+		_, err = a.rawOut.Write(append(progress.EscapeJSON(text), '\n'))
 	}
 	return err
 }
 
 func (a *app) printOutline(c call, o dockerfile.Outline, p *dockerfile.Plan) error {
 	if c.json {
-		return a.printJSON(newOutline(o, p))
+		return a.printJSON(newOutline(o, p), "  ")
 	}
 	if o.Name != "" || o.Description != "" {
 		rows := [][]string{{"TARGET:", first(o.Name, "(default)")}}
@@ -292,7 +292,7 @@ func (a *app) printTargets(c call, p *dockerfile.Plan) error {
 		}
 	}
 	if c.json {
-		return a.printJSON(list)
+		return a.printJSON(list, "  ")
 	}
 	return a.printTable(rows)
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"os"
 	"sync"
 	"time"
 
@@ -33,12 +32,11 @@ func (a *app) newDisplay(o *buildOptions, in *input, entered bool) (*display, er
 	if o.quiet {
 		mode = progress.Quiet
 	}
-	f, ok := a.stderr.(*os.File)
-	tty, width := ok && term.IsTerminal(int(f.Fd())), 0
+	tty, width := isTerminal(a.rawErr), 0
 	if tty {
-		width, _, _ = term.GetSize(int(f.Fd()))
+		width, _, _ = term.GetSize(int(a.rawErr.Fd()))
 	}
-	d := &display{Display: progress.New(mode, a.stderr, tty, width), holding: !entered}
+	d := &display{Display: progress.New(mode, a.rawErr, tty, width), holding: !entered}
 	d.SetSource(in.plan.Name, in.plan.Source)
 	if d.holding {
 		d.timer = time.AfterFunc(holdBack, d.release)

@@ -77,11 +77,8 @@ func (a *app) execPlain(o *execOptions, c *container, r request) error {
 	if in, ok := a.stdin.(*os.File); ok && o.interactive {
 		files[0] = in
 	}
-	if out, ok := a.stdout.(*os.File); ok && !o.detach {
-		files[1] = out
-	}
-	if errs, ok := a.stderr.(*os.File); ok && !o.detach {
-		files[2] = errs
+	if !o.detach {
+		files[1], files[2] = a.rawOut, a.rawErr
 	}
 	conn, err := c.ask(r, files...)
 	if err != nil || o.detach {
@@ -99,7 +96,7 @@ func (a *app) execTerminal(o *execOptions, c *container, r request) error {
 	}
 	ours, theirs := os.NewFile(uintptr(fds[0]), "console"), os.NewFile(uintptr(fds[1]), "console")
 	defer ours.Close()
-	t, restore, err := openTerminal(a.stdin, a.stdout, o.interactive)
+	t, restore, err := openTerminal(a.stdin, a.rawOut, o.interactive)
 	if err != nil {
 		return err
 	}
@@ -125,7 +122,7 @@ func (a *app) execTerminal(o *execOptions, c *container, r request) error {
 		}
 	}()
 	copied := make(chan struct{})
-	go func() { defer close(copied); _, _ = io.Copy(a.stdout, master) }()
+	go func() { defer close(copied); _, _ = io.Copy(a.rawOut, master) }()
 	err = waitExec(conn)
 	<-copied
 	return err

@@ -75,7 +75,7 @@ func newGPUCDICommand(a *app) *cobra.Command {
 			}
 			text, err := runtime.MarshalSpec(spec)
 			if err == nil {
-				_, err = a.stdout.Write(text)
+				_, err = a.rawOut.Write(text)
 			}
 			return err
 		},

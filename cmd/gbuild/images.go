@@ -12,7 +12,6 @@ import (
 
 	"github.com/docker/go-units"
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/gbuild/gbuild/internal/progress"
 	"github.com/gbuild/gbuild/pkg/image"
@@ -145,8 +144,7 @@ func (a *app) plainDisplay(quiet bool) *display {
 	if quiet {
 		mode = progress.Quiet
 	}
-	f, ok := a.stderr.(*os.File)
-	return &display{Display: progress.New(mode, a.stderr, ok && term.IsTerminal(int(f.Fd())), 0)}
+	return &display{Display: progress.New(mode, a.rawErr, isTerminal(a.rawErr), 0)}
 }
 
 func newSaveCommand(a *app) *cobra.Command {

@@ -174,9 +174,9 @@ func (p *logPrinter) print(tail int) error {
 }
 
 func (p *logPrinter) line(l logLine) error {
-	w := p.stdout
+	w := p.rawOut
 	if l.Stream == "stderr" {
-		w = p.stderr
+		w = p.rawErr
 	}
 	text := l.Log
 	if p.times {

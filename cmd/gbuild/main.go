@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/gbuild/gbuild/internal/progress"
 	"github.com/gbuild/gbuild/pkg/build"
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/image"
@@ -53,12 +54,14 @@ func delayGC(wanted string) {
 }
 
 func realMain(args []string) int {
-	a := &app{env: os.Getenv, lookup: os.LookupEnv, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}
+	stdout, stderr := progress.NewWriter(os.Stdout), progress.NewWriter(os.Stderr)
+	defer func() { _ = errors.Join(stdout.Close(), stderr.Close()) }() // who reads may have gone
+	a := &app{env: os.Getenv, lookup: os.LookupEnv, stdin: os.Stdin, stdout: stdout, stderr: stderr, rawOut: os.Stdout, rawErr: os.Stderr}
 	ctx, stop := interruptible()
 	defer stop()
 	root := newRootCommand(a)
 	root.SetArgs(args)
-	root.SetOut(a.stdout)
+	root.SetOut(a.stdout) // help, and its errors
 	root.SetErr(a.stderr)
 	err := root.ExecuteContext(ctx)
 	var said exitStatus // by the child, which had the signal, too
@@ -94,9 +97,10 @@ type app struct {
 	env            func(string) string
 	lookup         func(string) (string, bool)
 	stdin          io.Reader
-	stdout, stderr io.Writer
-	rootDir        string // --root
-	cacheDir       string // --cache-dir
+	stdout, stderr io.Writer // for text: see progress.Writer
+	rawOut, rawErr *os.File  // for what draws by itself, and for bytes that are not gbuild's: of a container, of an archive
+	rootDir        string    // --root
+	cacheDir       string    // --cache-dir
 	debug          bool
 	insecure       bool              // --insecure of the command
 	connections    image.Connections // of all that this process says to registries
@@ -199,20 +203,24 @@ func (a *app) printError(err error) {
 	if errors.As(err, &at) {
 		fmt.Fprint(a.stderr, at.Excerpt())
 	}
-	fmt.Fprintf(a.stderr, "gbuild: error: %v\n", err)
+	fmt.Fprintf(a.stderr, "gbuild: error: %s\n", indented(err.Error()))
 	hint := hintOf(err)
 	if hint == "" && errors.Is(err, syscall.ENOSPC) {
 		hint = "free some space there (gbuild prune, gbuild cache rm), or name another disk with --root and --cache-dir"
 	}
 	if hint != "" {
-		fmt.Fprintf(a.stderr, "gbuild: hint: %s\n", hint)
+		fmt.Fprintf(a.stderr, "gbuild: hint: %s\n", indented(hint))
 	}
 	if a.debug {
 		for e := err; e != nil; e = errors.Unwrap(e) {
-			fmt.Fprintf(a.stderr, "gbuild: debug: %T: %v\n", e, e)
+			fmt.Fprintf(a.stderr, "gbuild: debug: %T: %s\n", e, indented(e.Error()))
 		}
 	}
 }
+
+// indented sets the lines after the first apart, so that none of them, which a stranger may have written, passes for one
+// that gbuild begins.
+func indented(text string) string { return strings.ReplaceAll(text, "\n", "\n  ") }
 
 // hintOf finds the first hint among err and what it wraps.
 func hintOf(err error) string {

@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"golang.org/x/term"
 
 	"github.com/gbuild/gbuild/pkg/build"
 	"github.com/gbuild/gbuild/pkg/image"
@@ -130,7 +129,7 @@ func (w *writer) archive(ctx context.Context, out output, img v1.Image) error {
 		if err := w.app.refuseTerminal(); err != nil {
 			return err
 		}
-		o.Output, dest = w.app.stdout, image.Stdout
+		o.Output, dest = w.app.rawOut, image.Stdout
 	}
 	ref, err := image.ParseRef(kind + dest)
 	if err != nil {
@@ -169,7 +168,7 @@ func (w *writer) manifest(h v1.Hash) []byte {
 }
 
 func (a *app) refuseTerminal() error {
-	if f, ok := a.stdout.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+	if isTerminal(a.rawOut) {
 		return usagef("not writing an archive to a terminal: redirect it, or give dest=FILE")
 	}
 	return nil
@@ -197,7 +196,7 @@ func (w *writer) files(ctx context.Context, out output, r *build.Result) (err er
 		if err := w.app.refuseTerminal(); err != nil {
 			return err
 		}
-		return build.ExportTar(ctx, view, w.app.stdout, o)
+		return build.ExportTar(ctx, view, w.app.rawOut, o)
 	}
 	return writeAtomically(out.dest, func(f io.Writer) error { return build.ExportTar(ctx, view, f, o) })
 }

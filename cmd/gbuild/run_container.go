@@ -124,12 +124,12 @@ func (s *session) connect() (restore func(), err error) {
 		}
 		return func() { s.log.Close() }, nil
 	}
-	s.box.Stdout, s.box.Stderr = s.stdout, s.stderr
+	s.box.Stdout, s.box.Stderr = s.rawOut, s.rawErr
 	if s.input {
 		s.box.Stdin = s.stdin
 	}
 	if s.terminal {
-		s.box.Terminal, restore, err = openTerminal(s.stdin, s.stdout, s.input)
+		s.box.Terminal, restore, err = openTerminal(s.stdin, s.rawOut, s.input)
 	}
 	return restore, err
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -151,9 +150,7 @@ func (a *app) inspectVolumes(_ context.Context, _ bool, names []string) error {
 	for _, v := range found {
 		all = append(all, volume{v.ID, "local", v.Dir})
 	}
-	out := json.NewEncoder(a.stdout)
-	out.SetIndent("", "    ")
-	return out.Encode(all)
+	return a.printJSON(all, "    ")
 }
 
 func (a *app) removeVolumes(ctx context.Context, _ bool, names []string) error {

@@ -2,7 +2,6 @@ package progress
 
 import (
 	"fmt"
-	"strings"
 	"unicode"
 	"unicode/utf8"
 )
@@ -55,83 +54,6 @@ func (r *lineReader) take() string {
 	}
 	r.buf, r.dropped, r.returned = r.buf[:0], 0, false
 	return line
-}
-
-// clean makes foreign text fit to be shown: one line, no escape sequences, nothing that reorders text or that a CI
-// system takes for a command (GitHub's ::set-output:: and ##[…], Azure's ##vso[…], TeamCity's ##teamcity[…]).
-func clean(s string) string {
-	s = strings.Map(visible, stripEscapes(s))
-	if strings.HasPrefix(strings.TrimLeftFunc(s, unicode.IsSpace), "::") {
-		s = strings.Replace(s, "::", ": :", 1)
-	}
-	if strings.Contains(s, "##") && strings.Contains(s, "[") {
-		s = ciCommands.Replace(s)
-	}
-	return s
-}
-
-var ciCommands = strings.NewReplacer("##[", "## [", "##vso[", "## vso[", "##teamcity[", "## teamcity[")
-
-// visible maps a rune to what is shown of it; -1 drops it.
-func visible(r rune) rune {
-	switch {
-	case r == '\t':
-		return ' '
-	case r == '\n':
-		return ' '
-	case unicode.IsControl(r), r == '\u2028', r == '\u2029':
-		return -1
-	case r >= '\u202a' && r <= '\u202e', r >= '\u2066' && r <= '\u2069', r == '\u200e', r == '\u200f':
-		return -1 // they change the order in which text is seen
-	}
-	return r
-}
-
-// stripEscapes removes the terminal's escape sequences (ECMA-48): CSI … final byte, OSC and its like … ST or BEL, and
-// the two-byte ones.
-func stripEscapes(s string) string {
-	if !strings.ContainsRune(s, '\x1b') {
-		return s
-	}
-	var out strings.Builder
-	for {
-		before, after, found := strings.Cut(s, "\x1b")
-		out.WriteString(before)
-		if !found {
-			return out.String()
-		}
-		s = after[escapeLen(after):]
-	}
-}
-
-// escapeLen is the length of the escape sequence whose ESC stands before s.
-func escapeLen(s string) int {
-	if s == "" {
-		return 0
-	}
-	switch s[0] {
-	case '[':
-		for i := 1; i < len(s); i++ {
-			if s[i] >= 0x40 && s[i] <= 0x7e {
-				return i + 1
-			}
-		}
-		return len(s)
-	case ']', 'P', 'X', '^', '_':
-		for i := 1; i < len(s); i++ {
-			if s[i] == '\a' {
-				return i + 1
-			}
-			if strings.HasPrefix(s[i:], "\x1b\\") {
-				return i + 2
-			}
-		}
-		return len(s)
-	case '(', ')', '*', '+', '#', ' ', '%':
-		return min(2, len(s))
-	}
-	_, n := utf8.DecodeRuneInString(s)
-	return n
 }
 
 // cut shortens s to n columns.

@@ -66,7 +66,7 @@ func New(mode Mode, w io.Writer, isTTY bool, width int) *Display {
 	case TTY:
 		d.draw = newTTY(d, width)
 	case JSON:
-		d.draw = &jsonDrawer{json.NewEncoder(w)}
+		d.draw = jsonDrawer{w}
 	case Quiet:
 		d.draw = quietDrawer{w}
 	default:
@@ -98,7 +98,7 @@ func (d *Display) Close() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.draw.close()
-	if _, program := d.draw.(*jsonDrawer); program {
+	if _, program := d.draw.(jsonDrawer); program {
 		return // it has had the lines as Events
 	}
 	for _, s := range d.failed {
@@ -145,13 +145,15 @@ func writeTail(w io.Writer, s *step) {
 	fmt.Fprintln(w, "------")
 }
 
-type jsonDrawer struct{ enc *json.Encoder }
+type jsonDrawer struct{ w io.Writer }
 
-func (j *jsonDrawer) event(e build.Event, _ *step, _ []string) {
-	_ = j.enc.Encode(e) // who reads has gone; the build goes on
+func (j jsonDrawer) event(e build.Event, _ *step, _ []string) {
+	if text, err := json.Marshal(e); err == nil {
+		_, _ = j.w.Write(append(EscapeJSON(text), '\n')) // who reads may have gone; the build goes on
+	}
 }
 
-func (j *jsonDrawer) close() {}
+func (j jsonDrawer) close() {}
 
 type quietDrawer struct{ w io.Writer }
 

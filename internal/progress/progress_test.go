@@ -3,6 +3,7 @@ package progress
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"flag"
 	"os"
 	"path/filepath"
@@ -202,12 +203,56 @@ func TestClean(t *testing.T) {
 		{"github hidden by an escape", "\x1b[0m::error::y", ": :error::y"},
 		{"old github", "x ##[error]y", "x ## [error]y"},
 		{"azure", "##vso[task.complete]", "## vso[task.complete]"},
+		{"azure in capitals", "a##VSO[task.complete]", "a## VSO[task.complete]"},
+		{"azure around what is not seen", "#\u200d#v\u034fso[a]", "#\u200d# v\u034fso[a]"},
+		{"old github after hashes", "####[error]", "#### [error]"},
+		{"no command", "# a ## b [c] ##", "# a ## b [c] ##"},
+		{"teamcity", "##teamcity[a]", "## teamcity[a]"},
+		{"gitlab", "\x1b[0Ksection_start:1:a\r\x1b[0Kb", "section_start:1:ab"},
+		{"github around what is not seen", "\u00a0\u200b:\x00:error::y", "\u00a0: :error::y"},
+		{"three colons", ":::error::y", ": ::error::y"},
+		{"marks of direction", "a\u061cb\u200ec\ufeffd\u00ade", "abcde"},
+		{"joined letters and emoji", "می\u200cخواهم 👩\u200d💻", "می\u200cخواهم 👩\u200d💻"},
+		{"raw C1", "a\x9b31mb", "a\ufffd31mb"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if got := clean(c.in); got != c.want {
-				t.Errorf("clean(%q) = %q, want %q", c.in, got, c.want)
+			if got := clean(c.in); got != c.want || clean(got) != got {
+				t.Errorf("clean(%q) = %q, and of that %q; want %q", c.in, got, clean(got), c.want)
 			}
 		})
+	}
+}
+
+func TestWriter(t *testing.T) {
+	var out bytes.Buffer
+	w := NewWriter(&out)
+	for _, piece := range []string{"a\tb\n:", ":error::x\n#", "#[c]\x1b[", "31md\nrest##", "[e]"} {
+		if n, err := w.Write([]byte(piece)); n != len(piece) || err != nil {
+			t.Fatal(n, err)
+		}
+	}
+	if err := errors.Join(w.Close(), w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if want := "a\tb\n: :error::x\n## [c]d\nrest## [e]"; out.String() != want {
+		t.Errorf("%q, want %q", out.String(), want)
+	}
+}
+
+func TestEscapeJSON(t *testing.T) {
+	for _, text := range []string{"plain", "##[a]", "###", "# #", "\u009b\u202e\u2028x\U000e0041", "\x00\n\t\\\"#"} {
+		in, err := json.Marshal(map[string]string{"a##vso[": text})
+		if err != nil {
+			t.Fatal(err)
+		}
+		out := EscapeJSON(in)
+		var back map[string]string
+		if err := json.Unmarshal(out, &back); err != nil || back["a##vso["] != text {
+			t.Errorf("%q came back as %q, %v", text, back, err)
+		}
+		if plain(string(out)) != string(out) {
+			t.Errorf("%s is not fit to be shown", out)
+		}
 	}
 }
 
