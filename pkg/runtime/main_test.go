@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"testing"
 )
 
@@ -14,7 +16,8 @@ func TestMain(m *testing.M) {
 	if f, ok := helpers[os.Getenv("GBUILD_TEST_HELPER")]; ok {
 		os.Exit(f())
 	}
-	if Entered() {
+	fuzzing := slices.ContainsFunc(os.Args, func(arg string) bool { return strings.HasPrefix(arg, "-test.fuzzworker") })
+	if Entered() || fuzzing { // a worker's pipes are descriptors that Enter would not hand on
 		os.Exit(m.Run())
 	}
 	if os.Geteuid() == 0 {
