@@ -199,15 +199,12 @@ func (a *app) request(ctx context.Context, o *buildOptions, in *input) (*build.R
 	if limits.Devices, err = a.deviceNames(ctx, o); err != nil {
 		return nil, err
 	}
-	fresh, allow := map[string]bool{}, map[string]bool{"network.host": o.network == "host"}
-	for _, name := range o.allow {
-		allow[name] = true
-	}
+	fresh := map[string]bool{}
 	for _, s := range o.noCacheFilter {
 		fresh[strings.ToLower(s)] = true
 	}
 	req := &build.Request{Plan: in.plan, Explain: o.explain, Place: placeOf(o), Context: in.context, Named: in.openNamed, Secrets: in.secrets, Agents: in.agents,
-		NoCache: o.noCache, Fresh: fresh, Limits: limits, Allow: allow, Environ: in.options.Environ,
+		NoCache: o.noCache, Fresh: fresh, Limits: limits, Allow: o.allowed(), Environ: in.options.Environ,
 		NoCacheMounts: o.noCacheMounts}
 	return req, a.addCaches(o, req)
 }

@@ -152,6 +152,15 @@ func (i ineffective) Set(value string) error {
 func (i ineffective) String() string { return "" }
 func (i ineffective) Type() string   { return map[bool]string{true: "bool", false: "string"}[i.isBool] }
 
+// allowed are the entitlements that the command line grants.
+func (o *buildOptions) allowed() map[string]bool {
+	all := map[string]bool{"network.host": o.network == "host"}
+	for _, name := range o.allow {
+		all[name] = true
+	}
+	return all
+}
+
 // notices are what the user should know about flags that were accepted.
 func (o *buildOptions) notices() (all []string) {
 	if len(o.without) > 0 {

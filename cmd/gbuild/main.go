@@ -39,6 +39,7 @@ const (
 
 func main() {
 	runtime.Init() // returns unless this process is the init of a sandbox, or on its way into a namespace
+	build.InitGit()
 	delayGC(os.Getenv("GOGC"))
 	os.Exit(realMain(os.Args[1:]))
 }

@@ -266,6 +266,7 @@ func TestBindMountsShowContextAndStage(t *testing.T) {
 
 func TestMain(m *testing.M) {
 	runtime.Init()
+	InitGit()
 	if runtime.Entered() || isFuzzWorker() {
 		os.Exit(m.Run())
 	}

@@ -32,6 +32,9 @@ type ContextOptions struct {
 	Secret  func(id string) ([]byte, bool) // credentials of remote contexts; may be nil
 	Environ []string                       // of which git gets proxies and the ssh agent
 	KeepGit bool                           // leave .git in a context that is a git repository
+
+	LocalNetwork   bool // a remote context may lead to addresses of this machine other than its own
+	FromDockerfile bool // a Dockerfile names it, and no user: then it may not be at such an address either
 }
 
 // Context is a build context: a directory, or what was fetched or unpacked into one.

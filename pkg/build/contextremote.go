@@ -73,8 +73,8 @@ func (c *Context) fromURL(ctx context.Context, address string) error {
 	if err != nil {
 		return err
 	}
-	c.remote().authorize(req)
-	client := httpClient()
+	c.options.remote().authorize(req)
+	client := c.options.remote().httpClient(address)
 	defer client.CloseIdleConnections()
 	res, err := client.Do(req)
 	if err != nil {
@@ -116,8 +116,8 @@ func (c *Context) keep(r io.Reader) (err error) {
 	return c.root.Chtimes(c.only, at, at)
 }
 
-func (c *Context) remote() copyOptions {
-	return copyOptions{Secret: c.options.Secret, Environ: c.options.Environ}
+func (o ContextOptions) remote() copyOptions {
+	return copyOptions{Secret: o.Secret, Environ: o.Environ, LocalNetwork: o.LocalNetwork, Named: !o.FromDockerfile}
 }
 
 func (c *Context) fromGit(ctx context.Context, ref *dfgitutil.GitRef) (err error) {
@@ -132,7 +132,7 @@ func (c *Context) fromGit(ctx context.Context, ref *dfgitutil.GitRef) (err error
 	if c.scratch, err = newScratchDir(c.options.StateDir); err != nil {
 		return err
 	}
-	o := c.remote()
+	o := c.options.remote()
 	commit, err := o.resolveGit(ctx, g)
 	if err != nil {
 		return err

@@ -22,6 +22,9 @@ type copyOptions struct {
 	Environ []string                       // of which git gets proxies and the ssh agent
 	Notice  func(text string)              // may be nil
 	Sources *remotes                       // what this build fetched; nil: nothing is shared between calls
+
+	LocalNetwork bool // remote sources may be at addresses of this machine, and lead there
+	Named        bool // the user named the source, and no Dockerfile: it itself may be anywhere
 }
 
 // copyInto writes the result of a COPY or ADD into a draft, without any mount. tree is what local sources are relative

@@ -52,10 +52,11 @@ func isRemote(source string) bool {
 
 // remoteTime asks a web server for Last-Modified first: then the file need not be fetched.
 func remoteTime(ctx context.Context, source string, o ContextOptions) (*int64, error) {
+	o.Dockerfile, o.FromDockerfile = "", true
 	if strings.HasPrefix(source, "http") {
 		if req, err := http.NewRequestWithContext(ctx, http.MethodHead, source, nil); err == nil {
-			copyOptions{Secret: o.Secret}.authorize(req)
-			client := httpClient()
+			o.remote().authorize(req)
+			client := o.remote().httpClient(source)
 			defer client.CloseIdleConnections()
 			if res, err := client.Do(req); err == nil {
 				res.Body.Close()
@@ -65,7 +66,6 @@ func remoteTime(ctx context.Context, source string, o ContextOptions) (*int64, e
 			}
 		}
 	}
-	o.Dockerfile = ""
 	c, err := OpenContext(ctx, source, o)
 	if err != nil {
 		return nil, err

@@ -6,6 +6,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -60,11 +61,17 @@ func TestEpoch(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := Epoch(t.Context(), p.EpochSource, open(test.main), named, ContextOptions{StateDir: t.TempDir()})
+		got, err := Epoch(t.Context(), p.EpochSource, open(test.main), named, ContextOptions{StateDir: t.TempDir(), LocalNetwork: true})
 		switch {
 		case test.want == -2 && err != nil, test.want == -1 && err == nil && got == nil:
 		case err != nil || got == nil || *got != test.want:
 			t.Errorf("%q in %s: %v, %v, want %d", test.dockerfile, test.main, got, err, test.want)
+		}
+		if !strings.Contains(test.dockerfile, "ADD") {
+			continue
+		}
+		if got, err := Epoch(t.Context(), p.EpochSource, open(test.main), named, ContextOptions{StateDir: t.TempDir()}); err == nil {
+			t.Errorf("%q: the Dockerfile's own address is asked without a grant: %v", test.dockerfile, got)
 		}
 	}
 }

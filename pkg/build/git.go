@@ -235,11 +235,19 @@ func (o copyOptions) git(ctx context.Context, g *gitSource, dir string, args ...
 	if cmd.Err != nil {
 		return "", &NoGitError{}
 	}
-	cmd.Dir, cmd.Env = dir, o.gitEnv(g)
+	guard, err := o.guardGit(g.remote)
+	if err != nil {
+		return "", err
+	}
+	defer guard.close()
+	cmd.Dir, cmd.Env = dir, guard.env(o.gitEnv(g))
 	cmd.WaitDelay = 5 * time.Second
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
+	if refused := guard.refusal(); err != nil && refused != nil {
+		return "", fmt.Errorf("git %s of %s: %w", args[0], redacted(g.remote), refused)
+	}
 	if err != nil {
 		text := strings.ReplaceAll(strings.TrimSpace(stderr.String()), g.remote, redacted(g.remote))
 		return "", fmt.Errorf("git %s of %s: %w: %s", args[0], redacted(g.remote), err, text)

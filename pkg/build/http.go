@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -142,7 +141,7 @@ func (o copyOptions) get(ctx context.Context, address, checksum string, old *dow
 	if old != nil && old.ETag != "" && checksum == "" {
 		req.Header.Set("If-None-Match", old.ETag)
 	}
-	client := httpClient()
+	client := o.httpClient(address)
 	defer client.CloseIdleConnections()
 	res, err := client.Do(req)
 	if err != nil {
@@ -206,11 +205,9 @@ func (o copyOptions) authorize(req *http.Request) {
 }
 
 // httpClient gives up on servers that do not answer, and takes credentials to no other host.
-func httpClient() *http.Client {
-	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.DialContext = (&net.Dialer{Timeout: 30 * time.Second}).DialContext
+func (o copyOptions) httpClient(address string) *http.Client {
+	t := o.reach(address).transport()
 	t.ResponseHeaderTimeout = 2 * time.Minute
-	t.DisableCompression = true // a .gz is to arrive as it is
 	return &http.Client{Transport: t, CheckRedirect: func(req *http.Request, via []*http.Request) error {
 		if len(via) >= 10 {
 			return errors.New("redirected too often")
