@@ -56,9 +56,11 @@ func Open(dir string) (*Store, error) {
 	if err := s.checkOwner(); err != nil {
 		return nil, err
 	}
+	dropDefaultACL(dir)
 	if err := s.checkFormat(); err != nil {
 		return nil, err
 	}
+	dropDefaultACL(s.path("drafts"))
 	s.reap()
 	return s, nil
 }
@@ -82,6 +84,13 @@ func (s *Store) notice(text string) {
 		s.Notice(text)
 	}
 }
+
+// defaultACL is the attribute of a directory whose new files get further permissions: see acl(5).
+const defaultACL = "system.posix_acl_default"
+
+// dropDefaultACL takes from a directory of the store what a directory above has handed down to it. Files of snapshots would
+// get it, and so would layers. A filesystem without ACLs has none to drop.
+func dropDefaultACL(dir string) { _ = unix.Lremovexattr(dir, defaultACL) }
 
 func (s *Store) checkOwner() error {
 	var st unix.Stat_t

@@ -1,0 +1,50 @@
+package layers
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestDefaultACL holds that a default ACL of the directory in which the state lies gets into no snapshot. The kernel would take
+// it in place of the umask, so that what a RUN makes could be written by others.
+func TestDefaultACL(t *testing.T) {
+	parent := t.TempDir()
+	// acl(5), as the kernel keeps it: version 2; then tag, permissions and id of each entry, here user::rwx, user:1:rwx,
+	// group::rwx, mask::rwx, other::rwx.
+	acl := []byte{2, 0, 0, 0}
+	for _, e := range [][2]byte{{1, 7}, {2, 7}, {4, 7}, {16, 7}, {32, 7}} {
+		id := []byte{255, 255, 255, 255}
+		if e[0] == 2 {
+			id = []byte{1, 0, 0, 0}
+		}
+		acl = append(append(acl, e[0], 0, e[1], 0), id...)
+	}
+	if err := unix.Setxattr(parent, defaultACL, acl, 0); err != nil {
+		t.Skipf("the file system has no ACLs: %v", err)
+	}
+	defer unix.Umask(unix.Umask(0o022))
+	dir := filepath.Join(parent, "made")
+	for _, when := range []string{"made by Open", "made before"} {
+		s, err := Open(dir)
+		check(t, err)
+		change(t, s, Key{}, keyOf(when), func(root string) {
+			check(t, os.Mkdir(root+"/d", 0o777))
+			check(t, os.WriteFile(root+"/d/f", nil, 0o666))
+		})
+		v, err := s.View(keyOf(when))
+		check(t, err)
+		for name, want := range map[string]uint32{"/d": 0o755, "/d/f": 0o644} {
+			e, err := v.Lstat(name)
+			check(t, err)
+			if e.Mode&0o7777 != want {
+				t.Errorf("%s: %s has mode %o, want %o", when, name, e.Mode&0o7777, want)
+			}
+		}
+		check(t, s.Close())
+		check(t, unix.Setxattr(dir, defaultACL, acl, 0))
+		check(t, unix.Setxattr(filepath.Join(dir, "drafts"), defaultACL, acl, 0))
+	}
+}
