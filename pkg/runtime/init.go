@@ -47,6 +47,7 @@ func Init() {
 		goruntime.LockOSThread()
 		debug.SetGCPercent(-1) // the command takes the place of this process before there is much garbage
 		_ = unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0)
+		defaultSignals()
 		libcontainer.Init()
 	}
 	if len(os.Args) > 1 && os.Args[0] == reaperPath && os.Getpid() == 1 {

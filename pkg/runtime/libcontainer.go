@@ -50,6 +50,7 @@ func (r *run) config() (*configs.Config, error) {
 		RootlessCgroups: true,
 		Cgroups:         r.cgroup(),
 		Version:         specs.Version,
+		Umask:           new(uint32(0o022)), // said for Exec, too, whose process would have the caller's
 	}
 	c.NoNewPrivileges = r.NoNewPrivileges
 	if !r.Insecure && !r.Unmasked {
