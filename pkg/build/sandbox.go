@@ -5,9 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/layers"
@@ -52,7 +49,7 @@ func (w *work) runIn(ctx context.Context, d *layers.Draft, s *dockerfile.Run) (e
 		return err
 	}
 	w.packAhead(ctx, d, s)
-	err = explainExit(s.Args, w.Exec(ctx, box), root)
+	err = explainExit(d, s, w.Exec(ctx, box), root)
 	out.flush()
 	errs.flush()
 	if ctx.Err() == nil {
@@ -128,55 +125,6 @@ func (w *work) network(name string) string {
 		return n
 	}
 	return "private"
-}
-
-// explainExit words a command's failure in the mounted root as BuildKit does.
-func explainExit(args []string, err error, root string) error {
-	var exit *runtime.ExitError
-	if !errors.As(err, &exit) {
-		return err
-	}
-	return &RunError{Args: args, Exit: exit, DiskFull: isFull(root)}
-}
-
-// isFull says whether less than a MiB is free where a mounted draft keeps its files.
-func isFull(root string) bool {
-	var fs unix.Statfs_t
-	return unix.Statfs(root, &fs) == nil && fs.Bavail*uint64(fs.Bsize) < 1<<20
-}
-
-// RunError is the failure of a RUN's command.
-type RunError struct {
-	Args     []string
-	Exit     *runtime.ExitError
-	DiskFull bool // when it ended, nothing was free where its files are kept
-}
-
-func (e *RunError) Error() string {
-	text := fmt.Sprintf("process %q did not complete successfully: exit code: %d", strings.Join(e.Args, " "), e.Exit.Code)
-	if e.Exit.Signal != 0 {
-		text += fmt.Sprintf(" (killed by %v)", e.Exit.Signal)
-	}
-	return text
-}
-
-// Unwrap gives the *runtime.ExitError.
-func (e *RunError) Unwrap() error { return e.Exit }
-
-// Hint says what to try.
-func (e *RunError) Hint() string {
-	if e.DiskFull {
-		return "no space is left for the files of this step: free some (gbuild prune, gbuild cache rm), or name another disk with --root"
-	}
-	switch e.Exit.Code {
-	case 127:
-		return "127 means that the command was not found in the image: check its name and PATH"
-	case 126:
-		return "126 means that the command could not be executed: check its mode, its #! line and the image's architecture"
-	case 137:
-		return "137 means that it was killed, most often because memory ran out; for compilers, set MAX_JOBS or -j lower"
-	}
-	return "the steps before this one are stored: run the same gbuild command again after the fix and it goes on from here"
 }
 
 // logs is where the output of a RUN goes.

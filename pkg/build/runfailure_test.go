@@ -1,0 +1,52 @@
+package build
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/gbuild/gbuild/pkg/dockerfile"
+	"github.com/gbuild/gbuild/pkg/runtime"
+)
+
+// TestRunHints holds what is said of a RUN that failed, by the text of the step and the files that it saw.
+func TestRunHints(t *testing.T) {
+	b := newCopyBench(t)
+	b.base(`mkdir -p bin app; printf '#!/bin/sh\r\necho\r\n' >app/cr.sh; printf 'set -e\r\n' >app/plain.sh; printf '#!/usr/bin/perl -w\n' >bin/perly
+		printf '#!/bin/sh\necho\n' >app/good.sh; printf '#!/bin/sh\n' >bin/sh; ln -s /app/cr.sh bin/linked`)
+	long := strings.Repeat("x", 128<<10)
+	tests := []struct {
+		name, text string
+		env        []string
+		code       int
+		want       string
+	}{
+		{"a heredoc with CR LF", "set -e\r\necho\r\n", nil, 2, "lines of this RUN end in CR LF"},
+		{"a script by its path", "cd /app && /app/cr.sh", nil, 127, "the lines of /app/cr.sh end in CR LF"},
+		{"a script from WORKDIR", "./cr.sh", nil, 127, "the lines of /app/cr.sh end in CR LF"},
+		{"a script for a shell", "sh plain.sh", nil, 2, "the lines of /app/plain.sh end in CR LF"},
+		{"a link in PATH", "linked", []string{"PATH=/bin"}, 127, "the lines of /bin/linked end in CR LF"},
+		{"an interpreter that is not there", "perly", []string{"PATH=/bin"}, 127, "names /usr/bin/perl, which is not in the image"},
+		{"a good script", "./good.sh && none", nil, 127, "127 means"},
+		{"a word that is too long", "echo " + long, nil, 255, "128 KiB"},
+		{"a variable that is too long", "echo", []string{"A=" + long}, 255, "128 KiB"},
+		{"nothing to see", "false", nil, 1, "the steps before this one are stored"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			d, err := b.store.Draft(t.Context(), b.parent)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer d.Discard()
+			s := &dockerfile.Run{Args: []string{"/bin/sh", "-c", tt.text}, Dir: "/app", Env: tt.env}
+			var failed *RunError
+			if err := explainExit(d, s, &runtime.ExitError{Code: tt.code}, d.Dir()); !errors.As(err, &failed) {
+				t.Fatal(err)
+			}
+			if hint := failed.Hint(); !strings.Contains(hint, tt.want) {
+				t.Errorf("got %q, want %q in it", hint, tt.want)
+			}
+		})
+	}
+}
