@@ -45,7 +45,7 @@ type buildOptions struct {
 
 // addBuildFlags adds the flags that docker buildx build has too, and gbuild's.
 func (a *app) addBuildFlags(f *pflag.FlagSet, o *buildOptions) {
-	f.StringVarP(&o.file, "file", "f", "", "the Dockerfile (default CONTEXT/Dockerfile; - for standard input)")
+	f.StringVarP(&o.file, "file", "f", "", "the Dockerfile (default CONTEXT/Dockerfile, else Containerfile; - for standard input)")
 	f.Var((*list)(&o.args), "build-arg", "NAME=VALUE for an ARG; NAME alone takes the environment's value (repeatable)")
 	f.Var((*list)(&o.argFiles), "build-arg-file", "file with a --build-arg in each line (repeatable)")
 	f.StringVar(&o.target, "target", "", "stage to build (default: the last)")

@@ -66,6 +66,7 @@ func (a *app) sandbox(ctx context.Context, o *runOptions, c *container, config *
 	if err != nil {
 		return nil, err
 	}
+	o.noticeOwners(a.notice)
 	hostname := o.containerHostname(c)
 	env, err := a.containerEnv(o, config, hostname)
 	if err != nil {

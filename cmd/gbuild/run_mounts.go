@@ -67,7 +67,19 @@ func (o *runOptions) allMounts() ([]runtime.Mount, error) {
 }
 
 // ignoredModes are options of -v that say nothing to a sandbox in its own user namespace.
-var ignoredModes = []string{"rw", "z", "Z", "cached", "delegated", "consistent", "private", "rprivate", "slave", "rslave", "shared", "rshared"}
+var ignoredModes = []string{"rw", "z", "Z", "cached", "delegated", "consistent", "private", "rprivate", "slave", "rslave", "shared", "rshared", podmanOwner}
+
+// podmanOwner is podman's option of -v that gives the source, with all that is in it, to the user of the container.
+const podmanOwner = "U"
+
+// noticeOwners says that podmanOwner changes nothing here: files of the host keep their owners.
+func (o *runOptions) noticeOwners(notice func(string)) {
+	for _, v := range o.volumes {
+		if parts := strings.Split(v, ":"); len(parts) == 3 && slices.Contains(strings.Split(parts[2], ","), podmanOwner) {
+			notice(fmt.Sprintf("U of -v %s has no effect: the files keep their owners; run as their owner with --user, or change it before", v))
+		}
+	}
+}
 
 // parseVolume reads SOURCE:TARGET[:OPTIONS].
 func parseVolume(text string) (runtime.Mount, error) {

@@ -165,7 +165,7 @@ func readLimited(r io.Reader) ([]byte, error) {
 }
 
 // Dockerfile reads the Dockerfile, and returns what to call it in messages. name is as given with -f: a path from the
-// working directory or from the context; "" is Dockerfile, or dockerfile, in the context; "-" is Stdin.
+// working directory or from the context; "" is Dockerfile, dockerfile or Containerfile in the context; "-" is Stdin.
 func (c *Context) Dockerfile(name string) (string, []byte, error) {
 	if c.dockerfile != nil {
 		return "Dockerfile", c.dockerfile, nil
@@ -191,6 +191,11 @@ func (c *Context) Dockerfile(name string) (string, []byte, error) {
 			return dir + "dockerfile", lower, nil
 		}
 	}
+	if notThere(err) && name == "" {
+		if data, err := c.readBeside(podmanFile, ""); err == nil {
+			return podmanFile, data, nil
+		}
+	}
 	if notThere(err) {
 		return "", nil, &NoDockerfileError{Name: display}
 	}
@@ -199,6 +204,12 @@ func (c *Context) Dockerfile(name string) (string, []byte, error) {
 	}
 	return display, data, nil
 }
+
+// podmanFile and podmanIgnore are what podman and buildah call the two files. Docker's names come first.
+const (
+	podmanFile   = "Containerfile"
+	podmanIgnore = ".containerignore"
+)
 
 // NoDockerfileError is a Dockerfile that is not there.
 type NoDockerfileError struct{ Name string }
@@ -291,7 +302,8 @@ func readRegular(name string) ([]byte, error) {
 	return readLimited(f)
 }
 
-// readIgnore reads the rules of a local directory: those of the file called after the Dockerfile, else .dockerignore.
+// readIgnore reads the rules of a local directory: those of the file called after the Dockerfile, else .dockerignore, else
+// podman's .containerignore.
 func (c *Context) readIgnore() (*ignoreRules, error) {
 	const suffix = ".dockerignore"
 	name := c.options.Dockerfile
@@ -304,12 +316,14 @@ func (c *Context) readIgnore() (*ignoreRules, error) {
 			return nil, fmt.Errorf("reading %s: %w", cmpString(name, "Dockerfile")+suffix, err)
 		}
 	}
-	data, err := readInside(c.raw, suffix)
-	if notThere(err) {
-		return nil, nil
+	for _, name := range []string{suffix, podmanIgnore} {
+		data, err := readInside(c.raw, name)
+		if err == nil {
+			return parseIgnore(name, data)
+		}
+		if !notThere(err) {
+			return nil, fmt.Errorf("reading %s: %w", name, err)
+		}
 	}
-	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", suffix, err)
-	}
-	return parseIgnore(suffix, data)
+	return nil, nil
 }

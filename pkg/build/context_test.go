@@ -221,7 +221,7 @@ func TestDockerfileLookup(t *testing.T) {
 	base := t.TempDir()
 	dir := filepath.Join(base, "ctx")
 	writeFiles(t, base, map[string]string{"ctx/Dockerfile": "in", "ctx/sub/My": "my", "Outside": "out", "secret": "s", "lower/dockerfile": "low", "lower/sub/dockerfile": "below",
-		"ctx/real": "real", "empty/x": ""})
+		"ctx/real": "real", "empty/x": "", "podman/Containerfile": "pod", "podman/sub/Containerfile": "", "both/Containerfile": "pod", "both/Dockerfile": "docker"})
 	os.Symlink("../secret", filepath.Join(dir, "Leak"))
 	os.Symlink("real", filepath.Join(dir, "Link"))
 	os.Mkdir(filepath.Join(dir, "Dir"), 0o755)
@@ -241,6 +241,10 @@ func TestDockerfileLookup(t *testing.T) {
 		{dir, "/dev/null", "", ""},
 		{dir, "none", "", ""},
 		{filepath.Join(base, "empty"), "", "", ""},
+		{filepath.Join(base, "podman"), "", "Containerfile", "pod"},
+		{filepath.Join(base, "podman"), "Dockerfile", "", ""},
+		{filepath.Join(base, "podman"), "sub/Dockerfile", "", ""},
+		{filepath.Join(base, "both"), "", "Dockerfile", "docker"},
 	}
 	for _, tt := range tests {
 		c, err := OpenContext(t.Context(), tt.context, ContextOptions{Dockerfile: tt.name, Stdin: strings.NewReader("stdin")})
@@ -250,6 +254,28 @@ func TestDockerfileLookup(t *testing.T) {
 		display, data, err := c.Dockerfile(tt.name)
 		if string(data) != tt.want || (err == nil) != (tt.want != "") || tt.display != "" && display != tt.display {
 			t.Errorf("%s: %q %q %v", tt.name, display, data, err)
+		}
+		c.Close()
+	}
+}
+
+func TestIgnoreFileOfPodman(t *testing.T) {
+	for _, tt := range []struct {
+		files map[string]string
+		want  string
+	}{
+		{map[string]string{".containerignore": "a"}, ".containerignore Containerfile b"},
+		{map[string]string{".containerignore": "a", ".dockerignore": "b"}, ".containerignore .dockerignore Containerfile a"},
+	} {
+		dir := t.TempDir()
+		writeFiles(t, dir, map[string]string{"Containerfile": "FROM scratch", "a": "", "b": ""})
+		writeFiles(t, dir, tt.files)
+		c, err := OpenContext(t.Context(), dir, ContextOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(names(t, c.Tree()), " "); got != tt.want {
+			t.Errorf("the context has %q, want %q", got, tt.want)
 		}
 		c.Close()
 	}

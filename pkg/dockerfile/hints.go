@@ -34,7 +34,7 @@ var (
 )
 
 // ownRules are the rules that BuildKit does not have.
-var ownRules = []*hintRule{&syntaxIgnored, &pipMountUnused, &pipMountForUv, &aptMountCleaned, &cudaArchMissing, &pipCacheInLayer}
+var ownRules = []*hintRule{&syntaxIgnored, &pipMountUnused, &pipMountForUv, &aptMountCleaned, &cudaArchMissing, &pipCacheInLayer, &podmanField}
 
 func isHint(rule string) bool {
 	return slices.ContainsFunc(ownRules, func(r *hintRule) bool { return r.Name == rule })

@@ -67,9 +67,7 @@ func (p *Plan) parse() error {
 	}
 	p.escape = ast.EscapeToken
 	lintContinuations(ast.Warnings, lint)
-	for _, node := range ast.AST.Children {
-		protect(node)
-	}
+	adapt(ast.AST.Children, lint)
 	stages, globals, err := instructions.Parse(ast.AST, lint)
 	if err != nil {
 		return err

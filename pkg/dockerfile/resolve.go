@@ -111,6 +111,7 @@ func (r *resolver) triggers() ([]*parser.Node, error) {
 		}
 		node := ast.AST.Children[0]
 		node.StartLine, node.EndLine = r.stage.Location.Start, r.stage.Location.End
+		dropPodmanFields(node)
 		protect(node)
 		out = append(out, node)
 	}
