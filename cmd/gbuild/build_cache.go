@@ -129,7 +129,7 @@ func (a *app) openShared(p cachePlace, options image.Options) (*build.SharedCach
 	if err != nil {
 		return nil, usageError{err}
 	}
-	c := &build.SharedCache{Name: images.String(), Scope: p.scope, Source: images.Source(), Write: images.Write,
+	c := &build.SharedCache{Name: images.String(), Place: placeOfCache(p.ref), Scope: p.scope, Source: images.Source(), Write: images.Write,
 		Open: func(ctx context.Context, tag string) (v1.Image, error) {
 			img, err := images.Open(ctx, tag)
 			var missing *image.NotFoundError
@@ -143,6 +143,14 @@ func (a *app) openShared(p cachePlace, options image.Options) (*build.SharedCach
 	}
 	a.shared[p] = c
 	return c, nil
+}
+
+// placeOfCache names a cache wherever the command stands.
+func placeOfCache(ref image.Ref) string {
+	if ref.Kind != image.KindRegistry {
+		ref.Path = resolvedPath(ref.Path)
+	}
+	return ref.String()
 }
 
 // brokenVar has the names of caches that failed before this process was started, which need not be waited for again.

@@ -101,19 +101,25 @@ func (r *run) created(config *v1.ConfigFile) (time.Time, error) {
 		return time.Time{}, err
 	}
 	key := layers.Key(sha256.Sum256(raw))
+	record := key
 	at, here := r.madeHere(key)
 	known := here
-	if !known {
-		at, known = r.madeElsewhere(key)
+	if !known && !r.caches.IsZero() {
+		record = r.foreign(key)
+		if at, here = r.madeHere(record); here {
+			known = true
+		} else {
+			at, known = r.madeElsewhere(key)
+		}
 	}
 	if !known || r.req.NoCache {
-		at, here = r.started.Truncate(time.Second).UTC(), false
+		at, here, record = r.started.Truncate(time.Second).UTC(), false, key
 	}
 	r.shareFact(r.outer, sharedCreated, key, timeKey(at))
 	if here {
 		return at, nil
 	}
-	return at, r.Store.Remember(recordCreated, key, []byte(strconv.FormatInt(at.Unix(), 10)))
+	return at, r.Store.Remember(recordCreated, record, []byte(strconv.FormatInt(at.Unix(), 10)))
 }
 
 // madeHere says when an image was first made here.

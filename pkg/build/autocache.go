@@ -184,7 +184,7 @@ func (m *mounts) wheelScope(ctx context.Context, s *dockerfile.Run) (string, err
 	r := newRecipe("wheels", base)
 	r.list(builtAgainst(m.lower, s))
 	if !s.BuildsOnParent() {
-		r.bytes(m.recipe[:])
+		r.bytes(m.recipes.own[:])
 	}
 	return r.key().String(), nil
 }

@@ -131,6 +131,9 @@ type run struct {
 	origins  map[layers.Key]origin
 	made     map[layers.Key][]v1.Layer // by layersOf
 	guessed  map[*stage]func() (layers.Key, error)
+
+	caches     layers.Key // names those that the build reads: see recipes.go
+	identities map[layers.Key]identity
 }
 
 // Build executes the plan and returns the image of its target. Steps of several stages run side by side. The error is a
@@ -181,7 +184,7 @@ func (b *Builder) newRun(ctx context.Context, req *Request) *run {
 		scratch: &scratch{store: b.Store}, remotes: newRemotes(), resolved: map[*dockerfile.Stage]*stage{}, futures: map[any]*future{},
 		images: map[string]*base{}, contexts: map[string]*Context{}, imports: map[layers.Key]*imported{}, origins: map[layers.Key]origin{},
 		made:    map[layers.Key][]v1.Layer{},
-		guessed: map[*stage]func() (layers.Key, error){}}
+		guessed: map[*stage]func() (layers.Key, error){}, caches: foreignTo(req.CacheFrom), identities: map[layers.Key]identity{}}
 }
 
 // firstError prefers the failure that cancelled the rest to the cancellation that it caused elsewhere.

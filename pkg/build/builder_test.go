@@ -74,6 +74,12 @@ func (b *bench) exec(_ context.Context, s *runtime.Sandbox) error {
 	case "mount": // the first mount's source must have the file
 		_, err := os.Stat(filepath.Join(s.Mounts[0].Source, words[1]))
 		return err
+	case "copy": // the file that the first mount's source has
+		data, err := os.ReadFile(filepath.Join(s.Mounts[0].Source, words[1]))
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(s.Root, words[1]), data, 0o644)
 	case "agent": // the first mount is a socket that answers, and belongs to
 		return askAgent(s.Mounts[0].Source, words[1])
 	case "sock":

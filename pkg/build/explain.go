@@ -164,7 +164,7 @@ func (w *work) copyFacts(ctx context.Context, f *facts, s *dockerfile.Copy) erro
 	}
 	list := &fileLister{tree: tree, facts: f}
 	if err := list.all(ctx, s); errors.Is(err, errTooMany) {
-		f.Inputs["one of the files of the context, or how they are copied,"] = w.recipe.String()
+		f.Inputs["one of the files of the context, or how they are copied,"] = w.recipes.own.String()
 	} else if err != nil {
 		return err
 	}

@@ -58,17 +58,19 @@ func (r *run) guessStage(ctx context.Context, st *stage) (key layers.Key, err er
 // guessStep is the state after one step; its entry is asked for, too.
 func (r *run) guessStep(ctx context.Context, st *stage, i int, parent layers.Key) (layers.Key, error) {
 	w := &work{run: r, stage: st, step: st.steps[i], parent: parent, guessing: true}
-	recipe, err := w.key(ctx)
+	recipes, err := w.recipesOf(ctx)
 	if err != nil {
-		return recipe, err
+		return recipes.own, err
 	}
-	if out, ok := r.stored(recipe); ok {
-		return out, nil
+	w.recipes = recipes
+	if out, ok := w.find(); ok {
+		return out.key, nil
 	}
 	for _, c := range r.req.CacheFrom {
-		go c.find(r.outer, c.tag(sharedStep, recipe))
+		go c.find(r.outer, c.tag(sharedStep, recipes.public))
 	}
-	return recipe, nil
+	r.identify(recipes.own, identity{recipe: recipes.public})
+	return recipes.own, nil
 }
 
 // lookAhead starts what the step i of a stage, and those that follow, need: it asks for their entries, and runs the
@@ -134,8 +136,8 @@ func (r *run) finished(st *stage) (key layers.Key, ok bool) {
 	}
 }
 
-// settle runs the stages that a step reads, where their states were only expected. It comes before the step takes its
-// slot: those stages need slots, too.
+// settle runs the stages that a step reads, where their states were only expected, and names the step by what is in them:
+// a shared cache may have said something else of it. It comes before the step takes its slot: those stages need slots, too.
 func (w *work) settle(ctx context.Context) error {
 	needed := w.stagesOf(w.step)
 	w.startStages(ctx, needed)
@@ -144,8 +146,11 @@ func (w *work) settle(ctx context.Context) error {
 			return err
 		}
 	}
-	if s, ok := w.step.(*dockerfile.Run); ok && len(needed) > 0 && w.guesses() {
-		return w.digestMounts(ctx, s)
+	if len(needed) == 0 || len(w.req.CacheFrom) == 0 {
+		return nil
 	}
-	return nil
+	w.settled = true
+	recipes, err := w.recipesOf(ctx)
+	w.recipes = recipes
+	return err
 }

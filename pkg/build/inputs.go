@@ -121,7 +121,7 @@ func (w *work) remembered(ctx context.Context, src dockerfile.Source, selection 
 		return sum, err
 	}
 	record := selectionKey(state, selection)
-	w.shareFact(ctx, sharedDigest, record, sum)
+	w.shareFact(ctx, sharedDigest, selectionKey(w.public(state), selection), sum)
 	return sum, w.Store.Remember(recordDigest, record, sum[:])
 }
 
@@ -131,13 +131,18 @@ func selectionKey(state layers.Key, selection []string) layers.Key {
 	return name.key()
 }
 
-func (r *run) recalled(ctx context.Context, state layers.Key, selection []string) (sum [32]byte, ok bool) {
-	record := selectionKey(state, selection)
-	if v, ok := r.Store.Recall(recordDigest, record); ok && len(v) == len(sum) {
-		r.shareFact(ctx, sharedDigest, record, layers.Key(v))
+// recalled is the digest that is known of a selection. What a shared cache says of it is good to look up results by: what
+// is made now is named by what is there.
+func (w *work) recalled(ctx context.Context, state layers.Key, selection []string) (sum [32]byte, ok bool) {
+	public := selectionKey(w.public(state), selection)
+	if v, ok := w.Store.Recall(recordDigest, selectionKey(state, selection)); ok && len(v) == len(sum) {
+		w.shareFact(ctx, sharedDigest, public, layers.Key(v))
 		return [32]byte(v), true
 	}
-	if e := r.shared(sharedDigest, record); e != nil {
+	if w.settled {
+		return sum, false
+	}
+	if e := w.shared(sharedDigest, public); e != nil {
 		return e.result, true
 	}
 	return sum, false

@@ -14,7 +14,7 @@ import (
 )
 
 // keyVersion is part of every key: a change of what a step does to files, for the same recipe, must raise it.
-const keyVersion = "gbuild-step-1"
+const keyVersion = "gbuild-step-2"
 
 // recipe writes the description of a step, every field framed by its length, so that no two descriptions are the same
 // bytes: the encoding is injective.

@@ -59,24 +59,24 @@ func (w *work) below() (*layers.View, error) {
 	return w.Store.View(w.parent)
 }
 
-// light returns what the layer of a light step is written over. It is nil where the files of the parent are here, or have
-// to be.
-func (w *work) light(ctx context.Context) *layers.View {
+// light returns what the layer of a light step is written over, and whether that is known from a shared cache only. It is
+// nil where the files of the parent are here, or have to be.
+func (w *work) light(ctx context.Context) (v *layers.View, foreign bool) {
 	if !isLight(w.step) || w.Store.Unpacked(w.parent) {
-		return nil
+		return nil, false
 	}
 	nothing, linked := layers.NewView(), isLinked(w.step)
 	if linked && w.unread(isLinked) {
-		return nothing
+		return nothing, false
 	}
 	if w.Store.Has(w.parent) || !w.unread(isLight) {
-		return nil
+		return nil, false
 	}
-	v, err := w.indexView(ctx, w.parent)
+	v, foreign, err := w.indexView(ctx, w.parent)
 	if err == nil && linked {
-		return nothing
+		return nothing, false
 	}
-	return v
+	return v, foreign
 }
 
 // errNoIndex says that what a state has can only be known by unpacking it.
@@ -153,7 +153,7 @@ func filesKey(all []level) (layers.Key, error) {
 
 // index returns the index of a snapshot: one that was kept, or a new one of the files that are here.
 func (r *run) index(ctx context.Context, l level) ([]byte, error) {
-	if data, ok := r.Store.Index(l.layers); ok {
+	if data, ok := r.Store.Index(l.layers, layers.Key{}); ok {
 		return data, nil
 	}
 	if !r.mayWork() {
@@ -162,25 +162,38 @@ func (r *run) index(ctx context.Context, l level) ([]byte, error) {
 	return r.Store.MakeIndex(ctx, l.key, l.layers, l.copied)
 }
 
-// indexView returns what is known of the files of a state without them: here, or in a shared cache.
-func (r *run) indexView(ctx context.Context, k layers.Key) (*layers.View, error) {
+// indexView returns what is known of the files of a state without them: here, or, then it is foreign, in a shared cache.
+func (r *run) indexView(ctx context.Context, k layers.Key) (v *layers.View, foreign bool, err error) {
 	all, err := r.levels(ctx, k)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	indexes := make([][]byte, len(all))
 	for i, l := range all {
 		if indexes[i], err = r.index(ctx, l); err == nil {
 			continue
 		}
-		if indexes[i], err = r.sharedIndex(all, i); err != nil {
-			return nil, err
+		foreign = true
+		if data, ok := r.keptIndex(l); ok {
+			indexes[i] = data
+		} else if indexes[i], err = r.sharedIndex(all, i); err != nil {
+			return nil, false, err
 		}
 	}
-	return layers.IndexView(indexes...)
+	v, err = layers.IndexView(indexes...)
+	return v, foreign, err
 }
 
-// sharedIndex fetches the index of a snapshot, the i-th of all, from a shared cache.
+// keptIndex is the index of a snapshot that a build with the same shared caches had from them.
+func (r *run) keptIndex(l level) ([]byte, bool) {
+	if r.caches.IsZero() {
+		return nil, false
+	}
+	return r.Store.Index(l.layers, r.caches)
+}
+
+// sharedIndex fetches the index of a snapshot, the i-th of all, from a shared cache. It is kept for builds that read the
+// same caches only: nothing proves that it is true.
 func (r *run) sharedIndex(all []level, i int) ([]byte, error) {
 	key, err := filesKey(all)
 	if err != nil {
@@ -199,7 +212,7 @@ func (r *run) sharedIndex(all []level, i int) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return data, r.Store.KeepIndex(all[i].layers, data)
+	return data, r.Store.KeepIndex(all[i].layers, r.caches, data)
 }
 
 // indexing names the future of the indexes of a state.
@@ -232,6 +245,9 @@ func (r *run) shareIndexes(ctx context.Context, key layers.Key, all []level) {
 		var indexes []v1.Layer
 		for _, l := range all {
 			data, err := r.index(ctx, l)
+			if kept, ok := r.keptIndex(l); err != nil && ok {
+				data, err = kept, nil
+			}
 			if err != nil {
 				return // what others do without
 			}

@@ -175,6 +175,9 @@ func (r *run) fetch(ctx context.Context, src dockerfile.Source) (*base, error) {
 		if b.key, err = StateOf(r.Store, img); err != nil {
 			return nil, r.fail(n, err)
 		}
+		if chain := chainOf(b.config); chain != b.key { // it was built here; others know it by its layers
+			r.identify(b.key, identity{recipe: chain})
+		}
 	}
 	r.report(Event{Type: Done, Step: n})
 	return b, nil

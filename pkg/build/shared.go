@@ -21,6 +21,7 @@ import (
 // that writers never wait for each other. Reading it can fail at any time; the build then goes on without it.
 type SharedCache struct {
 	Name   string // for messages
+	Place  string // names it on this machine: another cache has another one
 	Scope  string // the trust scope: part of every tag, so that no scope finds the entries of another
 	All    bool   // also the steps of stages that are not part of the image
 	Source string // the registry and repository that the layers are in, if they are in one
@@ -34,9 +35,9 @@ type SharedCache struct {
 	broken bool // it has failed, and that was said
 }
 
-// entry is what a shared cache has for a key: the state that a step made, with its layers, or a digest.
+// entry is what a shared cache has for a key: the layers of the state that a step made, or a digest.
 type entry struct {
-	result layers.Key
+	result layers.Key // the digest or other fact; of a step the nonce of its outcome: it names nothing by itself
 	layers []v1.Layer
 	used   time.Time
 	cache  string // its name
@@ -260,16 +261,6 @@ type imported struct {
 	cache  string // its name; empty: the layers are here
 }
 
-// importStep takes the result of a step from a shared cache. Its files stay there until something reads them.
-func (w *work) importStep() (layers.Key, bool) {
-	e := w.shared(sharedStep, w.recipe)
-	if e == nil || e.result.IsZero() || e.result == w.parent {
-		return layers.Key{}, false
-	}
-	w.keepImport(e.result, &imported{w.parent, e.layers, w.title, e.cache})
-	return e.result, true
-}
-
 func (r *run) keepImport(k layers.Key, im *imported) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -329,7 +320,8 @@ func (w *work) share(ctx context.Context, out layers.Key) {
 		if !c.All && !w.stage.exported {
 			continue
 		}
-		w.shareEntry(ctx, c, sharedStep, w.recipe, out, func() ([]v1.Layer, error) { return w.stepResult(ctx, w.stage, out) })
+		id := w.identityOf(out)
+		w.shareEntry(ctx, c, sharedStep, id.recipe, id.nonce, func() ([]v1.Layer, error) { return w.stepResult(ctx, w.stage, out) })
 	}
 }
 

@@ -39,10 +39,15 @@ func StateOf(s *layers.Store, img v1.Image) (k layers.Key, err error) {
 	if err != nil {
 		return k, err
 	}
+	return chainOf(config), nil
+}
+
+// chainOf names the files of an image by its layers.
+func chainOf(config *v1.ConfigFile) (k layers.Key) {
 	for _, id := range config.RootFS.DiffIDs {
 		k = layers.ChainKey(k, id)
 	}
-	return k, nil
+	return k
 }
 
 // imageKey is the image id as the name of a record.

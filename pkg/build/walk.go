@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/layers"
@@ -72,16 +71,16 @@ func (r *run) title(st *stage, i int) string {
 // step returns the state after s: from the store, or by executing it.
 func (r *run) step(ctx context.Context, st *stage, s dockerfile.Step, title string, parent layers.Key) (layers.Key, error) {
 	work := &work{run: r, stage: st, step: s, parent: parent, title: title}
-	recipe, err := work.key(ctx)
+	recipes, err := work.recipesOf(ctx)
 	if err != nil {
-		return recipe, work.failed(err)
+		return recipes.own, work.failed(err)
 	}
-	work.recipe, work.fresh = recipe, r.req.NoCache || r.req.Fresh[st.Name] && st.Name != ""
+	work.recipes, work.fresh = recipes, r.req.NoCache || r.req.Fresh[st.Name] && st.Name != ""
 	out, ok := work.known()
 	if ok {
 		work.explainHit(out)
 		r.report(Event{Type: Done, Step: work.begin(), Cached: true})
-	} else if out, err = r.once(recipe, func() (layers.Key, error) { return work.execute(ctx) }).get(ctx); err != nil {
+	} else if out, err = r.once(recipes.own, func() (layers.Key, error) { return work.execute(ctx) }).get(ctx); err != nil {
 		return out, err
 	}
 	r.note(out, parent, s)
@@ -91,37 +90,16 @@ func (r *run) step(ctx context.Context, st *stage, s dockerfile.Step, title stri
 }
 
 // known finds the result of the step here or in a shared cache.
-func (w *work) known() (out layers.Key, ok bool) {
+func (w *work) known() (layers.Key, bool) {
 	if w.fresh {
-		return out, false
+		return layers.Key{}, false
 	}
-	if out, ok = w.stored(w.recipe); ok || w.layered(out) {
-		return out, true
+	out, ok := w.find()
+	if !ok {
+		out, ok = w.importStep()
 	}
-	return w.importStep()
+	return out.key, ok
 }
-
-// layered says whether the layers of what the step made are here, though its files are not: what it stands on was never
-// fetched, or is gone.
-func (w *work) layered(out layers.Key) bool {
-	all, ok := w.Store.StoredLayers(out, w.layerOptions(w.extraLayers()))
-	if ok {
-		w.keepImport(out, &imported{parent: w.parent, layers: all, title: w.title})
-	}
-	return ok
-}
-
-// stored looks up the result of a recipe: the state of that very name, or what a build with --no-cache put in its place.
-func (r *run) stored(recipe layers.Key) (layers.Key, bool) {
-	out := recipe
-	if v, ok := r.Store.Recall(recordStep, recipe); ok && len(v) == len(out) {
-		copy(out[:], v)
-	}
-	return out, r.Store.Has(out)
-}
-
-// recordStep is the kind of the records that lead from a recipe to the state that it last made.
-const recordStep = "step"
 
 // work is one step on its way.
 type work struct {
@@ -130,9 +108,10 @@ type work struct {
 	step     dockerfile.Step
 	parent   layers.Key
 	title    string
-	recipe   layers.Key
+	recipes  recipes
 	fresh    bool // what is stored does not count
 	guessing bool // nothing may run: see guess.go
+	settled  bool // the stages that it reads have run: see settle
 	number   int
 	sums     [][32]byte   // for each mount of a RUN, the digest of what it shows
 	content  [32]byte     // the digest of what a COPY selects
@@ -160,23 +139,6 @@ func (w *work) failed(err error) error {
 	return w.fail(w.begin(), err)
 }
 
-func (w *work) key(ctx context.Context) (layers.Key, error) {
-	switch s := w.step.(type) {
-	case *dockerfile.Run:
-		if err := w.digestMounts(ctx, s); err != nil {
-			return layers.Key{}, err
-		}
-		return runKey(w.parent, s, w.platform(), w.req.Limits, w.sums), nil
-	case *dockerfile.Copy:
-		var err error
-		w.content, err = w.copyDigest(ctx, s)
-		return copyKey(w.parent, s, w.content, w.plan.Epoch), err
-	case *dockerfile.Mkdir:
-		return mkdirKey(w.parent, s, w.plan.Epoch), nil
-	}
-	panic(fmt.Sprintf("unknown step %T", w.step))
-}
-
 func (w *work) execute(ctx context.Context) (layers.Key, error) {
 	if err := w.settle(ctx); err != nil {
 		return layers.Key{}, w.failed(err)
@@ -185,7 +147,7 @@ func (w *work) execute(ctx context.Context) (layers.Key, error) {
 		return layers.Key{}, err
 	}
 	defer w.slots.Release(1)
-	if out, ok := w.stored(w.recipe); ok && !w.fresh { // made meanwhile, by another process
+	if out, ok := w.known(); ok { // made meanwhile, by another process
 		w.report(Event{Type: Done, Step: w.begin(), Cached: true})
 		return out, nil
 	}
@@ -210,10 +172,15 @@ func (r *run) mayWork() bool {
 
 // make makes the state of the step, and returns its name.
 func (w *work) make(ctx context.Context) (out layers.Key, err error) {
-	if out = w.recipe; w.fresh {
-		rand.Read(out[:])
+	recipe, nonce := w.recipes.own, layers.Key{}
+	if w.fresh {
+		rand.Read(nonce[:])
 	}
-	lower := w.light(ctx)
+	lower, foreign := w.light(ctx)
+	if foreign {
+		recipe = w.recipes.foreign
+	}
+	out = again(recipe, nonce)
 	if w.mayWork() && lower == nil {
 		if err := w.ensure(ctx, w.parent); err != nil {
 			return out, err
@@ -229,10 +196,9 @@ func (w *work) make(ctx context.Context) (out layers.Key, err error) {
 	if !w.Store.Has(out) && !w.layered(out) {
 		return out, errors.New("what the step made is gone")
 	}
-	if known, _ := w.stored(w.recipe); known != out {
-		return out, w.Store.Remember(recordStep, w.recipe, slices.Clone(out[:]))
-	}
-	return out, nil
+	w.identify(out, identity{w.recipes.public, nonce})
+	_, err = w.keepLatest(recipe, nonce, nonce)
+	return out, err
 }
 
 // draft executes the step in a draft over its parent and commits it, or over nothing, of which only the layers stay.

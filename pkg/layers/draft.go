@@ -188,7 +188,7 @@ func (d *Draft) makeLayers(ctx context.Context, k Key, o LayerOptions) error {
 	if err != nil || !o.Index {
 		return err
 	}
-	name, err := indexName(interfaces(all))
+	name, err := indexName(interfaces(all), Key{})
 	if err == nil {
 		d.store.indexDirectory(ctx, d.Dir(), name, true) // without one the build is slower
 	}

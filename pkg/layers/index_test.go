@@ -59,7 +59,7 @@ func TestIndexView(t *testing.T) {
 		check(t, err)
 		_, err = s.MakeIndex(t.Context(), k, all, false)
 		check(t, err)
-		data, ok := s.Index(all)
+		data, ok := s.Index(all, Key{})
 		if !ok {
 			t.Fatal("the index was not kept")
 		}
@@ -124,7 +124,7 @@ func TestLayersOnly(t *testing.T) {
 	check(t, d.Layers(t.Context(), k, o))
 	all, there, err := s.Layers(t.Context(), k, o)
 	check(t, err)
-	if _, indexed := s.Index(all); !indexed || !there || s.Has(k) || len(all) != 1 {
+	if _, indexed := s.Index(all, Key{}); !indexed || !there || s.Has(k) || len(all) != 1 {
 		t.Errorf("indexed %v, there %v, a snapshot %v, %d layers", indexed, there, s.Has(k), len(all))
 	}
 	if left, _ := os.ReadDir(s.path("drafts")); len(left) > 0 {
@@ -134,7 +134,7 @@ func TestLayersOnly(t *testing.T) {
 	s, err = Open(s.Dir())
 	check(t, err)
 	defer s.Close()
-	name, err := indexName(all)
+	name, err := indexName(all, Key{})
 	check(t, err)
 	old := time.Now().Add(-2 * indexLife)
 	check(t, os.Chtimes(s.recordPath(filesKind, name), old, old))

@@ -58,12 +58,15 @@ func (v *View) indexed(source string) *indexed {
 	return v.indexes[i].lookup(strings.TrimSuffix(name, "/"))
 }
 
-// filesKind is the kind of the records that keep indexes, under the layers of the snapshot.
-const filesKind = "files"
+// filesKind is the kind of the records that keep indexes, under the layers of the snapshot, and of who says so.
+const filesKind = "index"
 
-// indexName names an index by the layers of the snapshot: its content.
-func indexName(all []v1.Layer) (Key, error) {
+// indexName names an index by the layers of the snapshot: its content. from is zero for what this store has made itself.
+func indexName(all []v1.Layer, from Key) (Key, error) {
 	h := sha256.New()
+	if !from.IsZero() {
+		fmt.Fprintln(h, "from", from)
+	}
 	for _, l := range all {
 		id, err := l.DiffID()
 		if err != nil {
@@ -74,9 +77,10 @@ func indexName(all []v1.Layer) (Key, error) {
 	return Key(h.Sum(nil)), nil
 }
 
-// Index returns the index that is remembered of a snapshot with these layers.
-func (s *Store) Index(all []v1.Layer) ([]byte, bool) {
-	name, err := indexName(all)
+// Index returns the index that is remembered of a snapshot with these layers: the one that was made here, or, with from,
+// the one that was kept from there.
+func (s *Store) Index(all []v1.Layer, from Key) ([]byte, bool) {
+	name, err := indexName(all, from)
 	if err != nil {
 		return nil, false
 	}
@@ -90,7 +94,7 @@ func (s *Store) MakeIndex(ctx context.Context, k Key, all []v1.Layer, sums bool)
 	if !s.Has(k) || !s.hasFiles(k) {
 		return nil, &NotFoundError{Kind: "snapshot", Name: k.String()}
 	}
-	name, err := indexName(all)
+	name, err := indexName(all, Key{})
 	if err != nil {
 		return nil, err
 	}
@@ -110,9 +114,9 @@ func (s *Store) indexDirectory(ctx context.Context, dir string, name Key, sums b
 	return data, s.Remember(filesKind, name, data)
 }
 
-// KeepIndex remembers an index from elsewhere.
-func (s *Store) KeepIndex(all []v1.Layer, data []byte) error {
-	name, err := indexName(all)
+// KeepIndex remembers an index from elsewhere, apart from those that were made here.
+func (s *Store) KeepIndex(all []v1.Layer, from Key, data []byte) error {
+	name, err := indexName(all, from)
 	if err == nil {
 		_, err = readIndex(data)
 	}
@@ -128,7 +132,7 @@ func (s *Store) keepIndex(w *indexWriter, r layerRecord) error {
 	if err != nil {
 		return nil // it would only have saved time
 	}
-	name, err := indexName([]v1.Layer{&storedLayer{store: s, record: r}})
+	name, err := indexName([]v1.Layer{&storedLayer{store: s, record: r}}, Key{})
 	if err != nil {
 		return err
 	}
