@@ -180,7 +180,7 @@ func decideProc(mountinfo string) *Missing {
 		}
 		return &Missing{
 			What:   "parts of /proc are covered here (" + f[4] + "), so a sandbox cannot have its own",
-			Remedy: "in Docker add --security-opt systempaths=unconfined, in Kubernetes procMount: Unmasked",
+			Remedy: "in Docker add --security-opt systempaths=unconfined, in Kubernetes hostUsers: false and procMount: Unmasked",
 		}
 	}
 	return nil
