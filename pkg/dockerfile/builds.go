@@ -58,12 +58,10 @@ func (c *call) installs() ([]word, bool) {
 	return nil, false
 }
 
-// program is the first word of the call that has a path, for one that installs.
+// program is the path of the program that installs, or of its Python; unknown stands in it for what only the shell knows.
 func (c *call) program() string {
-	for _, w := range c.words {
-		if pythonCall().MatchString(w.base()) || isTool(w.base()) {
-			return w.value
-		}
+	for _, p := range c.does.programs {
+		return p.path
 	}
 	return ""
 }

@@ -14,101 +14,86 @@ type call struct {
 	assigns []word // NAME=VALUE before it, or after export
 	at, end int    // in its text
 	repeats bool   // it stands in a loop
+	fixed   bool   // its text is not to be changed: a file has it, or it is the text of another command
+	file    string // the script that has it; empty: the Dockerfile
+	dir     string // where it runs; empty where only the shell knows
+	does    meaning
 }
 
 // word is one word of a call. value has no quotes, and unknown where the shell puts something in.
 type word struct {
-	value   string
-	at, end int // in the text
+	value    string
+	at, end  int    // in the text
+	variable string // whose value it is, where only the shell knows that
+	part     bool   // its text is that of a variable, which may have made several words
+	syntax   *syntax.Word
 }
 
 func (w word) base() string { return path.Base(w.value) }
 
 // maxDepth is how many shells in shells are followed.
-const maxDepth = 4
+const maxDepth = 6
 
-// shellText is a piece of a RUN that a shell reads.
-type shellText struct {
-	text string
-	set  func(r *Run, text string) // puts a changed one into a copy of the RUN
-}
-
-var (
-	shellName = lazyRegexp(`^(ba|da|a|z|k)?sh$`)
-	shebang   = lazyRegexp(`^#!\s*(\S*/)?(env\s+(-S\s+)?)?(\S*/)?(ba|da|a|z|k)?sh\b`)
-	minusC    = lazyRegexp(`^-[a-zA-Z]*c[a-zA-Z]*$`)
-)
-
-// shellTexts finds what shells read in the RUN: the script of SHELL, or a file of a heredoc.
-func (r *Run) shellTexts() (all []shellText) {
-	if i := scriptIndex(r.Args); i >= 0 {
-		all = append(all, shellText{r.Args[i], func(r *Run, text string) { r.Args[i] = text }})
-	}
-	for i, f := range r.Files {
-		if shebang().Match(f.Data) {
-			all = append(all, shellText{string(f.Data), func(r *Run, text string) { r.Files[i].Data = []byte(text) }})
-		}
-	}
-	return all
-}
-
-// scriptIndex says which argument of a shell is a script; -1 when none is.
-func scriptIndex(args []string) int {
-	if len(args) == 0 || !shellName().MatchString(path.Base(args[0])) {
-		return -1
-	}
-	i := slices.IndexFunc(args, minusC().MatchString)
-	if i > 0 && strings.Contains(args[i], "o") { // bash -ceo pipefail SCRIPT
-		i++
-	}
-	if i <= 0 || i+1 >= len(args) {
-		return -1
-	}
-	return i + 1
-}
-
-// texts is all text of the RUN in which something may be named.
-func (r *Run) texts() []string {
-	all := slices.Clone(r.Args)
-	for _, f := range r.Files {
-		all = append(all, string(f.Data))
-	}
-	return all
-}
-
-// calls lists the simple commands of the RUN, in the order of the text. What the shell would not understand has none.
+// calls lists the simple commands of the RUN, in the order of the text; those of scripts that it runs come last. What the
+// shell would not understand has none.
 func (r *Run) calls() (all []*call) {
 	texts := r.shellTexts()
 	for _, t := range texts {
-		all = append(all, parseCalls(t.text, 0, maxDepth)...)
+		all = append(all, r.parse(t.text, t.barrier)...)
 	}
 	if len(texts) == 0 && len(r.Args) > 0 {
-		c := &call{}
-		for _, a := range r.Args {
-			c.words = append(c.words, word{value: a})
-		}
+		c := &call{words: r.argWords(), dir: r.Dir}
+		c.does = understand(c.words, r.User, nil)
 		all = append(all, c)
+	}
+	for _, s := range r.scripts {
+		all = append(all, s.calls(r)...)
 	}
 	return all
 }
 
-// parseCalls reads shell text that stands at an offset of a longer one.
-func parseCalls(text string, offset, depth int) []*call {
-	file, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(text), "")
-	if err != nil || depth == 0 {
-		return nil
-	}
-	p := &callReader{text: text, offset: offset, depth: depth}
-	p.read(file, false)
-	return p.calls
+// parse reads shell text of the RUN.
+func (r *Run) parse(text string, b barrier) []*call {
+	return newCallReader(r, text, b).calls()
+}
+
+func newCallReader(r *Run, text string, b barrier) *callReader {
+	return &callReader{text: text, depth: maxDepth, barrier: b, scope: &shellScope{run: r, dir: r.Dir, values: map[string]string{}, runners: map[string]bool{}}}
+}
+
+// shellScope is what a shell knows while it reads, as far as the text shows.
+type shellScope struct {
+	run     *Run
+	dir     string            // empty: not known
+	values  map[string]string // of variables that the text sets
+	runners map[string]bool   // functions that run the command that they are given
 }
 
 // callReader collects the calls of one text, and of the texts that shells are given in it.
 type callReader struct {
-	text   string
-	offset int
-	depth  int
-	calls  []*call
+	text    string
+	offset  int // in a longer text
+	depth   int
+	barrier barrier
+	fixed   bool
+	loop    bool
+	scope   *shellScope
+	feeds   map[*syntax.Stmt]*syntax.Stmt // what a pipe leads to each
+	found   []*call
+}
+
+func (p *callReader) calls() []*call {
+	file, err := parseShell(p.text)
+	if err != nil || p.depth == 0 {
+		return nil
+	}
+	p.feeds = map[*syntax.Stmt]*syntax.Stmt{}
+	p.read(file, p.loop)
+	return p.found
+}
+
+func parseShell(text string) (*syntax.File, error) {
+	return syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(text), "")
 }
 
 func (p *callReader) read(node syntax.Node, loop bool) {
@@ -116,8 +101,17 @@ func (p *callReader) read(node syntax.Node, loop bool) {
 		switch n := n.(type) {
 		case *syntax.ForClause, *syntax.WhileClause:
 			if n != node {
+				p.loopVariable(n)
 				p.read(n, true)
 				return false
+			}
+		case *syntax.FuncDecl:
+			if n.Name != nil {
+				p.scope.runners[n.Name.Value] = runsArguments(n.Body)
+			}
+		case *syntax.BinaryCmd:
+			if n.Op == syntax.Pipe || n.Op == syntax.PipeAll {
+				p.feeds[n.Y] = n.X
 			}
 		case *syntax.Stmt:
 			p.stmt(n, loop)
@@ -126,14 +120,34 @@ func (p *callReader) read(node syntax.Node, loop bool) {
 	})
 }
 
+// loopVariable gives the variable of a for the first of its values: the others are of its kind.
+func (p *callReader) loopVariable(n syntax.Node) {
+	loop, ok := n.(*syntax.ForClause)
+	if !ok {
+		return
+	}
+	if iter, ok := loop.Loop.(*syntax.WordIter); ok && len(iter.Items) > 0 {
+		p.scope.values[iter.Name.Value] = p.literal(iter.Items[0].Parts)
+	}
+}
+
+// runsArguments says whether a function runs "$@".
+func runsArguments(body *syntax.Stmt) (found bool) {
+	syntax.Walk(body, func(n syntax.Node) bool {
+		if e, ok := n.(*syntax.ParamExp); ok && (e.Param.Value == "@" || e.Param.Value == "*") {
+			found = true
+		}
+		return !found
+	})
+	return found
+}
+
 func (p *callReader) stmt(s *syntax.Stmt, loop bool) {
-	c := &call{at: p.at(s.Pos()), end: p.at(s.End()), repeats: loop}
+	c := &call{at: p.at(s.Pos()), end: p.at(s.End()), repeats: loop, fixed: p.fixed, dir: p.scope.dir}
 	switch cmd := s.Cmd.(type) {
 	case *syntax.CallExpr:
 		c.assigns = p.assigns(cmd.Assigns)
-		for _, w := range cmd.Args {
-			c.words = append(c.words, p.word(w))
-		}
+		c.words = p.words(cmd.Args)
 		c.at, c.end = p.at(cmd.Pos()), p.at(cmd.End())
 	case *syntax.DeclClause:
 		c.words = []word{{value: cmd.Variant.Value}}
@@ -144,97 +158,168 @@ func (p *callReader) stmt(s *syntax.Stmt, loop bool) {
 	if len(c.words) == 0 {
 		c.words = []word{{value: ":", at: c.at, end: c.at}}
 	}
-	p.calls = append(p.calls, c)
-	if call, ok := s.Cmd.(*syntax.CallExpr); ok {
-		p.inner(c, call, s.Redirs)
+	p.add(c)
+	p.remember(c)
+	p.inner(c, s)
+}
+
+// add understands a call and takes it in.
+func (p *callReader) add(c *call) {
+	c.does = understand(c.words, p.scope.run.User, p.scope.runners)
+	c.does.behind(p.barrier)
+	c.repeats = c.repeats || c.does.loops
+	p.found = append(p.found, c)
+}
+
+// remember notes what a call changes for the later ones.
+func (p *callReader) remember(c *call) {
+	name := c.words[0].base()
+	if name == ":" || name == "export" || name == "readonly" || name == "declare" || name == "local" {
+		for _, a := range c.assigns {
+			name, value, _ := strings.Cut(a.value, "=")
+			p.scope.values[name] = value
+		}
+	}
+	if (name == "cd" || name == "pushd") && len(c.words) > 1 {
+		p.scope.dir = below(p.scope.dir, c.words[len(c.words)-1].value)
 	}
 }
 
-// inner reads what a shell is given as -c '…', or as a heredoc on its standard input.
-func (p *callReader) inner(c *call, cmd *syntax.CallExpr, redirs []*syntax.Redirect) {
-	i := slices.IndexFunc(c.words, func(w word) bool { return shellName().MatchString(w.base()) })
-	if i < 0 || i > 0 && !slices.Contains(wrappers, c.words[0].base()) {
+// below is a path as a shell in a directory sees it; empty where that is not known.
+func below(dir, name string) string {
+	switch {
+	case strings.Contains(name, unknown), name == "-", strings.HasPrefix(name, "~"):
+		return ""
+	case path.IsAbs(name):
+		return path.Clean(name)
+	case dir == "":
+		return ""
+	}
+	return path.Join(dir, name)
+}
+
+// inner reads what a shell is given: as words, in a heredoc, or by a pipe.
+func (p *callReader) inner(c *call, s *syntax.Stmt) {
+	if c.does.text != nil && c.does.text.syntax != nil {
+		p.quoted(c.does.text.syntax, c)
+	}
+	if from := p.feeds[s]; c.does.python && from != nil {
+		p.installer(from, c)
+	}
+	if !c.does.stdin {
 		return
 	}
-	if j := slices.IndexFunc(c.words[i:], func(w word) bool { return minusC().MatchString(w.value) }); j > 0 {
-		if i+j+1 < len(cmd.Args) {
-			p.quoted(cmd.Args[i+j+1])
+	for _, r := range s.Redirs {
+		switch {
+		case r.Hdoc != nil:
+			p.within(r.Hdoc, c)
+			return
+		case r.Op == syntax.WordHdoc:
+			p.quoted(r.Word, c)
+			return
+		case r.Op == syntax.RdrIn:
+			c.does.script = &script{name: p.literal(r.Word.Parts)}
+			return
 		}
+	}
+	if from := p.feeds[s]; from != nil {
+		p.output(from, c)
+	}
+}
+
+// pipInstaller matches the addresses of Python programs that call pip, and that are fed to a Python.
+var pipInstaller = lazyRegexp(`get-pip\.py|install\.python-poetry\.org|install-poetry\.py|install-pdm\.py`)
+
+// installer looks at what is fed to a Python.
+func (p *callReader) installer(from *syntax.Stmt, c *call) {
+	cmd, ok := from.Cmd.(*syntax.CallExpr)
+	if !ok {
 		return
 	}
-	if slices.ContainsFunc(c.words[i+1:], func(w word) bool { return !strings.HasPrefix(w.value, "-") }) {
-		return // a script of that name
+	if words := p.words(cmd.Args); slices.ContainsFunc(words, func(w word) bool { return pipInstaller().MatchString(w.value) }) {
+		c.does.take([]word{{value: "get-pip.py", at: c.at, end: c.at}}, 1)
 	}
-	for _, r := range redirs {
-		if r.Hdoc != nil {
-			p.within(r.Hdoc.Pos(), r.Hdoc.End())
+}
+
+// output reads what a command prints, for the shell that a pipe leads to.
+func (p *callReader) output(from *syntax.Stmt, c *call) {
+	cmd, ok := from.Cmd.(*syntax.CallExpr)
+	if !ok || len(cmd.Args) == 0 {
+		return
+	}
+	words := p.words(cmd.Args)
+	switch words[0].base() {
+	case "cat":
+		for _, r := range from.Redirs {
+			if r.Hdoc != nil {
+				p.within(r.Hdoc, c)
+				return
+			}
 		}
+		if len(words) == 2 {
+			c.does.script = &script{name: words[1].value}
+		}
+	case "echo", "printf":
+		p.printed(words[1:], c)
+	}
+}
+
+// printed reads the words of echo or printf: strings in quotes, or the words of a command.
+func (p *callReader) printed(words []word, c *call) {
+	for len(words) > 0 && strings.HasPrefix(words[0].value, "-") {
+		words = words[1:]
+	}
+	for _, w := range words {
+		if strings.ContainsAny(w.value, " ;") && w.syntax != nil {
+			p.quoted(w.syntax, c)
+		}
+	}
+	if len(words) > 0 && !strings.Contains(words[0].value, " ") {
+		p.add(&call{words: words, at: words[0].at, end: words[len(words)-1].end, fixed: true, dir: p.scope.dir})
 	}
 }
 
 // quoted reads a word that is one string in quotes as shell text. Escapes in it stay as they are: they change no word
 // that matters here.
-func (p *callReader) quoted(w *syntax.Word) {
+func (p *callReader) quoted(w *syntax.Word, c *call) {
 	if len(w.Parts) != 1 {
 		return
 	}
-	from, to := int(w.Pos().Offset())+1, int(w.End().Offset())-1
+	from, to := int(w.Pos().Offset()), int(w.End().Offset())
 	switch q := w.Parts[0].(type) {
 	case *syntax.SglQuoted:
 		if q.Dollar {
 			return
 		}
+		from, to = from+1, to-1
 	case *syntax.DblQuoted:
 		if q.Dollar {
 			return
 		}
+		from, to = from+1, to-1
+	case *syntax.Lit:
 	default:
 		return
 	}
-	p.calls = append(p.calls, parseCalls(p.text[from:to], p.offset+from, p.depth-1)...)
+	text := p.text[from:to]
+	if !c.does.stdin { // it is read as it stands
+		p.shellPart(text, from, c)
+		return
+	}
+	// echo and printf make lines of \n. The text keeps its length, so that places in it stay right.
+	p.shellPart(strings.ReplaceAll(text, `\n`, " \n"), from, c)
 }
 
-func (p *callReader) within(from, to syntax.Pos) {
-	if a, b := int(from.Offset()), int(to.Offset()); a < b && b <= len(p.text) {
-		p.calls = append(p.calls, parseCalls(p.text[a:b], p.offset+a, p.depth-1)...)
+func (p *callReader) within(w *syntax.Word, c *call) {
+	if from, to := int(w.Pos().Offset()), int(w.End().Offset()); from < to && to <= len(p.text) {
+		p.shellPart(p.text[from:to], from, c)
 	}
+}
+
+// shellPart reads a part of the text as a shell that the call starts reads it.
+func (p *callReader) shellPart(text string, from int, c *call) {
+	in := &callReader{text: text, offset: p.offset + from, depth: p.depth - 1, barrier: c.does.barrier, fixed: p.fixed, loop: c.repeats, scope: p.scope}
+	p.found = append(p.found, in.calls()...)
 }
 
 func (p *callReader) at(pos syntax.Pos) int { return p.offset + int(pos.Offset()) }
-
-func (p *callReader) word(w *syntax.Word) word {
-	return word{literal(w.Parts), p.at(w.Pos()), p.at(w.End())}
-}
-
-func (p *callReader) assigns(list []*syntax.Assign) (all []word) {
-	for _, a := range list {
-		if a.Name == nil || a.Value == nil || a.Append || a.Index != nil {
-			continue
-		}
-		all = append(all, word{a.Name.Value + "=" + literal(a.Value.Parts), p.at(a.Pos()), p.at(a.End())})
-	}
-	return all
-}
-
-// literal is the text of a word without its quotes.
-func literal(parts []syntax.WordPart) string {
-	var b strings.Builder
-	for _, part := range parts {
-		switch x := part.(type) {
-		case *syntax.Lit:
-			b.WriteString(unescape(x.Value))
-		case *syntax.SglQuoted:
-			b.WriteString(x.Value)
-		case *syntax.DblQuoted:
-			b.WriteString(literal(x.Parts))
-		default:
-			b.WriteString(unknown)
-		}
-	}
-	return b.String()
-}
-
-func unescape(s string) string {
-	s = strings.ReplaceAll(s, "\\\n", "")
-	return strings.ReplaceAll(s, `\`, "")
-}

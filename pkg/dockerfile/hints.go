@@ -41,11 +41,11 @@ func isHint(rule string) bool {
 }
 
 // hint looks for caches that do not work and for builds that will not run elsewhere.
-func (r *resolver) hint(cmd *instructions.RunCommand, step *Run, script []invocation) {
+func (r *resolver) hint(cmd *instructions.RunCommand, step *Run) {
 	if r.onbuild { // the line is another file's
 		return
 	}
-	h := &hinter{resolver: r, cmd: cmd, step: step, commands: script}
+	h := &hinter{resolver: r, cmd: cmd, step: step, commands: invocations(step.calls())}
 	h.pip()
 	h.apt()
 	h.cuda()
@@ -75,12 +75,12 @@ func (h *hinter) pip() {
 	mount := h.mountFor("pip", "PIP_CACHE_DIR")
 	var installs []invocation
 	for _, c := range h.commands {
-		if c.pipInstalls() {
+		if p := c.installs(Pip); p != nil && (p.name == "pip" || p.name == "get-pip.py") {
 			installs = append(installs, c)
 		}
 	}
 	if len(installs) == 0 {
-		uv := slices.ContainsFunc(h.commands, func(c invocation) bool { return c.name() == "uv" })
+		uv := slices.ContainsFunc(h.commands, func(c invocation) bool { return c.installs(Uv) != nil })
 		if mount != nil && path.Base(mount.Target) == "pip" && uv {
 			h.say(&pipMountForUv, mount.Target)
 		}
@@ -151,11 +151,13 @@ func (h *hinter) mountFor(tool, variable string) *Mount {
 	return nil
 }
 
-// keepsPackages matches what turns docker-clean off.
-var keepsPackages = lazyRegexp(`docker-clean|Keep-Downloaded-Packages|apt\.conf`)
+// keepsPackages says whether a text turns docker-clean off.
+func keepsPackages(text string) bool {
+	return strings.Contains(text, "docker-clean") || strings.Contains(text, "Keep-Downloaded-Packages") || strings.Contains(text, "apt.conf")
+}
 
 func (h *hinter) apt() {
-	if keepsPackages().MatchString(strings.Join(h.step.Args, " ")) {
+	if slices.ContainsFunc(h.step.Args, keepsPackages) {
 		h.aptKeeps = true
 	}
 	if h.aptKeeps || slices.Contains(h.plan.opts.AutoCache, Apt) || !slices.ContainsFunc(h.commands, invocation.aptInstalls) {
@@ -200,7 +202,7 @@ func (h *hinter) compilesCUDA(c invocation) string {
 		}
 		return ""
 	}
-	if !c.pipInstalls() && !(c.name() == "uv" && slices.Contains(c.words, "install")) || slices.Contains(c.words, "--only-binary") {
+	if c.installs(Pip) == nil && c.installs(Uv) == nil || slices.Contains(c.words, "--only-binary") {
 		return ""
 	}
 	line := strings.Join(c.words, " ")

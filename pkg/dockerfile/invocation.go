@@ -2,81 +2,55 @@ package dockerfile
 
 import (
 	"maps"
-	"path"
 	"slices"
 	"strings"
 )
 
-// invocation is one simple command of a shell script as hints look at it: without quotes, and without what only a shell
-// would put in.
+// invocation is a call as hints look at it.
 type invocation struct {
+	call  *call
 	env   map[string]string // assignments before it, and exports
-	words []string          // never empty
+	words []string          // of the call, without what only a shell would put in
 }
 
-// prefixes stand before the command that is run.
-var prefixes = []string{"time", "exec", "sudo", "env", "command"}
-
-var assignment = lazyRegexp(`^[A-Za-z_][A-Za-z0-9_]*=`)
-
-// invocations lists the simple commands of a script. Variables that are exported hold from there on.
-func invocations(script string) (out []invocation) {
+// invocations adds to the calls of a RUN what the text has set for each.
+func invocations(calls []*call) (out []invocation) {
 	exported := map[string]string{}
-	for _, c := range parseCalls(script, 0, maxDepth) {
-		env, words := maps.Clone(exported), c.texts()
-		export := words[0] == "export"
-		for _, a := range c.assigns {
-			name, value, _ := strings.Cut(a.value, "=")
+	for _, c := range calls {
+		env := maps.Clone(exported)
+		for _, a := range slices.Concat(c.assigns, c.words) {
+			name, value, ok := strings.Cut(a.value, "=")
+			if !ok || !isAssignment(a.value) {
+				continue
+			}
 			env[name] = value
-			if export {
+			if c.words[0].value == "export" {
 				exported[name] = value
 			}
 		}
-		for len(words) > 0 && (assignment().MatchString(words[0]) || slices.Contains(prefixes, words[0])) {
-			if name, value, ok := strings.Cut(words[0], "="); ok {
-				env[name] = value
-			}
-			words = words[1:]
+		in := invocation{call: c, env: env}
+		for _, w := range c.words {
+			in.words = append(in.words, strings.ReplaceAll(w.value, unknown, ""))
 		}
-		if len(words) > 0 && words[0] != "" && !export {
-			out = append(out, invocation{env, words})
-		}
+		out = append(out, in)
 	}
 	return out
 }
 
-func (c *call) texts() (words []string) {
-	for _, w := range c.words {
-		words = append(words, strings.ReplaceAll(w.value, unknown, ""))
-	}
-	return words
-}
+func (c invocation) name() string { return c.call.words[0].base() }
 
-func (c invocation) name() string { return path.Base(c.words[0]) }
-
-var (
-	pipName    = lazyRegexp(`^pip(3(\.\d+)?)?$`)
-	pythonName = lazyRegexp(`^python(3(\.\d+)?)?$`)
-)
-
-// pipInstalls says whether the command is pip (not uv's), and fetches packages.
-func (c invocation) pipInstalls() bool {
-	args := c.words[1:]
-	if pythonName().MatchString(c.name()) {
-		i := slices.Index(args, "-m")
-		if i < 0 || i+1 >= len(args) || args[i+1] != "pip" {
-			return false
+// installs returns the program by which the command fetches packages for a tool; nil when it does not.
+func (c invocation) installs(t Tool) *program {
+	for i := range c.call.does.programs {
+		if p := &c.call.does.programs[i]; p.fetches(t) {
+			return p
 		}
-		args = args[i+2:]
-	} else if !pipName().MatchString(c.name()) {
-		return false
 	}
-	return slices.ContainsFunc(args, func(w string) bool { return w == "install" || w == "wheel" || w == "download" })
+	return nil
 }
 
 // aptInstalls says whether the command is apt, and fetches packages.
 func (c invocation) aptInstalls() bool {
-	return (c.name() == "apt" || c.name() == "apt-get") && slices.ContainsFunc(c.words, func(w string) bool {
-		return w == "install" || w == "upgrade" || w == "dist-upgrade" || w == "full-upgrade" || w == "build-dep"
-	})
+	p := c.installs(Apt)
+	return p != nil && !slices.ContainsFunc(p.args, func(w word) bool { return w.value == "update" })
 }

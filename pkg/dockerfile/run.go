@@ -29,7 +29,6 @@ func (r *resolver) run(cmd *instructions.RunCommand) error {
 	if len(cmd.Files) > 0 && parser.MustParseHeredoc(cmd.CmdLine[0]) != nil {
 		text += " (" + firstLine(cmd.Files[0].Data) + ")"
 	}
-	script := invocations(strings.Join(args, " "))
 	if cmd.PrependShell {
 		args = r.withShell(args)
 	}
@@ -46,7 +45,7 @@ func (r *resolver) run(cmd *instructions.RunCommand) error {
 		History: r.commit("RUN "+r.runHistory(args)+" # buildkit", true),
 	}
 	r.out.Steps = append(r.out.Steps, step)
-	r.hint(cmd, step, script)
+	r.hint(cmd, step)
 	return nil
 }
 

@@ -36,6 +36,8 @@ type Run struct {
 	Devices  []Device
 	Hostname string
 	Files    []File // scripts of heredocs that start with #!, to be seen at Path, 0755, during the RUN only
+
+	scripts []scriptFile // those that it executes, as far as they have been read
 }
 
 // File is a small file whose bytes stand in the Dockerfile.

@@ -2,7 +2,6 @@ package dockerfile
 
 import (
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -22,85 +21,112 @@ const (
 // Tools are all that are known, in the order in which they are listed for people.
 var Tools = []Tool{Pip, Uv, Apt, Conda, Npm}
 
-// toolSpec says how a tool is called, and how it is told about its cache.
+// toolSpec says how a tool is told about its cache.
 type toolSpec struct {
-	name     func() *regexp.Regexp // of the program; unknown is what an expansion stands for
-	fetch    []string              // sub-commands that fetch packages; nil: all but manage
-	manage   []string              // sub-commands about the cache itself
-	variable string                // says where the cache is
-	off      string                // a variable that turns it off
-	on       string                // its value that does not
-	flags    []string              // options that turn it off
-	also     []string              // further variables for a cache that is a mount
-	place    []string              // endings of the directories where the cache is by itself
+	manage   []string // sub-commands about the cache itself
+	variable string   // says where the cache is
+	off      string   // a variable that turns it off
+	on       string   // its value that does not
+	flags    []string // options that turn it off
+	also     []string // further variables for a cache that is a mount
+	place    []string // endings of the directories where the cache is by itself
 }
-
-// unknown stands in the value of a word for what only the shell knows.
-const unknown = "\x00"
 
 var toolSpecs = map[Tool]toolSpec{
-	Pip: {name: lazyRegexp(`^(pip[\d.\x00]*|pipx)$`), fetch: []string{"install", "wheel", "download", "lock", "inject", "upgrade"},
-		manage: []string{"cache"}, variable: "PIP_CACHE_DIR", off: "PIP_NO_CACHE_DIR",
-		flags: []string{"--no-cache-dir", "--no-cache", "--no-cache-di", "--no-cache-d", "--no-cache-"}, place: []string{"pip", ".cache"}},
-	Uv: {name: lazyRegexp(`^uvx?$`), manage: []string{"cache", "version", "self", "help"}, variable: "UV_CACHE_DIR", off: "UV_NO_CACHE", on: "0",
+	Pip: {manage: []string{"cache"}, variable: "PIP_CACHE_DIR", off: "PIP_NO_CACHE_DIR",
+		flags: []string{"--no-cache-dir", "--no-cache-di", "--no-cache-d", "--no-cache-", "--no-cache"}, place: []string{"pip", ".cache"}},
+	Uv: {manage: []string{"cache", "version", "self", "help"}, variable: "UV_CACHE_DIR", off: "UV_NO_CACHE", on: "0",
 		flags: []string{"--no-cache", "--no-cache-dir", "-n"}, also: []string{"UV_LINK_MODE=copy"}, place: []string{"uv", ".cache"}},
-	Conda: {name: lazyRegexp(`^(conda|mamba|micromamba)$`), fetch: []string{"install", "create", "update", "upgrade", "env"},
-		manage: []string{"clean"}, variable: "CONDA_PKGS_DIRS", place: []string{"pkgs"}},
-	Npm: {name: lazyRegexp(`^npm$`), fetch: []string{"install", "i", "ci", "add", "clean-install", "update"},
-		manage: []string{"cache"}, variable: "npm_config_cache", place: []string{".npm", "npm"}},
-	Apt: {name: lazyRegexp(`^apt(-get)?$`), fetch: []string{"update", "install", "upgrade", "dist-upgrade", "full-upgrade", "build-dep"},
-		manage: []string{"clean", "autoclean", "distclean"}, variable: "APT_CONFIG", place: []string{"apt", "archives"}},
+	Conda: {manage: []string{"clean"}, variable: "CONDA_PKGS_DIRS", place: []string{"pkgs"}},
+	Npm:   {manage: []string{"cache"}, variable: "npm_config_cache", place: []string{".npm", "npm"}},
+	Apt:   {manage: []string{"clean", "autoclean", "distclean"}, variable: "APT_CONFIG", place: []string{"apt", "archives"}},
 }
 
-// wrappers run the command that their arguments name, with the same environment. sudo and su are none: they clear it, and
-// what they run would not see the cache.
-var wrappers = []string{"env", "exec", "command", "nice", "ionice", "timeout", "xargs", "nohup", "stdbuf", "time", "retry", "eatmydata", "find"}
-
-var pythonCall = lazyRegexp(`^(python|pypy)[\d.\x00]*$`)
-
-// argsOf returns the arguments that a call gives the tool, when it calls it.
-func (c *call) argsOf(t Tool) ([]word, bool) {
-	words := c.words
-	for len(words) > 1 && slices.Contains(wrappers, words[0].base()) {
-		if words[0].base() == "env" && slices.ContainsFunc(words, func(w word) bool { return w.value == "-i" || w.value == "-" }) {
-			return nil, false
-		}
-		if words[0].base() == "find" { // it names files first
-			words = words[max(0, slices.IndexFunc(words, func(w word) bool { return w.value == "-exec" })):]
-		}
-		i := slices.IndexFunc(words[1:], func(w word) bool { return pythonCall().MatchString(w.base()) || isTool(w.base()) })
-		if i < 0 {
-			return nil, false
-		}
-		words = words[1+i:]
-	}
-	if pythonCall().MatchString(words[0].base()) || len(words) > 2 && words[1].value == "-m" && words[2].value == "pip" { // python.sh -m pip
-		words = moduleOf(words[1:])
-	}
-	if len(words) == 0 || !toolSpecs[t].name().MatchString(words[0].base()) {
-		return nil, false
-	}
-	return words[1:], true
+// fetcher is a program that fetches packages.
+type fetcher struct {
+	tool  Tool     // whose cache it uses: it may be a front of pip
+	fetch []string // sub-commands that fetch; nil: all but those that manage the cache
+	own   string   // why it has no cache here, for one that uses none of a Tool's
 }
 
-func isTool(name string) bool {
-	return slices.ContainsFunc(Tools, func(t Tool) bool { return toolSpecs[t].name().MatchString(name) })
+var fetchers = map[string]fetcher{
+	"pip":             {tool: Pip, fetch: []string{"install", "wheel", "download", "lock"}},
+	"pipx":            {tool: Pip, fetch: []string{"install", "install-all", "inject", "upgrade", "upgrade-all", "reinstall", "reinstall-all", "run", "runpip"}},
+	"pip-sync":        {tool: Pip},
+	"get-pip.py":      {tool: Pip},
+	"pyproject-build": {tool: Pip},
+	"setup.py":        {tool: Pip, fetch: []string{"install", "develop"}},
+	"tox":             {tool: Pip},
+	"nox":             {tool: Pip},
+	"hatch":           {tool: Pip, fetch: []string{"env", "run", "build", "test", "shell"}},
+	"uv":              {tool: Uv},
+	"uvx":             {tool: Uv},
+	"rye":             {tool: Uv, fetch: []string{"sync", "add", "lock", "install", "build"}},
+	"conda":           {tool: Conda, fetch: []string{"install", "create", "update", "upgrade"}},
+	"mamba":           {tool: Conda, fetch: []string{"install", "create", "update", "upgrade"}},
+	"micromamba":      {tool: Conda, fetch: []string{"install", "create", "update", "upgrade"}},
+	"npm":             {tool: Npm, fetch: []string{"install", "i", "ci", "add", "clean-install", "update"}},
+	"apt":             {tool: Apt, fetch: aptFetch},
+	"apt-get":         {tool: Apt, fetch: aptFetch},
+	"pip-compile":     {own: "it has a cache of its own", fetch: nil},
+	"poetry":          {own: "its cache has built packages and environments, too", fetch: []string{"install", "add", "update", "lock", "sync"}},
+	"pipenv":          {own: "its cache has what it has resolved, too", fetch: []string{"install", "sync", "update", "upgrade", "lock"}},
+	"pdm":             {own: "its cache has built packages, too", fetch: []string{"install", "sync", "add", "update", "lock"}},
+	"pixi":            {own: "its cache has environments, too", fetch: []string{"install", "add", "update", "lock"}},
+	"easy_install":    {own: "it keeps nothing that it fetches"},
 }
 
-// moduleOf cuts the words after a Python to those from the module on that it is to run.
-func moduleOf(words []word) []word {
-	for i, w := range words {
-		switch {
-		case w.value == "-m":
-			return words[i+1:]
-		case strings.HasPrefix(w.value, "-m"):
-			w.value = w.value[2:]
-			return append([]word{w}, words[i+1:]...)
-		case !strings.HasPrefix(w.value, "-"):
-			return nil
-		}
+var aptFetch = []string{"update", "install", "upgrade", "dist-upgrade", "full-upgrade", "build-dep"}
+
+func isPip(name string) bool { return strings.TrimRight(name, versions) == "pip" }
+
+// canonical is the name of a program that fetches packages, without its version; empty for every other one.
+func canonical(name string) string {
+	if isPip(name) {
+		return "pip"
 	}
-	return nil
+	if _, ok := fetchers[name]; ok {
+		return name
+	}
+	return ""
+}
+
+func isTool(name string) bool { return fetchers[canonical(name)].tool != "" }
+
+// uses says whether the program uses the cache of the tool, if it fetches.
+func (p *program) uses(t Tool) bool {
+	return fetchers[p.name].tool == t || t == Pip && fetchers[p.name].tool == Conda && p.readsList()
+}
+
+// readsList says whether a conda is given a file that may list packages for pip, which conda then calls.
+func (p *program) readsList() bool {
+	return p.has("env") || slices.ContainsFunc(p.args, func(w word) bool {
+		return w.value == "-f" || strings.HasPrefix(w.value, "--file") || strings.HasSuffix(w.value, ".yml") || strings.HasSuffix(w.value, ".yaml")
+	}) && p.name != "conda"
+}
+
+func (p *program) has(arg string) bool {
+	return slices.ContainsFunc(p.args, func(w word) bool { return w.value == arg })
+}
+
+// fetches says whether the program fetches packages that the tool's cache keeps.
+func (p *program) fetches(t Tool) bool { return p.uses(t) && p.gets() && !p.manages(t) }
+
+// gets says whether the program fetches packages.
+func (p *program) gets() bool {
+	f := fetchers[p.name]
+	if f.tool == Conda && p.has("env") {
+		return p.has("create") || p.has("update")
+	}
+	if f.fetch == nil {
+		return !slices.ContainsFunc(p.args, func(w word) bool { return w.value == "--version" || w.value == "--help" }) && (f.tool != Uv || len(p.args) > 0)
+	}
+	return slices.ContainsFunc(p.args, func(w word) bool { return slices.Contains(f.fetch, w.value) })
+}
+
+// manages says whether the program is told about the tool's cache, and nothing else.
+func (p *program) manages(t Tool) bool {
+	return fetchers[p.name].tool == t && slices.Contains(toolSpecs[t].manage, subcommand(p.args))
 }
 
 // subcommand is the first argument that is no option.
@@ -113,27 +139,31 @@ func subcommand(args []word) string {
 	return ""
 }
 
-// fetches says whether the call makes the tool fetch packages.
+// argsOf returns the arguments that a call gives the tool, when it calls it and the tool sees a cache of the RUN.
+func (c *call) argsOf(t Tool) ([]word, bool) {
+	for i := range c.does.programs {
+		if p := &c.does.programs[i]; p.uses(t) && p.barrier.why == "" {
+			return p.args, true
+		}
+	}
+	return nil, false
+}
+
+// fetches says whether the call makes the tool fetch packages by a cache of the RUN.
 func (c *call) fetches(t Tool) bool {
-	args, ok := c.argsOf(t)
-	if !ok {
-		return false
-	}
-	if fetch := toolSpecs[t].fetch; fetch != nil {
-		return slices.ContainsFunc(args, func(w word) bool { return slices.Contains(fetch, w.value) })
-	}
-	return !c.manages(t)
+	return slices.ContainsFunc(c.does.programs, func(p program) bool { return p.fetches(t) && p.barrier.why == "" })
 }
 
 // manages says whether the call is about the tool's cache, and nothing else.
 func (c *call) manages(t Tool) bool {
-	args, ok := c.argsOf(t)
-	return ok && slices.Contains(toolSpecs[t].manage, subcommand(args))
+	return slices.ContainsFunc(c.does.programs, func(p program) bool { return p.manages(t) && p.barrier.why == "" })
 }
 
-// Fetches says whether the RUN calls the tool to fetch packages, as far as its text shows.
+// Fetches says whether the RUN calls the tool to fetch packages, and can do so by a cache that it is given, as far as its
+// text shows.
 func (r *Run) Fetches(t Tool) bool {
-	return r.mentions(t) && slices.ContainsFunc(r.calls(), func(c *call) bool { return c.fetches(t) })
+	calls := r.calls()
+	return slices.ContainsFunc(calls, func(c *call) bool { return c.fetches(t) && c.turnedOff(t) == "" }) && hindrance(calls, t) == ""
 }
 
 // ChoosesCache says whether the Dockerfile has a cache of its own for the tool in this RUN, or a place for it: such a RUN
@@ -170,21 +200,4 @@ func (r *Run) CacheMount(t Tool) *Mount {
 		}
 	}
 	return nil
-}
-
-// mentions says whether the tool's name is in some text of the RUN: most RUNs need not be read as shell.
-func (r *Run) mentions(t Tool) bool {
-	return slices.ContainsFunc(r.texts(), func(text string) bool {
-		return strings.Contains(text, string(t)) || t == Conda && strings.Contains(text, "mamba")
-	})
-}
-
-// Getenv returns the value of a variable of the RUN's environment; empty when it has none.
-func (r *Run) Getenv(name string) string {
-	for _, pair := range slices.Backward(r.Env) {
-		if value, ok := strings.CutPrefix(pair, name+"="); ok && name != "" {
-			return value
-		}
-	}
-	return ""
 }

@@ -30,7 +30,7 @@ func (r *Run) WithCache(t Tool, dir string) *Run {
 	}
 	texts := r.shellTexts()
 	for _, s := range texts {
-		s.set(&out, spec.enable(t, s.text))
+		s.set(&out, spec.enable(t, s.text, r.parse(s.text, s.barrier)))
 	}
 	if len(texts) == 0 {
 		out.Args = spec.enableWords(t, r)
@@ -39,15 +39,15 @@ func (r *Run) WithCache(t Tool, dir string) *Run {
 }
 
 // enable changes shell text so that the tool uses its cache.
-func (s toolSpec) enable(t Tool, text string) string {
+func (s toolSpec) enable(t Tool, text string, calls []*call) string {
 	var edits []edit
-	for _, c := range parseCalls(text, 0, maxDepth) {
-		if c.manages(t) {
+	for _, c := range calls {
+		if c.manages(t) && !c.fixed {
 			// The blank keeps a $( before it from becoming arithmetic.
 			edits = append(edits, edit{c.at, c.at, " (unset " + s.variable + "; "}, edit{c.end, c.end, s.excuse(t, c)})
 			continue
 		}
-		for _, w := range s.offWords(t, c) {
+		for _, w := range s.blanks(t, c) {
 			edits = append(edits, edit{w.at, w.end, strings.Repeat(" ", w.end-w.at)})
 		}
 		edits = append(edits, s.offAssigns(c)...)
@@ -69,23 +69,33 @@ func (s toolSpec) excuse(t Tool, c *call) string {
 	return ")"
 }
 
-// offWords are the words of a call that turn the cache of the tool off.
-func (s toolSpec) offWords(t Tool, c *call) (all []word) {
-	args, _ := c.argsOf(t)
-	for _, w := range args {
-		if w.value == "--" || t == Uv && w.value == "run" || c.runsTool(w) {
-			break // what follows is for another command
+// blanks are the words of a call that are taken out for the tool.
+func (s toolSpec) blanks(t Tool, c *call) (all []word) {
+	for i := range c.does.programs {
+		p := &c.does.programs[i]
+		if !p.uses(t) || p.barrier.why != "" {
+			continue
+		}
+		for _, w := range s.offWords(p) {
+			if c.unchangeable(p, w) == "" {
+				all = append(all, w)
+			}
+		}
+	}
+	return all
+}
+
+// offWords are the arguments of a program that turn its cache off.
+func (s toolSpec) offWords(p *program) (all []word) {
+	for _, w := range p.args {
+		if w.value == "--" {
+			break // what follows is no option
 		}
 		if slices.Contains(s.flags, w.value) {
 			all = append(all, w)
 		}
 	}
 	return all
-}
-
-// runsTool says whether the word is the command that uvx runs.
-func (c *call) runsTool(w word) bool {
-	return slices.ContainsFunc(c.words, func(w word) bool { return w.base() == "uvx" }) && !strings.HasPrefix(w.value, "-")
 }
 
 // offAssigns gives the variable that turns the cache off a value that does not.
@@ -101,20 +111,17 @@ func (s toolSpec) offAssigns(c *call) (all []edit) {
 
 // gives says whether a word NAME=VALUE of the call sets a variable.
 func (c *call) gives(w word) bool {
-	return slices.Contains(c.assigns, w) || c.words[0].base() == "env"
+	return !c.fixed && !w.part && (slices.Contains(c.assigns, w) || c.words[0].base() == "env")
 }
 
 // enableWords is enable for a RUN in exec form.
 func (s toolSpec) enableWords(t Tool, r *Run) []string {
 	c := r.calls()
-	if len(c) != 1 {
+	if len(c) == 0 || c[0].fixed {
 		return r.Args
 	}
-	for i := range c[0].words {
-		c[0].words[i].at = i
-	}
 	args := slices.Clone(r.Args)
-	for _, w := range slices.Backward(s.offWords(t, c[0])) {
+	for _, w := range slices.Backward(s.blanks(t, c[0])) {
 		args = slices.Delete(args, w.at, w.at+1)
 	}
 	return args
