@@ -64,12 +64,13 @@ type resuming struct {
 	d    v1.Descriptor
 	body io.ReadCloser
 	off  int64
-	cuts int // since the last byte
+	cuts int  // since the last byte
+	all  bool // the registry does not send parts, so all is asked for again
 }
 
 // blob implements place. What it returns is verified at EOF.
 func (c *client) blob(ctx context.Context, d v1.Descriptor) (io.ReadCloser, error) {
-	r := &resuming{ctx: ctx, c: c, d: d}
+	r := &resuming{ctx: streamed(ctx), c: c, d: d}
 	if err := r.open(); err != nil {
 		return nil, err
 	}
@@ -77,13 +78,9 @@ func (c *client) blob(ctx context.Context, d v1.Descriptor) (io.ReadCloser, erro
 	return verified(&metered{ReadCloser: r, m: c.meter}, fmt.Sprintf("%s: blob %s", c.ref.Name(), d.Digest), d), nil
 }
 
-// open asks for the bytes from off on. A registry that ignores Range sends all of them again.
+// open asks for the bytes from off on. A registry that ignores Range, or refuses it, sends all of them again.
 func (r *resuming) open() error {
-	var header http.Header
-	if r.off > 0 {
-		header = http.Header{"Range": {fmt.Sprintf("bytes=%d-%d", r.off, r.d.Size-1)}}
-	}
-	resp, err := r.c.do(r.ctx, http.MethodGet, r.c.url("blobs", r.d.Digest.String()), header, http.StatusOK, http.StatusPartialContent)
+	resp, err := r.ask()
 	if err != nil {
 		return err
 	}
@@ -91,28 +88,57 @@ func (r *resuming) open() error {
 	if resp.StatusCode == http.StatusPartialContent {
 		from = r.off
 	}
-	if err := r.check(resp, from); err != nil {
+	body, err := r.bytesOf(resp, from)
+	if err == nil {
+		if _, err = io.CopyN(io.Discard, body, r.off-from); err != nil {
+			err = cut(fmt.Errorf("reading blob %s again: %w", r.d.Digest, err))
+		}
+	}
+	if err != nil {
 		resp.Body.Close()
 		return err
 	}
-	if _, err := io.CopyN(io.Discard, resp.Body, r.off-from); err != nil {
-		resp.Body.Close()
-		return fmt.Errorf("reading blob %s again: %w", r.d.Digest, err)
-	}
-	r.body = resp.Body
+	r.body = body
 	return nil
 }
 
-// check compares the answer's frame with the descriptor before anything is read.
-func (r *resuming) check(resp *http.Response, from int64) error {
-	what := fmt.Sprintf("%s: blob %s", r.c.ref.Name(), r.d.Digest)
-	if got := resp.ContentLength; got >= 0 && got != r.d.Size-from {
-		return &DigestError{what, fmt.Sprintf("%d bytes", r.d.Size-from), fmt.Sprint(got)}
+// ask sends the request, and once more for all bytes where the answer is not the part that is wanted.
+func (r *resuming) ask() (*http.Response, error) {
+	header := plain()
+	part := r.off > 0 && !r.all
+	if part {
+		header.Set("Range", fmt.Sprintf("bytes=%d-%d", r.off, r.d.Size-1))
 	}
-	if cr := resp.Header.Get("Content-Range"); from > 0 && !strings.HasPrefix(cr, fmt.Sprintf("bytes %d-", from)) {
-		return &DigestError{what, fmt.Sprintf("bytes from %d on", from), cr}
+	resp, err := r.c.do(r.ctx, http.MethodGet, r.c.url("blobs", r.d.Digest.String()), header, http.StatusOK, http.StatusPartialContent)
+	if !part || err != nil && statusOf(err) == 0 || err == nil && r.isPart(resp) {
+		return resp, err
 	}
-	return nil
+	if err == nil {
+		resp.Body.Close()
+	}
+	r.all = true
+	return r.ask()
+}
+
+// isPart says whether an answer to a request for a part is of use: the part from off on, or everything.
+func (r *resuming) isPart(resp *http.Response) bool {
+	return resp.StatusCode == http.StatusOK ||
+		strings.HasPrefix(resp.Header.Get("Content-Range"), fmt.Sprintf("bytes %d-", r.off)) && !isEncoded(resp)
+}
+
+// bytesOf compares the answer's frame with the descriptor before anything is read. An answer of the blob's own size is the blob,
+// whatever its Content-Encoding says: some servers name that of the file.
+func (r *resuming) bytesOf(resp *http.Response, from int64) (io.ReadCloser, error) {
+	got := resp.ContentLength
+	if isEncoded(resp) && got != r.d.Size-from {
+		r.all = true
+		return decoded(resp)
+	}
+	if got >= 0 && got != r.d.Size-from {
+		what := fmt.Sprintf("%s: blob %s", r.c.ref.Name(), r.d.Digest)
+		return nil, &DigestError{what, fmt.Sprintf("%d bytes", r.d.Size-from), fmt.Sprint(got)}
+	}
+	return resp.Body, nil
 }
 
 // Read implements io.Reader.
@@ -145,7 +171,8 @@ func (r *resuming) next(p []byte) (int, error) {
 			return 0, err
 		}
 	}
-	return r.body.Read(p)
+	n, err := r.body.Read(p)
+	return n, cut(err)
 }
 
 // pause drops the broken connection and waits, or gives the error up to the caller. A wrong answer is no cut.

@@ -55,15 +55,17 @@ func newClient(ctx context.Context, r Ref, o Options, action string, sources ...
 	}
 	g := o.Connections.guard(repo.RegistryStr(), o)
 	wire := &retrier{g, c.patience}
-	login := func(ctx context.Context) (http.RoundTripper, error) {
+	in := &session{hello: &g.hello, scopes: scopes}
+	in.login = func(ctx context.Context, scopes []string) (http.RoundTripper, error) {
 		return transport.NewWithContext(ctx, repo.Registry, auth, wire, scopes)
 	}
 	c.http = &http.Client{CheckRedirect: followRedirect}
 	if auth == authn.Anonymous && (!o.Insecure || IsLoopback(g.host)) {
-		c.http.Transport = &eager{wire: wire, hello: &g.hello, login: login}
+		c.http.Transport = &eager{wire: wire, session: in}
 		return c, nil
 	}
-	if c.http.Transport, err = login(ctx); err != nil {
+	c.http.Transport = in
+	if _, err := in.enter(ctx); err != nil {
 		return nil, c.explain(err)
 	}
 	return c, nil
@@ -112,6 +114,9 @@ func (c *client) send(req *http.Request, want ...int) (*http.Response, error) {
 	}
 	if err := transport.CheckError(resp, want...); err != nil {
 		resp.Body.Close()
+		if after, ok := retryAfter(resp); ok {
+			err = &laterError{err, after}
+		}
 		return nil, c.explain(err)
 	}
 	return resp, nil
@@ -119,12 +124,18 @@ func (c *client) send(req *http.Request, want ...int) (*http.Response, error) {
 
 // get reads the manifest of a tag or digest, and proves that the bytes are those that were asked for and announced.
 func (c *client) get(ctx context.Context, id string) ([]byte, v1.Descriptor, error) {
-	resp, err := c.do(ctx, http.MethodGet, c.url("manifests", id), http.Header{"Accept": {strings.Join(acceptable, ", ")}}, http.StatusOK)
+	header := plain()
+	header.Set("Accept", strings.Join(acceptable, ", "))
+	resp, err := c.do(ctx, http.MethodGet, c.url("manifests", id), header, http.StatusOK)
 	if err != nil {
 		return nil, v1.Descriptor{}, err
 	}
 	defer resp.Body.Close()
-	raw, err := readCapped(resp.Body, MaxManifest, c.ref.String()+": manifest")
+	text, err := decoded(resp)
+	if err != nil {
+		return nil, v1.Descriptor{}, c.explain(err)
+	}
+	raw, err := readCapped(text, MaxManifest, c.ref.String()+": manifest")
 	if err != nil {
 		return nil, v1.Descriptor{}, c.explain(err)
 	}
@@ -147,28 +158,67 @@ func (c *client) manifest(ctx context.Context, d v1.Descriptor) ([]byte, error) 
 	return raw, err
 }
 
-// digest asks what a tag or digest stands for, without reading it where the registry says so.
+// digest asks what a tag or digest stands for, without reading it where the registry says so. One that does not know HEAD, or
+// does not allow it, is asked with GET.
 func (c *client) digest(ctx context.Context, id string) (v1.Hash, error) {
-	resp, err := c.do(ctx, http.MethodHead, c.url("manifests", id), http.Header{"Accept": {strings.Join(acceptable, ", ")}}, http.StatusOK)
+	resp, err := c.head(ctx, id)
 	if err != nil {
 		return v1.Hash{}, err
 	}
-	resp.Body.Close()
-	if h, err := v1.NewHash(resp.Header.Get("Docker-Content-Digest")); err == nil {
+	h, err := v1.NewHash(resp.Header.Get("Docker-Content-Digest"))
+	switch {
+	case resp.StatusCode == http.StatusOK && err == nil:
 		return h, nil
+	case isAbsent(resp) || passing(resp, nil):
+		return v1.Hash{}, c.explain(transport.CheckError(resp, http.StatusOK))
 	}
 	_, d, err := c.get(ctx, id)
 	return d.Digest, err
 }
 
-// exists asks whether the repository has a blob.
-func (c *client) exists(ctx context.Context, h v1.Hash) (bool, error) {
-	resp, err := c.do(ctx, http.MethodHead, c.url("blobs", h.String()), nil, http.StatusOK, http.StatusNotFound)
+// head asks for a manifest without its bytes, and takes every answer for one.
+func (c *client) head(ctx context.Context, id string) (*http.Response, error) {
+	return c.look(ctx, c.url("manifests", id), http.Header{"Accept": {strings.Join(acceptable, ", ")}})
+}
+
+// look is a HEAD, whose answer may be any. There is no body to close.
+func (c *client) look(ctx context.Context, u *url.URL, header http.Header) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodHead, u.String(), nil)
 	if err != nil {
-		return false, err
+		return nil, fmt.Errorf("making a request for %s: %w", u.Redacted(), err)
+	}
+	if header != nil {
+		req.Header = header
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, c.explain(err)
 	}
 	resp.Body.Close()
+	resp.Body = http.NoBody
+	return resp, nil
+}
+
+// isAbsent says that a registry knows of nothing under a name. One that has no HEAD may answer 404, too, but it has nothing to add.
+func isAbsent(resp *http.Response) bool {
+	return resp.StatusCode == http.StatusNotFound && (resp.ContentLength > 0 || strings.Contains(resp.Header.Get("Content-Type"), "json"))
+}
+
+// exists asks whether the repository has a blob. A registry that does not say so gets it.
+func (c *client) exists(ctx context.Context, h v1.Hash) (bool, error) {
+	resp, err := c.look(ctx, c.url("blobs", h.String()), nil)
+	if err != nil {
+		return false, unlessRefused(err)
+	}
 	return resp.StatusCode == http.StatusOK, nil
+}
+
+// unlessRefused drops an error that is an answer of the registry: what was asked was a favour.
+func unlessRefused(err error) error {
+	if statusOf(err) != 0 {
+		return nil
+	}
+	return err
 }
 
 // readCapped reads all, and refuses more than limit bytes.

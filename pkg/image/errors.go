@@ -139,6 +139,15 @@ func (e *DigestError) Hint() string {
 	return "the registry, a proxy before it, or the file holds other bytes than it says; try again, or get the image from elsewhere"
 }
 
+// statusOf is the status that a registry answered with, or zero.
+func statusOf(err error) int {
+	var status *transport.Error
+	if errors.As(err, &status) {
+		return status.StatusCode
+	}
+	return 0
+}
+
 // explain gives an error from a registry its type. An error that has one already keeps it.
 func explain(err error, ref, host, tried string) error {
 	var status *transport.Error

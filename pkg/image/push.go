@@ -58,7 +58,7 @@ func (c *client) write(ctx context.Context, img v1.Image, layers []v1.Layer, o W
 	if !lacksBlobs(err) {
 		return h, err
 	}
-	// The registry said that it has a blob, and now it has not: send all of them.
+	// The registry said that it has a blob, or mounted it, and now it has not: send all of them.
 	if err := c.blobs(ctx, img, layers, o, nil); err != nil {
 		return v1.Hash{}, err
 	}
@@ -89,14 +89,12 @@ func (o WriteOptions) known(now v1.Hash) map[v1.Hash]bool {
 	return all
 }
 
-// standing returns what a tag or digest stands for; the zero Hash where that is nothing, or the registry refuses to say.
+// standing returns what a tag or digest stands for; the zero Hash where that is nothing, or the registry does not say.
 func (c *client) standing(ctx context.Context, id string) (v1.Hash, error) {
-	resp, err := c.do(ctx, http.MethodHead, c.url("manifests", id), http.Header{"Accept": {strings.Join(acceptable, ", ")}},
-		http.StatusOK, http.StatusNotFound, http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusMethodNotAllowed)
+	resp, err := c.head(ctx, id)
 	if err != nil {
-		return v1.Hash{}, err
+		return v1.Hash{}, unlessRefused(err)
 	}
-	resp.Body.Close()
 	h, err := v1.NewHash(resp.Header.Get("Docker-Content-Digest"))
 	if err != nil || resp.StatusCode != http.StatusOK {
 		return v1.Hash{}, nil
@@ -193,7 +191,11 @@ func (c *client) layer(ctx context.Context, l v1.Layer, trust bool) error {
 	if err != nil {
 		return fmt.Errorf("making layer: %w", err)
 	}
-	return c.upload(ctx, upload{digest: h, size: size, open: l.Compressed, from: mountable(l, c.ref)}, trust)
+	u := upload{digest: h, size: size, open: l.Compressed}
+	if trust {
+		u.from = mountable(l, c.ref)
+	}
+	return c.upload(ctx, u, trust)
 }
 
 // put writes the manifest under the reference's tag or digest, and makes sure that the registry has these bytes.
@@ -223,7 +225,7 @@ func (c *client) putManifest(ctx context.Context, raw []byte, mt types.MediaType
 		return fmt.Errorf("making a request for %s: %w", to.Redacted(), err)
 	}
 	req.Header.Set("Content-Type", string(mt))
-	resp, err := c.send(req, http.StatusCreated, http.StatusOK, http.StatusAccepted)
+	resp, err := c.send(req, taken...)
 	if err != nil {
 		return err
 	}
@@ -231,6 +233,9 @@ func (c *client) putManifest(ctx context.Context, raw []byte, mt types.MediaType
 	stored := resp.Header.Get("Docker-Content-Digest")
 	if stored == "" {
 		got, err := c.digest(ctx, h.String())
+		if statusOf(err) != 0 {
+			return nil // it took the manifest, and does not let us see it
+		}
 		if err != nil {
 			return err
 		}
@@ -242,7 +247,10 @@ func (c *client) putManifest(ctx context.Context, raw []byte, mt types.MediaType
 	return nil
 }
 
-// lacksBlobs says that a manifest was refused because a blob of it is not there.
+// taken are the answers of registries to what they have put away; the specification has 201 only.
+var taken = []int{http.StatusCreated, http.StatusOK, http.StatusAccepted, http.StatusNoContent}
+
+// lacksBlobs says that a manifest was refused because a blob of it is not there, as far as the registry says why.
 func lacksBlobs(err error) bool {
 	var status *transport.Error
 	if !errors.As(err, &status) {
@@ -253,5 +261,5 @@ func lacksBlobs(err error) bool {
 			return true
 		}
 	}
-	return false
+	return len(status.Errors) == 0 && (status.StatusCode == http.StatusBadRequest || status.StatusCode == http.StatusNotFound)
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -62,6 +63,9 @@ func (t *retrier) RoundTrip(r *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 		resp, err := t.watched(try)
+		if err == nil {
+			resp, err = whole(resp)
+		}
 		if single || attempt == maxRetries || !passing(resp, err) {
 			return resp, err
 		}
@@ -101,9 +105,12 @@ func passing(resp *http.Response, err error) bool {
 func passingError(err error) bool {
 	var dns *net.DNSError
 	var timeout net.Error
+	var broken *cutError
 	switch {
 	case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded):
 		return false
+	case errors.As(err, &broken) || endsHTTP2(err):
+		return true
 	case errors.As(err, &dns):
 		return dns.IsTemporary || dns.IsTimeout
 	case errors.As(err, &timeout) && timeout.Timeout():
@@ -117,6 +124,43 @@ func passingError(err error) bool {
 	return false
 }
 
+// streamEnd is the form that net/http gives the reset of an HTTP/2 stream to whoever asks for it by errors.As.
+type streamEnd struct {
+	StreamID uint32
+	Code     uint32
+	Cause    error
+}
+
+// Error implements error.
+func (e streamEnd) Error() string {
+	return fmt.Sprintf("stream %d ended with code %d", e.StreamID, e.Code)
+}
+
+// endsHTTP2 sees that a server ended a stream, or the connection with all of its streams. What ends a connection has no type.
+func endsHTTP2(err error) bool {
+	var stream streamEnd
+	text := err.Error()
+	return errors.As(err, &stream) || strings.Contains(text, "http2: ") || strings.Contains(text, "connection error: ")
+}
+
+// laterError is a refusal that says when to ask again.
+type laterError struct {
+	error
+	after time.Duration
+}
+
+// Unwrap returns the refusal.
+func (e *laterError) Unwrap() error { return e.error }
+
+// wait is sleep after an error.
+func (p patience) wait(ctx context.Context, attempt int, err error) error {
+	var later *laterError
+	if errors.As(err, &later) {
+		return p.sleepFor(ctx, later.after)
+	}
+	return p.sleep(ctx, attempt, nil)
+}
+
 // sleep waits before the next try: as long as the registry asks, or exponentially with some jitter.
 func (p patience) sleep(ctx context.Context, attempt int, resp *http.Response) error {
 	wait := p.pause << attempt
@@ -125,10 +169,12 @@ func (p patience) sleep(ctx context.Context, attempt int, resp *http.Response) e
 		if asked, ok := retryAfter(resp); ok {
 			wait = asked
 		}
-		// A drained connection can be used again. More than this is not worth it.
-		_, _ = io.CopyN(io.Discard, resp.Body, 64<<10)
-		resp.Body.Close()
+		drain(resp)
 	}
+	return p.sleepFor(ctx, wait)
+}
+
+func (p patience) sleepFor(ctx context.Context, wait time.Duration) error {
 	timer := time.NewTimer(min(wait, maxPause))
 	defer timer.Stop()
 	select {

@@ -1,6 +1,7 @@
 package image
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,7 +38,7 @@ func (u upload) small() bool { return u.size >= 0 && u.size <= inOne }
 func (c *client) upload(ctx context.Context, u upload, trust bool) error {
 	c.meter.add(0, u.size)
 	for attempt := 0; ; attempt++ {
-		if trust && !(u.fresh && u.small()) || attempt > 0 {
+		if trust && (attempt > 0 || !(u.fresh && u.small())) {
 			ok, err := c.exists(ctx, u.digest)
 			if err != nil {
 				return err
@@ -51,7 +52,7 @@ func (c *client) upload(ctx context.Context, u upload, trust bool) error {
 		if err == nil || attempt == maxRestarts || !restartable(err) || ctx.Err() != nil {
 			return err
 		}
-		if err := c.sleep(ctx, attempt, nil); err != nil {
+		if err := c.wait(ctx, attempt, err); err != nil {
 			return err
 		}
 	}
@@ -71,20 +72,47 @@ func restartable(err error) bool {
 	return status.StatusCode >= 500
 }
 
-// uploadOnce mounts the blob, or sends it and commits it.
+// uploadOnce mounts the blob, or sends it and commits it. A registry takes the bytes with the request that commits them, or before
+// it; one that refuses the way that is tried first gets them in the other.
 func (c *client) uploadOnce(ctx context.Context, u upload) error {
-	location, err := c.start(ctx, u)
-	if err != nil {
-		return err
-	}
-	if location == nil {
-		c.meter.add(u.size, 0)
-		return nil
-	}
+	ways := []func(context.Context, upload, *url.URL) error{c.sendApart, c.sendWhole}
 	if u.small() {
-		return c.sendWhole(ctx, u, location)
+		ways[0], ways[1] = ways[1], ways[0]
 	}
-	if location, err = c.patch(ctx, u, location); err != nil {
+	var refused error
+	for _, send := range ways {
+		location, err := c.start(ctx, u)
+		if errors.Is(err, errNowhere) && u.later == nil {
+			return c.sendAtOnce(ctx, u)
+		}
+		if err != nil {
+			return err
+		}
+		if location == nil {
+			c.meter.add(u.size, 0)
+			return nil
+		}
+		if refused = send(ctx, u, location); !refusesWay(refused) || u.size < 0 {
+			return refused
+		}
+	}
+	return refused
+}
+
+// refusesWay says that a registry did not like how it was given the bytes.
+func refusesWay(err error) bool {
+	switch statusOf(err) {
+	case http.StatusBadRequest, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusLengthRequired,
+		http.StatusUnsupportedMediaType, http.StatusRequestedRangeNotSatisfiable, http.StatusUnprocessableEntity, http.StatusNotImplemented:
+		return true
+	}
+	return false
+}
+
+// sendApart sends the bytes, and commits them with a request of its own.
+func (c *client) sendApart(ctx context.Context, u upload, to *url.URL) error {
+	to, err := c.patch(ctx, u, to)
+	if err != nil {
 		return err
 	}
 	if u.later != nil {
@@ -92,14 +120,12 @@ func (c *client) uploadOnce(ctx context.Context, u upload) error {
 			return err
 		}
 	}
-	resp, err := c.do(once(ctx), http.MethodPut, u.end(location), http.Header{"Content-Type": {"application/octet-stream"}},
-		http.StatusCreated, http.StatusNoContent)
+	resp, err := c.do(once(ctx), http.MethodPut, u.end(to), http.Header{"Content-Type": {"application/octet-stream"}}, taken...)
 	if err != nil {
 		c.meter.add(-max(u.size, 0), 0)
 		return err
 	}
-	resp.Body.Close()
-	return nil
+	return resp.Body.Close()
 }
 
 // end is where an upload is committed.
@@ -111,46 +137,62 @@ func (u upload) end(location *url.URL) *url.URL {
 	return &to
 }
 
-// start opens an upload and returns where it goes. Nil means that the blob was mounted, and nothing is left to do.
+// start opens an upload and returns where it goes. Nil means that the blob was mounted, and nothing is left to do. A registry that
+// does not allow a mount may answer it with anything.
 func (c *client) start(ctx context.Context, u upload) (*url.URL, error) {
 	to := c.url("blobs", "uploads/")
 	if u.from != "" {
 		to.RawQuery = url.Values{"mount": {u.digest.String()}, "from": {u.from}}.Encode()
 	}
-	resp, err := c.do(ctx, http.MethodPost, to, nil, http.StatusCreated, http.StatusAccepted)
+	resp, err := c.do(ctx, http.MethodPost, to, nil, taken...)
+	if err == nil {
+		defer resp.Body.Close()
+		if u.from != "" && resp.StatusCode == http.StatusCreated {
+			return nil, nil
+		}
+		to, err = next(resp, c.session(resp))
+	}
 	if err != nil && u.from != "" && ctx.Err() == nil {
-		// Some registries answer a mount that they do not allow with an error instead of an upload.
 		u.from = ""
 		return c.start(ctx, u)
 	}
+	return to, err
+}
+
+// session is where an upload goes on that has a name, and whose registry does not say where it is.
+func (c *client) session(resp *http.Response) string {
+	if id := resp.Header.Get("Docker-Upload-UUID"); id != "" {
+		return c.url("blobs", "uploads/"+id).String()
+	}
+	return ""
+}
+
+// sendAtOnce opens, sends and commits with one request, which is all that is left where the registry opens uploads nowhere.
+func (c *client) sendAtOnce(ctx context.Context, u upload) error {
+	resp, err := c.sendBytes(ctx, http.MethodPost, u, u.end(c.url("blobs", "uploads/")), http.StatusCreated, http.StatusOK, http.StatusNoContent)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	defer resp.Body.Close()
-	if resp.StatusCode == http.StatusCreated {
-		return nil, nil
-	}
-	return next(resp)
+	return resp.Body.Close()
 }
 
 // sendWhole sends the bytes and commits them.
 func (c *client) sendWhole(ctx context.Context, u upload, to *url.URL) error {
-	resp, err := c.sendBytes(ctx, http.MethodPut, u, u.end(to), http.StatusCreated, http.StatusNoContent)
+	resp, err := c.sendBytes(ctx, http.MethodPut, u, u.end(to), taken...)
 	if err != nil {
 		return err
 	}
-	resp.Body.Close()
-	return nil
+	return resp.Body.Close()
 }
 
-// patch sends the bytes, and returns where they are committed.
+// patch sends the bytes, and returns where they are committed: the same place, if the registry does not say.
 func (c *client) patch(ctx context.Context, u upload, to *url.URL) (*url.URL, error) {
-	resp, err := c.sendBytes(ctx, http.MethodPatch, u, to, http.StatusAccepted, http.StatusNoContent, http.StatusCreated)
+	resp, err := c.sendBytes(ctx, http.MethodPatch, u, to, taken...)
 	if err != nil {
 		return nil, err
 	}
 	defer resp.Body.Close()
-	return next(resp)
+	return next(resp, to.String())
 }
 
 // sendBytes sends a request with the bytes of the blob. The caller closes the body of the answer.
@@ -182,12 +224,16 @@ func (c *client) sendBytes(ctx context.Context, method string, u upload, to *url
 	return resp, err
 }
 
-// next reads where an upload goes on. Another host is fine: it gets no credentials, and guard looks at it.
-func next(resp *http.Response) (*url.URL, error) {
-	location := resp.Header.Get("Location")
+// errNowhere says that a registry opened an upload and did not say where.
+var errNowhere = errors.New("the registry gave no usable Location")
+
+// next reads where an upload goes on, which is at other where the registry does not say. Another host is fine: it gets no
+// credentials, and guard looks at it.
+func next(resp *http.Response, other string) (*url.URL, error) {
+	location := cmp.Or(resp.Header.Get("Location"), other)
 	u, err := resp.Request.URL.Parse(location)
 	if err != nil || location == "" {
-		return nil, fmt.Errorf("reading where to upload: the registry gave no usable Location (%q)", location)
+		return nil, fmt.Errorf("reading where to upload: %w (%q)", errNowhere, location)
 	}
 	return u, nil
 }

@@ -1,0 +1,100 @@
+package image
+
+import (
+	"bytes"
+	"compress/gzip"
+	"compress/zlib"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// This file owns the bodies of answers: what is read at once, how a broken one is told from a wrong one, and what a server
+// encoded without being asked to.
+
+// cutError says that an answer broke off. How the connection ended does not matter (HTTP/2 alone has a dozen ways): what came is
+// compared with a digest, so the rest can be asked for again.
+type cutError struct{ err error }
+
+// Error implements error.
+func (e *cutError) Error() string { return e.err.Error() }
+
+// Unwrap returns how the connection ended.
+func (e *cutError) Unwrap() error { return e.err }
+
+// cut marks the error of a body as one after which it can be asked for again.
+func cut(err error) error {
+	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return &cutError{err}
+}
+
+type streamedKey struct{}
+
+// streamed marks requests for a body that is read bit by bit, and asked for again from where it broke.
+func streamed(ctx context.Context) context.Context {
+	return context.WithValue(ctx, streamedKey{}, true)
+}
+
+// whole reads a document (a manifest, a token) at once, so that a connection that breaks in it is a failure of the request, which
+// is sent again. The rest of one that is too large for a document is left to its reader.
+func whole(resp *http.Response) (*http.Response, error) {
+	r := resp.Request
+	if resp.StatusCode != http.StatusOK || r.Method != http.MethodGet || r.Context().Value(streamedKey{}) != nil {
+		return resp, nil
+	}
+	raw, err := io.ReadAll(io.LimitReader(resp.Body, MaxManifest+1))
+	if err != nil {
+		resp.Body.Close()
+		return nil, cut(err)
+	}
+	resp.Body = &body{io.MultiReader(bytes.NewReader(raw), resp.Body), resp.Body}
+	return resp, nil
+}
+
+// body reads from one thing and closes another.
+type body struct {
+	io.Reader
+	io.Closer
+}
+
+// plain asks for bytes as they are: encoded ones cannot be resumed, and Go would ask for gzip by itself.
+func plain() http.Header { return http.Header{"Accept-Encoding": {"identity"}} }
+
+// isEncoded says that a server encoded its answer although it was asked not to.
+func isEncoded(resp *http.Response) bool {
+	e := resp.Header.Get("Content-Encoding")
+	return e != "" && !strings.EqualFold(e, "identity")
+}
+
+// decoded undoes the encoding of an answer.
+func decoded(resp *http.Response) (io.ReadCloser, error) {
+	var r io.Reader
+	var err error
+	switch e := strings.ToLower(resp.Header.Get("Content-Encoding")); e {
+	case "", "identity":
+		return resp.Body, nil
+	case "gzip", "x-gzip":
+		r, err = gzip.NewReader(resp.Body)
+	case "deflate":
+		r, err = zlib.NewReader(resp.Body)
+	case "zstd":
+		var d *zstd.Decoder
+		if d, err = zstd.NewReader(resp.Body, zstd.WithDecoderConcurrency(1)); err == nil {
+			r = d.IOReadCloser()
+		}
+	default:
+		return nil, &FormatError{resp.Request.URL.Redacted(), fmt.Sprintf("is sent in the encoding %q, which was not asked for", e),
+			"the registry, or a proxy before it, must send what it has as it is"}
+	}
+	if err != nil {
+		return nil, cut(fmt.Errorf("decoding %s: %w", resp.Header.Get("Content-Encoding"), err))
+	}
+	return &body{r, resp.Body}, nil
+}

@@ -1,0 +1,127 @@
+package image
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+)
+
+// session is the login at one registry. It asks for a token that also names the repositories that layers may be mounted from; a
+// registry that refuses it for that gets a request for its own repository alone, since a mount only saves an upload.
+type session struct {
+	login func(ctx context.Context, scopes []string) (http.RoundTripper, error)
+	hello *greetings
+
+	mu     sync.Mutex
+	scopes []string // our own, and then those to mount from
+	in     *entrance
+}
+
+// entrance is the result of a login.
+type entrance struct {
+	http.RoundTripper
+	wide bool // its token names more than our own repository
+	open bool // the registry greeted somebody whom it does not know
+}
+
+// enter logs in if nobody has.
+func (s *session) enter(ctx context.Context) (*entrance, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.in != nil {
+		return s.in, nil
+	}
+	t, err := s.login(ctx, s.scopes)
+	if err != nil && len(s.scopes) > 1 && isRefusal(statusOf(err)) {
+		s.scopes = s.scopes[:1]
+		t, err = s.login(ctx, s.scopes)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.in = &entrance{t, len(s.scopes) > 1, s.hello.status("https") == http.StatusOK || s.hello.status("http") == http.StatusOK}
+	return s.in, nil
+}
+
+// leave has the next request log in again, if nobody did since.
+func (s *session) leave(in *entrance, narrow bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if narrow {
+		s.scopes = s.scopes[:1]
+	}
+	if s.in == in {
+		s.in = nil
+	}
+}
+
+// known says whether somebody logged in.
+func (s *session) known() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.in != nil
+}
+
+// RoundTrip implements http.RoundTripper.
+func (s *session) RoundTrip(r *http.Request) (*http.Response, error) {
+	in, err := s.enter(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	resp, err := in.RoundTrip(r)
+	again := err == nil && s.challenged(in, r, resp) || s.narrow(in, r, resp, err)
+	if !again || !rewindable(r) {
+		return resp, err
+	}
+	if resp != nil {
+		drain(resp)
+	}
+	if in, err = s.enter(r.Context()); err != nil {
+		return nil, err
+	}
+	return in.RoundTrip(r)
+}
+
+// narrow gives up the scopes to mount from where a token with them is refused, and says whether to send the request again. A mount
+// that is not allowed is no sign of that, as long as there still is a token. ggcr's transport adds what a challenge names to its
+// scopes for good, so after a refused token there must be another one.
+func (s *session) narrow(in *entrance, r *http.Request, resp *http.Response, err error) bool {
+	mount := r.URL.Query().Get("mount") != ""
+	if err != nil && !isRefusal(statusOf(err)) {
+		return false
+	}
+	if err == nil && (mount || !in.wide || resp.StatusCode != http.StatusUnauthorized && resp.StatusCode != http.StatusForbidden) {
+		return false
+	}
+	s.leave(in, true)
+	return !mount && in.wide
+}
+
+// challenged notices a registry that greets everybody, and wants a token only for some requests.
+func (s *session) challenged(in *entrance, r *http.Request, resp *http.Response) bool {
+	wants := strings.ToLower(resp.Header.Get("WWW-Authenticate"))
+	if !in.open || resp.StatusCode != http.StatusUnauthorized || !strings.HasPrefix(wants, "bearer ") {
+		return false
+	}
+	s.hello.keep(r, resp, nil)
+	s.leave(in, false)
+	return true
+}
+
+// isRefusal says that a server understood, and does not want to.
+func isRefusal(status int) bool {
+	return status >= 400 && status < 500 && status != http.StatusTooManyRequests
+}
+
+// rewindable says whether a request can be sent again: retrier opens its body anew.
+func rewindable(r *http.Request) bool {
+	return r.Body == nil || r.Body == http.NoBody || r.GetBody != nil
+}
+
+// drain makes a connection free for the next request; more than this is not worth it.
+func drain(resp *http.Response) {
+	_, _ = io.CopyN(io.Discard, resp.Body, 64<<10)
+	resp.Body.Close()
+}
