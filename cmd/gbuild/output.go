@@ -6,12 +6,11 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
-	"path/filepath"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/gbuild/gbuild/internal/outfile"
 	"github.com/gbuild/gbuild/pkg/build"
 	"github.com/gbuild/gbuild/pkg/image"
 )
@@ -196,32 +195,9 @@ func (w *writer) files(ctx context.Context, out output, r *build.Result) (err er
 		if err := w.app.refuseTerminal(); err != nil {
 			return err
 		}
-		return build.ExportTar(ctx, view, w.app.rawOut, o)
+		return outfile.Await(ctx, func() error { return build.ExportTar(ctx, view, w.app.rawOut, o) })
 	}
-	return writeAtomically(out.dest, func(f io.Writer) error { return build.ExportTar(ctx, view, f, o) })
-}
-
-// writeAtomically gives the file its name when all of it is on disk.
-func writeAtomically(path string, write func(io.Writer) error) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	err = write(f)
-	if err == nil {
-		err = f.Chmod(0o644)
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if e := f.Close(); err == nil {
-		err = e
-	}
-	if err != nil {
-		return fmt.Errorf("writing %s: %w", path, err)
-	}
-	return os.Rename(f.Name(), path)
+	return outfile.Write(ctx, out.dest, func(f io.Writer) error { return build.ExportTar(ctx, view, f, o) })
 }
 
 // registryRef parses a name that must be a registry reference.

@@ -6,12 +6,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/gbuild/gbuild/internal/outfile"
 	"github.com/gbuild/gbuild/pkg/build"
 	"github.com/gbuild/gbuild/pkg/layers"
 )
@@ -46,7 +46,7 @@ func (w *writer) write(ctx context.Context, o *buildOptions, r *build.Result, ou
 	if err != nil {
 		return err
 	}
-	return w.finish(o, img)
+	return w.finish(ctx, o, img)
 }
 
 // name gives the image its names here.
@@ -79,10 +79,10 @@ func (w *writer) shape(img v1.Image, outputs []output) (v1.Image, error) {
 }
 
 // finish reports what was built, and writes the files that scripts ask for.
-func (w *writer) finish(o *buildOptions, img v1.Image) error {
+func (w *writer) finish(ctx context.Context, o *buildOptions, img v1.Image) error {
 	if img == nil {
 		if o.metadataFile != "" {
-			return writeSmall(o.metadataFile, "{}\n")
+			return writeSmall(ctx, "--metadata-file", o.metadataFile, "{}\n")
 		}
 		return nil
 	}
@@ -95,17 +95,17 @@ func (w *writer) finish(o *buildOptions, img v1.Image) error {
 		return err
 	}
 	w.show.handle(build.Event{Type: build.Finished, Result: map[string]any{"id": id.String(), "digest": digest.String(), "names": w.names}})
-	if err := errors.Join(writeSmall(o.iidfile, id.String()), writeSmall(o.digestFile, digest.String())); err != nil {
+	if err := errors.Join(writeSmall(ctx, "--iidfile", o.iidfile, id.String()), writeSmall(ctx, "--digest-file", o.digestFile, digest.String())); err != nil {
 		return err
 	}
 	if o.quiet {
 		fmt.Fprintln(w.app.stdout, id)
 	}
-	return w.metadata(o.metadataFile, img, digest, id)
+	return w.metadata(ctx, o.metadataFile, img, digest, id)
 }
 
 // metadata writes the file that docker buildx users read digests from.
-func (w *writer) metadata(path string, img v1.Image, digest, id v1.Hash) error {
+func (w *writer) metadata(ctx context.Context, path string, img v1.Image, digest, id v1.Hash) error {
 	if path == "" {
 		return nil
 	}
@@ -134,12 +134,16 @@ func (w *writer) metadata(path string, img v1.Image, digest, id v1.Hash) error {
 	if err != nil {
 		return err
 	}
-	return writeSmall(path, string(text)+"\n")
+	return writeSmall(ctx, "--metadata-file", path, string(text)+"\n")
 }
 
-func writeSmall(path, text string) error {
+// writeSmall writes the file that a flag names, if it does.
+func writeSmall(ctx context.Context, flag, path, text string) error {
 	if path == "" {
 		return nil
 	}
-	return os.WriteFile(path, []byte(text), 0o644)
+	if err := outfile.WriteText(ctx, path, text); err != nil {
+		return fmt.Errorf("writing %s: %w", flag, err)
+	}
+	return nil
 }

@@ -6,12 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/gbuild/gbuild/internal/outfile"
 )
 
 // writeArchive writes an image as a tar: an OCI layout, and for Docker its manifest.json too. The file appears whole or
@@ -28,9 +28,9 @@ func writeArchive(ctx context.Context, r Ref, img v1.Image, o WriteOptions) (v1.
 		if o.Output == nil {
 			return v1.Hash{}, &RefError{r.String(), "there is no standard output to write to"}
 		}
-		return b.desc.Digest, write(o.Output)
+		return b.desc.Digest, outfile.Await(ctx, func() error { return write(o.Output) })
 	}
-	if err := writeFile(r.Path, write); err != nil {
+	if err := outfile.Write(ctx, r.Path, write); err != nil {
 		return v1.Hash{}, fmt.Errorf("writing %s: %w", r, explainSpace(err, filepath.Dir(r.Path), b.size()))
 	}
 	return b.desc.Digest, nil
@@ -129,81 +129,3 @@ func (c *cancelled) Read(p []byte) (int, error) {
 	}
 	return c.r.Read(p)
 }
-
-// writeFile makes a file appear whole: temporary file beside it, fsync, rename, fsync of the directory. What exists and
-// is no regular file (a pipe, /dev/null) is written as it is.
-func writeFile(path string, write func(io.Writer) error) (err error) {
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real
-	}
-	info, err := os.Stat(path)
-	switch {
-	case err == nil && info.IsDir():
-		return &PathError{path, "it is a directory", "name a file"}
-	case err == nil && !info.Mode().IsRegular():
-		return writeThrough(path, write)
-	case err != nil && !errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("looking at target: %w", err)
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if errors.Is(err, fs.ErrNotExist) {
-		return &PathError{filepath.Dir(path), "there is no such directory", "make it first"}
-	}
-	if err != nil {
-		return fmt.Errorf("making temporary file: %w", err)
-	}
-	defer os.Remove(f.Name()) // after the rename it is gone already
-	if err := finish(f, write); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return fmt.Errorf("naming file: %w", err)
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-// finish fills a temporary file and brings it to disk.
-func finish(f *os.File, write func(io.Writer) error) error {
-	err := write(f)
-	if err == nil {
-		err = errors.Join(f.Chmod(0o644), f.Sync())
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	return err
-}
-
-func writeThrough(path string, write func(io.Writer) error) error {
-	f, err := os.OpenFile(path, os.O_WRONLY, 0)
-	if err != nil {
-		return fmt.Errorf("opening target: %w", err)
-	}
-	err = write(f)
-	return errors.Join(err, f.Close())
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("opening directory: %w", err)
-	}
-	defer d.Close()
-	if err := d.Sync(); err != nil {
-		return fmt.Errorf("syncing directory: %w", err)
-	}
-	return nil
-}
-
-// PathError says that an image cannot be written at a path.
-type PathError struct {
-	Path   string
-	Reason string
-	Remedy string
-}
-
-// Error implements error.
-func (e *PathError) Error() string { return e.Path + ": " + e.Reason }
-
-// Hint says what may help.
-func (e *PathError) Hint() string { return e.Remedy }

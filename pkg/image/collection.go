@@ -179,7 +179,7 @@ func (c *client) tags(ctx context.Context, at *url.URL) ([]string, *url.URL, err
 // a registry does, when its garbage is collected.
 func (c *Collection) Remove(ctx context.Context, tag string) error {
 	if c.ref.Kind != KindRegistry {
-		return removeFromLayout(c.at(tag))
+		return removeFromLayout(ctx, c.at(tag))
 	}
 	to, err := c.client(ctx, &c.push, transport.PushScope)
 	if err != nil {

@@ -1,6 +1,7 @@
 package image
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -32,7 +33,7 @@ func layoutTags(r Ref) ([]string, error) {
 }
 
 // removeFromLayout takes an image out of the index, and then the blobs that no other one refers to.
-func removeFromLayout(r Ref) error {
+func removeFromLayout(ctx context.Context, r Ref) error {
 	unlock, err := lockLayout(r.Path)
 	if err != nil {
 		return err
@@ -48,7 +49,7 @@ func removeFromLayout(r Ref) error {
 	if err != nil {
 		return fmt.Errorf("removing %s: %w", r, err)
 	}
-	if err := replaceIndex(r.Path, left); err != nil {
+	if err := replaceIndex(ctx, r.Path, left); err != nil {
 		return err
 	}
 	return sweepLayout(r.Path, used)

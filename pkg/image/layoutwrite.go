@@ -12,6 +12,8 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/gbuild/gbuild/internal/outfile"
 )
 
 // writeLayout adds an image to an OCI layout directory, which it makes where there is none. An image of the same name
@@ -38,7 +40,7 @@ func writeLayout(ctx context.Context, r Ref, img v1.Image, o WriteOptions) (v1.H
 // directory itself, so that no file is left in it.
 func lockLayout(dir string) (unlock func(), err error) {
 	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
-		return nil, &PathError{dir, "it is no directory", "name a directory, or write oci-archive:FILE"}
+		return nil, &outfile.Error{Path: dir, Reason: "it is no directory", Remedy: "name a directory, or write oci-archive:FILE"}
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("making layout: %w", err)
@@ -55,7 +57,7 @@ func lockLayout(dir string) (unlock func(), err error) {
 	if err == nil && len(entries) > 0 {
 		if _, err := os.Stat(filepath.Join(dir, layoutFile)); err != nil {
 			d.Close()
-			return nil, &PathError{dir, "it has files in it and is no OCI layout", "choose an empty directory"}
+			return nil, &outfile.Error{Path: dir, Reason: "it has files in it and is no OCI layout", Remedy: "choose an empty directory"}
 		}
 	}
 	return func() { d.Close() }, nil
@@ -69,7 +71,7 @@ func (b *bundle) writeDir(ctx context.Context, r Ref, m *meter, jobs int) error 
 		}
 	}
 	// The mark comes before the blobs: a write that is cut off leaves a directory that the next one accepts.
-	err := writeFile(filepath.Join(r.Path, layoutFile), func(w io.Writer) error {
+	err := outfile.Write(ctx, filepath.Join(r.Path, layoutFile), func(w io.Writer) error {
 		_, err := io.WriteString(w, layoutVersion)
 		return err
 	})
@@ -84,7 +86,7 @@ func (b *bundle) writeDir(ctx context.Context, r Ref, m *meter, jobs int) error 
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	return b.writeIndex(r)
+	return b.writeIndex(ctx, r)
 }
 
 // writeTo writes a blob under its digest, unless the same bytes are there already.
@@ -99,7 +101,7 @@ func (f blobFile) writeTo(ctx context.Context, dir string, m *meter) error {
 		return err
 	}
 	defer rc.Close()
-	return writeFile(path, func(w io.Writer) error { return copyBlob(ctx, w, rc, f.desc) })
+	return outfile.Write(ctx, path, func(w io.Writer) error { return copyBlob(ctx, w, rc, f.desc) })
 }
 
 // sameAs reads the file: one of the right name may have been cut off or rotted.
@@ -114,7 +116,7 @@ func (f blobFile) sameAs(path string) bool {
 }
 
 // writeIndex replaces the entries of the same names, and those that only name the same manifest.
-func (b *bundle) writeIndex(r Ref) error {
+func (b *bundle) writeIndex(ctx context.Context, r Ref) error {
 	var ds []v1.Descriptor
 	old, err := (&layout{r, dirTree(r.Path)}).index()
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -128,16 +130,16 @@ func (b *bundle) writeIndex(r Ref) error {
 			}
 		}
 	}
-	return replaceIndex(r.Path, append(ds, added...))
+	return replaceIndex(ctx, r.Path, append(ds, added...))
 }
 
 // replaceIndex makes a new index.json appear whole.
-func replaceIndex(dir string, ds []v1.Descriptor) error {
+func replaceIndex(ctx context.Context, dir string, ds []v1.Descriptor) error {
 	raw, err := index(ds)
 	if err != nil {
 		return err
 	}
-	return writeFile(filepath.Join(dir, "index.json"), func(w io.Writer) error {
+	return outfile.Write(ctx, filepath.Join(dir, "index.json"), func(w io.Writer) error {
 		_, err := w.Write(raw)
 		return err
 	})

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"os/signal"
 	goruntime "runtime"
+	"slices"
 	"strconv"
 	"syscall"
 
@@ -68,7 +69,7 @@ func stage(ctx context.Context, o EnterOptions) (*exec.Cmd, *os.File, error) {
 	cmd := exec.CommandContext(ctx, selfExe)
 	cmd.Args = args
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.ExtraFiles = append(append([]*os.File{}, o.Files...), r)
+	cmd.ExtraFiles = append(withInherited(o.Files), r)
 	cmd.Env = append(env, stageVar+"="+strconv.Itoa(2+len(cmd.ExtraFiles)))
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: unix.CLONE_NEWUSER | unix.CLONE_NEWNS,
@@ -77,6 +78,19 @@ func stage(ctx context.Context, o EnterOptions) (*exec.Cmd, *os.File, error) {
 		Pdeathsig:   unix.SIGKILL,
 	}
 	return cmd, gate, nil
+}
+
+// withInherited adds to files, which become the descriptors from 3 on, those that this process inherited at the next
+// numbers: what follows must not take the place of one that the command line names, as /dev/fd/3.
+func withInherited(files []*os.File) []*os.File {
+	all := slices.Clone(files)
+	for fd := 3 + len(files); ; fd++ {
+		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+		if err != nil || flags&unix.FD_CLOEXEC != 0 {
+			return all
+		}
+		all = append(all, os.NewFile(uintptr(fd), "inherited"))
+	}
 }
 
 // startStage starts the child, maps its ids and lets it go on.
