@@ -92,11 +92,9 @@ func (a *app) openContext(ctx context.Context, o *buildOptions, in *input, args 
 	if in.agents, in.stopAgents, err = a.sshAgents(o.ssh); err != nil {
 		return err
 	}
-	in.options = build.ContextOptions{Stdin: a.stdin, Dockerfile: o.file, Environ: os.Environ(), LocalNetwork: o.allowed()["network.host"],
-		Secret: func(id string) ([]byte, bool) { s, ok := in.secrets[id]; return s.Data, ok }}
-	if agent, ok := in.agents["default"]; ok {
-		in.options.Environ = append(in.options.Environ, "SSH_AUTH_SOCK="+agent.Socket)
-	}
+	in.options = build.ContextOptions{Stdin: a.stdin, Dockerfile: o.file, Environ: os.Environ(), Agent: in.agents["default"],
+		LocalNetwork: o.allowed()["network.host"],
+		Secret:       func(id string) ([]byte, bool) { s, ok := in.secrets[id]; return s.Data, ok }}
 	in.options.KeepGit, _ = strconv.ParseBool(args["BUILDKIT_CONTEXT_KEEP_GIT_DIR"]) // as BuildKit: what is no boolean says nothing
 	if in.options.StateDir, err = a.stateDir(); err != nil {
 		return err

@@ -82,7 +82,7 @@ type remoteSource struct {
 func parseRemote(c *dockerfile.Copy, source string) (*remoteSource, error) {
 	ref, isGit, err := dfgitutil.ParseGitRef(source)
 	if err != nil && isGit {
-		return nil, err
+		return nil, withoutAddress(err)
 	}
 	isGit = err == nil && !ref.IndistinguishableFromLocal
 	isURL := strings.HasPrefix(source, "http://") || strings.HasPrefix(source, "https://")
@@ -115,8 +115,11 @@ func urlName(source string) string {
 // identity returns what names the content of the source.
 func (r *remoteSource) identity(ctx context.Context, o copyOptions) ([]string, error) {
 	if r.git != nil {
-		commit, err := o.resolveGit(ctx, r.git)
-		return r.git.identity(commit), err
+		tip, err := o.resolveGit(ctx, r.git)
+		if err != nil {
+			return nil, err
+		}
+		return r.git.identity(tip), nil
 	}
 	d, err := o.fetch(ctx, r.url, r.checksum)
 	if err != nil {

@@ -30,7 +30,8 @@ type ContextOptions struct {
 	Own []string
 
 	Secret  func(id string) ([]byte, bool) // credentials of remote contexts; may be nil
-	Environ []string                       // of which git gets proxies and the ssh agent
+	Environ []string                       // of which git gets proxies
+	Agent   Secret                         // what --ssh default names, for git over ssh; without it the user's own agent and keys
 	KeepGit bool                           // leave .git in a context that is a git repository
 
 	LocalNetwork   bool // a remote context may lead to addresses of this machine other than its own
@@ -76,7 +77,7 @@ func OpenContext(ctx context.Context, spec string, o ContextOptions) (c *Context
 	case gitErr == nil:
 		return c, c.fromGit(ctx, ref)
 	case isGit:
-		return c, gitErr
+		return c, withoutAddress(gitErr)
 	case strings.HasPrefix(spec, "http://") || strings.HasPrefix(spec, "https://"):
 		return c, c.fromURL(ctx, spec)
 	}

@@ -71,14 +71,14 @@ func (c *Context) unpack(ctx context.Context, r io.Reader) error {
 func (c *Context) fromURL(ctx context.Context, address string) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return err
+		return withoutAddress(err)
 	}
 	c.options.remote().authorize(req)
 	client := c.options.remote().httpClient(address)
 	defer client.CloseIdleConnections()
 	res, err := client.Do(req)
 	if err != nil {
-		return err
+		return withoutAddress(err)
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
@@ -117,7 +117,7 @@ func (c *Context) keep(r io.Reader) (err error) {
 }
 
 func (o ContextOptions) remote() copyOptions {
-	return copyOptions{Secret: o.Secret, Environ: o.Environ, LocalNetwork: o.LocalNetwork, Named: !o.FromDockerfile}
+	return copyOptions{Secret: o.Secret, Environ: o.Environ, LocalNetwork: o.LocalNetwork, Named: !o.FromDockerfile, SSH: grantOf(o.Agent)}
 }
 
 func (c *Context) fromGit(ctx context.Context, ref *dfgitutil.GitRef) (err error) {
@@ -133,11 +133,14 @@ func (c *Context) fromGit(ctx context.Context, ref *dfgitutil.GitRef) (err error
 		return err
 	}
 	o := c.options.remote()
-	commit, err := o.resolveGit(ctx, g)
+	if o.SSH == nil && o.Named {
+		o.SSH = ownGrant(o.Environ, g.at)
+	}
+	tip, err := o.resolveGit(ctx, g)
 	if err != nil {
 		return err
 	}
-	dir, err := g.checkout(ctx, o, commit, c.scratch.path)
+	dir, err := g.checkout(ctx, o, tip, c.scratch.path)
 	if err != nil {
 		return err
 	}

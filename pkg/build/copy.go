@@ -19,7 +19,8 @@ import (
 type copyOptions struct {
 	Store   *layers.Store                  // keeps downloads
 	Secret  func(id string) ([]byte, bool) // credentials of remote sources; may be nil
-	Environ []string                       // of which git gets proxies and the ssh agent
+	Environ []string                       // of which git gets proxies
+	SSH     *sshGrant                      // for git over ssh; nil: none
 	Notice  func(text string)              // may be nil
 	Sources *remotes                       // what this build fetched; nil: nothing is shared between calls
 

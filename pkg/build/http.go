@@ -20,18 +20,20 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sys/unix"
 
+	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/layers"
 )
 
 // remotes is what one build fetched: what a step copies is what its key was made of, and nothing is asked for twice.
 type remotes struct {
-	mu      sync.Mutex
-	files   map[string]*download
-	commits map[string]string
+	mu    sync.Mutex
+	files map[string]*download
+	tips  map[string]*gitTip
+	said  map[string]bool
 }
 
 func newRemotes() *remotes {
-	return &remotes{files: map[string]*download{}, commits: map[string]string{}}
+	return &remotes{files: map[string]*download{}, tips: map[string]*gitTip{}, said: map[string]bool{}}
 }
 
 func (r *remotes) file(name string) *download {
@@ -57,19 +59,31 @@ func (r *remotes) keepFile(name string, d *download) *download {
 	return d
 }
 
-// commit returns what find finds, once for each name.
-func (r *remotes) commit(name string, find func() (string, error)) (string, error) {
+// first is true once for each text.
+func (r *remotes) first(text string) bool {
+	if r == nil {
+		return true
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	first := !r.said[text]
+	r.said[text] = true
+	return first
+}
+
+// tip returns what find finds, once for each name.
+func (r *remotes) tip(name string, find func() (*gitTip, error)) (*gitTip, error) {
 	if r == nil {
 		return find()
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if known := r.commits[name]; known != "" {
+	if known := r.tips[name]; known != nil {
 		return known, nil
 	}
 	found, err := find()
 	if err == nil {
-		r.commits[name] = found
+		r.tips[name] = found
 	}
 	return found, err
 }
@@ -134,7 +148,7 @@ func (o copyOptions) get(ctx context.Context, address, checksum string, old *dow
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return nil, err
+		return nil, withoutAddress(err)
 	}
 	req.Header.Set("User-Agent", "gbuild")
 	o.authorize(req)
@@ -145,11 +159,7 @@ func (o copyOptions) get(ctx context.Context, address, checksum string, old *dow
 	defer client.CloseIdleConnections()
 	res, err := client.Do(req)
 	if err != nil {
-		var inner *url.Error // it repeats the address, with its password
-		if errors.As(err, &inner) {
-			err = inner.Err
-		}
-		return nil, err
+		return nil, withoutAddress(err)
 	}
 	defer res.Body.Close()
 	if res.StatusCode == http.StatusNotModified && old != nil {
@@ -204,7 +214,8 @@ func (o copyOptions) authorize(req *http.Request) {
 	}
 }
 
-// httpClient gives up on servers that do not answer, and takes credentials to no other host.
+// httpClient gives up on servers that do not answer, and takes credentials to no other host: neither headers, nor the
+// address before a redirect, which may have a token in its query.
 func (o copyOptions) httpClient(address string) *http.Client {
 	t := o.reach(address).transport()
 	t.ResponseHeaderTimeout = 2 * time.Minute
@@ -215,17 +226,20 @@ func (o copyOptions) httpClient(address string) *http.Client {
 		if first := via[0].URL; req.URL.Host != first.Host || first.Scheme == "https" && req.URL.Scheme != "https" {
 			req.Header.Del("Authorization")
 		}
+		req.Header.Del("Referer")
 		return nil
 	}}
 }
 
-// redacted returns an address without its password.
-func redacted(address string) string {
-	u, err := url.Parse(address)
-	if err != nil || u.User == nil {
-		return address
+// redacted returns an address without its credentials.
+func redacted(address string) string { return dockerfile.Redact(address) }
+
+// withoutAddress is the error of a request less the address, which may have credentials.
+func withoutAddress(err error) error {
+	if inner := new(url.Error); errors.As(err, &inner) {
+		return inner.Err
 	}
-	return u.Redacted()
+	return err
 }
 
 // checksum compares a download with --checksum.

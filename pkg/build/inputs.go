@@ -286,7 +286,7 @@ func (w *work) platform() v1.Platform {
 
 // copyOptions are what the steps of this build need beside their files.
 func (r *run) copyOptions() copyOptions {
-	return copyOptions{Store: r.Store, Environ: r.req.Environ, Sources: r.remotes,
+	return copyOptions{Store: r.Store, Environ: r.req.Environ, Sources: r.remotes, SSH: grantOf(r.req.Agents["default"]),
 		Secret: func(id string) ([]byte, bool) { s, ok := r.req.Secrets[id]; return s.Data, ok },
 		Notice: r.notice, LocalNetwork: r.req.Allow["network.host"]}
 }

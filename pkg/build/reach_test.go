@@ -215,7 +215,7 @@ func TestGitProtocolsReachNoAddressOfThisMachine(t *testing.T) {
 	}
 	bin, said := t.TempDir(), filepath.Join(t.TempDir(), "said")
 	b.shellIn(bin, "printf '#!/bin/sh\\necho \"$@\" >>"+said+"\\nexit 1\\n' >ssh; chmod +x ssh")
-	o := copyOptions{Sources: newRemotes(), Environ: []string{"PATH=" + bin + ":" + os.Getenv("PATH")}}
+	o := copyOptions{Sources: newRemotes(), SSH: &sshGrant{}, Environ: []string{"PATH=" + bin + ":" + os.Getenv("PATH")}}
 	for _, address := range []string{"git://127.0.0.1:" + port, "git://localhost:" + port, "ssh://git@127.0.0.1:" + port, "ssh://git@localhost:" + port} {
 		_, err := b.tryGuarded(o, copyStep(address+"/repo.git", "/x"))
 		wantRefused(t, address, err)

@@ -241,7 +241,7 @@ func (r *resolver) lintUnmatched(cmd instructions.Command, unmatched map[string]
 	}
 }
 
-// title is an instruction as a progress display shows it.
+// title is an instruction as a progress display shows it, without the credentials in its addresses.
 func (r *resolver) title(text string, lex *shell.Lex, env shell.EnvGetter) string {
 	if expanded, _, err := lex.ProcessWord(text, env); err == nil {
 		text = expanded
@@ -254,13 +254,13 @@ func (r *resolver) title(text string, lex *shell.Lex, env shell.EnvGetter) strin
 	if r.onbuild {
 		text = "ONBUILD " + text
 	}
-	return text
+	return Redact(text)
 }
 
-// commit adds an entry to the history and returns its index.
+// commit adds an entry to the history and returns its index. Whoever has the image reads it: credentials stay out.
 func (r *resolver) commit(createdBy string, layer bool) int {
 	r.config.History = append(r.config.History, v1.History{
-		CreatedBy: createdBy, Comment: "buildkit.dockerfile.v0", EmptyLayer: !layer,
+		CreatedBy: Redact(createdBy), Comment: "buildkit.dockerfile.v0", EmptyLayer: !layer,
 	})
 	return len(r.config.History) - 1
 }

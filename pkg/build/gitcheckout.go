@@ -1,0 +1,139 @@
+package build
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// This file owns the files of a repository: how a commit is fetched, checked out and made the same for everyone.
+
+// checkout puts the files of a commit into the empty directory dir, and returns the directory of them that was asked for.
+func (g *gitSource) checkout(ctx context.Context, o copyOptions, tip *gitTip, dir string) (string, error) {
+	if err := g.fetchInto(ctx, o, tip, dir); err != nil {
+		return "", err
+	}
+	if _, err := o.git(ctx, g.at, dir, "checkout", "-q", "--detach", tip.commit); err != nil {
+		return "", err
+	}
+	if g.submodules {
+		if err := (&submodules{copyOptions: o, top: g.at}).update(ctx, g.at, dir, 0); err != nil {
+			return "", err
+		}
+	}
+	out, err := o.git(ctx, g.at, dir, "show", "-s", "--format=%ct", "HEAD")
+	if err != nil {
+		return "", err
+	}
+	seconds, err := strconv.ParseInt(strings.TrimSpace(out), 10, 64)
+	if err != nil {
+		return "", fmt.Errorf("reading the time of commit %s: %w", tip.commit, err)
+	}
+	if err := g.tidy(dir, time.Unix(seconds, 0)); err != nil {
+		return "", err
+	}
+	return g.subdirectory(dir)
+}
+
+// fetchInto makes dir a repository that has the commit. Its address in there is one without credentials: submodules may
+// be named relative to it, and a .git that is kept is read by everyone who has the image.
+func (g *gitSource) fetchInto(ctx context.Context, o copyOptions, tip *gitTip, dir string) error {
+	format := "sha1"
+	if len(tip.object) == 64 {
+		format = "sha256"
+	}
+	if _, err := o.git(ctx, g.at, dir, "init", "-q", "--template=", "--initial-branch=main", "--object-format="+format); err != nil {
+		return err
+	}
+	if _, err := o.git(ctx, g.at, dir, "config", "remote.origin.url", g.at.address); err != nil {
+		return err
+	}
+	err := o.connect(ctx, g.at, func(at *gitRemote) error { return g.fetchCommit(ctx, o, at, tip, dir) })
+	if err != nil {
+		return err
+	}
+	if err := os.Remove(filepath.Join(dir, ".git", "FETCH_HEAD")); !notThere(err) {
+		return err
+	}
+	return nil
+}
+
+// fetchCommit fetches as little as the server lets it: the commit alone, the ref alone, or everything.
+func (g *gitSource) fetchCommit(ctx context.Context, o copyOptions, at *gitRemote, tip *gitTip, dir string) (err error) {
+	ref := cmpString(tip.ref, "HEAD")
+	attempts := [][]string{
+		{"--depth=1", "--no-tags", "--", at.address, tip.commit},
+		{"--depth=1", "--no-tags", "--", at.address, ref},
+		{"--no-tags", "--", at.address, ref},
+		{"--", at.address, "+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*"},
+	}
+	if tag := tip.keptTag(); tag != "" && g.keepGit {
+		attempts = append([][]string{{"--depth=1", "--no-tags", "--", at.address, "+" + tag + ":" + tag}}, attempts...)
+	}
+	for _, args := range attempts {
+		if _, err = o.gitFetch(ctx, at, dir, append([]string{"fetch", "-q"}, args...)...); err != nil {
+			continue
+		}
+		if _, err = o.git(ctx, at, dir, "cat-file", "-e", tip.commit+"^{commit}"); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+// tidy removes .git unless it is kept, and gives the files modes that depend on nobody's umask and, but where the time
+// of the checkout is asked for, the time of the commit.
+func (g *gitSource) tidy(dir string, commit time.Time) error {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	tree := newDirTree(root, nil)
+	defer tree.dirs.close()
+	return g.tidyDir(tree, &Node{Path: "/"}, commit)
+}
+
+func (g *gitSource) tidyDir(t *dirTree, dir *Node, commit time.Time) error {
+	for n, err := range t.ReadDir(dir) {
+		if err != nil {
+			return err
+		}
+		name := local(n.Path)
+		switch {
+		case path.Base(name) == ".git" && !g.keepGit:
+			if err := t.dirs.root.RemoveAll(name); err != nil {
+				return err
+			}
+			continue
+		case n.IsDir():
+			err = cmpErr(g.tidyDir(t, n, commit), t.dirs.root.Chmod(name, 0o755))
+		case n.IsRegular():
+			err = t.dirs.root.Chmod(name, os.FileMode(0o644|n.Mode&0o100|n.Mode&0o100>>3|n.Mode&0o100>>6))
+		}
+		if err == nil && !g.checkoutTime && !n.IsSymlink() {
+			err = t.dirs.root.Chtimes(name, commit, commit)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// subdirectory leads to the part of the checkout that was asked for. A link on the way could lead anywhere.
+func (g *gitSource) subdirectory(dir string) (string, error) {
+	at := dir
+	for _, part := range elements(path.Clean("/" + g.subdir)) {
+		at = filepath.Join(at, part)
+		if info, err := os.Lstat(at); err != nil || !info.IsDir() {
+			return "", fmt.Errorf("%s has no directory %q", g.at, g.subdir)
+		}
+	}
+	return at, nil
+}

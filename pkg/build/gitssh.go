@@ -1,0 +1,109 @@
+package build
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// This file owns git over ssh: whose agent and keys it uses, and which hosts it knows.
+
+// sshGrant is what ssh may prove who the caller is with. Without one no repository is fetched by ssh.
+type sshGrant struct {
+	agent string     // its socket; may be empty
+	keys  []string   // files
+	only  *gitRemote // the one host that it is for; nil: all
+}
+
+// grantOf is what --ssh default grants.
+func grantOf(agent Secret) *sshGrant {
+	if agent.Socket == "" {
+		return nil
+	}
+	return &sshGrant{agent: agent.Socket}
+}
+
+// ownGrant is for an address that the user gave on the command line: as his own ssh would, it uses his agent or, where
+// there is none, his keys. It is for the host of that address: the repository could name others.
+func ownGrant(environ []string, at *gitRemote) *sshGrant {
+	g := &sshGrant{agent: variable(environ, "SSH_AUTH_SOCK"), only: at}
+	for _, kind := range []string{"rsa", "ecdsa", "ecdsa_sk", "ed25519", "ed25519_sk"} {
+		file := filepath.Join(variable(environ, "HOME"), ".ssh", "id_"+kind)
+		if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() {
+			g.keys = append(g.keys, file)
+		}
+	}
+	return g
+}
+
+func variable(environ []string, name string) (value string) {
+	for _, v := range environ {
+		if found, ok := strings.CutPrefix(v, name+"="); ok {
+			value = found
+		}
+	}
+	return value
+}
+
+// sshFor is what git gets to run ssh with. It is an error where the remote needs ssh and nothing is granted for it.
+func (o copyOptions) sshFor(at *gitRemote) ([]string, error) {
+	if at.scheme != "ssh" {
+		return []string{"GIT_SSH_COMMAND=/bin/false"}, nil
+	}
+	if o.SSH == nil || o.SSH.only != nil && !o.SSH.only.sameHost(at) {
+		return nil, fmt.Errorf("git of %s: %w", at, &MissingSecretError{ID: "default", SSH: true})
+	}
+	env := []string{"GIT_SSH_VARIANT=ssh", "GIT_SSH_COMMAND=" + o.sshCommand()}
+	if o.SSH.agent != "" {
+		env = append(env, "SSH_AUTH_SOCK="+o.SSH.agent)
+	}
+	return env, nil
+}
+
+// sshCommand is ssh without the configuration of anyone. The home directory is the user's by HOME: in a user namespace
+// ssh would look for that of root. A host that is known by another key is refused; one that is not known is taken as it
+// is, as BuildKit does, but no file learns of it.
+func (o copyOptions) sshCommand() string {
+	options := []string{"BatchMode=yes", "StrictHostKeyChecking=accept-new", "UpdateHostKeys=no", "ForwardAgent=no"}
+	known := "UserKnownHostsFile=/dev/null"
+	for _, name := range []string{"known_hosts", "known_hosts2"} {
+		if file, ok := sshPath(filepath.Join(variable(o.Environ, "HOME"), ".ssh", name)); ok {
+			known += " " + file
+		}
+	}
+	options = append(options, known)
+	for _, key := range o.SSH.keys {
+		if file, ok := sshPath(key); ok {
+			options = append(options, "IdentityFile="+file)
+		}
+	}
+	if len(o.SSH.keys) == 0 {
+		options = append(options, "IdentityFile=none")
+	}
+	command := "ssh -F /dev/null"
+	for _, option := range options {
+		command += " -o '" + option + "'"
+	}
+	return command
+}
+
+// sshPath writes the name of a file as an option of ssh has it, inside quotes of a shell. It is false for names that
+// cannot be written there.
+func sshPath(name string) (string, bool) {
+	if !filepath.IsAbs(name) || strings.ContainsAny(name, "\"'\\\n") {
+		return "", false
+	}
+	return `"` + strings.ReplaceAll(name, "%", "%%") + `"`, true
+}
+
+// noteNewHosts says which hosts ssh did not know.
+func (o copyOptions) noteNewHosts(said string) {
+	for line := range strings.Lines(said) {
+		rest, ok := strings.CutPrefix(line, "Warning: Permanently added '")
+		host, _, found := strings.Cut(rest, "'")
+		if ok && found && o.Notice != nil && o.Sources.first("ssh "+host) {
+			o.Notice("the host key of " + host + " is in no known_hosts file, so it was not compared with anything")
+		}
+	}
+}
