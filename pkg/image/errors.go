@@ -99,9 +99,18 @@ type RegistryError struct {
 // Error implements error.
 func (e *RegistryError) Error() string {
 	if e.Status == 0 {
-		return fmt.Sprintf("%s: talking to %s: %v", e.Ref, e.Host, e.Err)
+		return fmt.Sprintf("%s: talking to %s: %s", e.Ref, e.Host, shortened(e.Err.Error()))
 	}
-	return fmt.Sprintf("%s: %s answered %d: %v", e.Ref, e.Host, e.Status, e.Err)
+	return fmt.Sprintf("%s: %s answered %d: %s", e.Ref, e.Host, e.Status, shortened(e.Err.Error()))
+}
+
+// shortened leaves out the end of a long text: an error page can have pages.
+func shortened(text string) string {
+	const most = 1000
+	if len(text) <= most {
+		return text
+	}
+	return fmt.Sprintf("%s … (%d bytes more)", text[:most], len(text)-most)
 }
 
 // Unwrap returns the cause.

@@ -219,6 +219,7 @@ func (t *retrier) watched(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	resp.Body = &watchedBody{ReadCloser: resp.Body, ctx: ctx, timer: timer, stall: t.stall, reading: true, done: cancel}
+	t.brief(r, resp)
 	return resp, nil
 }
 
