@@ -2,7 +2,6 @@ package layers
 
 import (
 	"fmt"
-	"io"
 	"io/fs"
 	"iter"
 	"os"
@@ -154,7 +153,7 @@ func (f *aheadFinder) largeFiles(list *Entry) (files []string, err error) {
 		return nil, err
 	}
 	defer file.Close()
-	names, err := readRecord(io.LimitReader(file, maxList))
+	names, err := readList(file, readRecord, maxClaims)
 	if err != nil {
 		return nil, err
 	}

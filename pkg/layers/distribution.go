@@ -1,6 +1,7 @@
 package layers
 
 import (
+	"bytes"
 	"encoding/csv"
 	"encoding/json"
 	"errors"
@@ -26,7 +27,8 @@ type distribution struct {
 }
 
 const (
-	maxList   = 64 << 20 // bytes of a list; that of a distribution with 100,000 files has 10 MB
+	maxList   = 16 << 20 // bytes of a list; that of a distribution with 100,000 files has 10 MB
+	maxClaims = 1 << 19  // names on all lists of a snapshot, which take some 100 MB of memory
 	contested = -1
 )
 
@@ -48,6 +50,7 @@ type distributionFinder struct {
 	root   string
 	found  []*distribution
 	claims map[string]int // path -> index in found, or contested
+	listed int            // names on the lists that were read
 	links  map[uint64]*linked
 }
 
@@ -114,7 +117,7 @@ func (f *distributionFinder) readLists() error {
 }
 
 // listKind says of which distribution a file is the list, and how it is read: nil for any other file.
-func listKind(name string) (title string, read func(io.Reader) ([]string, error)) {
+func listKind(name string) (title string, read func(r io.Reader, most int) ([]string, error)) {
 	dir, base := path.Split(name)
 	dir = path.Clean(dir)
 	switch {
@@ -126,7 +129,8 @@ func listKind(name string) (title string, read func(io.Reader) ([]string, error)
 	return "", nil
 }
 
-// list takes the claims of a file that is a list.
+// list takes the claims of a file that is a list. A broken list claims nothing, nor does one that is too long: its
+// distribution is not split.
 func (f *distributionFinder) list(name string) error {
 	title, read := listKind(name)
 	file, err := os.OpenFile(f.root+name, os.O_RDONLY|unix.O_NOFOLLOW, 0)
@@ -134,10 +138,11 @@ func (f *distributionFinder) list(name string) error {
 		return err
 	}
 	defer file.Close()
-	names, err := read(io.LimitReader(file, maxList))
+	names, err := readList(file, read, maxClaims-f.listed)
 	if err != nil {
-		return nil // a broken list claims nothing
+		return nil
 	}
+	f.listed += len(names)
 	owner := len(f.found)
 	f.found = append(f.found, &distribution{name: printable(title), list: name})
 	f.claim(name, owner)
@@ -157,8 +162,23 @@ func (f *distributionFinder) claim(name string, owner int) {
 	f.claims[name] = owner
 }
 
+// errLongList says that a list is larger than any honest one.
+var errLongList = errors.New("the list is too long")
+
+// readList returns the paths on a list of at most so many names.
+func readList(file *os.File, read func(io.Reader, int) ([]string, error), most int) ([]string, error) {
+	info, err := file.Stat()
+	if err == nil && info.Size() > maxList {
+		err = errLongList
+	}
+	if err != nil {
+		return nil, err
+	}
+	return read(io.LimitReader(file, maxList), most)
+}
+
 // readRecord returns the paths of a RECORD (see the specification "Recording installed projects").
-func readRecord(r io.Reader) (names []string, err error) {
+func readRecord(r io.Reader, most int) (names []string, err error) {
 	rows := csv.NewReader(r)
 	rows.FieldsPerRecord, rows.ReuseRecord = -1, true
 	for {
@@ -169,13 +189,33 @@ func readRecord(r io.Reader) (names []string, err error) {
 		if err != nil {
 			return nil, err
 		}
+		if len(names) == most {
+			return nil, errLongList
+		}
 		names = append(names, row[0])
 	}
 }
 
-func readCondaMeta(r io.Reader) ([]string, error) {
-	var meta struct{ Files []string }
-	return meta.Files, errors.Join(json.NewDecoder(r).Decode(&meta))
+// readCondaMeta returns the paths in a package's file of conda-meta.
+func readCondaMeta(r io.Reader, most int) ([]string, error) {
+	var meta struct{ Files shortList }
+	meta.Files.most = most
+	err := json.NewDecoder(r).Decode(&meta)
+	return meta.Files.names, err
+}
+
+// shortList is a JSON list that is refused before it is read, if it has too many names.
+type shortList struct {
+	names []string
+	most  int
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (l *shortList) UnmarshalJSON(text []byte) error {
+	if bytes.Count(text, []byte(",")) > l.most {
+		return errLongList
+	}
+	return json.Unmarshal(text, &l.names)
 }
 
 // printable makes a name fit for the history of an image.

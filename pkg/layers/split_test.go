@@ -378,3 +378,31 @@ func TestSettleByteCode(t *testing.T) {
 		}
 	}
 }
+
+// Lists of no honest length claim nothing, and cost little: a list that is too large is not read, and there is an end to
+// the names of all lists together. What other lists claim stays.
+func TestLongListsClaimNothing(t *testing.T) {
+	root := t.TempDir()
+	rows := strings.Repeat("a,,\n", maxClaims/2)
+	for name, text := range map[string]string{
+		"sp/a-1.dist-info/RECORD": "a/x,,\n",
+		"sp/b-1.dist-info/RECORD": rows + rows + rows,                                        // too many names
+		"sp/c-1.dist-info/RECORD": strings.Repeat("x", maxList+1),                            // too many bytes
+		"sp/d-1.dist-info/RECORD": rows,                                                      // as many as there may be, but for a few
+		"sp/e-1.dist-info/RECORD": rows,                                                      // too many after d
+		"conda-meta/z-1.json":     `{"files":["y"` + strings.Repeat(`,""`, maxClaims) + "]}", // too many
+		"conda-meta/y-1.json":     `{"files":["y"]}`,
+	} {
+		check(t, os.MkdirAll(root+"/"+path.Dir(name), 0o755))
+		write(t, root+"/"+name, text)
+	}
+	found, err := distributions(root)
+	check(t, err)
+	var names []string
+	for _, d := range found {
+		names = append(names, d.name)
+	}
+	if got, want := fmt.Sprint(names), "[y 1 a 1 d 1]"; got != want {
+		t.Errorf("distributions %s, want %s", got, want)
+	}
+}
