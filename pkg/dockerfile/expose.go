@@ -19,6 +19,9 @@ func (r *resolver) expose(cmd *instructions.ExposeCommand) error {
 	}
 	var ports []string
 	for _, text := range cmd.Ports {
+		if err := r.plan.expanded.allow(text, r.env); err != nil {
+			return err
+		}
 		words, err := r.lex.ProcessWords(text, r.env)
 		if err != nil {
 			return err

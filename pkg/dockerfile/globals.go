@@ -34,7 +34,7 @@ func (p *Plan) setGlobals(stages []instructions.Stage, globals []instructions.Ar
 	predefined := p.predefined(target)
 	plain := predefined.clone()
 	if _, err := evaluate(plain, globals, nil, lex, p); err == nil {
-		lintDefaultBases(stages, plain, lex, lint)
+		p.lintDefaultBases(stages, plain, lex, lint)
 	}
 	p.global = predefined
 	var err error
@@ -76,7 +76,7 @@ func evaluate(v *variables, cmds []instructions.ArgCommand, given map[string]str
 			d := declaration{name: arg.Key, doc: arg.DocComment, location: locate(cmds[i].Location())}
 			value, ok := given[arg.Key]
 			if !ok && arg.Value != nil {
-				match, err := lex.ProcessWordWithMatches(*arg.Value, v)
+				match, err := p.expand(nil, lex, *arg.Value, v)
 				if err != nil {
 					return nil, p.fail(err, cmds[i].Location())
 				}

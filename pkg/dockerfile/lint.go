@@ -133,9 +133,9 @@ func lintCasing(stages []instructions.Stage, lint *linter.Linter) {
 }
 
 // lintDefaultBases warns about a FROM that names nothing when no build argument is given.
-func lintDefaultBases(stages []instructions.Stage, defaults *variables, lex *shell.Lex, lint *linter.Linter) {
+func (p *Plan) lintDefaultBases(stages []instructions.Stage, defaults *variables, lex *shell.Lex, lint *linter.Linter) {
 	for i := range stages {
-		match, err := lex.ProcessWordWithMatches(stages[i].BaseName, defaults)
+		match, err := p.expand(nil, lex, stages[i].BaseName, defaults)
 		if err != nil {
 			return
 		}

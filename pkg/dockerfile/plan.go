@@ -53,6 +53,7 @@ type Plan struct {
 	platform  v1.Platform // of the target, normal form
 	implicit  bool        // nobody asked for a platform
 	escape    rune
+	expanded  expansion
 	global    *variables // predefined and global ARGs
 	globalDoc []declaration
 	check     *linter.Config

@@ -74,7 +74,11 @@ func (s *Stage) Resolve(base *v1.ConfigFile) (*Resolved, error) {
 	r.enter()
 	for i, node := range append(triggers, s.nodes...) {
 		r.onbuild = i < len(triggers)
-		if err := r.instruction(node); err != nil {
+		err := r.instruction(node)
+		if err == nil {
+			err = r.plan.expanded.room(0)
+		}
+		if err != nil {
 			return nil, r.plan.fail(err, node.Location())
 		}
 	}
@@ -82,6 +86,7 @@ func (s *Stage) Resolve(base *v1.ConfigFile) (*Resolved, error) {
 }
 
 func (s *Stage) newResolver(base *v1.ConfigFile) *resolver {
+	s.plan.expanded.restart(s)
 	r := &resolver{
 		plan: s.plan, stage: s, lex: shell.NewLex(s.plan.escape), out: &Resolved{}, seen: newCaptured(s),
 		scope: scope{env: newVariables(), startInterval: s.BaseStartInterval},
@@ -224,9 +229,9 @@ func (r *resolver) expand(cmd instructions.Command) error {
 }
 
 func (r *resolver) word(word string, lex *shell.Lex, cmd instructions.Command) (string, error) {
-	out, unmatched, err := lex.ProcessWord(unprotect(word), r.env)
-	r.lintUnmatched(cmd, unmatched)
-	return out, err
+	out, err := r.plan.expand(r.stage, lex, unprotect(word), r.env)
+	r.lintUnmatched(cmd, out.Unmatched)
+	return out.Result, err
 }
 
 // lintUnmatched warns about variables that neither an ENV nor an ARG has made known.
@@ -243,8 +248,8 @@ func (r *resolver) lintUnmatched(cmd instructions.Command, unmatched map[string]
 
 // title is an instruction as a progress display shows it, without the credentials in its addresses.
 func (r *resolver) title(text string, lex *shell.Lex, env shell.EnvGetter) string {
-	if expanded, _, err := lex.ProcessWord(text, env); err == nil {
-		text = expanded
+	if out, err := r.plan.expand(r.stage, lex, text, env); err == nil {
+		text = out.Result
 	}
 	name, rest, ok := strings.Cut(text, " ")
 	text = strings.ToUpper(name)
@@ -259,6 +264,7 @@ func (r *resolver) title(text string, lex *shell.Lex, env shell.EnvGetter) strin
 
 // commit adds an entry to the history and returns its index. Whoever has the image reads it: credentials stay out.
 func (r *resolver) commit(createdBy string, layer bool) int {
+	r.plan.expanded.add(r.stage, len(createdBy))
 	r.config.History = append(r.config.History, v1.History{
 		CreatedBy: Redact(createdBy), Comment: "buildkit.dockerfile.v0", EmptyLayer: !layer,
 	})

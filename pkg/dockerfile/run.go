@@ -138,7 +138,11 @@ func (r *resolver) runEnv(mounts []Mount) []string {
 		env = env.clone()
 		env.set("SSH_AUTH_SOCK", mounts[i].Target)
 	}
-	return env.list()
+	list := env.list()
+	for _, pair := range list {
+		r.plan.expanded.add(r.stage, len(pair))
+	}
+	return list
 }
 
 // runHistory is the command with the ARGs that were declared before it.

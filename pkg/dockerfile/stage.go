@@ -20,7 +20,7 @@ func (p *Plan) newStage(i int, st *instructions.Stage, nodes []*parser.Node, lex
 		plan: p, nodes: nodes, origin: st.Location, comments: st.Comments, baseText: st.BaseName, flagText: st.Platform,
 		usedArgs: map[string]bool{},
 	}
-	base, err := lex.ProcessWordWithMatches(st.BaseName, p.global)
+	base, err := p.expand(nil, lex, st.BaseName, p.global)
 	lintFromArgs(p.fromArgNames(), base.Unmatched, st.Location, lint)
 	if err != nil {
 		return nil, err
@@ -56,7 +56,7 @@ func (s *Stage) setPlatform(st *instructions.Stage, lex *shell.Lex, lint *linter
 		return nil
 	}
 	p := s.plan
-	match, err := lex.ProcessWordWithMatches(st.Platform, p.global)
+	match, err := p.expand(nil, lex, st.Platform, p.global)
 	lintFromArgs(p.fromArgNames(), match.Unmatched, st.Location, lint)
 	lintPlatformFlag(st, match, p.global, lint)
 	if err != nil {
