@@ -47,7 +47,7 @@ fi
 if [ ! -e /dev/net/tun ]; then
     mkdir -p /dev/net && mknod /dev/net/tun c 10 200 2>/dev/null || true
 fi
-chmod 0666 /dev/net/tun 2>/dev/null || echo "setup: there is no /dev/net/tun: RUN will use the network of the host" >&2
+chmod 0666 /dev/net/tun 2>/dev/null || echo "setup: there is no /dev/net/tun: RUN gets its network by virtual Ethernet devices" >&2
 
 [ "${1:-}" != --demo ] || exit 0
 id "$user" >/dev/null 2>&1 || useradd --create-home --shell /bin/bash "$user"

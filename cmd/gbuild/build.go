@@ -59,6 +59,9 @@ func (a *app) runBuild(ctx context.Context, o *buildOptions, entered bool) (err 
 	if err := o.refuse(); err != nil {
 		return err
 	}
+	if o.network, err = a.acceptedNetwork(o.network, o.allowed()["network.host"]); err != nil {
+		return err
+	}
 	names, err := a.imageNames(o)
 	if err != nil {
 		return err

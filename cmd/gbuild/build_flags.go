@@ -89,7 +89,7 @@ func (a *app) addRunFlags(f *pflag.FlagSet, o *buildOptions) {
 	f.DurationVar(&o.pullTTL, "pull-ttl", 0, "for how long the answer of a registry, what a tag means, is good; e.g. 1h (default: it is asked in each build)")
 	f.Var((*list)(&o.secrets), "secret", "id=ID[,src=FILE|,env=NAME]: for RUN --mount=type=secret (repeatable)")
 	f.Var((*list)(&o.ssh), "ssh", "default|ID[=SOCKET[,raw=true]|KEY[,KEY]]: an ssh agent for RUN --mount=type=ssh and, as default, for git in ADD (repeatable)")
-	f.StringVar(&o.network, "network", "default", "network of RUN: default (private), host or none")
+	f.StringVar(&o.network, "network", "default", "network of RUN: default (private, where that can be had), private, host or none")
 	f.Var((*list)(&o.addHosts), "add-host", "NAME:ADDRESS for /etc/hosts of RUN (repeatable)")
 	f.Var((*list)(&o.ulimits), "ulimit", "NAME=SOFT[:HARD] for RUN (repeatable)")
 	f.StringVar(&o.shmSize, "shm-size", "", "size of /dev/shm in RUN, e.g. 2g")

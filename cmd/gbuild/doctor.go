@@ -20,7 +20,7 @@ func newDoctorCommand(a *app) *cobra.Command {
 				missing *runtime.Missing
 			}{
 				{"user namespaces", s.UserNamespaces}, {"newuidmap, newgidmap", s.Mapping}, {"subordinate ids", s.Subordinate},
-				{"overlay", s.Overlay}, {"fresh /proc", s.Proc}, {"private network", s.Tun}, {"seccomp", s.Seccomp}, {"limits (cgroups)", s.Cgroups},
+				{"overlay", s.Overlay}, {"fresh /proc", s.Proc}, {"private network", s.PrivateNetwork()}, {"seccomp", s.Seccomp}, {"limits (cgroups)", s.Cgroups},
 			} {
 				if c.missing == nil {
 					fmt.Fprintf(a.stdout, "%-22s ok\n", c.name)
@@ -31,7 +31,11 @@ func newDoctorCommand(a *app) *cobra.Command {
 			if s.Isolation() == "norun" {
 				return exitStatus(exitHost)
 			}
-			return nil
+			said, err := a.networkOfRun(s)
+			if err == nil {
+				fmt.Fprintln(a.stdout, "network of RUN:", said)
+			}
+			return err
 		},
 	}
 }

@@ -125,7 +125,7 @@ func (a *app) planOptions(o *buildOptions, named, args map[string]string) (docke
 	case "host", "none":
 		p.Network = o.network
 	default:
-		return p, usagef("--network %s: it is default, host or none", o.network)
+		return p, usagef("--network %s: it is default, private, host or none", o.network)
 	}
 	return p, nil
 }
@@ -261,6 +261,7 @@ func parseLimits(o *buildOptions) (l build.Limits, err error) {
 		}
 	}
 	l.Ulimits = o.ulimits
+	l.Network = sandboxNetwork(o.network)
 	for _, h := range o.addHosts {
 		name, address, ok := strings.Cut(h, "=")
 		if !ok {

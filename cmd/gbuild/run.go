@@ -30,7 +30,7 @@ func newRunCommand(a *app) *cobra.Command {
 		Long: `Run a command in an image: a local name, a registry reference (pulled where it is not here), oci:DIR or an archive.
 What the command writes outside of volumes is discarded when it ends.
 
-EXIT STATUS: that of the command; 125 the container could not be started, 126 the command cannot be run, 127 it was not found.`,
+EXIT STATUS: that of the command; 64 this host lacks something, 125 the container could not be started, 126 the command cannot be run, 127 it was not found.`,
 		Example: `  gbuild run my-agent python3 train.py
   gbuild run --gpus all -it -v $(pwd)/outputs:/workspace/outputs --caches --env-file .env my-agent bash
   gbuild run -d --name api -p 8000:8000 my-agent && gbuild logs -f api`,
@@ -80,8 +80,8 @@ func (o *runOptions) sandboxFlags(c *cobra.Command) {
 	f.Var((*list)(&o.gpus), "gpus", "GPUs as docker takes them: all, 2, device=0,1, \"device=GPU-…\",… (repeatable)")
 	f.Var((*list)(&o.devices), "device", "CDI name (vendor/class=name) or /dev/NAME[:/dev/NAME][:rwm] (repeatable)")
 	f.Var((*list)(&o.cdiDirs), "cdi-spec-dir", "further directory of CDI specs (repeatable)")
-	f.StringVar(&o.network, "network", "private", "private, host or none")
-	f.StringVar(&o.network, "net", "private", "the same as --network")
+	f.StringVar(&o.network, "network", "default", "default (private, where that can be had), private, host or none")
+	f.StringVar(&o.network, "net", "default", "the same as --network")
 	_ = f.MarkHidden("net")
 	f.VarP((*list)(&o.ports), "publish", "p", "[[ADDRESS:]HOSTPORT:]PORT[/udp] (repeatable)")
 	f.Var((*list)(&o.hosts), "add-host", "NAME:ADDRESS for /etc/hosts (repeatable)")
@@ -108,11 +108,13 @@ const (
 	exitNotFound  = 127
 )
 
-// containerExit turns the end of a container into docker's exit code: the command's own, or 125 where gbuild failed.
+// containerExit turns the end of a container into docker's exit code: the command's own, or 125 where gbuild
+// failed; what the host lacks is 64, as for a build.
 func (a *app) containerExit(err error) error {
 	var exit *runtime.ExitError
 	var status exitStatus
 	var stopped interrupted
+	var missing *runtime.Missing
 	switch {
 	case err == nil, errors.As(err, &status):
 		return err
@@ -125,6 +127,9 @@ func (a *app) containerExit(err error) error {
 		return exitStatus(exit.Code)
 	}
 	a.printError(err)
+	if errors.As(err, &missing) {
+		return exitStatus(exitHost)
+	}
 	return exitStatus(exitContainer)
 }
 
@@ -153,7 +158,7 @@ func (o *runOptions) checkWords() error {
 		words       []string
 	}{
 		{"--pull", o.pull, []string{"always", "missing", "never"}},
-		{"--network", o.network, []string{"private", "bridge", "host", "none"}},
+		{"--network", o.network, []string{"default", "private", "bridge", "host", "none"}},
 		{"--ipc", o.ipc, []string{"private", "host"}},
 	} {
 		if !slices.Contains(f.words, f.value) {
@@ -169,6 +174,10 @@ func (o *runOptions) checkWords() error {
 
 func (a *app) runCommand(ctx context.Context, o *runOptions, image string, command []string) error {
 	if err := o.check(a); err != nil {
+		return err
+	}
+	var err error
+	if o.network, err = a.acceptedNetwork(o.network, false); err != nil {
 		return err
 	}
 	switch id := a.env(containerVar); {

@@ -73,7 +73,7 @@ func (a *app) sandbox(ctx context.Context, o *runOptions, c *container, config *
 		return nil, err
 	}
 	box := &runtime.Sandbox{Args: args, Env: env, Dir: first(o.workdir, config.WorkingDir, "/"), UID: id.UID, GID: id.GID, Groups: id.Groups,
-		Mounts: mounts, Network: o.network, Hostname: hostname, ReadOnlyRoot: o.readOnly, Ulimits: o.ulimits, CapAdd: o.capAdd, CapDrop: o.capDrop,
+		Mounts: mounts, Network: sandboxNetwork(o.network), Hostname: hostname, ReadOnlyRoot: o.readOnly, Ulimits: o.ulimits, CapAdd: o.capAdd, CapDrop: o.capDrop,
 		HostIPC: o.ipc == "host", Reaper: o.init, Insecure: o.privileged, Notice: a.notice}
 	for _, set := range []func() error{
 		func() error { return o.keepID(box) },

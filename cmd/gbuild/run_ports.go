@@ -95,11 +95,14 @@ func portRange(s string) (from, to uint16, err error) {
 	return uint16(x), uint16(y), nil
 }
 
+// ownNetwork says whether the container gets a network of its own that leads out.
+func (o *runOptions) ownNetwork() bool { return o.network == "default" || o.network == "private" }
+
 // listen opens the sockets of the host here, outside of the user namespace, where root may have any port. With the
 // host's network the command listens itself.
 func (o *runOptions) listen() ([]port, error) {
 	list, err := o.allPorts()
-	if err != nil || o.network != "private" {
+	if err != nil || !o.ownNetwork() {
 		return nil, err
 	}
 	for i := range list {
@@ -151,7 +154,7 @@ func (p *port) explain(err error) error {
 // receivePorts takes over the sockets that the parent opened, which follow the lock and the env files.
 func (o *runOptions) receivePorts() ([]runtime.Port, error) {
 	list, err := o.allPorts()
-	if err != nil || o.network != "private" {
+	if err != nil || !o.ownNetwork() {
 		return nil, err
 	}
 	var ports []runtime.Port

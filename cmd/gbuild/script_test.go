@@ -167,7 +167,7 @@ func condition(name string) (bool, error) {
 		_, err := os.Stat("/proc/driver/nvidia")
 		return err == nil, nil
 	case "private-network":
-		return runtime.Probe().Tun == nil, nil
+		return runtime.Probe().PrivateNetwork() == nil, nil
 	}
 	return false, fmt.Errorf("unknown condition %q", name)
 }

@@ -47,7 +47,7 @@ type Limits struct {
 	ShmSize int64               // bytes of /dev/shm; 0: 64 MiB
 	Ulimits []string            // NAME=SOFT[:HARD]
 	Hosts   []runtime.HostEntry // --add-host
-	Network string              // what "" of a RUN means: "private" or "host"
+	Network string              // what "" of a RUN means, as in a Sandbox
 	Devices []string            // CDI names and nodes of the host that the command line gives; as names they are part of keys
 }
 

@@ -121,10 +121,7 @@ func (w *work) network(name string) string {
 	if name != "" {
 		return name
 	}
-	if n := w.req.Limits.Network; n != "" {
-		return n
-	}
-	return "private"
+	return w.req.Limits.Network
 }
 
 // logs is where the output of a RUN goes.

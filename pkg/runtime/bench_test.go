@@ -65,7 +65,6 @@ func BenchmarkRunc(b *testing.B) {
 // BenchmarkNetwork is the throughput of a download through a private network.
 func BenchmarkNetwork(b *testing.B) {
 	root, _ := busyboxRoot(b)
-	needTun(b)
 	own := ownAddress(b)
 	const size = 256 << 20
 	port := serve(b, own, func(w http.ResponseWriter, _ *http.Request) {

@@ -60,6 +60,9 @@ func Init() {
 		}
 		os.Exit(0)
 	}
+	if os.Getenv(probeVar) != "" {
+		os.Exit(probePair())
+	}
 	v, ok := os.LookupEnv(stageVar)
 	if !ok && !enteredEarly() {
 		return

@@ -2,21 +2,61 @@ package runtime
 
 import (
 	"context"
+	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
-func needTun(t testing.TB) {
+// byEachDevice runs a test with a tun, where there is one, and with a pair of virtual Ethernet devices.
+func byEachDevice(t *testing.T, test func(*testing.T)) {
+	needEntered(t)
+	t.Run("tun", func(t *testing.T) {
+		if err := tryTun(); err != nil {
+			t.Skip("no tun device:", err)
+		}
+		test(t)
+	})
+	t.Run("pair", func(t *testing.T) {
+		withoutTun(t)
+		test(t)
+	})
+}
+
+// withoutTun hides /dev/net/tun for the time of a test, in the mount namespace of these tests.
+func withoutTun(t testing.TB) {
 	t.Helper()
-	if err := tryTun(); err != nil {
-		t.Skip("no tun device:", err)
+	needEntered(t)
+	if _, err := os.Stat("/dev/net"); err == nil {
+		must(t, unix.Mount("tmpfs", "/dev/net", "tmpfs", 0, ""))
+		t.Cleanup(func() { must(t, unix.Unmount("/dev/net", unix.MNT_DETACH)) })
 	}
+	if tryTun() == nil {
+		t.Fatal("/dev/net/tun is still there")
+	}
+}
+
+// withoutNamespaces lets nobody here make a network namespace for the time of a test.
+func withoutNamespaces(t testing.TB) {
+	t.Helper()
+	needEntered(t)
+	const limit = "/proc/sys/user/max_net_namespaces"
+	before := readSetting(limit)
+	if err := os.WriteFile(limit, []byte("0"), 0o644); err != nil {
+		t.Skip("the number of network namespaces cannot be limited:", err)
+	}
+	t.Cleanup(func() { must(t, os.WriteFile(limit, []byte(before), 0o644)) })
 }
 
 // ownAddress is an IPv4 address of this machine that is not loopback.
@@ -46,9 +86,10 @@ func serve(t testing.TB, addr string, h http.HandlerFunc) (port int) {
 
 func private(s *Sandbox) { s.Network = "private" }
 
-func TestNetworkPrivate(t *testing.T) {
+func TestNetworkPrivate(t *testing.T) { byEachDevice(t, testNetworkPrivate) }
+
+func testNetworkPrivate(t *testing.T) {
 	root, _ := busyboxRoot(t)
-	needTun(t)
 	own := ownAddress(t)
 	open := serve(t, own, func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost {
@@ -92,9 +133,10 @@ func TestNetworkNoneAndHost(t *testing.T) {
 	}
 }
 
-func TestNetworkUDP(t *testing.T) {
+func TestNetworkUDP(t *testing.T) { byEachDevice(t, testNetworkUDP) }
+
+func testNetworkUDP(t *testing.T) {
 	root, _ := busyboxRoot(t)
-	needTun(t)
 	own := ownAddress(t)
 	l, err := net.ListenPacket("udp4", own+":0")
 	must(t, err)
@@ -117,15 +159,116 @@ func TestNetworkUDP(t *testing.T) {
 	}
 }
 
+// Where no private network can be had, the host's is used, which is said once in a build; or nothing runs.
 func TestNetworkFallsBackWithANotice(t *testing.T) {
 	root, _ := busyboxRoot(t)
-	if tryTun() == nil {
-		t.Skip("there is a tun device")
-	}
+	withoutNamespaces(t)
 	var notices []string
-	runShell(t, root, "true", private, func(s *Sandbox) { s.Notice = func(n string) { notices = append(notices, n) } })
-	if len(notices) != 1 || !strings.Contains(notices[0], "/dev/net/tun") {
-		t.Error(notices)
+	var nets Networks
+	defer nets.Close()
+	port := serve(t, "127.0.0.1", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "reached") })
+	for range 2 {
+		got := runShell(t, root, fmt.Sprintf("wget -q -O - http://127.0.0.1:%d/", port), func(s *Sandbox) {
+			s.Network, s.Networks, s.Notice = "", &nets, func(n string) { notices = append(notices, n) }
+		})
+		if got != "reached" {
+			t.Errorf("%q", got)
+		}
+	}
+	if len(notices) != 1 || !strings.Contains(notices[0], "network namespace cannot be made") || !strings.Contains(notices[0], "loopback") {
+		t.Errorf("%q", notices)
+	}
+	s, _ := shell(t, root, "true")
+	s.Network = "private"
+	var missing *Missing
+	if err := s.Run(t.Context()); !errors.As(err, &missing) || missing.Hint() == "" {
+		t.Errorf("a private network was demanded: %v", err)
+	}
+}
+
+// What is probed is what a sandbox gets.
+func TestProbeOfTheNetwork(t *testing.T) {
+	needEntered(t)
+	if m := Probe().PrivateNetwork(); m != nil {
+		t.Errorf("with all there is: %v", m)
+	}
+	t.Run("pair", func(t *testing.T) {
+		withoutTun(t)
+		if s := Probe(); s.Tun == nil || s.PrivateNetwork() != nil {
+			t.Errorf("without a tun: %v, %v", s.Tun, s.PrivateNetwork())
+		}
+	})
+	t.Run("nothing", func(t *testing.T) {
+		withoutTun(t)
+		withoutNamespaces(t)
+		if m := Probe().PrivateNetwork(); m == nil || m.Hint() == "" {
+			t.Error("without namespaces there is a network")
+		}
+	})
+	t.Run("a file in the place of the tun", func(t *testing.T) {
+		withoutTun(t)
+		must(t, os.WriteFile("/dev/net/tun", nil, 0o666))
+		root, _ := busyboxRoot(t)
+		if got := runShell(t, root, "cat /sys/class/net/eth0/type", private); got != "1\n" { // Ethernet
+			t.Errorf("%q", got)
+		}
+	})
+}
+
+// Large transfers arrive as they were sent, both ways.
+func TestNetworkTransfers(t *testing.T) { byEachDevice(t, testNetworkTransfers) }
+
+func testNetworkTransfers(t *testing.T) {
+	root, _ := busyboxRoot(t)
+	data := make([]byte, 100<<20)
+	rand.NewChaCha8([32]byte{1}).Read(data)
+	sum := fmt.Sprintf("%x", sha256.Sum256(data))
+	port := serve(t, ownAddress(t), func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			_, _ = w.Write(data)
+			return
+		}
+		got := sha256.New()
+		_, _ = io.Copy(got, r.Body)
+		fmt.Fprintf(w, "%x\n", got.Sum(nil))
+	})
+	begin := time.Now()
+	got := runShell(t, root, fmt.Sprintf(`wget -q -O /tmp/x http://%[1]s:%[2]d/ && sha256sum </tmp/x
+		(printf 'POST / HTTP/1.0\r\nContent-Length: 104857600\r\n\r\n'; cat /tmp/x) | nc %[1]s %[2]d | tail -1; rm /tmp/x`, ownAddress(t), port), private)
+	if strings.Count(got, sum) != 2 {
+		t.Errorf("%s is not what was received: %s", sum, got)
+	}
+	t.Logf("2 x 100 MB in %v", time.Since(begin))
+}
+
+// What comes to a published port reaches the sandbox, and the answers come back.
+func TestNetworkPorts(t *testing.T) { byEachDevice(t, testNetworkPorts) }
+
+func testNetworkPorts(t *testing.T) {
+	root, _ := busyboxRoot(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer l.Close()
+	answer := make(chan string, 1)
+	go func() {
+		for range 200 {
+			c, err := net.Dial("tcp", l.Addr().String())
+			if err != nil {
+				continue
+			}
+			b, _ := io.ReadAll(c)
+			c.Close()
+			if len(b) > 0 {
+				answer <- string(b)
+				return
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+		answer <- "nobody"
+	}()
+	runShell(t, root, "echo from inside | timeout 10 nc -l -p 80", private, func(s *Sandbox) { s.Ports = []Port{{Listener: l, Target: 80}} })
+	if got := <-answer; got != "from inside\n" {
+		t.Errorf("%q", got)
 	}
 }
 
@@ -176,9 +319,10 @@ func TestNetworkResolves(t *testing.T) {
 }
 
 // A network goes to the next sandbox, which finds it as new, and not from one that could have changed it.
-func TestNetworksAreUsedAgain(t *testing.T) {
+func TestNetworksAreUsedAgain(t *testing.T) { byEachDevice(t, testNetworksAreUsedAgain) }
+
+func testNetworksAreUsedAgain(t *testing.T) {
 	root, _ := busyboxRoot(t)
-	needTun(t)
 	own := ownAddress(t)
 	port := serve(t, own, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "hello ") })
 	var nets Networks

@@ -10,8 +10,21 @@ import (
 // to make a network namespace and to take it away as all else of a sandbox takes. One that its sandbox could have
 // changed is not used again, and connections do not outlive their sandbox. The zero Networks is ready to use.
 type Networks struct {
-	mu   sync.Mutex
-	idle []*netNamespace
+	mu      sync.Mutex
+	idle    []*netNamespace
+	without bool // one could not be made, and that was said
+}
+
+// firstWithout says whether this is the first sandbox that has to do without a network of its own; n may be nil.
+func (n *Networks) firstWithout() bool {
+	if n == nil {
+		return true
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	first := !n.without
+	n.without = true
+	return first
 }
 
 // Close takes the networks away that no sandbox has.
@@ -53,29 +66,35 @@ func (n *Networks) leave(space *netNamespace) {
 	n.idle = append(n.idle, space)
 }
 
-// netNamespace is a network namespace with one device, of which tun is the other end.
-type netNamespace struct{ ns, tun *os.File }
+// netNamespace is a network namespace with one device.
+type netNamespace struct {
+	ns     *os.File
+	device device
+}
 
 func newNamespace() (*netNamespace, error) {
-	type result struct {
-		space *netNamespace
-		err   error
-	}
-	done := make(chan result)
+	space := &netNamespace{}
+	err := onThread(func() (err error) {
+		space.ns, space.device, err = makeNamespace()
+		return err
+	})
+	return space, err
+}
+
+// onThread calls f on a thread of its own, which ends afterwards: whatever namespaces it is in then, nobody else is.
+func onThread(f func() error) error {
+	done := make(chan error)
 	go func() {
-		// Never unlocked: the thread, which is in the other namespace now, ends with this goroutine.
-		goruntime.LockOSThread()
-		ns, tun, err := makeNamespace()
-		done <- result{&netNamespace{ns, tun}, err}
+		goruntime.LockOSThread() // and never unlocked
+		done <- f()
 	}()
-	r := <-done
-	return r.space, r.err
+	return <-done
 }
 
 // close may wait for the kernel, which takes away another namespace just then; nobody has to wait for it.
 func (s *netNamespace) close() {
 	go func() {
-		s.tun.Close()
+		s.device.close()
 		s.ns.Close()
 	}()
 }

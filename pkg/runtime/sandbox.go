@@ -30,7 +30,7 @@ type Sandbox struct {
 	Groups   []int // supplementary groups; GID is added
 
 	Mounts       []Mount
-	Network      string    // "private" (also ""), "host" or "none"
+	Network      string    // "private", "host" or "none"; "" is private where that can be had, else the host's
 	Networks     *Networks // where a private network comes from; nil: it is made, and taken away in the end
 	Hostname     string    // "gbuild" when empty
 	Hosts        []HostEntry

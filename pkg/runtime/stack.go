@@ -12,7 +12,7 @@ import (
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/adapters/gonet"
-	"gvisor.dev/gvisor/pkg/tcpip/link/fdbased"
+	"gvisor.dev/gvisor/pkg/tcpip/network/arp"
 	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/icmp"
@@ -32,29 +32,29 @@ const (
 	datagram    = 65535
 )
 
-// userStack is a TCP/IP stack on the far end of a tun device. Each connection that comes out of the sandbox is opened
+// userStack is a TCP/IP stack on the far end of a sandbox's device. Each connection that comes out of the sandbox is opened
 // anew by this process, where allowed says so.
 type userStack struct {
 	*stack.Stack
-	link        stack.LinkEndpoint
+	link        *link
 	nameservers []netip.AddrPort
 	ctx         context.Context
 	cancel      context.CancelFunc
 	sessions    sync.WaitGroup
 }
 
-func newUserStack(tun int, nameservers []netip.AddrPort) (*userStack, error) {
-	link, err := fdbased.New(&fdbased.Options{FDs: []int{tun}, MTU: tunMTU, PacketDispatchMode: fdbased.Readv, RXChecksumOffload: true})
+func newUserStack(d device, nameservers []netip.AddrPort) (*userStack, error) {
+	link, err := d.open()
 	if err != nil {
 		return nil, err
 	}
 	s := &userStack{link: link, nameservers: nameservers, Stack: stack.New(stack.Options{
-		NetworkProtocols:   []stack.NetworkProtocolFactory{ipv4.NewProtocol},
+		NetworkProtocols:   []stack.NetworkProtocolFactory{ipv4.NewProtocol, arp.NewProtocol},
 		TransportProtocols: []stack.TransportProtocolFactory{tcp.NewProtocol, udp.NewProtocol, icmp.NewProtocol4},
 	})}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	if err := s.setUp(); err != nil {
-		s.Destroy()
+		s.close()
 		return nil, err
 	}
 	return s, nil
@@ -69,7 +69,7 @@ func (s *userStack) setUp() error {
 		s.SetTransportProtocolOption(tcp.ProtocolNumber, &sack),
 		s.SetTransportProtocolOption(tcp.ProtocolNumber, &receive),
 		s.SetTransportProtocolOption(tcp.ProtocolNumber, &send),
-		s.CreateNIC(nic, s.link),
+		s.CreateNIC(nic, s.link.endpoint),
 		s.SetPromiscuousMode(nic, true),
 		s.SetSpoofing(nic, true),
 	} {
@@ -81,6 +81,11 @@ func (s *userStack) setUp() error {
 	if err != nil {
 		return err
 	}
+	if peer := s.link.peer; peer != "" {
+		if err := s.AddStaticNeighbor(nic, ipv4.ProtocolNumber, address(sandboxAddr, 0).Addr, peer); err != nil {
+			return errors.New(err.String())
+		}
+	}
 	s.SetRouteTable([]tcpip.Route{{Destination: everything, NIC: nic}})
 	s.SetTransportProtocolHandler(tcp.ProtocolNumber, tcp.NewForwarder(s.Stack, 0, maxDialling, s.tcp).HandlePacket)
 	s.SetTransportProtocolHandler(udp.ProtocolNumber, udp.NewForwarder(s.Stack, s.udp).HandlePacket)
@@ -91,6 +96,7 @@ func (s *userStack) close() {
 	s.cancel()
 	s.Destroy()
 	s.sessions.Wait()
+	s.link.close()
 }
 
 // allowed says whether a sandbox may reach an address.

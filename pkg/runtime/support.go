@@ -20,6 +20,7 @@ type Support struct {
 	Overlay        *Missing // overlay can be mounted in a user namespace
 	Proc           *Missing // a fresh /proc can be mounted
 	Tun            *Missing // /dev/net/tun can be opened, for a private network
+	Pair           *Missing // virtual Ethernet devices can be made, for one without a tun; nil, too, where there is one
 	Seccomp        *Missing // system calls can be filtered
 	Cgroups        *Missing // limits on memory, CPU and processes can be set
 	Root           bool     // the caller is root
@@ -51,6 +52,7 @@ type facts struct {
 	kernel       string // uname -r
 	mountinfo    string
 	tun          error
+	pair         error // is looked for only without a tun
 	cgroupV2     bool
 	controllers  string // of the own cgroup, where it is writable
 	seccomp      bool
@@ -72,6 +74,9 @@ func gather() facts {
 		kernel:       readSetting("/proc/sys/kernel/osrelease"),
 		tun:          tryTun(),
 		seccomp:      seccomp.Enabled,
+	}
+	if f.tun != nil {
+		f.pair = tryPair()
 	}
 	f.cgroupV2, f.controllers = ownCgroup()
 	if f.uid == 0 {
@@ -106,7 +111,9 @@ func tryTun() error {
 	if err != nil {
 		return err
 	}
-	return f.Close()
+	defer f.Close()
+	_, err = unix.IoctlGetUint32(int(f.Fd()), unix.TUNGETFEATURES) // another file may be in its place
+	return err
 }
 
 // ownCgroup says whether version 2 is mounted, and which controllers the own cgroup could give to children.
@@ -133,6 +140,7 @@ func decide(f facts) Support {
 		Overlay:        decideOverlay(f.kernel),
 		Proc:           decideProc(f.mountinfo),
 		Tun:            decideTun(f.tun),
+		Pair:           decidePair(f.pair),
 		Seccomp:        decideSeccomp(f.seccomp),
 		Cgroups:        decideCgroups(f),
 	}
@@ -191,10 +199,35 @@ func decideTun(err error) *Missing {
 		return nil
 	}
 	return &Missing{
-		What:   "/dev/net/tun cannot be opened, so RUN has no network of its own",
+		What:   "/dev/net/tun cannot be used",
 		Remedy: "load the module and let users open it (modprobe tun; chmod 0666 /dev/net/tun), or in a container add --device /dev/net/tun",
 		Cause:  err,
 	}
+}
+
+func decidePair(err error) *Missing {
+	if err == nil {
+		return nil
+	}
+	return &Missing{What: "virtual Ethernet devices cannot be made", Remedy: "let users open /dev/net/tun, or load what is missing (modprobe -a veth af_packet)", Cause: err}
+}
+
+// PrivateNetwork says what keeps a RUN from having a network of its own, or nil.
+func (s Support) PrivateNetwork() *Missing {
+	if s.Tun == nil || s.Pair == nil {
+		return nil
+	}
+	return missingNetwork(s.Tun, s.Pair)
+}
+
+// missingNetwork joins why there is no tun and why there is no pair of devices either.
+func missingNetwork(tun, pair error) *Missing {
+	m := &Missing{What: "RUN has no network of its own", Cause: fmt.Errorf("%w, and %w", tun, pair)}
+	var hinted *Missing
+	if errors.As(tun, &hinted) {
+		m.Remedy = hinted.Remedy
+	}
+	return m
 }
 
 func decideSeccomp(enabled bool) *Missing {
