@@ -86,13 +86,10 @@ func (f *fetcher) digest(ctx context.Context, ref image.Ref, o image.Options) (v
 	return h, f.store.Remember(recordAsked, key, fmt.Append(nil, time.Now().Unix(), " ", h))
 }
 
-// offline uses what a tag meant last time when its registry cannot be asked, and says so. A registry that does answer,
-// "no such image" or "not you", is believed.
+// offline uses what a tag meant last time when its registry cannot be asked, and says so. A registry that does answer, "no such image"
+// or "not you", is believed, and what is wrong on this side (a login, a certificate that is not trusted) is an error.
 func (f *fetcher) offline(ref image.Ref, p v1.Platform, cause error) (v1.Image, error) {
-	var missing *image.NotFoundError
-	var refused *image.UnauthorizedError
-	var trust *image.TrustError
-	if f.pull || errors.As(cause, &missing) || errors.As(cause, &refused) || errors.As(cause, &trust) || errors.Is(cause, context.Canceled) {
+	if f.pull || !image.IsAbsence(cause) {
 		return nil, cause
 	}
 	img, err := f.store.Base(keptName(ref.String(), p))

@@ -191,14 +191,22 @@ func explain(err error, ref, host, tried string) error {
 	return &RegistryError{ref, host, status.StatusCode, "", err}
 }
 
+// plainAnswer is what net/http says when there is no TLS at a port.
+const plainAnswer = "server gave HTTP response to HTTPS client"
+
+// isUntrusted says that TLS failed at a certificate, or was refused.
+func isUntrusted(text string) bool {
+	return strings.Contains(text, "x509:") || strings.Contains(text, "tls:")
+}
+
 // remedyOf reads the few network errors that a user can mend. They have no types: crypto/tls and net/http make them
 // as text.
 func remedyOf(err error) string {
 	text := err.Error()
 	switch {
-	case strings.Contains(text, "server gave HTTP response to HTTPS client"):
+	case strings.Contains(text, plainAnswer):
 		return "the registry speaks plain http: allow it with --insecure"
-	case strings.Contains(text, "x509:") || strings.Contains(text, "tls:"):
+	case isUntrusted(text):
 		return "the registry's certificate is not trusted here: install its CA, or allow it with --insecure"
 	case strings.Contains(text, "no such host"):
 		return "check the spelling of the host, and the name server of this machine"

@@ -97,22 +97,32 @@ func openRegistry(ctx context.Context, r Ref, o Options) (v1.Image, error) {
 	return img, err
 }
 
-// eachHost tries the mirrors of Docker Hub before the hub itself. Only the hub's error is returned: a mirror that fails
-// or lacks the image is no news. Insecure is about the host that the user named, so mirrors get it only on loopback,
-// where it is not needed.
+// eachHost tries the mirrors of Docker Hub before the hub itself. A mirror that fails or lacks the image is no news where the hub
+// has it, and where the hub has not, the hub's error counts; but one that is set up wrongly is told of when the hub is out of reach.
+// Insecure is about the host that the user named, so mirrors get it only on loopback, where it is not needed.
 func eachHost(ctx context.Context, r Ref, o Options, try func(Ref, Options) error) error {
+	var wrong error
 	if r.Host == dockerHub {
 		for _, host := range o.Mirrors {
 			mirrored := r
 			mirrored.Host = host
 			strict := o
 			strict.Insecure = false
-			if err := try(mirrored, strict); err == nil || ctx.Err() != nil {
+			err := try(mirrored, strict)
+			if err == nil || ctx.Err() != nil {
 				return err
+			}
+			var missing *NotFoundError
+			if wrong == nil && !IsAbsence(err) && !errors.As(err, &missing) {
+				wrong = err
 			}
 		}
 	}
-	return try(r, o)
+	err := try(r, o)
+	if wrong != nil && IsAbsence(err) {
+		return fmt.Errorf("%w, and its mirror does not help: %w", err, wrong)
+	}
+	return err
 }
 
 // placeDigest is Digest for layouts and archives.

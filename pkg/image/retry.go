@@ -109,7 +109,7 @@ func passingError(err error) bool {
 	switch {
 	case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded):
 		return false
-	case errors.As(err, &broken) || endsHTTP2(err):
+	case errors.As(err, &broken) || endedByServer(err):
 		return true
 	case errors.As(err, &dns):
 		return dns.IsTemporary || dns.IsTimeout
@@ -136,21 +136,25 @@ func (e streamEnd) Error() string {
 	return fmt.Sprintf("stream %d ended with code %d", e.StreamID, e.Code)
 }
 
-// endsHTTP2 sees that a server ended a stream, or the connection with all of its streams. What ends a connection has no type.
-func endsHTTP2(err error) bool {
+// endedByServer sees that a server ended an HTTP/2 stream, or a connection. What ends a connection has no type.
+func endedByServer(err error) bool {
 	var stream streamEnd
 	text := err.Error()
-	return errors.As(err, &stream) || strings.Contains(text, "http2: ") || strings.Contains(text, "connection error: ")
+	return errors.As(err, &stream) || strings.Contains(text, "http2: ") || strings.Contains(text, "connection error: ") ||
+		strings.Contains(text, "server closed idle connection")
 }
 
 // laterError is a refusal that says when to ask again.
 type laterError struct {
-	error
+	err   error
 	after time.Duration
 }
 
+// Error implements error.
+func (e *laterError) Error() string { return e.err.Error() }
+
 // Unwrap returns the refusal.
-func (e *laterError) Unwrap() error { return e.error }
+func (e *laterError) Unwrap() error { return e.err }
 
 // wait is sleep after an error.
 func (p patience) wait(ctx context.Context, attempt int, err error) error {
