@@ -104,7 +104,7 @@ func (a *app) runBuild(ctx context.Context, o *buildOptions, entered bool) (err 
 // readsOnce says whether the build consumes something that a second process could not read again, or surely needs the
 // namespace to write its output.
 func (a *app) readsOnce(o *buildOptions, outputs []output) bool {
-	if o.context == "-" || o.file == "-" || strings.Contains(o.context, "://") || strings.HasPrefix(o.context, "git@") {
+	if o.context == stdinName || isStream(o.context) || strings.Contains(o.context, "://") || strings.HasPrefix(o.context, "git@") {
 		return true
 	}
 	for _, out := range outputs {

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bufio"
 	"fmt"
-	"os"
 	"runtime"
 	"slices"
 	"strconv"
@@ -203,16 +201,16 @@ func (o *buildOptions) refuse() error {
 }
 
 // readArgFiles returns the lines of --build-arg-file as --build-arg has them; # begins a comment line.
-func readArgFiles(files []string) (list []string, err error) {
+func readArgFiles(files []string, read fileReader) (list []string, err error) {
 	for _, name := range files {
-		f, err := os.Open(name)
+		text, err := read(name)
 		if err != nil {
 			return nil, fmt.Errorf("reading --build-arg-file: %w", err)
 		}
-		defer f.Close()
-		lines := bufio.NewScanner(f)
-		for n := 1; lines.Scan(); n++ {
-			line := strings.TrimSpace(lines.Text())
+		n := 0
+		for line := range strings.Lines(string(text)) {
+			n++
+			line = strings.TrimSpace(line)
 			if line == "" || strings.HasPrefix(line, "#") {
 				continue
 			}
@@ -220,9 +218,6 @@ func readArgFiles(files []string) (list []string, err error) {
 				return nil, usagef("%s:%d: %q: it is NAME=VALUE", name, n, line)
 			}
 			list = append(list, line)
-		}
-		if err := lines.Err(); err != nil {
-			return nil, fmt.Errorf("reading %s: %w", name, err)
 		}
 	}
 	return list, nil

@@ -103,7 +103,7 @@ func TestBuildArgFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := &app{lookup: func(name string) (string, bool) { return "env", name == "FROM_ENV" }}
-	args, err := a.buildArgs(&buildOptions{argFiles: []string{file}, args: []string{"A=2"}, epoch: "7"})
+	args, err := a.buildArgs(&buildOptions{argFiles: []string{file}, args: []string{"A=2"}, epoch: "7"}, os.ReadFile)
 	if err != nil || len(args) != 4 || args["A"] != "2" || args["B"] != "x=y" || args["FROM_ENV"] != "env" || args["SOURCE_DATE_EPOCH"] != "7" {
 		t.Errorf("%v, %v", args, err)
 	}
@@ -123,7 +123,7 @@ func TestServeKeys(t *testing.T) {
 	if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	socket, stop, err := serveKeys([]string{file})
+	socket, stop, err := serveKeys([]string{file}, os.ReadFile)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,7 +181,7 @@ func TestSSHFlags(t *testing.T) {
 		"default default":                     "given twice",
 		"default =" + socket:                  "given twice",
 	} {
-		agents, stop, err := a.sshAgents(strings.Split(flags, " "))
+		agents, stop, err := a.sshAgents(strings.Split(flags, " "), os.ReadFile)
 		got := fmt.Sprint(err)
 		if err == nil {
 			for id, s := range agents {

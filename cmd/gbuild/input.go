@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"runtime"
@@ -12,6 +13,7 @@ import (
 	"github.com/docker/go-units"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/gbuild/gbuild/internal/outfile"
 	"github.com/gbuild/gbuild/pkg/build"
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	sandbox "github.com/gbuild/gbuild/pkg/runtime"
@@ -27,11 +29,15 @@ type input struct {
 	secrets    map[string]build.Secret
 	agents     map[string]build.Secret
 	stopAgents func()
+	stream     io.Closer // a context that is a pipe
 }
 
 func (i *input) close() {
 	if i.context != nil {
 		i.context.Close()
+	}
+	if i.stream != nil {
+		i.stream.Close()
 	}
 	if i.stopAgents != nil {
 		i.stopAgents()
@@ -61,7 +67,10 @@ func (a *app) openInput(ctx context.Context, o *buildOptions) (in *input, err er
 			in = nil
 		}
 	}()
-	args, err := a.buildArgs(o)
+	if o.context == stdinName || isStream(o.context) {
+		a.reserve(o.context, "the build context")
+	}
+	args, err := a.buildArgs(o, a.reader(ctx))
 	if err != nil {
 		return in, err
 	}
@@ -75,7 +84,7 @@ func (a *app) openInput(ctx context.Context, o *buildOptions) (in *input, err er
 	if err := a.openContext(ctx, o, in, args); err != nil {
 		return in, err
 	}
-	name, text, err := in.context.Dockerfile(o.file)
+	name, text, err := a.readDockerfile(ctx, o, in)
 	if err != nil {
 		return in, err
 	}
@@ -86,13 +95,13 @@ func (a *app) openInput(ctx context.Context, o *buildOptions) (in *input, err er
 
 // openContext opens the build context, with the credentials that one far away may need.
 func (a *app) openContext(ctx context.Context, o *buildOptions, in *input, args map[string]string) (err error) {
-	if in.secrets, err = a.readSecrets(o.secrets); err != nil {
+	if in.secrets, err = a.readSecrets(o.secrets, a.reader(ctx)); err != nil {
 		return err
 	}
-	if in.agents, in.stopAgents, err = a.sshAgents(o.ssh); err != nil {
+	if in.agents, in.stopAgents, err = a.sshAgents(o.ssh, a.reader(ctx)); err != nil {
 		return err
 	}
-	in.options = build.ContextOptions{Stdin: a.stdin, Dockerfile: o.file, Environ: os.Environ(), Agent: in.agents["default"],
+	in.options = build.ContextOptions{Stdin: a.stdin, Dockerfile: o.dockerfile(), Environ: os.Environ(), Agent: in.agents["default"],
 		LocalNetwork: o.allowed()["network.host"],
 		Secret:       func(id string) ([]byte, bool) { s, ok := in.secrets[id]; return s.Data, ok }}
 	in.options.KeepGit, _ = strconv.ParseBool(args["BUILDKIT_CONTEXT_KEEP_GIT_DIR"]) // as BuildKit: what is no boolean says nothing
@@ -103,8 +112,39 @@ func (a *app) openContext(ctx context.Context, o *buildOptions, in *input, args 
 	if caches, err := a.cachesDir(); err == nil {
 		in.options.Own = append(in.options.Own, caches)
 	}
-	in.context, err = build.OpenContext(ctx, o.context, in.options)
+	spec := o.context
+	if isStream(spec) {
+		err := outfile.Await(ctx, func() error {
+			f, err := openStream(spec)
+			in.options.Stdin, in.stream = f, f
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("opening build context: %w", err)
+		}
+		spec = stdinName
+	}
+	in.context, err = build.OpenContext(ctx, spec, in.options)
 	return err
+}
+
+// dockerfile is what -f says, as the context is told: one that is a stream has no ignore file of its own.
+func (o *buildOptions) dockerfile() string {
+	if isStream(o.file) {
+		return stdinName
+	}
+	return o.file
+}
+
+// readDockerfile reads the Dockerfile, which may be a stream that this process cannot read again.
+func (a *app) readDockerfile(ctx context.Context, o *buildOptions, in *input) (name string, text []byte, err error) {
+	if !isStream(o.file) && (o.file != stdinName || o.context == stdinName) {
+		return in.context.Dockerfile(o.file)
+	}
+	if text, err = a.readNamed(ctx, o.file); err != nil {
+		return "", nil, fmt.Errorf("reading Dockerfile: %w", err)
+	}
+	return "Dockerfile", text, nil
 }
 
 func (a *app) planOptions(o *buildOptions, named, args map[string]string) (dockerfile.Options, error) {
@@ -149,9 +189,9 @@ func parsePlatform(s string) (v1.Platform, error) {
 
 // buildArgs reads --build-arg-file and --build-arg, which wins; a name without a value takes the environment's, and is
 // left out where there is none.
-func (a *app) buildArgs(o *buildOptions) (map[string]string, error) {
+func (a *app) buildArgs(o *buildOptions, read fileReader) (map[string]string, error) {
 	args := map[string]string{}
-	list, err := readArgFiles(o.argFiles)
+	list, err := readArgFiles(o.argFiles, read)
 	if err != nil {
 		return nil, err
 	}
@@ -191,14 +231,14 @@ func pairs(flag string, list []string) (map[string]string, error) {
 }
 
 // readSecrets reads the values now: a missing file is an error before anything runs.
-func (a *app) readSecrets(list []string) (map[string]build.Secret, error) {
+func (a *app) readSecrets(list []string, read fileReader) (map[string]build.Secret, error) {
 	secrets := map[string]build.Secret{}
 	for _, s := range list {
 		fields, err := csvFields(s)
 		if err != nil {
 			return nil, usagef("--secret: %w", err)
 		}
-		id, data, err := a.readSecret(fields)
+		id, data, err := a.readSecret(fields, read)
 		if err != nil {
 			return nil, err
 		}
@@ -207,7 +247,7 @@ func (a *app) readSecrets(list []string) (map[string]build.Secret, error) {
 	return secrets, nil
 }
 
-func (a *app) readSecret(fields map[string]string) (string, []byte, error) {
+func (a *app) readSecret(fields map[string]string, read fileReader) (string, []byte, error) {
 	id, file, env := fields["id"], first(fields["src"], fields["source"]), fields["env"]
 	for k := range fields {
 		switch k {
@@ -238,7 +278,7 @@ func (a *app) readSecret(fields map[string]string) (string, []byte, error) {
 		}
 		return id, []byte(value), nil
 	}
-	data, err := os.ReadFile(file)
+	data, err := read(file)
 	if err != nil {
 		return "", nil, fmt.Errorf("reading secret %s: %w", id, err)
 	}

@@ -57,7 +57,7 @@ func delayGC(wanted string) {
 func realMain(args []string) int {
 	stdout, stderr := progress.NewWriter(os.Stdout), progress.NewWriter(os.Stderr)
 	defer func() { _ = errors.Join(stdout.Close(), stderr.Close()) }() // who reads may have gone
-	a := &app{env: os.Getenv, lookup: os.LookupEnv, stdin: os.Stdin, stdout: stdout, stderr: stderr, rawOut: os.Stdout, rawErr: os.Stderr}
+	a := &app{env: os.Getenv, lookup: os.LookupEnv, stdin: os.Stdin, stdout: stdout, stderr: stderr, rawOut: os.Stdout, rawErr: os.Stderr, streams: takeStreams()}
 	ctx, stop := interruptible()
 	defer stop()
 	root := newRootCommand(a)
@@ -103,6 +103,7 @@ type app struct {
 	rootDir        string    // --root
 	cacheDir       string    // --cache-dir
 	debug          bool
+	streams        streams
 	insecure       bool              // --insecure of the command
 	connections    image.Connections // of all that this process says to registries
 

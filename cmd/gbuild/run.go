@@ -191,7 +191,10 @@ func (a *app) runCommand(ctx context.Context, o *runOptions, image string, comma
 		o.takeEnvFiles()
 		return a.supervise(ctx, o, id)
 	}
-	if err := a.keepEnvFiles(o); err != nil {
+	if err := a.keepEnvFiles(o, a.reader(ctx)); err != nil {
+		return err
+	}
+	if err := a.keepProfiles(ctx, o); err != nil {
 		return err
 	}
 	c, err := a.register(ctx, o, image, command)

@@ -77,7 +77,7 @@ func (a *app) sandbox(ctx context.Context, o *runOptions, c *container, config *
 		HostIPC: o.ipc == "host", Reaper: o.init, Insecure: o.privileged, Notice: a.notice}
 	for _, set := range []func() error{
 		func() error { return o.keepID(box) },
-		func() error { return o.setSecurity(box) },
+		func() error { return a.setSecurity(ctx, o, box) },
 		func() error { return o.setHosts(box) },
 		func() error { return a.cacheMounts(o, box, id.Home) },
 		func() error { return a.addDevices(ctx, o, c, box) },
@@ -153,9 +153,9 @@ func (o *runOptions) keepID(box *runtime.Sandbox) error {
 	return nil
 }
 
-func (o *runOptions) setSecurity(box *runtime.Sandbox) error {
+func (a *app) setSecurity(ctx context.Context, o *runOptions, box *runtime.Sandbox) error {
 	for _, s := range o.security {
-		key, value, _ := strings.Cut(strings.Replace(s, ":", "=", 1), "=")
+		key, value := securityOption(s)
 		switch {
 		case key == "no-new-privileges":
 			box.NoNewPrivileges = value != "false"
@@ -164,7 +164,7 @@ func (o *runOptions) setSecurity(box *runtime.Sandbox) error {
 		case key == "seccomp" && (value == "unconfined" || value == ""):
 			box.Seccomp = "unconfined"
 		case key == "seccomp":
-			b, err := os.ReadFile(value)
+			b, err := a.readNamed(ctx, value)
 			if err != nil {
 				return fmt.Errorf("reading the profile of --security-opt: %w", err)
 			}
@@ -173,6 +173,23 @@ func (o *runOptions) setSecurity(box *runtime.Sandbox) error {
 			// Neither is used by gbuild: both are as unconfined as can be.
 		default:
 			return usagef("--security-opt %s: it is no-new-privileges, seccomp=unconfined|FILE or systempaths=unconfined", s)
+		}
+	}
+	return nil
+}
+
+func securityOption(s string) (key, value string) {
+	key, value, _ = strings.Cut(strings.Replace(s, ":", "=", 1), "=")
+	return key, value
+}
+
+// keepProfiles reads filters of --security-opt that the processes which follow cannot read.
+func (a *app) keepProfiles(ctx context.Context, o *runOptions) error {
+	for _, s := range o.security {
+		if key, value := securityOption(s); key == "seccomp" && isStream(value) {
+			if _, err := a.readNamed(ctx, value); err != nil {
+				return fmt.Errorf("reading the profile of --security-opt: %w", err)
+			}
 		}
 	}
 	return nil

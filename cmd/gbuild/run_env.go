@@ -46,17 +46,17 @@ func (a *app) containerEnv(o *runOptions, c *v1.Config, hostname string) ([]stri
 
 // readEnvFiles reads --env-file and --dotenv. That is done once, by the process that the user started: such a file may be
 // a pipe, as of <(...), which the processes that follow do not have.
-func (a *app) readEnvFiles(o *runOptions) ([]string, error) {
+func (a *app) readEnvFiles(o *runOptions, read fileReader) ([]string, error) {
 	env := []string{}
 	for _, name := range o.envFiles {
-		list, err := a.envFile(name)
+		list, err := a.envFile(name, read)
 		if err != nil {
 			return nil, err
 		}
 		env = append(env, list...)
 	}
 	for _, name := range o.dotenv {
-		text, err := a.readEnvFile(name)
+		text, err := readEnvFile(name, read)
 		if err != nil {
 			return nil, err
 		}
@@ -75,11 +75,11 @@ const envFD = lockFD + 1
 func (o *runOptions) hasEnvFiles() bool { return len(o.envFiles)+len(o.dotenv) > 0 }
 
 // keepEnvFiles reads the files into memory that the processes that follow can read, and that is on no disk.
-func (a *app) keepEnvFiles(o *runOptions) error {
+func (a *app) keepEnvFiles(o *runOptions, read fileReader) error {
 	if !o.hasEnvFiles() {
 		return nil
 	}
-	env, err := a.readEnvFiles(o)
+	env, err := a.readEnvFiles(o, read)
 	if err != nil {
 		return err
 	}
@@ -120,8 +120,8 @@ func (o *runOptions) receiveEnvFiles() (env []string, err error) {
 	return env, err
 }
 
-func (a *app) envFile(name string) ([]string, error) {
-	text, err := a.readEnvFile(name)
+func (a *app) envFile(name string, read fileReader) ([]string, error) {
+	text, err := readEnvFile(name, read)
 	if err != nil {
 		return nil, err
 	}
@@ -132,16 +132,8 @@ func (a *app) envFile(name string) ([]string, error) {
 	return list, err
 }
 
-// maxEnvFile is far above what the kernel takes as an environment.
-const maxEnvFile = 8 << 20
-
-func (a *app) readEnvFile(name string) ([]byte, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, fmt.Errorf("reading env file: %w", err)
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxEnvFile))
+func readEnvFile(name string, read fileReader) ([]byte, error) {
+	text, err := read(name)
 	if err != nil {
 		return nil, fmt.Errorf("reading env file: %w", err)
 	}

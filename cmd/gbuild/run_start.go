@@ -48,7 +48,11 @@ func (a *app) enterContainer(ctx context.Context, o *runOptions, c *container) (
 			defer func() { _ = term.Restore(int(stdin.Fd()), saved) }()
 		}
 	}
-	env := append(os.Environ(), containerVar+"="+c.ID)
+	handed, err := a.handOn()
+	if err != nil {
+		return err
+	}
+	env := append(os.Environ(), append(handed, containerVar+"="+c.ID)...)
 	group, err := a.makeCgroup(o, c)
 	if err != nil {
 		return err
@@ -101,7 +105,11 @@ func (a *app) detach(ctx context.Context, o *runOptions, c *container) error {
 	defer said.Close()
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Args[0] = os.Args[0]
-	cmd.Env = append(os.Environ(), containerVar+"="+c.ID)
+	handed, err := a.handOn()
+	if err != nil {
+		return err
+	}
+	cmd.Env = append(os.Environ(), append(handed, containerVar+"="+c.ID)...)
 	cmd.ExtraFiles = o.inherited(c)
 	cmd.Stderr = said
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -46,7 +45,7 @@ func (a *app) parseSSHFlag(s string) (f sshFlag, err error) {
 
 // sshAgents reads --ssh: the user's agent, or one that has the keys of these files and lives as long as the build. The
 // function that it returns ends what it started.
-func (a *app) sshAgents(list []string) (agents map[string]build.Secret, stop func(), err error) {
+func (a *app) sshAgents(list []string, read fileReader) (agents map[string]build.Secret, stop func(), err error) {
 	var undo []func()
 	stop = func() {
 		for _, f := range undo {
@@ -61,7 +60,7 @@ func (a *app) sshAgents(list []string) (agents map[string]build.Secret, stop fun
 		}
 		if err == nil {
 			var end func()
-			agents[f.id], end, err = f.agent()
+			agents[f.id], end, err = f.agent(read)
 			undo = append(undo, end)
 		}
 		if err != nil {
@@ -73,7 +72,7 @@ func (a *app) sshAgents(list []string) (agents map[string]build.Secret, stop fun
 }
 
 // agent finds or starts the agent; stop ends what was started.
-func (f sshFlag) agent() (agent build.Secret, stop func(), err error) {
+func (f sshFlag) agent(read fileReader) (agent build.Secret, stop func(), err error) {
 	stop = func() {}
 	sockets, err := f.countSockets()
 	switch {
@@ -84,7 +83,7 @@ func (f sshFlag) agent() (agent build.Secret, stop func(), err error) {
 	case sockets > 0 || f.raw:
 		return agent, stop, usagef("--ssh %s: it is the socket of one agent, which may be raw, or key files", f.text)
 	}
-	socket, end, err := serveKeys(f.places)
+	socket, end, err := serveKeys(f.places, read)
 	if err != nil {
 		return agent, stop, fmt.Errorf("--ssh %s: %w", f.text, err)
 	}
@@ -106,10 +105,13 @@ func (f sshFlag) countSockets() (n int, err error) {
 }
 
 // serveKeys starts an agent with the keys of the files, and returns its socket.
-func serveKeys(files []string) (socket string, stop func(), err error) {
+func serveKeys(files []string, read fileReader) (socket string, stop func(), err error) {
 	ring := agent.NewKeyring()
 	for _, name := range files {
-		text, err := readKey(name)
+		text, err := read(name)
+		if err == nil && len(text) > maxKeyFile {
+			err = fmt.Errorf("%s is larger than %d kB", name, maxKeyFile/1000)
+		}
 		if err != nil {
 			return "", nil, fmt.Errorf("reading key: %w", err)
 		}
@@ -153,19 +155,6 @@ func serveAgent(l net.Listener, a agent.Agent) {
 
 // maxKeyFile is more than any private key has.
 const maxKeyFile = 100 << 10
-
-func readKey(name string) ([]byte, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
-	if err == nil && len(text) > maxKeyFile {
-		err = fmt.Errorf("%s is larger than %d kB", name, maxKeyFile/1000)
-	}
-	return text, err
-}
 
 // signer is an agent whose keys the RUN may use, and not change.
 type signer struct{ agent.Agent }

@@ -91,7 +91,11 @@ func (a *app) inNamespace(ctx context.Context, f func(ctx context.Context, enter
 // enter runs this command again in a namespace and ends with its exit code.
 func (a *app) enter(ctx context.Context) error {
 	// The child gets the signals, too, and cleans up; ending this context would kill it in the midst of that.
-	env := append(os.Environ(), brokenVar+"="+strings.Join(a.brokenCaches(), "\n"))
+	handed, err := a.handOn()
+	if err != nil {
+		return err
+	}
+	env := append(os.Environ(), append(handed, brokenVar+"="+strings.Join(a.brokenCaches(), "\n"))...)
 	code, err := runtime.Enter(context.WithoutCancel(ctx), runtime.EnterOptions{Env: env})
 	if err != nil {
 		return err

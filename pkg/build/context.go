@@ -69,6 +69,8 @@ func OpenContext(ctx context.Context, spec string, o ContextOptions) (c *Context
 		return c, c.fromDir(spec)
 	case statErr == nil && info.Mode().IsRegular():
 		return c, c.fromFile(ctx, spec)
+	case statErr == nil && info.Mode()&os.ModeNamedPipe != 0:
+		return c, errors.New("it is a pipe, which only the build context may be")
 	case statErr == nil:
 		return c, errors.New("it is no directory and no archive")
 	}
