@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/gbuild/gbuild/pkg/runtime"
+	"github.com/gbuild/gbuild/pkg/runtime/gpu"
 )
 
 // deviceNames are the devices that --device and --gpus give every RUN, the latter as CDI names.
@@ -28,11 +29,11 @@ func (a *app) buildDevices(o *buildOptions, notice func(string)) func(context.Co
 	return func(ctx context.Context, names, env []string) (all []runtime.Edits, err error) {
 		var cdi []string
 		for _, n := range names {
-			if runtime.IsCDIName(n) {
+			if gpu.IsCDIName(n) {
 				cdi = append(cdi, n)
 				continue
 			}
-			edits, err := runtime.HostDevice(n)
+			edits, err := gpu.HostDevice(n)
 			if err != nil {
 				return nil, err
 			}
@@ -46,7 +47,7 @@ func (a *app) buildDevices(o *buildOptions, notice func(string)) func(context.Co
 			return nil, err
 		}
 		catalog := a.catalog(ctx, o.cdiDirs)
-		edits, err := catalog.Inject(cdi, runtime.InjectOptions{Env: env, Capabilities: capabilities, Layerless: true})
+		edits, err := catalog.Inject(cdi, gpu.InjectOptions{Env: env, Capabilities: capabilities, Layerless: true})
 		for _, n := range append(catalog.Notices, edits.Notices...) {
 			notice(n)
 		}

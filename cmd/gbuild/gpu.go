@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/gbuild/gbuild/pkg/runtime"
+	"github.com/gbuild/gbuild/pkg/runtime/gpu"
 )
 
 func newGPUCommand(a *app) *cobra.Command {
@@ -23,7 +23,7 @@ func newGPUListCommand(a *app) *cobra.Command {
 		Example: "  gbuild gpu list",
 		RunE: func(c *cobra.Command, _ []string) error {
 			w := tabwriter.NewWriter(a.stdout, 0, 1, 3, ' ', 0)
-			driver, err := (runtime.Host{}).Driver(c.Context())
+			driver, err := (gpu.Host{}).Driver(c.Context())
 			if err != nil {
 				fmt.Fprintf(a.stderr, "gbuild: %v\n", err)
 				if hint := hintOf(err); hint != "" {
@@ -49,7 +49,7 @@ func newGPUListCommand(a *app) *cobra.Command {
 	return c
 }
 
-func writeGPUs(w *tabwriter.Writer, d *runtime.Driver) {
+func writeGPUs(w *tabwriter.Writer, d *gpu.Driver) {
 	fmt.Fprintf(w, "NVIDIA driver %s\n", first(d.Version, "of unknown version"))
 	fmt.Fprintln(w, "INDEX\tNODE\tMODEL\tUUID\tBUS")
 	for _, g := range d.GPUs {
@@ -65,7 +65,7 @@ func newGPUCDICommand(a *app) *cobra.Command {
 		Use: "cdi", Short: "Print the CDI spec of this host's NVIDIA driver", Args: cobra.NoArgs,
 		Example: "  gbuild gpu cdi > ~/.config/cdi/nvidia.yaml",
 		RunE: func(c *cobra.Command, _ []string) error {
-			driver, err := (runtime.Host{}).Driver(c.Context())
+			driver, err := (gpu.Host{}).Driver(c.Context())
 			if err != nil {
 				return err
 			}
@@ -73,7 +73,7 @@ func newGPUCDICommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			text, err := runtime.MarshalSpec(spec)
+			text, err := gpu.MarshalSpec(spec)
 			if err == nil {
 				_, err = a.rawOut.Write(text)
 			}

@@ -8,11 +8,12 @@ import (
 	"slices"
 
 	"github.com/gbuild/gbuild/pkg/runtime"
+	"github.com/gbuild/gbuild/pkg/runtime/gpu"
 )
 
 func (o *runOptions) checkDevices() error {
 	for _, g := range o.gpus {
-		if _, err := runtime.ParseGPUs(g); err != nil {
+		if _, err := gpu.Parse(g); err != nil {
 			return err
 		}
 	}
@@ -20,36 +21,36 @@ func (o *runOptions) checkDevices() error {
 }
 
 // cdiDirs are the directories of CDI specs, of which a later one wins: the administrator's, the user's, and those given.
-func (a *app) cdiSpecDirs(given []string) []runtime.SpecDir {
-	dirs := []runtime.SpecDir{{Path: "/etc/cdi"}, {Path: "/var/run/cdi"}}
+func (a *app) cdiSpecDirs(given []string) []gpu.SpecDir {
+	dirs := []gpu.SpecDir{{Path: "/etc/cdi"}, {Path: "/var/run/cdi"}}
 	config := a.env("XDG_CONFIG_HOME")
 	if config == "" && a.env("HOME") != "" {
 		config = filepath.Join(a.env("HOME"), ".config")
 	}
 	for _, base := range []string{config, a.env("XDG_RUNTIME_DIR")} {
 		if filepath.IsAbs(base) {
-			dirs = append(dirs, runtime.SpecDir{Path: filepath.Join(base, "cdi"), User: true})
+			dirs = append(dirs, gpu.SpecDir{Path: filepath.Join(base, "cdi"), User: true})
 		}
 	}
 	for _, d := range given {
-		dirs = append(dirs, runtime.SpecDir{Path: d, User: true})
+		dirs = append(dirs, gpu.SpecDir{Path: d, User: true})
 	}
 	return dirs
 }
 
-func (a *app) catalog(ctx context.Context, given []string) *runtime.Catalog {
-	return runtime.OpenCatalog(ctx, runtime.CatalogOptions{Dirs: a.cdiSpecDirs(given)})
+func (a *app) catalog(ctx context.Context, given []string) *gpu.Catalog {
+	return gpu.OpenCatalog(ctx, gpu.CatalogOptions{Dirs: a.cdiSpecDirs(given)})
 }
 
 // addDevices gives the sandbox what --gpus and --device ask for.
 func (a *app) addDevices(ctx context.Context, o *runOptions, c *container, box *runtime.Sandbox) error {
 	var names []string
 	for _, d := range o.devices {
-		if runtime.IsCDIName(d) {
+		if gpu.IsCDIName(d) {
 			names = append(names, d)
 			continue
 		}
-		edits, err := runtime.HostDevice(d)
+		edits, err := gpu.HostDevice(d)
 		if err != nil {
 			return err
 		}
@@ -63,7 +64,7 @@ func (a *app) addDevices(ctx context.Context, o *runOptions, c *container, box *
 		return err
 	}
 	if len(names)+len(requests) == 0 {
-		if hint := runtime.GPUHint(box.Env); hint != "" && len(o.gpus) == 0 {
+		if hint := gpu.Hint(box.Env); hint != "" && len(o.gpus) == 0 {
 			box.Notice(hint)
 		}
 		return nil
@@ -72,9 +73,9 @@ func (a *app) addDevices(ctx context.Context, o *runOptions, c *container, box *
 }
 
 // gpuRequests reads --gpus: which GPUs, and which of the driver's capabilities.
-func gpuRequests(flags []string) (requests []runtime.GPURequest, capabilities string, err error) {
+func gpuRequests(flags []string) (requests []gpu.Request, capabilities string, err error) {
 	for _, g := range flags {
-		r, err := runtime.ParseGPUs(g)
+		r, err := gpu.Parse(g)
 		if err != nil {
 			return nil, "", err
 		}
@@ -87,7 +88,7 @@ func gpuRequests(flags []string) (requests []runtime.GPURequest, capabilities st
 }
 
 // addLegacy serves the requests that ask for NVIDIA's hook, and returns the others.
-func (a *app) addLegacy(box *runtime.Sandbox, requests []runtime.GPURequest, c *container) (others []runtime.GPURequest, err error) {
+func (a *app) addLegacy(box *runtime.Sandbox, requests []gpu.Request, c *container) (others []gpu.Request, err error) {
 	for _, r := range requests {
 		legacy, err := r.Legacy()
 		if err != nil {
@@ -102,7 +103,7 @@ func (a *app) addLegacy(box *runtime.Sandbox, requests []runtime.GPURequest, c *
 			return nil, hinted{errors.New("nvidia-container-runtime-hook is not installed"),
 				"install NVIDIA's container toolkit, or leave out driver=" + r.Driver + ": gbuild needs no tools for --gpus"}
 		}
-		edits, err := runtime.LegacyEdits(r, hook, c.dir)
+		edits, err := gpu.LegacyEdits(r, hook, c.dir)
 		if err != nil {
 			return nil, err
 		}
@@ -111,7 +112,7 @@ func (a *app) addLegacy(box *runtime.Sandbox, requests []runtime.GPURequest, c *
 	return others, nil
 }
 
-func (a *app) inject(ctx context.Context, o *runOptions, box *runtime.Sandbox, names []string, requests []runtime.GPURequest, capabilities string) error {
+func (a *app) inject(ctx context.Context, o *runOptions, box *runtime.Sandbox, names []string, requests []gpu.Request, capabilities string) error {
 	catalog := a.catalog(ctx, o.cdiDirs)
 	defer func() { // also before an error, of which they may be the reason
 		for _, n := range catalog.Notices {
@@ -128,13 +129,13 @@ func (a *app) inject(ctx context.Context, o *runOptions, box *runtime.Sandbox, n
 		}
 	}
 	if len(requests) > 0 {
-		if driver, err := (runtime.Host{}).Driver(ctx); err == nil {
-			if err := runtime.CheckRequirements(box.Env, driver); err != nil {
+		if driver, err := (gpu.Host{}).Driver(ctx); err == nil {
+			if err := gpu.CheckRequirements(box.Env, driver); err != nil {
 				return err
 			}
 		}
 	}
-	edits, err := catalog.Inject(names, runtime.InjectOptions{Env: box.Env, Capabilities: capabilities})
+	edits, err := catalog.Inject(names, gpu.InjectOptions{Env: box.Env, Capabilities: capabilities})
 	if err != nil {
 		return err
 	}

@@ -259,3 +259,9 @@ func (r *run) tellOutOfMemory() {
 		}
 	}
 }
+
+// exists says whether a path leads to something.
+func exists(file string) bool {
+	_, err := os.Stat(file)
+	return err == nil
+}

@@ -86,7 +86,7 @@ func (r *run) addHooks(c *configs.Config) error {
 		if err != nil {
 			return err
 		}
-		own := &configs.Command{Path: selfExe, Args: append([]string{"gbuild"}, args...), Env: []string{"PATH=" + defaultPath}}
+		own := &configs.Command{Path: selfExe, Args: append([]string{"gbuild"}, args...), Env: []string{"PATH=" + DefaultPath}}
 		c.Hooks[configs.CreateContainer] = append(c.Hooks[configs.CreateContainer], configs.CommandHook{Command: own})
 	}
 	if len(c.Hooks) == 0 {
@@ -115,4 +115,11 @@ func (r *run) writeBundle(c *configs.Config) error {
 	}
 	c.Labels = append(c.Labels, "bundle="+dir)
 	return nil
+}
+
+// legacyEnv is what NVIDIA's hook reads in the configuration of the container.
+func legacyEnv(env []string) []string {
+	return slices.DeleteFunc(slices.Clone(env), func(e string) bool {
+		return !strings.HasPrefix(e, "NVIDIA_") && !strings.HasPrefix(e, "CUDA_VERSION=")
+	})
 }

@@ -9,7 +9,14 @@ import (
 )
 
 func lookupIn(env ...string) func(string) (string, bool) {
-	return func(k string) (string, bool) { return lastEnv(env, k) }
+	return func(k string) (value string, ok bool) {
+		for _, pair := range env {
+			if v, found := strings.CutPrefix(pair, k+"="); found {
+				value, ok = v, true
+			}
+		}
+		return value, ok
+	}
 }
 
 func TestParseEnvFile(t *testing.T) {

@@ -1,4 +1,4 @@
-package runtime
+package gpu
 
 import (
 	"strings"
@@ -72,7 +72,7 @@ func TestDriverCapabilities(t *testing.T) {
 		}
 	}
 	for in, want := range map[string]string{`all,"capabilities=compute,utility"`: "compute,utility", "all": "", "all,capabilities=x": ""} {
-		r, err := ParseGPUs(in)
+		r, err := Parse(in)
 		if got := r.DriverCapabilities(); err != nil || got != want {
 			t.Errorf("%s: %q, %v", in, got, err)
 		}
@@ -94,7 +94,7 @@ func TestGPUHint(t *testing.T) {
 		"": false, "NVIDIA_VISIBLE_DEVICES=all": true, "NVIDIA_VISIBLE_DEVICES=void": false, "NVIDIA_VISIBLE_DEVICES=none": false,
 		"NVIDIA_VISIBLE_DEVICES=": false, "CUDA_VERSION=12.4.1": true, "CUDA_VERSION=12;NVIDIA_VISIBLE_DEVICES=void": false, "X=NVIDIA_VISIBLE_DEVICES=all": false,
 	} {
-		if got := GPUHint(strings.Split(env, ";")); (got != "") != want {
+		if got := Hint(strings.Split(env, ";")); (got != "") != want {
 			t.Errorf("%s: %q", env, got)
 		}
 	}

@@ -1,4 +1,4 @@
-package runtime
+package gpu
 
 import (
 	"bytes"
@@ -13,6 +13,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/gbuild/gbuild/internal/lazyregexp"
+	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
 // Host says where the NVIDIA driver is looked for. The zero value is this machine.
@@ -99,17 +102,17 @@ func (h Host) Driver(ctx context.Context) (*Driver, error) {
 func (h Host) missingDriver(version string) error {
 	switch {
 	case version != "":
-		return &Missing{What: "the NVIDIA driver " + version + " is loaded, but no GPU of it can be used here (no /dev/nvidia0)",
+		return &runtime.Missing{What: "the NVIDIA driver " + version + " is loaded, but no GPU of it can be used here (no /dev/nvidia0)",
 			Remedy: "as root, run `nvidia-smi` once to make the device nodes; in a container or pod, ask for a GPU when it is started"}
 	case h.isDevice("/dev/dxg"):
-		return &Missing{What: "this is WSL, whose GPUs gbuild does not look for itself",
+		return &runtime.Missing{What: "this is WSL, whose GPUs gbuild does not look for itself",
 			Remedy: "write a CDI spec: `nvidia-ctk cdi generate --output=$HOME/.config/cdi/nvidia.yaml`"}
 	}
-	return &Missing{What: "this host has no NVIDIA driver (no /proc/driver/nvidia and no /dev/nvidia0)",
+	return &runtime.Missing{What: "this host has no NVIDIA driver (no /proc/driver/nvidia and no /dev/nvidia0)",
 		Remedy: "install the driver, or run without --gpus; in a container or pod, ask for a GPU when it is started"}
 }
 
-var moduleVersion = lazyRegexp(`Kernel Module\s.*?\s([0-9]+\.[0-9.]+)\s`)
+var moduleVersion = lazyregexp.New(`Kernel Module\s.*?\s([0-9]+\.[0-9.]+)\s`)
 
 func (h Host) version() string {
 	if v := h.read("/sys/module/nvidia/version"); v != "" {
@@ -198,7 +201,7 @@ func parseInformation(s string) map[string]string {
 	return m
 }
 
-var gpuNode = lazyRegexp(`^nvidia([0-9]{1,4})$`)
+var gpuNode = lazyregexp.New(`^nvidia([0-9]{1,4})$`)
 
 // gpusByNode is for kernels that show no /proc/driver/nvidia (gVisor, some pods): the nodes alone.
 func (h Host) gpusByNode() []GPU {
@@ -271,8 +274,8 @@ func (d *Driver) askSMI(ctx context.Context) {
 }
 
 var (
-	smiGPU = lazyRegexp(`^GPU ([0-9]+): (.*) \(UUID: (GPU-[0-9A-Za-z-]+)\)`)
-	smiMIG = lazyRegexp(`^\s+MIG .*Device\s+([0-9]+): \(UUID: (MIG-[0-9A-Za-z/-]+)\)`)
+	smiGPU = lazyregexp.New(`^GPU ([0-9]+): (.*) \(UUID: (GPU-[0-9A-Za-z-]+)\)`)
+	smiMIG = lazyregexp.New(`^\s+MIG .*Device\s+([0-9]+): \(UUID: (MIG-[0-9A-Za-z/-]+)\)`)
 )
 
 func (d *Driver) readSMI(out []byte) {

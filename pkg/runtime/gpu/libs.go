@@ -1,4 +1,4 @@
-package runtime
+package gpu
 
 import (
 	"bufio"
@@ -11,6 +11,9 @@ import (
 	goruntime "runtime"
 	"slices"
 	"strings"
+
+	"github.com/gbuild/gbuild/internal/lazyregexp"
+	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
 // driverFile is one file of the driver: where it is on the host and where a container finds it.
@@ -26,10 +29,8 @@ type driverLibraries struct {
 	dir     string // of libcuda, below root
 }
 
-const (
-	nvidiaLibDir = "/usr/local/nvidia/lib64"
-	nvidiaBinDir = "/usr/local/nvidia/bin"
-)
+// nvidiaBinDir is where images of NVIDIA's look for the driver's programs.
+const nvidiaBinDir = "/usr/local/nvidia/bin"
 
 // libraryDirs are the places that distributions, GKE, NixOS and container images put driver libraries in. What
 // /etc/ld.so.conf names comes before them.
@@ -37,7 +38,7 @@ func libraryDirs() []string {
 	triplet := map[string]string{"amd64": "x86_64-linux-gnu", "arm64": "aarch64-linux-gnu"}[goruntime.GOARCH]
 	return []string{
 		"/usr/lib/" + triplet, "/usr/lib/" + triplet + "/nvidia/current", "/usr/lib64", "/usr/lib64/nvidia", "/usr/lib",
-		"/lib/" + triplet, "/lib64", nvidiaLibDir, "/usr/local/nvidia/lib", "/run/opengl-driver/lib",
+		"/lib/" + triplet, "/lib64", runtime.NvidiaLibraryDir, "/usr/local/nvidia/lib", "/run/opengl-driver/lib",
 		"/home/kubernetes/bin/nvidia/lib64", "/opt/nvidia/lib64",
 	}
 }
@@ -100,7 +101,7 @@ func loaderDirs(root, file string, depth int) []string {
 	return out
 }
 
-var libcudaFile = lazyRegexp(`^libcuda\.so\.([0-9]+\.[0-9.]+)$`)
+var libcudaFile = lazyregexp.New(`^libcuda\.so\.([0-9]+\.[0-9.]+)$`)
 
 // libraries finds the directory of libcuda for a driver version; with "" the first one found tells the version.
 func (h Host) libraries(version string) (driverLibraries, error) {
@@ -123,11 +124,11 @@ func (h Host) libraries(version string) (driverLibraries, error) {
 		}
 	}
 	if others != nil {
-		return driverLibraries{}, &Missing{
+		return driverLibraries{}, &runtime.Missing{
 			What:   fmt.Sprintf("the kernel runs NVIDIA driver %s, but the libraries installed are %s", version, strings.Join(others, ", ")),
 			Remedy: "the driver was updated while it ran: reboot, or reload its kernel modules"}
 	}
-	return driverLibraries{}, &Missing{
+	return driverLibraries{}, &runtime.Missing{
 		What:   "no libcuda.so of NVIDIA driver " + version + " was found",
 		Remedy: "install the driver's libraries, or name their directory (--driver-root, --library-dir)"}
 }
@@ -222,7 +223,7 @@ func containerLibrary(file string) string {
 			return file
 		}
 	}
-	return path.Join(nvidiaLibDir, path.Base(file))
+	return path.Join(runtime.NvidiaLibraryDir, path.Base(file))
 }
 
 // binary finds one of the driver's programs, or "".

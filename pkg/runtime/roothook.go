@@ -16,6 +16,8 @@ import (
 
 	pathrs "github.com/cyphar/filepath-securejoin/pathrs-lite"
 	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/internal/lazyregexp"
 )
 
 // rootHookArg is the first argument of our binary when it runs as the hook that makes RootEdits.
@@ -59,8 +61,8 @@ func RunRootHook(ctx context.Context, args []string) (mine bool, err error) {
 // component by component inside it.
 func (r RootEdits) Apply(ctx context.Context, root *os.File) error {
 	if r.Glibc && muslOnly(root) {
-		return &GPUError{"this image uses musl libc, and NVIDIA's driver libraries need glibc",
-			"use an image of a distribution with glibc (Debian, Ubuntu, UBI), or one with gcompat installed"}
+		return &Missing{What: "this image uses musl libc, and NVIDIA's driver libraries need glibc",
+			Remedy: "use an image of a distribution with glibc (Debian, Ubuntu, UBI), or one with gcompat installed"}
 	}
 	links, dirs := r.Links, r.LibraryDirs
 	if compat, extra := compatLinks(root, r.CompatVersion); compat != "" {
@@ -123,7 +125,7 @@ func updateLdcache(ctx context.Context, root *os.File, dirs []string) error {
 	if err := writeInRoot(root, "/etc", "ld.so.conf", "include "+confDir+"/*.conf\n", false); err != nil {
 		return err
 	}
-	ldconfig := hostLdconfig()
+	ldconfig := HostLdconfig()
 	if ldconfig == "" {
 		return &Missing{What: "no ldconfig on this host", Remedy: "install libc-bin or glibc"}
 	}
@@ -138,8 +140,8 @@ func updateLdcache(ctx context.Context, root *os.File, dirs []string) error {
 	return nil
 }
 
-// hostLdconfig finds the host's ldconfig. Ubuntu's /sbin/ldconfig is a script around ldconfig.real.
-func hostLdconfig() string {
+// HostLdconfig finds the host's ldconfig. Ubuntu's /sbin/ldconfig is a script around ldconfig.real.
+func HostLdconfig() string {
 	for _, p := range []string{"/sbin/ldconfig.real", "/usr/sbin/ldconfig.real", "/sbin/ldconfig", "/usr/sbin/ldconfig"} {
 		if unix.Access(p, unix.X_OK) == nil {
 			return p
@@ -193,8 +195,8 @@ func muslOnly(root *os.File) bool {
 const compatDir = "/usr/local/cuda/compat"
 
 var (
-	compatCuda = lazyRegexp(`^libcuda\.so\.([0-9]+)\.[0-9.]+$`)
-	compatName = lazyRegexp(`^lib[A-Za-z0-9_-]+\.so\.[0-9]+$`)
+	compatCuda = lazyregexp.New(`^libcuda\.so\.([0-9]+)\.[0-9.]+$`)
+	compatName = lazyregexp.New(`^lib[A-Za-z0-9_-]+\.so\.[0-9]+$`)
 )
 
 // compatLinks says where the image keeps CUDA libraries for older drivers, if they are newer than this driver (an older
@@ -211,7 +213,7 @@ func compatLinks(root *os.File, driver string) (dir string, links []RootLink) {
 			newest = max(newest, n)
 		}
 		if compatName().MatchString(name) {
-			links = append(links, RootLink{compatDir + "/" + name, nvidiaLibDir + "/" + name})
+			links = append(links, RootLink{compatDir + "/" + name, NvidiaLibraryDir + "/" + name})
 		}
 	}
 	if newest <= host {

@@ -1,4 +1,4 @@
-package runtime
+package gpu
 
 import (
 	"fmt"
@@ -43,7 +43,7 @@ func parseDriverCaps(value string) (driverCaps, error) {
 		}
 	}
 	if unknown != nil {
-		return 0, &GPUError{
+		return 0, &Error{
 			fmt.Sprintf("unsupported capabilities found in '%s' (allowed '%s')", strings.Join(unknown, ","), strings.Join(capNames, ",")),
 			"mend NVIDIA_DRIVER_CAPABILITIES, or give another value with -e"}
 	}
@@ -55,7 +55,7 @@ func parseDriverCaps(value string) (driverCaps, error) {
 
 // DriverCapabilities gives the value of NVIDIA_DRIVER_CAPABILITIES that the request's capabilities ask for, or "" where
 // they leave the choice to the image: gpu alone does, and so does a vendor's own word.
-func (r GPURequest) DriverCapabilities() string {
+func (r Request) DriverCapabilities() string {
 	var out []string
 	for _, c := range r.Capabilities {
 		if slices.Contains(capNames, c) {
@@ -122,9 +122,9 @@ func fileCaps(file string) driverCaps {
 	return capsAll
 }
 
-// GPUHint says, in one line, that an image that is run without GPUs asks for them, or "". Environment alone never
+// Hint says, in one line, that an image that is run without GPUs asks for them, or "". Environment alone never
 // injects a device.
-func GPUHint(env []string) string {
+func Hint(env []string) string {
 	v, ok := lastEnv(env, "NVIDIA_VISIBLE_DEVICES")
 	if _, cuda := lastEnv(env, "CUDA_VERSION"); !ok && cuda {
 		v = "all"

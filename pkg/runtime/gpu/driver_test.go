@@ -1,4 +1,4 @@
-package runtime
+package gpu
 
 import (
 	"context"
@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"tags.cncf.io/container-device-interface/pkg/cdi"
+
+	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
 const (
@@ -156,7 +158,7 @@ func TestDriverDetection(t *testing.T) {
 			if err == nil {
 				_, err = d.Spec()
 			}
-			m, ok := errors.AsType[*Missing](err)
+			m, ok := errors.AsType[*runtime.Missing](err)
 			if !ok || !strings.HasPrefix(err.Error(), c.err) || m.Hint() == "" {
 				t.Errorf("%v", err)
 			}

@@ -1,20 +1,20 @@
-package runtime
+package gpu
 
 import (
 	"encoding/csv"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	"tags.cncf.io/container-device-interface/pkg/parser"
+
+	"github.com/gbuild/gbuild/internal/lazyregexp"
 )
 
-// GPURequest is one --gpus flag: how many GPUs, or which. The zero value asks for none.
-type GPURequest struct {
+// Request is one --gpus flag: how many GPUs, or which. The zero value asks for none.
+type Request struct {
 	Driver       string            // as given; "" leaves the choice to gbuild
 	Count        int               // -1 means all; 0 with no DeviceIDs means none
 	DeviceIDs    []string          // indices, UUIDs, "gpu:mig" indices or CDI names
@@ -22,29 +22,29 @@ type GPURequest struct {
 	Options      map[string]string // kept; no NVIDIA driver reads them
 }
 
-// GPUError is a GPU request or image that this host cannot serve, with what the user can do about it.
-type GPUError struct {
+// Error is a GPU request or image that this host cannot serve, with what the user can do about it.
+type Error struct {
 	Problem string
 	Remedy  string
 }
 
 // Error implements error.
-func (e *GPUError) Error() string { return e.Problem }
+func (e *Error) Error() string { return e.Problem }
 
 // Hint gives the remedy, or "".
-func (e *GPUError) Hint() string { return e.Remedy }
+func (e *Error) Hint() string { return e.Remedy }
 
 // gpuID is what may follow an unquoted device=0: more indices, MIG indices or UUIDs.
-var gpuID = lazyRegexp(`^([0-9]+(:[0-9]+)?|(GPU|MIG)-.+)$`)
+var gpuID = lazyregexp.New(`^([0-9]+(:[0-9]+)?|(GPU|MIG)-.+)$`)
 
-// ParseGPUs reads the value of --gpus by Docker's grammar (docker/cli, opts/gpus.go): one CSV record of driver,
+// Parse reads the value of --gpus by Docker's grammar (docker/cli, opts/gpus.go): one CSV record of driver,
 // count, device, capabilities and options, in which a bare field is a count. Two things that Docker refuses are
 // taken as they are meant: device=0,1 without inner quotes, and ";" between capabilities.
-func ParseGPUs(value string) (GPURequest, error) {
-	r := GPURequest{Capabilities: []string{"gpu"}}
+func Parse(value string) (Request, error) {
+	r := Request{Capabilities: []string{"gpu"}}
 	fields, err := csv.NewReader(strings.NewReader(value)).Read()
 	if err != nil {
-		return GPURequest{}, &GPUError{fmt.Sprintf("reading %q as a GPU request: %v", value, err), gpusRemedy}
+		return Request{}, &Error{fmt.Sprintf("reading %q as a GPU request: %v", value, err), gpusRemedy}
 	}
 	seen := map[string]bool{}
 	for i, f := range fields {
@@ -54,7 +54,7 @@ func ParseGPUs(value string) (GPURequest, error) {
 			continue
 		}
 		if seen[key] {
-			return GPURequest{}, fmt.Errorf("gpu request key '%s' can be specified only once", key)
+			return Request{}, fmt.Errorf("gpu request key '%s' can be specified only once", key)
 		}
 		seen[key] = true
 		if !ok {
@@ -62,7 +62,7 @@ func ParseGPUs(value string) (GPURequest, error) {
 			seen[key] = true
 		}
 		if err := r.set(key, val, f); err != nil {
-			return GPURequest{}, err
+			return Request{}, err
 		}
 	}
 	return r, r.finish(seen["count"])
@@ -83,7 +83,7 @@ func continuesDevice(fields []string) bool {
 	return false
 }
 
-func (r *GPURequest) set(key, val, field string) (err error) {
+func (r *Request) set(key, val, field string) (err error) {
 	switch key {
 	case "driver":
 		r.Driver = val
@@ -96,17 +96,17 @@ func (r *GPURequest) set(key, val, field string) (err error) {
 	case "options":
 		r.Options, err = parseGPUOptions(val)
 	default:
-		err = &GPUError{fmt.Sprintf("unexpected key '%s' in '%s'", key, field), gpusRemedy}
+		err = &Error{fmt.Sprintf("unexpected key '%s' in '%s'", key, field), gpusRemedy}
 	}
 	return err
 }
 
-func (r *GPURequest) finish(counted bool) error {
+func (r *Request) finish(counted bool) error {
 	if slices.Contains(r.DeviceIDs, "") {
-		return &GPUError{"device= names no GPU", gpusRemedy}
+		return &Error{"device= names no GPU", gpusRemedy}
 	}
 	if r.Count != 0 && r.DeviceIDs != nil {
-		return &GPUError{"cannot set both Count and DeviceIDs on device request", gpusRemedy}
+		return &Error{"cannot set both Count and DeviceIDs on device request", gpusRemedy}
 	}
 	if !counted && r.DeviceIDs == nil {
 		r.Count = 1
@@ -147,17 +147,17 @@ func parseGPUOptions(val string) (map[string]string, error) {
 var gpuVendors = []string{"nvidia.com/gpu", "amd.com/gpu"}
 
 // None says that the request asks for no GPU, as --gpus 0 does.
-func (r GPURequest) None() bool { return r.Count == 0 && len(r.DeviceIDs) == 0 }
+func (r Request) None() bool { return r.Count == 0 && len(r.DeviceIDs) == 0 }
 
 // Names turns the request into CDI device names, given the qualified names that this host knows. A count takes the
 // first devices by index, as Docker does: nobody is asked which GPU is idle.
-func (r GPURequest) Names(known []string) ([]string, error) {
+func (r Request) Names(known []string) ([]string, error) {
 	if r.None() {
 		return nil, nil
 	}
 	kind, own := gpuKind(known)
 	if kind == "" && !slices.ContainsFunc(r.DeviceIDs, parser.IsQualifiedName) {
-		return nil, &GPUError{"no GPU is known on this host",
+		return nil, &Error{"no GPU is known on this host",
 			"`gbuild gpu list` shows what was looked at; without a GPU, leave --gpus out"}
 	}
 	if len(r.DeviceIDs) > 0 {
@@ -171,13 +171,13 @@ func (r GPURequest) Names(known []string) ([]string, error) {
 		return qualify(kind, own), nil
 	}
 	if r.Count > len(own) {
-		return nil, &GPUError{fmt.Sprintf("%d GPUs were asked for, but this host has %d", r.Count, len(own)),
+		return nil, &Error{fmt.Sprintf("%d GPUs were asked for, but this host has %d", r.Count, len(own)),
 			"use --gpus all for what there is; `gbuild gpu list` shows it"}
 	}
 	return qualify(kind, own[:r.Count]), nil
 }
 
-func (r GPURequest) byID(kind string, known []string) ([]string, error) {
+func (r Request) byID(kind string, known []string) ([]string, error) {
 	var names []string
 	for _, id := range r.DeviceIDs {
 		name := id
@@ -256,14 +256,8 @@ func unknownDevices(names, known []string) error {
 		remedy = "known here: " + strings.Join(known, ", ")
 	}
 	// Users know this text from podman and containerd.
-	return &GPUError{"unresolvable CDI devices " + strings.Join(names, ", "), remedy}
+	return &Error{"unresolvable CDI devices " + strings.Join(names, ", "), remedy}
 }
 
 // IsCDIName says whether a --device value is a CDI name (vendor/class=name) and not a path.
 func IsCDIName(s string) bool { return parser.IsQualifiedName(s) }
-
-// lazyRegexp compiles an expression when it is first used: every sandbox is started by a process of this program, and
-// would pay for what is compiled at its start.
-func lazyRegexp(expr string) func() *regexp.Regexp {
-	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
-}

@@ -1,4 +1,4 @@
-package runtime
+package gpu
 
 import (
 	"fmt"
@@ -7,11 +7,13 @@ import (
 	"strings"
 
 	specs "tags.cncf.io/container-device-interface/specs-go"
+
+	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
 // HostDevice gives the edits for a --device value that is no CDI name: HOST[:CONTAINER][:PERMISSIONS], in which HOST
 // is a device node or a directory of them, as in Docker.
-func HostDevice(value string) (Edits, error) {
+func HostDevice(value string) (runtime.Edits, error) {
 	parts := strings.Split(value, ":")
 	host, target, perms := parts[0], parts[0], "rwm"
 	switch {
@@ -23,12 +25,12 @@ func HostDevice(value string) (Edits, error) {
 		target, perms = parts[1], parts[2]
 	}
 	if len(parts) > 3 || !filepath.IsAbs(host) || perms == "" || strings.Trim(perms, "rwm") != "" {
-		return Edits{}, &GPUError{fmt.Sprintf("invalid device %q", value), "write /dev/NAME[:/dev/NAME][:rwm], or a CDI name such as nvidia.com/gpu=all"}
+		return runtime.Edits{}, &Error{fmt.Sprintf("invalid device %q", value), "write /dev/NAME[:/dev/NAME][:rwm], or a CDI name such as nvidia.com/gpu=all"}
 	}
 	in := &injection{}
 	err := filepath.WalkDir(host, func(p string, d fs.DirEntry, err error) error {
 		if err != nil {
-			return &GPUError{fmt.Sprintf("device %s cannot be used: %v", host, err), "CDI names are written vendor/class=name"}
+			return &Error{fmt.Sprintf("device %s cannot be used: %v", host, err), "CDI names are written vendor/class=name"}
 		}
 		if p != host && d.Type()&fs.ModeDevice == 0 || d.IsDir() {
 			return nil

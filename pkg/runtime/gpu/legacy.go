@@ -1,4 +1,4 @@
-package runtime
+package gpu
 
 import (
 	"fmt"
@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
 // gpuDrivers are the values of driver= in --gpus. All but legacyDriver mean CDI, as those without one do.
@@ -17,9 +19,9 @@ const legacyDriver = "nvidia.runtime-hook"
 
 // Legacy says whether the request asks for NVIDIA's hook, nvidia-container-runtime-hook, in place of CDI devices. A
 // driver that docker would not know either is an error.
-func (r GPURequest) Legacy() (bool, error) {
+func (r Request) Legacy() (bool, error) {
 	if !slices.Contains(gpuDrivers, r.Driver) {
-		return false, &GPUError{fmt.Sprintf("could not select device driver %q with capabilities: [%v]", r.Driver, r.Capabilities),
+		return false, &Error{fmt.Sprintf("could not select device driver %q with capabilities: [%v]", r.Driver, r.Capabilities),
 			"leave driver= out, or use one of " + strings.Join(gpuDrivers[1:], ", ")}
 	}
 	return r.Driver == legacyDriver, nil
@@ -36,27 +38,27 @@ user = "root:root"
 
 // LegacyEdits are the edits by which NVIDIA's hook, a program of this host, gives GPUs to a container: by what it finds
 // in the container's environment. dir, a private directory that outlives the container's start, gets its configuration.
-func LegacyEdits(r GPURequest, hook, dir string) (Edits, error) {
-	ldconfig := hostLdconfig()
+func LegacyEdits(r Request, hook, dir string) (runtime.Edits, error) {
+	ldconfig := runtime.HostLdconfig()
 	if ldconfig == "" {
 		ldconfig = "/sbin/ldconfig"
 	}
 	config := filepath.Join(dir, "nvidia-hook.toml")
 	if err := os.WriteFile(config, fmt.Appendf(nil, legacyConfig, ldconfig), 0o600); err != nil {
-		return Edits{}, fmt.Errorf("writing the configuration of NVIDIA's hook: %w", err)
+		return runtime.Edits{}, fmt.Errorf("writing the configuration of NVIDIA's hook: %w", err)
 	}
 	env := []string{"NVIDIA_VISIBLE_DEVICES=" + r.visible()}
 	if caps := r.DriverCapabilities(); caps != "" {
 		env = append(env, "NVIDIA_DRIVER_CAPABILITIES="+caps)
 	}
-	return Edits{Env: env, Hooks: []DeviceHook{{
+	return runtime.Edits{Env: env, Hooks: []runtime.DeviceHook{{
 		When: "prestart", Path: hook, Args: []string{filepath.Base(hook), "-config", config, "prestart"},
-		Env: []string{"PATH=" + filepath.Dir(hook) + ":" + defaultPath},
+		Env: []string{"PATH=" + filepath.Dir(hook) + ":" + runtime.DefaultPath},
 	}}}, nil
 }
 
 // visible is the request in the words of NVIDIA_VISIBLE_DEVICES. A count means the first GPUs by index, as in docker.
-func (r GPURequest) visible() string {
+func (r Request) visible() string {
 	if len(r.DeviceIDs) > 0 {
 		return strings.Join(r.DeviceIDs, ",")
 	}
@@ -68,11 +70,4 @@ func (r GPURequest) visible() string {
 		first[i] = strconv.Itoa(i)
 	}
 	return strings.Join(first, ",")
-}
-
-// legacyEnv is what NVIDIA's hook reads in the configuration of the container.
-func legacyEnv(env []string) []string {
-	return slices.DeleteFunc(slices.Clone(env), func(e string) bool {
-		return !strings.HasPrefix(e, "NVIDIA_") && !strings.HasPrefix(e, "CUDA_VERSION=")
-	})
 }

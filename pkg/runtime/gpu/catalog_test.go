@@ -1,4 +1,4 @@
-package runtime
+package gpu
 
 import (
 	"context"
@@ -19,7 +19,7 @@ func fixtures(t *testing.T) (dir string) {
 	writeFile(t, dir+"/bin/fakehook", "#!/bin/sh\n", 0o755)
 	writeFile(t, dir+"/lib/libcuda.so.580.99.01", string(elfLibrary("libcuda.so.1", 2, nativeMachine)), 0o644)
 	for _, name := range []string{"fake-vendor-cdi.yaml", "fake-nvidia-cdi.yaml"} {
-		b, err := os.ReadFile("testdata/gpu/" + name)
+		b, err := os.ReadFile("testdata/" + name)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -80,7 +80,7 @@ func TestInjectUnknown(t *testing.T) {
 	if err == nil || err.Error() != "unresolvable CDI devices example.com/gpu=7, x.y/z=1" {
 		t.Fatal(err)
 	}
-	hint := err.(*GPUError).Hint()
+	hint := err.(*Error).Hint()
 	for _, want := range []string{"example.com/gpu=0, example.com/gpu=1", "nvidia.com/gpu=all", "broken.yaml"} {
 		if !strings.Contains(hint, want) {
 			t.Errorf("%q lacks %q", hint, want)
@@ -90,10 +90,10 @@ func TestInjectUnknown(t *testing.T) {
 	if _, err := empty.Inject([]string{"nvidia.com/gpu=0"}, InjectOptions{}); err == nil || !strings.Contains(err.Error(), "no NVIDIA driver") {
 		t.Error(err)
 	}
-	if _, err := empty.Resolve(GPURequest{Count: -1}); err == nil || !strings.Contains(err.Error(), "no NVIDIA driver") {
+	if _, err := empty.Resolve(Request{Count: -1}); err == nil || !strings.Contains(err.Error(), "no NVIDIA driver") {
 		t.Error(err)
 	}
-	if names, err := empty.Resolve(GPURequest{}); err != nil || names != nil {
+	if names, err := empty.Resolve(Request{}); err != nil || names != nil {
 		t.Error(names, err)
 	}
 }
@@ -102,7 +102,7 @@ func TestGeneratedSpecInject(t *testing.T) {
 	r := newFakeRoot(t).loaded(v580).driver(v580, debianLibs).gpu("0000:1b:00.0", 0, uuidA, "NVIDIA H100").gpu("0000:1c:00.0", 1, uuidB, "NVIDIA H100")
 	r.script("/usr/bin/nvidia-smi", "#!/bin/sh\n")
 	c := OpenCatalog(context.Background(), CatalogOptions{Host: r.host()})
-	names, err := c.Resolve(GPURequest{Count: 1}, GPURequest{DeviceIDs: []string{"0", uuidB}})
+	names, err := c.Resolve(Request{Count: 1}, Request{DeviceIDs: []string{"0", uuidB}})
 	if err != nil || strings.Join(names, " ") != "nvidia.com/gpu=0 nvidia.com/gpu="+uuidB {
 		t.Fatal(names, err)
 	}

@@ -1,4 +1,4 @@
-package runtime
+package gpu
 
 import (
 	"context"
@@ -17,6 +17,8 @@ import (
 	"tags.cncf.io/container-device-interface/pkg/cdi"
 	"tags.cncf.io/container-device-interface/pkg/parser"
 	specs "tags.cncf.io/container-device-interface/specs-go"
+
+	"github.com/gbuild/gbuild/internal/lazyregexp"
 )
 
 // SpecDir is a directory of CDI specs. A spec names programs that run with the sandbox's rights, so one in a directory
@@ -109,8 +111,8 @@ func (c *Catalog) generate(ctx context.Context, h Host) {
 // Names lists the qualified names of all devices, sorted.
 func (c *Catalog) Names() []string { return slices.Sorted(maps.Keys(c.devices)) }
 
-// Resolve turns GPU requests into device names. It is GPURequest.Names with the reason that this host has no GPU.
-func (c *Catalog) Resolve(requests ...GPURequest) ([]string, error) {
+// Resolve turns GPU requests into device names. It is Request.Names with the reason that this host has no GPU.
+func (c *Catalog) Resolve(requests ...Request) ([]string, error) {
 	var out []string
 	for _, r := range requests {
 		names, err := r.Names(c.Names())
@@ -279,7 +281,7 @@ func validateEdits(e *specs.ContainerEdits) error {
 }
 
 // driverSuffix finds the driver version in the name of a library.
-var driverSuffix = lazyRegexp(`^(?:libcuda|libnvidia-ml)\.so\.([0-9]+\.[0-9.]+)$`)
+var driverSuffix = lazyregexp.New(`^(?:libcuda|libnvidia-ml)\.so\.([0-9]+\.[0-9.]+)$`)
 
 // stale says why a spec of NVIDIA's does not fit this host any more, or "". version is that of the running driver.
 func stale(s *specs.Spec, version string) string {

@@ -1,4 +1,4 @@
-package runtime
+package gpu
 
 import (
 	"cmp"
@@ -12,24 +12,12 @@ import (
 	"time"
 
 	specs "tags.cncf.io/container-device-interface/specs-go"
+
+	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
 // layerlessDir is a tmpfs over which a RUN gets the driver, so that its layer does not.
 const layerlessDir = "/run/gbuild/nvidia"
-
-// RootEdits is what NVIDIA's hooks would do in a container's root, as data for gbuild's own hook.
-type RootEdits struct {
-	Links         []RootLink `json:",omitempty"`
-	LibraryDirs   []string   `json:",omitempty"` // for the loader's cache
-	CompatVersion string     `json:",omitempty"` // the driver's version, where newer CUDA libraries of the image may be used
-	Glibc         bool       `json:",omitempty"` // the driver's libraries need it
-}
-
-// RootLink is a symbolic link to make: Target is what it says, Path where it is in the container.
-type RootLink struct{ Target, Path string }
-
-// Empty says that there is nothing to do.
-func (r RootEdits) Empty() bool { return len(r.Links) == 0 && len(r.LibraryDirs) == 0 && !r.Glibc }
 
 // place decides where a file of NVIDIA's driver goes in the container, "" for nowhere, and makes it reachable under
 // /usr/local/nvidia too: images of NVIDIA's have that in their search paths, so they work without a loader's cache.
@@ -67,14 +55,14 @@ func (in *injection) searchDir(lib bool) string {
 	case in.Layerless:
 		return layerlessDir + "/bin"
 	case lib:
-		return nvidiaLibDir
+		return runtime.NvidiaLibraryDir
 	}
 	return nvidiaBinDir
 }
 
 func (in *injection) link(target, p string) {
-	in.Root.Links = slices.DeleteFunc(in.Root.Links, func(l RootLink) bool { return l.Path == p })
-	in.Root.Links = append(in.Root.Links, RootLink{target, p})
+	in.Root.Links = slices.DeleteFunc(in.Root.Links, func(l runtime.RootLink) bool { return l.Path == p })
+	in.Root.Links = append(in.Root.Links, runtime.RootLink{Target: target, Path: p})
 }
 
 // hook takes a hook: NVIDIA's own are turned into data, others stay programs.
@@ -93,7 +81,7 @@ func (in *injection) hook(h *specs.Hook) error {
 	if in.Layerless {
 		in.notice("the hook %s may write into the layer of this step", h.Path)
 	}
-	d := DeviceHook{When: h.HookName, Path: h.Path, Args: h.Args, Env: h.Env}
+	d := runtime.DeviceHook{When: h.HookName, Path: h.Path, Args: h.Args, Env: h.Env}
 	if len(d.Env) == 0 {
 		// Not nil: a runtime gives such hooks the image's environment, and with it LD_PRELOAD (CVE-2025-23266).
 		d.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
@@ -112,7 +100,7 @@ func (in *injection) checkHook(p string) error {
 	}
 	real, err := filepath.EvalSymlinks(p)
 	if err != nil {
-		return &GPUError{fmt.Sprintf("hook %s of the CDI spec cannot be run: %v", p, errors.Unwrap(err)), "install the vendor's container tools, or write the spec again"}
+		return &Error{fmt.Sprintf("hook %s of the CDI spec cannot be run: %v", p, errors.Unwrap(err)), "install the vendor's container tools, or write the spec again"}
 	}
 	st, err := os.Stat(real)
 	if err != nil {
@@ -123,7 +111,7 @@ func (in *injection) checkHook(p string) error {
 		return err == nil && strings.HasPrefix(real, strings.TrimSuffix(dir, "/")+"/")
 	})
 	if !inside {
-		return &GPUError{fmt.Sprintf("hook %s of the CDI spec is outside the directories of hooks (%s)", p, strings.Join(in.hookDirs, ", ")),
+		return &Error{fmt.Sprintf("hook %s of the CDI spec is outside the directories of hooks (%s)", p, strings.Join(in.hookDirs, ", ")),
 			"install it there: a hook runs with the rights of the sandbox"}
 	}
 	if !st.Mode().IsRegular() || st.Mode().Perm()&0o111 == 0 || st.Mode().Perm()&0o022 != 0 {
@@ -222,8 +210,6 @@ func (in *injection) folders(dirs []string) error {
 	return nil
 }
 
-const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
 // finishNVIDIA sets the search paths, and in a RUN takes back what would reach the layer.
 func (in *injection) finishNVIDIA() {
 	if !in.Root.Glibc {
@@ -231,15 +217,15 @@ func (in *injection) finishNVIDIA() {
 	}
 	lib, bin := in.searchDir(true), in.searchDir(false)
 	in.appendPath("LD_LIBRARY_PATH", "", lib)
-	in.appendPath("PATH", defaultPath, bin)
+	in.appendPath("PATH", runtime.DefaultPath, bin)
 	if in.Layerless {
 		in.appendPath("LIBRARY_PATH", "", lib)
 		in.Root.LibraryDirs, in.Root.CompatVersion = nil, ""
-		tmpfs := DeviceMount{"", layerlessDir, "tmpfs", []string{"nosuid", "nodev", "mode=0755"}}
+		tmpfs := runtime.DeviceMount{Target: layerlessDir, Type: "tmpfs", Options: []string{"nosuid", "nodev", "mode=0755"}}
 		in.Mounts = slices.Insert(in.Mounts, 0, tmpfs)
 	}
 	// Links before what they name would hide nothing, but a stable order keeps two runs alike.
-	slices.SortStableFunc(in.Root.Links, func(a, b RootLink) int { return strings.Compare(a.Path, b.Path) })
+	slices.SortStableFunc(in.Root.Links, func(a, b runtime.RootLink) int { return strings.Compare(a.Path, b.Path) })
 }
 
 func (in *injection) appendPath(key, unset, dir string) {

@@ -1,10 +1,12 @@
-package runtime
+package gpu
 
 import (
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/gbuild/gbuild/internal/lazyregexp"
 )
 
 // cudaOfDriver is the newest CUDA release that each driver branch supports (NVIDIA's CUDA toolkit release notes,
@@ -60,7 +62,7 @@ func (d *Driver) unmet(expr string) error {
 	if cuda, _ := cudaFor(d.Version); cuda != "" {
 		has += " supports CUDA " + cuda
 	}
-	return &GPUError{
+	return &Error{
 		fmt.Sprintf("image needs %s; %s", strings.Join(strings.Fields(expr), " or "), has),
 		"update the driver, use an older image, or set NVIDIA_DISABLE_REQUIRE=1 to try"}
 }
@@ -96,8 +98,8 @@ func requirements(env []string) []string {
 }
 
 var (
-	cudaVersion = lazyRegexp(`^[0-9]+\.[0-9]+`)
-	condition   = lazyRegexp(`^([a-z]+)(>=|<=|!=|=|<|>)([A-Za-z0-9._-]+)$`)
+	cudaVersion = lazyregexp.New(`^[0-9]+\.[0-9]+`)
+	condition   = lazyregexp.New(`^([a-z]+)(>=|<=|!=|=|<|>)([A-Za-z0-9._-]+)$`)
 )
 
 // meets reports whether one of the alternatives of an expression holds.
@@ -108,7 +110,7 @@ func (d *Driver) meets(expr string) (bool, error) {
 		for c := range strings.SplitSeq(alternative, ",") {
 			m := condition().FindStringSubmatch(c)
 			if m == nil {
-				return false, &GPUError{fmt.Sprintf("invalid condition %q in the image's requirement %q", c, expr),
+				return false, &Error{fmt.Sprintf("invalid condition %q in the image's requirement %q", c, expr),
 					"set NVIDIA_DISABLE_REQUIRE=1 to run it without the check"}
 			}
 			all = d.condition(m[1], m[2], m[3]) && all
@@ -170,7 +172,7 @@ func compareVersions(a, b string) int {
 	return 0
 }
 
-var dataCentre = lazyRegexp(`^(NVIDIA )?(Tesla|[ABHKLMPTV][0-9]{1,3}[A-Z]?\b|GB?[0-9]{3}\b|GH[0-9]{3}\b)`)
+var dataCentre = lazyregexp.New(`^(NVIDIA )?(Tesla|[ABHKLMPTV][0-9]{1,3}[A-Z]?\b|GB?[0-9]{3}\b|GH[0-9]{3}\b)`)
 
 // brand gives NVML's brand word for the first GPU where the model's name shows it, else "".
 func (d *Driver) brand() string {

@@ -1,4 +1,4 @@
-package runtime
+package gpu
 
 import (
 	"errors"
@@ -11,31 +11,31 @@ func TestParseGPUs(t *testing.T) {
 	gpu := []string{"gpu"}
 	for _, c := range []struct {
 		in   string
-		want GPURequest
+		want Request
 		err  string
 	}{
-		{in: "all", want: GPURequest{Count: -1, Capabilities: gpu}},
-		{in: "-1", want: GPURequest{Count: -1, Capabilities: gpu}},
-		{in: "-7", want: GPURequest{Count: -1, Capabilities: gpu}},
-		{in: "count=all", want: GPURequest{Count: -1, Capabilities: gpu}},
-		{in: "count=-1", want: GPURequest{Count: -1, Capabilities: gpu}},
-		{in: "2", want: GPURequest{Count: 2, Capabilities: gpu}},
-		{in: "count=2", want: GPURequest{Count: 2, Capabilities: gpu}},
-		{in: "0", want: GPURequest{Capabilities: gpu}},
-		{in: "all,2", want: GPURequest{Count: 2, Capabilities: gpu}},
-		{in: "count=2,all", want: GPURequest{Count: -1, Capabilities: gpu}},
-		{in: `"device=0,1"`, want: GPURequest{DeviceIDs: []string{"0", "1"}, Capabilities: gpu}},
-		{in: "device=0", want: GPURequest{DeviceIDs: []string{"0"}, Capabilities: gpu}},
-		{in: "device=0,1", want: GPURequest{DeviceIDs: []string{"0", "1"}, Capabilities: gpu}},
-		{in: "device=0,1:0,GPU-abc,MIG-d", want: GPURequest{DeviceIDs: []string{"0", "1:0", "GPU-abc", "MIG-d"}, Capabilities: gpu}},
-		{in: "device=0,1,capabilities=utility", want: GPURequest{DeviceIDs: []string{"0", "1"}, Capabilities: []string{"utility", "gpu"}}},
-		{in: "device=GPU-fef8089b", want: GPURequest{DeviceIDs: []string{"GPU-fef8089b"}, Capabilities: gpu}},
-		{in: "device=0:1", want: GPURequest{DeviceIDs: []string{"0:1"}, Capabilities: gpu}},
-		{in: `all,"capabilities=compute,utility"`, want: GPURequest{Count: -1, Capabilities: []string{"compute", "utility", "gpu"}}},
-		{in: `all,capabilities=compute;utility`, want: GPURequest{Count: -1, Capabilities: []string{"compute", "utility", "gpu"}}},
-		{in: "driver=nvidia", want: GPURequest{Driver: "nvidia", Count: 1, Capabilities: gpu}},
-		{in: "capabilities=utility", want: GPURequest{Count: 1, Capabilities: []string{"utility", "gpu"}}},
-		{in: `all,"options=a=b,c"`, want: GPURequest{Count: -1, Capabilities: gpu, Options: map[string]string{"a": "b", "c": ""}}},
+		{in: "all", want: Request{Count: -1, Capabilities: gpu}},
+		{in: "-1", want: Request{Count: -1, Capabilities: gpu}},
+		{in: "-7", want: Request{Count: -1, Capabilities: gpu}},
+		{in: "count=all", want: Request{Count: -1, Capabilities: gpu}},
+		{in: "count=-1", want: Request{Count: -1, Capabilities: gpu}},
+		{in: "2", want: Request{Count: 2, Capabilities: gpu}},
+		{in: "count=2", want: Request{Count: 2, Capabilities: gpu}},
+		{in: "0", want: Request{Capabilities: gpu}},
+		{in: "all,2", want: Request{Count: 2, Capabilities: gpu}},
+		{in: "count=2,all", want: Request{Count: -1, Capabilities: gpu}},
+		{in: `"device=0,1"`, want: Request{DeviceIDs: []string{"0", "1"}, Capabilities: gpu}},
+		{in: "device=0", want: Request{DeviceIDs: []string{"0"}, Capabilities: gpu}},
+		{in: "device=0,1", want: Request{DeviceIDs: []string{"0", "1"}, Capabilities: gpu}},
+		{in: "device=0,1:0,GPU-abc,MIG-d", want: Request{DeviceIDs: []string{"0", "1:0", "GPU-abc", "MIG-d"}, Capabilities: gpu}},
+		{in: "device=0,1,capabilities=utility", want: Request{DeviceIDs: []string{"0", "1"}, Capabilities: []string{"utility", "gpu"}}},
+		{in: "device=GPU-fef8089b", want: Request{DeviceIDs: []string{"GPU-fef8089b"}, Capabilities: gpu}},
+		{in: "device=0:1", want: Request{DeviceIDs: []string{"0:1"}, Capabilities: gpu}},
+		{in: `all,"capabilities=compute,utility"`, want: Request{Count: -1, Capabilities: []string{"compute", "utility", "gpu"}}},
+		{in: `all,capabilities=compute;utility`, want: Request{Count: -1, Capabilities: []string{"compute", "utility", "gpu"}}},
+		{in: "driver=nvidia", want: Request{Driver: "nvidia", Count: 1, Capabilities: gpu}},
+		{in: "capabilities=utility", want: Request{Count: 1, Capabilities: []string{"utility", "gpu"}}},
+		{in: `all,"options=a=b,c"`, want: Request{Count: -1, Capabilities: gpu, Options: map[string]string{"a": "b", "c": ""}}},
 		{in: "all,all", err: "gpu request key 'all' can be specified only once"},
 		{in: "all,count=2", err: "gpu request key 'count' can be specified only once"},
 		{in: "device=0,device=1", err: "gpu request key 'device' can be specified only once"},
@@ -50,7 +50,7 @@ func TestParseGPUs(t *testing.T) {
 		{in: "", err: `reading "" as a GPU request: EOF`},
 		{in: `"all`, err: `reading "\"all" as a GPU request: parse error on line 1, column 5: extraneous or missing " in quoted-field`},
 	} {
-		got, err := ParseGPUs(c.in)
+		got, err := Parse(c.in)
 		if c.err != "" {
 			if err == nil || err.Error() != c.err {
 				t.Errorf("%q: error %v, want %s", c.in, err, c.err)
@@ -88,7 +88,7 @@ func TestGPURequestNames(t *testing.T) {
 		{"device=example.com/x=1", many[:1], "example.com/x=1", ""},
 		{"all", nil, "", "no GPU is known on this host"},
 	} {
-		r, err := ParseGPUs(c.in)
+		r, err := Parse(c.in)
 		if err != nil {
 			t.Fatal(c.in, err)
 		}

@@ -1,4 +1,4 @@
-package runtime
+package gpu
 
 import (
 	"cmp"
@@ -11,41 +11,12 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 	specs "tags.cncf.io/container-device-interface/specs-go"
+
+	"github.com/gbuild/gbuild/pkg/runtime"
 )
-
-// Edits is what devices add to a sandbox, as plain data.
-type Edits struct {
-	Env     []string // KEY=VALUE, one per key, to be set over the container's own
-	Mounts  []DeviceMount
-	Devices []DeviceNode
-	Hooks   []DeviceHook
-	Root    RootEdits // what gbuild itself does in the container's root, in place of NVIDIA's hooks
-	Notices []string  // what was left out and why, one line each
-}
-
-// DeviceMount is a mount that a device needs, parents before children.
-type DeviceMount struct {
-	Source, Target string
-	Type           string   // "bind" or "tmpfs"
-	Options        []string // mount options in the words of mount(8)
-}
-
-// DeviceNode is a node of the host, and its path in the container. It is bound there: a user namespace has no mknod.
-type DeviceNode struct{ Source, Target string }
-
-// DeviceHook is a program of a vendor that runs at a point in the container's life. It never sees the image's
-// environment: Env is complete.
-type DeviceHook struct {
-	When    string // prestart, createRuntime, createContainer, startContainer, poststart or poststop
-	Path    string
-	Args    []string
-	Env     []string
-	Timeout time.Duration // 0 means none
-}
 
 // InjectOptions say into what devices go.
 type InjectOptions struct {
@@ -57,14 +28,14 @@ type InjectOptions struct {
 // injection is one call of Inject.
 type injection struct {
 	InjectOptions
-	Edits
+	runtime.Edits
 	caps     driverCaps
 	hookDirs []string
 }
 
 // Inject gives the edits of the named devices. A name that no spec has, and a spec that asks for something that no
 // device needs (a mount of /, a path with "..", a hook outside the hook directories), are errors.
-func (c *Catalog) Inject(names []string, o InjectOptions) (Edits, error) {
+func (c *Catalog) Inject(names []string, o InjectOptions) (runtime.Edits, error) {
 	in := &injection{InjectOptions: o, hookDirs: c.hookDirs}
 	asked := o.Capabilities
 	if asked == "" {
@@ -72,10 +43,10 @@ func (c *Catalog) Inject(names []string, o InjectOptions) (Edits, error) {
 	}
 	var err error
 	if in.caps, err = parseDriverCaps(asked); err != nil {
-		return Edits{}, err
+		return runtime.Edits{}, err
 	}
 	if err := c.check(names); err != nil {
-		return Edits{}, err
+		return runtime.Edits{}, err
 	}
 	done := map[*cdiSpec]bool{}
 	for _, n := range names {
@@ -87,7 +58,7 @@ func (c *Catalog) Inject(names []string, o InjectOptions) (Edits, error) {
 		}
 		for _, e := range all {
 			if err := in.apply(e, strings.HasPrefix(d.spec.Kind, "nvidia.com/")); err != nil {
-				return Edits{}, fmt.Errorf("injecting %s of %s: %w", n, d.spec.file, err)
+				return runtime.Edits{}, fmt.Errorf("injecting %s of %s: %w", n, d.spec.file, err)
 			}
 		}
 	}
@@ -109,7 +80,7 @@ func (c *Catalog) check(names []string) error {
 		return c.noDriver
 	}
 	err := unknownDevices(unknown, c.Names())
-	if gpu, ok := errors.AsType[*GPUError](err); ok && len(c.Errors) > 0 {
+	if gpu, ok := errors.AsType[*Error](err); ok && len(c.Errors) > 0 {
 		// The device may well be in the spec that could not be read.
 		gpu.Remedy += "; " + c.Errors[0].Error()
 	}
@@ -169,15 +140,15 @@ func (in *injection) device(n *specs.DeviceNode) error {
 		return nil
 	}
 	if err != nil {
-		return &GPUError{fmt.Sprintf("device node %s cannot be used: %v", host, errors.Unwrap(err)), "the driver may not be loaded, or the CDI spec is of another machine"}
+		return &Error{fmt.Sprintf("device node %s cannot be used: %v", host, errors.Unwrap(err)), "the driver may not be loaded, or the CDI spec is of another machine"}
 	}
 	kind := map[fs.FileMode]string{fs.ModeDevice | fs.ModeCharDevice: "c", fs.ModeDevice: "b", fs.ModeNamedPipe: "p"}[st.Mode().Type()]
 	if kind == "" || n.Type != "" && n.Type != kind && (n.Type != "u" || kind != "c") {
 		return fmt.Errorf("%s is not a device node of type %q", host, cmp.Or(n.Type, "c, b or p"))
 	}
-	in.Mounts = slices.DeleteFunc(in.Mounts, func(m DeviceMount) bool { return m.Target == n.Path })
-	in.Devices = slices.DeleteFunc(in.Devices, func(d DeviceNode) bool { return d.Target == n.Path })
-	in.Devices = append(in.Devices, DeviceNode{host, n.Path})
+	in.Mounts = slices.DeleteFunc(in.Mounts, func(m runtime.DeviceMount) bool { return m.Target == n.Path })
+	in.Devices = slices.DeleteFunc(in.Devices, func(d runtime.DeviceNode) bool { return d.Target == n.Path })
+	in.Devices = append(in.Devices, runtime.DeviceNode{Source: host, Target: n.Path})
 	return nil
 }
 
@@ -195,7 +166,7 @@ func (in *injection) mount(m *specs.Mount, nvidia bool) error {
 	}
 	if !exists(m.HostPath) {
 		if !optionalMount(m.HostPath) {
-			return &GPUError{m.HostPath + " of the CDI spec does not exist", "the driver may have been updated: write the spec again"}
+			return &Error{m.HostPath + " of the CDI spec does not exist", "the driver may have been updated: write the spec again"}
 		}
 		in.notice("%s is not on this host and is left out", m.HostPath)
 		return nil
@@ -206,8 +177,8 @@ func (in *injection) mount(m *specs.Mount, nvidia bool) error {
 			return nil
 		}
 	}
-	in.Mounts = slices.DeleteFunc(in.Mounts, func(o DeviceMount) bool { return o.Target == target })
-	in.Mounts = append(in.Mounts, DeviceMount{m.HostPath, target, "bind", mountOptions(m.Options)})
+	in.Mounts = slices.DeleteFunc(in.Mounts, func(o runtime.DeviceMount) bool { return o.Target == target })
+	in.Mounts = append(in.Mounts, runtime.DeviceMount{Source: m.HostPath, Target: target, Type: "bind", Options: mountOptions(m.Options)})
 	return nil
 }
 
@@ -279,7 +250,7 @@ func statOf(st fs.FileInfo) (unix.Stat_t, bool) {
 }
 
 func (in *injection) finish() {
-	slices.SortStableFunc(in.Mounts, func(a, b DeviceMount) int {
+	slices.SortStableFunc(in.Mounts, func(a, b runtime.DeviceMount) int {
 		return strings.Count(a.Target, "/") - strings.Count(b.Target, "/")
 	})
 	in.finishNVIDIA()

@@ -10,6 +10,46 @@ import (
 	"testing"
 )
 
+// imageRoot is the root of an image, made of files and links.
+type imageRoot struct {
+	t   testing.TB
+	dir string
+}
+
+func newImageRoot(t testing.TB) *imageRoot {
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &imageRoot{t, dir}
+}
+
+// place makes the directory of a path, and returns where it is.
+func (r *imageRoot) place(p string) string {
+	r.t.Helper()
+	f := filepath.Join(r.dir, p)
+	if err := os.MkdirAll(filepath.Dir(f), 0o755); err != nil {
+		r.t.Fatal(err)
+	}
+	return f
+}
+
+func (r *imageRoot) file(p, text string) *imageRoot {
+	r.t.Helper()
+	if err := os.WriteFile(r.place(p), []byte(text), 0o644); err != nil {
+		r.t.Fatal(err)
+	}
+	return r
+}
+
+func (r *imageRoot) link(target, p string) *imageRoot {
+	r.t.Helper()
+	if err := os.Symlink(target, r.place(p)); err != nil {
+		r.t.Fatal(err)
+	}
+	return r
+}
+
 func openRoot(t *testing.T, dir string) *os.File {
 	t.Helper()
 	f, err := os.Open(dir)
@@ -46,7 +86,7 @@ func rootTree(t *testing.T, dir string) string {
 }
 
 func TestCreateSymlinks(t *testing.T) {
-	r := newFakeRoot(t)
+	r := newImageRoot(t)
 	r.file("/usr/lib/stub.so", "").file("/usr/lib/real.so", "image's own").link("old", "/usr/lib/old.so").link("usr/lib", "/lib")
 	links := []RootLink{{"a.so.1", "/usr/lib/a.so"}, {"x", "/usr/lib/stub.so"}, {"x", "/usr/lib/real.so"}, {"new", "/usr/lib/old.so"}, {"b", "/lib/b.so"}, {"/opt/t", "/opt/n/e/w"}}
 	root := openRoot(t, r.dir)
@@ -66,25 +106,25 @@ func TestCreateSymlinks(t *testing.T) {
 
 // SEC-80, SEC-82: the links of an image lead nowhere outside it.
 func TestRootEditsStayInside(t *testing.T) {
-	outer := newFakeRoot(t).file("/canary/ld.so.conf", "mine").file("/canary/ld.so.cache", "mine").file("/canary/lib.so", "mine").
+	outer := newImageRoot(t).file("/canary/ld.so.conf", "mine").file("/canary/ld.so.cache", "mine").file("/canary/lib.so", "mine").
 		file("/canary/compat/libcuda.so.999.1", "").file("/canary/compat/libcuda.so.1", "")
 	before := rootTree(t, outer.dir)
 	canary := outer.dir + "/canary"
-	for i, make := range []func(*fakeRoot){
-		func(r *fakeRoot) { r.link(canary, "/etc") },
-		func(r *fakeRoot) { r.link("../../../../../../../.."+canary, "/etc") },
-		func(r *fakeRoot) { r.link(canary, "/etc/ld.so.conf.d").link(canary+"/ld.so.conf", "/etc/ld.so.conf") },
-		func(r *fakeRoot) {
+	for i, make := range []func(*imageRoot){
+		func(r *imageRoot) { r.link(canary, "/etc") },
+		func(r *imageRoot) { r.link("../../../../../../../.."+canary, "/etc") },
+		func(r *imageRoot) { r.link(canary, "/etc/ld.so.conf.d").link(canary+"/ld.so.conf", "/etc/ld.so.conf") },
+		func(r *imageRoot) {
 			r.link(canary+"/ld.so.cache", "/etc/ld.so.cache").link(canary+"/ld.so.cache", "/etc/ld.so.cache~")
 		},
-		func(r *fakeRoot) { r.link(canary+"/lib.so", "/etc/ld.so.conf.d/"+confFile) },
-		func(r *fakeRoot) { r.link(canary, "/usr/lib").link(canary, "/usr/local/cuda") },
-		func(r *fakeRoot) { r.link(canary+"/lib.so", "/usr/lib/lib.so").link(canary, "/var/cache/ldconfig") },
-		func(r *fakeRoot) { r.link("loop", "/loop").link("/loop", "/etc").link("/loop", "/usr") },
-		func(r *fakeRoot) { r.link("/proc/self/root"+canary, "/usr/lib").link("/proc/self/cwd", "/etc") },
-		func(r *fakeRoot) { r.file("/etc", "a file").file("/usr", "a file") },
+		func(r *imageRoot) { r.link(canary+"/lib.so", "/etc/ld.so.conf.d/"+confFile) },
+		func(r *imageRoot) { r.link(canary, "/usr/lib").link(canary, "/usr/local/cuda") },
+		func(r *imageRoot) { r.link(canary+"/lib.so", "/usr/lib/lib.so").link(canary, "/var/cache/ldconfig") },
+		func(r *imageRoot) { r.link("loop", "/loop").link("/loop", "/etc").link("/loop", "/usr") },
+		func(r *imageRoot) { r.link("/proc/self/root"+canary, "/usr/lib").link("/proc/self/cwd", "/etc") },
+		func(r *imageRoot) { r.file("/etc", "a file").file("/usr", "a file") },
 	} {
-		r := newFakeRoot(t)
+		r := newImageRoot(t)
 		make(r)
 		e := RootEdits{Links: []RootLink{{"x", "/usr/lib/lib.so"}, {"x", "/usr/local/nvidia/lib64/y.so"}},
 			LibraryDirs: []string{"/usr/lib"}, CompatVersion: "580.1", Glibc: true}
@@ -97,18 +137,18 @@ func TestRootEditsStayInside(t *testing.T) {
 }
 
 func TestUpdateLdcache(t *testing.T) {
-	ldconfig := hostLdconfig()
+	ldconfig := HostLdconfig()
 	if ldconfig == "" {
 		t.Skip("no ldconfig on this host")
 	}
-	for name, make := range map[string]func(*fakeRoot){
-		"debian":        func(r *fakeRoot) { r.file("/etc/ld.so.conf", "include /etc/ld.so.conf.d/*.conf\n") },
-		"without conf":  func(*fakeRoot) {},
-		"no include":    func(r *fakeRoot) { r.file("/etc/ld.so.conf", "/elsewhere\n") },
-		"hostile image": func(r *fakeRoot) { r.link("/proc/1/root/etc/ld.so.conf", "/etc/ld.so.conf") },
+	for name, make := range map[string]func(*imageRoot){
+		"debian":        func(r *imageRoot) { r.file("/etc/ld.so.conf", "include /etc/ld.so.conf.d/*.conf\n") },
+		"without conf":  func(*imageRoot) {},
+		"no include":    func(r *imageRoot) { r.file("/etc/ld.so.conf", "/elsewhere\n") },
+		"hostile image": func(r *imageRoot) { r.link("/proc/1/root/etc/ld.so.conf", "/etc/ld.so.conf") },
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newFakeRoot(t)
+			r := newImageRoot(t)
 			make(r)
 			gcc(t, r.dir+"/opt/driver/libcuda.so.580.99.01")
 			t.Setenv("LD_PRELOAD", "/evil.so") // SEC-81: nothing of an environment reaches the tool
@@ -141,10 +181,10 @@ func gcc(t *testing.T, file string) {
 }
 
 func TestCompatLinks(t *testing.T) {
-	r := newFakeRoot(t).file("/usr/local/cuda-13.0/compat/libcuda.so.580.65.06", "").link("libcuda.so.580.65.06", "/usr/local/cuda-13.0/compat/libcuda.so.1").
+	r := newImageRoot(t).file("/usr/local/cuda-13.0/compat/libcuda.so.580.65.06", "").link("libcuda.so.580.65.06", "/usr/local/cuda-13.0/compat/libcuda.so.1").
 		file("/usr/local/cuda-13.0/compat/note.txt", "").link("cuda-13.0", "/usr/local/cuda")
 	root := openRoot(t, r.dir)
-	if dir, links := compatLinks(root, "570.86"); dir != compatDir || len(links) != 1 || links[0] != (RootLink{compatDir + "/libcuda.so.1", nvidiaLibDir + "/libcuda.so.1"}) {
+	if dir, links := compatLinks(root, "570.86"); dir != compatDir || len(links) != 1 || links[0] != (RootLink{compatDir + "/libcuda.so.1", NvidiaLibraryDir + "/libcuda.so.1"}) {
 		t.Error(dir, links)
 	}
 	for _, driver := range []string{"580.1", "590.2", "", "x"} {
@@ -155,7 +195,7 @@ func TestCompatLinks(t *testing.T) {
 }
 
 func TestRootHook(t *testing.T) {
-	r := newFakeRoot(t)
+	r := newImageRoot(t)
 	e := RootEdits{Links: []RootLink{{"b", "/a"}}, Glibc: true}
 	args, err := e.HookArgs(r.dir)
 	if err != nil {

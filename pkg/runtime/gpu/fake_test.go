@@ -1,4 +1,4 @@
-package runtime
+package gpu
 
 import (
 	"bytes"
@@ -144,11 +144,11 @@ func elfLibrary(soname string, class elf.Class, machine elf.Machine) []byte {
 	return out.Bytes()
 }
 
-// golden compares with testdata/gpu/NAME, in which ROOT stands for the fake root. GBUILD_UPDATE=1 writes it.
+// golden compares with testdata/NAME, in which ROOT stands for the fake root. GBUILD_UPDATE=1 writes it.
 func golden(t *testing.T, name, root, got string) {
 	t.Helper()
 	got = strings.ReplaceAll(got, root, "ROOT")
-	file := filepath.Join("testdata", "gpu", name)
+	file := filepath.Join("testdata", name)
 	if os.Getenv("GBUILD_UPDATE") != "" {
 		writeFile(t, file, got, 0o644)
 	}

@@ -1,0 +1,57 @@
+package runtime
+
+import "time"
+
+// This file owns what devices add to a sandbox: data that package gpu makes of CDI specs, and that others could make of
+// something else.
+
+// Edits is what devices add to a sandbox, as plain data.
+type Edits struct {
+	Env     []string // KEY=VALUE, one per key, to be set over the container's own
+	Mounts  []DeviceMount
+	Devices []DeviceNode
+	Hooks   []DeviceHook
+	Root    RootEdits // what gbuild itself does in the container's root, in place of NVIDIA's hooks
+	Notices []string  // what was left out and why, one line each
+}
+
+// DeviceMount is a mount that a device needs, parents before children.
+type DeviceMount struct {
+	Source, Target string
+	Type           string   // "bind" or "tmpfs"
+	Options        []string // mount options in the words of mount(8)
+}
+
+// DeviceNode is a node of the host, and its path in the container. It is bound there: a user namespace has no mknod.
+type DeviceNode struct{ Source, Target string }
+
+// DeviceHook is a program of a vendor that runs at a point in the container's life. It never sees the image's
+// environment: Env is complete.
+type DeviceHook struct {
+	When    string // prestart, createRuntime, createContainer, startContainer, poststart or poststop
+	Path    string
+	Args    []string
+	Env     []string
+	Timeout time.Duration // 0 means none
+}
+
+// RootEdits is what NVIDIA's hooks would do in a container's root, as data for gbuild's own hook.
+type RootEdits struct {
+	Links         []RootLink `json:",omitempty"`
+	LibraryDirs   []string   `json:",omitempty"` // for the loader's cache
+	CompatVersion string     `json:",omitempty"` // the driver's version, where newer CUDA libraries of the image may be used
+	Glibc         bool       `json:",omitempty"` // the driver's libraries need it
+}
+
+// RootLink is a symbolic link to make: Target is what it says, Path where it is in the container.
+type RootLink struct{ Target, Path string }
+
+// Empty says that there is nothing to do.
+func (r RootEdits) Empty() bool { return len(r.Links) == 0 && len(r.LibraryDirs) == 0 && !r.Glibc }
+
+// NvidiaLibraryDir is where images of NVIDIA's look for the driver's libraries: it is in their search paths, so that they
+// work without a loader's cache.
+const NvidiaLibraryDir = "/usr/local/nvidia/lib64"
+
+// DefaultPath is the PATH of a process for which nothing else is said.
+const DefaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
