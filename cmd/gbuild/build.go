@@ -208,7 +208,10 @@ func (a *app) request(ctx context.Context, o *buildOptions, in *input) (*build.R
 	}
 	req := &build.Request{Plan: in.plan, Explain: o.explain, Place: placeOf(o), Context: in.context, Named: in.openNamed, Secrets: in.secrets, Agents: in.agents,
 		NoCache: o.noCache, Fresh: fresh, Limits: limits, Allow: o.allowed(), Environ: in.options.Environ,
-		NoCacheMounts: o.noCacheMounts}
+		NoCacheMounts: o.noCacheMounts, Scope: a.scopeOf(o.cacheScope, o.context)}
+	for _, name := range o.scopesBelow {
+		req.ScopesBelow = append(req.ScopesBelow, namedScope+name)
+	}
 	return req, a.addCaches(o, req)
 }
 

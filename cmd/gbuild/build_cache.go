@@ -20,7 +20,8 @@ func (a *app) addCacheFlags(f *pflag.FlagSet, o *buildOptions) {
 	f.Var((*list)(&o.cacheRepo), "cache-repo", "REF: --cache-from and --cache-to of it (repeatable)")
 	f.Var((*list)(&o.mountsFrom), "cache-mounts-from", "REF or oci:DIR: take what cache mounts have there and not here, before a step runs (repeatable)")
 	f.Var((*list)(&o.mountsTo), "cache-mounts-to", "REF or ref=REF,downloads=true: write what is new in cache mounts there, after steps have run (repeatable)")
-	f.StringVar(&o.cacheScope, "cache-scope", "", "trust scope of what is written to caches; it is read first, then what was written without a scope")
+	f.StringVar(&o.cacheScope, "cache-scope", "", "trust scope of all caches, instead of the project; of a shared cache it is read first, then what was written without a scope")
+	f.Var((*list)(&o.scopesBelow), "cache-scope-from", "trust scope whose cache mounts and pip caches are seen, too, and not written (repeatable)")
 }
 
 // cachePlace is a parsed --cache-from or --cache-to.

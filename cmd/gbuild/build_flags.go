@@ -21,6 +21,7 @@ type buildOptions struct {
 	argFiles, annotations, attest     []string
 	cacheFrom, cacheTo, cacheRepo     []string
 	cacheScope                        string
+	scopesBelow                       []string
 	mountsFrom, mountsTo              []string
 	autoCache, mirrors                []string
 	pipCache                          string

@@ -3,12 +3,16 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/docker/go-units"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/spf13/cobra"
+
+	"github.com/gbuild/gbuild/pkg/pipcache"
 )
 
 type v1Image = v1.Image
@@ -41,7 +45,7 @@ func (a *app) listCaches(wheels bool) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(a.stdout, "%-40s %10s  %-16s %s\n", "ID", "SIZE", "LAST USED", "WHEELS")
+	fmt.Fprintf(a.stdout, "%-40s %10s  %-16s %-32s %s\n", "ID", "SIZE", "LAST USED", "SCOPE", "WHEELS")
 	for _, i := range list {
 		var names []string
 		for _, w := range i.Wheels {
@@ -51,7 +55,7 @@ func (a *app) listCaches(wheels bool) error {
 		if wheels {
 			text = fmt.Sprint(len(names))
 		}
-		fmt.Fprintf(a.stdout, "%-40s %10s  %-16s %s\n", i.ID, units.HumanSizeWithPrecision(float64(i.Size), 3), units.HumanDuration(time.Since(i.LastUsed))+" ago", text)
+		fmt.Fprintf(a.stdout, "%-40s %10s  %-16s %-32s %s\n", i.ID, units.HumanSizeWithPrecision(float64(i.Size), 3), units.HumanDuration(time.Since(i.LastUsed))+" ago", scopeWords(i.Trust), text)
 		for _, w := range i.Wheels {
 			if wheels {
 				fmt.Fprintf(a.stdout, "  %s %s  %s\n", w.Name, w.Version, units.HumanSizeWithPrecision(float64(w.Size), 3))
@@ -63,38 +67,83 @@ func (a *app) listCaches(wheels bool) error {
 
 func newCacheRemoveCommand(a *app) *cobra.Command {
 	var all bool
+	var scope string
 	c := &cobra.Command{
 		Use: "rm ID [ID...]", Short: "Remove cache mounts",
-		Example: "  gbuild cache rm /root/.cache/pip\n  gbuild cache rm --all",
+		Long: `Remove cache mounts of the project that the working directory belongs to, and those that have no scope. An id that only one
+other scope has needs no --scope.`,
+		Example: "  gbuild cache rm /root/.cache/pip\n  gbuild cache rm --scope pr-12 pip\n  gbuild cache rm --all",
 		RunE: func(c *cobra.Command, args []string) error {
 			if all == (len(args) > 0) {
 				return usageError{hinted{fmt.Errorf("name the caches to remove, or give --all"), "gbuild cache ls lists them"}}
 			}
-			return a.mustEnter(c.Context(), func(ctx context.Context) error { return a.removeCaches(ctx, all, args) })
+			return a.mustEnter(c.Context(), func(ctx context.Context) error { return a.removeCaches(ctx, all, scope, args) })
 		},
 	}
-	c.Flags().BoolVar(&all, "all", false, "remove every cache mount")
+	c.Flags().BoolVar(&all, "all", false, "remove every cache mount, of all scopes")
+	c.Flags().StringVar(&scope, "scope", "", "NAME of the --cache-scope whose caches are meant, or all")
 	return c
 }
 
-func (a *app) removeCaches(ctx context.Context, all bool, ids []string) error {
+func (a *app) removeCaches(ctx context.Context, all bool, scope string, ids []string) error {
 	caches, err := a.openCaches()
 	if err != nil {
 		return err
 	}
-	if all {
-		list, err := caches.List()
-		if err != nil {
-			return err
-		}
-		for _, i := range list {
-			ids = append(ids, i.ID)
-		}
-	}
-	freed, err := caches.Remove(ctx, ids...)
+	list, err := caches.List()
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(a.stdout, "Removed %d, freed %s\n", len(ids), units.HumanSizeWithPrecision(float64(freed), 3))
+	doomed := map[string]bool{}
+	for _, id := range ids {
+		found, err := a.cachesOf(list, scope, id)
+		if err != nil {
+			return err
+		}
+		for _, i := range found {
+			doomed[i.Key] = true
+		}
+	}
+	for _, i := range list {
+		if all {
+			doomed[i.Key] = true
+		}
+	}
+	freed, err := caches.Remove(ctx, slices.Sorted(maps.Keys(doomed))...)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(a.stdout, "Removed %d, freed %s\n", len(doomed), units.HumanSizeWithPrecision(float64(freed), 3))
 	return err
+}
+
+// cachesOf finds the caches that an id means in a scope: of a name, in all, or in that of the project that the working
+// directory belongs to; there is no other then that has the id, or the one that has it is meant.
+func (a *app) cachesOf(list []pipcache.Info, scope, id string) ([]pipcache.Info, error) {
+	if scope == "all" {
+		return pipcache.Match(list, id)
+	}
+	trust := a.scopeOf(scope, ".")
+	mine := slices.DeleteFunc(slices.Clone(list), func(i pipcache.Info) bool {
+		return i.Trust != trust && (i.Trust != "" || scope != "")
+	})
+	found, err := pipcache.Match(mine, id)
+	if err != nil && scope != "" && len(mine) == 0 {
+		return nil, hinted{fmt.Errorf("scope %s has no cache %q", scope, id), "gbuild cache ls lists all, with their scopes"}
+	}
+	if err == nil || scope != "" {
+		return found, err
+	}
+	if found, err = pipcache.Match(list, id); err != nil {
+		return nil, err
+	}
+	words := map[string]bool{}
+	for _, i := range found {
+		words[scopeWords(i.Trust)] = true
+	}
+	if len(words) > 1 {
+		return nil, hinted{fmt.Errorf("several scopes have a cache %q, and not that of this directory: %s", id, strings.Join(slices.Sorted(maps.Keys(words)), ", ")),
+			"give --scope NAME, or --scope all"}
+	}
+	return found, nil
 }

@@ -35,23 +35,26 @@ const (
 // travel is what gbuild cache push and pull, and the flags of gbuild build, are told.
 type travel struct {
 	ref       string
+	scope     string // whose cache mounts
 	ids       []string
 	downloads bool
 	keep      time.Duration
 }
 
 func newCachePushCommand(a *app) *cobra.Command {
-	t := &travel{}
+	t, scope := &travel{}, ""
 	c := &cobra.Command{
 		Use: "push REF [ID...]", Short: "Write cache mounts to a registry or to oci:DIR, for other machines", Args: cobra.MinimumNArgs(1),
 		Long: `Write what cache mounts have, and the place does not, to a registry or to oci:DIR. By default only what was made here
-leaves: wheels that pip built, ccache. --downloads adds what could be fetched again: pip's pages and files, .deb packages.`,
+leaves: wheels that pip built, ccache. --downloads adds what could be fetched again: pip's pages and files, .deb packages.
+Those of the project leave that the working directory belongs to, or of --cache-scope; only the same scope takes them.`,
 		Example: "  gbuild cache push registry.example/me/mounts\n  gbuild cache push --downloads oci:.gbuild/mounts /root/.cache/pip",
 		RunE: func(c *cobra.Command, args []string) error {
-			t.ref, t.ids = args[0], args[1:]
+			t.ref, t.ids, t.scope = args[0], args[1:], a.scopeOf(scope, ".")
 			return a.mustEnter(c.Context(), func(ctx context.Context) error { return a.reportTravel(a.pushMounts(ctx, t)) })
 		},
 	}
+	c.Flags().StringVar(&scope, "cache-scope", "", "trust scope whose cache mounts leave, instead of the project")
 	c.Flags().BoolVar(&t.downloads, "downloads", false, "also what can be fetched again")
 	c.Flags().DurationVar(&t.keep, "keep", 30*24*time.Hour, "forget files that no machine has had in this time")
 	a.addInsecure(c.Flags())
@@ -59,16 +62,18 @@ leaves: wheels that pip built, ccache. --downloads adds what could be fetched ag
 }
 
 func newCachePullCommand(a *app) *cobra.Command {
-	t := &travel{}
+	t, scope := &travel{}, ""
 	c := &cobra.Command{
 		Use: "pull REF [ID...]", Short: "Take cache mounts that other machines wrote", Args: cobra.MinimumNArgs(1),
-		Long:    "Take the files of cache mounts that gbuild cache push wrote to REF and that are not here. Files that are here stay.",
+		Long: `Take the files of cache mounts that gbuild cache push wrote to REF and that are not here. Files that are here stay. Those of the
+project are taken that the working directory belongs to, or of --cache-scope.`,
 		Example: "  gbuild cache pull registry.example/me/mounts\n  gbuild cache pull oci:.gbuild/mounts /root/.cache/pip",
 		RunE: func(c *cobra.Command, args []string) error {
-			t.ref, t.ids = args[0], args[1:]
+			t.ref, t.ids, t.scope = args[0], args[1:], a.scopeOf(scope, ".")
 			return a.mustEnter(c.Context(), func(ctx context.Context) error { return a.reportTravel(a.pullMounts(ctx, t)) })
 		},
 	}
+	c.Flags().StringVar(&scope, "cache-scope", "", "trust scope that takes them, instead of the project")
 	a.addInsecure(c.Flags())
 	return c
 }
@@ -83,21 +88,22 @@ func (a *app) reportTravel(text string, err error) error {
 // takeMounts brings cache mounts here before a build runs steps. A place that fails costs a line.
 func (a *app) takeMounts(ctx context.Context, o *buildOptions, show *display) {
 	for _, s := range o.mountsFrom {
-		sayTravel(show, func(t *travel) (string, error) { return a.pullMounts(ctx, t) }, s)
+		sayTravel(show, func(t *travel) (string, error) { return a.pullMounts(ctx, t) }, s, a.scopeOf(o.cacheScope, o.context))
 	}
 }
 
 // giveMounts writes what the steps of a build added to cache mounts.
 func (a *app) giveMounts(ctx context.Context, o *buildOptions, show *display) {
 	for _, s := range o.mountsTo {
-		sayTravel(show, func(t *travel) (string, error) { return a.pushMounts(ctx, t) }, s)
+		sayTravel(show, func(t *travel) (string, error) { return a.pushMounts(ctx, t) }, s, a.scopeOf(o.cacheScope, o.context))
 	}
 }
 
-func sayTravel(show *display, move func(*travel) (string, error), flag string) {
+func sayTravel(show *display, move func(*travel) (string, error), flag, scope string) {
 	t, err := parseTravel(flag)
 	text := ""
 	if err == nil {
+		t.scope = scope
 		text, err = move(t)
 	}
 	if err != nil {
@@ -227,7 +233,7 @@ func (a *app) pullMounts(ctx context.Context, t *travel) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	arrived, err := caches.Import(ctx, &m.catalog, t.ids, func(h v1.Hash) (io.ReadCloser, error) {
+	arrived, err := caches.Import(ctx, &m.catalog, t.scope, t.ids, func(h v1.Hash) (io.ReadCloser, error) {
 		l := m.blobs[h]
 		if l == nil {
 			return nil, fmt.Errorf("%s is not there", h)
@@ -246,7 +252,7 @@ func (a *app) pushMounts(ctx context.Context, t *travel) (string, error) {
 		return "", err
 	}
 	stale := m.catalog.Stale(time.Now().Add(-mountsRefresh))
-	packs, err := caches.Export(ctx, &m.catalog, pipcache.ExportOptions{IDs: t.ids, Downloads: t.downloads})
+	packs, err := caches.Export(ctx, &m.catalog, pipcache.ExportOptions{Trust: t.scope, IDs: t.ids, Downloads: t.downloads})
 	if err != nil {
 		return "", err
 	}

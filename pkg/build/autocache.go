@@ -98,7 +98,7 @@ func (m *mounts) autoCache(ctx context.Context, s *dockerfile.Run, t dockerfile.
 		if err != nil {
 			return nil, err
 		}
-		wheels, err := m.ownCache(ctx, "pip-wheels", scope, pipcache.Shared)
+		wheels, built, err := m.ownCache(ctx, "pip-wheels", scope, pipcache.Shared)
 		if err != nil {
 			return nil, err
 		}
@@ -106,7 +106,7 @@ func (m *mounts) autoCache(ctx context.Context, s *dockerfile.Run, t dockerfile.
 		if err != nil {
 			return nil, err
 		}
-		return []runtime.Mount{{Type: "bind", Source: dir, Target: target}, {Type: "bind", Source: wheels.Dir(), Target: target + "/wheels"}}, nil
+		return []runtime.Mount{{Type: "bind", Source: dir, Target: target}, {Type: "bind", Source: built, Target: target + "/wheels"}}, nil
 	case dockerfile.Uv:
 		scope, err := m.wheelScope(ctx, s)
 		if err != nil {
@@ -120,13 +120,13 @@ func (m *mounts) autoCache(ctx context.Context, s *dockerfile.Run, t dockerfile.
 }
 
 func (m *mounts) mountOwn(ctx context.Context, t dockerfile.Tool, scope string, sharing pipcache.Sharing) ([]runtime.Mount, error) {
-	lease, err := m.ownCache(ctx, string(t), scope, sharing)
+	lease, dir, err := m.ownCache(ctx, string(t), scope, sharing)
 	if err != nil {
 		return nil, err
 	}
 	target := filepath.Join(autoDir, string(t))
 	m.uses = append(m.uses, cacheUse{CacheUse: CacheUse{ID: string(t), Target: target, Tool: string(t), Automatic: true}, lease: lease})
-	return []runtime.Mount{{Type: "bind", Source: lease.Dir(), Target: target}}, nil
+	return []runtime.Mount{{Type: "bind", Source: dir, Target: target}}, nil
 }
 
 // pipDir is what pip fetches: the cache of the user that the RUN has, or for root the directory of --pip-cache. pip uses
@@ -136,37 +136,25 @@ func (m *mounts) pipDir(ctx context.Context, use cacheUse) (string, error) {
 		if err := pipcache.OpenDir(m.req.PipDir, "--pip-cache"); err != nil {
 			return "", err
 		}
-		use.ID = m.req.PipDir
+		use.ID, m.sawCache = m.req.PipDir, true
 		m.uses = append(m.uses, use)
 		return m.req.PipDir, nil
 	}
-	lease, err := m.ownCache(ctx, "pip", "", pipcache.Shared)
+	lease, dir, err := m.ownCache(ctx, "pip", "", pipcache.Shared)
 	if err != nil {
 		return "", err
 	}
 	use.lease = lease
 	m.uses = append(m.uses, use)
-	return lease.Dir(), nil
+	return dir, nil
 }
 
-// ownCache leases a cache that belongs to the user of the RUN, until the step ends.
-func (m *mounts) ownCache(ctx context.Context, id, scope string, sharing pipcache.Sharing) (*pipcache.Lease, error) {
+// ownCache leases a cache that belongs to the user of the RUN, until the step ends, and says what the RUN is to see.
+func (m *mounts) ownCache(ctx context.Context, id, scope string, sharing pipcache.Sharing) (lease *pipcache.Lease, dir string, err error) {
 	if space := m.plan.CacheNamespace(); space != "" {
 		id = space + "/" + id
 	}
-	if m.req.NoCacheMounts {
-		if err := m.emptyCache(ctx, id); err != nil {
-			return nil, err
-		}
-	}
-	lease, err := m.Caches.Acquire(ctx, id, sharing, pipcache.Options{Scope: scope, UID: m.user.UID, GID: m.user.GID, OwnerGiven: true, Mode: 0o755,
-		Waiting: func(holder string) {
-			m.report(Event{Type: Notice, Step: m.number, Text: "waiting for cache " + id + " " + holder})
-		}})
-	if err == nil {
-		m.later(lease.Release)
-	}
-	return lease, err
+	return m.lease(ctx, id, sharing, pipcache.Options{Scope: scope, UID: m.user.UID, GID: m.user.GID, OwnerGiven: true, Mode: 0o755})
 }
 
 // wheelScope names what a wheel that is built in the RUN may depend on: the base image, the distributions that extension

@@ -87,6 +87,11 @@ type Request struct {
 	Mirrors   map[dockerfile.Tool]*url.URL // for pip, uv and apt in RUN; no part of a key, and their passwords of no log
 	PipDir    string                       // pip's cache for them; empty: one of Caches
 
+	// Scope is whose the caches of this build are: cache mounts, those that nobody asked for, and the results of steps that
+	// saw one. Nobody else's are used, but that those of ScopesBelow are read where Scope has nothing of its own.
+	Scope       string
+	ScopesBelow []string
+
 	NoCacheMounts bool // empty the cache mounts of the steps that run
 
 	Explain bool   // report why each step runs or does not

@@ -114,9 +114,7 @@ func (m *mounts) show(ctx context.Context, state layers.Key, source string) (str
 }
 
 func (m *mounts) cache(ctx context.Context, s *dockerfile.Run, d *dockerfile.Mount, state layers.Key) (*runtime.Mount, error) {
-	o := pipcache.Options{Waiting: func(holder string) {
-		m.report(Event{Type: Notice, Step: m.number, Text: "waiting for cache " + d.ID + " " + holder})
-	}}
+	var o pipcache.Options
 	if d.UID != nil || d.GID != nil || d.Mode != nil {
 		o.OwnerGiven = true
 		o.UID, o.GID, o.Mode = valueOr(d.UID, 0), valueOr(d.GID, 0), valueOr(d.Mode, 0o755)
@@ -125,45 +123,17 @@ func (m *mounts) cache(ctx context.Context, s *dockerfile.Run, d *dockerfile.Mou
 		o.Scope = state.String()
 		o.Seed = func(dir string) error { return m.seed(ctx, state, d.Source, dir) }
 	}
-	if m.req.NoCacheMounts {
-		if err := m.emptyCache(ctx, d.ID); err != nil {
-			return nil, err
-		}
-	}
-	lease, err := m.Caches.Acquire(ctx, d.ID, pipcache.Sharing(d.Sharing), o)
+	lease, dir, err := m.lease(ctx, d.ID, pipcache.Sharing(d.Sharing), o)
 	if err != nil {
 		return nil, err
 	}
-	m.later(lease.Release)
 	m.noteMount(s, d, lease)
-	dir := lease.Dir()
 	if d.From == nil && filepath.Clean("/"+d.Source) != "/" {
 		if dir, err = m.subdirectory(dir, d.Source); err != nil {
 			return nil, err
 		}
 	}
 	return &runtime.Mount{Type: "bind", Source: dir, Target: d.Target, ReadOnly: d.ReadOnly}, nil
-}
-
-// emptiedCache names the future of a cache that --no-cache-mounts removes, once in a build.
-type emptiedCache string
-
-func (m *mounts) emptyCache(ctx context.Context, id string) error {
-	_, err := m.once(emptiedCache(id), func() (layers.Key, error) {
-		all, err := m.Caches.List()
-		if err != nil {
-			return layers.Key{}, err
-		}
-		var keys []string
-		for _, c := range all {
-			if c.ID == id {
-				keys = append(keys, c.Key)
-			}
-		}
-		_, err = m.Caches.Remove(ctx, keys...)
-		return layers.Key{}, err
-	}).get(ctx)
-	return err
 }
 
 // subdirectory pins source=DIR of a cache mount: other builds may write to the cache right now, so the directory is

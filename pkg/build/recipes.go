@@ -12,22 +12,35 @@ import (
 
 // This file owns the names of what steps made. A state has one here, and one that all machines with the same shared
 // cache compute. They differ where somebody else had a say in the state: what a shared cache brought is stored under
-// names that only builds which read the same caches look up. Names of children are made of those of their parents, so
-// whatever is built upon such a state keeps apart from what this machine has made by itself.
+// names that only builds which read the same caches look up, and what a RUN made that saw a cache mount under names of
+// the trust scope whose mount it was. Names of children are made of those of their parents, so whatever is built upon such a
+// state keeps apart from what this machine has made by itself.
 
 // recipes are the names of a step's result.
 type recipes struct {
-	own     layers.Key // of what is made here
-	foreign layers.Key // of what the caches that the build reads have a say in; zero without any
-	public  layers.Key // of its entry in a shared cache: the same on every machine
+	own     layers.Key   // of what is made here, of what the recipe says and nothing else
+	scoped  layers.Key   // of what a RUN makes that sees a cache of this build's scope; zero for other steps
+	below   []layers.Key // likewise of the scopes that this build reads
+	foreign layers.Key   // of what the shared caches that the build reads have a say in; zero without any
+	public  layers.Key   // of its entry in a shared cache: the same on every machine
 }
 
-// stored lists the names under which a result may be here, those of our own work first.
-func (n *recipes) stored() []layers.Key {
-	if n.foreign.IsZero() {
-		return []layers.Key{n.own}
+// stored lists the names under which a result may be here, in the order in which they are looked up.
+func (n *recipes) stored() (all []layers.Key) {
+	for _, k := range slices.Concat([]layers.Key{n.scoped, n.own}, n.below, []layers.Key{n.foreign}) {
+		if !k.IsZero() {
+			all = append(all, k)
+		}
 	}
-	return []layers.Key{n.own, n.foreign}
+	return all
+}
+
+// scoped names what a RUN makes that sees caches of a trust scope: what other RUNs of the scope have left there may be in
+// the result.
+func scoped(name layers.Key, scope string) layers.Key {
+	r := newRecipe("scope", name)
+	r.text(scope)
+	return r.key()
 }
 
 // outcome is a state that a recipe led to. The nonce tells it, on every machine, from others of the same recipe: it is
@@ -66,6 +79,20 @@ func (r *run) keepLatest(recipe, nonce, local layers.Key) (outcome, error) {
 		return out, nil
 	}
 	return out, r.Store.Remember(recordStep, recipe, slices.Concat(nonce[:], local[:]))
+}
+
+// keepMade remembers what the step has made. Run again without caches, it has a newer result than the one of the scope,
+// which is looked up first.
+func (w *work) keepMade(recipe, nonce layers.Key) error {
+	_, err := w.keepLatest(recipe, nonce, nonce)
+	if err != nil || !w.fresh || recipe == w.recipes.scoped || w.recipes.scoped.IsZero() {
+		return err
+	}
+	if !w.Store.Has(w.latest(w.recipes.scoped).key) {
+		return nil
+	}
+	_, err = w.keepLatest(w.recipes.scoped, nonce, nonce) // there is no such state
+	return err
 }
 
 // identity is how all machines call a state: by the public recipe of its step and the nonce of the outcome.
@@ -127,6 +154,12 @@ func (w *work) recipesOf(ctx context.Context) (n recipes, err error) {
 	if !w.caches.IsZero() {
 		n.foreign = w.foreign(n.own)
 	}
+	if _, ok := w.step.(*dockerfile.Run); ok {
+		n.scoped = scoped(n.own, w.req.Scope)
+		for _, scope := range w.req.ScopesBelow {
+			n.below = append(n.below, scoped(n.own, scope))
+		}
+	}
 	return n, nil
 }
 
@@ -157,10 +190,12 @@ func (w *work) publicSums() [][32]byte {
 // find looks the result of the step up under each of its names: the state, or its layers, whose files are not here as
 // what they stand on was never fetched, or is gone.
 func (w *work) find() (out outcome, ok bool) {
-	for _, name := range w.recipes.stored() {
-		if out = w.latest(name); w.Store.Has(out.key) || w.layered(out.key) {
-			w.identify(out.key, identity{w.recipes.public, out.nonce})
-			return out, true
+	for _, here := range []func(layers.Key) bool{w.Store.Has, w.layered} {
+		for _, name := range w.recipes.stored() {
+			if out = w.latest(name); here(out.key) {
+				w.identify(out.key, identity{w.recipes.public, out.nonce})
+				return out, true
+			}
 		}
 	}
 	return out, false

@@ -112,6 +112,7 @@ type work struct {
 	fresh    bool // what is stored does not count
 	guessing bool // nothing may run: see guess.go
 	settled  bool // the stages that it reads have run: see settle
+	sawCache bool // the RUN was given a directory that outlives it
 	number   int
 	sums     [][32]byte   // for each mount of a RUN, the digest of what it shows
 	content  [32]byte     // the digest of what a COPY selects
@@ -180,56 +181,59 @@ func (w *work) make(ctx context.Context) (out layers.Key, err error) {
 	if foreign {
 		recipe = w.recipes.foreign
 	}
-	out = again(recipe, nonce)
 	if w.mayWork() && lower == nil {
 		if err := w.ensure(ctx, w.parent); err != nil {
 			return out, err
 		}
 	}
-	err = w.pack(ctx, out, lower)
+	err = w.pack(ctx, again(recipe, nonce), lower)
 	if err == errNotPackable {
-		err = w.draft(ctx, out, lower != nil && isLinked(w.step))
+		recipe, err = w.draft(ctx, nonce, lower != nil && isLinked(w.step))
 	}
-	if err != nil {
+	if out = again(recipe, nonce); err != nil {
 		return out, err
 	}
 	if !w.Store.Has(out) && !w.layered(out) {
 		return out, errors.New("what the step made is gone")
 	}
 	w.identify(out, identity{w.recipes.public, nonce})
-	_, err = w.keepLatest(recipe, nonce, nonce)
-	return out, err
+	return out, w.keepMade(recipe, nonce)
 }
 
-// draft executes the step in a draft over its parent and commits it, or over nothing, of which only the layers stay.
-func (w *work) draft(ctx context.Context, out layers.Key, floats bool) error {
+// draft executes the step in a draft over its parent and commits it, or over nothing, of which only the layers stay. It
+// returns the recipe that the result is of.
+func (w *work) draft(ctx context.Context, nonce layers.Key, floats bool) (recipe layers.Key, err error) {
+	recipe = w.recipes.own
 	if !w.mayWork() {
-		return ErrNeedsNamespace
+		return recipe, ErrNeedsNamespace
 	}
 	parent := w.parent
 	if floats {
 		parent = layers.Key{}
 	} else if err := w.ensure(ctx, parent); err != nil {
-		return err
+		return recipe, err
 	}
 	d, err := w.Store.Draft(ctx, parent)
 	if err != nil {
-		return err
+		return recipe, err
 	}
 	defer d.Discard()
 	w.begin()
 	if err := w.apply(ctx, d); err != nil {
-		return err
+		return recipe, err
 	}
 	if floats {
-		return d.Layers(ctx, out, w.packOptions())
+		return recipe, d.Layers(ctx, again(recipe, nonce), w.packOptions())
 	}
 	if run, ok := w.step.(*dockerfile.Run); ok && settles(run) {
 		if err := d.Settle(); err != nil {
-			return err
+			return recipe, err
 		}
 	}
-	return d.Commit(ctx, out)
+	if w.sawCache {
+		recipe = w.recipes.scoped
+	}
+	return recipe, d.Commit(ctx, again(recipe, nonce))
 }
 
 // apply is the one switch that executes steps.

@@ -70,6 +70,13 @@ func (d *Draft) Unmount() error {
 	return nil
 }
 
+// MountOverlay shows the directories lowers, the uppermost first, below upper at target, until it is unmounted. work is an
+// empty directory beside upper.
+func MountOverlay(target string, lowers []string, upper, work string) error {
+	o := overlay{lowers: lowers, upper: upper, work: work}
+	return o.mount(target)
+}
+
 type overlay struct {
 	lowers      []string // the uppermost first
 	upper, work string

@@ -27,6 +27,7 @@ const (
 	dataDir   = "data"
 	metaFile  = "meta.json"
 	lockFile  = "lock"
+	workDir   = "work"     // of an overlay over data
 	newPrefix = "data.new" // data that is still made
 	trash     = ".trash-"  // a cache that is being removed
 )
@@ -107,6 +108,7 @@ func (c *Caches) Dir() string { return filepath.Dir(c.dir) }
 // meta is what a hash stands for.
 type meta struct {
 	ID    string  `json:"id"`
+	Trust string  `json:"trust,omitempty"`
 	Scope string  `json:"scope,omitempty"`
 	UID   *int    `json:"uid,omitempty"`
 	GID   *int    `json:"gid,omitempty"`
@@ -114,7 +116,7 @@ type meta struct {
 }
 
 func newMeta(id string, o Options) meta {
-	m := meta{ID: id, Scope: o.Scope}
+	m := meta{ID: id, Trust: o.Trust, Scope: o.Scope}
 	if o.OwnerGiven {
 		m.UID, m.GID = &o.UID, &o.GID
 	}
@@ -134,6 +136,10 @@ func (m meta) name() string {
 	}
 	frame(m.Scope)
 	frame(m.ID)
+	if m.Trust != "" {
+		frame("trust")
+		frame(m.Trust)
+	}
 	if m.UID != nil {
 		frame("owner")
 		frame(fmt.Sprintf("%d:%d", *m.UID, *m.GID))

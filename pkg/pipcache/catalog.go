@@ -2,6 +2,8 @@ package pipcache
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -31,6 +33,15 @@ type File struct {
 	Seen   int64   `json:"seen"` // when a machine last had it, in seconds since 1970
 	Blob   v1.Hash `json:"blob"` // the bytes are a part of
 	Offset int64   `json:"offset"`
+}
+
+// abroad is how a catalog calls those whose caches it has: their names may be paths of a machine.
+func abroad(trust string) string {
+	if trust == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte("gbuild trust scope\x00" + trust))
+	return hex.EncodeToString(sum[:])
 }
 
 // key names a file wherever it is.

@@ -20,7 +20,8 @@ import (
 
 // ExportOptions say which files leave.
 type ExportOptions struct {
-	IDs       []string // none: all caches
+	Trust     string   // whose caches leave
+	IDs       []string // none: all of them
 	Downloads bool     // also what can be fetched again
 }
 
@@ -48,7 +49,7 @@ func (c *Caches) Export(ctx context.Context, known *Catalog, o ExportOptions) ([
 		return nil, err
 	}
 	for _, info := range all {
-		if strings.Contains(info.Key, ".") || len(o.IDs) > 0 && !slices.Contains(o.IDs, info.ID) { // a further one of sharing=private
+		if info.Trust != o.Trust || strings.Contains(info.Key, ".") || len(o.IDs) > 0 && !slices.Contains(o.IDs, info.ID) { // a further one of sharing=private
 			continue
 		}
 		if err := e.cache(filepath.Dir(info.Dir), o); err != nil {
@@ -74,6 +75,7 @@ func (e *exporter) cache(dir string, o ExportOptions) error {
 	if err != nil {
 		return err
 	}
+	m.Trust = abroad(m.Trust)
 	data := filepath.Join(dir, dataDir)
 	return filepath.WalkDir(data, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {

@@ -23,10 +23,10 @@ type Arrived struct {
 	Bytes int64
 }
 
-// Import writes the files of a catalog that are not here. Of ids, if there are some, only these caches are taken. open
-// reads a blob, whose digest is verified at its end: before that, none of its files has its name. A file that is here
+// Import writes the files of a catalog that are not here: those that the catalog has of trust, whose caches here get them
+// and nobody else's. Of ids, if there are some, only these caches are taken. open reads a blob, whose digest is verified at its end: before that, none of its files has its name. A file that is here
 // stays as it is. What a catalog says cannot lead out of the caches.
-func (c *Caches) Import(ctx context.Context, from *Catalog, ids []string, open func(v1.Hash) (io.ReadCloser, error)) (a Arrived, err error) {
+func (c *Caches) Import(ctx context.Context, from *Catalog, trust string, ids []string, open func(v1.Hash) (io.ReadCloser, error)) (a Arrived, err error) {
 	im := &importer{caches: c, roots: map[string]*os.Root{}}
 	defer im.close()
 	wanted := map[v1.Hash][]File{}
@@ -34,9 +34,10 @@ func (c *Caches) Import(ctx context.Context, from *Catalog, ids []string, open f
 		if err := f.check(); err != nil {
 			return a, fmt.Errorf("importing %q: %w", f.Path, err)
 		}
-		if len(ids) > 0 && !slices.Contains(ids, f.Cache.ID) {
+		if f.Cache.Trust != abroad(trust) || len(ids) > 0 && !slices.Contains(ids, f.Cache.ID) {
 			continue
 		}
+		f.Cache.Trust = trust
 		missing, err := im.missing(ctx, f)
 		if err != nil {
 			return a, fmt.Errorf("importing cache %q: %w", f.Cache.ID, err)
@@ -76,7 +77,7 @@ func (im *importer) root(ctx context.Context, m meta) (*os.Root, error) {
 	if r := im.roots[m.name()]; r != nil {
 		return r, nil
 	}
-	o := Options{Scope: m.Scope, UID: os.Geteuid(), GID: os.Getegid()}
+	o := Options{Trust: m.Trust, Scope: m.Scope, UID: os.Geteuid(), GID: os.Getegid()}
 	if m.UID != nil && m.GID != nil {
 		o.OwnerGiven, o.UID, o.GID = true, *m.UID, *m.GID
 	}

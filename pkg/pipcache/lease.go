@@ -24,7 +24,8 @@ const (
 
 // Options say which cache is meant beside its id, and how a new one starts.
 type Options struct {
-	Scope      string                 // parts caches of equal ids, for instance by who may be trusted
+	Trust      string                 // whose the cache is: nobody else gets it by its id
+	Scope      string                 // parts caches of one owner and equal ids
 	UID, GID   int                    // owner of a new cache; part of what names it when OwnerGiven
 	OwnerGiven bool                   //
 	Mode       uint32                 // permission bits of a new cache; 0 is 0755. Part of what names it when given
@@ -71,6 +72,42 @@ func (c *Caches) Acquire(ctx context.Context, id string, s Sharing, o Options) (
 		return nil, err
 	}
 	return l, nil
+}
+
+// Borrow leases the cache of an id to be read, where there is one that nobody holds alone; else it returns nil. It does not
+// wait, so that two who borrow from each other never wait for each other.
+func (c *Caches) Borrow(id string, o Options) (*Lease, error) {
+	name := newMeta(id, o).name()
+	dir := filepath.Join(c.dir, name)
+	if !ready(dir) {
+		return nil, nil
+	}
+	lock, err := c.lock(name, syscall.LOCK_SH, func() error { return errBusy })
+	if errors.Is(err, errBusy) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("borrowing cache %q: %w", id, err)
+	}
+	if !ready(dir) { // removed meanwhile
+		lock.Close()
+		return nil, nil
+	}
+	l := &Lease{dir: dir, lock: lock}
+	return l, l.touch()
+}
+
+// Work makes an empty directory beside that of the cache, for who mounts it as the upper one of an overlay. Only one that
+// holds the cache alone may use it.
+func (l *Lease) Work() (string, error) {
+	dir := filepath.Join(l.dir, workDir)
+	if err := removeAll(dir); err != nil {
+		return "", fmt.Errorf("removing what an overlay left: %w", err)
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return "", fmt.Errorf("making room for an overlay: %w", err)
+	}
+	return dir, nil
 }
 
 // share takes a shared lock. A cache that is not there yet is made under an exclusive one first.

@@ -15,6 +15,7 @@ import (
 // Info describes one cache.
 type Info struct {
 	ID       string
+	Trust    string // whose it is; empty for one that a version without scopes made
 	Scope    string
 	Key      string // name of its directory
 	Dir      string // its data
@@ -55,7 +56,7 @@ func (c *Caches) describe(name string) (Info, error) {
 	if err != nil {
 		return Info{}, err
 	}
-	info := Info{ID: m.ID, Scope: m.Scope, Key: name, Dir: filepath.Join(dir, dataDir), LastUsed: meta.ModTime(), Busy: busy(dir)}
+	info := Info{ID: m.ID, Trust: m.Trust, Scope: m.Scope, Key: name, Dir: filepath.Join(dir, dataDir), LastUsed: meta.ModTime(), Busy: busy(dir)}
 	found, err := scan(info.Dir, nil)
 	if err != nil {
 		return Info{}, err

@@ -58,7 +58,7 @@ func (c *Caches) Remove(ctx context.Context, ids ...string) (freed int64, err er
 	}
 	doomed := map[string]Info{}
 	for _, id := range ids {
-		found, err := match(all, id)
+		found, err := Match(all, id)
 		if err != nil {
 			return 0, err
 		}
@@ -87,8 +87,9 @@ func (c *Caches) Remove(ctx context.Context, ids ...string) (freed int64, err er
 	return freed, c.sweep()
 }
 
-// match finds the caches that an id means. One id may have several: for other owners, and for private use.
-func match(all []Info, id string) ([]Info, error) {
+// Match finds the caches that an id means: a whole id, the start of one, or the start of a key. One id may have several: for
+// other owners, and for private use.
+func Match(all []Info, id string) ([]Info, error) {
 	var exact, started []Info
 	for _, i := range all {
 		switch {

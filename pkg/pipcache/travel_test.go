@@ -118,7 +118,7 @@ func TestCachesTravel(t *testing.T) {
 
 	two := newCaches(t)
 	fill(t, two, "ccache", map[string]string{"0/1": "mine"})
-	arrived, err := two.Import(ctx, catalog, nil, blobs.open)
+	arrived, err := two.Import(ctx, catalog, "", nil, blobs.open)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +133,7 @@ func TestCachesTravel(t *testing.T) {
 	if got := readCache(t, two, "ccache", "0/1"); got != "mine" {
 		t.Errorf("a file that was here became %q", got)
 	}
-	again, err := two.Import(ctx, catalog, nil, blobs.open)
+	again, err := two.Import(ctx, catalog, "", nil, blobs.open)
 	if err != nil || again.Files != 0 {
 		t.Errorf("a second import brought %d files: %v", again.Files, err)
 	}
@@ -163,7 +163,7 @@ func TestCatalogsOfTwoMachinesMerge(t *testing.T) {
 		all.Merge(catalog)
 	}
 	three := newCaches(t)
-	if _, err := three.Import(t.Context(), all, nil, blobs.open); err != nil {
+	if _, err := three.Import(t.Context(), all, "", nil, blobs.open); err != nil {
 		t.Fatal(err)
 	}
 	if got := readCache(t, three, "c", "a") + readCache(t, three, "c", "b") + readCache(t, three, "c", "z"); got != "121" {
@@ -205,7 +205,7 @@ func TestImportStaysInTheCache(t *testing.T) {
 	h := v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(sum[:])}
 	blobs[h] = []byte("x")
 	catalog := &Catalog{Files: []File{{Cache: meta{ID: "c"}, Path: "link/x", Mode: 0o644, Size: 1, Blob: h}}}
-	if arrived, err := c.Import(t.Context(), catalog, nil, blobs.open); err != nil || arrived.Files != 0 {
+	if arrived, err := c.Import(t.Context(), catalog, "", nil, blobs.open); err != nil || arrived.Files != 0 {
 		t.Errorf("behind a link %d files arrived: %v", arrived.Files, err)
 	}
 	if left, _ := os.ReadDir(outside); len(left) > 0 {
@@ -224,7 +224,7 @@ func TestTruncatedBlobsNameNothing(t *testing.T) {
 	for h, data := range blobs {
 		blobs[h] = data[:12]
 	}
-	if _, err := two.Import(t.Context(), catalog, nil, blobs.open); err == nil {
+	if _, err := two.Import(t.Context(), catalog, "", nil, blobs.open); err == nil {
 		t.Error("a truncated blob was taken")
 	}
 	l, err := two.Acquire(t.Context(), "c", Shared, Options{UID: os.Getuid(), GID: os.Getgid()})
