@@ -128,7 +128,7 @@ func (a *app) buildAndWrite(ctx context.Context, o *buildOptions, in *input, sho
 		}
 		in.plan.SetEpoch(epoch)
 	}
-	store, err := a.openStore()
+	store, err := a.openStore(show.notice)
 	if err != nil {
 		return err
 	}

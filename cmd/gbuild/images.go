@@ -52,7 +52,7 @@ type imageRow struct {
 }
 
 func (a *app) imageRows(only string) ([]any, error) {
-	store, err := a.openStore()
+	store, err := a.openStore(a.notice)
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +124,7 @@ func newPushCommand(a *app) *cobra.Command {
 }
 
 func (a *app) push(ctx context.Context, from string, to []string, quiet bool) error {
-	store, err := a.openStore()
+	store, err := a.openStore(a.notice)
 	if err != nil {
 		return err
 	}
@@ -163,7 +163,7 @@ func newSaveCommand(a *app) *cobra.Command {
 }
 
 func (a *app) save(ctx context.Context, names []string, dest, format string) error {
-	store, err := a.openStore()
+	store, err := a.openStore(a.notice)
 	if err != nil {
 		return err
 	}
@@ -232,7 +232,7 @@ func newRmiCommand(a *app) *cobra.Command {
 		Example: "  gbuild rmi my-agent:v1",
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.mustEnter(c.Context(), func(ctx context.Context) error {
-				store, err := a.openStore()
+				store, err := a.openStore(a.notice)
 				if err != nil {
 					return err
 				}
@@ -261,7 +261,7 @@ func newPruneCommand(a *app) *cobra.Command {
 		Example: "  gbuild prune\n  gbuild prune --keep 168h",
 		RunE: func(c *cobra.Command, _ []string) error {
 			return a.mustEnter(c.Context(), func(ctx context.Context) error {
-				store, err := a.openStore()
+				store, err := a.openStore(a.notice)
 				if err != nil {
 					return err
 				}

@@ -32,7 +32,7 @@ func (a *app) runEntered(ctx context.Context, o *runOptions, c *container, name 
 	relay := newRelay()
 	ctx, stop := relay.start(context.WithoutCancel(ctx))
 	defer stop()
-	store, err := a.openStore()
+	store, err := a.openStore(a.notice)
 	if err != nil {
 		return err
 	}

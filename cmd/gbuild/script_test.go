@@ -37,7 +37,7 @@ func TestScript(t *testing.T) {
 			"registry": registryCommand, "git-serve": gitServeCommand, "wheel": wheelCommand, "listen": listenCommand,
 			"config": configCommand, "layers": layersCommand, "tree": treeCommand, "contents": contentsCommand,
 			"verify": verifyCommand, "steps": stepsCommand, "code": codeCommand, "signal": signalCommand,
-			"nothing-left": nothingLeftCommand, "hides": hidesCommand, "remote": remoteCommand, "small": smallCommand, "help-pages": helpPagesCommand,
+			"nothing-left": nothingLeftCommand, "hides": hidesCommand, "remote": remoteCommand, "small": smallCommand, "device-image": deviceImageCommand, "help-pages": helpPagesCommand,
 		},
 	})
 }

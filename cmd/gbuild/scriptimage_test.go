@@ -2,6 +2,7 @@ package main
 
 import (
 	"archive/tar"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,10 +17,15 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/gbuild/gbuild/internal/testimage"
 )
 
 // openScriptImage reads an image as others would: from a registry, oci:DIR, oci-archive:FILE, docker-archive:FILE, or for
@@ -215,4 +221,19 @@ func hide(files, lower map[string]imageFile, p string, itself bool) {
 			delete(files, q)
 		}
 	}
+}
+
+// deviceImageCommand writes an archive of base/shell:1 with a device node in a layer: device-image FILE.
+func deviceImageCommand(ts *testscript.TestScript, neg bool, args []string) {
+	var layer bytes.Buffer
+	w := tar.NewWriter(&layer)
+	ts.Check(w.WriteHeader(&tar.Header{Name: "opt/null", Typeflag: tar.TypeChar, Devmajor: 1, Devminor: 3, Mode: 0o666}))
+	ts.Check(w.Close())
+	shell, err := testimage.Shell()
+	ts.Check(err)
+	img, err := mutate.AppendLayers(shell, static.NewLayer(layer.Bytes(), types.DockerUncompressedLayer))
+	ts.Check(err)
+	tag, err := name.NewTag("device:1")
+	ts.Check(err)
+	ts.Check(tarball.WriteToFile(ts.MkAbs(args[0]), tag, img))
 }

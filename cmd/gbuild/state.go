@@ -57,7 +57,8 @@ func (a *app) xdg(name, below string) (string, error) {
 	return filepath.Join(home, below, "gbuild"), nil
 }
 
-func (a *app) openStore() (*layers.Store, error) {
+// openStore opens the store; notice is told what it leaves out of the layers that it unpacks.
+func (a *app) openStore(notice func(string)) (*layers.Store, error) {
 	dir, err := a.stateDir()
 	if err != nil {
 		return nil, err
@@ -66,7 +67,7 @@ func (a *app) openStore() (*layers.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.Fetch = a.fetchLayer
+	s.Fetch, s.Notice = a.fetchLayer, notice
 	return s, nil
 }
 
