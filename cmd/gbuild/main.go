@@ -57,14 +57,19 @@ func delayGC(wanted string) {
 func realMain(args []string) int {
 	stdout, stderr := progress.NewWriter(os.Stdout), progress.NewWriter(os.Stderr)
 	defer func() { _ = errors.Join(stdout.Close(), stderr.Close()) }() // who reads may have gone
-	a := &app{env: os.Getenv, lookup: os.LookupEnv, stdin: os.Stdin, stdout: stdout, stderr: stderr, rawOut: os.Stdout, rawErr: os.Stderr, streams: takeStreams()}
+	a := &app{env: os.Getenv, lookup: os.LookupEnv, stdin: os.Stdin, stdout: stdout, stderr: stderr, rawOut: os.Stdout, rawErr: os.Stderr}
+	given, err := takeOver(args)
+	if err != nil {
+		return a.exitCode(err)
+	}
+	a.args, a.streams.said = given.Args, given.Streams
 	ctx, stop := interruptible()
 	defer stop()
 	root := newRootCommand(a)
-	root.SetArgs(args)
+	root.SetArgs(a.args)
 	root.SetOut(a.stdout) // help, and its errors
 	root.SetErr(a.stderr)
-	err := root.ExecuteContext(ctx)
+	err = root.ExecuteContext(ctx)
 	var said exitStatus // by the child, which had the signal, too
 	if err != nil && ctx.Err() != nil && !errors.As(err, &said) {
 		err = context.Cause(ctx)
@@ -103,6 +108,8 @@ type app struct {
 	rootDir        string    // --root
 	cacheDir       string    // --cache-dir
 	debug          bool
+	args           []string // of the command line, without the program
+	words          []string // of the command: cache push
 	streams        streams
 	insecure       bool              // --insecure of the command
 	connections    image.Connections // of all that this process says to registries
@@ -121,7 +128,8 @@ writes the image to a registry, an OCI layout or a tarball, and launches it with
   gbuild build -t registry.example/team/my-agent:v1 --push .
   gbuild run --rm my-agent python3 train.py`,
 		SilenceUsage: true, SilenceErrors: true,
-		PersistentPreRunE: func(*cobra.Command, []string) (err error) {
+		PersistentPreRunE: func(c *cobra.Command, _ []string) (err error) {
+			a.words = strings.Fields(c.CommandPath())[1:]
 			a.registryMirrors, err = registryHosts(a.registryMirrors)
 			return err
 		},

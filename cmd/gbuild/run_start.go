@@ -52,7 +52,7 @@ func (a *app) enterContainer(ctx context.Context, o *runOptions, c *container) (
 	if err != nil {
 		return err
 	}
-	env := append(os.Environ(), append(handed, containerVar+"="+c.ID)...)
+	env := append(os.Environ(), handed, containerVar+"="+c.ID)
 	group, err := a.makeCgroup(o, c)
 	if err != nil {
 		return err
@@ -61,7 +61,7 @@ func (a *app) enterContainer(ctx context.Context, o *runOptions, c *container) (
 		env = append(env, cgroupVar+"="+group.Path)
 		defer func() { err = errors.Join(err, group.Remove()) }()
 	}
-	code, err := runtime.Enter(context.WithoutCancel(ctx), runtime.EnterOptions{Env: env, Files: files})
+	code, err := runtime.Enter(context.WithoutCancel(ctx), runtime.EnterOptions{Args: a.shownArgs("run", "--name", c.Name), Env: env, Files: files})
 	if err != nil || code == 0 {
 		return err
 	}
@@ -103,13 +103,13 @@ func (a *app) detach(ctx context.Context, o *runOptions, c *container) error {
 		return fmt.Errorf("making the file for messages: %w", err)
 	}
 	defer said.Close()
-	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
-	cmd.Args[0] = os.Args[0]
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Args = a.shownArgs("run", "-d", "--name", c.Name)
 	handed, err := a.handOn()
 	if err != nil {
 		return err
 	}
-	cmd.Env = append(os.Environ(), append(handed, containerVar+"="+c.ID)...)
+	cmd.Env = append(os.Environ(), handed, containerVar+"="+c.ID)
 	cmd.ExtraFiles = o.inherited(c)
 	cmd.Stderr = said
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

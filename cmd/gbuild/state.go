@@ -96,8 +96,8 @@ func (a *app) enter(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	env := append(os.Environ(), append(handed, brokenVar+"="+strings.Join(a.brokenCaches(), "\n"))...)
-	code, err := runtime.Enter(context.WithoutCancel(ctx), runtime.EnterOptions{Env: env})
+	env := append(os.Environ(), handed, brokenVar+"="+strings.Join(a.brokenCaches(), "\n"))
+	code, err := runtime.Enter(context.WithoutCancel(ctx), runtime.EnterOptions{Args: a.shownArgs(a.words...), Env: env})
 	if err != nil {
 		return err
 	}

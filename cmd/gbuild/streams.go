@@ -2,14 +2,11 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"math"
 	"os"
-	"strconv"
 	"strings"
 	"syscall"
 
@@ -154,42 +151,4 @@ func isStream(name string) bool {
 		info, err = os.Stat(name)
 	}
 	return err == nil && info.Mode()&(fs.ModeNamedPipe|fs.ModeSocket|fs.ModeCharDevice) != 0
-}
-
-// streamsVar has the number of the descriptor by which a process gets what the one before it read.
-const streamsVar = "_GBUILD_STREAMS"
-
-// handOn prepares what was read for a process that is started now, and returns what its environment must have.
-func (a *app) handOn() (env []string, err error) {
-	if len(a.streams.said) == 0 {
-		return nil, nil
-	}
-	fd, err := unix.MemfdCreate("streams", unix.MFD_CLOEXEC)
-	if err != nil {
-		return nil, fmt.Errorf("keeping what was read: %w", err)
-	}
-	f := os.NewFile(uintptr(fd), "streams")
-	defer f.Close()
-	if err := json.NewEncoder(f).Encode(a.streams.said); err != nil {
-		return nil, fmt.Errorf("keeping what was read: %w", err)
-	}
-	// Inherited under a high number: low ones are those of the caller, and of the files that a child is given.
-	const high = 100
-	if fd, err = unix.FcntlInt(f.Fd(), unix.F_DUPFD, high); err != nil {
-		return nil, fmt.Errorf("keeping what was read: %w", err)
-	}
-	return []string{streamsVar + "=" + strconv.Itoa(fd)}, nil
-}
-
-// takeStreams takes over what an earlier process read. Nothing that this one starts inherits it by accident.
-func takeStreams() (s streams) {
-	number, err := strconv.Atoi(os.Getenv(streamsVar))
-	if err != nil {
-		return s
-	}
-	os.Unsetenv(streamsVar)
-	f := os.NewFile(uintptr(number), "streams")
-	defer f.Close()
-	_ = json.NewDecoder(io.NewSectionReader(f, 0, math.MaxInt64)).Decode(&s.said) // what is missing is read again
-	return s
 }

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// handed is what a process gives the one that goes on with its command, in memory: every user of the machine can read the
+// arguments of a process, and a value of -e is there as long as a container runs.
+type handed struct {
+	Args    []string
+	Streams map[string][]byte
+}
+
+// handedVar has the number of the descriptor by which a process gets it.
+const handedVar = "_GBUILD_HANDED"
+
+// highFD is above the descriptors of the caller, and of the files that a child is given.
+const highFD = 100
+
+// handOn prepares a process that goes on with this command, and returns what its environment must have. The process
+// inherits the descriptor because nothing says that it should not.
+func (a *app) handOn() (env string, err error) {
+	fd, err := unix.MemfdCreate("handed", unix.MFD_CLOEXEC)
+	if err != nil {
+		return "", fmt.Errorf("handing the command on: %w", err)
+	}
+	f := os.NewFile(uintptr(fd), "handed")
+	defer f.Close()
+	if err := json.NewEncoder(f).Encode(handed{a.args, a.streams.said}); err != nil {
+		return "", fmt.Errorf("handing the command on: %w", err)
+	}
+	if fd, err = unix.FcntlInt(f.Fd(), unix.F_DUPFD, highFD); err != nil {
+		return "", fmt.Errorf("handing the command on: %w", err)
+	}
+	return handedVar + "=" + strconv.Itoa(fd), nil
+}
+
+// takeOver is the other end of handOn; the process that the user started has been given nothing. What this process
+// starts inherits nothing by accident.
+func takeOver(args []string) (handed, error) {
+	h := handed{Args: args}
+	text, ok := os.LookupEnv(handedVar)
+	if !ok {
+		return h, nil
+	}
+	os.Unsetenv(handedVar)
+	fd, err := strconv.Atoi(text)
+	if err == nil {
+		f := os.NewFile(uintptr(fd), "handed")
+		defer f.Close()
+		err = json.NewDecoder(io.NewSectionReader(f, 0, math.MaxInt64)).Decode(&h)
+	}
+	if err != nil {
+		return h, hinted{fmt.Errorf("taking over the command: %w", err), "unset " + handedVar + ": gbuild sets it for itself"}
+	}
+	return h, nil
+}
+
+// shownArgs are the arguments that others see of a process that goes on with this command.
+func (a *app) shownArgs(words ...string) []string { return append([]string{os.Args[0]}, words...) }
