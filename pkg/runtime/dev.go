@@ -12,14 +12,14 @@ import (
 // bindRoot binds the root to a place of its own. What is mounted in it there goes with it into the container and, in the
 // end, away. libcontainer could mount all that, too, but takes many times as long: it looks for each mount point with the
 // distrust that an image deserves which a process may be changing. Here none is in it yet.
-func (r *run) bindRoot(root string) error {
+func (r *run) bindRoot() error {
 	dir, err := filepath.EvalSymlinks(r.dir) // libcontainer takes no symbolic links
 	own := filepath.Join(dir, "root")
 	if err == nil {
 		err = os.Mkdir(own, 0o755)
 	}
 	if err == nil {
-		err = unix.Mount(root, own, "", unix.MS_BIND|unix.MS_REC, "")
+		err = unix.Mount(r.Root, own, "", unix.MS_BIND|unix.MS_REC, "")
 	}
 	if err != nil {
 		return fmt.Errorf("binding the root of the sandbox: %w", err)
@@ -28,7 +28,7 @@ func (r *run) bindRoot(root string) error {
 	return nil
 }
 
-// unbindRoot must come before the mount points are removed.
+// unbindRoot takes away what is mounted in the root, too; it must come before the mount points are removed.
 func (r *run) unbindRoot() error {
 	if err := unix.Unmount(r.root, unix.UMOUNT_NOFOLLOW|unix.MNT_DETACH); err != nil {
 		return fmt.Errorf("unmounting the root of the sandbox: %w", err)
@@ -80,15 +80,6 @@ func (r *run) mountShm(shm, owner string) error {
 		return err
 	}
 	return unix.Mount("shm", shm, "tmpfs", plain, fmt.Sprintf("mode=1777,size=%d,%s", size, owner))
-}
-
-// mountFile binds a file of ours read-only over the image's.
-func (r *run) mountFile(m Mount) error {
-	target, _, err := r.place(m.Target, true)
-	if err != nil {
-		return err
-	}
-	return bindReadOnly(m.Source, filepath.Join(r.root, target), 0)
 }
 
 // bindReadOnly binds a file on another one, which it makes where nothing is, with more attributes of

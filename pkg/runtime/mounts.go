@@ -13,23 +13,12 @@ import (
 
 const plain = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
 
-// mounts lists what is mounted in the sandbox, and makes the mount points in the root.
+// mounts mounts in the root what every sandbox has, our files and what was asked for, and lists what libcontainer is to
+// mount besides. Each mount is there before the way to the next one is looked for: symbolic links in it may lead on.
 func (r *run) mounts() ([]*configs.Mount, error) {
-	for _, dir := range []string{"/proc", "/dev", "/sys"} {
-		// An image in which one of these leads elsewhere wants the sandbox to write there (CVE-2019-19921, CVE-2026-41579).
-		resolved, _, err := r.tree.place(dir, false, nil)
-		if err != nil {
-			return nil, err
-		}
-		if resolved != dir {
-			return nil, fmt.Errorf("%s is a symbolic link in the image: a sandbox needs a directory there", dir)
-		}
-		r.tree.covered[dir] = true
-	}
-	if err := r.mountDev(); err != nil {
+	if err := r.ownDirectories(); err != nil {
 		return nil, err
 	}
-	list := append(r.kernelMounts(), r.sysMounts()...)
 	files, err := r.hostFiles()
 	if err != nil {
 		return nil, err
@@ -41,23 +30,35 @@ func (r *run) mounts() ([]*configs.Mount, error) {
 		}
 		files = append(files, own)
 	}
-	for _, f := range files {
-		if err := r.mountFile(f); err != nil {
-			return nil, fmt.Errorf("mounting on %q: %w", f.Target, err)
-		}
-	}
 	user := slices.Clone(r.Mounts)
 	// A mount below another one comes after it, whatever their order was.
 	slices.SortStableFunc(user, func(a, b Mount) int { return depth(a.Target) - depth(b.Target) })
-	for _, m := range user {
-		mount, err := r.mount(m)
-		if err != nil {
+	for _, m := range append(files, user...) {
+		if err := r.attach(m); err != nil {
 			return nil, fmt.Errorf("mounting on %q: %w", m.Target, err)
 		}
-		list = append(list, mount)
 	}
+	list := append(r.kernelMounts(), r.sysMounts()...)
 	more, err := r.deviceMounts()
 	return append(list, more...), err
+}
+
+// ownDirectories mounts /dev, and keeps /proc and /sys for libcontainer.
+func (r *run) ownDirectories() error {
+	for _, dir := range []string{"/proc", "/dev", "/sys"} {
+		// An image in which one of these leads elsewhere wants the sandbox to write there (CVE-2019-19921, CVE-2026-41579).
+		s, err := r.tree.place(dir, false, nil)
+		if err != nil {
+			return err
+		}
+		s.close()
+		if s.path != dir {
+			return fmt.Errorf("%s is a symbolic link in the image: a sandbox needs a directory there", dir)
+		}
+		r.tree.covered[dir] = coverLater
+	}
+	r.tree.covered["/dev"] = coverThere
+	return r.mountDev()
 }
 
 func depth(p string) int { return strings.Count(path.Clean(p), "/") }
@@ -65,11 +66,11 @@ func depth(p string) int { return strings.Count(path.Clean(p), "/") }
 // kernelMounts are those of /proc, and of the namespace for messages.
 func (r *run) kernelMounts() []*configs.Mount {
 	list := []*configs.Mount{{Device: "proc", Source: "proc", Destination: "/proc", Flags: plain}}
-	if !r.HostIPC {
+	if !r.HostIPC && r.tree.covered["/dev/mqueue"] == 0 {
 		return append(list, &configs.Mount{Device: "mqueue", Source: "mqueue", Destination: "/dev/mqueue", Flags: plain})
 	}
 	for _, dir := range []string{"/dev/shm", "/dev/mqueue"} {
-		if exists(dir) {
+		if r.HostIPC && exists(dir) && r.tree.covered[dir] == 0 {
 			list = append(list, &configs.Mount{Device: "bind", Source: dir, Destination: dir, Flags: unix.MS_BIND | unix.MS_REC | plain})
 		}
 	}
@@ -97,26 +98,89 @@ func (r *run) sysMounts() []*configs.Mount {
 	return []*configs.Mount{sys, {Device: "cgroup", Source: "cgroup", Destination: "/sys/fs/cgroup", Flags: plain | flags}}
 }
 
-// mount makes the mount point of one bind or tmpfs and describes the mount.
-func (r *run) mount(m Mount) (*configs.Mount, error) {
-	file := false
-	if m.Type == "bind" {
-		st, err := os.Stat(m.Source)
-		if err != nil {
-			return nil, err
-		}
-		file = !st.IsDir()
+// attach mounts one bind or tmpfs in the root.
+func (r *run) attach(m Mount) error {
+	s, err := r.spotOf(m)
+	if err != nil {
+		return err
 	}
-	target, made, err := r.place(m.Target, file)
+	defer s.close()
+	switch {
+	case s.at == nil:
+		return fmt.Errorf("%s is not mounted yet", s.path)
+	case m.Type == "tmpfs":
+		err = r.attachTmpfs(m, s)
+	default:
+		err = attachTree(m.Source, s.at, m.ReadOnly)
+	}
+	if err == nil {
+		r.tree.covered[s.path] = coverThere
+	}
+	return err
+}
+
+// attachTree mounts source, and all that is mounted in it, on an open file or directory. No path is looked up once more
+// for that: another build could have changed a shared cache meanwhile.
+func attachTree(source string, at *os.File, readOnly bool) error {
+	tree, err := unix.OpenTree(unix.AT_FDCWD, source, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(tree)
+	attr := unix.MountAttr{Propagation: unix.MS_PRIVATE}
+	if readOnly {
+		attr.Attr_set = unix.MOUNT_ATTR_RDONLY
+	}
+	if err := unix.MountSetattr(tree, "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE, &attr); err != nil {
+		return err
+	}
+	return unix.MoveMount(tree, "", int(at.Fd()), "", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH)
+}
+
+// attachTmpfs mounts a tmpfs, with the mode of the directory under it where none is asked for.
+func (r *run) attachTmpfs(m Mount, s *spot) error {
+	if m.Mode == nil {
+		mode := uint32(0o1777)
+		if !s.made {
+			var st unix.Stat_t
+			if err := unix.Fstat(int(s.at.Fd()), &st); err != nil {
+				return err
+			}
+			mode = st.Mode & 0o7777
+		}
+		m.Mode = &mode
+	}
+	flags := uintptr(unix.MS_NOSUID | unix.MS_NODEV)
+	if m.ReadOnly {
+		flags |= unix.MS_RDONLY
+	}
+	m.UID, m.GID = r.KeepID.outside(m.UID, r.keptUID()), r.KeepID.outside(m.GID, r.keptGID())
+	return unix.Mount("tmpfs", procPath(s.at), "tmpfs", flags, tmpfsData(m))
+}
+
+// tmpfsData words the options.
+func tmpfsData(m Mount) string {
+	data := fmt.Sprintf("uid=%d,gid=%d,mode=%o", m.UID, m.GID, *m.Mode&0o7777)
+	if m.Size > 0 {
+		data += fmt.Sprintf(",size=%d", m.Size)
+	}
+	return data
+}
+
+// mount makes the mount point of a bind or tmpfs of a device, and describes the mount for libcontainer.
+func (r *run) mount(m Mount) (*configs.Mount, error) {
+	s, err := r.spotOf(m)
 	if err != nil {
 		return nil, err
 	}
-	out := &configs.Mount{Device: m.Type, Source: m.Source, Destination: target, PropagationFlags: []int{unix.MS_PRIVATE | unix.MS_REC}}
+	s.close()
+	r.tree.covered[s.path] = coverLater
+	out := &configs.Mount{Device: m.Type, Source: m.Source, Destination: s.path, PropagationFlags: []int{unix.MS_PRIVATE | unix.MS_REC}}
 	if m.ReadOnly {
 		out.Flags = unix.MS_RDONLY
 	}
 	if m.Type == "tmpfs" {
-		out.Source, out.Flags, out.Data = "tmpfs", out.Flags|unix.MS_NOSUID|unix.MS_NODEV, tmpfsData(m, made)
+		out.Source, out.Flags = "tmpfs", out.Flags|unix.MS_NOSUID|unix.MS_NODEV
 		return out, nil
 	}
 	out.Flags |= unix.MS_BIND | unix.MS_REC
@@ -126,32 +190,31 @@ func (r *run) mount(m Mount) (*configs.Mount, error) {
 	return out, nil
 }
 
-// place makes a mount point, and says where it is in the root and whether it was missing.
-func (r *run) place(target string, file bool) (resolved string, made bool, err error) {
-	resolved, made, err = r.tree.place(target, file, nil)
-	if err != nil {
-		return "", false, err
-	}
-	if resolved == "/" || under(resolved, "/proc") || under(resolved, "/sys") {
-		return "", false, fmt.Errorf("a symbolic link in the image leads to %s, which belongs to the sandbox", resolved)
-	}
-	r.tree.covered[resolved] = true
-	return resolved, made, nil
-}
+// ownNames are what the sandbox itself has in /dev, and makes there later.
+var ownNames = []string{"null", "zero", "full", "random", "urandom", "tty", "console", "ptmx", "pts", "mqueue", "fd", "stdin", "stdout", "stderr", "core"}
 
-// tmpfsData words the options; libcontainer puts the mode of the directory under the mount before them.
-func tmpfsData(m Mount, made bool) string {
-	data := []string{fmt.Sprintf("uid=%d,gid=%d", m.UID, m.GID)}
-	switch {
-	case m.Mode != nil:
-		data = append(data, fmt.Sprintf("mode=%o", *m.Mode&0o7777))
-	case made:
-		data = append(data, "mode=1777")
+// spotOf finds, or makes, the mount point of a mount. Symbolic links may not lead it onto what the sandbox is made of;
+// who names a device itself means it.
+func (r *run) spotOf(m Mount) (*spot, error) {
+	file := false
+	if m.Type == "bind" {
+		st, err := os.Stat(m.Source)
+		if err != nil {
+			return nil, err
+		}
+		file = !st.IsDir()
 	}
-	if m.Size > 0 {
-		data = append(data, fmt.Sprintf("size=%d", m.Size))
+	s, err := r.tree.place(m.Target, file, nil)
+	if err != nil {
+		return nil, err
 	}
-	return strings.Join(data, ",")
+	first, _, _ := strings.Cut(strings.TrimPrefix(s.path, "/dev/"), "/")
+	own := s.linked && under(s.path, "/dev") && slices.Contains(ownNames, first)
+	if own || s.path == "/" || s.path == "/dev" || under(s.path, "/proc") || under(s.path, "/sys") {
+		s.close()
+		return nil, fmt.Errorf("a symbolic link leads to %s, which belongs to the sandbox", s.path)
+	}
+	return s, nil
 }
 
 // makeDir makes the working directory for the user, except below a mount: there libcontainer does, once it is mounted.
@@ -159,8 +222,10 @@ func (r *run) makeDir() error {
 	if r.Dir == "" || r.Dir == "/" {
 		return nil
 	}
-	if _, _, err := r.tree.place(r.Dir, false, &owner{r.KeepID.outside(r.UID, r.keptUID()), r.KeepID.outside(r.GID, r.keptGID())}); err != nil {
+	s, err := r.tree.place(r.Dir, false, &owner{r.KeepID.outside(r.UID, r.keptUID()), r.KeepID.outside(r.GID, r.keptGID())})
+	if err != nil {
 		return fmt.Errorf("making the working directory: %w", err)
 	}
+	s.close()
 	return nil
 }

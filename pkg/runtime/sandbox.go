@@ -143,14 +143,13 @@ type run struct {
 }
 
 func (r *run) run(ctx context.Context) (err error) {
-	if r.tree, err = openTree(r.Root); err != nil {
+	if err := r.bindRoot(); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, r.tree.restore()) }()
-	if err := r.bindRoot(procPath(r.tree.root)); err != nil {
-		return err
+	if r.tree, err = openTree(r.root); err != nil {
+		return errors.Join(err, r.unbindRoot())
 	}
-	defer func() { err = errors.Join(err, r.unbindRoot()) }()
+	defer func() { err = errors.Join(err, r.unbindRoot(), r.tree.restore()) }()
 	if r.net, err = r.connect(); err != nil {
 		return err
 	}
@@ -194,6 +193,8 @@ func (m *Mount) check() error {
 	switch {
 	case !path.IsAbs(m.Target):
 		return errors.New("the path is not absolute")
+	case len(m.Target) >= unix.PathMax:
+		return errors.New("the path is too long")
 	case strings.ContainsRune(m.Target+m.Source, 0):
 		return errors.New("the path contains a zero byte")
 	case t == "/" || t == "/dev" || under(t, "/proc") || under(t, "/sys"):

@@ -13,14 +13,22 @@ import (
 )
 
 // tree makes mount points and directories inside one root. It goes from name to name through descriptors that pin
-// each directory, so that no symbolic link of the image leads out of the root, and it remembers what it made: a
-// mount point is not part of what the command changed, and is taken away afterwards.
+// each directory, so that no symbolic link of the image, or of what is mounted in it already, leads out of the root. And
+// it remembers what it made: a mount point is not part of what the command changed, and is taken away afterwards.
 type tree struct {
 	root    *os.File
-	covered map[string]bool // resolved paths on which something is, or will be, mounted
+	covered map[string]cover // what is mounted on resolved paths
 	stubs   []stub
 	touched []touched
 }
+
+// cover says whether a mount is there already, so that the way leads on through it, or will be made by libcontainer.
+type cover int
+
+const (
+	coverLater cover = iota + 1
+	coverThere
+)
 
 // stub is a mount point that the tree made.
 type stub struct {
@@ -43,7 +51,7 @@ func openTree(root string) (*tree, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening root %s: %w", root, err)
 	}
-	return &tree{root: os.NewFile(uintptr(fd), "/"), covered: map[string]bool{}}, nil
+	return &tree{root: os.NewFile(uintptr(fd), "/"), covered: map[string]cover{}}, nil
 }
 
 // cursor is a walk through the tree: the directories from the root to where it stands.
@@ -52,6 +60,7 @@ type cursor struct {
 	names []string
 	todo  []string
 	links int
+	inner int // how many of dirs lie outside of the first mount on the way; 0: all
 }
 
 func (c *cursor) dir() *os.File { return c.dirs[len(c.dirs)-1] }
@@ -64,6 +73,9 @@ func (c *cursor) back(n int) {
 		f.Close()
 	}
 	c.dirs, c.names = c.dirs[:n], c.names[:n-1]
+	if n <= c.inner {
+		c.inner = 0
+	}
 }
 
 // steps splits a path, leaving out the names that go nowhere.
@@ -71,16 +83,45 @@ func steps(p string) []string {
 	return slices.DeleteFunc(strings.Split(p, "/"), func(s string) bool { return s == "" || s == "." })
 }
 
-// place finds target in the root, making what is missing, and says where that is, without symbolic links. A missing
-// last name becomes an empty file when file is set, all others directories. With an owner what is made belongs to it
-// and stays; without, it is a stub. Below a covered path nothing is made, for it would not be seen.
-func (t *tree) place(target string, file bool, own *owner) (resolved string, made bool, err error) {
+// spot is a place in the root.
+type spot struct {
+	path   string   // without symbolic links
+	at     *os.File // O_PATH; nil where it lies below a mount that is not there yet
+	made   bool     // it was missing
+	linked bool     // symbolic links led there
+}
+
+func (s *spot) close() {
+	if s.at != nil {
+		s.at.Close()
+	}
+}
+
+// place finds target in the root, making what is missing. A missing last name becomes an empty file when file is set, all
+// others directories. With an owner what is made belongs to it and stays, and nothing is made in a mount, which libcontainer
+// does later; without, it is a stub, but for what is made in a mount.
+func (t *tree) place(target string, file bool, own *owner) (*spot, error) {
 	dup, err := reopen(t.root, ".")
 	if err != nil {
-		return "", false, err
+		return nil, err
 	}
 	c := &cursor{dirs: []*os.File{dup}, todo: steps(path.Clean(target))}
 	defer func() { c.back(1); dup.Close() }()
+	s := &spot{}
+	later, err := t.walk(c, s, file, own)
+	if err != nil {
+		return nil, &os.PathError{Op: "making", Path: target, Err: err}
+	}
+	if s.linked = c.links > 0; later {
+		return s, nil
+	}
+	s.path = c.path("")
+	s.at, err = duplicate(c.dir())
+	return s, err
+}
+
+// walk goes to the end of c. Where a mount is on the way that is not to be entered, it stops there, and says so.
+func (t *tree) walk(c *cursor, s *spot, file bool, own *owner) (later bool, err error) {
 	for len(c.todo) > 0 {
 		name := c.todo[0]
 		c.todo = c.todo[1:]
@@ -88,14 +129,27 @@ func (t *tree) place(target string, file bool, own *owner) (resolved string, mad
 			c.back(max(1, len(c.dirs)-1))
 			continue
 		}
-		if p := c.path(name); t.covered[p] {
-			return path.Join(append([]string{p}, c.todo...)...), false, nil
+		p := c.path(name)
+		switch cover := t.covered[p]; {
+		case cover == coverLater, cover == coverThere && own != nil:
+			s.path = path.Join(append([]string{p}, c.todo...)...)
+			return true, nil
+		case cover == coverThere && c.inner == 0:
+			c.inner = len(c.dirs)
 		}
-		if made, err = t.step(c, name, file, own); err != nil {
-			return "", false, &os.PathError{Op: "making", Path: target, Err: err}
+		if s.made, err = t.step(c, name, file, own); err != nil {
+			return false, err
 		}
 	}
-	return c.path(""), made, nil
+	return false, nil
+}
+
+func duplicate(f *os.File) (*os.File, error) {
+	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), f.Name()), nil
 }
 
 // open opens a regular file in the root for reading; symbolic links stay inside. It does not wait for a fifo.
@@ -165,7 +219,8 @@ func (c *cursor) follow(link *os.File) error {
 // create makes one directory or empty file. The modes are set again because of the umask.
 func (t *tree) create(c *cursor, name string, file bool, own *owner) (*os.File, error) {
 	dir := int(c.dir().Fd())
-	if own == nil {
+	stays := own != nil || c.inner > 0
+	if !stays {
 		if err := t.touch(c.dir()); err != nil {
 			return nil, err
 		}
@@ -188,6 +243,8 @@ func (t *tree) create(c *cursor, name string, file bool, own *owner) (*os.File, 
 		if err := unix.Fchownat(dir, name, own.uid, own.gid, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 			return nil, err
 		}
+	}
+	if stays {
 		return reopen(c.dir(), name)
 	}
 	next, err := t.record(c.dir(), name)
