@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
 	"runtime"
@@ -16,6 +17,7 @@ import (
 	"github.com/gbuild/gbuild/internal/outfile"
 	"github.com/gbuild/gbuild/pkg/build"
 	"github.com/gbuild/gbuild/pkg/dockerfile"
+	"github.com/gbuild/gbuild/pkg/image"
 	sandbox "github.com/gbuild/gbuild/pkg/runtime"
 )
 
@@ -214,7 +216,25 @@ func (a *app) buildArgs(o *buildOptions, read fileReader) (map[string]string, er
 		}
 		args[name] = value
 	}
-	return args, nil
+	return args, a.addProxies(args)
+}
+
+// addProxies gives a build the proxies of Docker's config.json, but for those that the command line sets or empties in either case.
+func (a *app) addProxies(args map[string]string) error {
+	proxies, err := a.dockerProxies()
+	if err != nil {
+		return err
+	}
+	for name := range args {
+		delete(proxies, strings.ToUpper(name))
+	}
+	maps.Copy(args, proxies)
+	return nil
+}
+
+// dockerProxies are those for containers. The daemon that has settings of its own there is the one that docker would talk to.
+func (a *app) dockerProxies() (map[string]string, error) {
+	return image.Proxies(a.dockerConfigDir(), first(a.env("DOCKER_HOST"), "unix:///var/run/docker.sock"))
 }
 
 // pairs reads NAME=VALUE flags.

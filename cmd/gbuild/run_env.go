@@ -18,13 +18,20 @@ import (
 
 const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-// containerEnv puts the environment together; what comes later wins: the image's, files, --env.
+// containerEnv puts the environment together; what comes later wins: the image's, the proxies of Docker's config.json, files, --env.
 func (a *app) containerEnv(o *runOptions, c *v1.Config, hostname string) ([]string, error) {
 	env := []string{"PATH=" + defaultPath, "HOSTNAME=" + hostname}
 	if o.tty {
 		env = append(env, "TERM=xterm")
 	}
 	env = append(env, c.Env...)
+	proxies, err := a.dockerProxies()
+	if err != nil {
+		return nil, err
+	}
+	for name, value := range proxies {
+		env = append(env, name+"="+value, strings.ToLower(name)+"="+value)
+	}
 	list, err := o.receiveEnvFiles()
 	if err != nil {
 		return nil, err

@@ -122,8 +122,14 @@ func (a *app) addInsecure(f *pflag.FlagSet) {
 }
 
 func (a *app) imageOptions() image.Options {
-	return image.Options{Insecure: a.insecure, Mirrors: a.registryMirrors, Keychain: image.Keychain(a.dockerConfigDir()), UserAgent: "gbuild/" + versionString(),
+	return image.Options{Insecure: a.insecure, Mirrors: a.registryMirrors, Keychain: image.Keychain(a.dockerConfigDir()), Certs: a.certDirs(), UserAgent: "gbuild/" + versionString(),
 		Connections: &a.connections}
+}
+
+// certDirs are where Docker, as root or rootless, and the container tools look for the certificates of registries.
+func (a *app) certDirs() []string {
+	config := first(a.env("XDG_CONFIG_HOME"), filepath.Join(a.env("HOME"), ".config"))
+	return []string{filepath.Join(config, "docker/certs.d"), filepath.Join(config, "containers/certs.d"), "/etc/docker/certs.d", "/etc/containers/certs.d"}
 }
 
 func (a *app) dockerConfigDir() string {

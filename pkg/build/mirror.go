@@ -24,17 +24,40 @@ func (r *run) mirrorEnv(s *dockerfile.Run) (env []string) {
 	return env
 }
 
-// passwords are what must not be seen of the mirrors.
-func passwords(mirrors map[dockerfile.Tool]*url.URL) (all [][]byte) {
+// passwords are what must not be seen of the mirrors and proxies: as they are written, and as they are meant.
+func passwords(mirrors map[dockerfile.Tool]*url.URL, proxies []string) (all [][]byte) {
+	var written []string
 	for _, u := range mirrors {
-		if user, ok := u.User.Password(); ok && user != "" {
-			all = append(all, []byte(user))
-			if _, raw, _ := strings.Cut(u.User.String(), ":"); raw != user {
-				all = append(all, []byte(raw))
-			}
+		written = append(written, passwordIn(u.String()))
+	}
+	for _, variable := range proxies {
+		_, value, _ := strings.Cut(variable, "=")
+		written = append(written, passwordIn(value))
+	}
+	for _, raw := range written {
+		if raw == "" {
+			continue
+		}
+		all = append(all, []byte(raw))
+		if meant, err := url.PathUnescape(raw); err == nil && meant != raw {
+			all = append(all, []byte(meant))
 		}
 	}
 	return all
+}
+
+// passwordIn finds the password of an address, also of one that is no URL: a proxy's may lack the scheme, or have characters that do
+// not belong there.
+func passwordIn(address string) string {
+	if _, rest, ok := strings.Cut(address, "://"); ok {
+		address = rest
+	}
+	at := strings.LastIndex(address, "@")
+	if at < 0 {
+		return ""
+	}
+	_, password, _ := strings.Cut(address[:at], ":")
+	return password
 }
 
 // mask keeps passwords out of the output of a RUN, also where they come in pieces.

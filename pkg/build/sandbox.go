@@ -36,7 +36,8 @@ func (w *work) runIn(ctx context.Context, d *layers.Draft, s *dockerfile.Run) (e
 	}
 	defer func() { err = errors.Join(err, d.Unmount()) }()
 	said := &toolLog{}
-	out, errs := w.output(said, false), w.output(said, true)
+	secrets := passwords(w.req.Mirrors, s.ProxyEnv)
+	out, errs := w.output(said, secrets, false), w.output(said, secrets, true)
 	box := &runtime.Sandbox{
 		Root: root, StateDir: d.Private(), Args: cached.Args, Env: slices.Concat(cached.Env, s.ProxyEnv, w.mirrorEnv(s), env),
 		Dir: s.Dir, UID: id.UID, GID: id.GID, Groups: id.Groups, Mounts: append(list, caches...),
@@ -128,8 +129,8 @@ func (w *work) network(name string) string {
 type logs struct{ mask }
 
 // output reports what a RUN prints, without passwords, and shows it to said.
-func (w *work) output(said *toolLog, stderr bool) *logs {
-	return &logs{mask{secrets: passwords(w.req.Mirrors), out: func(p []byte) {
+func (w *work) output(said *toolLog, secrets [][]byte, stderr bool) *logs {
+	return &logs{mask{secrets: secrets, out: func(p []byte) {
 		said.write(p, stderr)
 		w.report(Event{Type: Log, Step: w.number, Data: p, Stderr: stderr})
 	}}}

@@ -9,6 +9,8 @@ import (
 	"testing/iotest"
 
 	"io"
+
+	"github.com/gbuild/gbuild/pkg/dockerfile"
 )
 
 const pipOutput = `Collecting torch==2.6.0
@@ -101,5 +103,17 @@ func TestMirrored(t *testing.T) {
 		if got := string(mirrored([]byte(sources), u)); got != want {
 			t.Errorf("%s:\n%s", mirror, got)
 		}
+	}
+}
+
+func TestPasswords(t *testing.T) {
+	mirror, _ := url.Parse("https://u:m%40irror@index.example/simple")
+	proxies := []string{"HTTP_PROXY=http://user:p%3Ass@proxy:3128", "https_proxy=user:plain@proxy", "ALL_PROXY=socks5://u:a@b@proxy/", "NO_PROXY=a,b@c", "FTP_PROXY=http://u@p"}
+	var got []string
+	for _, p := range passwords(map[dockerfile.Tool]*url.URL{dockerfile.Pip: mirror}, proxies) {
+		got = append(got, string(p))
+	}
+	if want := []string{"m%40irror", "m@irror", "p%3Ass", "p:ss", "plain", "a@b"}; !slices.Equal(got, want) {
+		t.Errorf("passwords %q, want %q", got, want)
 	}
 }

@@ -207,7 +207,7 @@ func remedyOf(err error) string {
 	case strings.Contains(text, plainAnswer):
 		return "the registry speaks plain http: allow it with --insecure"
 	case isUntrusted(text):
-		return "the registry's certificate is not trusted here: install its CA, or allow it with --insecure"
+		return "the registry's certificate is not trusted here: put its CA into certs.d (docs/push-and-save.md), name it with SSL_CERT_FILE, or allow it with --insecure"
 	case strings.Contains(text, "no such host"):
 		return "check the spelling of the host, and the name server of this machine"
 	case strings.Contains(text, "connection refused"):

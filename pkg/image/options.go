@@ -17,6 +17,7 @@ type Options struct {
 	Insecure  bool                                  // plain http, or certificates that nobody vouches for, at the registry itself
 	Keychain  authn.Keychain                        // nil is anonymous
 	Mirrors   []string                              // hosts that are asked before Docker Hub, in this order
+	Certs     []string                              // directories as Docker's certs.d, with CAs and client certificates by host
 	UserAgent string                                // empty is gbuild
 	Report    func(done, total int64)               // bytes moved; called from many goroutines, one at a time
 	Proxy     func(*http.Request) (*url.URL, error) // nil is http.ProxyFromEnvironment

@@ -27,11 +27,16 @@ type guard struct {
 	lax      http.RoundTripper // does not verify certificates: for the registry itself when it is insecure
 	agent    string
 	hello    greetings
+
+	certs []string // directories, as certsFor reads them
+	proxy func(*http.Request) (*url.URL, error)
+	mu    sync.Mutex
+	ways  map[string]http.RoundTripper // with TLS, by host
 }
 
 // newGuard makes the transports for one registry.
 func newGuard(host string, o Options) *guard {
-	g := &guard{host: host, insecure: o.Insecure, agent: o.UserAgent}
+	g := &guard{host: host, insecure: o.Insecure, agent: o.UserAgent, certs: o.Certs, proxy: o.Proxy, ways: map[string]http.RoundTripper{}}
 	if g.agent == "" {
 		g.agent = "gbuild"
 	}
@@ -155,10 +160,39 @@ func (g *guard) greet(r *http.Request) (*http.Response, error) {
 func (g *guard) send(r *http.Request) (*http.Response, error) {
 	r = r.Clone(r.Context())
 	r.Header.Set("User-Agent", g.agent)
-	if g.lax != nil && r.URL.Host == g.host {
-		return g.lax.RoundTrip(r)
+	t, err := g.way(r.URL)
+	if err != nil {
+		return nil, err
 	}
-	return g.strict.RoundTrip(r)
+	return t.RoundTrip(r)
+}
+
+// way is the transport to a host. One with certificates of its own has one of its own, so that they count for no other host.
+func (g *guard) way(u *url.URL) (http.RoundTripper, error) {
+	t := g.strict
+	lax := g.lax != nil && u.Host == g.host
+	if lax {
+		t = g.lax
+	}
+	if u.Scheme != "https" {
+		return t, nil
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if known := g.ways[u.Host]; known != nil {
+		return known, nil
+	}
+	c, err := certsFor(g.certs, u.Host)
+	if err != nil {
+		return nil, err
+	}
+	if c != nil {
+		c.InsecureSkipVerify = lax
+		own := newTransport(g.host, g.proxy)
+		own.TLSClientConfig, t = c, own
+	}
+	g.ways[u.Host] = t
+	return t, nil
 }
 
 // plainAllowed permits plain http to loopback when the registry is there, and to an insecure registry itself.
