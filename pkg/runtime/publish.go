@@ -59,6 +59,11 @@ func (s *userStack) accept(p Port) {
 
 func (s *userStack) lead(out *net.TCPConn, target uint16) {
 	defer out.Close()
+	done, ok := s.stream()
+	if !ok {
+		return
+	}
+	defer done()
 	ctx, cancel := context.WithTimeout(s.ctx, dialTimeout)
 	in, err := gonet.DialTCPWithBind(ctx, s.Stack, *address(gateway, 0), *address(sandboxAddr, target), ipv4.ProtocolNumber)
 	cancel()
@@ -75,32 +80,16 @@ func (s *userStack) lead(out *net.TCPConn, target uint16) {
 
 // receive gives each sender of datagrams a socket of its own in the stack, so that answers find their way.
 func (s *userStack) receive(p Port) {
-	senders := map[string]*gonet.UDPConn{}
-	var mu sync.Mutex
+	known := &senders{stack: s, port: p, all: map[string]*sender{}}
 	buf := make([]byte, datagram)
 	for {
 		n, from, err := p.Packets.ReadFrom(buf)
 		if err != nil || s.ctx.Err() != nil {
 			return
 		}
-		mu.Lock()
-		in := senders[from.String()]
-		if in == nil {
-			if in, err = gonet.DialUDP(s.Stack, address(gateway, 0), address(sandboxAddr, p.Target), ipv4.ProtocolNumber); err != nil {
-				mu.Unlock()
-				continue
-			}
-			senders[from.String()] = in
-			go func() {
-				answers(p.Packets, from, in)
-				mu.Lock()
-				delete(senders, from.String())
-				mu.Unlock()
-				in.Close()
-			}()
+		if in, err := known.of(from); err == nil {
+			_, _ = in.Write(buf[:n])
 		}
-		mu.Unlock()
-		_, _ = in.Write(buf[:n])
 	}
 }
 

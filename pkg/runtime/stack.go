@@ -41,6 +41,9 @@ type userStack struct {
 	ctx         context.Context
 	cancel      context.CancelFunc
 	sessions    sync.WaitGroup
+	shares      shares
+	datagrams   tokens // a session each
+	queries     tokens // a query of a name each
 }
 
 func newUserStack(d device, nameservers []netip.AddrPort) (*userStack, error) {
@@ -48,7 +51,7 @@ func newUserStack(d device, nameservers []netip.AddrPort) (*userStack, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &userStack{link: link, nameservers: nameservers, Stack: stack.New(stack.Options{
+	s := &userStack{link: link, nameservers: nameservers, datagrams: make(tokens, maxSessions), queries: make(tokens, maxQueries), Stack: stack.New(stack.Options{
 		NetworkProtocols:   []stack.NetworkProtocolFactory{ipv4.NewProtocol, arp.NewProtocol},
 		TransportProtocols: []stack.TransportProtocolFactory{tcp.NewProtocol, udp.NewProtocol, icmp.NewProtocol4},
 	})}
@@ -63,12 +66,8 @@ func newUserStack(d device, nameservers []netip.AddrPort) (*userStack, error) {
 // setUp takes every packet, whatever its address is, to the two forwarders.
 func (s *userStack) setUp() error {
 	sack := tcpip.TCPSACKEnabled(true)
-	receive := tcpip.TCPReceiveBufferSizeRangeOption{Min: 64 << 10, Default: 1 << 20, Max: 8 << 20}
-	send := tcpip.TCPSendBufferSizeRangeOption{Min: 64 << 10, Default: 1 << 20, Max: 8 << 20}
 	for _, err := range []tcpip.Error{
 		s.SetTransportProtocolOption(tcp.ProtocolNumber, &sack),
-		s.SetTransportProtocolOption(tcp.ProtocolNumber, &receive),
-		s.SetTransportProtocolOption(tcp.ProtocolNumber, &send),
 		s.CreateNIC(nic, s.link.endpoint),
 		s.SetPromiscuousMode(nic, true),
 		s.SetSpoofing(nic, true),
@@ -126,6 +125,12 @@ func (s *userStack) destinations(addr tcpip.Address, port uint16) []string {
 // tcp answers one connection request: first the connection outwards, then the handshake, so that the sandbox sees
 // whether there is anybody.
 func (s *userStack) tcp(r *tcp.ForwarderRequest) {
+	done, ok := s.stream()
+	if !ok {
+		r.Complete(true)
+		return
+	}
+	defer done()
 	out, err := s.dial("tcp", s.destinations(r.ID().LocalAddress, r.ID().LocalPort), nil)
 	if err != nil {
 		r.Complete(true)
@@ -184,15 +189,20 @@ func (s *userStack) udp(r *udp.ForwarderRequest) {
 	if len(dest) == 0 {
 		return
 	}
+	if !s.datagrams.take() {
+		return
+	}
 	local := r.ID().LocalAddress
 	isDNS := local.String() == resolver
 	var wq waiter.Queue
 	ep, err := r.CreateEndpoint(&wq)
 	if err != nil {
+		s.datagrams.giveBack()
 		return
 	}
 	in := gonet.NewUDPConn(&wq, ep)
 	s.sessions.Go(func() {
+		defer s.datagrams.giveBack()
 		defer in.Close()
 		defer context.AfterFunc(s.ctx, func() { in.Close() })()
 		if isDNS {
@@ -242,8 +252,12 @@ func (s *userStack) resolve(in net.Conn, servers []string) {
 		if err != nil {
 			return
 		}
+		if !s.queries.take() {
+			continue
+		}
 		query := append([]byte(nil), buf[:n]...)
 		s.sessions.Go(func() {
+			defer s.queries.giveBack()
 			if answer := s.ask(query, servers); answer != nil {
 				_, _ = in.Write(answer)
 			}
