@@ -55,7 +55,7 @@ func (e *RunError) Hint() string {
 }
 
 // explainExit words a command's failure in the mounted root as BuildKit does.
-func explainExit(d *layers.Draft, s *dockerfile.Run, err error, root string) error {
+func explainExit(d *layers.Draft, s *dockerfile.Run, err error, root string, said *toolLog) error {
 	var exit *runtime.ExitError
 	if !errors.As(err, &exit) {
 		return err
@@ -65,6 +65,9 @@ func explainExit(d *layers.Draft, s *dockerfile.Run, err error, root string) err
 	case isFull(root):
 		e.Remedy = "no space is left for the files of this step: free some (gbuild prune, gbuild cache rm), or name another disk with --root"
 	case exit.Signal != 0:
+	case said.noNode, said.denied && strings.Contains(strings.Join(s.Args, " "), "mknod"):
+		e.Remedy = "it wanted to make a device node, which Linux lets nobody do in a user namespace, and every RUN is in one, root's too. " +
+			"What runs the image makes a /dev of its own: leave the node out; if this RUN itself needs the device, give it: --device /dev/NAME"
 	case isTooLong(s):
 		e.Remedy = "the kernel gives a program words and variables of 128 KiB at most (execve(2)): write the text to a file, with COPY <<EOF /script, and RUN that"
 	case hasCR(s):

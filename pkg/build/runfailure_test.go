@@ -41,12 +41,42 @@ func TestRunHints(t *testing.T) {
 			defer d.Discard()
 			s := &dockerfile.Run{Args: []string{"/bin/sh", "-c", tt.text}, Dir: "/app", Env: tt.env}
 			var failed *RunError
-			if err := explainExit(d, s, &runtime.ExitError{Code: tt.code}, d.Dir()); !errors.As(err, &failed) {
+			if err := explainExit(d, s, &runtime.ExitError{Code: tt.code}, d.Dir(), &toolLog{}); !errors.As(err, &failed) {
 				t.Fatal(err)
 			}
 			if hint := failed.Hint(); !strings.Contains(hint, tt.want) {
 				t.Errorf("got %q, want %q in it", hint, tt.want)
 			}
 		})
+	}
+}
+
+// TestDeviceNodeHint holds that a device node which was refused is recognised, in the words of whatever wanted to make it.
+func TestDeviceNodeHint(t *testing.T) {
+	for line, want := range map[string]bool{
+		"mknod: /dev/x: Operation not permitted":                                 true,
+		"mknod: /srv/dev/null: Operation not permitted":                          true,
+		"/bin/mknod: '/x': Operation not permitted":                              true,
+		"cp: cannot create special file '/x/null': Operation not permitted":      true,
+		"tar: dev/null: Cannot mknod: Operation not permitted":                   true,
+		"cpio: dev/null: Cannot mknod: Operation not permitted":                  true,
+		`rsync: [generator] mknod "/x/null" failed: Operation not permitted (1)`: true,
+		" error creating device './dev/x': Operation not permitted":              true,
+		"chown: changing ownership of '/x': Operation not permitted":             false,
+		"mknod: /dev/x: File exists":                                             false,
+		"mount: /x: permission denied.":                                          false,
+	} {
+		l := &toolLog{}
+		l.write([]byte(line+"\n"), true)
+		if l.noNode != want {
+			t.Errorf("%q: %v", line, l.noNode)
+		}
+		if !want {
+			continue
+		}
+		var failed *RunError
+		if err := explainExit(nil, &dockerfile.Run{}, &runtime.ExitError{Code: 1}, "/", l); !errors.As(err, &failed) || !strings.Contains(failed.Hint(), "--device") {
+			t.Error(err)
+		}
 	}
 }

@@ -50,9 +50,10 @@ func (w *work) runIn(ctx context.Context, d *layers.Draft, s *dockerfile.Run) (e
 		return err
 	}
 	w.packAhead(ctx, d, s)
-	err = explainExit(d, s, w.Exec(ctx, box), root)
+	err = w.Exec(ctx, box)
 	out.flush()
 	errs.flush()
+	err = explainExit(d, s, err, root, said)
 	if ctx.Err() == nil {
 		m.reportCaches(said)
 	}

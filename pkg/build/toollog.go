@@ -9,11 +9,13 @@ import (
 	"sync"
 )
 
-// toolLog reads in the output of a RUN what package managers say about their caches.
+// toolLog reads in the output of a RUN what package managers say about their caches, and what failed for a reason of ours.
 type toolLog struct {
-	mu   sync.Mutex
-	line [2][]byte // begun lines, of stdout and of stderr
-	seen map[string]*said
+	mu     sync.Mutex
+	line   [2][]byte // begun lines, of stdout and of stderr
+	seen   map[string]*said
+	denied bool // something was not permitted
+	noNode bool // namely a device node
 }
 
 // said is what one tool has printed.
@@ -70,12 +72,18 @@ var (
 	pipKeeps   = lazyRegexp(`^\s*Stored in directory: \S+/wheels/`)
 	pipRefuses = lazyRegexp(`The cache has been disabled`)
 	uvDid      = lazyRegexp(`^\s*(Prepared|Installed) (\d+) packages? in `)
-	aptNeeds   = lazyRegexp(`^Need to get ([\d.,]+) ([kMG]?B)(?:/([\d.,]+) ([kMG]?B))? of archives`)
+	// mknod, cp, rsync, tar, cpio and dpkg, each in its own words
+	nodeRefused = lazyRegexp(`mknod\b|\bspecial file\b|creating device `)
+	aptNeeds    = lazyRegexp(`^Need to get ([\d.,]+) ([kMG]?B)(?:/([\d.,]+) ([kMG]?B))? of archives`)
 )
 
 func (l *toolLog) read(line string) {
 	if len(line) < 10 { // shorter than anything that is looked for
 		return
+	}
+	if strings.Contains(line, "Operation not permitted") {
+		l.denied = true
+		l.noNode = l.noNode || nodeRefused().MatchString(line)
 	}
 	if m := pipUses().FindStringSubmatch(line); m != nil {
 		l.pipUsed(m[1], path.Base(m[2]), bytesOf(m[3], m[4]))
