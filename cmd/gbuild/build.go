@@ -88,7 +88,9 @@ func (a *app) runBuild(ctx context.Context, o *buildOptions, entered bool) (err 
 		return err
 	}
 	defer func() {
-		if !show.end(err) {
+		all := show.end(err)
+		a.told = show.told
+		if !all {
 			a.shared = nil // that one of them failed has not been said: the process that goes on finds it out, too
 		}
 	}()

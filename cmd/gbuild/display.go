@@ -22,6 +22,8 @@ type display struct {
 	holding bool
 	timer   *time.Timer
 	last    int
+	told    told       // while another process may go on
+	before  *retelling // nil where no process has shown anything
 }
 
 func (a *app) newDisplay(o *buildOptions, in *input, entered bool) (*display, error) {
@@ -38,6 +40,9 @@ func (a *app) newDisplay(o *buildOptions, in *input, entered bool) (*display, er
 	}
 	d := &display{Display: progress.New(mode, a.rawErr, tty, width), holding: !entered}
 	d.SetSource(in.plan.Name, in.plan.Source)
+	if len(a.told.Lines)+len(a.told.Texts) > 0 {
+		d.before = newRetelling(a.told)
+	}
 	if d.holding {
 		d.timer = time.AfterFunc(holdBack, d.release)
 	}
@@ -53,7 +58,24 @@ func (d *display) handle(e build.Event) {
 		d.held = append(d.held, e)
 		return
 	}
-	d.Handle(e)
+	d.show(e)
+}
+
+// show passes an Event on that was not held back, unless an earlier process did.
+func (d *display) show(e build.Event) {
+	if d.before == nil {
+		d.told.add(e)
+		d.Handle(e)
+		return
+	}
+	events, resumed := d.before.filter(e)
+	for _, e := range events {
+		if resumed {
+			d.Resume(e)
+		} else {
+			d.Handle(e)
+		}
+	}
 }
 
 func (d *display) release() {
@@ -61,7 +83,7 @@ func (d *display) release() {
 	defer d.mu.Unlock()
 	d.holding = false
 	for _, e := range d.held {
-		d.Handle(e)
+		d.show(e)
 	}
 	d.held = nil
 }

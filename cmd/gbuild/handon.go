@@ -16,6 +16,7 @@ import (
 type handed struct {
 	Args    []string
 	Streams map[string][]byte
+	Told    told
 }
 
 // handedVar has the number of the descriptor by which a process gets it.
@@ -33,7 +34,7 @@ func (a *app) handOn() (env string, err error) {
 	}
 	f := os.NewFile(uintptr(fd), "handed")
 	defer f.Close()
-	if err := json.NewEncoder(f).Encode(handed{a.args, a.streams.said}); err != nil {
+	if err := json.NewEncoder(f).Encode(handed{a.args, a.streams.said, a.told}); err != nil {
 		return "", fmt.Errorf("handing the command on: %w", err)
 	}
 	if fd, err = unix.FcntlInt(f.Fd(), unix.F_DUPFD, highFD); err != nil {

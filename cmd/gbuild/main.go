@@ -62,7 +62,7 @@ func realMain(args []string) int {
 	if err != nil {
 		return a.exitCode(err)
 	}
-	a.args, a.streams.said = given.Args, given.Streams
+	a.args, a.streams.said, a.told = given.Args, given.Streams, given.Told
 	ctx, stop := interruptible()
 	defer stop()
 	root := newRootCommand(a)
@@ -111,6 +111,7 @@ type app struct {
 	args           []string // of the command line, without the program
 	words          []string // of the command: cache push
 	streams        streams
+	told           told              // by the process before this one, or to the one after it
 	insecure       bool              // --insecure of the command
 	connections    image.Connections // of all that this process says to registries
 
