@@ -105,6 +105,5 @@ func (r *reach) transport() *http.Transport {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.DialContext = r.dial
 	t.Proxy = func(req *http.Request) (*url.URL, error) { return r.proxy(req.URL) }
-	t.DisableCompression = true // a .gz is to arrive as it is
-	return t
+	return t // which asks for gzip and undoes it, as BuildKit's does: a file is what it is without its Content-Encoding
 }

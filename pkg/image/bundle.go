@@ -67,11 +67,19 @@ func newBundle(img v1.Image, r Ref, o WriteOptions) (*bundle, error) {
 	}
 	b.config = b.addBytes(config)
 	h := b.addBytes(raw)
-	b.desc = v1.Descriptor{MediaType: mt, Digest: h, Size: int64(len(raw))}
+	b.desc = v1.Descriptor{MediaType: mt, Digest: h, Size: int64(len(raw)), Platform: platformOf(parsed)}
 	if r.Digest != "" && r.Digest != h.String() {
 		return nil, &DigestError{r.String() + ": manifest", r.Digest, h.String()}
 	}
 	return b, nil
+}
+
+// platformOf is what an index says of an image. One that does not say what it is for has no entry: readers take it for their own.
+func platformOf(c *v1.ConfigFile) *v1.Platform {
+	if c.OS == "" || c.Architecture == "" {
+		return nil
+	}
+	return &v1.Platform{OS: c.OS, Architecture: c.Architecture, Variant: c.Variant, OSVersion: c.OSVersion, OSFeatures: c.OSFeatures}
 }
 
 // ociTypes are the OCI media types for Docker's layers, which mean the same bytes.

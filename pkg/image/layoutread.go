@@ -117,9 +117,18 @@ func (l *layout) find(ctx context.Context, r Ref) ([]v1.Descriptor, error) {
 	return found, nil
 }
 
-// platforms says that the descriptors are one image for several platforms.
+// platforms says that the descriptors are one image for several platforms: under one name, or none, and each for another.
 func platforms(ds []v1.Descriptor) bool {
-	return !slices.ContainsFunc(ds, func(d v1.Descriptor) bool { return d.Platform == nil })
+	seen := map[string]bool{}
+	for _, d := range ds {
+		if d.Platform == nil || seen[d.Platform.String()] ||
+			d.Annotations[annotationRefName] != ds[0].Annotations[annotationRefName] ||
+			d.Annotations[annotationImageName] != ds[0].Annotations[annotationImageName] {
+			return false
+		}
+		seen[d.Platform.String()] = true
+	}
+	return true
 }
 
 // unclear is the error for a name that means no image, or for the lack of one where there are several.
