@@ -209,7 +209,7 @@ func (a *app) request(ctx context.Context, o *buildOptions, in *input) (*build.R
 		fresh[strings.ToLower(s)] = true
 	}
 	req := &build.Request{Plan: in.plan, Explain: o.explain, Place: placeOf(o), Context: in.context, Named: in.openNamed, Secrets: in.secrets, Agents: in.agents,
-		NoCache: o.noCache, Fresh: fresh, Limits: limits, Allow: o.allowed(), Environ: in.options.Environ,
+		NoCache: o.noCache, Fresh: fresh, Limits: limits, Allow: o.allowed(), Environ: in.options.Environ, MaxDownload: in.options.MaxDownload,
 		NoCacheMounts: o.noCacheMounts, Scope: a.scopeOf(o.cacheScope, o.context)}
 	for _, name := range o.scopesBelow {
 		req.ScopesBelow = append(req.ScopesBelow, namedScope+name)

@@ -110,6 +110,9 @@ func (a *app) openContext(ctx context.Context, o *buildOptions, in *input, args 
 	if in.options.StateDir, err = a.stateDir(); err != nil {
 		return err
 	}
+	if in.options.MaxDownload, err = a.maxDownload(); err != nil {
+		return err
+	}
 	in.options.Own = []string{in.options.StateDir}
 	if caches, err := a.cachesDir(); err == nil {
 		in.options.Own = append(in.options.Own, caches)
@@ -337,4 +340,17 @@ func parseLimits(o *buildOptions) (l build.Limits, err error) {
 		l.Hosts = append(l.Hosts, sandbox.HostEntry{Name: name, Addr: address})
 	}
 	return l, nil
+}
+
+// maxDownload is GBUILD_MAX_DOWNLOAD: how many bytes ADD and a context may fetch from one place. Zero is the default.
+func (a *app) maxDownload() (int64, error) {
+	text := a.env("GBUILD_MAX_DOWNLOAD")
+	if text == "" {
+		return 0, nil
+	}
+	n, err := units.FromHumanSize(text)
+	if err != nil || n <= 0 {
+		return 0, usagef("GBUILD_MAX_DOWNLOAD=%s: it is a size such as 500GB", text)
+	}
+	return n, nil
 }

@@ -80,8 +80,10 @@ type Request struct {
 	Compress layers.Compression
 	Layering Layering
 	Environ  []string // of which git takes proxies and the ssh agent
-	NoLayers bool     // the caller wants no image: nothing is compressed
-	Files    bool     // the caller reads the files of the result
+
+	MaxDownload int64 // bytes of a file or repository that ADD fetches; 0: 100 GB
+	NoLayers    bool  // the caller wants no image: nothing is compressed
+	Files       bool  // the caller reads the files of the result
 
 	AutoCache []dockerfile.Tool            // that get a cache in each RUN that has none of its own
 	Mirrors   map[dockerfile.Tool]*url.URL // for pip, uv and apt in RUN; no part of a key, and their passwords of no log

@@ -34,6 +34,8 @@ type ContextOptions struct {
 	Agent   Secret                         // what --ssh default names, for git over ssh; without it the user's own agent and keys
 	KeepGit bool                           // leave .git in a context that is a git repository
 
+	MaxDownload int64 // bytes of a remote context; 0: 100 GB
+
 	LocalNetwork   bool // a remote context may lead to addresses of this machine other than its own
 	FromDockerfile bool // a Dockerfile names it, and no user: then it may not be at such an address either
 }

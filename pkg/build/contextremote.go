@@ -117,7 +117,8 @@ func (c *Context) keep(r io.Reader) (err error) {
 }
 
 func (o ContextOptions) remote() copyOptions {
-	return copyOptions{Secret: o.Secret, Environ: o.Environ, LocalNetwork: o.LocalNetwork, Named: !o.FromDockerfile, SSH: grantOf(o.Agent)}
+	return copyOptions{Secret: o.Secret, Environ: o.Environ, LocalNetwork: o.LocalNetwork, Named: !o.FromDockerfile, SSH: grantOf(o.Agent),
+		Bounds: fetchBounds{bytes: o.MaxDownload}}
 }
 
 func (c *Context) fromGit(ctx context.Context, ref *dfgitutil.GitRef) (err error) {

@@ -24,6 +24,8 @@ type copyOptions struct {
 	Notice  func(text string)              // may be nil
 	Sources *remotes                       // what this build fetched; nil: nothing is shared between calls
 
+	Bounds fetchBounds // of what is fetched
+
 	LocalNetwork bool // remote sources may be at addresses of this machine, and lead there
 	Named        bool // the user named the source, and no Dockerfile: it itself may be anywhere
 }

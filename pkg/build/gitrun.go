@@ -1,9 +1,9 @@
 package build
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"os/exec"
 	"slices"
@@ -36,8 +36,14 @@ func (o copyOptions) gitFetch(ctx context.Context, at *gitRemote, dir string, ar
 	if at.scheme == "http" {
 		protocols = "http:https" // where such a server redirects to
 	}
-	env := slices.Concat(o.gitEnv(protocols), ssh, configEnv(at))
+	bounds := o.Bounds.orDefault()
+	env := slices.Concat(o.gitEnv(protocols), ssh, configEnv(at, bounds.gitConfig()...))
+	ctx, stop := bounds.watchPacks(ctx, dir)
+	defer stop()
 	out, said, err := runGit(ctx, at, dir, guard.env(env), args)
+	if large := new(SizeError); err != nil && errors.As(context.Cause(ctx), &large) {
+		return "", fmt.Errorf("git %s of %s: %w", args[0], at, large)
+	}
 	if refused := guard.refusal(); err != nil && refused != nil {
 		return "", fmt.Errorf("git %s of %s: %w", args[0], at, refused)
 	}
@@ -53,14 +59,14 @@ func runGit(ctx context.Context, at *gitRemote, dir string, env, args []string) 
 	}
 	cmd.Dir, cmd.Env = dir, env
 	cmd.WaitDelay = 5 * time.Second
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	text, err := cmd.Output()
+	var text, stderr boundedBuffer
+	cmd.Stdout, cmd.Stderr = &text, &stderr
+	err = cmd.Run()
 	said = at.hide(strings.TrimSpace(stderr.String()))
 	if err != nil {
 		err = fmt.Errorf("git %s of %s: %w: %s", args[0], at, err, said)
 	}
-	return string(text), said, err
+	return text.String(), said, err
 }
 
 // hide takes what is secret out of a text of the server: it could say again what it was told.
@@ -106,7 +112,7 @@ func (o copyOptions) gitEnv(protocols string) []string {
 
 // configEnv is the configuration of git, for a remote if it is not nil, as variables: other users can read the arguments of a process, and everyone who
 // has the image the configuration in a .git that is kept.
-func configEnv(at *gitRemote) []string {
+func configEnv(at *gitRemote, more ...[2]string) []string {
 	config := [][2]string{{"core.hooksPath", "/dev/null"}, {"core.fsmonitor", "false"}, {"core.autocrlf", "false"},
 		{"core.protectHFS", "true"}, {"core.protectNTFS", "true"}, {"core.logAllRefUpdates", "false"},
 		{"init.templateDir", ""}, {"advice.detachedHead", "false"}, {"gc.auto", "0"}}
@@ -116,6 +122,7 @@ func configEnv(at *gitRemote) []string {
 	if at != nil && (at.auth != "" || at.late != "") {
 		config = append(config, [2]string{"http.followRedirects", "false"})
 	}
+	config = append(config, more...)
 	env := []string{"GIT_CONFIG_COUNT=" + strconv.Itoa(len(config))}
 	for i, c := range config {
 		env = append(env, fmt.Sprintf("GIT_CONFIG_KEY_%d=%s", i, c[0]), fmt.Sprintf("GIT_CONFIG_VALUE_%d=%s", i, c[1]))

@@ -219,7 +219,7 @@ func (o copyOptions) authorize(req *http.Request) {
 func (o copyOptions) httpClient(address string) *http.Client {
 	t := o.reach(address).transport()
 	t.ResponseHeaderTimeout = 2 * time.Minute
-	return &http.Client{Transport: t, CheckRedirect: func(req *http.Request, via []*http.Request) error {
+	return &http.Client{Transport: &boundedTransport{t, o.Bounds.orDefault()}, CheckRedirect: func(req *http.Request, via []*http.Request) error {
 		if len(via) >= 10 {
 			return errors.New("redirected too often")
 		}

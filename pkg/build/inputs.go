@@ -288,7 +288,7 @@ func (w *work) platform() v1.Platform {
 func (r *run) copyOptions() copyOptions {
 	return copyOptions{Store: r.Store, Environ: r.req.Environ, Sources: r.remotes, SSH: grantOf(r.req.Agents["default"]),
 		Secret: func(id string) ([]byte, bool) { s, ok := r.req.Secrets[id]; return s.Data, ok },
-		Notice: r.notice, LocalNetwork: r.req.Allow["network.host"]}
+		Bounds: fetchBounds{bytes: r.req.MaxDownload}, Notice: r.notice, LocalNetwork: r.req.Allow["network.host"]}
 }
 
 func (r *run) notice(text string) { r.report(Event{Type: Notice, Text: text}) }

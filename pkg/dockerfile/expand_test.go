@@ -41,6 +41,8 @@ func TestExpansionIsBounded(t *testing.T) {
 		{"a long pattern", from + "ARG A=" + value + "\nENV B=${A%" + value + "$A}", pattern},
 		{"deep", from + "ENV B=" + strings.Repeat("${A:-", 5_000) + strings.Repeat("}", 5_000), nested},
 		{"names of digits and letters", from + "ENV 1=" + value + "\nENV ä=" + value + "\nENV B=" + strings.Repeat("$1a${ä}", 4000), total},
+		{"lines", from + strings.Repeat("#\n", maxLines), "more than 500000 lines"},
+		{"instructions", from + numbered(maxInstructions, "ENV A%1=b"), "f:10001: the Dockerfile has more than 10000 instructions"},
 		{"a NUL byte", from + "ENV A=x\x00y\n", "NUL byte"},
 		{"honest", from + "ENV A=" + value[:400] + "\n" + numbered(100, "ENV B%1=${A//x/y} C%1=${PATH//:/;}\nRUN %1") + "RUN " + strings.Repeat("${A:-", 900) + strings.Repeat("}", 900), ""},
 	} {

@@ -3,6 +3,7 @@ package dockerfile
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"maps"
 	"regexp"
 	"strconv"
@@ -16,8 +17,13 @@ import (
 	"github.com/moby/buildkit/util/suggest"
 )
 
-// maxSize is where BuildKit stops reading a Dockerfile, too.
-const maxSize = 16 << 20
+// What a Dockerfile may have: maxSize is where BuildKit stops reading, too. The others keep one of lines of a few bytes from
+// taking hours, and memory many times its size.
+const (
+	maxSize         = 16 << 20
+	maxLines        = 500_000
+	maxInstructions = 10_000
+)
 
 // Parse reads a Dockerfile and finds its stages, what each is based on, and the one to build. name is only for messages.
 // What needs the config of a base image is left to Stage.Resolve. Every error is an *Error.
@@ -56,6 +62,9 @@ func (p *Plan) parse() error {
 	if len(p.Source) > maxSize {
 		return errors.New("the Dockerfile exceeds the maximum allowed size of 16 MiB")
 	}
+	if bytes.Count(p.Source, []byte("\n")) > maxLines {
+		return fmt.Errorf("the Dockerfile has more than %d lines", maxLines)
+	}
 	if err := p.setChecks(); err != nil {
 		return err
 	}
@@ -66,6 +75,10 @@ func (p *Plan) parse() error {
 		return counted(err)
 	}
 	p.escape = ast.EscapeToken
+	if n := len(ast.AST.Children); n > maxInstructions {
+		err := withHint("generate a script or a file of the context instead", "the Dockerfile has more than %d instructions", maxInstructions)
+		return parser.WithLocation(err, ast.AST.Children[maxInstructions].Location())
+	}
 	lintContinuations(ast.Warnings, lint)
 	adapt(ast.AST.Children, lint)
 	stages, globals, err := instructions.Parse(ast.AST, lint)

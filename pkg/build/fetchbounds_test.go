@@ -1,0 +1,88 @@
+package build
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// pouring sends zeros without an end, or one byte and then nothing.
+func pouring(t *testing.T) *httptest.Server {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case strings.HasSuffix(r.URL.Path, "/announced"):
+			w.Header().Set("Content-Length", "5000000")
+		case strings.Contains(r.URL.Path, ".git"):
+			w.Header().Set("Content-Type", "application/x-git-upload-pack-advertisement")
+		}
+		piece := make([]byte, 32<<10)
+		for r.Context().Err() == nil {
+			if _, err := w.Write(piece); err != nil {
+				return
+			}
+			w.(http.Flusher).Flush()
+			if strings.Contains(r.URL.Path, "stalls") {
+				<-r.Context().Done()
+			}
+		}
+	}))
+	t.Cleanup(s.Close)
+	return s
+}
+
+// Whatever is fetched ends: a server that sends for ever meets the bound on bytes, one that sends nothing the stall.
+func TestFetchesAreBounded(t *testing.T) {
+	s := pouring(t)
+	bounds := fetchBounds{bytes: 1_000_000, stall: time.Second}
+	const large, stalled = "more than the 1MB that may be fetched", "nothing for 1s"
+	for name, want := range map[string]string{"endless": large, "announced": large, "stalls": stalled, "stalls.git": "too slow"} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := exec.LookPath("git"); err != nil && strings.HasSuffix(name, ".git") {
+				t.Skip(err)
+			}
+			b := newCopyBench(t)
+			begun := time.Now()
+			_, err := b.tryAdd(copyOptions{Sources: newRemotes(), Bounds: bounds}, copyStep(s.URL+"/"+name, "/f"))
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("error %v, want %s", err, want)
+			}
+			if took := time.Since(begun); took > 30*time.Second {
+				t.Errorf("it took %s", took)
+			}
+		})
+	}
+	for _, name := range []string{"endless", "announced"} {
+		_, err := OpenContext(t.Context(), s.URL+"/"+name, ContextOptions{MaxDownload: bounds.bytes})
+		if hinted, ok := errors.AsType[*SizeError](err); !ok || !strings.Contains(hinted.Hint(), "GBUILD_MAX_DOWNLOAD") {
+			t.Errorf("context %s: %v", name, err)
+		}
+	}
+}
+
+// A pack that grows beyond the bound ends git.
+func TestPacksAreBounded(t *testing.T) {
+	dir := t.TempDir()
+	packs := filepath.Join(dir, ".git/objects/pack")
+	if err := os.MkdirAll(packs, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := fetchBounds{bytes: 1000, stall: 10 * time.Millisecond}.watchPacks(t.Context(), dir)
+	defer stop()
+	if err := os.WriteFile(filepath.Join(packs, "tmp_pack_x"), make([]byte, 1001), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(ctx, "sleep", "60")
+	if err := cmd.Run(); err == nil {
+		t.Error("the command ended by itself")
+	}
+	if _, ok := errors.AsType[*SizeError](context.Cause(ctx)); !ok {
+		t.Errorf("the cause is %v", context.Cause(ctx))
+	}
+}
