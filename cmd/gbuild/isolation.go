@@ -62,9 +62,9 @@ func (a *app) networkOfRun(s runtime.Support) (string, error) {
 	switch {
 	case err != nil:
 		return "", err
-	case s.Tun == nil:
+	case s.PrivateNetwork() == nil && s.Tun == nil:
 		return "private, by /dev/net/tun", nil
-	case s.Pair == nil:
+	case s.PrivateNetwork() == nil:
 		return "private, by virtual Ethernet devices: " + s.Tun.Error(), nil
 	case demanded:
 		return fmt.Sprintf("none, a build is refused: %s is %s", minIsolationVar, a.env(minIsolationVar)), nil

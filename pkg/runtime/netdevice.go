@@ -65,11 +65,7 @@ func makeNamespace() (ns *os.File, d device, err error) {
 
 func unshareNetwork() error {
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-		return &Missing{
-			What:   "a network namespace cannot be made",
-			Remedy: "raise user.max_net_namespaces, or let the container or policy around gbuild allow unshare(CLONE_NEWNET)",
-			Cause:  err,
-		}
+		return noNetworkNamespace(err)
 	}
 	return nil
 }

@@ -198,8 +198,7 @@ func TestProbeOfTheNetwork(t *testing.T) {
 			t.Errorf("without a tun: %v, %v", s.Tun, s.PrivateNetwork())
 		}
 	})
-	t.Run("nothing", func(t *testing.T) {
-		withoutTun(t)
+	t.Run("no namespace", func(t *testing.T) {
 		withoutNamespaces(t)
 		if m := Probe().PrivateNetwork(); m == nil || m.Hint() == "" {
 			t.Error("without namespaces there is a network")

@@ -19,6 +19,7 @@ type Support struct {
 	Subordinate    *Missing // the user has subordinate ids (not needed as root)
 	Overlay        *Missing // overlay can be mounted in a user namespace
 	Proc           *Missing // a fresh /proc can be mounted
+	Network        *Missing // a network namespace can be made
 	Tun            *Missing // /dev/net/tun can be opened, for a private network
 	Pair           *Missing // virtual Ethernet devices can be made, for one without a tun; nil, too, where there is one
 	Seccomp        *Missing // system calls can be filtered
@@ -44,6 +45,7 @@ func (s Support) Isolation() string {
 type facts struct {
 	uid          int
 	clone        error  // from making the namespaces
+	network      error  // from making one of the network besides
 	apparmor     string // kernel.apparmor_restrict_unprivileged_userns
 	unprivileged string // kernel.unprivileged_userns_clone (Debian's)
 	maxUserns    string // user.max_user_namespaces
@@ -66,7 +68,8 @@ func Probe() Support {
 func gather() facts {
 	f := facts{
 		uid:          os.Geteuid(),
-		clone:        tryNamespaces(),
+		clone:        tryNamespaces(0),
+		network:      tryNamespaces(unix.CLONE_NEWNET),
 		apparmor:     readSetting("/proc/sys/kernel/apparmor_restrict_unprivileged_userns"),
 		unprivileged: readSetting("/proc/sys/kernel/unprivileged_userns_clone"),
 		maxUserns:    readSetting("/proc/sys/user/max_user_namespaces"),
@@ -97,8 +100,8 @@ func readSetting(path string) string {
 }
 
 // tryNamespaces makes the namespaces for a program that does not exist: where that is all that fails, they were made.
-func tryNamespaces() error {
-	cmd := exec.Cmd{Path: "/nonexistent", SysProcAttr: &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWUSER | unix.CLONE_NEWNS}}
+func tryNamespaces(more uintptr) error {
+	cmd := exec.Cmd{Path: "/nonexistent", SysProcAttr: &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWUSER | unix.CLONE_NEWNS | more}}
 	err := cmd.Start()
 	if errors.Is(err, unix.ENOENT) {
 		return nil
@@ -139,6 +142,7 @@ func decide(f facts) Support {
 		Subordinate:    f.subordinate,
 		Overlay:        decideOverlay(f.kernel),
 		Proc:           decideProc(f.mountinfo),
+		Network:        decideNetwork(f),
 		Tun:            decideTun(f.tun),
 		Pair:           decidePair(f.pair),
 		Seccomp:        decideSeccomp(f.seccomp),
@@ -205,6 +209,21 @@ func decideTun(err error) *Missing {
 	}
 }
 
+func decideNetwork(f facts) *Missing {
+	if f.network == nil || f.clone != nil { // what keeps all namespaces away is said elsewhere
+		return nil
+	}
+	return noNetworkNamespace(f.network)
+}
+
+func noNetworkNamespace(err error) *Missing {
+	return &Missing{
+		What:   "a network namespace cannot be made",
+		Remedy: "raise user.max_net_namespaces, or let the container or policy around gbuild allow unshare(CLONE_NEWNET)",
+		Cause:  err,
+	}
+}
+
 func decidePair(err error) *Missing {
 	if err == nil {
 		return nil
@@ -214,6 +233,9 @@ func decidePair(err error) *Missing {
 
 // PrivateNetwork says what keeps a RUN from having a network of its own, or nil.
 func (s Support) PrivateNetwork() *Missing {
+	if s.Network != nil {
+		return s.Network
+	}
 	if s.Tun == nil || s.Pair == nil {
 		return nil
 	}

@@ -38,6 +38,8 @@ func TestDecide(t *testing.T) {
 		{"odd release", func(f *facts) { f.kernel = "x" }, "rootless", ""},
 		{"masked proc", func(f *facts) { f.mountinfo += "24 22 0:22 / /proc/kcore rw - tmpfs tmpfs rw\n" }, "norun", "systempaths=unconfined"},
 		{"no tun", func(f *facts) { f.tun = unix.EACCES }, "rootless", "--device /dev/net/tun"},
+		{"no pair either", func(f *facts) { f.tun, f.pair = unix.EACCES, unix.EPERM }, "rootless", "modprobe -a veth"},
+		{"no network namespace", func(f *facts) { f.network = unix.ENOSPC }, "rootless", "user.max_net_namespaces"},
 		{"no seccomp", func(f *facts) { f.seccomp = false }, "rootless", "-tags seccomp"},
 		{"cgroup v1", func(f *facts) { f.cgroupV2 = false }, "rootless", "version 1"},
 		{"no delegation", func(f *facts) { f.controllers = "" }, "rootless", "Delegate=yes"},
@@ -49,10 +51,13 @@ func TestDecide(t *testing.T) {
 			t.Errorf("%s: isolation %s, want %s", c.name, got, c.isolation)
 		}
 		var text []string
-		for _, m := range []*Missing{s.UserNamespaces, s.Mapping, s.Subordinate, s.Overlay, s.Proc, s.Tun, s.Seccomp, s.Cgroups} {
+		for _, m := range []*Missing{s.UserNamespaces, s.Mapping, s.Subordinate, s.Overlay, s.Proc, s.Network, s.Tun, s.Pair, s.Seccomp, s.Cgroups} {
 			if m != nil {
 				text = append(text, m.Error()+"|"+m.Hint())
 			}
+		}
+		if none := s.PrivateNetwork() != nil; none != (f.network != nil || f.pair != nil) {
+			t.Errorf("%s: without a private network: %v", c.name, none)
 		}
 		if got := strings.Join(text, ";"); !strings.Contains(got, c.want) || (c.want == "") != (got == "") {
 			t.Errorf("%s: %q is not in %q", c.name, c.want, got)
