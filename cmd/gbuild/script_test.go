@@ -34,7 +34,7 @@ func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script", Setup: setUpScript, Condition: condition, RequireExplicitExec: true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"registry": registryCommand, "git-serve": gitServeCommand, "wheel": wheelCommand, "listen": listenCommand,
+			"registry": registryCommand, "git-serve": gitServeCommand, "wheel": wheelCommand, "wheels": wheelsCommand, "listen": listenCommand,
 			"config": configCommand, "layers": layersCommand, "tree": treeCommand, "contents": contentsCommand,
 			"verify": verifyCommand, "steps": stepsCommand, "code": codeCommand, "signal": signalCommand,
 			"nothing-left": nothingLeftCommand, "hides": hidesCommand, "remote": remoteCommand, "small": smallCommand, "device-image": deviceImageCommand, "help-pages": helpPagesCommand,
@@ -45,6 +45,7 @@ func TestScript(t *testing.T) {
 // world is what a script has beside its directory.
 type world struct {
 	registry *testimage.Registry
+	index    *testimage.Index
 	env      *testscript.Env
 }
 
@@ -69,6 +70,7 @@ func setUpScript(e *testscript.Env) error {
 	if err != nil {
 		return err
 	}
+	w.index = index
 	server := httptest.NewServer(index)
 	e.Defer(server.Close)
 	for name, value := range map[string]string{
@@ -242,6 +244,11 @@ func wheelCommand(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	ts.Fatalf("no wheel %s", args[1])
+}
+
+// wheelsCommand prints the wheels that the index has sent since the last time, a line each.
+func wheelsCommand(ts *testscript.TestScript, neg bool, args []string) {
+	fmt.Fprintln(ts.Stdout(), strings.Join(testimage.Wheels(worldOf(ts).index.Log()), "\n"))
 }
 
 // smallCommand mounts a tmpfs of so many MiB on a directory, or gives the one that is there another size.

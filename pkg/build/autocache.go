@@ -23,13 +23,20 @@ type noticeAuto dockerfile.Tool
 // autoCaches gives the RUN a cache for each package manager that it calls and that the Dockerfile has no cache for. It
 // returns the RUN as it is to be executed; its key and its history are those of s.
 func (m *mounts) autoCaches(ctx context.Context, s *dockerfile.Run) (*dockerfile.Run, []runtime.Mount, error) {
+	if len(m.req.AutoCache) > 0 {
+		s = s.WithScripts(m.scriptsOf(ctx, s))
+	}
 	out := s
 	var list []runtime.Mount
 	for _, t := range m.req.AutoCache {
 		if t == dockerfile.Apt { // it has a configuration of its own
 			continue
 		}
-		if !s.Fetches(t) || s.ChoosesCache(t) || m.leavesCaches(ctx) {
+		if !s.Fetches(t) || s.ChoosesCache(t) {
+			m.tellUncached(s, t)
+			continue
+		}
+		if m.leavesCaches(ctx) {
 			continue
 		}
 		more, err := m.autoCache(ctx, s, t)

@@ -18,6 +18,7 @@ type CacheUse struct {
 	Target    string `json:"target"` // where the RUN saw it
 	Tool      string `json:"tool,omitempty"`
 	Automatic bool   `json:"automatic,omitempty"` // the Dockerfile has not asked for it
+	Without   string `json:"without,omitempty"`   // why the RUN, which calls the tool, was given none
 
 	Hits    int      `json:"hits,omitempty"`    // packages taken from the cache
 	Misses  int      `json:"misses,omitempty"`  // packages fetched
@@ -98,6 +99,9 @@ func (u *cacheUse) look() {
 
 // String is one line for people.
 func (u *CacheUse) String() string {
+	if u.Without != "" {
+		return fmt.Sprintf("no cache of %s: %s", u.Tool, u.Without)
+	}
 	name := "cache mount " + u.Target
 	if u.Automatic {
 		name = "cache of " + u.Tool

@@ -355,6 +355,7 @@ func TestScripts(t *testing.T) {
 		"/src/self.sh":            "bash /src/self.sh\n",
 		"/src/tool.py":            "#!/usr/bin/env python3\npip install a\n",
 		"/src/elf":                "\x7fELF\x00pip install a",
+		"/src/scripts/all.sh":     "#!/bin/sh\n./install.sh\n",
 		"/env.sh":                 "export A=1\n. /src/scripts/install.sh\n",
 	}
 	read := func(name string) ([]byte, error) { return []byte(files[name]), nil }
@@ -366,6 +367,7 @@ func TestScripts(t *testing.T) {
 		{"chmod +x outer.sh && ./outer.sh", "pip", ""},
 		{"source scripts/install.sh", "pip", ""},
 		{". /env.sh", "pip", ""},
+		{"cd scripts && ./all.sh", "pip", ""},
 		{"bash -ex < scripts/install.sh", "pip", ""},
 		{"cat scripts/install.sh | bash", "pip", ""},
 		{"timeout 600 bash ./scripts/install.sh", "pip", ""},

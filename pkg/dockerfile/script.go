@@ -16,6 +16,7 @@ type script struct {
 // scriptFile is a script with its text.
 type scriptFile struct {
 	path    string // absolute
+	dir     string // where it runs
 	text    string
 	barrier barrier
 }
@@ -30,7 +31,7 @@ const (
 // call counts as what the RUN itself calls. Their text is never changed.
 func (r *Run) WithScripts(read func(name string) ([]byte, error)) *Run {
 	out := *r
-	out.scripts = nil
+	out.scripts, out.unread = nil, nil
 	seen := map[string]bool{}
 	for next := r.calls(); len(next) > 0; {
 		var more []*call
@@ -41,7 +42,11 @@ func (r *Run) WithScripts(read func(name string) ([]byte, error)) *Run {
 			}
 			seen[f.path] = true
 			text, err := read(f.path)
-			if err != nil || len(text) == 0 || !c.isShell(string(text), r) {
+			if err != nil {
+				out.unread = append(out.unread, f.path)
+				continue
+			}
+			if !c.isShell(string(text), r) {
 				continue
 			}
 			f.text = string(text)
@@ -49,9 +54,6 @@ func (r *Run) WithScripts(read func(name string) ([]byte, error)) *Run {
 			more = append(more, f.calls(r)...)
 		}
 		next = more
-	}
-	if out.scripts == nil {
-		return r
 	}
 	return &out
 }
@@ -63,7 +65,7 @@ func (c *call) scriptFile() (scriptFile, bool) {
 		return scriptFile{}, false
 	}
 	name := below(c.dir, s.name)
-	return scriptFile{path: name, barrier: c.does.barrier}, name != "" && name != "/"
+	return scriptFile{path: name, dir: c.dir, barrier: c.does.barrier}, name != "" && name != "/"
 }
 
 // isShell says whether a shell reads the text. A file that is executed says so in its first line; one without is read by
@@ -82,7 +84,7 @@ func (c *call) isShell(text string, r *Run) bool {
 // calls are those of the script.
 func (f *scriptFile) calls(r *Run) []*call {
 	p := newCallReader(r, f.text, f.barrier)
-	p.fixed = true
+	p.fixed, p.scope.dir = true, f.dir
 	all := p.calls()
 	for _, c := range all {
 		c.file = f.path

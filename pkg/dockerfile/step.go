@@ -38,6 +38,7 @@ type Run struct {
 	Files    []File // scripts of heredocs that start with #!, to be seen at Path, 0755, during the RUN only
 
 	scripts []scriptFile // those that it executes, as far as they have been read
+	unread  []string     // those that could not be read
 }
 
 // File is a small file whose bytes stand in the Dockerfile.

@@ -3,6 +3,7 @@ package dockerfile
 import (
 	"cmp"
 	"fmt"
+	"path"
 	"regexp"
 	"slices"
 )
@@ -36,7 +37,7 @@ func (r *Run) Uncached(t Tool) string {
 			}
 		}
 	}
-	return cmp.Or(off, r.unreadable(t), own(calls, t))
+	return cmp.Or(off, r.unreadable(t), own(calls, t), r.unreadScript(t))
 }
 
 // hindrance is why no call of the RUN may be given a cache of the tool: one of them would come upon it that must not.
@@ -104,6 +105,22 @@ func (r *Run) unreadable(t Tool) string {
 	}
 	if texts := r.shellTexts(); len(texts) == 0 && slices.ContainsFunc(r.texts(), mention[t]().MatchString) {
 		return "no shell reads the text that calls it"
+	}
+	return ""
+}
+
+// pythonScript matches the name of a script that installs Python packages, most likely.
+var pythonScript = lazyRegexp(`(?i)pip|python|requirement|venv`)
+
+// unreadScript names a script that may call pip, and that is not there to be read.
+func (r *Run) unreadScript(t Tool) string {
+	if t != Pip {
+		return ""
+	}
+	for _, name := range r.unread {
+		if pythonScript().MatchString(path.Base(name)) {
+			return name + ", which may call it, could not be read before the step ran"
+		}
 	}
 	return ""
 }
