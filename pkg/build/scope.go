@@ -28,7 +28,7 @@ func (m *mounts) lease(ctx context.Context, id string, sharing pipcache.Sharing,
 	}
 	o.Trust = m.req.Scope
 	o.Waiting = func(holder string) {
-		m.report(Event{Type: Notice, Step: m.number, Text: "waiting for cache " + id + " " + holder})
+		m.report(Event{Type: Notice, Step: m.number, Text: fmt.Sprintf("waiting for the cache %s, which %s uses", id, holder)})
 	}
 	if len(m.req.ScopesBelow) > 0 && sharing != pipcache.Private { // the upper directory of an overlay has one user at a time
 		sharing = pipcache.Locked

@@ -28,13 +28,18 @@ var (
 	aptMountCleaned = newHint("AptCacheMountCleaned", "Debian's and Ubuntu's images remove packages after apt has installed them",
 		"The cache mount at %s stays empty: the image's /etc/apt/apt.conf.d/docker-clean removes what apt keeps; delete that file first")
 	cudaArchMissing = newHint("CudaArchListMissing", "Without a GPU in the build, the architectures to compile for must be named",
-		"%s compiles CUDA code, for every architecture or the wrong one where no GPU can be asked; set TORCH_CUDA_ARCH_LIST, or give the RUN a --device")
+		"%s")
+	uvMountUnused = newHint("UvCacheMountUnused", "A cache mount is of no use to a uv that is told not to cache, or that is not called",
+		"The cache mount of uv stays empty%s")
+	mountElsewhere = newHint("CacheMountElsewhere", "A cache mount is of use where the tool looks for its cache only",
+		"The cache mount at %s")
 	pipCacheInLayer = newHint("PipCacheInLayer", "What pip keeps for later installs makes the image larger",
 		"pip leaves its cache in the layer (%s); add --mount=type=cache,target=/root/.cache/pip, or --no-cache-dir")
 )
 
 // ownRules are the rules that BuildKit does not have.
-var ownRules = []*hintRule{&syntaxIgnored, &pipMountUnused, &pipMountForUv, &aptMountCleaned, &cudaArchMissing, &pipCacheInLayer, &podmanField}
+var ownRules = []*hintRule{&syntaxIgnored, &pipMountUnused, &pipMountForUv, &aptMountCleaned, &cudaArchMissing, &pipCacheInLayer, &podmanField,
+	&uvMountUnused, &mountElsewhere}
 
 func isHint(rule string) bool {
 	return slices.ContainsFunc(ownRules, func(r *hintRule) bool { return r.Name == rule })
@@ -47,6 +52,9 @@ func (r *resolver) hint(cmd *instructions.RunCommand, step *Run) {
 	}
 	h := &hinter{resolver: r, cmd: cmd, step: step, commands: invocations(step.calls())}
 	h.pip()
+	h.uv()
+	h.elsewhere(Pip)
+	h.elsewhere(Uv)
 	h.apt()
 	h.cuda()
 }
@@ -72,7 +80,7 @@ func (h *hinter) value(c invocation, name string) string {
 }
 
 func (h *hinter) pip() {
-	mount := h.mountFor("pip", "PIP_CACHE_DIR")
+	mount := h.mountFor(Pip)
 	var installs []invocation
 	for _, c := range h.commands {
 		if p := c.installs(Pip); p != nil && (p.name == "pip" || p.name == "get-pip.py") {
@@ -137,14 +145,14 @@ func (h *hinter) exported() bool {
 }
 
 // mountFor returns the mount that keeps the cache of a tool out of the layer: at its usual place, or where a variable says.
-func (h *hinter) mountFor(tool, variable string) *Mount {
+func (h *hinter) mountFor(t Tool) *Mount {
 	for i := range h.step.Mounts {
 		m := &h.step.Mounts[i]
 		if m.Type != MountCache && m.Type != MountTmpfs {
 			continue
 		}
-		dir, _ := h.env.Get(variable)
-		if base := path.Base(m.Target); base == tool || base == ".cache" || dir != "" && strings.HasPrefix(dir+"/", m.Target+"/") {
+		dir, _ := h.env.Get(toolSpecs[t].variable)
+		if base := path.Base(m.Target); base == string(t) || base == ".cache" || dir != "" && strings.HasPrefix(dir+"/", m.Target+"/") {
 			return m
 		}
 	}
@@ -170,57 +178,3 @@ func (h *hinter) apt() {
 		}
 	}
 }
-
-// cudaSource matches packages that compile CUDA code when pip installs them.
-var (
-	cudaSource = lazyRegexp(`(?i)(^|[/+])(flash[-_]attn|flash-attention|apex)([=<>~!@\[.;#/]|$)`)
-	cudaWheels = lazyRegexp(`(?i)(^|[/+])(xformers|deepspeed)([=<>~!@\[.;#/]|$)`) // only from source
-	cudaArch   = lazyRegexp(`CUDA_ARCH`)                                          // TORCH_CUDA_ARCH_LIST, FLASH_ATTN_CUDA_ARCHS
-)
-
-func (h *hinter) cuda() {
-	if len(h.step.Devices) > 0 || cudaArch().MatchString(strings.Join(h.step.Args, " ")) || slices.ContainsFunc(h.env.Keys(), cudaArch().MatchString) {
-		return
-	}
-	for _, c := range h.commands {
-		if what := h.compilesCUDA(c); what != "" {
-			h.say(&cudaArchMissing, what)
-			return
-		}
-	}
-}
-
-func (h *hinter) compilesCUDA(c invocation) string {
-	if i := slices.IndexFunc(c.words, func(w string) bool { return path.Base(w) == "setup.py" }); i > 0 {
-		_, toolkit := h.env.Get("CUDA_VERSION") // of NVIDIA's images
-		named := strings.Contains(strings.ToLower(strings.Join(h.step.Args, " ")), "nvcc")
-		builds := slices.ContainsFunc(c.words[i:], func(w string) bool {
-			return w == "install" || w == "develop" || w == "bdist_wheel" || w == "build_ext" || w == "build"
-		})
-		if builds && (toolkit || named) {
-			return "setup.py"
-		}
-		return ""
-	}
-	if c.installs(Pip) == nil && c.installs(Uv) == nil || slices.Contains(c.words, "--only-binary") {
-		return ""
-	}
-	line := strings.Join(c.words, " ")
-	source := strings.Contains(line, "git+") || strings.Contains(line, "--no-binary") || slices.ContainsFunc(h.env.Keys(), isDeepSpeedOp) ||
-		slices.ContainsFunc(sortedKeys(c.env), isDeepSpeedOp)
-	for _, w := range c.words[1:] {
-		if strings.HasPrefix(w, "-") || strings.HasSuffix(w, ".whl") || strings.HasSuffix(w, ".txt") {
-			continue
-		}
-		if m := cudaSource().FindStringSubmatch(w); m != nil {
-			return m[2]
-		}
-		if m := cudaWheels().FindStringSubmatch(w); m != nil && source {
-			return m[2]
-		}
-	}
-	return ""
-}
-
-// isDeepSpeedOp is for the variables that make DeepSpeed compile when it is installed.
-func isDeepSpeedOp(name string) bool { return strings.HasPrefix(name, "DS_BUILD_") }

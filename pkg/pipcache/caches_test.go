@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -164,7 +165,20 @@ func TestSharing(t *testing.T) {
 		if b := acquire(t, c, "l", Locked, o); b.Dir() != a.Dir() {
 			t.Errorf("%s, want %s", b.Dir(), a.Dir())
 		}
-		if len(told) != 1 || !strings.Contains(told[0], "process") {
+		if len(told) != 1 || told[0] != fmt.Sprintf("another step of this build (process %d)", os.Getpid()) {
+			t.Errorf("waiting was told %q", told)
+		}
+	})
+	t.Run("locked waits for those that share", func(t *testing.T) {
+		a := acquire(t, c, "w", Shared, mine())
+		o := mine()
+		told := ""
+		o.Waiting = func(holder string) {
+			told = holder
+			_ = a.Release()
+		}
+		acquire(t, c, "w", Locked, o)
+		if told != fmt.Sprintf("another step of this build (process %d)", os.Getpid()) {
 			t.Errorf("waiting was told %q", told)
 		}
 	})

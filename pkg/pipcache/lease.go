@@ -220,15 +220,6 @@ func sign(f *os.File) {
 	_, _ = fmt.Fprintf(f, "process %d", os.Getpid())
 }
 
-// holder reads what the last holder of an exclusive lock wrote.
-func holder(dir string) string {
-	text, err := os.ReadFile(filepath.Join(dir, lockFile))
-	if err != nil || len(text) == 0 || len(text) > 100 {
-		return "another build"
-	}
-	return "another build (" + string(text) + ")"
-}
-
 func ready(dir string) bool {
 	info, err := os.Lstat(filepath.Join(dir, dataDir))
 	if err != nil || !info.IsDir() {

@@ -1,0 +1,112 @@
+package dockerfile
+
+import (
+	"path"
+	"slices"
+	"strings"
+)
+
+// This file finds RUNs that compile CUDA code without the architectures being named.
+
+// cudaSource matches packages that compile CUDA code when pip installs them.
+var (
+	cudaSource = lazyRegexp(`(?i)(^|[/+])(flash[-_]attn|flash-attention|apex)([=<>~!@\[.;#/]|$)`)
+	cudaWheels = lazyRegexp(`(?i)(^|[/+])(xformers|deepspeed)([=<>~!@\[.;#/]|$)`) // only from source
+	flashSkips = lazyRegexp(`FLASH_ATTENTION_SKIP_CUDA_BUILD=["']?TRUE`)
+	otherChip  = lazyRegexp(`(?i)habana|gaudi|rocm|hipcc|_hip_|ascend|neuron|\b(hpu|npu|xpu|amd)\b`)
+)
+
+func (h *hinter) cuda() {
+	if len(h.step.Devices) > 0 {
+		return
+	}
+	for _, c := range h.commands {
+		what := h.compilesCUDA(c)
+		if what == "" {
+			continue
+		}
+		if h.otherChip() {
+			return
+		}
+		if advice := h.archAdvice(what); advice != "" {
+			h.say(&cudaArchMissing, advice)
+			return
+		}
+	}
+}
+
+// archAdvice says how to name the architectures of what is compiled; empty where they are named. flash-attn asks neither
+// torch nor a GPU.
+func (h *hinter) archAdvice(what string) string {
+	if strings.HasPrefix(strings.ToLower(what), "flash") {
+		skip, _ := h.env.Get("FLASH_ATTENTION_SKIP_CUDA_BUILD")
+		if h.names("FLASH_ATTN_CUDA_ARCHS") || skip == "TRUE" || slices.ContainsFunc(h.step.Args, flashSkips().MatchString) {
+			return ""
+		}
+		advice := what + " compiles CUDA code for every architecture that it knows; set FLASH_ATTN_CUDA_ARCHS"
+		if h.names("TORCH_CUDA_ARCH_LIST") {
+			advice += " (it does not read TORCH_CUDA_ARCH_LIST)"
+		}
+		return advice
+	}
+	if h.names("TORCH_CUDA_ARCH_LIST") || what == "setup.py" && h.names("CUDA_ARCH") {
+		return ""
+	}
+	return what + " compiles CUDA code, for every architecture or the wrong one where no GPU can be asked; set TORCH_CUDA_ARCH_LIST, or give the RUN a --device"
+}
+
+// names says whether the RUN's text or its environment has a variable of a name, or of one that has it in it.
+func (h *hinter) names(variable string) bool {
+	has := func(s string) bool { return strings.Contains(s, variable) }
+	return slices.ContainsFunc(h.step.Args, has) || slices.ContainsFunc(h.env.Keys(), has)
+}
+
+// otherChip says whether the stage is for accelerators that run no CUDA code: by its base, its environment, or the RUN.
+func (h *hinter) otherChip() bool {
+	for s := h.stage; s != nil; s = s.Base.Stage {
+		if otherChip().MatchString(s.baseText) || otherChip().MatchString(s.Base.Name) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(h.env.Keys(), otherChip().MatchString) || slices.ContainsFunc(h.step.Args, otherChip().MatchString)
+}
+
+// compilesCUDA names what the command compiles CUDA code of; empty for nothing.
+func (h *hinter) compilesCUDA(c invocation) string {
+	if i := slices.IndexFunc(c.words, func(w string) bool { return path.Base(w) == "setup.py" }); i > 0 {
+		return h.setupPy(c.words[i:])
+	}
+	if c.installs(Pip) == nil && c.installs(Uv) == nil || slices.Contains(c.words, "--only-binary") {
+		return ""
+	}
+	line := strings.Join(c.words, " ")
+	source := strings.Contains(line, "git+") || strings.Contains(line, "--no-binary") || slices.ContainsFunc(h.env.Keys(), isDeepSpeedOp) ||
+		slices.ContainsFunc(sortedKeys(c.env), isDeepSpeedOp)
+	for _, w := range c.words[1:] {
+		if strings.HasPrefix(w, "-") || strings.HasSuffix(w, ".whl") || strings.HasSuffix(w, ".txt") {
+			continue
+		}
+		if m := cudaSource().FindStringSubmatch(w); m != nil {
+			return m[2]
+		}
+		if m := cudaWheels().FindStringSubmatch(w); m != nil && source {
+			return m[2]
+		}
+	}
+	return ""
+}
+
+func (h *hinter) setupPy(words []string) string {
+	_, toolkit := h.env.Get("CUDA_VERSION") // of NVIDIA's images
+	named := strings.Contains(strings.ToLower(strings.Join(h.step.Args, " ")), "nvcc")
+	builds := slices.ContainsFunc(words, func(w string) bool {
+		return w == "install" || w == "develop" || w == "bdist_wheel" || w == "build_ext" || w == "build"
+	})
+	if builds && (toolkit || named) {
+		return "setup.py"
+	}
+	return ""
+}
+
+// isDeepSpeedOp is for the variables that make DeepSpeed compile when it is installed.
+func isDeepSpeedOp(name string) bool { return strings.HasPrefix(name, "DS_BUILD_") }
