@@ -1,6 +1,7 @@
 package dockerfile
 
 import (
+	"bytes"
 	"path"
 	"slices"
 	"strings"
@@ -58,7 +59,7 @@ func (r *Run) parse(text string, b barrier) []*call {
 }
 
 func newCallReader(r *Run, text string, b barrier) *callReader {
-	return &callReader{text: text, depth: maxDepth, barrier: b, scope: &shellScope{run: r, dir: r.Dir, values: map[string]string{}, runners: map[string]bool{}}}
+	return &callReader{text: text, depth: maxDepth, barrier: b, scope: &shellScope{run: r, dir: r.Dir, values: map[string]string{}, runners: map[string]bool{}, files: map[string]string{}}}
 }
 
 // shellScope is what a shell knows while it reads, as far as the text shows.
@@ -67,6 +68,7 @@ type shellScope struct {
 	dir     string            // empty: not known
 	values  map[string]string // of variables that the text sets
 	runners map[string]bool   // functions that run the command that they are given
+	files   map[string]string // that the text writes
 }
 
 // callReader collects the calls of one text, and of the texts that shells are given in it.
@@ -203,8 +205,9 @@ func (p *callReader) inner(c *call, s *syntax.Stmt) {
 	if c.does.text != nil && c.does.text.syntax != nil {
 		p.quoted(c.does.text.syntax, c)
 	}
-	if from := p.feeds[s]; c.does.python && from != nil {
-		p.installer(from, c)
+	p.written(c, s)
+	if c.does.python {
+		p.python(c, s)
 	}
 	if !c.does.stdin {
 		return
@@ -227,11 +230,52 @@ func (p *callReader) inner(c *call, s *syntax.Stmt) {
 	}
 }
 
+// heredoc is the heredoc of a command; nil without one.
+func heredoc(s *syntax.Stmt) *syntax.Word {
+	for _, r := range s.Redirs {
+		if r.Hdoc != nil {
+			return r.Hdoc
+		}
+	}
+	return nil
+}
+
+// written remembers what cat or tee writes of a heredoc into a file, and reads such a file as a script that is called.
+// The file may stay in the image, so its text is not changed.
+func (p *callReader) written(c *call, s *syntax.Stmt) {
+	if text := heredoc(s); text != nil {
+		for _, r := range s.Redirs {
+			if r.Op == syntax.RdrOut || r.Op == syntax.RdrClob {
+				p.scope.files[below(c.dir, p.literal(r.Word.Parts))] = p.text[text.Pos().Offset():text.End().Offset()]
+			}
+		}
+		if c.words[0].base() == "tee" && len(c.words) > 1 {
+			p.scope.files[below(c.dir, c.words[len(c.words)-1].value)] = p.text[text.Pos().Offset():text.End().Offset()]
+		}
+	}
+	f, ok := c.scriptFile()
+	if !ok || p.scope.files[f.path] == "" || p.depth == 1 {
+		return
+	}
+	f.text = p.scope.files[f.path]
+	if c.isShell(f.text, p.scope.run) {
+		delete(p.scope.files, f.path) // it may call itself
+		p.found = append(p.found, f.calls(p.scope.run)...)
+	}
+}
+
 // pipInstaller matches the addresses of Python programs that call pip, and that are fed to a Python.
 var pipInstaller = lazyRegexp(`get-pip\.py|install\.python-poetry\.org|install-poetry\.py|install-pdm\.py`)
 
-// installer looks at what is fed to a Python.
-func (p *callReader) installer(from *syntax.Stmt, c *call) {
+// python looks at what a Python reads on its standard input.
+func (p *callReader) python(c *call, s *syntax.Stmt) {
+	if text := heredoc(s); text != nil {
+		c.does.pythonText(p.text[text.Pos().Offset():text.End().Offset()], c.words[0])
+	}
+	from := p.feeds[s]
+	if from == nil {
+		return
+	}
 	cmd, ok := from.Cmd.(*syntax.CallExpr)
 	if !ok {
 		return
@@ -250,13 +294,9 @@ func (p *callReader) output(from *syntax.Stmt, c *call) {
 	words := p.words(cmd.Args)
 	switch words[0].base() {
 	case "cat":
-		for _, r := range from.Redirs {
-			if r.Hdoc != nil {
-				p.within(r.Hdoc, c)
-				return
-			}
-		}
-		if len(words) == 2 {
+		if text := heredoc(from); text != nil {
+			p.within(text, c)
+		} else if len(words) == 2 {
 			c.does.script = &script{name: words[1].value}
 		}
 	case "echo", "printf":
@@ -279,35 +319,32 @@ func (p *callReader) printed(words []word, c *call) {
 	}
 }
 
-// quoted reads a word that is one string in quotes as shell text. Escapes in it stay as they are: they change no word
-// that matters here.
+// quoted reads a word in quotes as shell text. Escapes in it stay as they are, and quotes become blanks, so that places in
+// it stay right: neither changes a word that matters here.
 func (p *callReader) quoted(w *syntax.Word, c *call) {
-	if len(w.Parts) != 1 {
-		return
-	}
-	from, to := int(w.Pos().Offset()), int(w.End().Offset())
-	switch q := w.Parts[0].(type) {
-	case *syntax.SglQuoted:
-		if q.Dollar {
-			return
+	from := int(w.Pos().Offset())
+	text := []byte(p.text[from:int(w.End().Offset())])
+	lines := c.does.stdin // echo and printf make lines of \n
+	for _, part := range w.Parts {
+		start, end := int(part.Pos().Offset())-from, int(part.End().Offset())-from-1
+		switch q := part.(type) {
+		case *syntax.SglQuoted:
+			if q.Dollar {
+				text[start], start, lines = ' ', start+1, true
+			}
+		case *syntax.DblQuoted:
+			if q.Dollar {
+				text[start], start = ' ', start+1
+			}
+		default:
+			continue
 		}
-		from, to = from+1, to-1
-	case *syntax.DblQuoted:
-		if q.Dollar {
-			return
-		}
-		from, to = from+1, to-1
-	case *syntax.Lit:
-	default:
-		return
+		text[start], text[end] = ' ', ' '
 	}
-	text := p.text[from:to]
-	if !c.does.stdin { // it is read as it stands
-		p.shellPart(text, from, c)
-		return
+	if lines {
+		text = bytes.ReplaceAll(text, []byte(`\n`), []byte(" \n"))
 	}
-	// echo and printf make lines of \n. The text keeps its length, so that places in it stay right.
-	p.shellPart(strings.ReplaceAll(text, `\n`, " \n"), from, c)
+	p.shellPart(string(text), from, c)
 }
 
 func (p *callReader) within(w *syntax.Word, c *call) {

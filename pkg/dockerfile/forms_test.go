@@ -47,7 +47,15 @@ var forms = []form{
 	{"echo pip install ⟦--no-cache-dir⟧ a | sh", "pip", ""},
 	{"echo 'pip install --no-cache-dir a' > /x.sh", "", ""},
 
+	// Scripts that the RUN itself writes.
+	{"cat <<EOF > /x.sh && bash /x.sh\npip install a\nEOF", "pip", ""},
+	{"<<EOF cat > x.sh; chmod +x x.sh; ./x.sh\n#!/bin/bash\npip install a\nEOF", "pip", ""},
+	{"tee /x.sh <<EOF >/dev/null; sh /x.sh\npip install --no-cache-dir a\nEOF", "", "--no-cache-dir in /x.sh turns it off"},
+	{"cat <<EOF > /x.sh && bash /y.sh\npip install a\nEOF", "", ""},
+
 	// Text that is given to a shell as a word.
+	{"bash -c 'pip install ⟦--no-cache-dir⟧ '\"$PKG\"", "pip", ""},
+	{"bash -c $'set -e\\npip install ⟦--no-cache-dir⟧ a'", "pip", ""},
 	{"bash -c 'pip install ⟦--no-cache-dir⟧ a'", "pip", ""},
 	{"bash -lc \"pip install ⟦--no-cache-dir⟧ a\"", "pip", ""},
 	{"bash -euo pipefail -c 'pip install ⟦--no-cache-dir⟧ a'", "pip", ""},
@@ -95,6 +103,9 @@ var forms = []form{
 	{"sudo -HE pip install ⟦--no-cache-dir⟧ a", "pip", ""},
 	{"sudo --preserve-env pip install ⟦--no-cache-dir⟧ a", "pip", ""},
 	{"sudo -E -u app pip install --no-cache-dir a", "", "whose cache it would not be"},
+	{"sudo --preserve-env=PATH pip install --no-cache-dir a", "", "behind sudo, which clears"},
+	{"s6-setuidgid app pip install --no-cache-dir a", "", "behind s6-setuidgid"},
+	{"chpst -u app pip install --no-cache-dir a", "", "behind chpst"},
 	{"gosu app pip install --no-cache-dir a", "", "behind gosu"},
 	{"gosu root pip install ⟦--no-cache-dir⟧ a", "pip", ""},
 	{"su-exec app:app pip install --no-cache-dir a", "", "behind su-exec"},
@@ -171,8 +182,10 @@ var forms = []form{
 	{"parallel pip install ⟦--no-cache-dir⟧ ::: a b", "pip", ""},
 	{"parallel 'pip install ⟦--no-cache-dir⟧ {}' ::: a b", "pip", ""},
 	{"retry -t 3 -- pip install ⟦--no-cache-dir⟧ a", "pip", ""},
-	{"with-proxy pip install a", "pip", ""},
-	{"with-proxy pip install --no-cache-dir a", "", "may be another"},
+	{"with-proxy pip install --no-cache-dir a", "", "behind with-proxy"},
+	{"pip install ⟦--no-cache-dir⟧ a && with-proxy pip install --no-cache-dir b", "pip", ""},
+	{"$SUDO pip install --no-cache-dir a", "", "only the shell knows"},
+	{"${SUDO:-} pip install ⟦--no-cache-dir⟧ a", "pip", ""},
 	{"timeout 60 echo pip install --no-cache-dir a", "", ""},
 	{"nice make pip", "", ""},
 
@@ -196,7 +209,13 @@ var forms = []form{
 	{"pip download ⟦--no-cache-dir⟧ a", "pip", ""},
 	{"pip lock ⟦--no-cache-dir⟧ a", "pip", ""},
 	{"pip list --no-cache-dir", "", ""},
-	{"python -c 'import pip; pip.main()'", "", ""},
+	{"python -c 'import pip; pip.main([\"install\", \"a\"])'", "pip", ""},
+	{"python - <<EOF\nimport subprocess, sys\nsubprocess.check_call([sys.executable, '-m', 'pip', 'install', 'a'])\nEOF", "pip", ""},
+	{"python -c 'import os; os.system(\"pip install --no-cache-dir a\")'", "", "another language"},
+	{"python -c 'import torch'", "", ""},
+	{"python -m spacy download en_core_web_sm", "pip", ""},
+	{"mim install mmcv", "pip", ""},
+	{"pre-commit install-hooks", "pip", ""},
 	{"python -m ensurepip", "", ""},
 
 	// Programs that call pip or uv.
@@ -250,6 +269,7 @@ func TestForms(t *testing.T) {
 	for _, f := range forms {
 		text := strings.NewReplacer("⟦", "", "⟧", "").Replace(f.text)
 		r := shellRun(text)
+		r.Dir = "/"
 		r.Env = []string{"OFF=--no-cache-dir", "INSTALLER=pip install"}
 		checkForm(t, f, r)
 		blanked := ""
@@ -308,6 +328,7 @@ func TestFormsOfArguments(t *testing.T) {
 		{[]string{"micromamba", "run", "-n", "e", "bash", "-ec", "pip install --no-cache-dir a"}, 6},
 		{[]string{"/usr/bin/env", "-S", "bash -e", "-c", "pip install --no-cache-dir a"}, 4},
 		{[]string{"sh", "-c", "pip install --no-cache-dir a"}, 2},
+		{[]string{"/usr/local/bin/_dockerfile_shell.sh", "pip install --no-cache-dir a"}, 1},
 		{[]string{"sudo", "sh", "-c", "pip install --no-cache-dir a"}, -1},
 	} {
 		r := &Run{Args: c.args, Dir: "/"}

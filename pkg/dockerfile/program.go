@@ -25,7 +25,6 @@ type program struct {
 	first   word   // that names it
 	args    []word
 	barrier barrier
-	guessed bool // an unknown command has it among its words
 }
 
 // behind says what stands before the command.
@@ -150,7 +149,7 @@ func (c *meaning) finish(words []word) {
 		c.runPython(words)
 	case name == "eval":
 		c.eval(words)
-	case name == "trap" && len(words) > 1:
+	case (name == "trap" || name == "_dockerfile_shell.sh") && len(words) > 1: // the latter is of micromamba's images
 		c.text = &words[1]
 	case name == "source" || name == ".":
 		if len(words) > 1 {
@@ -198,12 +197,20 @@ func (c *meaning) unknown(words []word) {
 		rest.finish(words[i:])
 		for _, p := range rest.programs {
 			if p.named() && slices.ContainsFunc(Tools, p.fetches) {
-				p.guessed = true
+				p.barrier = c.barrier.then(barrier{why: "behind " + shown(words[0]) + ", which may do anything with it"})
 				c.programs = append(c.programs, p)
 			}
 		}
 		return
 	}
+}
+
+// shown is a command as messages name it.
+func shown(w word) string {
+	if strings.Contains(w.value, unknown) {
+		return "a command that only the shell knows"
+	}
+	return w.base()
 }
 
 // named says whether the words name a program and what it is to do: a name alone may be any word.
@@ -217,6 +224,9 @@ func (c *meaning) runPython(words []word) {
 		value := words[i].value
 		switch {
 		case value == "-c":
+			if i+1 < len(words) {
+				c.pythonText(words[i+1].value, words[0])
+			}
 			return
 		case value == "-m":
 			c.module(words, i+1)
@@ -240,6 +250,21 @@ func (c *meaning) runPython(words []word) {
 		}
 	}
 	c.python = true
+}
+
+// startsPip matches Python text that starts pip.
+var startsPip = lazyRegexp(`\bpip["']?[\s,]+["']?install\b|\bpip\.main\b`)
+
+// pythonText looks into what a Python is to execute.
+func (c *meaning) pythonText(text string, python word) {
+	if !startsPip().MatchString(text) {
+		return
+	}
+	args := []word{{value: "install"}}
+	if strings.Contains(text, "--no-cache-dir") {
+		args = append(args, word{value: "--no-cache-dir", part: true})
+	}
+	c.programs = append(c.programs, program{name: "pip", path: python.value, first: python, args: args, barrier: c.barrier})
 }
 
 // module takes the program that a Python runs from there on.

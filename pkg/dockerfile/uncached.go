@@ -67,7 +67,7 @@ func (c *call) turnedOff(t Tool) string {
 			continue
 		}
 		for _, w := range toolSpecs[t].offWords(p) {
-			if where := c.unchangeable(p, w); where != "" {
+			if where := c.unchangeable(w); where != "" {
 				return fmt.Sprintf("%s in %s turns it off", w.value, where)
 			}
 		}
@@ -76,14 +76,12 @@ func (c *call) turnedOff(t Tool) string {
 }
 
 // unchangeable says where a word stands that is left as it is; empty for one that may be taken out.
-func (c *call) unchangeable(p *program, w word) string {
+func (c *call) unchangeable(w word) string {
 	switch {
 	case c.file != "":
 		return c.file
-	case p.guessed:
-		return "a command that may be another"
 	case w.part:
-		return "the value of a variable"
+		return "the value of a variable, or in a text of another language,"
 	}
 	return ""
 }

@@ -77,7 +77,7 @@ func (s toolSpec) blanks(t Tool, c *call) (all []word) {
 			continue
 		}
 		for _, w := range s.offWords(p) {
-			if c.unchangeable(p, w) == "" {
+			if c.unchangeable(w) == "" {
 				all = append(all, w)
 			}
 		}

@@ -96,7 +96,7 @@ func unescape(s string) string {
 
 // variable is the value of an expansion: what the text has set, what the RUN's environment has, or what stands after :-.
 func (p *callReader) variable(e *syntax.ParamExp) string {
-	defaults := e.Exp != nil && (e.Exp.Op == syntax.DefaultUnset || e.Exp.Op == syntax.DefaultUnsetOrNull) && e.Exp.Word != nil
+	defaults := e.Exp != nil && (e.Exp.Op == syntax.DefaultUnset || e.Exp.Op == syntax.DefaultUnsetOrNull)
 	if e.Excl || e.Length || e.Width || e.Index != nil || e.Slice != nil || e.Repl != nil || e.Names != 0 || e.Exp != nil && !defaults {
 		return unknown
 	}
@@ -107,6 +107,8 @@ func (p *callReader) variable(e *syntax.ParamExp) string {
 	switch {
 	case ok && (value != "" || !defaults):
 		return value
+	case defaults && e.Exp.Word == nil:
+		return ""
 	case defaults:
 		return p.literal(e.Exp.Word.Parts)
 	}

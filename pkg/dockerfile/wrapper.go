@@ -62,42 +62,44 @@ var wrappers = map[string]*wrapper{
 	"numactl":     {valued: []string{"-N", "-m", "-C", "-i", "-p", "-P"}},
 	"strace":      {valued: []string{"-o", "-e", "-s", "-p"}},
 	"proxychains": {valued: []string{"-f"}}, "proxychains4": {valued: []string{"-f"}},
-	"xvfb-run":   {valued: []string{"-n", "-s", "-e", "-f", "-p", "-w"}},
-	"flock":      {valued: []string{"-w", "--timeout", "-E"}, own: 1, text: []string{"-c", "--command"}},
-	"script":     {text: []string{"-c", "--command"}, only: func([]word) bool { return false }},
-	"sg":         {own: 1, text: []string{"-c"}},
-	"scl":        {sub: []string{"enable"}, own: 1, search: true},
-	"xargs":      {valued: []string{"-a", "--arg-file", "-d", "--delimiter", "-E", "-I", "-L", "-n", "-P", "-s", "--max-args", "--max-procs", "--max-lines"}, loops: true},
-	"find":       {after: []string{"-exec", "-execdir", "-ok", "-okdir"}, loops: true},
-	"parallel":   {search: true, loops: true},
-	"retry":      {search: true, loops: true},
-	"sem":        {search: true, loops: true},
-	"watch":      {search: true, loops: true},
-	"sudo":       {assigns: true, valued: []string{"-u", "--user", "-g", "--group", "-h", "--host", "-p", "--prompt", "-C", "-D", "--chdir", "-R", "-T", "-U"}, barrier: sudoBarrier},
-	"doas":       {valued: []string{"-u", "-C"}, barrier: func([]word, string) barrier { return cleared("doas") }},
-	"su":         {text: []string{"-c", "--command", "--session-command"}, only: func([]word) bool { return false }, barrier: suBarrier},
-	"runuser":    {valued: []string{"-u", "--user", "-g", "-G"}, text: []string{"-c", "--command", "--session-command"}, only: func(opts []word) bool { return hasOption(opts, "-u") || hasOption(opts, "--user") }, barrier: suBarrier},
-	"gosu":       {own: 1, barrier: firstUser("gosu")},
-	"su-exec":    {own: 1, barrier: firstUser("su-exec")},
-	"setuidgid":  {own: 1, barrier: firstUser("setuidgid")},
-	"setpriv":    {valued: []string{"--reuid", "--regid", "--groups", "--ruid", "--euid", "--bounding-set", "--inh-caps", "--ambient-caps"}, barrier: setprivBarrier},
-	"chroot":     {own: 1, barrier: func([]word, string) barrier { return barrier{"behind chroot, which does not see the cache", true} }},
-	"conda":      {sub: []string{"run"}, valued: condaRun, barrier: condaBarrier},
-	"mamba":      {sub: []string{"run"}, valued: condaRun, barrier: condaBarrier},
-	"micromamba": {sub: []string{"run"}, valued: condaRun, barrier: condaBarrier},
-	"poetry":     {sub: []string{"run"}, valued: []string{"-C", "--directory", "-P", "--project"}},
-	"pipenv":     {sub: []string{"run"}, valued: []string{"--python"}},
-	"pdm":        {sub: []string{"run"}, valued: []string{"-p", "--project", "--venv"}},
-	"rye":        {sub: []string{"run"}},
-	"pixi":       {sub: []string{"run"}, valued: []string{"-e", "--environment", "--manifest-path"}},
-	"hatch":      {sub: []string{"run"}, valued: []string{"-e", "--env"}},
-	"pyenv":      {sub: []string{"exec"}},
-	"asdf":       {sub: []string{"exec"}},
-	"mise":       {sub: []string{"exec", "x"}, search: true},
-	"direnv":     {sub: []string{"exec"}, own: 1},
-	"uv":         {sub: []string{"run", "x"}, group: "tool", valued: uvRun, itself: true},
-	"uvx":        {valued: uvRun, itself: true},
-	"pipx":       {sub: []string{"run"}, valued: []string{"--spec", "--python", "--pip-args", "--index-url", "-i"}, itself: true},
+	"xvfb-run":     {valued: []string{"-n", "-s", "-e", "-f", "-p", "-w"}},
+	"flock":        {valued: []string{"-w", "--timeout", "-E"}, own: 1, text: []string{"-c", "--command"}},
+	"script":       {text: []string{"-c", "--command"}, only: func([]word) bool { return false }},
+	"sg":           {own: 1, text: []string{"-c"}},
+	"scl":          {sub: []string{"enable"}, own: 1, search: true},
+	"xargs":        {valued: []string{"-a", "--arg-file", "-d", "--delimiter", "-E", "-I", "-L", "-n", "-P", "-s", "--max-args", "--max-procs", "--max-lines"}, loops: true},
+	"find":         {after: []string{"-exec", "-execdir", "-ok", "-okdir"}, loops: true},
+	"parallel":     {search: true, loops: true},
+	"retry":        {search: true, loops: true},
+	"sem":          {search: true, loops: true},
+	"watch":        {search: true, loops: true},
+	"sudo":         {assigns: true, valued: []string{"-u", "--user", "-g", "--group", "-h", "--host", "-p", "--prompt", "-C", "-D", "--chdir", "-R", "-T", "-U"}, barrier: sudoBarrier},
+	"doas":         {valued: []string{"-u", "-C"}, barrier: func([]word, string) barrier { return cleared("doas") }},
+	"su":           {text: []string{"-c", "--command", "--session-command"}, only: func([]word) bool { return false }, barrier: suBarrier},
+	"runuser":      {valued: []string{"-u", "--user", "-g", "-G"}, text: []string{"-c", "--command", "--session-command"}, only: func(opts []word) bool { return hasOption(opts, "-u") || hasOption(opts, "--user") }, barrier: suBarrier},
+	"gosu":         {own: 1, barrier: firstUser("gosu")},
+	"su-exec":      {own: 1, barrier: firstUser("su-exec")},
+	"setuidgid":    {own: 1, barrier: firstUser("setuidgid")},
+	"s6-setuidgid": {own: 1, barrier: firstUser("s6-setuidgid")},
+	"chpst":        {valued: []string{"-u", "-U", "-e", "-/", "-n"}, barrier: chpstBarrier},
+	"setpriv":      {valued: []string{"--reuid", "--regid", "--groups", "--ruid", "--euid", "--bounding-set", "--inh-caps", "--ambient-caps"}, barrier: setprivBarrier},
+	"chroot":       {own: 1, barrier: func([]word, string) barrier { return barrier{"behind chroot, which does not see the cache", true} }},
+	"conda":        {sub: []string{"run"}, valued: condaRun, barrier: condaBarrier},
+	"mamba":        {sub: []string{"run"}, valued: condaRun, barrier: condaBarrier},
+	"micromamba":   {sub: []string{"run"}, valued: condaRun, barrier: condaBarrier},
+	"poetry":       {sub: []string{"run"}, valued: []string{"-C", "--directory", "-P", "--project"}},
+	"pipenv":       {sub: []string{"run"}, valued: []string{"--python"}},
+	"pdm":          {sub: []string{"run"}, valued: []string{"-p", "--project", "--venv"}},
+	"rye":          {sub: []string{"run"}},
+	"pixi":         {sub: []string{"run"}, valued: []string{"-e", "--environment", "--manifest-path"}},
+	"hatch":        {sub: []string{"run"}, valued: []string{"-e", "--env"}},
+	"pyenv":        {sub: []string{"exec"}},
+	"asdf":         {sub: []string{"exec"}},
+	"mise":         {sub: []string{"exec", "x"}, search: true},
+	"direnv":       {sub: []string{"exec"}, own: 1},
+	"uv":           {sub: []string{"run", "x"}, group: "tool", valued: uvRun, itself: true},
+	"uvx":          {valued: uvRun, itself: true},
+	"pipx":         {sub: []string{"run"}, valued: []string{"--spec", "--python", "--pip-args", "--index-url", "-i"}, itself: true},
 }
 
 var (
@@ -227,8 +229,8 @@ func sameUser(a, b string) bool {
 }
 
 func sudoBarrier(opts []word, user string) barrier {
-	keeps := slices.ContainsFunc(opts, func(w word) bool {
-		return strings.HasPrefix(w.value, "--preserve-env") || len(w.value) > 1 && w.value[0] == '-' && w.value[1] != '-' && strings.Contains(w.value, "E")
+	keeps := slices.ContainsFunc(opts, func(w word) bool { // a list of names has none of a cache
+		return w.value == "--preserve-env" || len(w.value) > 1 && w.value[0] == '-' && w.value[1] != '-' && strings.Contains(w.value, "E")
 	})
 	if !keeps || hasOption(opts, "-i") || hasOption(opts, "--login") {
 		return cleared("sudo")
@@ -268,6 +270,13 @@ func firstUser(by string) func([]word, string) barrier {
 		}
 		return barrier{}
 	}
+}
+
+func chpstBarrier(opts []word, user string) barrier {
+	if as, ok := optionValue(opts, "-u", "-u"); ok && !sameUser(as, user) {
+		return otherUser("chpst")
+	}
+	return barrier{}
 }
 
 func setprivBarrier(opts []word, user string) barrier {
