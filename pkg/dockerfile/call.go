@@ -2,6 +2,7 @@ package dockerfile
 
 import (
 	"bytes"
+	"fmt"
 	"path"
 	"slices"
 	"strings"
@@ -94,7 +95,13 @@ func (p *callReader) calls() []*call {
 	return p.found
 }
 
+// maxShellText is how long a text may be that is read as shell text: nested deeply, one takes a thousand times its length.
+const maxShellText = 64 << 10
+
 func parseShell(text string) (*syntax.File, error) {
+	if len(text) > maxShellText {
+		return nil, fmt.Errorf("it is longer than %d bytes", maxShellText)
+	}
 	return syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(text), "")
 }
 
@@ -139,13 +146,14 @@ func runsArguments(body *syntax.Stmt) (found bool) {
 		if e, ok := n.(*syntax.ParamExp); ok && (e.Param.Value == "@" || e.Param.Value == "*") {
 			found = true
 		}
-		return !found
+		_, inner := n.(*syntax.FuncDecl)
+		return !found && !inner
 	})
 	return found
 }
 
 func (p *callReader) stmt(s *syntax.Stmt, loop bool) {
-	c := &call{at: p.at(s.Pos()), end: p.at(s.End()), repeats: loop, fixed: p.fixed, dir: p.scope.dir}
+	c := &call{repeats: loop, fixed: p.fixed, dir: p.scope.dir}
 	switch cmd := s.Cmd.(type) {
 	case *syntax.CallExpr:
 		c.assigns = p.assigns(cmd.Assigns)
@@ -154,6 +162,7 @@ func (p *callReader) stmt(s *syntax.Stmt, loop bool) {
 	case *syntax.DeclClause:
 		c.words = []word{{value: cmd.Variant.Value}}
 		c.assigns = p.assigns(cmd.Args)
+		c.at, c.end = p.at(cmd.Pos()), p.at(cmd.End())
 	default:
 		return
 	}

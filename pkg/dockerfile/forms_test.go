@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // form is a way to call a package manager in a RUN. seen are the tools that have a cache there; in text, what stands
@@ -411,5 +412,28 @@ func TestScripts(t *testing.T) {
 		if got := r.WithCache(Pip, "/c").Args[2]; got != f.text {
 			t.Errorf("%q became %q", f.text, got)
 		}
+	}
+}
+
+// Text that is nested as deeply as its length allows is read in little time, and longer text not at all.
+func TestDeepText(t *testing.T) {
+	for _, unit := range []string{"( ", "$( ", "{ ", "if ", "f() ", "a | ", "${a:-", "bash -c '", "eval "} {
+		r := shellRun(strings.Repeat(unit, (maxShellText-20)/len(unit)) + "pip install a")
+		start := time.Now()
+		r.Fetches(Pip)
+		if took := time.Since(start); took > 20*time.Second {
+			t.Errorf("%q took %v", unit, took)
+		}
+	}
+	double := "a=xxxxxxxx;"
+	for range 60 {
+		double += "b=$a$a$a; a=$b$b$b;"
+	}
+	if r := shellRun(double + strings.Repeat("$a ", 10000) + "; pip install $a"); !r.Fetches(Pip) {
+		t.Error("doubled values hide a call")
+	}
+	long := shellRun(strings.Repeat(":;", maxShellText/2) + "pip install a")
+	if long.Fetches(Pip) || !strings.Contains(long.Uncached(Pip), "is longer than 65536 bytes") {
+		t.Errorf("a long text: %q", long.Uncached(Pip))
 	}
 }

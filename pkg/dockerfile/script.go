@@ -23,7 +23,7 @@ type scriptFile struct {
 
 // MaxScript is how many bytes of a script are read, and maxScripts how many of them: those of builds are far smaller.
 const (
-	MaxScript  = 256 << 10
+	MaxScript  = maxShellText
 	maxScripts = 16
 )
 

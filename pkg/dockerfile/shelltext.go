@@ -59,8 +59,8 @@ func shebang(text, user string) (meaning, bool) {
 	return c, c.stdin || c.script != nil && !c.script.direct
 }
 
-// texts is all text of the RUN in which something may be named.
-func (r *Run) texts() []string {
+// Texts is all text of the RUN in which something may be named.
+func (r *Run) Texts() []string {
 	all := slices.Clone(r.Args)
 	for _, f := range r.Files {
 		all = append(all, string(f.Data))

@@ -12,11 +12,18 @@ import (
 // unknown stands in the value of a word for what only the shell knows.
 const unknown = "\x00"
 
+// maxValue is how long the value of a variable may be that is put in, and maxFields how many words it may have: values
+// that double each other would fill the memory.
+const (
+	maxValue  = 1 << 10
+	maxFields = 64
+)
+
 // words reads the words of a call. A variable without quotes may stand for several, or for none.
 func (p *callReader) words(args []*syntax.Word) (all []word) {
 	for _, w := range args {
 		at := word{at: p.at(w.Pos()), end: p.at(w.End()), syntax: w}
-		if value, ok := p.plainVariable(w); ok && value != unknown {
+		if value, ok := p.plainVariable(w); ok && value != unknown && strings.Count(value, " ") < maxFields {
 			for _, field := range strings.Fields(value) {
 				all = append(all, word{value: field, at: at.at, end: at.end, part: true})
 			}
@@ -71,6 +78,9 @@ func (p *callReader) assigns(list []*syntax.Assign) (all []word) {
 func (p *callReader) literal(parts []syntax.WordPart) string {
 	var b strings.Builder
 	for _, part := range parts {
+		if b.Len() > maxShellText {
+			return unknown
+		}
 		switch x := part.(type) {
 		case *syntax.Lit:
 			b.WriteString(unescape(x.Value))
@@ -105,6 +115,8 @@ func (p *callReader) variable(e *syntax.ParamExp) string {
 		value, ok = p.scope.run.lookup(e.Param.Value)
 	}
 	switch {
+	case len(value) > maxValue:
+		return unknown
 	case ok && (value != "" || !defaults):
 		return value
 	case defaults && e.Exp.Word == nil:
