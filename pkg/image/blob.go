@@ -71,8 +71,10 @@ type resuming struct {
 // blob implements place. What it returns is verified at EOF.
 func (c *client) blob(ctx context.Context, d v1.Descriptor) (io.ReadCloser, error) {
 	r := &resuming{ctx: streamed(ctx), c: c, d: d}
-	if err := r.open(); err != nil {
-		return nil, err
+	for err := r.open(); err != nil; err = r.open() {
+		if !r.elsewhere() {
+			return nil, err
+		}
 	}
 	c.meter.add(0, d.Size)
 	return verified(&metered{ReadCloser: r, m: c.meter}, fmt.Sprintf("%s: blob %s", c.ref.Name(), d.Digest), d), nil
@@ -181,6 +183,9 @@ func (r *resuming) pause(err error) error {
 	r.body = nil
 	var hinted interface{ Hint() string }
 	if !passingError(err) || r.cuts >= maxRetries || r.ctx.Err() != nil {
+		if r.elsewhere() {
+			return nil
+		}
 		if errors.As(err, &hinted) {
 			return err
 		}
@@ -188,6 +193,19 @@ func (r *resuming) pause(err error) error {
 	}
 	r.cuts++
 	return r.c.sleep(r.ctx, r.cuts-1, nil)
+}
+
+// elsewhere goes on at the hub, where a mirror of it fails.
+func (r *resuming) elsewhere() bool {
+	if r.c.hub == nil || r.ctx.Err() != nil {
+		return false
+	}
+	hub, err := r.c.hub(r.ctx)
+	if err != nil {
+		return false
+	}
+	r.c, r.cuts, r.all = hub, 0, false
+	return true
 }
 
 // Close implements io.Closer.

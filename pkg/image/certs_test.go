@@ -73,6 +73,10 @@ func TestCertsOfHosts(t *testing.T) {
 		o := quick()
 		o.Certs = []string{t.TempDir(), filepath.Join(t.TempDir(), "none"), certsDir(t, c.named, c.files)}
 		got, err := Digest(context.Background(), mustRef(t, c.host+"/a:1"), o)
+		var hinted interface{ Hint() string }
+		if c.named == mutual && !c.ok && (!errors.As(err, &hinted) || !strings.Contains(hinted.Hint(), "certs.d")) {
+			t.Errorf("%s: %v has no hint", name, err)
+		}
 		if (err == nil) != c.ok || c.ok && got != want || IsAbsence(err) {
 			t.Errorf("%s: %s, %v", name, got, err)
 		}

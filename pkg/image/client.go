@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -36,6 +37,7 @@ type client struct {
 	tried string
 	patience
 	meter *meter
+	hub   func(context.Context) (*client, error) // of a mirror: what it mirrors
 }
 
 // newClient logs in at the registry of r, for the given scopes.
@@ -49,6 +51,13 @@ func newClient(ctx context.Context, r Ref, o Options, action string, sources ...
 		return nil, err
 	}
 	c := &client{ref: r, repo: repo, tried: triedOf(auth), patience: o.patience.orDefault(), meter: &meter{report: o.Report}}
+	if slices.Contains(o.Mirrors, r.Host) {
+		c.hub = func(ctx context.Context) (*client, error) {
+			to, direct := r, o
+			to.Host, direct.Mirrors = dockerHub, nil
+			return newClient(ctx, to, direct, action)
+		}
+	}
 	scopes := []string{repo.Scope(action)}
 	for _, s := range sources {
 		scopes = append(scopes, fmt.Sprintf("repository:%s:%s", s, transport.PullScope))

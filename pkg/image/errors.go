@@ -161,9 +161,12 @@ func statusOf(err error) int {
 func explain(err error, ref, host, tried string) error {
 	var status *transport.Error
 	var hinted interface{ Hint() string }
+	var config *ConfigError
 	switch {
 	case err == nil:
 		return nil
+	case errors.As(err, &config):
+		return config // plain http, which is tried on loopback then, fails for another reason
 	case errors.As(err, &hinted):
 		return err
 	case !errors.As(err, &status):
@@ -206,6 +209,8 @@ func remedyOf(err error) string {
 	switch {
 	case strings.Contains(text, plainAnswer):
 		return "the registry speaks plain http: allow it with --insecure"
+	case strings.Contains(text, "tls: certificate required"):
+		return "the registry wants a certificate of yours: put client.cert and client.key into certs.d (docs/push-and-save.md)"
 	case isUntrusted(text):
 		return "the registry's certificate is not trusted here: put its CA into certs.d (docs/push-and-save.md), name it with SSL_CERT_FILE, or allow it with --insecure"
 	case strings.Contains(text, "no such host"):
