@@ -34,7 +34,7 @@ func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script", Setup: setUpScript, Condition: condition, RequireExplicitExec: true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"registry": registryCommand, "git-serve": gitServeCommand, "wheel": wheelCommand, "wheels": wheelsCommand, "listen": listenCommand,
+			"registry": registryCommand, "git-serve": gitServeCommand, "ssh-serve": sshServeCommand, "wheel": wheelCommand, "wheels": wheelsCommand, "listen": listenCommand,
 			"config": configCommand, "layers": layersCommand, "tree": treeCommand, "contents": contentsCommand,
 			"verify": verifyCommand, "steps": stepsCommand, "code": codeCommand, "signal": signalCommand,
 			"nothing-left": nothingLeftCommand, "hides": hidesCommand, "remote": remoteCommand, "small": smallCommand, "device-image": deviceImageCommand, "help-pages": helpPagesCommand,
@@ -160,7 +160,7 @@ func condition(name string) (bool, error) {
 		return pythonLayout() != "", nil
 	case "docker":
 		return exec.Command("docker", "info", "--format", "{{.ServerVersion}}").Run() == nil, nil
-	case "skopeo", "git":
+	case "skopeo", "git", "ssh":
 		_, err := exec.LookPath(name)
 		return err == nil, nil
 	case "limits":

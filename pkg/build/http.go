@@ -29,11 +29,11 @@ type remotes struct {
 	mu    sync.Mutex
 	files map[string]*download
 	tips  map[string]*gitTip
-	said  map[string]bool
+	said  sync.Map // texts; it has no part in mu, which is held while git runs
 }
 
 func newRemotes() *remotes {
-	return &remotes{files: map[string]*download{}, tips: map[string]*gitTip{}, said: map[string]bool{}}
+	return &remotes{files: map[string]*download{}, tips: map[string]*gitTip{}}
 }
 
 func (r *remotes) file(name string) *download {
@@ -64,11 +64,8 @@ func (r *remotes) first(text string) bool {
 	if r == nil {
 		return true
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	first := !r.said[text]
-	r.said[text] = true
-	return first
+	_, said := r.said.LoadOrStore(text, true)
+	return !said
 }
 
 // tip returns what find finds, once for each name.
