@@ -86,3 +86,15 @@ func TestPacksAreBounded(t *testing.T) {
 		t.Errorf("the cause is %v", context.Cause(ctx))
 	}
 }
+
+func TestIgnoreFilesAreBounded(t *testing.T) {
+	for text, want := range map[string]string{
+		strings.Repeat("a\n", maxPatterns+1):      ".dockerignore:10001: there are more than 10000 patterns",
+		"a\n" + strings.Repeat("a", maxPattern+1): ".dockerignore:2: the pattern is longer than 4096 bytes",
+		strings.Repeat("a*\n", maxPatterns):       "",
+	} {
+		if _, err := parseIgnore(".dockerignore", []byte(text)); want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+}

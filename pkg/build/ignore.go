@@ -85,6 +85,12 @@ type ignoreLine struct {
 	pattern string
 }
 
+// What an ignore file may have: each pattern costs some kB of memory, and time for each file.
+const (
+	maxPatterns = 10_000
+	maxPattern  = 4096 // bytes, which no path is longer than
+)
+
 // parseIgnore reads the text of the ignore file called file.
 func parseIgnore(file string, text []byte) (*ignoreRules, error) {
 	r := &ignoreRules{file: file}
@@ -96,6 +102,12 @@ func parseIgnore(file string, text []byte) (*ignoreRules, error) {
 			return nil, fmt.Errorf("reading %s:%d: %w", file, i+1, err)
 		}
 		for _, pattern := range found {
+			if len(list) == maxPatterns {
+				return nil, fmt.Errorf("reading %s:%d: there are more than %d patterns", file, i+1, maxPatterns)
+			}
+			if len(pattern) > maxPattern {
+				return nil, fmt.Errorf("reading %s:%d: the pattern is longer than %d bytes", file, i+1, maxPattern)
+			}
 			if err := checkPattern(pattern); err != nil {
 				return nil, fmt.Errorf("reading %s:%d: pattern %q: %w", file, i+1, pattern, err)
 			}

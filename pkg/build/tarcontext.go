@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -18,7 +20,7 @@ import (
 // is written outside of root.
 func unpackTar(ctx context.Context, r io.Reader, root *os.Root) error {
 	t := tar.NewReader(r)
-	var dirs []*tar.Header
+	dirs := map[string]dirTimes{}
 	for {
 		h, err := t.Next()
 		if err == io.EOF {
@@ -38,7 +40,7 @@ func unpackTar(ctx context.Context, r io.Reader, root *os.Root) error {
 			return fmt.Errorf("unpacking %s: %w", h.Name, err)
 		}
 		if h.Typeflag == tar.TypeDir {
-			dirs = append(dirs, h)
+			dirs[name] = dirTimes{h.Mode, h.ModTime}
 		}
 	}
 }
@@ -85,15 +87,20 @@ func unpackFile(root *os.Root, r io.Reader, h *tar.Header, name string) (err err
 }
 
 // finishDirs sets modes and times of directories when nothing is put into them any more.
-func finishDirs(root *os.Root, dirs []*tar.Header) error {
-	for i := len(dirs) - 1; i >= 0; i-- {
-		name := local(path.Clean("/" + dirs[i].Name))
-		mode := fromBits(uint32(dirs[i].Mode))
-		if err := cmpErr(root.Chmod(name, mode), root.Chtimes(name, dirs[i].ModTime, dirs[i].ModTime)); err != nil {
-			return fmt.Errorf("unpacking %s: %w", dirs[i].Name, err)
+func finishDirs(root *os.Root, dirs map[string]dirTimes) error {
+	for _, name := range slices.Backward(slices.Sorted(maps.Keys(dirs))) { // what is in a directory before it may be shut
+		d := dirs[name]
+		if err := cmpErr(root.Chmod(name, fromBits(uint32(d.mode))), root.Chtimes(name, d.modified, d.modified)); err != nil {
+			return fmt.Errorf("unpacking %s: %w", name, err)
 		}
 	}
 	return nil
+}
+
+// dirTimes are what a directory gets at the end; of entries for one that is there again, those of the last.
+type dirTimes struct {
+	mode     int64
+	modified time.Time
 }
 
 // fromBits is the os.FileMode of permissions in st_mode.

@@ -86,7 +86,7 @@ func decoded(resp *http.Response) (io.ReadCloser, error) {
 		r, err = zlib.NewReader(resp.Body)
 	case "zstd":
 		var d *zstd.Decoder
-		if d, err = zstd.NewReader(resp.Body, zstd.WithDecoderConcurrency(1)); err == nil {
+		if d, err = zstd.NewReader(resp.Body, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(128<<20)); err == nil {
 			r = d.IOReadCloser()
 		}
 	default:

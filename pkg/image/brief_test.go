@@ -105,3 +105,10 @@ func TestBriefBodyNamesItsBound(t *testing.T) {
 		t.Errorf("%d bytes, %v", len(text), err)
 	}
 }
+
+func TestHelpersAnswerIsBounded(t *testing.T) {
+	helper(t, "endless", "exec yes")
+	if _, err := runHelper(t.Context(), "endless", "h"); err == nil || !strings.Contains(err.Error(), "larger than 1 MiB") {
+		t.Errorf("error %v", err)
+	}
+}

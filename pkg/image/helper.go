@@ -63,7 +63,7 @@ func runHelper(ctx context.Context, helper, host string) ([]byte, error) {
 	cmd.Stdin = strings.NewReader(host)
 	// A grandchild may keep the pipe open after the helper was killed.
 	cmd.WaitDelay = time.Second
-	var stdout bytes.Buffer
+	var stdout answerBuffer
 	cmd.Stdout = &stdout
 	err := cmd.Run()
 	text := strings.TrimSpace(stdout.String())
@@ -79,4 +79,16 @@ func runHelper(ctx context.Context, helper, host string) ([]byte, error) {
 		return nil, nil
 	}
 	return nil, fmt.Errorf("running docker-credential-%s: %w", helper, err)
+}
+
+// answerBuffer keeps what a helper prints, and refuses more than an answer has.
+type answerBuffer struct{ bytes.Buffer }
+
+// Write implements io.Writer.
+func (b *answerBuffer) Write(p []byte) (int, error) {
+	const most = 1 << 20
+	if b.Len()+len(p) > most {
+		return 0, fmt.Errorf("its answer is larger than %d MiB", most>>20)
+	}
+	return b.Buffer.Write(p)
 }
