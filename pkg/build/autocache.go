@@ -109,11 +109,8 @@ func (m *mounts) autoCache(ctx context.Context, s *dockerfile.Run, t dockerfile.
 		if err != nil {
 			return nil, err
 		}
-		dir, err := m.pipDir(ctx, cacheUse{CacheUse: CacheUse{ID: "pip", Target: target, Tool: "pip", Automatic: true}, built: wheels})
-		if err != nil {
-			return nil, err
-		}
-		return []runtime.Mount{{Type: "bind", Source: dir, Target: target}, {Type: "bind", Source: built, Target: target + "/wheels"}}, nil
+		list, err := m.pipDir(ctx, s, cacheUse{CacheUse: CacheUse{ID: "pip", Target: target, Tool: "pip", Automatic: true}, built: wheels})
+		return append(list, runtime.Mount{Type: "bind", Source: built, Target: target + "/wheels"}), err
 	case dockerfile.Uv:
 		scope, err := m.wheelScope(ctx, s)
 		if err != nil {
@@ -138,22 +135,24 @@ func (m *mounts) mountOwn(ctx context.Context, t dockerfile.Tool, scope string, 
 
 // pipDir is what pip fetches: the cache of the user that the RUN has, or for root the directory of --pip-cache. pip uses
 // no cache that belongs to somebody else.
-func (m *mounts) pipDir(ctx context.Context, use cacheUse) (string, error) {
+func (m *mounts) pipDir(ctx context.Context, s *dockerfile.Run, use cacheUse) ([]runtime.Mount, error) {
 	if m.req.PipDir != "" && m.user.UID == 0 {
 		if err := pipcache.OpenDir(m.req.PipDir, "--pip-cache"); err != nil {
-			return "", err
+			return nil, err
 		}
 		use.ID, m.sawCache = m.req.PipDir, true
 		m.uses = append(m.uses, use)
-		return m.req.PipDir, nil
+		return []runtime.Mount{{Type: "bind", Source: m.req.PipDir, Target: use.Target}}, nil
 	}
 	lease, dir, err := m.ownCache(ctx, "pip", "", pipcache.Shared)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	use.lease = lease
 	m.uses = append(m.uses, use)
-	return dir, nil
+	list := []runtime.Mount{{Type: "bind", Source: dir, Target: use.Target}}
+	lent, err := m.lendBodies(s, lease, dir)
+	return append(list, lent...), err
 }
 
 // ownCache leases a cache that belongs to the user of the RUN, until the step ends, and says what the RUN is to see.

@@ -86,6 +86,7 @@ func TestPipCache(t *testing.T) {
 		{"Dockerfiles with a cache are left alone", p.testDockerfilesWithACacheAreLeftAlone},
 		{"directory of pip", p.testPipDir},
 		{"built wheels fit their base", p.testBuiltWheelsFitTheirBase},
+		{"what was fetched crosses scopes", p.testFetchedFilesCross},
 		{"mirror leaves no trace", p.testMirrorLeavesNoTrace},
 		{"apt asks the mirror", p.testAptAsksTheMirror},
 		{"apt keeps its packages", p.testAptKeepsPackages},

@@ -23,7 +23,9 @@ type mounts struct {
 	user  runtime.Identity // of the RUN
 	lower *layers.View     // the files before it
 	uses  []cacheUse
-	undo  []func() error
+
+	fetched *pipcache.Lease // of what pip fetches; nil: it has no cache of ours
+	undo    []func() error
 }
 
 func (m *mounts) later(f func() error) { m.undo = append(m.undo, f) }

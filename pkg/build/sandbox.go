@@ -53,6 +53,9 @@ func (w *work) runIn(ctx context.Context, d *layers.Draft, s *dockerfile.Run) (e
 	err = w.Exec(ctx, box)
 	out.flush()
 	errs.flush()
+	if err == nil {
+		m.keepBodies()
+	}
 	err = explainExit(d, s, err, root, said)
 	if ctx.Err() == nil {
 		m.reportCaches(said)

@@ -84,7 +84,7 @@ func (c *Caches) Remove(ctx context.Context, ids ...string) (freed int64, err er
 		}
 		freed += i.Size
 	}
-	return freed, c.sweep()
+	return freed, errors.Join(c.sweep(), c.sweepBodies())
 }
 
 // Match finds the caches that an id means: a whole id, the start of one, or the start of a key. One id may have several: for

@@ -1,0 +1,221 @@
+package pipcache
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Bodies are the large files that pip has fetched for a user id, in whichever cache: under the digest of their bytes, as
+// second names. They cross from one owner's cache to another's in one way only: a page of an index, which the other has
+// fetched by itself, says that a URL has this digest. pip compares the digest again when it uses the file.
+type Bodies struct{ dir string }
+
+const (
+	bodiesDir    = "bodies"
+	framedSuffix = ".framed" // the file is an entry with the body inside
+	seenSuffix   = ".seen"   // when the file was last as its digest says
+	minBody      = 100_000   // bytes: what is smaller is fetched again as quickly
+)
+
+// Bodies opens those of a user id. One that no cache has any more is dropped.
+func (c *Caches) Bodies(uid, gid int) (*Bodies, error) {
+	b := &Bodies{filepath.Join(filepath.Dir(c.dir), bodiesDir, fmt.Sprintf("%d-%d", uid, gid))}
+	if err := os.MkdirAll(b.dir, 0o700); err != nil {
+		return nil, fmt.Errorf("opening what pip has fetched: %w", err)
+	}
+	_, err := b.names()
+	return b, err
+}
+
+// sweepBodies drops what no cache has any more.
+func (c *Caches) sweepBodies() error {
+	dir := filepath.Join(filepath.Dir(c.dir), bodiesDir)
+	users, err := os.ReadDir(dir)
+	if err != nil {
+		return ignoreGone(err)
+	}
+	for _, u := range users {
+		b := &Bodies{filepath.Join(dir, u.Name())}
+		if _, err := b.names(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// names lists what there is.
+func (b *Bodies) names() (map[string]bool, error) {
+	entries, err := os.ReadDir(b.dir)
+	if err != nil {
+		return nil, fmt.Errorf("listing what pip has fetched: %w", err)
+	}
+	all := map[string]bool{}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil || strings.HasSuffix(e.Name(), seenSuffix) {
+			continue
+		}
+		if info.Sys().(*syscall.Stat_t).Nlink == 1 {
+			b.drop(e.Name())
+			continue
+		}
+		all[e.Name()] = true
+	}
+	return all, nil
+}
+
+func (b *Bodies) drop(name string) {
+	_ = os.Remove(filepath.Join(b.dir, name))
+	_ = os.Remove(filepath.Join(b.dir, name+seenSuffix))
+}
+
+// seen notes that the bytes of a file were those of its digest when the file was as info says: whoever changes them later
+// changes the time that nobody can set.
+func (b *Bodies) seen(name string, info fs.FileInfo) {
+	_ = os.WriteFile(filepath.Join(b.dir, name+seenSuffix), ctimeOf(info), 0o600) // without it, they are read again
+}
+
+func ctimeOf(info fs.FileInfo) []byte {
+	st := info.Sys().(*syscall.Stat_t)
+	return fmt.Appendf(nil, "%d %d", st.Ctim.Nano(), st.Size)
+}
+
+// whole says whether the bytes of a file are still those of its digest. A RUN may have written into its cache.
+func (b *Bodies) whole(name string) bool {
+	path := filepath.Join(b.dir, name)
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	if was, err := os.ReadFile(path + seenSuffix); err == nil && bytes.Equal(was, ctimeOf(info)) {
+		return true
+	}
+	sum, err := digestOf(f, info, strings.HasSuffix(name, framedSuffix))
+	if err != nil || sum+framedIf(name) != name {
+		b.drop(name)
+		return false
+	}
+	b.seen(name, info)
+	return true
+}
+
+func framedIf(name string) string {
+	if strings.HasSuffix(name, framedSuffix) {
+		return framedSuffix
+	}
+	return ""
+}
+
+// digestOf reads a body, which may be in an entry. It must not be written meanwhile.
+func digestOf(f *os.File, info fs.FileInfo, framed bool) (string, error) {
+	body := io.NewSectionReader(f, 0, info.Size())
+	if framed {
+		var err error
+		if body, err = framedBody(f, info.Size()); err != nil {
+			return "", err
+		}
+		if !plainAnswer(f, info.Size(), body) {
+			return "", errNoEntry
+		}
+	}
+	sum := sha256.New()
+	if _, err := io.Copy(sum, body); err != nil {
+		return "", err
+	}
+	now, err := f.Stat()
+	if err == nil && !bytes.Equal(ctimeOf(now), ctimeOf(info)) {
+		err = errChanged
+	}
+	return hex.EncodeToString(sum.Sum(nil)), err
+}
+
+// Keep gives the large files that came into a cache during a lease their second names. It reads them once, for the digest.
+func (b *Bodies) Keep(ctx context.Context, l *Lease) error {
+	root, err := os.OpenRoot(l.Dir())
+	if err != nil {
+		return fmt.Errorf("reading cache: %w", err)
+	}
+	defer root.Close()
+	for _, entries := range []string{newEntries, oldEntries} {
+		err := fs.WalkDir(root.FS(), entries, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || ctx.Err() != nil {
+				return errors.Join(ctx.Err(), ignoreGone(err))
+			}
+			info, err := d.Info()
+			if err != nil || !info.Mode().IsRegular() || info.Size() < minBody || !isEntryName(d.Name()) {
+				return nil
+			}
+			if st := info.Sys().(*syscall.Stat_t); st.Nlink != 1 || !changed(st, l.from) {
+				return nil
+			}
+			return b.keep(root, path, info)
+		})
+		if err != nil {
+			return fmt.Errorf("reading cache: %w", err)
+		}
+	}
+	return nil
+}
+
+// noteLink notes the file as it is after a further name, if that is all that has changed since it was seen.
+func (b *Bodies) noteLink(name string, before fs.FileInfo) {
+	now, err := os.Lstat(filepath.Join(b.dir, name))
+	if err == nil && os.SameFile(now, before) && now.Size() == before.Size() && now.ModTime().Equal(before.ModTime()) {
+		b.seen(name, now)
+	}
+}
+
+func ignoreGone(err error) error {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	return err
+}
+
+func (b *Bodies) keep(root *os.Root, path string, info fs.FileInfo) error {
+	f, err := root.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return ignoreGone(err)
+	}
+	defer f.Close()
+	framed := !strings.HasSuffix(path, bodySuffix)
+	name, err := digestOf(f, info, framed)
+	if err != nil {
+		return nil // it is no entry, or was written meanwhile
+	}
+	if framed {
+		name += framedSuffix
+	}
+	err = unix.Linkat(unix.AT_FDCWD, fmt.Sprintf("/proc/self/fd/%d", f.Fd()), unix.AT_FDCWD, filepath.Join(b.dir, name), unix.AT_SYMLINK_FOLLOW)
+	if err != nil {
+		return ignoreGone(err)
+	}
+	b.noteLink(name, info)
+	return nil
+}
+
+// BodiesDir is a directory beside the cache for the files that were lent to it. The RUN sees it, and cannot write there.
+func (l *Lease) BodiesDir() (string, error) {
+	dir := filepath.Join(l.dir, bodiesDir)
+	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return "", fmt.Errorf("making room for what pip has fetched: %w", err)
+	}
+	return dir, nil
+}
