@@ -100,8 +100,14 @@ func (c *client) String() string { return c.ref.String() }
 
 func (c *client) source() string { return c.repo.Name() }
 
+// url is where the registry is asked first: by TLS, but on loopback. What login finds out takes the scheme's place. ggcr
+// would ask private addresses without TLS, too, which a registry with a certificate does not understand.
 func (c *client) url(kind, id string) *url.URL {
-	return &url.URL{Scheme: c.repo.Scheme(), Host: c.repo.RegistryStr(), Path: "/v2/" + c.repo.RepositoryStr() + "/" + kind + "/" + id}
+	scheme := "https"
+	if IsLoopback(c.repo.RegistryStr()) {
+		scheme = "http"
+	}
+	return &url.URL{Scheme: scheme, Host: c.repo.RegistryStr(), Path: "/v2/" + c.repo.RepositoryStr() + "/" + kind + "/" + id}
 }
 
 // do sends a request and refuses every status but those given. The caller closes the body.

@@ -99,18 +99,25 @@ func TestIsLoopback(t *testing.T) {
 	}
 }
 
-func TestLoopbackIsAskedWithoutTLSToo(t *testing.T) {
+func TestOnlyLoopbackIsAskedWithoutTLSFirst(t *testing.T) {
 	for ref, want := range map[string]string{
 		"localhost:5000/a": "http", "127.0.0.2:5000/a": "http", "[::1]:5000/a": "http", "a.localhost:5000/a": "http",
 		"localhost.example/a": "https", "127.0.0.1.example:5000/a": "https", "localhost.example:5000/a": "https",
+		"10.1.2.3:5000/a": "https", "192.168.1.1/a": "https", "registry.local:5000/a": "https",
 	} {
 		r, err := ParseRef(ref)
 		if err != nil {
 			t.Fatal(err)
 		}
 		repo, err := r.repository(false)
-		if err != nil || repo.Scheme() != want {
-			t.Errorf("%s: %s %v, want %s", ref, repo.Scheme(), err, want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := (&client{repo: repo}).url("manifests", "1").Scheme; got != want {
+			t.Errorf("%s: %s, want %s", ref, got, want)
+		}
+		if want == "http" && repo.Scheme() != want {
+			t.Errorf("%s: plain http is not tried", ref)
 		}
 	}
 }
