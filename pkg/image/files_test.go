@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -388,5 +389,19 @@ func TestLayoutLinksStayInside(t *testing.T) {
 	ls, _ := got.Layers()
 	if _, err := ls[0].Compressed(); err == nil {
 		t.Error("a link out of the layout was followed")
+	}
+}
+
+// An archive in a pipe is refused before it is opened, which would wait for somebody who writes to it.
+func TestAnArchiveInAPipeIsRefused(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, kind := range []string{"oci-archive:", "docker-archive:"} {
+		var fe *FormatError
+		if _, err := Open(context.Background(), mustRef(t, kind+pipe), quick()); !errors.As(err, &fe) || !strings.Contains(fe.Hint(), "to a file") {
+			t.Errorf("%s: %v", kind, err)
+		}
 	}
 }

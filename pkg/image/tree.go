@@ -55,6 +55,9 @@ const maxEntries = 100_000
 
 // openTar indexes a tar. A compressed one cannot be read in place, and is refused.
 func openTar(file string) (*tarTree, error) {
+	if info, err := os.Stat(file); err == nil && info.Mode()&(os.ModeNamedPipe|os.ModeCharDevice|os.ModeSocket) != 0 {
+		return nil, &FormatError{file, "it is a pipe or a device, and an archive is read in many places", "write it to a file first"}
+	}
 	f, err := os.Open(file)
 	if err != nil {
 		return nil, fmt.Errorf("opening archive: %w", err)
