@@ -122,14 +122,30 @@ func (a *app) addInsecure(f *pflag.FlagSet) {
 }
 
 func (a *app) imageOptions() image.Options {
-	return image.Options{Insecure: a.insecure, Mirrors: a.registryMirrors, Keychain: image.Keychain(a.dockerConfigDir()), Certs: a.certDirs(), UserAgent: "gbuild/" + versionString(),
+	return image.Options{Insecure: a.insecure, Mirrors: a.registryMirrors, Keychain: image.Keychain(a.dockerConfigDir(), a.authFiles()...), Certs: a.certDirs(), UserAgent: "gbuild/" + versionString(),
 		Connections: &a.connections}
+}
+
+// authFiles are where podman keeps logins; a file that REGISTRY_AUTH_FILE names is the only one.
+func (a *app) authFiles() []string {
+	if file := a.env("REGISTRY_AUTH_FILE"); file != "" {
+		return []string{file}
+	}
+	files := []string{filepath.Join(a.configHome(), "containers/auth.json")}
+	if dir := a.env("XDG_RUNTIME_DIR"); dir != "" {
+		files = append([]string{filepath.Join(dir, "containers/auth.json")}, files...)
+	}
+	return files
 }
 
 // certDirs are where Docker, as root or rootless, and the container tools look for the certificates of registries.
 func (a *app) certDirs() []string {
-	config := first(a.env("XDG_CONFIG_HOME"), filepath.Join(a.env("HOME"), ".config"))
+	config := a.configHome()
 	return []string{filepath.Join(config, "docker/certs.d"), filepath.Join(config, "containers/certs.d"), "/etc/docker/certs.d", "/etc/containers/certs.d"}
+}
+
+func (a *app) configHome() string {
+	return first(a.env("XDG_CONFIG_HOME"), filepath.Join(a.env("HOME"), ".config"))
 }
 
 func (a *app) dockerConfigDir() string {
