@@ -24,12 +24,12 @@ type Error struct {
 	Warnings []Warning // what Parse found before
 }
 
-// Error names the file, the first line and the cause.
+// Error names the file, the first line and the cause, without the credentials of an address that this quotes.
 func (e *Error) Error() string {
 	if e.Start == 0 {
-		return fmt.Sprintf("%s: %v", e.File, e.Cause)
+		return Redact(fmt.Sprintf("%s: %v", e.File, e.Cause))
 	}
-	return fmt.Sprintf("%s:%d: %v", e.File, e.Start, e.Cause)
+	return Redact(fmt.Sprintf("%s:%d: %v", e.File, e.Start, e.Cause))
 }
 
 // Unwrap returns the cause.
@@ -42,7 +42,7 @@ func (e *Error) Hint() string { return e.HintText }
 const around = 2
 
 // Excerpt returns the lines of the Dockerfile around the error, each with its number and the culprits marked ">>>".
-// It is empty where the location is unknown.
+// It is empty where the location is unknown, and says no credentials.
 func (e *Error) Excerpt() string {
 	lines := bytes.Split(bytes.TrimSuffix(e.Source, []byte("\n")), []byte("\n"))
 	if e.Start == 0 || e.Start > len(lines) {
@@ -56,7 +56,7 @@ func (e *Error) Excerpt() string {
 		if n >= e.Start && n <= e.End {
 			mark = ">>>"
 		}
-		text := strings.TrimRight(string(lines[n-1]), "\r\n")
+		text := Redact(strings.TrimRight(string(lines[n-1]), "\r\n"))
 		fmt.Fprintln(&b, strings.TrimRight(fmt.Sprintf("%*d | %s %s", width, n, mark, text), " "))
 	}
 	return b.String()
