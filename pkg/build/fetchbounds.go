@@ -20,7 +20,7 @@ import (
 const (
 	maxDownload  = 100_000_000_000 // bytes of a file, a context or a repository, where nothing else is asked for
 	defaultStall = time.Minute
-	maxGitOutput = 64 << 20 // of the lists that git prints; and of its errors, which are cut there
+	maxGitOutput = 64 << 20 // of the lists that git prints; and of its errors
 )
 
 // fetchBounds are the bounds of a download; zero ones stand for the defaults.
@@ -147,13 +147,17 @@ func packed(dir string) (size int64) {
 	return size
 }
 
-// boundedBuffer keeps so much of what is written, and refuses the rest.
-type boundedBuffer struct{ bytes.Buffer }
+// boundedBuffer keeps so much of what is written, and refuses the rest. It has none of the other methods of its buffer:
+// io.Copy would take ReadFrom.
+type boundedBuffer struct {
+	kept bytes.Buffer
+	over bool
+}
 
 // Write implements io.Writer.
 func (b *boundedBuffer) Write(p []byte) (int, error) {
-	if b.Len()+len(p) > maxGitOutput {
-		return 0, fmt.Errorf("git said more than %d MiB", maxGitOutput>>20)
+	if b.over = b.kept.Len()+len(p) > maxGitOutput; b.over {
+		return 0, io.ErrShortWrite
 	}
-	return b.Buffer.Write(p)
+	return b.kept.Write(p)
 }

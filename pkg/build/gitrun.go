@@ -62,11 +62,14 @@ func runGit(ctx context.Context, at *gitRemote, dir string, env, args []string) 
 	var text, stderr boundedBuffer
 	cmd.Stdout, cmd.Stderr = &text, &stderr
 	err = cmd.Run()
-	said = at.hide(strings.TrimSpace(stderr.String()))
-	if err != nil {
+	said = at.hide(strings.TrimSpace(stderr.kept.String()))
+	switch {
+	case text.over || stderr.over:
+		err = fmt.Errorf("git %s of %s printed more than %d MiB", args[0], at, maxGitOutput>>20)
+	case err != nil:
 		err = fmt.Errorf("git %s of %s: %w: %s", args[0], at, err, said)
 	}
-	return text.String(), said, err
+	return text.kept.String(), said, err
 }
 
 // hide takes what is secret out of a text of the server: it could say again what it was told.

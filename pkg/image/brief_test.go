@@ -108,7 +108,7 @@ func TestBriefBodyNamesItsBound(t *testing.T) {
 
 func TestHelpersAnswerIsBounded(t *testing.T) {
 	helper(t, "endless", "exec yes")
-	if _, err := runHelper(t.Context(), "endless", "h"); err == nil || !strings.Contains(err.Error(), "larger than 1 MiB") {
+	if _, err := runHelper(t.Context(), "endless", "h"); err == nil || !strings.Contains(err.Error(), "printed more than 1 MiB") {
 		t.Errorf("error %v", err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os/exec"
 	"strings"
 	"time"
@@ -66,11 +67,13 @@ func runHelper(ctx context.Context, helper, host string) ([]byte, error) {
 	var stdout answerBuffer
 	cmd.Stdout = &stdout
 	err := cmd.Run()
-	text := strings.TrimSpace(stdout.String())
+	text := strings.TrimSpace(stdout.kept.String())
 	var exit *exec.ExitError
 	switch {
+	case stdout.over:
+		return nil, fmt.Errorf("docker-credential-%s printed more than %d MiB", helper, maxHelperAnswer>>20)
 	case err == nil:
-		return stdout.Bytes(), nil
+		return stdout.kept.Bytes(), nil
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return nil, fmt.Errorf("docker-credential-%s did not answer within %s", helper, helperTimeout)
 	case errors.Is(err, exec.ErrNotFound):
@@ -81,14 +84,19 @@ func runHelper(ctx context.Context, helper, host string) ([]byte, error) {
 	return nil, fmt.Errorf("running docker-credential-%s: %w", helper, err)
 }
 
-// answerBuffer keeps what a helper prints, and refuses more than an answer has.
-type answerBuffer struct{ bytes.Buffer }
+// answerBuffer keeps what a helper prints, and refuses more than an answer has. It has none of the other methods of its
+// buffer: io.Copy would take ReadFrom.
+type answerBuffer struct {
+	kept bytes.Buffer
+	over bool
+}
+
+const maxHelperAnswer = 1 << 20
 
 // Write implements io.Writer.
 func (b *answerBuffer) Write(p []byte) (int, error) {
-	const most = 1 << 20
-	if b.Len()+len(p) > most {
-		return 0, fmt.Errorf("its answer is larger than %d MiB", most>>20)
+	if b.over = b.kept.Len()+len(p) > maxHelperAnswer; b.over {
+		return 0, io.ErrShortWrite
 	}
-	return b.Buffer.Write(p)
+	return b.kept.Write(p)
 }
