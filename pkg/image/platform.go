@@ -42,7 +42,7 @@ func choose(manifests []v1.Descriptor, want v1.Platform) (*v1.Descriptor, []v1.P
 }
 
 func isAttestation(d v1.Descriptor) bool {
-	return d.Annotations[attestationType] != "" || (d.Platform != nil && (d.Platform.OS == "unknown" || d.Platform.Architecture == "unknown"))
+	return d.Annotations[attestationType] != "" || (d.Platform != nil && (d.Platform.OS == unknown || d.Platform.Architecture == unknown))
 }
 
 // runsOn says whether an image for p runs on a machine that is want.
