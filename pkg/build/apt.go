@@ -29,7 +29,7 @@ func (m *mounts) apt(ctx context.Context, s *dockerfile.Run) (*dockerfile.Run, [
 	if m.req.Mirrors[dockerfile.Apt] == nil && !slices.Contains(m.req.AutoCache, dockerfile.Apt) {
 		return s, nil, nil
 	}
-	if !s.Fetches(dockerfile.Apt) || s.Getenv("APT_CONFIG") != "" || slices.ContainsFunc(s.Texts(), func(text string) bool { return strings.Contains(text, "APT_CONFIG") }) {
+	if !s.Fetches(dockerfile.Apt) || s.Getenv("APT_CONFIG") != "" || s.Mentions(func(text string) bool { return strings.Contains(text, "APT_CONFIG") }) {
 		return s, nil, nil
 	}
 	var text strings.Builder
@@ -130,7 +130,7 @@ func (m *mounts) aptMirror(_ context.Context, s *dockerfile.Run, w io.Writer) ([
 	if mirror == nil {
 		return nil, nil
 	}
-	if slices.ContainsFunc(s.Texts(), ownSources().MatchString) {
+	if s.Mentions(ownSources().MatchString) {
 		m.report(Event{Type: Notice, Step: m.number, Text: "the mirror of apt is not used here: the step sees to its sources itself"})
 		return nil, nil
 	}

@@ -27,7 +27,7 @@ func (r *Run) readsCaches() bool {
 			return true
 		}
 	}
-	if !slices.ContainsFunc(r.Texts(), func(text string) bool { return strings.Contains(text, ".cache") }) {
+	if !slices.ContainsFunc(r.texts(), func(text string) bool { return strings.Contains(text, ".cache") }) {
 		return false
 	}
 	for _, c := range r.calls() {

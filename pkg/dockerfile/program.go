@@ -25,6 +25,7 @@ type program struct {
 	first   word   // that names it
 	args    []word
 	barrier barrier
+	guessed bool // an unknown command has it among its words: it is behind a barrier
 }
 
 // behind says what stands before the command.
@@ -197,7 +198,7 @@ func (c *meaning) unknown(words []word) {
 		rest.finish(words[i:])
 		for _, p := range rest.programs {
 			if p.named() && slices.ContainsFunc(Tools, p.fetches) {
-				p.barrier = c.barrier.then(barrier{why: "behind " + shown(words[0]) + ", which may do anything with it"})
+				p.guessed, p.barrier = true, c.barrier.then(barrier{why: "behind " + shown(words[0]) + ", which may do anything with it"})
 				c.programs = append(c.programs, p)
 			}
 		}

@@ -59,8 +59,8 @@ func shebang(text, user string) (meaning, bool) {
 	return c, c.stdin || c.script != nil && !c.script.direct
 }
 
-// Texts is all text of the RUN in which something may be named.
-func (r *Run) Texts() []string {
+// texts is all text of the RUN in which something may be named.
+func (r *Run) texts() []string {
 	all := slices.Clone(r.Args)
 	for _, f := range r.Files {
 		all = append(all, string(f.Data))
@@ -69,6 +69,11 @@ func (r *Run) Texts() []string {
 		all = append(all, s.text)
 	}
 	return all
+}
+
+// Mentions says whether a text of the RUN, or of a script that it executes, is found.
+func (r *Run) Mentions(found func(text string) bool) bool {
+	return slices.ContainsFunc(r.texts(), found)
 }
 
 // shell reads the words after a shell's name: with -c a text, with a name a file, else its standard input.

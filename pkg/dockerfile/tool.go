@@ -178,7 +178,7 @@ func (r *Run) ChoosesCache(t Tool) bool {
 	if r.Getenv(spec.variable) != "" || r.CacheMount(t) != nil || t == Uv && r.Getenv("UV_LINK_MODE") == "symlink" {
 		return true
 	}
-	for _, text := range r.Texts() {
+	for _, text := range r.texts() {
 		if strings.Contains(text, spec.variable) {
 			return true
 		}

@@ -101,7 +101,7 @@ func (r *Run) unreadable(t Tool) string {
 			return "its shell text is not understood: " + err.Error()
 		}
 	}
-	if texts := r.shellTexts(); len(texts) == 0 && slices.ContainsFunc(r.Texts(), mention[t]().MatchString) {
+	if texts := r.shellTexts(); len(texts) == 0 && slices.ContainsFunc(r.texts(), mention[t]().MatchString) {
 		return "no shell reads the text that calls it"
 	}
 	return ""
