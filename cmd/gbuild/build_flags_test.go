@@ -98,11 +98,12 @@ func TestCompressionOf(t *testing.T) {
 }
 
 func TestBuildArgFiles(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "args")
+	dir := t.TempDir()
+	file := filepath.Join(dir, "args")
 	if err := os.WriteFile(file, []byte("# comment\n\nA=1\nB=x=y\nFROM_ENV\nUNSET\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	a := &app{lookup: func(name string) (string, bool) { return "env", name == "FROM_ENV" }}
+	a := &app{lookup: func(name string) (string, bool) { return "env", name == "FROM_ENV" }, env: func(string) string { return dir }}
 	args, err := a.buildArgs(&buildOptions{argFiles: []string{file}, args: []string{"A=2"}, epoch: "7"}, os.ReadFile)
 	if err != nil || len(args) != 4 || args["A"] != "2" || args["B"] != "x=y" || args["FROM_ENV"] != "env" || args["SOURCE_DATE_EPOCH"] != "7" {
 		t.Errorf("%v, %v", args, err)

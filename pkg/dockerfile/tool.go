@@ -96,8 +96,6 @@ func canonical(name string) string {
 	return ""
 }
 
-func isTool(name string) bool { return fetchers[canonical(name)].tool != "" }
-
 // uses says whether the program uses the cache of the tool, if it fetches.
 func (p *program) uses(t Tool) bool {
 	return fetchers[p.name].tool == t || t == Pip && fetchers[p.name].tool == Conda && p.readsList()
