@@ -56,6 +56,9 @@ func (a *app) listCaches(wheels bool) error {
 			text = fmt.Sprint(len(names))
 		}
 		fmt.Fprintf(a.stdout, "%-40s %10s  %-16s %-32s %s\n", i.ID, units.HumanSizeWithPrecision(float64(i.Size), 3), units.HumanDuration(time.Since(i.LastUsed))+" ago", scopeWords(i.Trust), text)
+		if i.About != "" {
+			fmt.Fprintf(a.stdout, "  built %s\n", i.About)
+		}
 		for _, w := range i.Wheels {
 			if wheels {
 				fmt.Fprintf(a.stdout, "  %s %s  %s\n", w.Name, w.Version, units.HumanSizeWithPrecision(float64(w.Size), 3))

@@ -6,23 +6,26 @@ import (
 	"strings"
 	"time"
 
+	"github.com/docker/go-units"
 	"github.com/spf13/cobra"
 
 	"github.com/gbuild/gbuild/pkg/build"
 	"github.com/gbuild/gbuild/pkg/image"
+	"github.com/gbuild/gbuild/pkg/pipcache"
 )
 
 func newCachePruneCommand(a *app) *cobra.Command {
 	var ref string
 	var keep time.Duration
 	c := &cobra.Command{
-		Use: "prune --remote REF", Short: "Remove entries of a shared cache that no build used of late", Args: cobra.NoArgs,
-		Long: `Remove the entries of a cache that --cache-to filled, in a registry, when no build with --cache-to has used them of
-late. The registry frees their layers at its next garbage collection. Images and other tags of the repository stay.`,
-		Example: "  gbuild cache prune --remote registry.example/me/cache --keep 336h",
+		Use: "prune [--remote REF]", Short: "Remove what pip and uv built, or entries of a shared cache, that no build used of late", Args: cobra.NoArgs,
+		Long: `Remove caches of what pip and uv built that no build used of late, or that are more than 10 GB together; what they fetched
+stays. With --remote, remove the entries of a cache that --cache-to filled, in a registry, when no build with --cache-to has used
+them of late. The registry frees their layers at its next garbage collection. Images and other tags of the repository stay.`,
+		Example: "  gbuild cache prune --keep 168h\n  gbuild cache prune --remote registry.example/me/cache --keep 336h",
 		RunE: func(c *cobra.Command, _ []string) error {
 			if ref == "" {
-				return usageError{hinted{fmt.Errorf("--remote REF is missing"), "gbuild prune is for this machine, gbuild cache rm for cache mounts"}}
+				return a.mustEnter(c.Context(), func(ctx context.Context) error { return a.pruneBuilt(ctx, keep) })
 			}
 			place, err := registryRef(ref)
 			if err != nil {
@@ -35,10 +38,23 @@ late. The registry frees their layers at its next garbage collection. Images and
 			return a.pruneShared(c.Context(), images, time.Now().Add(-keep))
 		},
 	}
-	c.Flags().StringVar(&ref, "remote", "", "repository of the cache")
+	c.Flags().StringVar(&ref, "remote", "", "repository of a shared cache")
 	c.Flags().DurationVar(&keep, "keep", 30*24*time.Hour, "keep what was used in this time")
 	a.addInsecure(c.Flags())
 	return c
+}
+
+// pruneBuilt removes caches of what was built.
+func (a *app) pruneBuilt(ctx context.Context, keep time.Duration) error {
+	caches, err := a.openCaches()
+	if err != nil {
+		return err
+	}
+	freed, err := caches.TrimBuilt(ctx, build.BuiltCaches, keep, pipcache.BuiltSize)
+	if err == nil {
+		_, err = fmt.Fprintf(a.stdout, "Freed %s\n", units.HumanSizeWithPrecision(float64(freed), 3))
+	}
+	return err
 }
 
 // pruneShared removes the entries that were last used before a time.

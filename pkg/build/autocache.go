@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/gbuild/gbuild/pkg/dockerfile"
@@ -39,7 +40,13 @@ func (m *mounts) autoCaches(ctx context.Context, s *dockerfile.Run) (*dockerfile
 		if m.leavesCaches(ctx) {
 			continue
 		}
-		more, err := m.autoCache(ctx, s, t)
+		apart, n, ok := out.Apart(t, filepath.Join(autoDir, string(t)))
+		if !ok {
+			use := &CacheUse{Tool: string(t), Automatic: true, Without: "calls of it that are told to keep none stand in a text that is not changed"}
+			m.report(Event{Type: Cache, Step: m.number, Text: use.String(), Cache: use})
+			continue
+		}
+		more, err := m.autoCache(ctx, s, t, n)
 		if err != nil && (ctx.Err() != nil || t == dockerfile.Pip && m.req.PipDir != "") {
 			return nil, nil, fmt.Errorf("preparing the cache of %s: %w", t, err)
 		}
@@ -48,7 +55,7 @@ func (m *mounts) autoCaches(ctx context.Context, s *dockerfile.Run) (*dockerfile
 			continue
 		}
 		list = append(list, more...)
-		out = out.WithCache(t, filepath.Join(autoDir, string(t)))
+		out = apart.WithCache(t, filepath.Join(autoDir, string(t)))
 		m.tellAuto(ctx, t)
 	}
 	out, more, err := m.apt(ctx, out)
@@ -96,31 +103,57 @@ func (r *run) readsCaches() bool {
 	return false
 }
 
-// autoCache leases the cache of a tool. What pip builds itself is apart: it fits what it was built on only.
-func (m *mounts) autoCache(ctx context.Context, s *dockerfile.Run, t dockerfile.Tool) ([]runtime.Mount, error) {
-	target := filepath.Join(autoDir, string(t))
+// autoCache leases the cache of a tool, for the RUN and for calls of it that find nothing of each other's. What is built
+// in the RUN is apart: it is found again only where building it again would give the same.
+func (m *mounts) autoCache(ctx context.Context, s *dockerfile.Run, t dockerfile.Tool, calls int) ([]runtime.Mount, error) {
 	switch t {
 	case dockerfile.Pip:
-		scope, err := m.wheelScope(ctx, s)
-		if err != nil {
-			return nil, err
-		}
-		wheels, built, err := m.ownCache(ctx, "pip-wheels", scope, pipcache.Shared)
-		if err != nil {
-			return nil, err
-		}
-		list, err := m.pipDir(ctx, s, cacheUse{CacheUse: CacheUse{ID: "pip", Target: target, Tool: "pip", Automatic: true}, built: wheels})
-		return append(list, runtime.Mount{Type: "bind", Source: built, Target: target + "/wheels"}), err
+		return m.pipCache(ctx, s, calls)
 	case dockerfile.Uv:
-		scope, err := m.wheelScope(ctx, s)
-		if err != nil {
-			return nil, err
-		}
-		return m.mountOwn(ctx, t, scope, pipcache.Shared)
+		return m.uvCache(ctx, s, calls)
 	case dockerfile.Conda:
 		return m.mountOwn(ctx, t, "", pipcache.Locked)
 	}
 	return m.mountOwn(ctx, t, "", pipcache.Shared)
+}
+
+// pipCache binds what pip fetches, and in it the directory of what it builds.
+func (m *mounts) pipCache(ctx context.Context, s *dockerfile.Run, calls int) (list []runtime.Mount, err error) {
+	target := filepath.Join(autoDir, string(dockerfile.Pip))
+	use := cacheUse{CacheUse: CacheUse{ID: "pip", Target: target, Tool: "pip", Automatic: true}}
+	var wheels string
+	scope, keep := m.builtScope(s, dockerfile.Pip)
+	if keep {
+		use.built, wheels, err = m.builtCache(ctx, "pip-wheels", scope)
+	} else {
+		use.passing = true
+		wheels, err = m.passing("pip")
+	}
+	if err != nil {
+		return nil, err
+	}
+	if list, err = m.pipDir(ctx, s, use); err != nil {
+		return nil, err
+	}
+	fetched := list[0].Source
+	list = append(list, runtime.Mount{Type: "bind", Source: wheels, Target: target + "/wheels"})
+	for i := range calls {
+		if wheels, err = m.passing(fmt.Sprintf("pip-%d", i+1)); err != nil {
+			return nil, err
+		}
+		own := fmt.Sprintf("%s-%d", target, i+1)
+		list = append(list, runtime.Mount{Type: "bind", Source: fetched, Target: own}, runtime.Mount{Type: "bind", Source: wheels, Target: own + "/wheels"})
+	}
+	return list, nil
+}
+
+// passing makes a directory for what is built in this RUN and not kept: it ends with the draft, whatever ends that.
+func (m *mounts) passing(name string) (string, error) {
+	dir := filepath.Join(m.private, "built-"+name)
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return "", err
+	}
+	return dir, os.Chown(dir, m.user.UID, m.user.GID)
 }
 
 func (m *mounts) mountOwn(ctx context.Context, t dockerfile.Tool, scope string, sharing pipcache.Sharing) ([]runtime.Mount, error) {
@@ -136,6 +169,12 @@ func (m *mounts) mountOwn(ctx context.Context, t dockerfile.Tool, scope string, 
 // pipDir is what pip fetches: the cache of the user that the RUN has, or for root the directory of --pip-cache. pip uses
 // no cache that belongs to somebody else.
 func (m *mounts) pipDir(ctx context.Context, s *dockerfile.Run, use cacheUse) ([]runtime.Mount, error) {
+	renewed := slices.Contains(m.distrust, "pip")
+	if m.req.PipDir != "" && m.user.UID == 0 && renewed {
+		m.uses = append(m.uses, use)
+		dir, err := m.passing("pip-fetched")
+		return []runtime.Mount{{Type: "bind", Source: dir, Target: use.Target}}, err
+	}
 	if m.req.PipDir != "" && m.user.UID == 0 {
 		if err := pipcache.OpenDir(m.req.PipDir, "--pip-cache"); err != nil {
 			return nil, err
@@ -151,76 +190,68 @@ func (m *mounts) pipDir(ctx context.Context, s *dockerfile.Run, use cacheUse) ([
 	use.lease = lease
 	m.uses = append(m.uses, use)
 	list := []runtime.Mount{{Type: "bind", Source: dir, Target: use.Target}}
+	if renewed {
+		return list, nil
+	}
 	lent, err := m.lendBodies(s, lease, dir)
 	return append(list, lent...), err
 }
 
 // ownCache leases a cache that belongs to the user of the RUN, until the step ends, and says what the RUN is to see.
 func (m *mounts) ownCache(ctx context.Context, id, scope string, sharing pipcache.Sharing) (lease *pipcache.Lease, dir string, err error) {
+	tool, _, _ := strings.Cut(id, "-") // pip-wheels is pip's
 	if space := m.plan.CacheNamespace(); space != "" {
 		id = space + "/" + id
 	}
-	return m.lease(ctx, id, sharing, pipcache.Options{Scope: scope, UID: m.user.UID, GID: m.user.GID, OwnerGiven: true, Mode: 0o755})
+	o := pipcache.Options{Scope: scope, UID: m.user.UID, GID: m.user.GID, OwnerGiven: true, Mode: 0o755}
+	if scope != "" {
+		o.About = m.about()
+	}
+	lease, dir, err = m.lease(ctx, id, sharing, o)
+	if err == nil && slices.Contains(m.distrust, tool) {
+		err = lease.Renew()
+		dir = lease.Dir()
+	}
+	return lease, dir, err
 }
 
-// wheelScope names what a wheel that is built in the RUN may depend on: the base image, the distributions that extension
-// modules are built against, and, where the RUN changes those itself, the RUN with all that stands before it. A
-// flash-attn that was built for one torch is not found by a build with another.
-func (m *mounts) wheelScope(ctx context.Context, s *dockerfile.Run) (string, error) {
+// builtCache leases the cache of what is built in a scope, which is kept if there is something in it in the end.
+func (m *mounts) builtCache(ctx context.Context, id, scope string) (lease *pipcache.Lease, dir string, err error) {
+	m.later(func() error { // after all that ownCache does has ended
+		if lease == nil {
+			return nil
+		}
+		usage, _ := lease.Usage()
+		kept, err := lease.ReleaseFilled()
+		if kept && usage.Files > 0 && err == nil {
+			_, err = m.Caches.TrimBuilt(ctx, BuiltCaches, pipcache.BuiltAge, pipcache.BuiltSize)
+		}
+		if err != nil { // what was built is right all the same
+			m.report(Event{Type: Notice, Step: m.number, Text: fmt.Sprintf("tidying what was built: %v", err)})
+		}
+		return nil
+	})
+	return m.ownCache(ctx, id, scope, pipcache.Shared)
+}
+
+// BuiltCaches are the ids of caches of what pip and uv build.
+var BuiltCaches = []string{"pip-wheels", "uv-built"}
+
+// about says to people what a scope stands for: what the RUN stands on, and the RUN.
+func (m *mounts) about() string {
 	root := m.stage
 	for root.parent != nil {
 		root = root.parent
 	}
-	base, err := m.baseKey(ctx, root)
-	if err != nil {
-		return "", err
+	base := "scratch"
+	if root.base != nil {
+		base = root.base.ref
 	}
-	r := newRecipe("wheels", base)
-	r.list(builtAgainst(m.lower, s))
-	if !s.BuildsOnParent() {
-		r.bytes(m.recipes.own[:])
+	text := strings.Join(strings.Fields(m.step.Meta().Title), " ")
+	if r := []rune(text); len(r) > 60 {
+		text = string(r[:60]) + "..."
 	}
-	return r.key().String(), nil
-}
-
-// abiNames begin the names of the distributions that extension modules are built against.
-var abiNames = []string{"torch-", "numpy-", "tensorflow-", "tensorflow_", "jax-", "jaxlib-"}
-
-// builtAgainst lists those that are installed in the places where a RUN's Pythons look, with their versions.
-func builtAgainst(v *layers.View, s *dockerfile.Run) (found []string) {
-	for _, prefix := range prefixes(s) {
-		lib, err := resolvedDir(v, filepath.Join(prefix, "lib"))
-		if err != nil {
-			continue
-		}
-		for _, python := range lib {
-			if !strings.HasPrefix(python.Name, "python") {
-				continue
-			}
-			for _, packages := range []string{"site-packages", "dist-packages"} {
-				dir := filepath.Join(prefix, "lib", python.Name, packages)
-				entries, _ := resolvedDir(v, dir)
-				for _, e := range entries {
-					if isABI(e.Name) {
-						found = append(found, filepath.Join(dir, e.Name))
-					}
-				}
-			}
-		}
-	}
-	return found
-}
-
-func isABI(name string) bool {
-	if !strings.HasSuffix(name, ".dist-info") && !strings.HasSuffix(name, ".egg-info") {
-		return false
-	}
-	for _, start := range abiNames {
-		if strings.HasPrefix(strings.ToLower(name), start) {
-			return true
-		}
-	}
-	return false
+	return "on " + base + ": " + text
 }
 
 func resolvedDir(v *layers.View, dir string) ([]*layers.Entry, error) {

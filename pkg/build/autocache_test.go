@@ -87,6 +87,12 @@ func TestPipCache(t *testing.T) {
 		{"directory of pip", p.testPipDir},
 		{"built wheels fit their base", p.testBuiltWheelsFitTheirBase},
 		{"what was fetched crosses scopes", p.testFetchedFilesCross},
+		{"built anew for each sight", p.testBuiltAnewForEachSight},
+		{"built once", p.testBuiltOnce},
+		{"nothing built, nothing kept", p.testNothingBuiltNothingKept},
+		{"whole RUNs count", p.testWholeRunsCount},
+		{"uv shares what it fetched", p.testUvShares},
+		{"a wheel that was published again", p.testPublishedAgain},
 		{"mirror leaves no trace", p.testMirrorLeavesNoTrace},
 		{"apt asks the mirror", p.testAptAsksTheMirror},
 		{"apt keeps its packages", p.testAptKeepsPackages},
@@ -116,15 +122,7 @@ func (p *pythonBench) renew() {
 func (p *pythonBench) run(text string, change ...func(*Request)) (*Result, map[string]bool) {
 	p.Helper()
 	p.events = nil
-	u, err := url.Parse(p.url)
-	if err != nil {
-		p.Fatal(err)
-	}
-	r, err := p.try(text, append([]func(*Request){func(r *Request) {
-		r.AutoCache = []dockerfile.Tool{dockerfile.Pip, dockerfile.Uv}
-		r.Limits.Network, r.NoLayers = "host", true
-		r.Mirrors = map[dockerfile.Tool]*url.URL{dockerfile.Pip: u}
-	}}, change...)...)
+	r, err := p.try(text, append([]func(*Request){p.mirrored}, change...)...)
 	if err != nil {
 		for _, e := range p.events {
 			p.Logf("%s%s", e.Text, e.Data)
@@ -132,6 +130,17 @@ func (p *pythonBench) run(text string, change ...func(*Request)) (*Result, map[s
 		p.Fatal(err)
 	}
 	return r, p.files(r)
+}
+
+// mirrored gives a build the caches, and the index for pip.
+func (p *pythonBench) mirrored(r *Request) {
+	u, err := url.Parse(p.url)
+	if err != nil {
+		p.Fatal(err)
+	}
+	r.AutoCache = []dockerfile.Tool{dockerfile.Pip, dockerfile.Uv}
+	r.Limits.Network, r.NoLayers = "host", true
+	r.Mirrors = map[dockerfile.Tool]*url.URL{dockerfile.Pip: u}
 }
 
 func (p *pythonBench) files(r *Result) map[string]bool {
@@ -298,29 +307,28 @@ func (p *pythonBench) testPipDir(t *testing.T) {
 
 // A wheel that was built on one torch must not be found by a build on another.
 func (p *pythonBench) testBuiltWheelsFitTheirBase(t *testing.T) {
+	p.offerNative()
 	torch := func(version string) string {
 		return "FROM base\nRUN mkdir -p /usr/local/lib/python3.11/dist-packages/torch-" + version + ".dist-info\n"
 	}
 	scopes := map[string]string{}
-	for name, text := range map[string]string{
-		"torch 2.6":          torch("2.6.0+cu124") + "RUN true || pip install part0\n",
-		"torch 2.8":          torch("2.8.0") + "RUN true || pip install part0\n",
-		"none":               "FROM base\nRUN true || pip install part0\n",
-		"none, other text":   "FROM base\nRUN true || pip install part1\n",
-		"itself":             "FROM base\nRUN true || pip install part0 || pip install part1\n",
-		"itself, other text": "FROM base\nRUN true || pip install part2 || pip install part1\n",
+	for _, c := range [][2]string{
+		{"torch 2.6", torch("2.6.0+cu124") + "RUN pip install native part0\n"},
+		{"torch 2.8", torch("2.8.0") + "RUN pip install native part0\n"},
+		{"none", "FROM base\nRUN pip install native part0\n"},
+		{"none, other text", "FROM base\nRUN pip install native part1\n"},
+		{"itself", "FROM base\nRUN pip install part0; pip install native\n"},
+		{"itself, other text", "FROM base\nRUN pip install part2; pip install native\n"},
 	} {
 		caches := p.wheelCaches()
-		p.run(text)
+		p.run(c[1])
 		for scope := range p.wheelCaches() {
 			if !caches[scope] {
-				scopes[name] = scope
+				scopes[c[0]] = scope
 			}
 		}
 	}
-	delete(scopes, "none") // whichever of the two came first has made the one for both
-	delete(scopes, "none, other text")
-	if len(scopes) != 4 || len(p.wheelCaches()) != 5 {
+	if len(scopes) != 5 || scopes["none, other text"] != "" || len(p.wheelCaches()) != 5 {
 		t.Errorf("caches of built wheels: %v of %d", scopes, len(p.wheelCaches()))
 	}
 }

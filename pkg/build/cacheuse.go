@@ -39,6 +39,9 @@ type cacheUse struct {
 	CacheUse
 	lease *pipcache.Lease
 	built *pipcache.Lease // of what the tool builds itself, where that is apart
+
+	passing bool   // what the tool builds itself is not kept
+	upper   string // where what is new is until the RUN has ended, if that is not in the cache
 }
 
 // noteMount remembers a cache mount of the Dockerfile.
@@ -67,12 +70,18 @@ func (m *mounts) reportCaches(log *toolLog) {
 func (u *cacheUse) take(s *said) {
 	u.Hits, u.Misses, u.Saved, u.Fetched = max(0, s.hits), s.misses, s.saved, s.fetched
 	u.Wheels, u.Built, u.Refused = s.wheels, s.built, s.refused
+	if u.passing {
+		u.Built = nil
+	}
 }
 
 // look finds what is new in the cache. uv keeps packages unpacked, in far more files than are worth a look when uv itself
 // has said what it did.
 func (u *cacheUse) look() {
 	if u.Tool == string(dockerfile.Uv) && u.Hits+u.Misses > 0 {
+		return
+	}
+	if entries, err := os.ReadDir(u.upper); err == nil && len(entries) > 0 {
 		return
 	}
 	if u.lease != nil && u.built == nil {

@@ -107,14 +107,16 @@ type origin struct {
 	parent layers.Key
 	linked bool // by a COPY --link
 	copied bool // by any COPY
+	brings bool // by a step that brings files, and executes nothing
 	known  bool
 }
 
 func (r *run) note(k, parent layers.Key, s dockerfile.Step) {
 	_, copied := s.(*dockerfile.Copy)
+	_, ran := s.(*dockerfile.Run)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.origins[k] = origin{parent, isLinked(s), copied, true}
+	r.origins[k] = origin{parent: parent, linked: isLinked(s), copied: copied, brings: !ran, known: true}
 }
 
 func (r *run) madeOf(k layers.Key) origin {

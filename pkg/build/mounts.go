@@ -20,9 +20,10 @@ import (
 // mounts are the --mounts of one RUN, made ready; release gives everything back.
 type mounts struct {
 	*work
-	user  runtime.Identity // of the RUN
-	lower *layers.View     // the files before it
-	uses  []cacheUse
+	user    runtime.Identity // of the RUN
+	lower   *layers.View     // the files before it
+	private string           // a directory that ends with the RUN's draft
+	uses    []cacheUse
 
 	fetched *pipcache.Lease // of what pip fetches; nil: it has no cache of ours
 	undo    []func() error

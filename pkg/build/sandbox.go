@@ -20,7 +20,7 @@ func (w *work) runIn(ctx context.Context, d *layers.Draft, s *dockerfile.Run) (e
 	if err != nil {
 		return err
 	}
-	m := &mounts{work: w, user: id, lower: d.Lower()}
+	m := &mounts{work: w, user: id, lower: d.Lower(), private: d.Private()}
 	defer func() { err = errors.Join(err, m.release()) }()
 	cached, caches, err := m.autoCaches(ctx, s)
 	if err != nil {
@@ -59,6 +59,7 @@ func (w *work) runIn(ctx context.Context, d *layers.Draft, s *dockerfile.Run) (e
 	err = explainExit(d, s, err, root, said)
 	if ctx.Err() == nil {
 		m.reportCaches(said)
+		err = m.blameCache(err, said)
 	}
 	return err
 }

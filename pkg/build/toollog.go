@@ -14,8 +14,10 @@ type toolLog struct {
 	mu     sync.Mutex
 	line   [2][]byte // begun lines, of stdout and of stderr
 	seen   map[string]*said
-	denied bool // something was not permitted
-	noNode bool // namely a device node
+	denied bool            // something was not permitted
+	noNode bool            // namely a device node
+	fetch  map[string]bool // names of files that pip downloaded now
+	stale  map[string]bool // names of tools that found something in their cache that is not what the index says, or broken
 }
 
 // said is what one tool has printed.
@@ -85,6 +87,7 @@ func (l *toolLog) read(line string) {
 		l.denied = true
 		l.noNode = l.noNode || nodeRefused().MatchString(line)
 	}
+	l.readStale(line)
 	if m := pipUses().FindStringSubmatch(line); m != nil {
 		l.pipUsed(m[1], path.Base(m[2]), bytesOf(m[3], m[4]))
 	} else if strings.Contains(line, "whl") || pipKeeps().MatchString(line) {
@@ -134,6 +137,10 @@ func (l *toolLog) pipUsed(how, file string, size int64) {
 	}
 	p := l.of("pip")
 	if how == "Downloading" {
+		if l.fetch == nil {
+			l.fetch = map[string]bool{}
+		}
+		l.fetch[file] = true
 		p.misses++
 		p.fetched += size
 		return

@@ -114,6 +114,7 @@ type work struct {
 	settled  bool // the stages that it reads have run: see settle
 	sawCache bool // the RUN was given a directory that outlives it
 	number   int
+	distrust []string     // tools whose caches are renewed: see stalecache.go
 	sums     [][32]byte   // for each mount of a RUN, the digest of what it shows
 	content  [32]byte     // the digest of what a COPY selects
 	made     *facts       // see explain.go
@@ -213,15 +214,14 @@ func (w *work) draft(ctx context.Context, nonce layers.Key, floats bool) (recipe
 	} else if err := w.ensure(ctx, parent); err != nil {
 		return recipe, err
 	}
-	d, err := w.Store.Draft(ctx, parent)
+	d, err := w.applied(ctx, parent)
+	if w.distrusts(err) {
+		d, err = w.applied(ctx, parent)
+	}
 	if err != nil {
 		return recipe, err
 	}
 	defer d.Discard()
-	w.begin()
-	if err := w.apply(ctx, d); err != nil {
-		return recipe, err
-	}
 	if floats {
 		return recipe, d.Layers(ctx, again(recipe, nonce), w.packOptions())
 	}
@@ -234,6 +234,20 @@ func (w *work) draft(ctx context.Context, nonce layers.Key, floats bool) (recipe
 		recipe = w.recipes.scoped
 	}
 	return recipe, d.Commit(ctx, again(recipe, nonce))
+}
+
+// applied executes the step in a new draft.
+func (w *work) applied(ctx context.Context, parent layers.Key) (*layers.Draft, error) {
+	d, err := w.Store.Draft(ctx, parent)
+	if err != nil {
+		return nil, err
+	}
+	w.begin()
+	if err := w.apply(ctx, d); err != nil {
+		_ = d.Discard() // what cannot be removed is reaped, as after a crash
+		return nil, err
+	}
+	return d, nil
 }
 
 // apply is the one switch that executes steps.

@@ -1,61 +1,185 @@
 package dockerfile
 
+// What the text of a RUN says of the wheels that pip or uv builds in it: what of the text they can depend on, and whether
+// they may be kept at all.
+
 import (
 	"path"
 	"slices"
 	"strings"
 )
 
+// Builds is what the text of a RUN says of what is built in it.
+type Builds struct {
+	// Text is the RUN, with its requirements blanked, and the names of the files of requirements: what is built depends
+	// on the rest.
+	Text *Run
+	// Files are those that -r and -c name, as they are written.
+	Files []string
+	// Moves says that the RUN leaves its directory, so that a relative name means another file.
+	Moves bool
+	// Sure says that the text is understood: nothing but the state before the RUN, and Text, decides what is built. If not,
+	// something in the RUN may fetch, install or execute what is not named here.
+	Sure bool
+	// Constrained says that files of requirements may decide what is built.
+	Constrained bool
+}
+
 var (
-	// harmless commands install nothing that an extension module could be built against.
-	harmless = []string{"cd", "mkdir", "echo", "printf", "export", "set", ":", "true", "test", "[", "rm", "ln", "chmod", "chown", "touch", "ls",
-		"git", "curl", "wget", "sed", "grep", "cat", "apt", "apt-get", "useradd", "groupadd", "locale-gen", "update-alternatives"}
-	// harmlessWheels are distributions that others are built with, not against.
-	harmlessWheels = []string{"pip", "setuptools", "wheel", "uv", "packaging", "ninja", "cmake", "build"}
-	// builtAgainst are distributions whose version an extension module depends on.
-	builtAgainst = lazyRegexp(`torch|numpy|tensorflow|jax|cuda`)
-	// otherPython are the variables that lead pip to another environment.
-	otherPython = lazyRegexp(`^(PATH|VIRTUAL_ENV|CONDA_PREFIX|PYTHONPATH|PYTHONHOME|UV_PROJECT_ENVIRONMENT|PIP_PYTHON|UV_PYTHON)=`)
-	wheelName   = lazyRegexp(`^[A-Za-z0-9._-]+`)
+	// repeatable commands do the same each time, whatever the network has and what time it is.
+	repeatable = []string{"cd", "pushd", "popd", "mkdir", "echo", "printf", "export", "readonly", "local", "declare", "set", "shopt", ":", "true", "false", "test",
+		"[", "[[", "rm", "rmdir", "ln", "cp", "mv", "install", "chmod", "chown", "chgrp", "touch", "ls", "cat", "sed", "grep", "head", "tail", "cut", "tr", "sort",
+		"uniq", "wc", "umask", "ulimit", "unset", "alias", "type", "which", "whoami", "id", "pwd", "env", "nproc", "uname", "sleep", "useradd", "groupadd",
+		"locale-gen", "update-alternatives", "ldconfig", "dirname", "basename", "readlink", "realpath", "du", "df", "stat", "return", "exit"}
+	// later commands call no pip themselves: they may stand after the one that builds, when nothing is built any more.
+	later = []string{"git", "curl", "wget", "apt", "apt-get", "apk", "yum", "dnf", "microdnf", "find", "strip", "tar", "unzip"}
+
+	requirement = lazyRegexp(`^[A-Za-z0-9][A-Za-z0-9._-]*(\[[A-Za-z0-9._, -]*\])?\s*((===|==|~=|!=|<=|>=|<|>)\s*[A-Za-z0-9._*+!-]+\s*,?\s*)*$`)
+	// constraining texts lead pip or uv to files that decide what is built, or where pip and uv look for such settings.
+	constraining = lazyRegexp(`(?i)(PIP|UV)_(BUILD_)?CONSTRAINTS?\b|UV_OVERRIDE|build-constraint|PIP_REQUIREMENT|_CONFIG_FILE|config-file|(^|\s)-b[\s=]|\boverrides?\b`)
 )
 
-// BuildsOnParent says whether what pip or uv builds in the RUN can depend on the files before it only, and not on what an
-// earlier command of the RUN itself installs. In doubt it does not say so.
-func (r *Run) BuildsOnParent() bool {
-	changed := false
-	for _, c := range r.calls() {
-		args, ok := c.installs()
-		switch {
-		case !ok:
-			changed = changed || c.mayInstall()
-		case changed || c.repeats || slices.Contains([]string{"xargs", "find", "retry"}, c.words[0].base()) || strings.Contains(c.program(), unknown):
-			return false
-		default:
-			changed = !slices.ContainsFunc(args, word.named) || slices.ContainsFunc(args, word.mayChange)
+// plainFlags are options without a value: what stands behind them is a requirement.
+var plainFlags = []string{"--no-cache-dir", "--no-cache", "-U", "--upgrade", "-q", "-qq", "-qqq", "--quiet", "-v", "-vv", "-vvv", "--verbose", "--no-input", "--no-build-isolation",
+	"--pre", "--user", "--no-deps", "--force-reinstall", "--reinstall", "--ignore-installed", "-I", "--prefer-binary", "--require-hashes", "--break-system-packages",
+	"--system", "--no-compile", "--compile", "--no-warn-script-location", "--disable-pip-version-check", "--isolated", "-n"}
+
+// Builds reads the RUN for what it builds.
+func (r *Run) Builds() Builds {
+	b := Builds{Text: r.copyOf()}
+	calls := r.calls()
+	i := slices.IndexFunc(calls, (*call).builds)
+	b.Constrained = slices.ContainsFunc(slices.Concat(r.texts(), r.Env), constraining().MatchString)
+	if i < 0 || len(r.shellTexts()) > 1 || len(r.Files) > 0 && len(r.shellTexts()) == 0 || len(r.scripts) > 0 {
+		return b
+	}
+	b.Sure = calls[i].plain()
+	for j, c := range calls {
+		name := c.words[0].base()
+		b.Moves = b.Moves || slices.Contains([]string{"cd", "pushd", "popd"}, name)
+		if j != i && !c.harmless(c.at >= calls[i].end && j > i) {
+			b.Sure = false
 		}
 	}
-	return true
+	if b.Sure {
+		b.blank(calls[i])
+	}
+	return b
+}
+
+// copyOf returns a RUN whose words can be changed.
+func (r *Run) copyOf() *Run {
+	out := *r
+	out.Args, out.Files = slices.Clone(r.Args), slices.Clone(r.Files)
+	return &out
+}
+
+// builds says whether the call makes a tool do something that may build.
+func (c *call) builds() bool { return c.fetches(Pip) || c.fetches(Uv) }
+
+// plain says whether the call is one call of pip or uv, which is there by name or by path.
+func (c *call) plain() bool {
+	if len(c.does.programs) != 1 || c.repeats || c.fixed {
+		return false
+	}
+	p := &c.does.programs[0]
+	return (p.name == "pip" || p.name == "uv") && !strings.Contains(p.path, unknown)
+}
+
+// harmless says whether a command beside the one that builds changes nothing that is not in its own text: after it, when
+// all is built, nothing that could build more.
+func (c *call) harmless(after bool) bool {
+	name := c.words[0].base()
+	switch {
+	case c.builds() || c.fixed:
+		return false
+	case after && slices.Contains(later, name):
+		return true
+	case name == "source" || name == ".":
+		return len(c.words) == 2 && c.words[1].base() == "activate"
+	case isPython(name):
+		return len(c.words) == 4 && c.words[1].value == "-m" && c.words[2].value == "venv"
+	case name == "env":
+		return len(c.words) == 1
+	}
+	if args, ok := c.argsOf(Pip); ok && slices.Contains([]string{"", "list", "check", "freeze", "show", "inspect", "debug"}, subcommand(args)) {
+		return true
+	}
+	for _, t := range Tools {
+		if c.manages(t) {
+			return true
+		}
+	}
+	return slices.Contains(repeatable, name)
+}
+
+// blank takes the requirements, and the names of files of requirements, out of the text.
+func (b *Builds) blank(c *call) {
+	tool := Pip
+	if !c.fetches(Pip) {
+		tool = Uv
+	}
+	args, _ := c.argsOf(tool)
+	var edits []edit
+	cut := func(w word) {
+		if !w.part && !b.expands(w) {
+			edits = append(edits, edit{at: w.at, end: w.end})
+		}
+	}
+	named, before := false, ""
+	for _, w := range args {
+		switch {
+		case slices.Contains([]string{"-r", "--requirement", "--requirements", "-c", "--constraint", "--constraints"}, before):
+			b.Files = append(b.Files, w.value)
+			cut(w)
+		case w.value == "install" || w.value == "wheel" || w.value == "download" || w.value == "add":
+			named = true
+		case named && positional(before) && requirement().MatchString(w.value):
+			cut(w)
+		default:
+			if name, file, ok := strings.Cut(w.value, "="); ok && slices.Contains([]string{"--requirement", "--requirements", "--constraint", "--constraints"}, name) {
+				b.Files = append(b.Files, file)
+			}
+		}
+		before = w.value
+	}
+	b.cut(edits)
+}
+
+// positional says whether the word after this one is no value of an option.
+func positional(before string) bool {
+	return !strings.HasPrefix(before, "-") || slices.Contains(plainFlags, before) || strings.HasPrefix(before, "--") && strings.Contains(before, "=")
+}
+
+// expands says whether the shell puts something into the word: what that is, is in the RUN's text or environment.
+func (b *Builds) expands(w word) bool {
+	texts := b.Text.shellTexts()
+	return len(texts) > 0 && strings.ContainsAny(texts[0].text[w.at:w.end], "$`")
+}
+
+// cut removes words.
+func (b *Builds) cut(edits []edit) {
+	texts := b.Text.shellTexts()
+	for _, e := range slices.Backward(edits) {
+		if len(texts) == 0 {
+			b.Text.Args = slices.Delete(b.Text.Args, e.at, e.at+1)
+			continue
+		}
+		texts[0].text = strings.TrimRight(texts[0].text[:e.at], " \t") + texts[0].text[e.end:]
+	}
+	if len(texts) > 0 {
+		texts[0].set(b.Text, texts[0].text)
+	}
 }
 
 // Pythons are the programs with a path that the RUN installs Python packages by: /opt/venv/bin/pip.
 func (r *Run) Pythons() (all []string) {
 	for _, c := range r.calls() {
-		if _, ok := c.installs(); ok && path.IsAbs(c.program()) {
+		if c.builds() && path.IsAbs(c.program()) {
 			all = append(all, c.program())
 		}
 	}
 	return all
-}
-
-// installs returns the arguments of a call that makes pip or uv install something.
-func (c *call) installs() ([]word, bool) {
-	for _, t := range []Tool{Pip, Uv} {
-		if c.fetches(t) {
-			args, _ := c.argsOf(t)
-			return args, true
-		}
-	}
-	return nil, false
 }
 
 // program is the path of the program that installs, or of its Python; unknown stands in it for what only the shell knows.
@@ -64,26 +188,4 @@ func (c *call) program() string {
 		return p.path
 	}
 	return ""
-}
-
-// mayInstall says whether a command that is no pip may change what modules are built against.
-func (c *call) mayInstall() bool {
-	name := c.words[0].base()
-	if !slices.Contains(harmless, name) {
-		return true
-	}
-	return name != "rm" && slices.ContainsFunc(c.words, func(w word) bool { return builtAgainst().MatchString(w.value) }) ||
-		slices.ContainsFunc(c.assigns, func(w word) bool { return otherPython().MatchString(w.value) })
-}
-
-// named says whether an argument of pip install is a distribution that changes nothing.
-func (w word) named() bool { return slices.Contains(harmlessWheels, wheelName().FindString(w.value)) }
-
-// mayChange says whether an argument of pip install may install something that others are built against.
-func (w word) mayChange() bool {
-	switch w.value {
-	case "install", "-U", "--upgrade", "-q", "--quiet", "--no-cache-dir", "--no-input", "--disable-pip-version-check":
-		return false
-	}
-	return !w.named()
 }

@@ -181,32 +181,116 @@ func TestReadsCaches(t *testing.T) {
 	}
 }
 
-func TestBuildsOnParent(t *testing.T) {
+// What is built in a RUN depends on what stands before it only, or the RUN counts as a whole.
+func TestBuildsSure(t *testing.T) {
 	for text, want := range map[string]bool{
 		"pip install flash-attn --no-build-isolation":                        true,
-		"cd /src && apt-get update && pip install -r r.txt":                  true,
-		"pip install --upgrade pip setuptools && pip install -r r":           true,
+		"cd /src && pip install -r r.txt":                                    true,
+		"cd /src && apt-get update && pip install -r r.txt":                  false,
+		"pip install -r r.txt && apt-get purge -y gcc && pip check":          true,
+		"pip install --upgrade pip setuptools && pip install -r r":           false,
 		"pip install torch==2.8 && pip install flash-attn":                   false,
 		"pip install -r r.txt && pip install flash-attn":                     false,
 		"pip install -U pip && pip install a && pip install b":               false,
 		"./install.sh && pip install flash-attn":                             false,
+		"pip install flash-attn && ./install.sh":                             false,
 		"conda install pytorch; pip install flash-attn":                      false,
 		"apt-get install -y python3-numpy && pip install a":                  false,
 		"pip uninstall -y torch && pip install a":                            false,
 		"for p in torch flash-attn; do pip install $p; done":                 false,
 		"xargs -n1 pip install < list":                                       false,
-		"git clone x && cd x && pip install --no-build-isolation .":          true,
+		"git clone x && cd x && pip install --no-build-isolation .":          false,
+		"pip install $(curl -s list.example)":                                false,
+		"X=$(curl -s list.example) pip install a":                            false,
+		"MAX_JOBS=$(nproc) pip install a":                                    true,
 		"curl -LsSf x | sh && pip install a":                                 false,
 		"/opt/venv/bin/pip install a":                                        true,
 		"$VENV/bin/pip install a":                                            false,
-		". /opt/venv/bin/activate && pip install a":                          false,
-		"export PATH=/opt/venv/bin:$PATH && pip install a":                   false,
+		". /opt/venv/bin/activate && pip install a":                          true,
+		". ./setup.sh && pip install a":                                      false,
+		"python3 -m venv /v && /v/bin/pip install a":                         true,
+		"export PATH=/opt/venv/bin:$PATH && pip install a":                   true,
+		"umask 002 && pip install a":                                         true,
 		"uv pip install torch && uv pip install flash-attn":                  false,
 		"pip install pip $EXTRA && pip install a":                            false,
 		"pip install -i https://download.example/torch pip && pip install a": false,
+		"i() { pip install \"$1\"; }; i torch; i a":                          false,
+		"bash -c 'pip install a'":                                            false,
 	} {
-		if got := shellRun(text).BuildsOnParent(); got != want {
+		if got := shellRun(text).Builds().Sure; got != want {
 			t.Errorf("%q: %t", text, got)
+		}
+	}
+}
+
+// Only names and versions of requirements, and the names of their files, are no part of what is built.
+func TestBuildsText(t *testing.T) {
+	const one = "pip install a==1 -r r.txt"
+	for text, same := range map[string]bool{
+		"pip install a==2 -r r.txt":                            true,
+		"pip install 'a[x]>=2,<3' b -r /other.txt":             true,
+		"pip install -r r.txt -c c.txt":                        false,
+		"pip install -r r.txt --no-binary a==1":                false,
+		"pip install a==1 -r r.txt -C x==1":                    false,
+		"pip install a==1 -r r.txt --config-settings x=1":      false,
+		"pip install a==1 -r r.txt --global-option=x":          false,
+		"pip install a==1 -r r.txt --no-build-isolation":       false,
+		"X=1 pip install a==1 -r r.txt":                        false,
+		"env X=1 pip install a==1 -r r.txt":                    false,
+		"export X=1; pip install a==1 -r r.txt":                false,
+		"pip3 install a==1 -r r.txt":                           false,
+		"pip install ./a -r r.txt":                             false,
+		"pip install 'a @ https://example.com/a.zip' -r r.txt": false,
+		"pip install a==1 -r r.txt && rm /x":                   false,
+		"pip install $A -r r.txt":                              false,
+	} {
+		got, want := shellRun(text).Builds(), shellRun(one).Builds()
+		if slices.Equal(got.Text.Args, want.Text.Args) != same {
+			t.Errorf("%q: %q, %q", text, got.Text.Args, want.Text.Args)
+		}
+	}
+	exec := func(args ...string) Builds { return (&Run{Args: args}).Builds() }
+	if a, b := exec("pip", "install", "pip", "-r", "x"), exec("pip", "install", "b==1", "-r", "y"); !a.Sure || !slices.Equal(a.Text.Args, b.Text.Args) ||
+		!slices.Equal(a.Text.Args, []string{"pip", "install", "-r"}) || !slices.Equal(b.Files, []string{"y"}) {
+		t.Errorf("exec form: %+v, %+v", a, b)
+	}
+	for text, want := range map[string]bool{"PIP_CONSTRAINT=c.txt pip install a": true, "pip install -c c.txt a": false, "pip install --build-constraint c.txt a": true,
+		"uv pip install -b c.txt a": true} {
+		if got := shellRun(text).Builds().Constrained; got != want {
+			t.Errorf("%q is constrained: %t", text, got)
+		}
+	}
+}
+
+// TestApart has RUNs in which a call is told to keep no cache, and what is executed.
+func TestApart(t *testing.T) {
+	for _, c := range []struct {
+		text, want string
+		n          int
+	}{
+		{"pip install --no-cache-dir a", "pip install                a", 0},
+		{"pip install a && X=1 pip install --no-cache-dir a", "pip install a && PIP_CACHE_DIR=/c-1 X=1 pip install                a", 1},
+		{"pip install --no-cache-dir a; env X=1 pip install --no-cache-dir a", "PIP_CACHE_DIR=/c-1 pip install                a; PIP_CACHE_DIR=/c-2 env X=1 pip install                a", 2},
+		{"export PIP_NO_CACHE_DIR=1; pip install a; pip install a", "export PIP_NO_CACHE_DIR= ; PIP_CACHE_DIR=/c-1 pip install a; PIP_CACHE_DIR=/c-2 pip install a", 2},
+		{"bash -c 'pip install --no-cache a && pip install --no-cache b'", "bash -c 'PIP_CACHE_DIR=/c-1 pip install            a && PIP_CACHE_DIR=/c-2 pip install            b'", 2},
+		{"for i in 1 2; do pip install --no-cache-dir a && break; done", "for i in 1 2; do pip install                a && break; done", 0},
+		{"for p in a b; do pip install --no-cache-dir $p; done", "for p in a b; do pip install                $p; done", 0},
+		{"for i in 1 2; do X=$i pip install --no-cache-dir a; done", "for i in 1 2; do X=$i pip install $()--no-cache-dir a; done", 0},
+		{"for i in 1 2; do pip install --no-cache-dir a -C$i; done", "for i in 1 2; do pip install $()--no-cache-dir a -C$i; done", 0},
+		{"time pip install --no-cache-dir a; pip install --no-cache-dir a", "time pip install $()--no-cache-dir a; PIP_CACHE_DIR=/c-1 pip install                a", 1},
+	} {
+		apart, n, ok := shellRun(c.text).Apart(Pip, "/c")
+		if got := apart.WithCache(Pip, "/c").Args[2]; got != c.want || n != c.n || !ok || !shellRun(c.text).KeepsNone(Pip) {
+			t.Errorf("%q became %q with %d", c.text, got, n)
+		}
+	}
+	r := &Run{Args: []string{"sh", "-c", "for i in 1 2; do X=$i pip install a; done"}, Env: []string{"PIP_NO_CACHE_DIR=1"}}
+	if apart, _, _ := r.Apart(Pip, "/c"); apart.WithCache(Pip, "/c").Args[2] != "for i in 1 2; do X=$i pip $()--no-cache-dir install a; done" {
+		t.Errorf("%q", apart.Args)
+	}
+	for _, r := range []*Run{shellRun("pip install a"), {Args: []string{"pip", "install", "a"}, Env: []string{"PIP_NO_CACHE_DIR="}}} {
+		if r.KeepsNone(Pip) {
+			t.Errorf("%q keeps no cache", r.Args)
 		}
 	}
 }

@@ -35,6 +35,15 @@ func (s *Store) View(k Key) (*View, error) {
 	return v, nil
 }
 
+// Changed returns the files that the state k has of its own, without those of what it stands on.
+func (s *Store) Changed(k Key) (*View, error) {
+	dirs, err := s.stack(k)
+	if err != nil || len(dirs) == 0 {
+		return NewView(), err
+	}
+	return NewView(dirs[0]), nil
+}
+
 // below returns the view of what the snapshot of k stands on.
 func (s *Store) below(k Key) (*View, error) {
 	m, err := s.heldMeta(k)

@@ -113,10 +113,11 @@ type meta struct {
 	UID   *int    `json:"uid,omitempty"`
 	GID   *int    `json:"gid,omitempty"`
 	Mode  *uint32 `json:"mode,omitempty"`
+	About string  `json:"about,omitempty"` // for people
 }
 
 func newMeta(id string, o Options) meta {
-	m := meta{ID: id, Trust: o.Trust, Scope: o.Scope}
+	m := meta{ID: id, Trust: o.Trust, Scope: o.Scope, About: o.About}
 	if o.OwnerGiven {
 		m.UID, m.GID = &o.UID, &o.GID
 	}

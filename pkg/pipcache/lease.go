@@ -26,6 +26,7 @@ const (
 type Options struct {
 	Trust      string                 // whose the cache is: nobody else gets it by its id
 	Scope      string                 // parts caches of one owner and equal ids
+	About      string                 // says to people what the scope of a new cache is; no part of what names it
 	UID, GID   int                    // owner of a new cache; part of what names it when OwnerGiven
 	OwnerGiven bool                   //
 	Mode       uint32                 // permission bits of a new cache; 0 is 0755. Part of what names it when given
@@ -37,6 +38,10 @@ type Options struct {
 type Lease struct {
 	dir  string
 	lock *os.File
+
+	renewed string // what stands for the cache, see Renew
+	remove  func() error
+
 	from syscall.Timespec // by the clock of the file system
 	once sync.Once
 }
@@ -290,7 +295,12 @@ func ownedBy(dir string, uid, gid int) bool {
 }
 
 // Dir is the directory to bind into the RUN.
-func (l *Lease) Dir() string { return filepath.Join(l.dir, dataDir) }
+func (l *Lease) Dir() string {
+	if l.renewed != "" {
+		return l.renewed
+	}
+	return filepath.Join(l.dir, dataDir)
+}
 
 // touch notes the use, and takes the time by the clock that files in the cache get theirs from.
 func (l *Lease) touch() error {
@@ -310,9 +320,10 @@ func (l *Lease) touch() error {
 // Release ends the lease. It may be called more than once.
 func (l *Lease) Release() (err error) {
 	l.once.Do(func() {
+		err = l.replace()
 		_ = l.lock.Truncate(0)
 		now := time.Now()
-		err = errors.Join(os.Chtimes(filepath.Join(l.dir, metaFile), now, now), l.lock.Close())
+		err = errors.Join(err, os.Chtimes(filepath.Join(l.dir, metaFile), now, now), l.lock.Close())
 	})
 	if err != nil {
 		return fmt.Errorf("releasing cache: %w", err)

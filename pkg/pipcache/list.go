@@ -17,6 +17,7 @@ type Info struct {
 	ID       string
 	Trust    string // whose it is; empty for one that a version without scopes made
 	Scope    string
+	About    string // what the scope is, for people
 	Key      string // name of its directory
 	Dir      string // its data
 	Size     int64  // bytes on disk; a file with several names counts once
@@ -56,7 +57,7 @@ func (c *Caches) describe(name string) (Info, error) {
 	if err != nil {
 		return Info{}, err
 	}
-	info := Info{ID: m.ID, Trust: m.Trust, Scope: m.Scope, Key: name, Dir: filepath.Join(dir, dataDir), LastUsed: meta.ModTime(), Busy: busy(dir)}
+	info := Info{ID: m.ID, Trust: m.Trust, Scope: m.Scope, About: m.About, Key: name, Dir: filepath.Join(dir, dataDir), LastUsed: meta.ModTime(), Busy: busy(dir)}
 	found, err := scan(info.Dir, nil)
 	if err != nil {
 		return Info{}, err

@@ -144,6 +144,7 @@ func (c *Caches) remove(key string) error {
 
 // sweep removes what a removal that was killed left behind.
 func (c *Caches) sweep() error {
+	c.reapWorkspaces()
 	entries, err := os.ReadDir(c.dir)
 	if err != nil {
 		return fmt.Errorf("looking for trash: %w", err)

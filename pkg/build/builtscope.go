@@ -1,0 +1,239 @@
+package build
+
+// The scope of what pip and uv build in a RUN: all that the build can see has a part in its name, so that a wheel is found
+// again only where building it again would give the same.
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/gbuild/gbuild/pkg/dockerfile"
+	"github.com/gbuild/gbuild/pkg/layers"
+)
+
+// unseen are variables that decide what pip and uv print and how patiently they ask, and nothing that is built.
+var unseen = []string{"PIP_NO_INPUT", "PIP_ROOT_USER_ACTION", "PIP_DISABLE_PIP_VERSION_CHECK", "PIP_PROGRESS_BAR", "PIP_DEFAULT_TIMEOUT", "PIP_TIMEOUT", "PIP_RETRIES",
+	"UV_HTTP_TIMEOUT", "UV_NO_PROGRESS", "DEBIAN_FRONTEND", "PYTHONUNBUFFERED", "TERM"}
+
+// builtScope names all that a wheel which a tool builds in the RUN may depend on. keep is false where it must not be found
+// again: the Dockerfile says so, or the build sees something that has no name.
+func (m *mounts) builtScope(s *dockerfile.Run, t dockerfile.Tool) (scope string, keep bool) {
+	if s.KeepsNone(t) || len(s.Devices)+len(m.req.Limits.Devices) > 0 {
+		return "", false
+	}
+	text := s.Builds()
+	whole := !text.Sure || slices.ContainsFunc(s.Mounts, func(d dockerfile.Mount) bool { return !plain(&d) }) ||
+		slices.ContainsFunc(text.Files, func(name string) bool { return strings.Contains(name, "://") })
+	if whole && m.fresh {
+		return "", false
+	}
+	r := newRecipe("built", layers.Key{})
+	if whole {
+		r.bytes(m.recipes.own[:])
+	} else {
+		below, options := m.baseline(s, &text)
+		text.Text.Env = seen(s.Env)
+		key := runKey(below, text.Text, m.platform(), m.req.Limits, m.sums)
+		r.bytes(key[:])
+		r.list(options)
+	}
+	r.list(m.installed(s))
+	r.text(processor())
+	return r.key().String(), true
+}
+
+// plain says whether a mount shows a build nothing that could decide what it makes.
+func plain(d *dockerfile.Mount) bool {
+	return d.Type == dockerfile.MountTmpfs || d.Type == dockerfile.MountCache && d.From == nil && strings.Contains(d.Target, "cache")
+}
+
+// seen are the variables that a build can see, each once with the value that holds, sorted.
+func seen(env []string) (all []string) {
+	values := map[string]string{}
+	for _, pair := range env {
+		name, value, _ := strings.Cut(pair, "=")
+		values[name] = value
+	}
+	for name, value := range values {
+		if !slices.Contains(unseen, name) {
+			all = append(all, name+"="+value)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// baseline returns the state below the RUN without the steps directly before it that only bring files of requirements,
+// and those lines of such files that a build depends on. A changed line of requirements.txt changes none of them.
+func (m *mounts) baseline(s *dockerfile.Run, text *dockerfile.Builds) (below layers.Key, options []string) {
+	if text.Constrained || m.constrained(s) {
+		return m.parent, nil
+	}
+	q := &requirements{view: m.lower, named: map[string]bool{}}
+	for _, name := range text.Files {
+		if !path.IsAbs(name) && text.Moves {
+			return m.parent, nil
+		}
+		if err := q.read(absolute(s.Dir, name), maxNested); err != nil {
+			return m.parent, nil
+		}
+	}
+	for below = m.parent; ; {
+		made := m.madeOf(below)
+		if !made.known || !made.brings || !m.onlyRequirements(below, q.named) {
+			return below, q.options
+		}
+		below = made.parent
+	}
+}
+
+func absolute(dir, name string) string {
+	if path.IsAbs(name) {
+		return path.Clean(name)
+	}
+	return path.Join(dir, name)
+}
+
+// settings are files in which pip and uv may be led to files of requirements that decide what is built.
+var settings = []string{"/etc/pip.conf", "/etc/xdg/pip/pip.conf", "~/.pip/pip.conf", "~/.config/pip/pip.conf", "/etc/uv/uv.toml", "~/.config/uv/uv.toml",
+	"uv.toml", "pyproject.toml"}
+
+// constrained says whether such a file speaks of constraints, or cannot be read.
+func (m *mounts) constrained(s *dockerfile.Run) bool {
+	names := slices.Clone(settings)
+	for _, prefix := range prefixes(s) {
+		names = append(names, filepath.Join(prefix, "pip.conf"))
+	}
+	for _, name := range names {
+		homes := []string{""}
+		if rest, ok := strings.CutPrefix(name, "~"); ok {
+			name, homes = rest, []string{m.user.Home, s.Getenv("HOME"), "/root"}
+		}
+		for _, home := range homes {
+			data, err := readView(m.lower, absolute(s.Dir, home+name))
+			if err == nil && (strings.Contains(string(data), "constraint") || strings.Contains(string(data), "override")) || err != nil && !errors.Is(err, os.ErrNotExist) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// onlyRequirements says whether a state adds nothing to the one below but directories and files of requirements: those
+// that the RUN names, and others that have the names of such.
+func (m *mounts) onlyRequirements(k layers.Key, named map[string]bool) bool {
+	v, err := m.Store.Changed(k)
+	if err != nil {
+		return false
+	}
+	return v.Walk("/", func(e *layers.Entry) error {
+		if e.IsDir() || e.IsRegular() && (named[e.Path] || isRequirements(path.Base(e.Path))) {
+			return nil
+		}
+		return os.ErrInvalid
+	}) == nil
+}
+
+// isRequirements knows files of requirements, and lock files, by their names.
+func isRequirements(name string) bool {
+	if slices.Contains([]string{"uv.lock", "poetry.lock", "Pipfile.lock", "pdm.lock", "pylock.toml"}, name) {
+		return true
+	}
+	ext := path.Ext(name)
+	return (ext == ".txt" || ext == ".in") && strings.Contains(strings.ToLower(name), "requirement")
+}
+
+// requirements reads files of requirements, and those that they name.
+type requirements struct {
+	view    *layers.View
+	named   map[string]bool // without links
+	options []string        // lines that say how something is built
+}
+
+const (
+	maxNested = 5       // files that name files
+	maxShort  = 4 << 20 // bytes of a file of requirements, or of settings
+)
+
+var errUnclear = errors.New("it cannot be told what the requirements are")
+
+func (q *requirements) read(name string, depth int) error {
+	if depth == 0 || !slices.Contains([]string{".txt", ".in", ".pip", ".req", ""}, path.Ext(name)) {
+		return errUnclear // a project says more than what it requires
+	}
+	data, err := readView(q.view, name)
+	if err != nil {
+		return err
+	}
+	real, _, err := q.view.Resolve(name, true)
+	if err != nil {
+		return err
+	}
+	q.named[real] = true
+	text := strings.ReplaceAll(strings.ReplaceAll(string(data), "\r\n", "\n"), "\\\n", " ")
+	for line := range strings.SplitSeq(text, "\n") {
+		if err := q.line(strings.Fields(line), path.Dir(name), depth); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// line keeps a line that has an option other than a hash, which says what is fetched and not what is made of it.
+func (q *requirements) line(words []string, dir string, depth int) error {
+	words = slices.DeleteFunc(words, func(w string) bool { return strings.HasPrefix(w, "--hash=") })
+	if i := slices.IndexFunc(words, func(w string) bool { return strings.HasPrefix(w, "#") }); i >= 0 {
+		words = words[:i]
+	}
+	if !slices.ContainsFunc(words, func(w string) bool { return strings.HasPrefix(w, "-") }) {
+		return nil
+	}
+	for _, option := range []string{"--requirement", "--constraint", "-r", "-c"} {
+		if rest, ok := strings.CutPrefix(words[0], option); ok {
+			if rest = strings.TrimPrefix(rest, "="); rest == "" && len(words) > 1 {
+				rest = words[1]
+			}
+			return q.read(absolute(dir, rest), depth-1)
+		}
+	}
+	q.options = append(q.options, strings.Join(words, " "))
+	return nil
+}
+
+// readView reads a short file.
+func readView(v *layers.View, name string) ([]byte, error) {
+	f, err := v.Follow(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxShort+1))
+	if err == nil && len(data) > maxShort {
+		err = errUnclear
+	}
+	return data, err
+}
+
+// processor says what the processor can do: a build may be made for this one.
+func processor() string {
+	f, err := os.Open("/proc/cpuinfo")
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	var b strings.Builder
+	for in := bufio.NewScanner(f); in.Scan() && in.Text() != ""; { // the first of them
+		name, value, _ := strings.Cut(in.Text(), ":")
+		switch name = strings.TrimSpace(name); name {
+		case "vendor_id", "cpu family", "model", "model name", "flags", "Features", "CPU implementer", "CPU architecture", "CPU part", "isa":
+			b.WriteString(name + value + "\n")
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,187 @@
+package build
+
+// uv keeps in one directory what it fetched and what it built, and moves files between the parts of it, so that no part
+// can be a mount of its own. A RUN sees an overlay: what was built in its scope, over what everybody fetched. When it has
+// ended, what is new goes to where it belongs.
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/pkg/dockerfile"
+	"github.com/gbuild/gbuild/pkg/layers"
+	"github.com/gbuild/gbuild/pkg/pipcache"
+	"github.com/gbuild/gbuild/pkg/runtime"
+)
+
+// uvFetched are the beginnings of what uv fetched, and can be used whatever a RUN stands on: pages, packages, git
+// repositories, Pythons, and the marks of the directory itself.
+var uvFetched = []string{"wheels-v", "archive-v", "simple-v", "flat-index-v", "git-v", "python-v", "binaries-v", "CACHEDIR.TAG", ".gitignore"}
+
+// uvBucket matches any part that uv has a version for. builds-vN are left by a uv that was killed.
+var uvBucket = lazyRegexp(`^[a-z-]+-v[0-9]+$`)
+
+// uvView is what one RUN, or one call in it, sees of uv's cache.
+type uvView struct {
+	target string   // where it is seen
+	lowers []string // what was there before
+	upper  string   // what is new in it
+	shared string   // where what everybody may use goes
+	built  string   // where what was built goes; empty: that is not kept
+}
+
+// uvCache shows uv its cache, for the RUN and for the calls that find nothing of each other's.
+func (m *mounts) uvCache(ctx context.Context, s *dockerfile.Run, calls int) (list []runtime.Mount, err error) {
+	target := filepath.Join(autoDir, string(dockerfile.Uv))
+	use := cacheUse{CacheUse: CacheUse{ID: "uv", Target: target, Tool: "uv", Automatic: true}}
+	lease, fetched, err := m.ownCache(ctx, "uv", "", pipcache.Shared)
+	if err != nil {
+		return nil, err
+	}
+	use.lease = lease
+	usual := &uvView{target: target, lowers: []string{fetched}, shared: lease.Dir()}
+	if scope, keep := m.builtScope(s, dockerfile.Uv); keep {
+		lease, built, err := m.builtCache(ctx, "uv-built", scope)
+		if err != nil {
+			return nil, err
+		}
+		usual.lowers, usual.built = []string{built, fetched}, lease.Dir()
+	}
+	for i := range calls + 1 {
+		v := usual
+		if i > 0 {
+			v = &uvView{target: fmt.Sprintf("%s-%d", target, i), lowers: []string{fetched}, shared: lease.Dir()}
+		}
+		source, err := m.showUv(v)
+		if err != nil {
+			if source, err = m.plainUv(v, i, err); err != nil {
+				return nil, err
+			}
+		}
+		if i == 0 {
+			use.upper = v.upper
+		}
+		list = append(list, runtime.Mount{Type: "bind", Source: source, Target: v.target})
+	}
+	m.uses = append(m.uses, use)
+	return list, nil
+}
+
+// showUv mounts the overlay, and keeps what is new when the RUN has ended.
+func (m *mounts) showUv(v *uvView) (string, error) {
+	dir, remove, err := m.Caches.Workspace()
+	if err != nil {
+		return "", err
+	}
+	m.later(remove)
+	v.upper = filepath.Join(dir, "upper")
+	root, work := filepath.Join(dir, "root"), filepath.Join(dir, "work")
+	for _, d := range []string{v.upper, root, work} {
+		if err := os.Mkdir(d, 0o755); err != nil {
+			return "", err
+		}
+	}
+	if err := os.Chown(v.upper, m.user.UID, m.user.GID); err != nil {
+		return "", err
+	}
+	if err := layers.MountOverlay(root, v.lowers, v.upper, work); err != nil {
+		return "", err
+	}
+	m.later(func() error {
+		err := unix.Unmount(root, unix.UMOUNT_NOFOLLOW|unix.MNT_DETACH)
+		if err == nil {
+			err = v.keep(m.user)
+		}
+		if err != nil { // the image is right all the same
+			m.report(Event{Type: Notice, Step: m.number, Text: fmt.Sprintf("what uv fetched is not kept: %v", err)})
+		}
+		return nil
+	})
+	return root, nil
+}
+
+// plainUv is for where no overlay can be mounted: a whole cache of the scope, or one that ends with the RUN.
+func (m *mounts) plainUv(v *uvView, call int, why error) (string, error) {
+	v.upper = ""
+	m.report(Event{Type: Notice, Step: m.number, Text: fmt.Sprintf("uv fetches anew for each thing that it builds on: an overlay in %s: %v", m.Caches.Dir(), why)})
+	if v.built != "" {
+		return v.built, nil
+	}
+	return m.passing(fmt.Sprintf("uv-%d", call))
+}
+
+// keep moves what is new to where it belongs.
+func (v *uvView) keep(user runtime.Identity) error {
+	own, filled, err := v.builtArchives(user)
+	if err != nil {
+		return err
+	}
+	if !filled {
+		v.built = ""
+	}
+	return pipcache.Divide(v.upper, func(name string) string {
+		top, rest, deep := strings.Cut(name, "/")
+		fetched := slices.ContainsFunc(uvFetched, func(start string) bool { return strings.HasPrefix(top, start) })
+		switch {
+		case !deep && (strings.HasPrefix(top, "archive-v") || strings.HasPrefix(top, "wheels-v")):
+			return pipcache.Below
+		case strings.HasPrefix(top, "archive-v") && own[rest], strings.HasPrefix(top, "wheels-v") && rest == "path": // a file of the image
+			return v.built
+		case fetched:
+			return v.shared
+		case strings.HasPrefix(top, "builds-v") || !uvBucket().MatchString(top):
+			return ""
+		}
+		return v.built
+	})
+}
+
+// builtArchives are the names of unpacked packages to which what was built leads; filled says whether anything was built at
+// all. It also lets the links of a call that saw the cache at another place lead to where all others see it.
+func (v *uvView) builtArchives(user runtime.Identity) (own map[string]bool, filled bool, err error) {
+	own = map[string]bool{}
+	usual := filepath.Join(autoDir, string(dockerfile.Uv))
+	err = filepath.WalkDir(v.upper, func(name string, d fs.DirEntry, err error) error {
+		rel, _ := filepath.Rel(v.upper, name)
+		top, _, _ := strings.Cut(rel, "/")
+		if err == nil && d.IsDir() && (strings.HasPrefix(top, "archive-v") || strings.HasPrefix(top, "builds-v") || strings.HasPrefix(top, "git-v")) {
+			return fs.SkipDir
+		}
+		if strings.HasPrefix(top, "sdists-v") || strings.HasPrefix(top, "environments-v") {
+			filled = filled || strings.Count(rel, "/") > 1 && err == nil && !d.IsDir()
+		}
+		if err != nil || d.Type()&fs.ModeSymlink == 0 {
+			return err
+		}
+		to, err := os.Readlink(name)
+		if err != nil {
+			return err
+		}
+		if !strings.HasPrefix(top, "wheels-v") {
+			own[path.Base(to)] = true
+		}
+		if rest, ok := strings.CutPrefix(to, v.target+"/"); ok && v.target != usual {
+			return relink(name, filepath.Join(usual, rest), user)
+		}
+		return nil
+	})
+	return own, filled, err
+}
+
+func relink(name, to string, user runtime.Identity) error {
+	if err := os.Remove(name); err != nil {
+		return err
+	}
+	if err := os.Symlink(to, name); err != nil {
+		return err
+	}
+	return os.Lchown(name, user.UID, user.GID)
+}

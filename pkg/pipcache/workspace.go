@@ -1,0 +1,57 @@
+package pipcache
+
+// Directories beside the caches that a process has for itself while it runs. A lock beside each is the only sign of life:
+// whoever makes one removes those that processes which were killed left behind.
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+const workPrefix = ".work-"
+
+// Workspace makes a directory on the file system of the caches, with mode 0700, and returns what removes it.
+func (c *Caches) Workspace() (dir string, remove func() error, err error) {
+	c.reapWorkspaces()
+	for {
+		dir = filepath.Join(c.dir, workPrefix+randomName())
+		f, err := os.OpenFile(dir+".lock", os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+		if err == nil {
+			err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX)
+		}
+		if err != nil {
+			return "", nil, fmt.Errorf("making a directory beside the caches: %w", err)
+		}
+		if !current(f) { // reaped before it was locked
+			f.Close()
+			continue
+		}
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			f.Close()
+			return "", nil, fmt.Errorf("making a directory beside the caches: %w", err)
+		}
+		return dir, func() error {
+			defer f.Close()
+			return errors.Join(removeAll(dir), os.Remove(dir+".lock"))
+		}, nil
+	}
+}
+
+// reapWorkspaces removes those that nobody has. What it cannot remove, the next one may.
+func (c *Caches) reapWorkspaces() {
+	locks, _ := filepath.Glob(filepath.Join(c.dir, workPrefix+"*.lock"))
+	for _, name := range locks {
+		f, err := os.OpenFile(name, os.O_RDWR|syscall.O_NOFOLLOW, 0)
+		if err != nil {
+			continue
+		}
+		if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil && removeAll(strings.TrimSuffix(name, ".lock")) == nil {
+			_ = os.Remove(name)
+		}
+		f.Close()
+	}
+}
