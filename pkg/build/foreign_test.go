@@ -2,6 +2,7 @@ package build
 
 import (
 	"bytes"
+	"context"
 	"maps"
 	"slices"
 	"strings"
@@ -181,10 +182,18 @@ func TestEntryNamesNoOtherState(t *testing.T) {
 // TestDigestThatACacheClaimsNamesNothing lets a cache say that what a stage of the attacker made is what a stage of ours
 // makes.
 func TestDigestThatACacheClaimsNamesNothing(t *testing.T) {
-	for _, step := range []string{"COPY --from=one /x /x\n", "RUN --mount=from=one,target=/m copy x\n"} {
-		ours := "FROM scratch AS one\nRUN write x good\nFROM scratch\n" + step
-		theirs := strings.Replace(ours, "good", "evil", 1)
+	const stage = "FROM scratch AS one\nRUN write x good\n"
+	for _, text := range []string{
+		stage + "FROM scratch\nCOPY --from=one /x /x\n", stage + "FROM scratch\nRUN --mount=from=one,target=/m copy x\n",
+		"FROM scratch\nCOPY --from=good.example/x /x /x\n", "FROM scratch\nRUN --mount=from=good.example/x,target=/m copy x\n",
+	} {
+		ours, theirs := text, strings.Replace(text, "good", "evil", 1)
 		first := newBench(t)
+		images := map[string]v1.Image{"": nil}
+		for _, name := range []string{"good", "evil"} {
+			images[name+".example/x"] = first.machine().build("FROM scratch\nRUN write x " + name + "\n").Image
+		}
+		first.Fetch = func(_ context.Context, ref string, _ v1.Platform) (v1.Image, error) { return images[ref], nil }
 		var repo, trusted repository
 		first.mustTry(theirs, atEpoch, share(nil, repo.cache("")))
 		first.mustTry(ours, atEpoch, share(nil, trusted.cache("")))
@@ -195,6 +204,7 @@ func TestDigestThatACacheClaimsNamesNothing(t *testing.T) {
 		}
 		repo.poison(t, evil(t), layers.Key{}, trusted.digest(t), &repository{})
 		victim := first.machine()
+		victim.Fetch = first.Fetch
 		victim.mustTry(theirs, atEpoch, share(repo.cache(""), nil), withFiles)
 		victim.wantUntouched(ours)
 		victim.wantUntouched(theirs)

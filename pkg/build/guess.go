@@ -146,7 +146,7 @@ func (w *work) settle(ctx context.Context) error {
 			return err
 		}
 	}
-	if len(needed) == 0 || len(w.req.CacheFrom) == 0 {
+	if !w.claimed && (len(needed) == 0 || len(w.req.CacheFrom) == 0) {
 		return nil
 	}
 	w.settled = true

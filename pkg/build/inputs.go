@@ -143,6 +143,7 @@ func (w *work) recalled(ctx context.Context, state layers.Key, selection []strin
 		return sum, false
 	}
 	if e := w.shared(sharedDigest, public); e != nil {
+		w.claimed = true
 		return e.result, true
 	}
 	return sum, false

@@ -111,7 +111,8 @@ type work struct {
 	recipes  recipes
 	fresh    bool // what is stored does not count
 	guessing bool // nothing may run: see guess.go
-	settled  bool // the stages that it reads have run: see settle
+	claimed  bool // a shared cache has said what it reads
+	settled  bool // what it reads is here: see settle
 	sawCache bool // the RUN was given a directory that outlives it
 	number   int
 	distrust []string     // tools whose caches are renewed: see stalecache.go
