@@ -47,6 +47,9 @@ func (a *app) listCaches(wheels bool) error {
 	}
 	fmt.Fprintf(a.stdout, "%-40s %10s  %-16s %-32s %s\n", "ID", "SIZE", "LAST USED", "SCOPE", "WHEELS")
 	for _, i := range list {
+		if i.About != "" && i.Files == 0 { // of a build that was killed before it built something
+			continue
+		}
 		var names []string
 		for _, w := range i.Wheels {
 			names = append(names, w.Name+" "+w.Version)
