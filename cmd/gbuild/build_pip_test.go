@@ -18,7 +18,7 @@ import (
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
-// TestTenBuildsShareThePipCache builds ten images at once with one cache of pip, and kills one of the builds while it
+// TestTenBuildsShareThePipCache builds ten images of one trust scope at once, so with one cache of pip, and kills one of the builds while it
 // downloads. The others must be right, and so must what the cache gives afterwards.
 func TestTenBuildsShareThePipCache(t *testing.T) {
 	base := pythonLayout()
@@ -101,6 +101,6 @@ func pipBuild(t *testing.T, n int, base, root, caches, index string) *exec.Cmd {
 	if err := os.WriteFile(filepath.Join(dir, "Dockerfile"), []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	return gbuildCommand(t, root, "build", "--cache-dir", caches, "--progress", "plain", "--network", "host", "--build-context", "base=oci-layout://"+base,
+	return gbuildCommand(t, root, "build", "--cache-dir", caches, "--cache-scope", "ten", "--progress", "plain", "--network", "host", "--build-context", "base=oci-layout://"+base,
 		"--mirror", "pip="+index+"/simple/", "-o", "type=cacheonly", dir)
 }
