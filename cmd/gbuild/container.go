@@ -9,10 +9,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -59,14 +57,10 @@ func (a *app) containersDir() (string, error) {
 	return dir, nil
 }
 
-var containerName = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]+$`)
-})
-
 // register makes the directory of a new container. Its lock is held by this process, and by those that it hands the
 // file to.
 func (a *app) register(ctx context.Context, o *runOptions, image string, command []string) (*container, error) {
-	if o.name != "" && !containerName().MatchString(o.name) {
+	if o.name != "" && !nameGrammar().MatchString(o.name) {
 		return nil, usagef("invalid container name (%s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed", o.name)
 	}
 	dir, err := a.containersDir()

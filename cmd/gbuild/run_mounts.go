@@ -88,7 +88,7 @@ func parseVolume(text string) (runtime.Mount, error) {
 		return runtime.Mount{}, usagef("-v %s: it is SOURCE:TARGET[:ro], TARGET absolute", text)
 	}
 	m := runtime.Mount{Type: "volume", Source: parts[0], Target: path.Clean(parts[1])}
-	if !volumeName.MatchString(parts[0]) {
+	if !nameGrammar().MatchString(parts[0]) {
 		source, err := filepath.Abs(parts[0])
 		if err != nil {
 			return runtime.Mount{}, err
@@ -129,7 +129,7 @@ func parseMount(text string) (runtime.Mount, error) {
 	}
 	isVolume := m.Type == "volume" || m.Type == emptyVolume
 	switch {
-	case isVolume && !volumeName.MatchString(m.Source):
+	case isVolume && !nameGrammar().MatchString(m.Source):
 		err = errors.New("source is required: the name of a volume")
 	case m.Type != "bind" && m.Type != "tmpfs" && !isVolume:
 		err = fmt.Errorf("type %q is not bind, volume or tmpfs", m.Type)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"text/tabwriter"
 	"time"
@@ -14,14 +13,15 @@ import (
 	"github.com/docker/go-units"
 	"github.com/spf13/cobra"
 
+	"github.com/gbuild/gbuild/internal/lazyregexp"
 	"github.com/gbuild/gbuild/pkg/build"
 	"github.com/gbuild/gbuild/pkg/layers"
 	"github.com/gbuild/gbuild/pkg/pipcache"
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
-// volumeName is docker's grammar of a volume's name; any other SOURCE of a -v is a path.
-var volumeName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]+$`)
+// nameGrammar is docker's grammar of the name of a volume or container; any other SOURCE of a -v is a path.
+var nameGrammar = lazyregexp.New(`^[a-zA-Z0-9][a-zA-Z0-9_.-]+$`)
 
 // emptyVolume is the type of a mount of a volume that does not begin with what the image has.
 const emptyVolume = "volume-nocopy"

@@ -6,12 +6,13 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"regexp"
 	"strings"
 	"sync"
 	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"github.com/gbuild/gbuild/internal/lazyregexp"
 )
 
 // clean makes foreign text one line that is fit to be shown: see plain.
@@ -33,16 +34,16 @@ func plain(s string) string {
 		return s
 	}
 	s = strings.Map(visible, stripEscapes(s))
-	if colons := leadingColons.FindStringIndex(s); colons != nil {
+	if colons := leadingColons().FindStringIndex(s); colons != nil {
 		s = s[:colons[1]-1] + " " + s[colons[1]-1:]
 	}
-	return ciCommand.ReplaceAllString(s, "$1 $2")
+	return ciCommand().ReplaceAllString(s, "$1 $2")
 }
 
 // Joiners and marks, which visible leaves, are nothing to a reader that compares text by the rules of a language.
 var (
-	leadingColons = regexp.MustCompile(`^[\p{Z}\t\pM\x{200c}\x{200d}]*:[\pM\x{200c}\x{200d}]*:`)
-	ciCommand     = regexp.MustCompile(`(#[\pM\x{200c}\x{200d}]*#)([\pL\pM\x{200c}\x{200d}]*\[)`)
+	leadingColons = lazyregexp.New(`^[\p{Z}\t\pM\x{200c}\x{200d}]*:[\pM\x{200c}\x{200d}]*:`)
+	ciCommand     = lazyregexp.New(`(#[\pM\x{200c}\x{200d}]*#)([\pL\pM\x{200c}\x{200d}]*\[)`)
 )
 
 // harmless says that there is nothing in s to look at closely, as in nearly every line.

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gbuild/gbuild/internal/lazyregexp"
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/layers"
 	"github.com/gbuild/gbuild/pkg/pipcache"
@@ -22,7 +23,7 @@ import (
 const aptConfig = autoDir + "/apt.conf"
 
 // ownSources matches a RUN that changes where apt looks, or how it is configured: it must see its own files.
-var ownSources = lazyRegexp(`/etc/apt|add-apt-repository|apt-add-repository|dpkg\s|\.deb\b|extrepo`)
+var ownSources = lazyregexp.New(`/etc/apt|add-apt-repository|apt-add-repository|dpkg\s|\.deb\b|extrepo`)
 
 // apt configures apt for a RUN: with the mirror, and with packages that are kept.
 func (m *mounts) apt(ctx context.Context, s *dockerfile.Run) (*dockerfile.Run, []runtime.Mount, error) {
@@ -158,7 +159,7 @@ func (m *mounts) aptMirror(_ context.Context, s *dockerfile.Run, w io.Writer) ([
 }
 
 // archiveURL is the URL of a distribution's own archive: one that ends in its name. Other vendors' have longer paths.
-var archiveURL = lazyRegexp(`\bhttps?://[^\s/]+/(debian|debian-security|ubuntu|ubuntu-ports)(/?)(\s|$)`)
+var archiveURL = lazyregexp.New(`\bhttps?://[^\s/]+/(debian|debian-security|ubuntu|ubuntu-ports)(/?)(\s|$)`)
 
 // mirrored gives sources of apt a mirror: a host on which debian, debian-security, ubuntu and ubuntu-ports are side by
 // side. Its URL may name one of them.

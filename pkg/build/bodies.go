@@ -1,9 +1,7 @@
 package build
 
 import (
-	"regexp"
-	"sync"
-
+	"github.com/gbuild/gbuild/internal/lazyregexp"
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/layers"
 	"github.com/gbuild/gbuild/pkg/pipcache"
@@ -53,7 +51,7 @@ func (m *mounts) keepBodies() {
 }
 
 // addresses matches URLs in the text of a RUN, its requirements and its environment.
-var addresses = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`https?://[^\s"'` + "`" + `\\;|&()<>]+`) })
+var addresses = lazyregexp.New(`https?://[^\s"'` + "`" + `\\;|&()<>]+`)
 
 // indexes lists the URLs that may be those of a package index that the RUN asks.
 func (m *mounts) indexes(s *dockerfile.Run) []string {

@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/gbuild/gbuild/internal/lazyregexp"
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/layers"
 )
@@ -251,10 +252,10 @@ func (l *fileLister) done() {
 }
 
 // requirementsName matches the files that pip reads versions from.
-var requirementsName = lazyRegexp(`^(requirements|constraints).*\.(txt|in)$`)
+var requirementsName = lazyregexp.New(`^(requirements|constraints).*\.(txt|in)$`)
 
 // pinned matches a line of them that names one version (PEP 508; extras and markers are left out).
-var pinned = lazyRegexp(`^\s*([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^]]*\])?\s*===?\s*([^\s;#,]+)`)
+var pinned = lazyregexp.New(`^\s*([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^]]*\])?\s*===?\s*([^\s;#,]+)`)
 
 func (l *fileLister) versions(n *Node) {
 	if !requirementsName().MatchString(path.Base(n.Path)) || n.Size > maxRequirement {

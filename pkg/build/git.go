@@ -9,6 +9,8 @@ import (
 	"strconv"
 
 	"github.com/moby/buildkit/frontend/dockerfile/dfgitutil"
+
+	"github.com/gbuild/gbuild/internal/lazyregexp"
 )
 
 // This file owns what an address says of a git repository, and the copying of its files.
@@ -23,8 +25,8 @@ type gitSource struct {
 }
 
 var (
-	fullCommit = lazyRegexp(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
-	someDigits = lazyRegexp(`^[0-9a-f]{7,64}$`)
+	fullCommit = lazyregexp.New(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
+	someDigits = lazyregexp.New(`^[0-9a-f]{7,64}$`)
 )
 
 // newGitSource checks a reference: nothing in it may be taken for an option of git.

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/gbuild/gbuild/internal/lazyregexp"
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 )
 
@@ -28,11 +29,11 @@ type gitRemote struct {
 func (r *gitRemote) String() string { return r.address }
 
 var (
-	hasScheme = lazyRegexp(`^[A-Za-z][A-Za-z0-9+.-]*://`)
+	hasScheme = lazyregexp.New(`^[A-Za-z][A-Za-z0-9+.-]*://`)
 	// scpStyle is [USER@]HOST:PATH. A second colon would be one of git's own transports, "ext::COMMAND".
-	scpStyle = lazyRegexp(`^(?:([A-Za-z0-9._~+][A-Za-z0-9._~+-]*)@)?([A-Za-z0-9._][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\]):([^:\x00-\x1f\x7f][^\x00-\x1f\x7f]*)$`)
-	urlHost  = lazyRegexp(`^([A-Za-z0-9._][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])(:[0-9]*)?$`)
-	sshUser  = lazyRegexp(`^[A-Za-z0-9._~+][A-Za-z0-9._~+-]*$`)
+	scpStyle = lazyregexp.New(`^(?:([A-Za-z0-9._~+][A-Za-z0-9._~+-]*)@)?([A-Za-z0-9._][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\]):([^:\x00-\x1f\x7f][^\x00-\x1f\x7f]*)$`)
+	urlHost  = lazyregexp.New(`^([A-Za-z0-9._][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])(:[0-9]*)?$`)
+	sshUser  = lazyregexp.New(`^[A-Za-z0-9._~+][A-Za-z0-9._~+-]*$`)
 )
 
 // parseGitRemote reads an address. Files of this machine, commands, and whatever git could take for an option are none.
@@ -198,7 +199,7 @@ func (r *gitRemote) step(ctx context.Context, client *http.Client) (*gitRemote, 
 	return r.moved(req.URL, res.Header.Get("Location"))
 }
 
-var serviceEnd = lazyRegexp(`/info/refs(\?.*)?$`)
+var serviceEnd = lazyregexp.New(`/info/refs(\?.*)?$`)
 
 // moved is the remote where a redirect leads to.
 func (r *gitRemote) moved(from *url.URL, location string) (*gitRemote, error) {

@@ -9,16 +9,18 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/gbuild/gbuild/internal/lazyregexp"
 )
 
 var (
 	// pipMismatch is what pip prints, and the line after it that names the file.
-	pipMismatch = lazyRegexp(`THESE PACKAGES DO NOT MATCH THE HASHES`)
-	pipBlames   = lazyRegexp(`^\s+\S.* from (?:https?|file)://\S+?([^/\s#?]+)(?:[?#]\S*?)?(?: \(from .*\))?:?\s*$`)
-	uvMismatch  = lazyRegexp("Hash mismatch for `")
+	pipMismatch = lazyregexp.New(`THESE PACKAGES DO NOT MATCH THE HASHES`)
+	pipBlames   = lazyregexp.New(`^\s+\S.* from (?:https?|file)://\S+?([^/\s#?]+)(?:[?#]\S*?)?(?: \(from .*\))?:?\s*$`)
+	uvMismatch  = lazyregexp.New("Hash mismatch for `")
 	// pipBroken is how pip ends when what it reads of its cache is no wheel, or cut off.
-	pipBroken = lazyRegexp(`ERROR: Wheel '.*' is invalid|^(zipfile\.)?BadZipFile:|^(pip\._vendor\.)?msgpack\.\S+|^zlib\.error:`)
-	uvBroken  = lazyRegexp(`Failed to deserialize cache entry|Failed to read from the distribution cache|[Cc]ache deserialization failed`)
+	pipBroken = lazyregexp.New(`ERROR: Wheel '.*' is invalid|^(zipfile\.)?BadZipFile:|^(pip\._vendor\.)?msgpack\.\S+|^zlib\.error:`)
+	uvBroken  = lazyregexp.New(`Failed to deserialize cache entry|Failed to read from the distribution cache|[Cc]ache deserialization failed`)
 )
 
 // staleWords are in the lines that are looked at more closely.

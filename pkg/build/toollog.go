@@ -3,10 +3,11 @@ package build
 import (
 	"bytes"
 	"path"
-	"regexp"
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/gbuild/gbuild/internal/lazyregexp"
 )
 
 // toolLog reads in the output of a RUN what package managers say about their caches, and what failed for a reason of ours.
@@ -68,15 +69,15 @@ func (l *toolLog) of(tool string) *said {
 }
 
 var (
-	pipUses    = lazyRegexp(`^\s*(Using cached|Downloading) (\S+) \(([\d.]+) ?([kMG]?B|bytes)\)`)
-	pipReuses  = lazyRegexp(`^\s*Using cached (\S+\.whl)$`) // no size: pip has built it earlier
-	pipBuilds  = lazyRegexp(`^\s*Created wheel for \S+ filename=(\S+\.whl) `)
-	pipKeeps   = lazyRegexp(`^\s*Stored in directory: \S+/wheels/`)
-	pipRefuses = lazyRegexp(`The cache has been disabled`)
-	uvDid      = lazyRegexp(`^\s*(Prepared|Installed) (\d+) packages? in `)
+	pipUses    = lazyregexp.New(`^\s*(Using cached|Downloading) (\S+) \(([\d.]+) ?([kMG]?B|bytes)\)`)
+	pipReuses  = lazyregexp.New(`^\s*Using cached (\S+\.whl)$`) // no size: pip has built it earlier
+	pipBuilds  = lazyregexp.New(`^\s*Created wheel for \S+ filename=(\S+\.whl) `)
+	pipKeeps   = lazyregexp.New(`^\s*Stored in directory: \S+/wheels/`)
+	pipRefuses = lazyregexp.New(`The cache has been disabled`)
+	uvDid      = lazyregexp.New(`^\s*(Prepared|Installed) (\d+) packages? in `)
 	// mknod, cp, rsync, tar, cpio and dpkg, each in its own words
-	nodeRefused = lazyRegexp(`mknod\b|\bspecial file\b|creating device `)
-	aptNeeds    = lazyRegexp(`^Need to get ([\d.,]+) ([kMG]?B)(?:/([\d.,]+) ([kMG]?B))? of archives`)
+	nodeRefused = lazyregexp.New(`mknod\b|\bspecial file\b|creating device `)
+	aptNeeds    = lazyregexp.New(`^Need to get ([\d.,]+) ([kMG]?B)(?:/([\d.,]+) ([kMG]?B))? of archives`)
 )
 
 func (l *toolLog) read(line string) {
@@ -109,11 +110,6 @@ func (l *toolLog) read(line string) {
 			a.saved += max(0, bytesOf(m[3], m[4])-need)
 		}
 	}
-}
-
-// lazyRegexp compiles an expression when it is first used, and not in each process of a sandbox.
-func lazyRegexp(expr string) func() *regexp.Regexp {
-	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
 }
 
 // pipBuilt reads what pip says of wheels that it builds itself. Those that it builds for this time only are not kept.

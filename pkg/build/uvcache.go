@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gbuild/gbuild/internal/lazyregexp"
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/layers"
 	"github.com/gbuild/gbuild/pkg/pipcache"
@@ -27,7 +28,7 @@ import (
 var uvFetched = []string{"wheels-v", "archive-v", "simple-v", "flat-index-v", "git-v", "python-v", "binaries-v", "CACHEDIR.TAG", ".gitignore"}
 
 // uvBucket matches any part that uv has a version for. builds-vN are left by a uv that was killed.
-var uvBucket = lazyRegexp(`^[a-z-]+-v[0-9]+$`)
+var uvBucket = lazyregexp.New(`^[a-z-]+-v[0-9]+$`)
 
 // uvView is what one RUN, or one call in it, sees of uv's cache.
 type uvView struct {

@@ -7,6 +7,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/gbuild/gbuild/internal/lazyregexp"
 )
 
 // Builds is what the text of a RUN says of what is built in it.
@@ -34,9 +36,9 @@ var (
 	// later commands call no pip themselves: they may stand after the one that builds, when nothing is built any more.
 	later = []string{"git", "curl", "wget", "apt", "apt-get", "apk", "yum", "dnf", "microdnf", "find", "strip", "tar", "unzip"}
 
-	requirement = lazyRegexp(`^[A-Za-z0-9][A-Za-z0-9._-]*(\[[A-Za-z0-9._, -]*\])?\s*((===|==|~=|!=|<=|>=|<|>)\s*[A-Za-z0-9._*+!-]+\s*,?\s*)*$`)
+	requirement = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9._-]*(\[[A-Za-z0-9._, -]*\])?\s*((===|==|~=|!=|<=|>=|<|>)\s*[A-Za-z0-9._*+!-]+\s*,?\s*)*$`)
 	// constraining texts lead pip or uv to files that decide what is built, or where pip and uv look for such settings.
-	constraining = lazyRegexp(`(?i)(PIP|UV)_(BUILD_)?CONSTRAINTS?\b|UV_OVERRIDE|build-constraint|PIP_REQUIREMENT|_CONFIG_FILE|config-file|(^|\s)-b[\s=]|\boverrides?\b`)
+	constraining = lazyregexp.New(`(?i)(PIP|UV)_(BUILD_)?CONSTRAINTS?\b|UV_OVERRIDE|build-constraint|PIP_REQUIREMENT|_CONFIG_FILE|config-file|(^|\s)-b[\s=]|\boverrides?\b`)
 )
 
 // plainFlags are options without a value: what stands behind them is a requirement.

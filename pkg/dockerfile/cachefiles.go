@@ -4,10 +4,12 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/gbuild/gbuild/internal/lazyregexp"
 )
 
 // cachePath matches the places where pip and uv keep their caches by themselves.
-var cachePath = lazyRegexp(`(^|[/=])\.cache(/?|/\*|/(pip|uv)(/.*)?)$`)
+var cachePath = lazyregexp.New(`(^|[/=])\.cache(/?|/\*|/(pip|uv)(/.*)?)$`)
 
 // ReadsCaches says whether a step needs what pip or uv leaves in an image below ~/.cache, as COPY --from=build
 // /root/.cache does, or chown. Such a Dockerfile wants the caches where they are.

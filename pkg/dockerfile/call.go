@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"mvdan.cc/sh/v3/syntax"
+
+	"github.com/gbuild/gbuild/internal/lazyregexp"
 )
 
 // call is one simple command in the shell text of a RUN.
@@ -274,7 +276,7 @@ func (p *callReader) written(c *call, s *syntax.Stmt) {
 }
 
 // pipInstaller matches the addresses of Python programs that call pip, and that are fed to a Python.
-var pipInstaller = lazyRegexp(`get-pip\.py|install\.python-poetry\.org|install-poetry\.py|install-pdm\.py`)
+var pipInstaller = lazyregexp.New(`get-pip\.py|install\.python-poetry\.org|install-poetry\.py|install-pdm\.py`)
 
 // python looks at what a Python reads on its standard input.
 func (p *callReader) python(c *call, s *syntax.Stmt) {

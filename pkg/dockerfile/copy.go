@@ -12,6 +12,8 @@ import (
 	"github.com/moby/buildkit/frontend/dockerfile/linter"
 	"github.com/moby/patternmatcher"
 	mode "github.com/tonistiigi/dchapes-mode"
+
+	"github.com/gbuild/gbuild/internal/lazyregexp"
 )
 
 // copy makes the step of a COPY. Variables in --from and --exclude are expanded too, other than in BuildKit.
@@ -169,7 +171,7 @@ func checkMode(chmod string) error {
 }
 
 // digests are the forms of --checksum for a download.
-var digests = lazyRegexp(`^(sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})$`)
+var digests = lazyregexp.New(`^(sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})$`)
 
 func (c *Copy) checkChecksum() error {
 	if c.Checksum == "" {

@@ -4,16 +4,18 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/gbuild/gbuild/internal/lazyregexp"
 )
 
 // This file finds RUNs that compile CUDA code without the architectures being named.
 
 // cudaSource matches packages that compile CUDA code when pip installs them.
 var (
-	cudaSource = lazyRegexp(`(?i)(^|[/+])(flash[-_]attn|flash-attention|apex)([=<>~!@\[.;#/]|$)`)
-	cudaWheels = lazyRegexp(`(?i)(^|[/+])(xformers|deepspeed)([=<>~!@\[.;#/]|$)`) // only from source
-	flashSkips = lazyRegexp(`FLASH_ATTENTION_SKIP_CUDA_BUILD=["']?TRUE`)
-	otherChip  = lazyRegexp(`(?i)habana|gaudi|rocm|hipcc|_hip_|ascend|neuron|\b(hpu|npu|xpu|amd)\b`)
+	cudaSource = lazyregexp.New(`(?i)(^|[/+])(flash[-_]attn|flash-attention|apex)([=<>~!@\[.;#/]|$)`)
+	cudaWheels = lazyregexp.New(`(?i)(^|[/+])(xformers|deepspeed)([=<>~!@\[.;#/]|$)`) // only from source
+	flashSkips = lazyregexp.New(`FLASH_ATTENTION_SKIP_CUDA_BUILD=["']?TRUE`)
+	otherChip  = lazyregexp.New(`(?i)habana|gaudi|rocm|hipcc|_hip_|ascend|neuron|\b(hpu|npu|xpu|amd)\b`)
 )
 
 func (h *hinter) cuda() {

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/gbuild/gbuild/internal/lazyregexp"
 )
 
 // KeepsNone says whether the Dockerfile tells the tool in this RUN to keep no cache, in one of its calls at least.
@@ -90,7 +92,7 @@ func (a *aparter) text(text string, calls []*call) string {
 
 // timed matches what stands before a command that some shells do not know as one of theirs, and before which no variable
 // can be set.
-var timed = lazyRegexp(`\btime(\s+-\S+)*\s+$`)
+var timed = lazyregexp.New(`\btime(\s+-\S+)*\s+$`)
 
 // varies says whether the shell puts something into an option of the call.
 func (a *aparter) varies(c *call, text string) bool {

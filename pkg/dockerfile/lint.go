@@ -12,6 +12,8 @@ import (
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
 	"github.com/moby/buildkit/frontend/dockerfile/shell"
 	"github.com/moby/buildkit/util/suggest"
+
+	"github.com/gbuild/gbuild/internal/lazyregexp"
 )
 
 // setChecks reads the check directive, or the build argument that takes its place.
@@ -63,7 +65,7 @@ func (p *Plan) CheckError(found []Warning) error {
 }
 
 // usualFrontend matches what asks for the language that is built in.
-var usualFrontend = lazyRegexp(`^docker/dockerfile(-upstream)?(:(latest|labs|master(-labs)?|1(\.\d+){0,2}(-labs)?))?$`)
+var usualFrontend = lazyregexp.New(`^docker/dockerfile(-upstream)?(:(latest|labs|master(-labs)?|1(\.\d+){0,2}(-labs)?))?$`)
 
 // noteSyntax warns about a syntax directive that asks for another language, or for one fixed frontend image.
 func (p *Plan) noteSyntax(lint *linter.Linter) {
@@ -201,8 +203,8 @@ func (p *Plan) LintCopied(c *Copy, config *v1.ConfigFile) (found []Warning) {
 
 // Names that look like secrets, and the words that say that it is none. The lists are those of BuildKit's rule.
 var (
-	secretName = lazyRegexp(`(?i)(?:_|^)(?:apikey|auth|credentials?|key|password|pword|passwd|secret|token)(?:_|$)`)
-	publicName = lazyRegexp(`(?i)(?:_|^)(?:public|file|version)(?:_|$)`)
+	secretName = lazyregexp.New(`(?i)(?:_|^)(?:apikey|auth|credentials?|key|password|pword|passwd|secret|token)(?:_|$)`)
+	publicName = lazyregexp.New(`(?i)(?:_|^)(?:public|file|version)(?:_|$)`)
 )
 
 func lintSecretName(instruction, name string, at []parser.Range, lint *linter.Linter) {

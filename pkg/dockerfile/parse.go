@@ -5,16 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 	"github.com/moby/buildkit/frontend/dockerfile/linter"
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
 	"github.com/moby/buildkit/frontend/dockerfile/shell"
 	"github.com/moby/buildkit/util/suggest"
+
+	"github.com/gbuild/gbuild/internal/lazyregexp"
 )
 
 // What a Dockerfile may have: maxSize is where BuildKit stops reading, too. The others keep one of lines of a few bytes from
@@ -97,7 +97,7 @@ func (p *Plan) parse() error {
 }
 
 // zeroBased are the errors whose line the parser counts from 0.
-var zeroBased = lazyRegexp(`parser directive|escape token|max allowed size`)
+var zeroBased = lazyregexp.New(`parser directive|escape token|max allowed size`)
 
 // counted corrects the line of such an error.
 func counted(err error) error {
@@ -181,10 +181,4 @@ func (p *Plan) stageNamed(name string, before int) *Stage {
 		}
 	}
 	return nil
-}
-
-// lazyRegexp compiles an expression when it is first used: every sandbox is started by a process of this program, and
-// would pay for what is compiled at its start.
-func lazyRegexp(expr string) func() *regexp.Regexp {
-	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
 }

@@ -3,6 +3,8 @@ package dockerfile
 import (
 	"slices"
 	"strings"
+
+	"github.com/gbuild/gbuild/internal/lazyregexp"
 )
 
 // This file finds the program that a command runs in the end, and knows the programs that fetch packages.
@@ -254,7 +256,7 @@ func (c *meaning) runPython(words []word) {
 }
 
 // startsPip matches Python text that starts pip.
-var startsPip = lazyRegexp(`\bpip["']?[\s,]+["']?install\b|\bpip\.main\b`)
+var startsPip = lazyregexp.New(`\bpip["']?[\s,]+["']?install\b|\bpip\.main\b`)
 
 // pythonText looks into what a Python is to execute.
 func (c *meaning) pythonText(text string, python word) {
@@ -316,9 +318,9 @@ func isPython(name string) bool {
 }
 
 var (
-	pipVariable    = lazyRegexp(`(?i)^(.*_)?pip3?(_?(bin|exe|cmd|path|command))?$`)
-	pythonVariable = lazyRegexp(`(?i)^(.*_)?(python3?|py3?)(_?(bin|exe|executable|cmd|path|interpreter|command))?$`)
-	uvVariable     = lazyRegexp(`(?i)^(.*_)?uv(_?(bin|exe|cmd|path))?$`)
+	pipVariable    = lazyregexp.New(`(?i)^(.*_)?pip3?(_?(bin|exe|cmd|path|command))?$`)
+	pythonVariable = lazyregexp.New(`(?i)^(.*_)?(python3?|py3?)(_?(bin|exe|executable|cmd|path|interpreter|command))?$`)
+	uvVariable     = lazyregexp.New(`(?i)^(.*_)?uv(_?(bin|exe|cmd|path))?$`)
 )
 
 // guessed is the program that a variable of that name has most likely.

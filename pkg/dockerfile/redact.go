@@ -1,15 +1,13 @@
 package dockerfile
 
 import (
-	"regexp"
 	"strings"
-	"sync"
+
+	"github.com/gbuild/gbuild/internal/lazyregexp"
 )
 
 // userinfo finds what stands before the host in the addresses of a text. A variable of the shell is no credential yet.
-var userinfo = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`(?i)\b([a-z][a-z0-9+.-]*)://([^\s/?#"<>\x60\\]+)@`)
-})
+var userinfo = lazyregexp.New(`(?i)\b([a-z][a-z0-9+.-]*)://([^\s/?#"<>\x60\\]+)@`)
 
 // Redact takes credentials out of the addresses in a text: user and password of web addresses, of which either may be a
 // token, and the password of all others. Titles of steps, the history of an image and errors say no more than that.

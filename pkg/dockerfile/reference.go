@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/opencontainers/go-digest"
+
+	"github.com/gbuild/gbuild/internal/lazyregexp"
 )
 
 // reference is the name of an image as docker reads it: [HOST[:PORT]/]PATH[:TAG][@DIGEST]. The usual package for that is
@@ -18,11 +20,11 @@ const (
 )
 
 var (
-	imageID    = lazyRegexp(`^[a-f0-9]*$`)
-	hostForm   = lazyRegexp(`^(?:\[[a-fA-F0-9:]+\]|(?i:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*))(?::[0-9]+)?$`)
-	pathForm   = lazyRegexp(`^[a-z0-9]+(?:(?:\.|_|__|-+|/)[a-z0-9]+)*$`)
-	tagForm    = lazyRegexp(`^\w[\w.-]*$`)
-	digestForm = lazyRegexp(`^(?i:[a-z][a-z0-9]*(?:[-_+.][a-z][a-z0-9]*)*:[a-f0-9]{32,})$`)
+	imageID    = lazyregexp.New(`^[a-f0-9]*$`)
+	hostForm   = lazyregexp.New(`^(?:\[[a-fA-F0-9:]+\]|(?i:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*))(?::[0-9]+)?$`)
+	pathForm   = lazyregexp.New(`^[a-z0-9]+(?:(?:\.|_|__|-+|/)[a-z0-9]+)*$`)
+	tagForm    = lazyregexp.New(`^\w[\w.-]*$`)
+	digestForm = lazyregexp.New(`^(?i:[a-z][a-z0-9]*(?:[-_+.][a-z][a-z0-9]*)*:[a-f0-9]{32,})$`)
 )
 
 // parseReference reads a name. Its errors are worded as docker words them.

@@ -6,6 +6,8 @@ import (
 	"path"
 	"regexp"
 	"slices"
+
+	"github.com/gbuild/gbuild/internal/lazyregexp"
 )
 
 // This file says why a RUN that calls a package manager is given no cache for it.
@@ -87,8 +89,8 @@ func (c *call) unchangeable(w word) string {
 }
 
 var mention = map[Tool]func() *regexp.Regexp{
-	Pip: lazyRegexp(`\bpip[\d.]*["']?\s+(-\S+\s+)*(install|wheel|download)\b`),
-	Uv:  lazyRegexp(`\buv["']?\s+(-\S+\s+)*(pip|sync|run|add)\b`),
+	Pip: lazyregexp.New(`\bpip[\d.]*["']?\s+(-\S+\s+)*(install|wheel|download)\b`),
+	Uv:  lazyregexp.New(`\buv["']?\s+(-\S+\s+)*(pip|sync|run|add)\b`),
 }
 
 // unreadable says that a text of the RUN which names the tool is no shell text that is understood.
@@ -108,7 +110,7 @@ func (r *Run) unreadable(t Tool) string {
 }
 
 // pythonScript matches the name of a script that installs Python packages, most likely.
-var pythonScript = lazyRegexp(`(?i)pip|python|requirement|venv`)
+var pythonScript = lazyregexp.New(`(?i)pip|python|requirement|venv`)
 
 // unreadScript names a script that may call pip, and that is not there to be read.
 func (r *Run) unreadScript(t Tool) string {

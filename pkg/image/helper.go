@@ -12,13 +12,15 @@ import (
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
+
+	"github.com/gbuild/gbuild/internal/lazyregexp"
 )
 
 // helperTimeout is how long a credential helper may think; some open a browser, none may hang a build.
 const helperTimeout = 30 * time.Second
 
 // helperGrammar keeps the name of a helper from being a path.
-var helperGrammar = lazyRegexp(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
+var helperGrammar = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
 
 // hubServer is what helpers know Docker Hub by.
 const hubServer = "https://" + hubHost + "/v1/"

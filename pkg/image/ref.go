@@ -2,12 +2,12 @@ package image
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
-	"sync"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/gbuild/gbuild/internal/lazyregexp"
 )
 
 // Kind says what sort of place a Ref names.
@@ -56,10 +56,10 @@ func (e *RefError) Hint() string {
 
 // The grammar of names is that of distribution/reference, which every registry follows.
 var (
-	hostGrammar = lazyRegexp(`^(?:(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])(?:\.(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]))*|\[[a-fA-F0-9:]+\])(?::[0-9]{1,5})?$`)
-	partGrammar = lazyRegexp(`^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$`)
-	tagGrammar  = lazyRegexp(`^[A-Za-z0-9_][A-Za-z0-9_.-]*$`)
-	nameGrammar = lazyRegexp(`^[A-Za-z0-9][A-Za-z0-9._:/+-]*$`)
+	hostGrammar = lazyregexp.New(`^(?:(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])(?:\.(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]))*|\[[a-fA-F0-9:]+\])(?::[0-9]{1,5})?$`)
+	partGrammar = lazyregexp.New(`^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$`)
+	tagGrammar  = lazyregexp.New(`^[A-Za-z0-9_][A-Za-z0-9_.-]*$`)
+	nameGrammar = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9._:/+-]*$`)
 )
 
 // Longest names. As counts in the expressions they would take longer to compile than all else.
@@ -246,10 +246,4 @@ func (r Ref) repository(insecure bool) (name.Repository, error) {
 		return name.Repository{}, &RefError{r.String(), err.Error()}
 	}
 	return repo, nil
-}
-
-// lazyRegexp compiles an expression when it is first used: every sandbox is started by a process of this program, and
-// would pay for what is compiled at its start.
-func lazyRegexp(expr string) func() *regexp.Regexp {
-	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
 }

@@ -10,10 +10,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strconv"
-	"sync"
 	"syscall"
+
+	"github.com/gbuild/gbuild/internal/lazyregexp"
 )
 
 // Caches is a directory of cache mounts. Any number of processes may use it at once.
@@ -33,9 +33,7 @@ const (
 )
 
 // entryGrammar is a hash, and the number of a further directory for sharing=private.
-var entryGrammar = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`^[0-9a-f]{64}(\.[0-9]+)?$`)
-})
+var entryGrammar = lazyregexp.New(`^[0-9a-f]{64}(\.[0-9]+)?$`)
 
 // DirError says why a directory cannot hold caches.
 type DirError struct {

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -17,6 +16,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/internal/lazyregexp"
 )
 
 // Lending watches a cache of pip while a RUN uses it. For each page of an index that pip stores there, the files are lent
@@ -213,7 +214,7 @@ func (x *Lending) read(entry string) []byte {
 	return readPage(body)
 }
 
-var dashes = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`-[0-9]`) })
+var dashes = lazyregexp.New(`-[0-9]`)
 
 // pageURL finds the URL that an entry is the answer of, a page with a file of that name: it is below one of the indexes.
 func (x *Lending) pageURL(entry, file string) *url.URL {

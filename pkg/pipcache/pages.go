@@ -8,9 +8,9 @@ import (
 	"html"
 	"io"
 	"net/url"
-	"regexp"
 	"strings"
-	"sync"
+
+	"github.com/gbuild/gbuild/internal/lazyregexp"
 )
 
 // This file owns the reading of pages of a package index, which anybody may have written.
@@ -27,10 +27,8 @@ const (
 )
 
 var (
-	hrefs = sync.OnceValue(func() *regexp.Regexp {
-		return regexp.MustCompile(`(?i)<(base|a)\s[^>]*?\bhref\s*=\s*(?:"([^"]*)"|'([^']*)')`)
-	})
-	fragment = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?:^|&)sha256=([0-9a-fA-F]{64})(?:&|$)`) })
+	hrefs    = lazyregexp.New(`(?i)<(base|a)\s[^>]*?\bhref\s*=\s*(?:"([^"]*)"|'([^']*)')`)
+	fragment = lazyregexp.New(`(?:^|&)sha256=([0-9a-fA-F]{64})(?:&|$)`)
 )
 
 // readPage returns a page as text, unpacked; nil if it is none.

@@ -7,11 +7,11 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
+
+	"github.com/gbuild/gbuild/internal/lazyregexp"
 )
 
 // Wheel is a distribution in pip's or uv's cache.
@@ -135,9 +135,7 @@ func cutLast(s string) (name, version string, ok bool) {
 	return s[:i], s[i+1:], true
 }
 
-var separators = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`[-_.]+`)
-})
+var separators = lazyregexp.New(`[-_.]+`)
 
 // normal is the name as people write it in requirements (PEP 503).
 func normal(name string) string {
