@@ -99,6 +99,7 @@ func (a *app) printFoundBefore(c call, err error) {
 }
 
 func (a *app) printWarnings(name string, source []byte, found []dockerfile.Warning) {
+	source = dockerfile.RedactSource(source)
 	for i := range found {
 		progress.WriteWarning(a.stdout, name, source, build.Event{Type: build.Warned, Warning: &found[i]})
 	}

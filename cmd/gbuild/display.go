@@ -8,6 +8,7 @@ import (
 
 	"github.com/gbuild/gbuild/internal/progress"
 	"github.com/gbuild/gbuild/pkg/build"
+	"github.com/gbuild/gbuild/pkg/dockerfile"
 )
 
 // holdBack is how long a process that may yet enter a namespace keeps its Events to itself: a build that goes on in the
@@ -39,7 +40,7 @@ func (a *app) newDisplay(o *buildOptions, in *input, entered bool) (*display, er
 		width, _, _ = term.GetSize(int(a.rawErr.Fd()))
 	}
 	d := &display{Display: progress.New(mode, a.rawErr, tty, width), holding: !entered}
-	d.SetSource(in.plan.Name, in.plan.Source)
+	d.SetSource(in.plan.Name, dockerfile.RedactSource(in.plan.Source))
 	if len(a.told.Lines)+len(a.told.Texts) > 0 {
 		d.before = newRetelling(a.told)
 	}

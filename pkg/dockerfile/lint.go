@@ -39,7 +39,7 @@ func (p *Plan) setChecks() error {
 func (p *Plan) linter(found *[]Warning) *linter.Linter {
 	config := *p.check
 	config.Warn = func(rule, description, url, message string, at []parser.Range) {
-		*found = append(*found, Warning{Rule: rule, Message: message, URL: url, Description: description, Location: locate(at),
+		*found = append(*found, Warning{Rule: rule, Message: Redact(message), URL: url, Description: description, Location: locate(at),
 			Hint: isHint(rule)})
 	}
 	return linter.New(&config)

@@ -1,6 +1,7 @@
 package dockerfile
 
 import (
+	"bytes"
 	"strings"
 
 	"github.com/gbuild/gbuild/internal/lazyregexp"
@@ -27,6 +28,14 @@ func Redact(text string) string {
 		}
 		return scheme + "://" + user + "@"
 	})
+}
+
+// RedactSource is Redact for a whole Dockerfile that is shown. Its lines keep their numbers.
+func RedactSource(source []byte) []byte {
+	if !bytes.ContainsRune(source, '@') {
+		return source
+	}
+	return []byte(Redact(string(source)))
 }
 
 func masked(s string) string {
