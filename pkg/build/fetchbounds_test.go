@@ -3,6 +3,7 @@ package build
 import (
 	"context"
 	"errors"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -96,5 +97,35 @@ func TestIgnoreFilesAreBounded(t *testing.T) {
 		if _, err := parseIgnore(".dockerignore", []byte(text)); want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%v, want %q", err, want)
 		}
+	}
+}
+
+// A server of git:// that says nothing, or nothing more, is given up, whatever the command line grants.
+func TestSilentGitServers(t *testing.T) {
+	if _, err := exec.LookPath("git"); err != nil {
+		t.Skip(err)
+	}
+	for name, said := range map[string]string{"nothing": "", "nothing more": "0032"} {
+		t.Run(name, func(t *testing.T) {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.Close()
+			go func() {
+				for {
+					c, err := l.Accept()
+					if err != nil {
+						return
+					}
+					_, _ = c.Write([]byte(said))
+				}
+			}()
+			b := newCopyBench(t)
+			_, err = b.tryAdd(copyOptions{Sources: newRemotes(), Bounds: fetchBounds{stall: time.Second}}, copyStep("git://"+l.Addr().String()+"/r.git", "/f"))
+			if err == nil || !strings.Contains(err.Error(), "nothing for 1s") {
+				t.Error(err)
+			}
+		})
 	}
 }

@@ -1,15 +1,19 @@
 package build
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
+	"os/exec"
+	goruntime "runtime"
 	"strings"
-
-	"golang.org/x/sys/unix"
+	"sync/atomic"
+	"syscall"
+	"time"
 
 	"github.com/gbuild/gbuild/internal/netguard"
 )
@@ -19,8 +23,11 @@ import (
 
 // The variables that tell such a process what it is for.
 const (
-	gitTrustVar = "_GBUILD_GIT_TRUSTS" // HOST:PORT that the user named, or empty
+	gitTrustVar = "_GBUILD_GIT_TRUSTS" // HOST:PORT that the user named, or empty; trustsAll where the host's network is granted
 	gitSSHVar   = "_GBUILD_GIT_SSH"    // the command line of ssh, for a shell
+	gitStallVar = "_GBUILD_GIT_STALL"  // how long a server may send nothing, as time.ParseDuration reads it
+
+	trustsAll = "*"
 )
 
 // InitGit must be called early in main (and in TestMain). In a process that git started it makes the connection, and does
@@ -30,23 +37,36 @@ func InitGit() {
 	if !ok {
 		return
 	}
-	r := &reach{}
-	r.trusted.Store(trusted, true)
-	err := r.serveGit(os.Args[1:])
-	if err != nil {
+	d := &gitDialer{reach: &reach{open: trusted == trustsAll}, stall: defaultStall}
+	d.reach.trusted.Store(trusted, true)
+	if stall, err := time.ParseDuration(os.Getenv(gitStallVar)); err == nil {
+		d.stall = stall
+	}
+	err := d.serve(os.Args[1:])
+	var ended *exec.ExitError // ssh has said why
+	switch {
+	case errors.As(err, &ended):
+		os.Exit(max(ended.ExitCode(), 1))
+	case err != nil:
 		fmt.Fprintf(os.Stderr, "%v\n", err)
 		os.Exit(1)
 	}
 	os.Exit(0)
 }
 
-// serveGit takes the arguments of ssh, [-o OPTION] [-p PORT] [USER@]HOST COMMAND, or those of git's own proxy command.
-func (r *reach) serveGit(args []string) error {
+// gitDialer makes one connection for git.
+type gitDialer struct {
+	reach *reach
+	stall time.Duration // how long the server may send nothing, once it has sent something
+}
+
+// serve takes the arguments of ssh, [-o OPTION] [-p PORT] [USER@]HOST COMMAND, or those of git's own proxy command.
+func (d *gitDialer) serve(args []string) error {
 	if len(args) == 2 && isPort(args[1]) {
-		return r.pipe(net.JoinHostPort(args[0], args[1]))
+		return d.pipe(net.JoinHostPort(args[0], args[1]))
 	}
 	host, port := sshTarget(args)
-	c, err := r.dial(context.Background(), "tcp", net.JoinHostPort(host, port))
+	c, err := d.reach.dial(context.Background(), "tcp", net.JoinHostPort(host, port))
 	if err != nil {
 		return explained(err)
 	}
@@ -57,9 +77,43 @@ func (r *reach) serveGit(args []string) error {
 		known = "[" + host + "]:" + port // as ssh itself looks it up
 	}
 	// The name is not asked for again: it might lead elsewhere by then.
-	words := append([]string{"sh", "-c", os.Getenv(gitSSHVar) + ` "$@"`, "sh", "-o", "HostName=" + at, "-o", "HostKeyAlias=" + known}, args...)
-	return unix.Exec("/bin/sh", words, os.Environ())
+	words := append([]string{"-c", os.Getenv(gitSSHVar) + ` "$@"`, "sh", "-o", "HostName=" + at, "-o", "HostKeyAlias=" + known,
+		"-o", fmt.Sprintf("ConnectTimeout=%.0f", max(d.stall.Seconds(), 1))}, args...) // up to the end of the key exchange
+	return d.ssh(exec.Command("/bin/sh", words...))
 }
+
+// ssh runs ssh, and ends it when the server is silent for too long: that may not be while somebody types a passphrase, so
+// the time counts from the first byte on.
+func (d *gitDialer) ssh(cmd *exec.Cmd) error {
+	cmd.Stdin, cmd.Stderr = os.Stdin, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	goruntime.LockOSThread() // the death signal is that of the thread
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	var stalled atomic.Bool
+	timer := time.AfterFunc(d.stall, func() { stalled.Store(true); _ = cmd.Process.Kill() })
+	timer.Stop()
+	_, err = io.Copy(os.Stdout, readerFunc(func(p []byte) (int, error) {
+		n, err := out.Read(p)
+		timer.Reset(d.stall)
+		return n, err
+	}))
+	timer.Stop()
+	if ended := cmd.Wait(); !stalled.Load() {
+		return cmp.Or(ended, err)
+	}
+	return &StallError{d.stall}
+}
+
+type readerFunc func(p []byte) (int, error)
+
+// Read implements io.Reader.
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
 func isPort(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 
@@ -81,8 +135,8 @@ func sshTarget(args []string) (host, port string) {
 }
 
 // pipe connects the standard input and output.
-func (r *reach) pipe(address string) error {
-	c, err := r.dial(context.Background(), "tcp", address)
+func (d *gitDialer) pipe(address string) error {
+	c, err := d.reach.dial(context.Background(), "tcp", address)
 	if err != nil {
 		return explained(err)
 	}
@@ -91,7 +145,13 @@ func (r *reach) pipe(address string) error {
 		_, _ = io.Copy(c, os.Stdin)
 		_ = c.(*net.TCPConn).CloseWrite()
 	}()
-	_, err = io.Copy(os.Stdout, c)
+	_, err = io.Copy(os.Stdout, readerFunc(func(p []byte) (int, error) {
+		_ = c.SetReadDeadline(time.Now().Add(d.stall))
+		return c.Read(p)
+	}))
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = &StallError{d.stall}
+	}
 	return err
 }
 

@@ -17,6 +17,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/net/proxy"
 
@@ -29,7 +30,8 @@ import (
 // gitGuard is that proxy, for as long as one git runs. It listens on loopback, and serves only who knows its password.
 type gitGuard struct {
 	*reach
-	trustedRemote string // HOST:PORT, or empty
+	trustedRemote string // HOST:PORT, trustsAll, or empty
+	stall         time.Duration
 	listener      net.Listener
 	password      string
 	server        *http.Server
@@ -39,18 +41,21 @@ type gitGuard struct {
 	refused error
 }
 
-// guardGit returns the guard for a git that works on the repository at remote, or nil where everything may be reached.
-func (o copyOptions) guardGit(remote string) (*gitGuard, error) {
-	if o.LocalNetwork {
+// guardGit returns the guard for a git that works on a remote. It is nil where everything may be reached over http.
+func (o copyOptions) guardGit(at *gitRemote) (*gitGuard, error) {
+	if o.LocalNetwork && strings.HasPrefix(at.scheme, "http") { // git itself bounds how long such a server may be silent
 		return nil, nil
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("making a proxy for git: %w", err)
 	}
-	g := &gitGuard{reach: o.reach(remote), listener: l, password: rand.Text()}
-	if o.Named {
-		g.trustedRemote = endpoint(remote)
+	g := &gitGuard{reach: o.reach(at.given), listener: l, password: rand.Text(), stall: o.Bounds.orDefault().stall}
+	switch {
+	case o.LocalNetwork:
+		g.trustedRemote = trustsAll
+	case o.Named:
+		g.trustedRemote = endpoint(at.given)
 	}
 	quiet := log.New(io.Discard, "", 0)
 	g.forward = &httputil.ReverseProxy{Rewrite: func(*httputil.ProxyRequest) {}, Transport: g.transport(), ErrorLog: quiet,
@@ -86,7 +91,7 @@ func (g *gitGuard) env(env []string) []string {
 	if err != nil {
 		program = "/proc/self/exe" // git then says that it cannot use it
 	}
-	out := []string{"GIT_SSH=" + program, "GIT_SSH_VARIANT=ssh", "GIT_PROXY_COMMAND=" + program, gitTrustVar + "=" + g.trustedRemote}
+	out := []string{"GIT_SSH=" + program, "GIT_SSH_VARIANT=ssh", "GIT_PROXY_COMMAND=" + program, gitTrustVar + "=" + g.trustedRemote, gitStallVar + "=" + g.stall.String()}
 	settings := [][2]string{{"http.proxy", "http://gbuild:" + g.password + "@" + g.listener.Addr().String()}, {"http.proxyAuthMethod", "basic"}}
 	for _, v := range env {
 		name, value, _ := strings.Cut(v, "=")

@@ -27,7 +27,7 @@ func (o copyOptions) gitFetch(ctx context.Context, at *gitRemote, dir string, ar
 	if err != nil {
 		return "", err
 	}
-	guard, err := o.guardGit(at.given)
+	guard, err := o.guardGit(at)
 	if err != nil {
 		return "", err
 	}
