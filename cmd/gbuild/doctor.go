@@ -28,7 +28,8 @@ func newDoctorCommand(a *app) *cobra.Command {
 				}
 				fmt.Fprintf(a.stdout, "%-22s MISSING: %s\n%22s   %s\n", c.name, c.missing.What, "", c.missing.Remedy)
 			}
-			if s.Isolation() == "norun" {
+			if kind := s.Isolation(); kind == "norun" || kind == "rootless-single" { // build refuses both
+				fmt.Fprintln(a.stdout, "RUN: it cannot be executed here; what is MISSING above says why")
 				return exitStatus(exitHost)
 			}
 			said, err := a.networkOfRun(s)
