@@ -10,7 +10,7 @@ import (
 // built makes a cache of what is built in a scope, with a file of some size, that was last used at a time.
 func built(t *testing.T, c *Caches, id, scope string, size int64, used time.Time) *Lease {
 	t.Helper()
-	l, err := c.Acquire(t.Context(), id, Shared, Options{Scope: scope, About: "about " + scope})
+	l, err := c.Acquire(t.Context(), id, Shared, Options{Scope: scope, About: "about " + scope, UID: os.Getuid(), GID: os.Getgid()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +43,7 @@ func TestBuiltCachesHaveBounds(t *testing.T) {
 	built(t, c, "uv-built", "third", 40<<10, now.Add(-2*time.Hour))
 	built(t, c, "/root/.cache/pip", "a mount", 40<<10, now.Add(-100*24*time.Hour))
 	built(t, c, "uv", "", 40<<10, now.Add(-100*24*time.Hour))
-	busy, err := c.Acquire(t.Context(), "pip-wheels", Shared, Options{Scope: "busy"})
+	busy, err := c.Acquire(t.Context(), "pip-wheels", Shared, Options{Scope: "busy", UID: os.Getuid(), GID: os.Getgid()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +77,7 @@ func TestRenew(t *testing.T) {
 		t.Fatal(err)
 	}
 	acquire := func() *Lease {
-		l, err := c.Acquire(t.Context(), "pip", Shared, Options{})
+		l, err := c.Acquire(t.Context(), "pip", Shared, mine())
 		if err != nil {
 			t.Fatal(err)
 		}
