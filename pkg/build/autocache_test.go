@@ -93,6 +93,7 @@ func TestPipCache(t *testing.T) {
 		{"whole RUNs count", p.testWholeRunsCount},
 		{"uv shares what it fetched", p.testUvShares},
 		{"a wheel that was published again", p.testPublishedAgain},
+		{"what an address has", p.testWhatAnAddressHas},
 		{"mirror leaves no trace", p.testMirrorLeavesNoTrace},
 		{"apt asks the mirror", p.testAptAsksTheMirror},
 		{"apt keeps its packages", p.testAptKeepsPackages},

@@ -1,6 +1,8 @@
 package build
 
 import (
+	"fmt"
+
 	"github.com/gbuild/gbuild/internal/lazyregexp"
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/layers"
@@ -48,6 +50,18 @@ func (m *mounts) keepBodies() {
 		}
 		return k, nil
 	})
+}
+
+// ageAnswers lets pip ask in the next RUN for what its index does not vouch for.
+func (m *mounts) ageAnswers() {
+	for _, u := range m.uses {
+		if !u.Automatic || u.Tool != string(dockerfile.Pip) || u.lease == nil {
+			continue
+		}
+		if err := u.lease.Age(); err != nil {
+			m.report(Event{Type: Notice, Step: m.number, Text: fmt.Sprintf("what pip has fetched may be used without asking for it again: %v", err)})
+		}
+	}
 }
 
 // addresses matches URLs in the text of a RUN, its requirements and its environment.

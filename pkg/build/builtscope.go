@@ -28,6 +28,9 @@ func (m *mounts) builtScope(s *dockerfile.Run, t dockerfile.Tool) (scope string,
 		return "", false
 	}
 	text := s.Builds()
+	if text.Unpinned {
+		return "", false
+	}
 	whole := !text.Sure || slices.ContainsFunc(s.Mounts, func(d dockerfile.Mount) bool { return !plain(&d) }) ||
 		slices.ContainsFunc(text.Files, func(name string) bool { return strings.Contains(name, "://") })
 	if whole && m.fresh {
@@ -37,7 +40,10 @@ func (m *mounts) builtScope(s *dockerfile.Run, t dockerfile.Tool) (scope string,
 	if whole {
 		r.bytes(m.recipes.own[:])
 	} else {
-		below, options := m.baseline(s, &text)
+		below, options, err := m.baseline(s, &text)
+		if err != nil {
+			return "", false
+		}
 		text.Text.Env = seen(s.Env)
 		key := runKey(below, text.Text, m.platform(), m.req.Limits, m.sums)
 		r.bytes(key[:])
@@ -70,24 +76,28 @@ func seen(env []string) (all []string) {
 }
 
 // baseline returns the state below the RUN without the steps directly before it that only bring files of requirements,
-// and those lines of such files that a build depends on. A changed line of requirements.txt changes none of them.
-func (m *mounts) baseline(s *dockerfile.Run, text *dockerfile.Builds) (below layers.Key, options []string) {
-	if text.Constrained || m.constrained(s) {
-		return m.parent, nil
-	}
+// and those lines of such files that a build depends on. A changed line of requirements.txt changes none of them. It fails
+// where a requirement is an address.
+func (m *mounts) baseline(s *dockerfile.Run, text *dockerfile.Builds) (below layers.Key, options []string, err error) {
+	constrained := text.Constrained || m.constrained(s)
 	q := &requirements{view: m.lower, named: map[string]bool{}}
 	for _, name := range text.Files {
 		if !path.IsAbs(name) && text.Moves {
-			return m.parent, nil
+			return m.parent, nil, nil
 		}
-		if err := q.read(absolute(s.Dir, name), maxNested); err != nil {
-			return m.parent, nil
+		if err := q.read(absolute(s.Dir, name), maxNested); errors.Is(err, errUnpinned) {
+			return layers.Key{}, nil, err
+		} else if err != nil {
+			return m.parent, nil, nil
 		}
+	}
+	if constrained {
+		return m.parent, nil, nil
 	}
 	for below = m.parent; ; {
 		made := m.madeOf(below)
 		if !made.known || !made.brings || !m.onlyRequirements(below, q.named) {
-			return below, q.options
+			return below, q.options, nil
 		}
 		below = made.parent
 	}
@@ -161,7 +171,10 @@ const (
 	maxShort  = 4 << 20 // bytes of a file of requirements, or of settings
 )
 
-var errUnclear = errors.New("it cannot be told what the requirements are")
+var (
+	errUnclear  = errors.New("it cannot be told what the requirements are")
+	errUnpinned = errors.New("what a requirement is depends on what an address has")
+)
 
 func (q *requirements) read(name string, depth int) error {
 	if depth == 0 || !slices.Contains([]string{".txt", ".in", ".pip", ".req", ""}, path.Ext(name)) {
@@ -190,6 +203,9 @@ func (q *requirements) line(words []string, dir string, depth int) error {
 	words = slices.DeleteFunc(words, func(w string) bool { return strings.HasPrefix(w, "--hash=") })
 	if i := slices.IndexFunc(words, func(w string) bool { return strings.HasPrefix(w, "#") }); i >= 0 {
 		words = words[:i]
+	}
+	if len(words) > 0 && !strings.HasPrefix(words[0], "-") && slices.ContainsFunc(words, dockerfile.Unpinned) {
+		return errUnpinned
 	}
 	if !slices.ContainsFunc(words, func(w string) bool { return strings.HasPrefix(w, "-") }) {
 		return nil

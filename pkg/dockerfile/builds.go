@@ -4,6 +4,7 @@ package dockerfile
 // they may be kept at all.
 
 import (
+	"net/url"
 	"path"
 	"slices"
 	"strings"
@@ -25,6 +26,18 @@ type Builds struct {
 	Sure bool
 	// Constrained says that files of requirements may decide what is built.
 	Constrained bool
+	// Unpinned says that something is built of what an address has, whatever that is by then.
+	Unpinned bool
+}
+
+// Unpinned says whether a requirement is the address of a file that may be another one next time, and that something is
+// built of: pip finds what it has built by the address. It knows commits of repositories by their digests.
+func Unpinned(requirement string) bool {
+	if i := strings.LastIndex(requirement, "@ "); i >= 0 {
+		requirement = requirement[i+2:]
+	}
+	u, err := url.Parse(strings.TrimSpace(requirement))
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && path.Ext(u.Path) != ".whl" && !strings.Contains(u.Fragment, "sha256=")
 }
 
 var (
@@ -51,6 +64,7 @@ func (r *Run) Builds() Builds {
 	b := Builds{Text: r.copyOf()}
 	calls := r.calls()
 	i := slices.IndexFunc(calls, (*call).builds)
+	b.Unpinned = slices.ContainsFunc(calls, (*call).unpinned)
 	b.Constrained = slices.ContainsFunc(slices.Concat(r.texts(), r.Env), constraining().MatchString)
 	if i < 0 || len(r.shellTexts()) > 1 || len(r.Files) > 0 && len(r.shellTexts()) == 0 || len(r.scripts) > 0 {
 		return b
@@ -78,6 +92,18 @@ func (r *Run) copyOf() *Run {
 
 // builds says whether the call makes a tool do something that may build.
 func (c *call) builds() bool { return c.fetches(Pip) || c.fetches(Uv) }
+
+// unpinned says whether the call builds something of what an address has.
+func (c *call) unpinned() bool {
+	for _, p := range c.does.programs {
+		for i, w := range p.args {
+			if c.builds() && Unpinned(w.value) && (i == 0 || positional(p.args[i-1].value)) {
+				return true
+			}
+		}
+	}
+	return false
+}
 
 // plain says whether the call is one call of pip or uv, which is there by name or by path.
 func (c *call) plain() bool {

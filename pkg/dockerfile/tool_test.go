@@ -262,6 +262,25 @@ func TestBuildsText(t *testing.T) {
 	}
 }
 
+// TestUnpinned has RUNs that build what an address has, and others.
+func TestUnpinned(t *testing.T) {
+	for text, want := range map[string]bool{
+		"pip install https://example.com/a-1.0.tar.gz":                                              true,
+		"pip install -q 'a @ http://example.com/a-1.0.tar.gz'":                                      true,
+		"uv pip install b==1 'a[x] @ https://example.com/a-1.0.zip#egg=a'":                          true,
+		"apt-get update; pip install b && pip wheel https://example.com/archive/v1.tar.gz":          true,
+		"pip install 'a @ https://example.com/a-1.0.tar.gz#sha256=" + strings.Repeat("0", 64) + "'": false,
+		"pip install https://example.com/a-1.0-py3-none-any.whl":                                    false,
+		"pip install git+https://example.com/a.git":                                                 false,
+		"pip install --index-url https://example.com/simple -f https://example.com/links a":         false,
+		"curl -O https://example.com/a-1.0.tar.gz && pip install a":                                 false,
+	} {
+		if got := shellRun(text).Builds().Unpinned; got != want {
+			t.Errorf("%q: %t", text, got)
+		}
+	}
+}
+
 // TestApart has RUNs in which a call is told to keep no cache, and what is executed.
 func TestApart(t *testing.T) {
 	for _, c := range []struct {
