@@ -288,6 +288,10 @@ func explainStart(err error) error {
 			m.Cause = err
 			return m
 		}
+	case strings.Contains(text, "unshare remaining namespaces"): // a network of none has a namespace, too
+		if err := onThread(unshareNetwork); err != nil {
+			return err
+		}
 	}
 	return fmt.Errorf("starting the sandbox: %w", err)
 }

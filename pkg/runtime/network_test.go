@@ -178,11 +178,13 @@ func TestNetworkFallsBackWithANotice(t *testing.T) {
 	if len(notices) != 1 || !strings.Contains(notices[0], "network namespace cannot be made") || !strings.Contains(notices[0], "loopback") {
 		t.Errorf("%q", notices)
 	}
-	s, _ := shell(t, root, "true")
-	s.Network = "private"
-	var missing *Missing
-	if err := s.Run(t.Context()); !errors.As(err, &missing) || missing.Hint() == "" {
-		t.Errorf("a private network was demanded: %v", err)
+	for _, network := range []string{"private", "none"} {
+		s, _ := shell(t, root, "true")
+		s.Network = network
+		var missing *Missing
+		if err := s.Run(t.Context()); !errors.As(err, &missing) || missing.Hint() == "" {
+			t.Errorf("the network %s was demanded: %v", network, err)
+		}
 	}
 }
 
