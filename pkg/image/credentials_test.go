@@ -328,6 +328,7 @@ func TestKeychain(t *testing.T) {
 	helper(t, "none", `echo "credentials not found in native keychain"; exit 1`)
 	helper(t, "broken", `echo no; exit 1`)
 	helper(t, "garbage", `echo no`)
+	helper(t, "silent", `exit 0`)
 	helper(t, "wrong", `echo '{"ServerURL":"https://other.example","Username":"u","Secret":"s"}'`)
 	with := func(k, v string) map[string]any { return map[string]any{k: v} }
 	helpers := func(host, v string) map[string]any { return map[string]any{"credHelpers": map[string]string{host: v}} }
@@ -355,6 +356,7 @@ func TestKeychain(t *testing.T) {
 		{"helper missing", "a.example/x", helpers("a.example", "missing"), nil, "", "not installed"},
 		{"helper fails", "a.example/x", helpers("a.example", "broken"), nil, "", "exit status 1"},
 		{"helper prints garbage", "a.example/x", helpers("a.example", "garbage"), nil, "", "printed no credentials"},
+		{"helper prints nothing", "a.example/x", helpers("a.example", "silent"), nil, "", "printed no credentials"},
 		{"helper answers for another", "a.example/x", helpers("a.example", "wrong"), nil, "", "other.example"},
 		{"helper is a path", "a.example/x", helpers("a.example", "../../bin/sh"), nil, "", "no name"},
 	}
@@ -403,5 +405,23 @@ func TestKeychainReadsPodmansFileToo(t *testing.T) {
 	}
 	if _, err := Keychain(t.TempDir(), broken).Resolve(repo); err == nil {
 		t.Error("no error for a broken file")
+	}
+}
+
+// An empty config.json is what `touch` leaves, and says no more than none.
+func TestEmptyConfig(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte("\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	repo, err := name.NewRepository("a.example/x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if auth, err := Keychain(dir).Resolve(repo); err != nil || triedOf(auth) != "" {
+		t.Errorf("credentials of an empty file: %v, %v", auth, err)
+	}
+	if given, err := Proxies(dir, ""); err != nil || len(given) != 0 {
+		t.Errorf("proxies of an empty file: %v, %v", given, err)
 	}
 }

@@ -230,6 +230,8 @@ func TestPushSurvives(t *testing.T) {
 		"429 on the manifest":  firstTimes(2, is("PUT", "/manifests/"), retryLater("0")),
 		"HEAD of blobs lies":   firstTimes(3, is("HEAD", "/blobs/"), status(200)),
 		"manifest lacks blobs": firstTimes(1, is("PUT", "/manifests/"), blobUnknown),
+		"manifest is invalid":  firstTimes(1, is("PUT", "/manifests/"), manifestInvalid),
+		"422 on the manifest":  firstTimes(1, is("PUT", "/manifests/"), status(422)),
 	}
 	for name, hook := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -245,6 +247,11 @@ func TestPushSurvives(t *testing.T) {
 			sameImage(t, r, img)
 		})
 	}
+}
+
+func manifestInvalid(w http.ResponseWriter, _ *http.Request) {
+	w.WriteHeader(http.StatusBadRequest)
+	_, _ = fmt.Fprint(w, `{"errors":[{"code":"MANIFEST_INVALID","message":"manifest invalid"}]}`)
 }
 
 func blobUnknown(w http.ResponseWriter, _ *http.Request) {

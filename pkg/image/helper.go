@@ -22,6 +22,9 @@ const helperTimeout = 30 * time.Second
 // helperGrammar keeps the name of a helper from being a path.
 var helperGrammar = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
 
+// errNoHelper says that a program is not there.
+var errNoHelper = errors.New("is not installed")
+
 // hubServer is what helpers know Docker Hub by.
 const hubServer = "https://" + hubHost + "/v1/"
 
@@ -75,11 +78,11 @@ func runHelper(ctx context.Context, helper, host string) ([]byte, error) {
 	case stdout.over:
 		return nil, fmt.Errorf("docker-credential-%s printed more than %d MiB", helper, maxHelperAnswer>>20)
 	case err == nil:
-		return stdout.kept.Bytes(), nil
+		return append([]byte{}, stdout.kept.Bytes()...), nil // not nil: that it prints nothing is no answer
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return nil, fmt.Errorf("docker-credential-%s did not answer within %s", helper, helperTimeout)
 	case errors.Is(err, exec.ErrNotFound):
-		return nil, fmt.Errorf("the credential helper docker-credential-%s is not installed", helper)
+		return nil, fmt.Errorf("the credential helper docker-credential-%s %w", helper, errNoHelper)
 	case errors.As(err, &exit) && strings.Contains(text, "credentials not found"):
 		return nil, nil
 	}

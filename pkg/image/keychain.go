@@ -1,6 +1,7 @@
 package image
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -81,10 +82,18 @@ func readAuthFile(path string) (*authFile, error) {
 		return nil, fmt.Errorf("reading credentials: %w", err)
 	}
 	f := &authFile{path: path}
-	if err := json.Unmarshal(src, f); err != nil {
+	if err := unmarshalConfig(src, f); err != nil {
 		return nil, fmt.Errorf("reading %s: %w", path, err)
 	}
 	return f, nil
+}
+
+// unmarshalConfig reads a file of settings as docker does: one that is empty holds none.
+func unmarshalConfig(src []byte, to any) error {
+	if len(bytes.TrimSpace(src)) == 0 {
+		return nil
+	}
+	return json.Unmarshal(src, to)
 }
 
 // credential is an Authenticator that knows where it is from, so that a refusal can say what was tried.
@@ -136,10 +145,18 @@ func (f *authFile) lookup(ctx context.Context, target authn.Resource) (authn.Aut
 	return nil, nil
 }
 
+// helperRemedy says what to do about a helper that is not there, or that gave no answer.
+func helperRemedy(err error, helper, path string) string {
+	if errors.Is(err, errNoHelper) {
+		return fmt.Sprintf("install docker-credential-%s, or remove it from %s", helper, path)
+	}
+	return fmt.Sprintf("mend docker-credential-%s, or remove it from %s", helper, path)
+}
+
 func (f *authFile) fromHelper(ctx context.Context, helper, host string) (authn.Authenticator, error) {
 	c, err := askHelper(ctx, helper, host)
 	if err != nil {
-		return nil, &CredentialError{host, err.Error(), fmt.Sprintf("install docker-credential-%s, or remove it from %s", helper, f.path)}
+		return nil, &CredentialError{host, err.Error(), helperRemedy(err, helper, f.path)}
 	}
 	if c == nil {
 		return nil, nil

@@ -1,7 +1,6 @@
 package image
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -30,7 +29,7 @@ func Proxies(configDir, daemon string) (map[string]string, error) {
 		Proxies map[string]proxySettings `json:"proxies"`
 	}
 	if err == nil {
-		err = json.Unmarshal(src, &f)
+		err = unmarshalConfig(src, &f)
 	}
 	if err != nil {
 		return nil, &ConfigError{path, err}

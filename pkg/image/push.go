@@ -257,9 +257,14 @@ func lacksBlobs(err error) bool {
 		return false
 	}
 	for _, d := range status.Errors {
-		if d.Code == transport.ManifestBlobUnknownErrorCode || d.Code == transport.BlobUnknownErrorCode {
-			return true
+		switch d.Code {
+		case transport.ManifestBlobUnknownErrorCode, transport.BlobUnknownErrorCode, transport.ManifestInvalidErrorCode:
+			return true // the last is what some registries say of a layer that they lack
 		}
 	}
-	return len(status.Errors) == 0 && (status.StatusCode == http.StatusBadRequest || status.StatusCode == http.StatusNotFound)
+	switch status.StatusCode {
+	case http.StatusBadRequest, http.StatusNotFound, http.StatusUnprocessableEntity:
+		return len(status.Errors) == 0
+	}
+	return false
 }
