@@ -59,7 +59,7 @@ func (b *briefBody) Read(p []byte) (int, error) {
 	}
 	n, err := b.ReadCloser.Read(p)
 	if b.read += int64(n); b.read > b.most {
-		return n, b.over(fmt.Errorf("the answer of %s is larger than %d KiB", b.host, b.most>>10))
+		return n, b.over(&boundError{fmt.Errorf("the answer of %s is larger than %d KiB", b.host, b.most>>10)})
 	}
 	return n, err
 }
@@ -70,3 +70,12 @@ func (b *briefBody) over(err error) error {
 	}
 	return err
 }
+
+// boundError says that an answer is too long. It is an answer: asking again would give the same, and the registry is not absent.
+type boundError struct{ err error }
+
+// Error implements error.
+func (e *boundError) Error() string { return e.err.Error() }
+
+// Unwrap returns what was too much.
+func (e *boundError) Unwrap() error { return e.err }

@@ -96,8 +96,12 @@ func TestBriefBodyNamesItsBound(t *testing.T) {
 		"the answer of h is larger than 64 KiB": {ReadCloser: body(), host: "h", most: maxToken, until: time.Now().Add(time.Hour)},
 		"the answer of h took more than 2m0s":   {ReadCloser: body(), host: "h", most: maxToken, limit: 2 * time.Minute},
 	} {
-		if _, err := io.ReadAll(b); err == nil || err.Error() != want {
+		_, err := io.ReadAll(b)
+		if err == nil || err.Error() != want {
 			t.Errorf("%v, want %s", err, want)
+		}
+		if long := strings.Contains(want, "larger"); passingError(cut(err)) == long || IsAbsence(cut(err)) == long {
+			t.Errorf("%s: asked for again and absent is what is slow, and not what is long", want)
 		}
 	}
 	cut := &briefBody{ReadCloser: body(), most: maxErrorText, until: time.Now().Add(time.Hour), cut: true}

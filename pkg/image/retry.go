@@ -106,7 +106,10 @@ func passingError(err error) bool {
 	var dns *net.DNSError
 	var timeout net.Error
 	var broken *cutError
+	var bound *boundError
 	switch {
+	case errors.As(err, &bound):
+		return false
 	case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded):
 		return false
 	case errors.As(err, &broken) || endedByServer(err):
