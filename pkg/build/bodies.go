@@ -1,6 +1,7 @@
 package build
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/gbuild/gbuild/internal/lazyregexp"
@@ -52,13 +53,18 @@ func (m *mounts) keepBodies() {
 	})
 }
 
-// ageAnswers lets pip ask in the next RUN for what its index does not vouch for.
-func (m *mounts) ageAnswers() {
+// doubtFetched lets the next RUN find nothing without a question that no digest vouches for: neither what pip fetched, nor
+// what it built of that.
+func (m *mounts) doubtFetched() {
 	for _, u := range m.uses {
 		if !u.Automatic || u.Tool != string(dockerfile.Pip) || u.lease == nil {
 			continue
 		}
-		if err := u.lease.Age(); err != nil {
+		err := u.lease.Age()
+		if u.built != nil {
+			err = errors.Join(err, u.built.DropUndigested())
+		}
+		if err != nil {
 			m.report(Event{Type: Notice, Step: m.number, Text: fmt.Sprintf("what pip has fetched may be used without asking for it again: %v", err)})
 		}
 	}

@@ -54,9 +54,10 @@ func (m *mounts) builtScope(s *dockerfile.Run, t dockerfile.Tool) (scope string,
 	return r.key().String(), true
 }
 
-// plain says whether a mount shows a build nothing that could decide what it makes.
+// plain says whether a mount shows a build nothing that could decide what it makes: a cache is one where tools keep theirs.
 func plain(d *dockerfile.Mount) bool {
-	return d.Type == dockerfile.MountTmpfs || d.Type == dockerfile.MountCache && d.From == nil && strings.Contains(d.Target, "cache")
+	cache := func(place string) bool { return strings.Contains(d.Target+"/", place) }
+	return d.Type == dockerfile.MountTmpfs || d.Type == dockerfile.MountCache && d.From == nil && slices.ContainsFunc([]string{"/.cache/", "/var/cache/", "ccache/"}, cache)
 }
 
 // seen are the variables that a build can see, each once with the value that holds, sorted.

@@ -53,7 +53,7 @@ func (w *work) runIn(ctx context.Context, d *layers.Draft, s *dockerfile.Run) (e
 	err = w.Exec(ctx, box)
 	out.flush()
 	errs.flush()
-	m.ageAnswers()
+	m.doubtFetched()
 	if err == nil {
 		m.keepBodies()
 	}
