@@ -1,6 +1,8 @@
 package image
 
 import (
+	"crypto/tls"
+	"errors"
 	"net/http"
 	"sync/atomic"
 )
@@ -22,6 +24,15 @@ func (e *eager) RoundTrip(r *http.Request) (*http.Response, error) {
 		return e.session.RoundTrip(r)
 	}
 	resp, err := e.wire.RoundTrip(r)
+	if err != nil && r.URL.Scheme == "http" && rewindable(r) {
+		_, entered := e.session.enter(r.Context()) // it may speak TLS only: login finds that out
+		if entered == nil {
+			return e.session.RoundTrip(r)
+		}
+		if _, ok := errors.AsType[*tls.CertificateVerificationError](entered); ok {
+			return nil, entered
+		}
+	}
 	if err != nil || resp.StatusCode >= 500 || resp.StatusCode == http.StatusTooManyRequests {
 		return resp, err
 	}
