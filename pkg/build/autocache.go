@@ -124,6 +124,8 @@ func (m *mounts) pipCache(ctx context.Context, s *dockerfile.Run, calls int) (li
 	var wheels string
 	scope, keep := m.builtScope(s, dockerfile.Pip)
 	if keep {
+		text := s.Builds()
+		use.ofState = !countsWhole(s, &text)
 		use.built, wheels, err = m.builtCache(ctx, "pip-wheels", scope)
 	} else {
 		use.passing = true

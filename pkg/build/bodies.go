@@ -62,7 +62,7 @@ func (m *mounts) doubtFetched() {
 		}
 		err := u.lease.Age()
 		if u.built != nil {
-			err = errors.Join(err, u.built.DropUndigested())
+			err = errors.Join(err, u.built.DropUndigested(u.ofState))
 		}
 		if err != nil {
 			m.report(Event{Type: Notice, Step: m.number, Text: fmt.Sprintf("what pip has fetched may be used without asking for it again: %v", err)})

@@ -31,8 +31,7 @@ func (m *mounts) builtScope(s *dockerfile.Run, t dockerfile.Tool) (scope string,
 	if text.Unpinned {
 		return "", false
 	}
-	whole := !text.Sure || slices.ContainsFunc(s.Mounts, func(d dockerfile.Mount) bool { return !plain(&d) }) ||
-		slices.ContainsFunc(text.Files, func(name string) bool { return strings.Contains(name, "://") })
+	whole := countsWhole(s, &text)
 	if whole && m.fresh {
 		return "", false
 	}
@@ -52,6 +51,12 @@ func (m *mounts) builtScope(s *dockerfile.Run, t dockerfile.Tool) (scope string,
 	r.list(m.installed(s))
 	r.text(processor())
 	return r.key().String(), true
+}
+
+// countsWhole says whether something beside the files before the RUN may decide what is built, so that the RUN stands for itself.
+func countsWhole(s *dockerfile.Run, text *dockerfile.Builds) bool {
+	return !text.Sure || slices.ContainsFunc(s.Mounts, func(d dockerfile.Mount) bool { return !plain(&d) }) ||
+		slices.ContainsFunc(text.Files, func(name string) bool { return strings.Contains(name, "://") })
 }
 
 // plain says whether a mount shows a build nothing that could decide what it makes: a cache is one where tools keep theirs.

@@ -41,6 +41,7 @@ type cacheUse struct {
 	built *pipcache.Lease // of what the tool builds itself, where that is apart
 
 	passing bool   // what the tool builds itself is not kept
+	ofState bool   // a file that it builds of was there before the RUN
 	upper   string // where what is new is until the RUN has ended, if that is not in the cache
 }
 

@@ -17,9 +17,10 @@ import (
 
 const originFile = "origin.json"
 
-// DropUndigested removes wheels that pip would find whatever their address has by then. Early versions of pip do not say
-// what a wheel was built of: theirs stay.
-func (l *Lease) DropUndigested() error {
+// DropUndigested removes wheels that pip would find whatever their address has by then. Files that were there before the RUN
+// have names enough where ofState says that there are no others: what is built is kept apart by the state. Early versions
+// of pip do not say what a wheel was built of: theirs stay.
+func (l *Lease) DropUndigested(ofState bool) error {
 	root, err := os.OpenRoot(l.Dir())
 	if err != nil {
 		return fmt.Errorf("reading cache: %w", err)
@@ -30,7 +31,7 @@ func (l *Lease) DropUndigested() error {
 			return ignoreGone(err)
 		}
 		text, err := root.ReadFile(name)
-		if err == nil && !digested(text, strings.ReplaceAll(path.Dir(name), "/", "")) {
+		if err == nil && !digested(text, strings.ReplaceAll(path.Dir(name), "/", ""), ofState) {
 			err = root.RemoveAll(path.Dir(name))
 		}
 		return ignoreGone(err)
@@ -51,7 +52,7 @@ type builtOf struct {
 }
 
 // digested says whether the place of a wheel, whose origin is in text, follows from a digest. Commits are digests.
-func digested(text []byte, place string) bool {
+func digested(text []byte, place string, ofState bool) bool {
 	var origin struct {
 		URL          string          `json:"url"`
 		Subdirectory string          `json:"subdirectory"`
@@ -63,7 +64,7 @@ func digested(text []byte, place string) bool {
 	if err := json.Unmarshal(text, &origin); err != nil {
 		return false
 	}
-	if origin.VCS != nil {
+	if origin.VCS != nil || ofState && isFile(origin.URL) {
 		return true
 	}
 	sum, _ := strings.CutPrefix(origin.Archive.Hash, "sha256=")
@@ -77,6 +78,11 @@ func digested(text []byte, place string) bool {
 		}
 	}
 	return false
+}
+
+// isFile says whether an address is a file of the sandbox, but for those that a cache mount may show.
+func isFile(url string) bool {
+	return strings.HasPrefix(url, "file:///") && !strings.Contains(url, "cache")
 }
 
 func (b *builtOf) place() (string, error) {
