@@ -122,10 +122,9 @@ func (m *mounts) pipCache(ctx context.Context, s *dockerfile.Run, calls int) (li
 	target := filepath.Join(autoDir, string(dockerfile.Pip))
 	use := cacheUse{CacheUse: CacheUse{ID: "pip", Target: target, Tool: "pip", Automatic: true}}
 	var wheels string
-	scope, keep := m.builtScope(s, dockerfile.Pip)
+	scope, keep, ofState := m.builtScope(s, dockerfile.Pip)
 	if keep {
-		text := s.Builds()
-		use.ofState = !countsWhole(s, &text)
+		use.ofState = ofState
 		use.built, wheels, err = m.builtCache(ctx, "pip-wheels", scope)
 	} else {
 		use.passing = true

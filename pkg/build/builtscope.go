@@ -22,18 +22,20 @@ var unseen = []string{"PIP_NO_INPUT", "PIP_ROOT_USER_ACTION", "PIP_DISABLE_PIP_V
 	"UV_HTTP_TIMEOUT", "UV_NO_PROGRESS", "DEBIAN_FRONTEND", "PYTHONUNBUFFERED", "TERM"}
 
 // builtScope names all that a wheel which a tool builds in the RUN may depend on. keep is false where it must not be found
-// again: the Dockerfile says so, or the build sees something that has no name.
-func (m *mounts) builtScope(s *dockerfile.Run, t dockerfile.Tool) (scope string, keep bool) {
+// again: the Dockerfile says so, or the build sees something that has no name. ofState says that nothing but the files
+// before the RUN decides what is built.
+func (m *mounts) builtScope(s *dockerfile.Run, t dockerfile.Tool) (scope string, keep, ofState bool) {
 	if s.KeepsNone(t) || len(s.Devices)+len(m.req.Limits.Devices) > 0 {
-		return "", false
+		return "", false, false
 	}
 	text := s.Builds()
 	if text.Unpinned {
-		return "", false
+		return "", false, false
 	}
-	whole := countsWhole(s, &text)
+	whole := !text.Sure || slices.ContainsFunc(s.Mounts, func(d dockerfile.Mount) bool { return !plain(&d) }) ||
+		slices.ContainsFunc(text.Files, func(name string) bool { return strings.Contains(name, "://") })
 	if whole && m.fresh {
-		return "", false
+		return "", false, false
 	}
 	r := newRecipe("built", layers.Key{})
 	if whole {
@@ -41,7 +43,7 @@ func (m *mounts) builtScope(s *dockerfile.Run, t dockerfile.Tool) (scope string,
 	} else {
 		below, options, err := m.baseline(s, &text)
 		if err != nil {
-			return "", false
+			return "", false, false
 		}
 		text.Text.Env = seen(s.Env)
 		key := runKey(below, text.Text, m.platform(), m.req.Limits, m.sums)
@@ -50,13 +52,7 @@ func (m *mounts) builtScope(s *dockerfile.Run, t dockerfile.Tool) (scope string,
 	}
 	r.list(m.installed(s))
 	r.text(processor())
-	return r.key().String(), true
-}
-
-// countsWhole says whether something beside the files before the RUN may decide what is built, so that the RUN stands for itself.
-func countsWhole(s *dockerfile.Run, text *dockerfile.Builds) bool {
-	return !text.Sure || slices.ContainsFunc(s.Mounts, func(d dockerfile.Mount) bool { return !plain(&d) }) ||
-		slices.ContainsFunc(text.Files, func(name string) bool { return strings.Contains(name, "://") })
+	return r.key().String(), true, !whole
 }
 
 // plain says whether a mount shows a build nothing that could decide what it makes: a cache is one where tools keep theirs.

@@ -49,7 +49,7 @@ func (m *mounts) uvCache(ctx context.Context, s *dockerfile.Run, calls int) (lis
 	}
 	use.lease = lease
 	usual := &uvView{target: target, lowers: []string{fetched}, shared: lease.Dir()}
-	if scope, keep := m.builtScope(s, dockerfile.Uv); keep {
+	if scope, keep, _ := m.builtScope(s, dockerfile.Uv); keep {
 		lease, built, err := m.builtCache(ctx, "uv-built", scope)
 		if err != nil {
 			return nil, err

@@ -2,7 +2,6 @@ package pipcache
 
 import (
 	"bytes"
-	"fmt"
 	"io/fs"
 	"os"
 	"strings"
@@ -27,26 +26,12 @@ var (
 // Age makes pip ask again for the answers that came into its cache during the lease, and that their servers do not call
 // immutable. What has not changed is not sent again.
 func (l *Lease) Age() error {
-	root, err := os.OpenRoot(l.Dir())
-	if err != nil {
-		return fmt.Errorf("reading cache: %w", err)
-	}
-	defer root.Close()
-	for _, entries := range []string{newEntries, oldEntries} {
-		err := fs.WalkDir(root.FS(), entries, func(path string, d fs.DirEntry, err error) error {
-			if err != nil || d.IsDir() || !isEntryName(d.Name()) || strings.HasSuffix(path, bodySuffix) {
-				return ignoreGone(err)
-			}
-			if info, err := d.Info(); err != nil || !info.Mode().IsRegular() || !changed(info.Sys().(*syscall.Stat_t), l.from) {
-				return ignoreGone(err)
-			}
-			return ignoreGone(age(root, path))
-		})
-		if err != nil {
-			return fmt.Errorf("reading cache: %w", err)
+	return l.eachNew(func(root *os.Root, path string, _ fs.FileInfo) error {
+		if strings.HasSuffix(path, bodySuffix) {
+			return nil
 		}
-	}
-	return nil
+		return ignoreGone(age(root, path))
+	})
 }
 
 // age makes one answer one of long ago. One that leads elsewhere for ever, which pip would believe at any age, goes.

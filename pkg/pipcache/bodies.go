@@ -148,6 +148,19 @@ func digestOf(f *os.File, info fs.FileInfo, framed bool) (string, error) {
 
 // Keep gives the large files that came into a cache during a lease their second names. It reads them once, for the digest.
 func (b *Bodies) Keep(ctx context.Context, l *Lease) error {
+	return l.eachNew(func(root *os.Root, path string, info fs.FileInfo) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if info.Size() < minBody || info.Sys().(*syscall.Stat_t).Nlink != 1 {
+			return nil
+		}
+		return b.keep(root, path, info)
+	})
+}
+
+// eachNew visits the files of pip's answers that came into its cache during the lease. One that is gone meanwhile is none.
+func (l *Lease) eachNew(visit func(root *os.Root, path string, info fs.FileInfo) error) error {
 	root, err := os.OpenRoot(l.Dir())
 	if err != nil {
 		return fmt.Errorf("reading cache: %w", err)
@@ -155,17 +168,14 @@ func (b *Bodies) Keep(ctx context.Context, l *Lease) error {
 	defer root.Close()
 	for _, entries := range []string{newEntries, oldEntries} {
 		err := fs.WalkDir(root.FS(), entries, func(path string, d fs.DirEntry, err error) error {
-			if err != nil || ctx.Err() != nil {
-				return errors.Join(ctx.Err(), ignoreGone(err))
+			if err != nil || !d.Type().IsRegular() || !isEntryName(d.Name()) {
+				return ignoreGone(err)
 			}
 			info, err := d.Info()
-			if err != nil || !info.Mode().IsRegular() || info.Size() < minBody || !isEntryName(d.Name()) {
-				return nil
+			if err != nil || !info.Mode().IsRegular() || !changed(info.Sys().(*syscall.Stat_t), l.from) {
+				return ignoreGone(err)
 			}
-			if st := info.Sys().(*syscall.Stat_t); st.Nlink != 1 || !changed(st, l.from) {
-				return nil
-			}
-			return b.keep(root, path, info)
+			return visit(root, path, info)
 		})
 		if err != nil {
 			return fmt.Errorf("reading cache: %w", err)
