@@ -88,11 +88,11 @@ func (a *app) runBuild(ctx context.Context, o *buildOptions, entered bool) (err 
 		return err
 	}
 	defer func() {
-		all := show.end(err)
-		a.told = show.told
-		if !all {
-			a.shared = nil // that one of them failed has not been said: the process that goes on finds it out, too
+		a.handed.Broken = nil // While not all was shown, that a cache failed was not said: the process that goes on finds it out, too.
+		if show.end(err) {
+			a.handed.Broken = brokenCaches(in.shared)
 		}
+		a.handed.Told = show.told
 	}()
 	for _, text := range o.notices() {
 		show.notice(text)
@@ -139,7 +139,7 @@ func (a *app) buildAndWrite(ctx context.Context, o *buildOptions, in *input, sho
 	if err != nil {
 		return err
 	}
-	f := &fetcher{app: a, store: store, options: a.imageOptions(), pull: o.pull, ttl: o.pullTTL,
+	f := &fetcher{app: a, store: store, options: a.registries.options(), pull: o.pull, ttl: o.pullTTL,
 		notice: show.notice}
 	b := a.builder(o, store, caches, show, f, entered)
 	req, err := a.request(ctx, o, in)
@@ -154,7 +154,7 @@ func (a *app) buildAndWrite(ctx context.Context, o *buildOptions, in *input, sho
 	if req.Layering, err = build.ParseLayering(o.layers); err != nil {
 		return usageError{fmt.Errorf("--layers: %w", err)}
 	}
-	if err := a.shareCaches(o, req, f.options); err != nil {
+	if err := a.shareCaches(o, in, req); err != nil {
 		return err
 	}
 	w := &writer{app: a, store: store, options: f.options, show: show, names: names, platform: req.Plan.Platform(),

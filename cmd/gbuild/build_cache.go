@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -46,7 +47,7 @@ func parseCachePlace(flag, s, dir string) (*cachePlace, error) {
 	if err != nil {
 		return nil, usagef("%s: %w", flag, err)
 	}
-	kind := first(fields["type"], "registry")
+	kind := cmp.Or(fields["type"], "registry")
 	if kind == "inline" {
 		return nil, nil
 	}
@@ -77,7 +78,7 @@ func parseCachePlace(flag, s, dir string) (*cachePlace, error) {
 }
 
 // shareCaches adds the caches of the command line to the request.
-func (a *app) shareCaches(o *buildOptions, req *build.Request, options image.Options) error {
+func (a *app) shareCaches(o *buildOptions, in *input, req *build.Request) error {
 	for _, s := range slices.Concat(o.mountsFrom, o.mountsTo) {
 		t, err := parseTravel(s)
 		if err == nil {
@@ -87,7 +88,7 @@ func (a *app) shareCaches(o *buildOptions, req *build.Request, options image.Opt
 			return err
 		}
 	}
-	a.shared = map[cachePlace]*build.SharedCache{}
+	in.shared = map[cachePlace]*build.SharedCache{}
 	for _, s := range slices.Concat(o.cacheFrom, o.cacheRepo) {
 		p, err := parseCachePlace("--cache-from", s, "src")
 		if err != nil || p == nil {
@@ -98,7 +99,7 @@ func (a *app) shareCaches(o *buildOptions, req *build.Request, options image.Opt
 			scopes = []string{o.cacheScope, ""}
 		}
 		for _, scope := range scopes {
-			c, err := a.openShared(cachePlace{ref: p.ref, scope: scope}, options)
+			c, err := a.openShared(in, cachePlace{ref: p.ref, scope: scope})
 			if err != nil {
 				return err
 			}
@@ -110,7 +111,7 @@ func (a *app) shareCaches(o *buildOptions, req *build.Request, options image.Opt
 		if err != nil || p == nil {
 			return err
 		}
-		c, err := a.openShared(cachePlace{ref: p.ref, scope: first(p.scope, o.cacheScope)}, options)
+		c, err := a.openShared(in, cachePlace{ref: p.ref, scope: cmp.Or(p.scope, o.cacheScope)})
 		if err != nil {
 			return err
 		}
@@ -121,12 +122,11 @@ func (a *app) shareCaches(o *buildOptions, req *build.Request, options image.Opt
 }
 
 // openShared makes the cache of a place; reading and writing the same place is one.
-func (a *app) openShared(p cachePlace, options image.Options) (*build.SharedCache, error) {
-	if c := a.shared[p]; c != nil {
+func (a *app) openShared(in *input, p cachePlace) (*build.SharedCache, error) {
+	if c := in.shared[p]; c != nil {
 		return c, nil
 	}
-	options.Report = nil // entries move beside the build, which has its own progress
-	images, err := image.NewCollection(p.ref, options)
+	images, err := image.NewCollection(p.ref, a.registries.options())
 	if err != nil {
 		return nil, usageError{err}
 	}
@@ -139,10 +139,10 @@ func (a *app) openShared(p cachePlace, options image.Options) (*build.SharedCach
 			}
 			return img, err
 		}}
-	if slices.Contains(strings.Split(a.env(brokenVar), "\n"), c.Name) {
+	if slices.Contains(a.handed.Broken, c.Name) {
 		c.GiveUp()
 	}
-	a.shared[p] = c
+	in.shared[p] = c
 	return c, nil
 }
 
@@ -154,11 +154,9 @@ func placeOfCache(ref image.Ref) string {
 	return ref.String()
 }
 
-// brokenVar has the names of caches that failed before this process was started, which need not be waited for again.
-const brokenVar = "_GBUILD_BROKEN_CACHES"
-
-func (a *app) brokenCaches() (names []string) {
-	for _, c := range a.shared {
+// brokenCaches are the names of those that failed.
+func brokenCaches(shared map[cachePlace]*build.SharedCache) (names []string) {
+	for _, c := range shared {
 		if !c.Works() {
 			names = append(names, c.Name)
 		}

@@ -11,7 +11,6 @@ import (
 
 	"github.com/gbuild/gbuild/pkg/build"
 	"github.com/gbuild/gbuild/pkg/dockerfile"
-	"github.com/gbuild/gbuild/pkg/image"
 )
 
 // addFetchFlags adds the flags about what RUN fetches.
@@ -74,25 +73,4 @@ func parseMirrors(list []string) (map[dockerfile.Tool]*url.URL, error) {
 		mirrors[t] = u
 	}
 	return mirrors, nil
-}
-
-// registryHosts reads --registry-mirror as kaniko (HOST) and dockerd (URL) have it.
-func registryHosts(list []string) (hosts []string, err error) {
-	for _, s := range list {
-		host := s
-		if scheme, rest, ok := strings.Cut(s, "://"); ok {
-			if scheme != "https" && scheme != "http" {
-				return nil, usagef("--registry-mirror %s: it is HOST[:PORT], or https:// before that", s)
-			}
-			host = strings.TrimSuffix(rest, "/")
-			if scheme == "http" && !image.IsLoopback(host) {
-				return nil, usagef("--registry-mirror %s: a mirror must speak https, but on this machine itself", s)
-			}
-		}
-		if host == "" || strings.ContainsAny(host, "/@ ") {
-			return nil, usagef("--registry-mirror: it is HOST[:PORT], without a path and without credentials (those are docker login's)")
-		}
-		hosts = append(hosts, host)
-	}
-	return hosts, nil
 }

@@ -25,7 +25,7 @@ func TestCacheFlags(t *testing.T) {
 		{o: buildOptions{pipCache: "auto", mirrors: []string{"npm=https://m.example"}}, fail: "pip=URL"},
 		{o: buildOptions{pipCache: "auto", mirrors: []string{"pip=ftp://me:secret@m.example"}}, fail: "no http or https URL"},
 	} {
-		a := &app{env: func(string) string { return "" }}
+		a := testApp(nil)
 		req := &build.Request{}
 		err := a.addCaches(&c.o, req)
 		if c.fail != "" {
@@ -41,9 +41,7 @@ func TestCacheFlags(t *testing.T) {
 }
 
 func TestMirrorsOfTheEnvironmentComeFirst(t *testing.T) {
-	a := &app{env: func(name string) string {
-		return map[string]string{"GBUILD_MIRROR": "pip=https://one.example/simple apt=http://one.example"}[name]
-	}}
+	a := testApp(map[string]string{"GBUILD_MIRROR": "pip=https://one.example/simple apt=http://one.example"})
 	req := &build.Request{}
 	if err := a.addCaches(&buildOptions{pipCache: "auto", mirrors: []string{"pip=https://two.example/simple"}}, req); err != nil {
 		t.Fatal(err)

@@ -75,7 +75,7 @@ func (a *app) addOutputFlags(f *pflag.FlagSet, o *buildOptions) {
 	f.StringVar(&o.digestFile, "digest-file", "", "file to write the manifest's digest to")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "print the image id only")
 	f.StringVar(&o.progress, "progress", "auto", "auto, tty, plain, json or quiet")
-	a.addInsecure(f)
+	a.registries.addInsecure(f)
 }
 
 func (a *app) addRunFlags(f *pflag.FlagSet, o *buildOptions) {

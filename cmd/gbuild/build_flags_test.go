@@ -103,7 +103,7 @@ func TestBuildArgFiles(t *testing.T) {
 	if err := os.WriteFile(file, []byte("# comment\n\nA=1\nB=x=y\nFROM_ENV\nUNSET\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	a := &app{lookup: func(name string) (string, bool) { return "env", name == "FROM_ENV" }, env: func(string) string { return dir }}
+	a := testApp(map[string]string{"FROM_ENV": "env", "HOME": dir, "DOCKER_CONFIG": dir})
 	args, err := a.buildArgs(&buildOptions{argFiles: []string{file}, args: []string{"A=2"}, epoch: "7"}, os.ReadFile)
 	if err != nil || len(args) != 4 || args["A"] != "2" || args["B"] != "x=y" || args["FROM_ENV"] != "env" || args["SOURCE_DATE_EPOCH"] != "7" {
 		t.Errorf("%v, %v", args, err)
@@ -162,7 +162,7 @@ func TestSSHFlags(t *testing.T) {
 	if err := os.WriteFile(key, make([]byte, maxKeyFile+1), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	a := &app{env: func(string) string { return socket }}
+	a := testApp(map[string]string{"SSH_AUTH_SOCK": socket})
 	for flags, want := range map[string]string{
 		"default":                             "default false",
 		"":                                    "default false",

@@ -31,7 +31,7 @@ them of late. The registry frees their layers at its next garbage collection. Im
 			if err != nil {
 				return usageError{err}
 			}
-			images, err := image.NewCollection(place, a.imageOptions())
+			images, err := image.NewCollection(place, a.registries.options())
 			if err != nil {
 				return usageError{err}
 			}
@@ -40,7 +40,7 @@ them of late. The registry frees their layers at its next garbage collection. Im
 	}
 	c.Flags().StringVar(&ref, "remote", "", "repository of a shared cache")
 	c.Flags().DurationVar(&keep, "keep", 30*24*time.Hour, "keep what was used in this time")
-	a.addInsecure(c.Flags())
+	a.registries.addInsecure(c.Flags())
 	return c
 }
 

@@ -57,7 +57,7 @@ Those of the project leave that the working directory belongs to, or of --cache-
 	c.Flags().StringVar(&scope, "cache-scope", "", "trust scope whose cache mounts leave, instead of the project")
 	c.Flags().BoolVar(&t.downloads, "downloads", false, "also what can be fetched again")
 	c.Flags().DurationVar(&t.keep, "keep", 30*24*time.Hour, "forget files that no machine has had in this time")
-	a.addInsecure(c.Flags())
+	a.registries.addInsecure(c.Flags())
 	return c
 }
 
@@ -74,7 +74,7 @@ project are taken that the working directory belongs to, or of --cache-scope.`,
 		},
 	}
 	c.Flags().StringVar(&scope, "cache-scope", "", "trust scope that takes them, instead of the project")
-	a.addInsecure(c.Flags())
+	a.registries.addInsecure(c.Flags())
 	return c
 }
 
@@ -137,7 +137,7 @@ func (a *app) openMounts(t *travel) (*image.Collection, error) {
 	if err != nil {
 		return nil, usageError{err}
 	}
-	images, err := image.NewCollection(ref, a.imageOptions())
+	images, err := image.NewCollection(ref, a.registries.options())
 	if err != nil {
 		return nil, usageError{err}
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -67,7 +68,7 @@ func (a *app) answer(ctx context.Context, o *buildOptions, c call, in *input, sh
 
 // lint prints the findings of the lint rules. With any that is more than a hint, the exit code is 1.
 func (a *app) lint(ctx context.Context, o *buildOptions, c call, in *input, show *display) error {
-	f := &fetcher{app: a, options: a.imageOptions(), pull: true, notice: show.notice}
+	f := &fetcher{app: a, options: a.registries.options(), pull: true, notice: show.notice}
 	found, err := build.Lint(ctx, in.plan, o.target == "", f.fetch)
 	if err != nil {
 		a.printFoundBefore(c, &dockerfile.Error{File: in.plan.Name, Source: in.plan.Source, Warnings: found})
@@ -229,7 +230,7 @@ func (a *app) printOutline(c call, o dockerfile.Outline, p *dockerfile.Plan) err
 		return a.printJSON(newOutline(o, p), "  ")
 	}
 	if o.Name != "" || o.Description != "" {
-		rows := [][]string{{"TARGET:", first(o.Name, "(default)")}}
+		rows := [][]string{{"TARGET:", cmp.Or(o.Name, "(default)")}}
 		if o.Description != "" {
 			rows = append(rows, []string{"DESCRIPTION:", o.Description})
 		}

@@ -41,8 +41,8 @@ func (a *app) newDisplay(o *buildOptions, in *input, entered bool) (*display, er
 	}
 	d := &display{Display: progress.New(mode, a.rawErr, tty, width), holding: !entered}
 	d.SetSource(in.plan.Name, dockerfile.RedactSource(in.plan.Source))
-	if len(a.told.Lines)+len(a.told.Texts) > 0 {
-		d.before = newRetelling(a.told)
+	if len(a.handed.Told.Lines)+len(a.handed.Told.Texts) > 0 {
+		d.before = newRetelling(a.handed.Told)
 	}
 	if d.holding {
 		d.timer = time.AfterFunc(holdBack, d.release)

@@ -38,7 +38,7 @@ func docCells(t *testing.T, heading string, column int) (words []string) {
 
 // TestDocsOptions compares the page with the flags of gbuild build, hidden ones included.
 func TestDocsOptions(t *testing.T) {
-	a := &app{env: func(string) string { return "" }}
+	a := testApp(nil)
 	var flags []string
 	newBuildCommand(a).Flags().VisitAll(func(f *pflag.Flag) { flags = append(flags, "--"+f.Name) })
 	slices.Sort(flags)
@@ -61,4 +61,9 @@ func TestDocsOutputs(t *testing.T) {
 			t.Errorf("option %s of --output is not in docs/dockerfile.md", o)
 		}
 	}
+}
+
+// testApp is the app of a process with these variables.
+func testApp(vars map[string]string) *app {
+	return newApp(func(name string) (string, bool) { v, ok := vars[name]; return v, ok }, nil, handed{})
 }

@@ -176,7 +176,8 @@ func readOptions(line string) error {
 		return nil
 	}
 	args := strings.Fields(strings.FieldsFunc(after, func(c rune) bool { return strings.ContainsRune("|&;<", c) })[0])
-	a := &app{env: func(string) string { return "" }, lookup: os.LookupEnv, stdin: strings.NewReader(""), stdout: io.Discard, stderr: io.Discard}
+	a := newApp(os.LookupEnv, strings.NewReader(""), handed{})
+	a.stdout, a.stderr = io.Discard, io.Discard
 	args = slices.DeleteFunc(args, func(arg string) bool { return strings.ContainsAny(arg, "…[]") })
 	c, rest, err := newRootCommand(a).Find(args)
 	if err != nil {

@@ -113,8 +113,3 @@ func checkPlatform(img v1.Image, name string, want v1.Platform) error {
 	}
 	return nil
 }
-
-// fetchLayer gets a layer of a base image that was never needed here until now.
-func (a *app) fetchLayer(ctx context.Context, source string, d v1.Descriptor) (v1.Layer, error) {
-	return image.Layer(ctx, source, d, a.imageOptions())
-}

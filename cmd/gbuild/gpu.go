@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"text/tabwriter"
@@ -50,12 +51,12 @@ func newGPUListCommand(a *app) *cobra.Command {
 }
 
 func writeGPUs(w *tabwriter.Writer, d *gpu.Driver) {
-	fmt.Fprintf(w, "NVIDIA driver %s\n", first(d.Version, "of unknown version"))
+	fmt.Fprintf(w, "NVIDIA driver %s\n", cmp.Or(d.Version, "of unknown version"))
 	fmt.Fprintln(w, "INDEX\tNODE\tMODEL\tUUID\tBUS")
 	for _, g := range d.GPUs {
-		fmt.Fprintf(w, "%d\t/dev/nvidia%d\t%s\t%s\t%s\n", g.Index, g.Minor, first(g.Model, "?"), first(g.UUID, "?"), first(g.BusID, "?"))
+		fmt.Fprintf(w, "%d\t/dev/nvidia%d\t%s\t%s\t%s\n", g.Index, g.Minor, cmp.Or(g.Model, "?"), cmp.Or(g.UUID, "?"), cmp.Or(g.BusID, "?"))
 		for _, m := range g.MIG {
-			fmt.Fprintf(w, "%d:%d\t\tMIG instance %d/%d\t%s\t\n", g.Index, m.Index, m.GI, m.CI, first(m.UUID, "?"))
+			fmt.Fprintf(w, "%d:%d\t\tMIG instance %d/%d\t%s\t\n", g.Index, m.Index, m.GI, m.CI, cmp.Or(m.UUID, "?"))
 		}
 	}
 }

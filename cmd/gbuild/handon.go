@@ -14,9 +14,10 @@ import (
 // handed is what a process gives the one that goes on with its command, in memory: every user of the machine can read the
 // arguments of a process, and a value of -e is there as long as a container runs.
 type handed struct {
-	Args    []string
-	Streams map[string][]byte
+	Args    []string          // The arguments of the command line, without the program.
+	Streams map[string][]byte // What pipes said, by their names on the command line.
 	Told    told
+	Broken  []string // The names of shared caches that failed already, which need not be waited for again.
 }
 
 // handedVar has the number of the descriptor by which a process gets it.
@@ -25,16 +26,16 @@ const handedVar = "_GBUILD_HANDED"
 // highFD is above the descriptors of the caller, and of the files that a child is given.
 const highFD = 100
 
-// handOn prepares a process that goes on with this command, and returns what its environment must have. The process
-// inherits the descriptor because nothing says that it should not.
-func (a *app) handOn() (env string, err error) {
+// give prepares what a process is to take over, and returns what its environment must have. The process inherits the
+// descriptor because nothing says that it should not.
+func (h handed) give() (env string, err error) {
 	fd, err := unix.MemfdCreate("handed", unix.MFD_CLOEXEC)
 	if err != nil {
 		return "", fmt.Errorf("handing the command on: %w", err)
 	}
 	f := os.NewFile(uintptr(fd), "handed")
 	defer f.Close()
-	if err := json.NewEncoder(f).Encode(handed{a.args, a.streams.said, a.told}); err != nil {
+	if err := json.NewEncoder(f).Encode(h); err != nil {
 		return "", fmt.Errorf("handing the command on: %w", err)
 	}
 	if fd, err = unix.FcntlInt(f.Fd(), unix.F_DUPFD, highFD); err != nil {
@@ -43,7 +44,7 @@ func (a *app) handOn() (env string, err error) {
 	return handedVar + "=" + strconv.Itoa(fd), nil
 }
 
-// takeOver is the other end of handOn; the process that the user started has been given nothing. What this process
+// takeOver is the other end of give; the process that the user started has been given nothing. What this process
 // starts inherits nothing by accident.
 func takeOver(args []string) (handed, error) {
 	h := handed{Args: args}
@@ -65,4 +66,4 @@ func takeOver(args []string) (handed, error) {
 }
 
 // shownArgs are the arguments that others see of a process that goes on with this command.
-func (a *app) shownArgs(words ...string) []string { return append([]string{os.Args[0]}, words...) }
+func shownArgs(words ...string) []string { return append([]string{os.Args[0]}, words...) }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -73,7 +74,7 @@ func (a *app) imageRows(only string) ([]any, error) {
 		if only != "" && only != repository && only != ref.Familiar() {
 			continue
 		}
-		rows = append(rows, imageRow{repository, first(ref.Tag, "<none>"), short(i.ID.Hex), i.Digest.String(),
+		rows = append(rows, imageRow{repository, cmp.Or(ref.Tag, "<none>"), short(i.ID.Hex), i.Digest.String(),
 			units.HumanDuration(time.Since(i.Created)) + " ago", i.Created.UTC().Format("2006-01-02 15:04:05 +0000 UTC"), units.HumanSizeWithPrecision(float64(i.Size), 3)})
 	}
 	return rows, nil
@@ -118,7 +119,7 @@ func newPushCommand(a *app) *cobra.Command {
 			return a.mustEnter(c.Context(), func(ctx context.Context) error { return a.push(ctx, args[0], to, quiet) })
 		},
 	}
-	a.addInsecure(c.Flags())
+	a.registries.addInsecure(c.Flags())
 	c.Flags().BoolVarP(&quiet, "quiet", "q", false, "print nothing but errors")
 	return c
 }
@@ -133,7 +134,7 @@ func (a *app) push(ctx context.Context, from string, to []string, quiet bool) er
 	if err != nil {
 		return err
 	}
-	w := &writer{app: a, store: store, options: a.imageOptions(), show: a.plainDisplay(quiet), names: to}
+	w := &writer{app: a, store: store, options: a.registries.options(), show: a.plainDisplay(quiet), names: to}
 	defer w.show.Close()
 	return w.push(ctx, output{}, img)
 }
@@ -158,7 +159,7 @@ func newSaveCommand(a *app) *cobra.Command {
 	}
 	c.Flags().StringVarP(&dest, "output", "o", "-", "file to write (default: standard output)")
 	c.Flags().StringVar(&format, "format", "docker", "docker (docker load reads it), oci, or oci-dir")
-	a.addInsecure(c.Flags())
+	a.registries.addInsecure(c.Flags())
 	return c
 }
 
@@ -180,7 +181,7 @@ func (a *app) save(ctx context.Context, names []string, dest, format string) err
 	default:
 		return usagef("--format %s: it is docker, oci or oci-dir", format)
 	}
-	w := &writer{app: a, store: store, options: a.imageOptions(), show: a.plainDisplay(dest == "-")}
+	w := &writer{app: a, store: store, options: a.registries.options(), show: a.plainDisplay(dest == "-")}
 	defer w.show.Close()
 	for _, n := range names {
 		same, err := localImage(store, n)

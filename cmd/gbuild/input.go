@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -17,7 +18,6 @@ import (
 	"github.com/gbuild/gbuild/internal/outfile"
 	"github.com/gbuild/gbuild/pkg/build"
 	"github.com/gbuild/gbuild/pkg/dockerfile"
-	"github.com/gbuild/gbuild/pkg/image"
 	sandbox "github.com/gbuild/gbuild/pkg/runtime"
 )
 
@@ -31,7 +31,8 @@ type input struct {
 	secrets    map[string]build.Secret
 	agents     map[string]build.Secret
 	stopAgents func()
-	stream     io.Closer // a context that is a pipe
+	stream     io.Closer                         // a context that is a pipe
+	shared     map[cachePlace]*build.SharedCache // those of --cache-from and --cache-to
 }
 
 func (i *input) close() {
@@ -70,9 +71,9 @@ func (a *app) openInput(ctx context.Context, o *buildOptions) (in *input, err er
 		}
 	}()
 	if o.context == stdinName || isStream(o.context) {
-		a.reserve(o.context, "the build context")
+		a.streams.reserve(o.context, "the build context")
 	}
-	args, err := a.buildArgs(o, a.reader(ctx))
+	args, err := a.buildArgs(o, a.streams.reader(ctx))
 	if err != nil {
 		return in, err
 	}
@@ -97,10 +98,10 @@ func (a *app) openInput(ctx context.Context, o *buildOptions) (in *input, err er
 
 // openContext opens the build context, with the credentials that one far away may need.
 func (a *app) openContext(ctx context.Context, o *buildOptions, in *input, args map[string]string) (err error) {
-	if in.secrets, err = a.readSecrets(o.secrets, a.reader(ctx)); err != nil {
+	if in.secrets, err = a.readSecrets(o.secrets, a.streams.reader(ctx)); err != nil {
 		return err
 	}
-	if in.agents, in.stopAgents, err = a.sshAgents(o.ssh, a.reader(ctx)); err != nil {
+	if in.agents, in.stopAgents, err = a.sshAgents(o.ssh, a.streams.reader(ctx)); err != nil {
 		return err
 	}
 	in.options = build.ContextOptions{Stdin: a.stdin, Dockerfile: o.dockerfile(), Environ: os.Environ(), Agent: in.agents["default"],
@@ -146,7 +147,7 @@ func (a *app) readDockerfile(ctx context.Context, o *buildOptions, in *input) (n
 	if !isStream(o.file) && (o.file != stdinName || o.context == stdinName) {
 		return in.context.Dockerfile(o.file)
 	}
-	if text, err = a.readNamed(ctx, o.file); err != nil {
+	if text, err = a.streams.read(ctx, o.file); err != nil {
 		return "", nil, fmt.Errorf("reading Dockerfile: %w", err)
 	}
 	return "Dockerfile", text, nil
@@ -224,7 +225,7 @@ func (a *app) buildArgs(o *buildOptions, read fileReader) (map[string]string, er
 
 // addProxies gives a build the proxies of Docker's config.json, but for those that the command line sets or empties in either case.
 func (a *app) addProxies(args map[string]string) error {
-	proxies, err := a.dockerProxies()
+	proxies, err := a.environ.dockerProxies()
 	if err != nil {
 		return err
 	}
@@ -233,11 +234,6 @@ func (a *app) addProxies(args map[string]string) error {
 	}
 	maps.Copy(args, proxies)
 	return nil
-}
-
-// dockerProxies are those for containers. The daemon that has settings of its own there is the one that docker would talk to.
-func (a *app) dockerProxies() (map[string]string, error) {
-	return image.Proxies(a.dockerConfigDir(), first(a.env("DOCKER_HOST"), "unix:///var/run/docker.sock"))
 }
 
 // pairs reads NAME=VALUE flags.
@@ -271,7 +267,7 @@ func (a *app) readSecrets(list []string, read fileReader) (map[string]build.Secr
 }
 
 func (a *app) readSecret(fields map[string]string, read fileReader) (string, []byte, error) {
-	id, file, env := fields["id"], first(fields["src"], fields["source"]), fields["env"]
+	id, file, env := fields["id"], cmp.Or(fields["src"], fields["source"]), fields["env"]
 	for k := range fields {
 		switch k {
 		case "id", "src", "source", "env", "type":
@@ -286,7 +282,7 @@ func (a *app) readSecret(fields map[string]string, read fileReader) (string, []b
 		return "", nil, usagef("--secret: id is missing; it is id=ID[,src=FILE|,env=NAME]")
 	}
 	if fields["type"] == "env" && env == "" {
-		env = first(file, id)
+		env = cmp.Or(file, id)
 	}
 	if file == "" && env == "" { // as buildx: a variable of that name, else a file
 		if value, ok := a.lookup(id); ok && fields["type"] != "file" {
@@ -306,15 +302,6 @@ func (a *app) readSecret(fields map[string]string, read fileReader) (string, []b
 		return "", nil, fmt.Errorf("reading secret %s: %w", id, err)
 	}
 	return id, data, nil
-}
-
-func first(values ...string) string {
-	for _, v := range values {
-		if v != "" {
-			return v
-		}
-	}
-	return ""
 }
 
 func parseLimits(o *buildOptions) (l build.Limits, err error) {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	goruntime "runtime"
@@ -14,27 +13,11 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/moby/buildkit/util/suggest"
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/gbuild/gbuild/internal/progress"
 	"github.com/gbuild/gbuild/pkg/build"
-	"github.com/gbuild/gbuild/pkg/dockerfile"
-	"github.com/gbuild/gbuild/pkg/image"
 	"github.com/gbuild/gbuild/pkg/runtime"
-)
-
-// version is set by the release build.
-var version = ""
-
-// The exit codes, a contract with scripts.
-const (
-	exitOK      = 0
-	exitFailed  = 1 // a build or a run failed for a reason in its input
-	exitUsage   = 2
-	exitHost    = 64 // this host lacks something that gbuild needs
-	exitSignals = 128
 )
 
 func main() {
@@ -57,30 +40,34 @@ func delayGC(wanted string) {
 func realMain(args []string) int {
 	stdout, stderr := progress.NewWriter(os.Stdout), progress.NewWriter(os.Stderr)
 	defer func() { _ = errors.Join(stdout.Close(), stderr.Close()) }() // who reads may have gone
-	a := &app{env: os.Getenv, lookup: os.LookupEnv, stdin: os.Stdin, stdout: stdout, stderr: stderr, rawOut: os.Stdout, rawErr: os.Stderr}
 	given, err := takeOver(args)
-	if err != nil {
-		return a.exitCode(err)
+	a := newApp(os.LookupEnv, os.Stdin, given)
+	a.stdout, a.stderr, a.rawOut, a.rawErr = stdout, stderr, os.Stdout, os.Stderr
+	if err == nil {
+		err = execute(a)
 	}
-	a.args, a.streams.said, a.told = given.Args, given.Streams, given.Told
+	var said exitStatus
+	if err != nil && !errors.As(err, &said) {
+		a.printError(err)
+	}
+	return exitCode(err)
+}
+
+// execute runs the command that the arguments name.
+func execute(a *app) error {
 	ctx, stop := interruptible()
 	defer stop()
 	root := newRootCommand(a)
-	root.SetArgs(a.args)
+	root.SetArgs(a.handed.Args)
 	root.SetOut(a.stdout) // help, and its errors
 	root.SetErr(a.stderr)
-	err = root.ExecuteContext(ctx)
+	err := root.ExecuteContext(ctx)
 	var said exitStatus // by the child, which had the signal, too
 	if err != nil && ctx.Err() != nil && !errors.As(err, &said) {
-		err = context.Cause(ctx)
+		return context.Cause(ctx)
 	}
-	return a.exitCode(err)
+	return err
 }
-
-// interrupted is the cause of a context that a signal cancelled.
-type interrupted struct{ sig syscall.Signal }
-
-func (i interrupted) Error() string { return "interrupted: " + i.sig.String() }
 
 // interruptible returns a context that the first SIGINT, SIGTERM or SIGHUP cancels; the second ends the process at once.
 func interruptible() (context.Context, func()) {
@@ -98,27 +85,7 @@ func interruptible() (context.Context, func()) {
 	return ctx, func() { cancel(nil) }
 }
 
-// app is what the commands take from the process: main alone reads the environment, prints and exits.
-type app struct {
-	env            func(string) string
-	lookup         func(string) (string, bool)
-	stdin          io.Reader
-	stdout, stderr io.Writer // for text: see progress.Writer
-	rawOut, rawErr *os.File  // for what draws by itself, and for bytes that are not gbuild's: of a container, of an archive
-	rootDir        string    // --root
-	cacheDir       string    // --cache-dir
-	debug          bool
-	args           []string // of the command line, without the program
-	words          []string // of the command: cache push
-	streams        streams
-	told           told              // by the process before this one, or to the one after it
-	insecure       bool              // --insecure of the command
-	connections    image.Connections // of all that this process says to registries
-
-	registryMirrors []string                          // --registry-mirror
-	shared          map[cachePlace]*build.SharedCache // those of --cache-from and --cache-to
-}
-
+// newRootCommand lists the commands, each of which its own file makes.
 func newRootCommand(a *app) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "gbuild",
@@ -129,18 +96,17 @@ writes the image to a registry, an OCI layout or a tarball, and launches it with
   gbuild build -t registry.example/team/my-agent:v1 --push .
   gbuild run --rm my-agent python3 train.py`,
 		SilenceUsage: true, SilenceErrors: true,
-		PersistentPreRunE: func(c *cobra.Command, _ []string) (err error) {
-			a.words = strings.Fields(c.CommandPath())[1:]
-			a.registryMirrors, err = registryHosts(a.registryMirrors)
-			return err
+		PersistentPreRunE: func(c *cobra.Command, _ []string) error {
+			a.command = strings.Fields(c.CommandPath())[1:]
+			return a.registries.setMirrors()
 		},
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
 	f := root.PersistentFlags()
-	f.StringVar(&a.rootDir, "root", a.env("GBUILD_ROOT"), "directory of gbuild's state (GBUILD_ROOT; default: /var/lib/gbuild for root, else the XDG data directory)")
-	f.StringVar(&a.cacheDir, "cache-dir", a.env("GBUILD_CACHE_DIR"), "directory of cache mounts (GBUILD_CACHE_DIR; default: the XDG cache directory)")
-	f.StringSliceVar(&a.registryMirrors, "registry-mirror", strings.Fields(a.env("GBUILD_REGISTRY_MIRROR")), "host to ask for images of Docker Hub first (repeatable; GBUILD_REGISTRY_MIRROR)")
-	f.BoolVarP(&a.debug, "debug", "D", false, "print where an error came from")
+	f.StringVar(&a.flags.root, "root", a.env("GBUILD_ROOT"), "directory of gbuild's state (GBUILD_ROOT; default: /var/lib/gbuild for root, else the XDG data directory)")
+	f.StringVar(&a.flags.cacheDir, "cache-dir", a.env("GBUILD_CACHE_DIR"), "directory of cache mounts (GBUILD_CACHE_DIR; default: the XDG cache directory)")
+	f.StringSliceVar(&a.registries.mirrors, "registry-mirror", strings.Fields(a.env("GBUILD_REGISTRY_MIRROR")), "host to ask for images of Docker Hub first (repeatable; GBUILD_REGISTRY_MIRROR)")
+	f.BoolVarP(&a.flags.debug, "debug", "D", false, "print where an error came from")
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usageError{suggestFlag(c, err)} })
 	root.AddCommand(newBuildCommand(a), newRunCommand(a), newImagesCommand(a), newPushCommand(a), newSaveCommand(a),
 		newRmiCommand(a), newPsCommand(a), newLogsCommand(a), newStopCommand(a), newKillCommand(a), newRmCommand(a),
@@ -164,109 +130,6 @@ func countArgs(c *cobra.Command) {
 	}
 }
 
-// usageError is a command line that makes no sense.
-type usageError struct{ error }
-
-func (u usageError) Unwrap() error { return u.error }
-
-func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
-
-// hinted is an error with the next thing to do.
-type hinted struct {
-	error
-	hint string
-}
-
-func (h hinted) Hint() string  { return h.hint }
-func (h hinted) Unwrap() error { return h.error }
-
-// exitStatus ends the process with a code and no message: what there was to say has been said.
-type exitStatus int
-
-func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
-
-// exitCode prints the error and chooses the code.
-func (a *app) exitCode(err error) int {
-	var status exitStatus
-	if err == nil {
-		return exitOK
-	}
-	if errors.As(err, &status) {
-		return int(status)
-	}
-	a.printError(err)
-	var usage usageError
-	var missing *runtime.Missing
-	var stopped interrupted
-	switch {
-	case errors.As(err, &usage), strings.HasPrefix(err.Error(), "unknown command"):
-		return exitUsage
-	case errors.As(err, &missing):
-		return exitHost
-	case errors.As(err, &stopped):
-		return exitSignals + int(stopped.sig)
-	}
-	return exitFailed
-}
-
-func (a *app) printError(err error) {
-	var at *dockerfile.Error
-	if errors.As(err, &at) {
-		fmt.Fprint(a.stderr, at.Excerpt())
-	}
-	fmt.Fprintf(a.stderr, "gbuild: error: %s\n", indented(err.Error()))
-	hint := hintOf(err)
-	if hint == "" && errors.Is(err, syscall.ENOSPC) {
-		hint = "free some space there (gbuild prune, gbuild cache rm), or name another disk with --root and --cache-dir"
-	}
-	if hint != "" {
-		fmt.Fprintf(a.stderr, "gbuild: hint: %s\n", indented(hint))
-	}
-	if a.debug {
-		for e := err; e != nil; e = errors.Unwrap(e) {
-			fmt.Fprintf(a.stderr, "gbuild: debug: %T: %s\n", e, indented(e.Error()))
-		}
-	}
-}
-
-// indented sets the lines after the first apart, so that none of them, which a stranger may have written, passes for one
-// that gbuild begins.
-func indented(text string) string { return strings.ReplaceAll(text, "\n", "\n  ") }
-
-// hintOf finds the first hint among err and what it wraps.
-func hintOf(err error) string {
-	if h, ok := err.(interface{ Hint() string }); ok && h.Hint() != "" {
-		return h.Hint()
-	}
-	switch e := err.(type) {
-	case interface{ Unwrap() error }:
-		if inner := e.Unwrap(); inner != nil {
-			return hintOf(inner)
-		}
-	case interface{ Unwrap() []error }:
-		for _, inner := range e.Unwrap() {
-			if h := hintOf(inner); h != "" {
-				return h
-			}
-		}
-	}
-	return ""
-}
-
-// suggestFlag adds the flag that was probably meant.
-func suggestFlag(c *cobra.Command, err error) error {
-	_, name, ok := strings.Cut(err.Error(), "unknown flag: --")
-	if !ok {
-		return hinted{err, c.CommandPath() + " --help lists the flags"}
-	}
-	var all []string
-	c.Flags().VisitAll(func(f *pflag.Flag) { all = append(all, f.Name) })
-	if match, ok := suggest.Search(name, all, true); ok {
-		return hinted{err, "did you mean --" + match + "?"}
-	}
-	return hinted{err, c.CommandPath() + " --help lists the flags"}
-}
-
 func newVersionCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "version", Short: "Print the version", Args: cobra.NoArgs, Example: "  gbuild version",
@@ -275,14 +138,4 @@ func newVersionCommand(a *app) *cobra.Command {
 			return err
 		},
 	}
-}
-
-func versionString() string {
-	if version != "" {
-		return version
-	}
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "devel"
 }

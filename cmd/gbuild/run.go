@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"os"
@@ -44,7 +45,7 @@ EXIT STATUS: that of the command; 64 this host lacks something, 125 the containe
 	}
 	o.processFlags(c)
 	o.sandboxFlags(c)
-	a.addInsecure(c.Flags())
+	a.registries.addInsecure(c.Flags())
 	return c
 }
 
@@ -168,7 +169,7 @@ func (o *runOptions) checkWords() error {
 	if o.network == "bridge" {
 		o.network = "private"
 	}
-	_, err := parseSignal(first(o.stopSignal, "SIGTERM"))
+	_, err := parseSignal(cmp.Or(o.stopSignal, "SIGTERM"))
 	return err
 }
 
@@ -191,7 +192,7 @@ func (a *app) runCommand(ctx context.Context, o *runOptions, image string, comma
 		o.takeEnvFiles()
 		return a.supervise(ctx, o, id)
 	}
-	if err := a.keepEnvFiles(o, a.reader(ctx)); err != nil {
+	if err := a.keepEnvFiles(o, a.streams.reader(ctx)); err != nil {
 		return err
 	}
 	if err := a.keepProfiles(ctx, o); err != nil {

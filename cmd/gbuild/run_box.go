@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,7 +34,7 @@ func (a *app) findImage(ctx context.Context, store *layers.Store, o *runOptions,
 		return nil, hinted{fmt.Errorf("no local image %s, and --pull never", name), "gbuild images lists those that there are"}
 	}
 	show := a.plainDisplay(true)
-	f := &fetcher{app: a, store: store, options: a.imageOptions(), pull: o.pull == "always", notice: show.notice}
+	f := &fetcher{app: a, store: store, options: a.registries.options(), pull: o.pull == "always", notice: show.notice}
 	return f.fetch(ctx, name, platform)
 }
 
@@ -54,7 +55,7 @@ func openDraft(ctx context.Context, store *layers.Store, img v1.Image) (*layers.
 
 // sandbox puts together what the flags and the image's config say.
 func (a *app) sandbox(ctx context.Context, o *runOptions, c *container, config *v1.Config, view *layers.View) (*runtime.Sandbox, error) {
-	id, err := runtime.LookupUser(view.Follow, first(o.user, config.User))
+	id, err := runtime.LookupUser(view.Follow, cmp.Or(o.user, config.User))
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +73,7 @@ func (a *app) sandbox(ctx context.Context, o *runOptions, c *container, config *
 	if err != nil {
 		return nil, err
 	}
-	box := &runtime.Sandbox{Args: args, Env: env, Dir: first(o.workdir, config.WorkingDir, "/"), UID: id.UID, GID: id.GID, Groups: id.Groups,
+	box := &runtime.Sandbox{Args: args, Env: env, Dir: cmp.Or(o.workdir, config.WorkingDir, "/"), UID: id.UID, GID: id.GID, Groups: id.Groups,
 		Mounts: mounts, Network: sandboxNetwork(o.network), Hostname: hostname, ReadOnlyRoot: o.readOnly, Ulimits: o.ulimits, CapAdd: o.capAdd, CapDrop: o.capDrop,
 		HostIPC: o.ipc == "host", Reaper: o.init, Insecure: o.privileged, Notice: a.notice}
 	for _, set := range []func() error{
@@ -94,8 +95,6 @@ func (a *app) sandbox(ctx context.Context, o *runOptions, c *container, config *
 	box.Ports, err = o.receivePorts()
 	return box, err
 }
-
-func (a *app) notice(text string) { fmt.Fprintln(a.stderr, "gbuild:", text) }
 
 func (o *runOptions) containerHostname(c *container) string {
 	if o.hostname != "" {
@@ -164,7 +163,7 @@ func (a *app) setSecurity(ctx context.Context, o *runOptions, box *runtime.Sandb
 		case key == "seccomp" && (value == "unconfined" || value == ""):
 			box.Seccomp = "unconfined"
 		case key == "seccomp":
-			b, err := a.readNamed(ctx, value)
+			b, err := a.streams.read(ctx, value)
 			if err != nil {
 				return fmt.Errorf("reading the profile of --security-opt: %w", err)
 			}
@@ -187,7 +186,7 @@ func securityOption(s string) (key, value string) {
 func (a *app) keepProfiles(ctx context.Context, o *runOptions) error {
 	for _, s := range o.security {
 		if key, value := securityOption(s); key == "seccomp" && isStream(value) {
-			if _, err := a.readNamed(ctx, value); err != nil {
+			if _, err := a.streams.read(ctx, value); err != nil {
 				return fmt.Errorf("reading the profile of --security-opt: %w", err)
 			}
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -59,7 +60,7 @@ func (a *app) runEntered(ctx context.Context, o *runOptions, c *container, name 
 	if err != nil {
 		return err
 	}
-	c.StopSignal = first(o.stopSignal, config.Config.StopSignal, "SIGTERM")
+	c.StopSignal = cmp.Or(o.stopSignal, config.Config.StopSignal, "SIGTERM")
 	c.Command = box.Args
 	s := &session{app: a, container: c, box: box, relay: relay, view: d.Lower(), terminal: o.tty, input: o.interactive,
 		stop: make(chan struct{})}

@@ -25,7 +25,7 @@ func (a *app) containerEnv(o *runOptions, c *v1.Config, hostname string) ([]stri
 		env = append(env, "TERM=xterm")
 	}
 	env = append(env, c.Env...)
-	proxies, err := a.dockerProxies()
+	proxies, err := a.environ.dockerProxies()
 	if err != nil {
 		return nil, err
 	}

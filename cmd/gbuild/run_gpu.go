@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"os/exec"
@@ -81,7 +82,7 @@ func gpuRequests(flags []string) (requests []gpu.Request, capabilities string, e
 		}
 		if !r.None() {
 			requests = append(requests, r)
-			capabilities = first(r.DriverCapabilities(), capabilities)
+			capabilities = cmp.Or(r.DriverCapabilities(), capabilities)
 		}
 	}
 	return requests, capabilities, nil

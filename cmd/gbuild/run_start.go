@@ -61,7 +61,7 @@ func (a *app) enterContainer(ctx context.Context, o *runOptions, c *container) (
 		env = append(env, cgroupVar+"="+group.Path)
 		defer func() { err = errors.Join(err, group.Remove()) }()
 	}
-	code, err := runtime.Enter(context.WithoutCancel(ctx), runtime.EnterOptions{Args: a.shownArgs("run", "--name", c.Name), Env: env, Files: files})
+	code, err := runtime.Enter(context.WithoutCancel(ctx), runtime.EnterOptions{Args: shownArgs("run", "--name", c.Name), Env: env, Files: files})
 	if err != nil || code == 0 {
 		return err
 	}
@@ -104,7 +104,7 @@ func (a *app) detach(ctx context.Context, o *runOptions, c *container) error {
 	}
 	defer said.Close()
 	cmd := exec.Command("/proc/self/exe")
-	cmd.Args = a.shownArgs("run", "-d", "--name", c.Name)
+	cmd.Args = shownArgs("run", "-d", "--name", c.Name)
 	handed, err := a.handOn()
 	if err != nil {
 		return err

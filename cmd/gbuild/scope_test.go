@@ -56,7 +56,7 @@ func TestProjectOfContext(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Chdir(dir)
-	a := &app{env: func(name string) string { return map[string]string{"HOME": dir + "/home"}[name] }}
+	a := testApp(map[string]string{"HOME": dir + "/home"})
 	for context, want := range map[string]string{
 		"https": team, "ssh": team, "scp": team, "https/service/deep": team, "linked": team, "link/service": team, dir + "/https/": team,
 		"https://git.example/team/app.git#main:service": team, "git@git.example:team/app.git": team, "https://u:p@git.example/team/app.git": team,

@@ -180,5 +180,5 @@ func helpPagesCommand(ts *testscript.TestScript, neg bool, args []string) {
 			walk(sub)
 		}
 	}
-	walk(newRootCommand(&app{env: func(string) string { return "" }}))
+	walk(newRootCommand(testApp(nil)))
 }

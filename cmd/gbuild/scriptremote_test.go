@@ -78,7 +78,7 @@ func tunnel(w http.ResponseWriter, address string) {
 
 // TestInsecureIsAFlagOfEachCommandThatFetches: each may need a layer that a base left in its registry.
 func TestInsecureIsAFlagOfEachCommandThatFetches(t *testing.T) {
-	a := &app{env: func(string) string { return "" }}
+	a := testApp(nil)
 	root := newRootCommand(a)
 	for _, words := range []string{"build", "run", "push", "save", "cache push", "cache pull", "cache prune"} {
 		c, _, err := root.Find(strings.Fields(words))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -24,7 +25,7 @@ type sshFlag struct {
 
 func (a *app) parseSSHFlag(s string) (f sshFlag, err error) {
 	id, list, _ := strings.Cut(s, "=")
-	f = sshFlag{text: s, id: first(id, "default")}
+	f = sshFlag{text: s, id: cmp.Or(id, "default")}
 	for _, place := range strings.Split(list, ",") {
 		if value, isRaw := strings.CutPrefix(place, "raw="); isRaw {
 			if f.raw, err = strconv.ParseBool(value); err != nil {

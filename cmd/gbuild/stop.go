@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"syscall"
@@ -20,7 +21,7 @@ func newStopCommand(a *app) *cobra.Command {
 				if c.Flags().Changed("time") {
 					wait = timeout
 				}
-				sig, err := parseSignal(first(signal, one.StopSignal, "SIGTERM"))
+				sig, err := parseSignal(cmp.Or(signal, one.StopSignal, "SIGTERM"))
 				if err != nil {
 					return err
 				}

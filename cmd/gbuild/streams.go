@@ -18,8 +18,9 @@ import (
 // streams are what files said that can be read but once: pipes, as of <(...), and the standard input. The process that
 // the user started reads them, into memory that those which follow it inherit; nothing of it comes to a disk.
 type streams struct {
-	said map[string][]byte // by the name that the command line gives
-	from map[streamID]stream
+	stdin io.Reader
+	said  map[string][]byte // by the name that the command line gives
+	from  map[streamID]stream
 }
 
 // streamID tells streams apart whatever they are called.
@@ -34,19 +35,19 @@ const maxNamed = 64 << 20
 // stdinName is the standard input on a command line.
 const stdinName = "-"
 
-// fileReader is readNamed within a context.
+// fileReader is streams.read within a context.
 type fileReader func(name string) ([]byte, error)
 
-func (a *app) reader(ctx context.Context) fileReader {
-	return func(name string) ([]byte, error) { return a.readNamed(ctx, name) }
+func (s *streams) reader(ctx context.Context) fileReader {
+	return func(name string) ([]byte, error) { return s.read(ctx, name) }
 }
 
-// readNamed reads a file that the command line names. What can be read once only is remembered.
-func (a *app) readNamed(ctx context.Context, name string) (text []byte, err error) {
-	if text, ok := a.streams.said[name]; ok {
+// read reads a file that the command line names. What can be read once only is remembered.
+func (s *streams) read(ctx context.Context, name string) (text []byte, err error) {
+	if text, ok := s.said[name]; ok {
 		return text, nil
 	}
-	info, err := a.statNamed(name)
+	info, err := s.stat(name)
 	if err != nil {
 		return nil, err
 	}
@@ -56,21 +57,21 @@ func (a *app) readNamed(ctx context.Context, name string) (text []byte, err erro
 		}
 	}
 	id := identify(info)
-	switch s, taken := a.streams.from[id]; {
-	case s.owner != "":
-		return nil, usagef("%s: it is %s already, and can be read once only", name, s.owner)
+	switch from, taken := s.from[id]; {
+	case from.owner != "":
+		return nil, usagef("%s: it is %s already, and can be read once only", name, from.owner)
 	case taken:
-		text = a.streams.said[s.name]
+		text = s.said[from.name]
 	default:
 		err = outfile.Await(ctx, func() (err error) {
-			text, err = a.readStream(name)
+			text, err = s.readStream(name)
 			return err
 		})
 	}
 	if err != nil {
 		return nil, err
 	}
-	a.streams.keep(name, id, text)
+	s.keep(name, id, text)
 	return text, nil
 }
 
@@ -90,14 +91,14 @@ func (s *streams) own(id streamID, as stream) {
 }
 
 // reserve says what else reads a stream, so that no flag does.
-func (a *app) reserve(name, owner string) {
-	if info, err := a.statNamed(name); err == nil && !info.Mode().IsRegular() {
-		a.streams.own(identify(info), stream{owner: owner})
+func (s *streams) reserve(name, owner string) {
+	if info, err := s.stat(name); err == nil && !info.Mode().IsRegular() {
+		s.own(identify(info), stream{owner: owner})
 	}
 }
 
-func (a *app) statNamed(name string) (os.FileInfo, error) {
-	if in, ok := a.stdin.(*os.File); ok && name == stdinName {
+func (s *streams) stat(name string) (os.FileInfo, error) {
+	if in, ok := s.stdin.(*os.File); ok && name == stdinName {
 		return in.Stat()
 	}
 	return os.Stat(name)
@@ -108,9 +109,9 @@ func identify(info os.FileInfo) streamID {
 	return streamID{s.Dev, s.Ino}
 }
 
-func (a *app) readStream(name string) ([]byte, error) {
+func (s *streams) readStream(name string) ([]byte, error) {
 	if name == stdinName {
-		return readAll(io.NopCloser(a.stdin), "standard input", nil)
+		return readAll(io.NopCloser(s.stdin), "standard input", nil)
 	}
 	f, err := openStream(name)
 	return readAll(f, name, err)

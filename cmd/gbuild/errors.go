@@ -1,0 +1,135 @@
+// This file owns the errors of the command line: what each of them prints, and the exit code that it ends with.
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"syscall"
+
+	"github.com/moby/buildkit/util/suggest"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/gbuild/gbuild/pkg/dockerfile"
+	"github.com/gbuild/gbuild/pkg/runtime"
+)
+
+// The exit codes, a contract with scripts.
+const (
+	exitOK      = 0
+	exitFailed  = 1 // a build or a run failed for a reason in its input
+	exitUsage   = 2
+	exitHost    = 64 // this host lacks something that gbuild needs
+	exitSignals = 128
+)
+
+// usageError is a command line that makes no sense.
+type usageError struct{ error }
+
+func (u usageError) Unwrap() error { return u.error }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// hinted is an error with the next thing to do.
+type hinted struct {
+	error
+	hint string
+}
+
+func (h hinted) Hint() string  { return h.hint }
+func (h hinted) Unwrap() error { return h.error }
+
+// interrupted is the cause of a context that a signal cancelled.
+type interrupted struct{ sig syscall.Signal }
+
+func (i interrupted) Error() string { return "interrupted: " + i.sig.String() }
+
+// exitStatus ends the process with a code and no message: what there was to say has been said.
+type exitStatus int
+
+func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
+
+// exitCode is the code of a command that ended with an error.
+func exitCode(err error) int {
+	var status exitStatus
+	var usage usageError
+	var missing *runtime.Missing
+	var stopped interrupted
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &status):
+		return int(status)
+	case errors.As(err, &usage), strings.HasPrefix(err.Error(), "unknown command"):
+		return exitUsage
+	case errors.As(err, &missing):
+		return exitHost
+	case errors.As(err, &stopped):
+		return exitSignals + int(stopped.sig)
+	}
+	return exitFailed
+}
+
+// writeError writes an error with the lines of the Dockerfile that it is about, and what to do next.
+func writeError(w io.Writer, err error) {
+	var at *dockerfile.Error
+	if errors.As(err, &at) {
+		fmt.Fprint(w, at.Excerpt())
+	}
+	fmt.Fprintf(w, "gbuild: error: %s\n", indented(err.Error()))
+	hint := hintOf(err)
+	if hint == "" && errors.Is(err, syscall.ENOSPC) {
+		hint = "free some space there (gbuild prune, gbuild cache rm), or name another disk with --root and --cache-dir"
+	}
+	if hint != "" {
+		fmt.Fprintf(w, "gbuild: hint: %s\n", indented(hint))
+	}
+}
+
+// writeChain writes what an error wraps, for --debug.
+func writeChain(w io.Writer, err error) {
+	for e := err; e != nil; e = errors.Unwrap(e) {
+		fmt.Fprintf(w, "gbuild: debug: %T: %s\n", e, indented(e.Error()))
+	}
+}
+
+// indented moves the lines after the first to the right, so that none of them, which a stranger may have written, passes
+// for one that gbuild begins.
+func indented(text string) string { return strings.ReplaceAll(text, "\n", "\n  ") }
+
+// hintOf finds the first hint among err and what it wraps.
+func hintOf(err error) string {
+	if h, ok := err.(interface{ Hint() string }); ok && h.Hint() != "" {
+		return h.Hint()
+	}
+	switch e := err.(type) {
+	case interface{ Unwrap() error }:
+		if inner := e.Unwrap(); inner != nil {
+			return hintOf(inner)
+		}
+	case interface{ Unwrap() []error }:
+		for _, inner := range e.Unwrap() {
+			if h := hintOf(inner); h != "" {
+				return h
+			}
+		}
+	}
+	return ""
+}
+
+// suggestFlag adds the flag that was probably meant.
+func suggestFlag(c *cobra.Command, err error) error {
+	_, name, ok := strings.Cut(err.Error(), "unknown flag: --")
+	if !ok {
+		return hinted{err, c.CommandPath() + " --help lists the flags"}
+	}
+	var all []string
+	c.Flags().VisitAll(func(f *pflag.Flag) { all = append(all, f.Name) })
+	if match, ok := suggest.Search(name, all, true); ok {
+		return hinted{err, "did you mean --" + match + "?"}
+	}
+	return hinted{err, c.CommandPath() + " --help lists the flags"}
+}

@@ -1,0 +1,78 @@
+// This file owns how a command speaks to registries: as whom, how trustingly, and by which mirrors.
+
+package main
+
+import (
+	"context"
+	"runtime/debug"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/spf13/pflag"
+
+	"github.com/gbuild/gbuild/pkg/image"
+)
+
+// version is set by the release build.
+var version = ""
+
+// registries is what a command knows of registries, of which it may speak to several.
+type registries struct {
+	environ     environment
+	insecure    bool              // --insecure of the command
+	mirrors     []string          // --registry-mirror
+	connections image.Connections // All that this process says to registries goes over these.
+}
+
+// addInsecure adds the flag that says of every registry of a command, those of an image's layers included, how far it is
+// trusted. Nothing that is stored says so: an image could claim it.
+func (r *registries) addInsecure(f *pflag.FlagSet) {
+	f.BoolVar(&r.insecure, "insecure", false, "speak plain http to registries, and accept unknown certificates")
+}
+
+func (r *registries) options() image.Options {
+	return image.Options{Insecure: r.insecure, Mirrors: r.mirrors, Keychain: image.Keychain(r.environ.dockerConfigDir(), r.environ.authFiles()...),
+		Certs: r.environ.certDirs(), UserAgent: "gbuild/" + versionString(), Connections: &r.connections}
+}
+
+// layer gets a layer of a base image that was never needed here until now.
+func (r *registries) layer(ctx context.Context, source string, d v1.Descriptor) (v1.Layer, error) {
+	return image.Layer(ctx, source, d, r.options())
+}
+
+// setMirrors reads --registry-mirror as kaniko (HOST) and dockerd (URL) have it.
+func (r *registries) setMirrors() error {
+	hosts, err := registryHosts(r.mirrors)
+	r.mirrors = hosts
+	return err
+}
+
+func registryHosts(list []string) (hosts []string, err error) {
+	for _, s := range list {
+		host := s
+		if scheme, rest, ok := strings.Cut(s, "://"); ok {
+			if scheme != "https" && scheme != "http" {
+				return nil, usagef("--registry-mirror %s: it is HOST[:PORT], or https:// before that", s)
+			}
+			host = strings.TrimSuffix(rest, "/")
+			if scheme == "http" && !image.IsLoopback(host) {
+				return nil, usagef("--registry-mirror %s: a mirror must speak https, but on this machine itself", s)
+			}
+		}
+		if host == "" || strings.ContainsAny(host, "/@ ") {
+			return nil, usagef("--registry-mirror: it is HOST[:PORT], without a path and without credentials (those are docker login's)")
+		}
+		hosts = append(hosts, host)
+	}
+	return hosts, nil
+}
+
+func versionString() string {
+	if version != "" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "devel"
+}
