@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/pkg/build"
 	"github.com/gbuild/gbuild/pkg/layers"
 	"github.com/gbuild/gbuild/pkg/pipcache"
@@ -32,7 +33,7 @@ EXIT STATUS: 0; 1 the build failed; 2 the command line is wrong; 64 this host la
   IMAGE_TAG=dev gbuild build .`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return usageError{hinted{fmt.Errorf("gbuild build takes one CONTEXT, not %d", len(args)), "for this directory: gbuild build ."}}
+				return usageError{hint.Errorf("for this directory: gbuild build .", "gbuild build takes one CONTEXT, not %d", len(args))}
 			}
 			return nil
 		},

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/pkg/build"
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 )
@@ -64,7 +65,7 @@ func parseMirrors(list []string) (map[dockerfile.Tool]*url.URL, error) {
 		name, text, _ := strings.Cut(s, "=")
 		t := dockerfile.Tool(name)
 		if t != dockerfile.Pip && t != dockerfile.Uv && t != dockerfile.Apt {
-			return nil, usageError{hinted{fmt.Errorf("--mirror: it is pip=URL, uv=URL or apt=URL"), "for images it is --registry-mirror"}}
+			return nil, usageError{hint.Errorf("for images it is --registry-mirror", "--mirror: it is pip=URL, uv=URL or apt=URL")}
 		}
 		u, err := url.Parse(text)
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {

@@ -10,6 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/gbuild/gbuild/internal/hint"
 )
 
 // buildOptions are the flags of gbuild build.
@@ -180,8 +182,7 @@ func (o *buildOptions) notices() (all []string) {
 // refuse says no to what would be silently missing otherwise.
 func (o *buildOptions) refuse() error {
 	if o.cgroup != "" {
-		return usageError{hinted{fmt.Errorf("--cgroup-parent: gbuild puts no RUN into a cgroup of its own"),
-			"start gbuild itself in that cgroup, for instance with systemd-run --scope --slice=NAME"}}
+		return usageError{hint.Errorf("start gbuild itself in that cgroup, for instance with systemd-run --scope --slice=NAME", "--cgroup-parent: gbuild puts no RUN into a cgroup of its own")}
 	}
 	wanted := map[string]string{"--sbom": o.sbom, "--provenance": o.provenance}
 	for _, s := range o.attest {
@@ -195,7 +196,7 @@ func (o *buildOptions) refuse() error {
 	}
 	for flag, value := range wanted {
 		if truthy(value) && (!strings.Contains(value, "mode=") || strings.Contains(flag, "sbom")) {
-			return usageError{hinted{fmt.Errorf("%s: attestations are not supported yet", flag), "leave it out, or give --provenance=false --sbom=false"}}
+			return usageError{hint.Errorf("leave it out, or give --provenance=false --sbom=false", "%s: attestations are not supported yet", flag)}
 		}
 	}
 	return nil

@@ -12,6 +12,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/spf13/cobra"
 
+	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/pkg/pipcache"
 )
 
@@ -81,7 +82,7 @@ other scope has needs no --scope.`,
 		Example: "  gbuild cache rm /root/.cache/pip\n  gbuild cache rm --scope pr-12 pip\n  gbuild cache rm --all",
 		RunE: func(c *cobra.Command, args []string) error {
 			if all == (len(args) > 0) {
-				return usageError{hinted{fmt.Errorf("name the caches to remove, or give --all"), "gbuild cache ls lists them"}}
+				return usageError{hint.Errorf("gbuild cache ls lists them", "name the caches to remove, or give --all")}
 			}
 			return a.mustEnter(c.Context(), func(ctx context.Context) error { return a.removeCaches(ctx, all, scope, args) })
 		},
@@ -135,7 +136,7 @@ func (a *app) cachesOf(list []pipcache.Info, scope, id string) ([]pipcache.Info,
 	})
 	found, err := pipcache.Match(mine, id)
 	if err != nil && scope != "" && len(mine) == 0 {
-		return nil, hinted{fmt.Errorf("scope %s has no cache %q", scope, id), "gbuild cache ls lists all, with their scopes"}
+		return nil, hint.Errorf("gbuild cache ls lists all, with their scopes", "scope %s has no cache %q", scope, id)
 	}
 	if err == nil || scope != "" {
 		return found, err
@@ -148,8 +149,7 @@ func (a *app) cachesOf(list []pipcache.Info, scope, id string) ([]pipcache.Info,
 		words[scopeWords(i.Trust)] = true
 	}
 	if len(words) > 1 {
-		return nil, hinted{fmt.Errorf("several scopes have a cache %q, and not that of this directory: %s", id, strings.Join(slices.Sorted(maps.Keys(words)), ", ")),
-			"give --scope NAME, or --scope all"}
+		return nil, hint.Errorf("give --scope NAME, or --scope all", "several scopes have a cache %q, and not that of this directory: %s", id, strings.Join(slices.Sorted(maps.Keys(words)), ", "))
 	}
 	return found, nil
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/pkg/layers"
 )
 
@@ -29,8 +30,8 @@ func parseCompression(algorithm, level string, force bool) (*layers.Compression,
 		c.Algorithm = algorithm
 	case "estargz":
 		if c.Algorithm = algorithm; force {
-			return nil, hinted{fmt.Errorf("force-compression with compression=estargz: an eStargz layer has another tar, and those of the base keep theirs"),
-				"without force-compression they keep their bytes"}
+			return nil, hint.Errorf("without force-compression they keep their bytes",
+				"force-compression with compression=estargz: an eStargz layer has another tar, and those of the base keep theirs")
 		}
 	case "uncompressed", "none":
 		c.Algorithm = "none"

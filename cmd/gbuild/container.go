@@ -14,6 +14,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/internal/durable"
+	"github.com/gbuild/gbuild/internal/hint"
 )
 
 // container is what is kept of one run: a directory under the state's containers/ with this record, a lock that is
@@ -67,7 +70,7 @@ func (a *app) register(ctx context.Context, o *runOptions, image string, command
 	if err != nil {
 		return nil, err
 	}
-	names, err := flock(filepath.Join(dir, ".names"), unix.LOCK_EX)
+	names, err := durable.Lock(ctx, filepath.Join(dir, ".names"), durable.Exclusive)
 	if err != nil {
 		return nil, err
 	}
@@ -84,14 +87,13 @@ func (a *app) register(ctx context.Context, o *runOptions, image string, command
 	}
 	for _, other := range others {
 		if other.Name == c.Name {
-			return nil, hinted{fmt.Errorf("conflict: the container name %q is already in use by container %s", c.Name, short(other.ID)),
-				"remove it: gbuild rm -f " + c.Name}
+			return nil, hint.Errorf("remove it: gbuild rm -f "+c.Name, "conflict: the container name %q is already in use by container %s", c.Name, short(other.ID))
 		}
 	}
 	if err := os.Mkdir(c.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("making the directory of the container: %w", err)
 	}
-	if c.held, err = flock(c.path("lock"), unix.LOCK_EX); err != nil {
+	if c.held, err = durable.Lock(ctx, c.path("lock"), durable.Exclusive); err != nil {
 		return nil, err
 	}
 	return c, c.save()
@@ -103,30 +105,11 @@ func randomID() string {
 	return hex.EncodeToString(b[:])
 }
 
-// flock opens a file and locks it. Interrupted calls are made again.
-func flock(name string, how int) (*os.File, error) {
-	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("opening lock: %w", err)
-	}
-	for err = unix.EINTR; err == unix.EINTR; {
-		err = unix.Flock(int(f.Fd()), how)
-	}
-	if err != nil {
-		f.Close()
-		return nil, fmt.Errorf("locking %s: %w", name, err)
-	}
-	return f, nil
-}
-
 // save writes the record so that a reader sees the old one or the new one.
 func (c *container) save() error {
 	b, err := json.MarshalIndent(c, "", "  ")
 	if err == nil {
-		err = os.WriteFile(c.path("state.tmp"), b, 0o600)
-	}
-	if err == nil {
-		err = os.Rename(c.path("state.tmp"), c.path("state.json"))
+		err = durable.Replace(c.path("state.json"), b)
 	}
 	if err != nil {
 		return fmt.Errorf("writing the record of the container: %w", err)
@@ -147,20 +130,20 @@ func (c *container) reload() error {
 
 // alive says whether the processes of the container are there: the lock cannot be had.
 func (c *container) alive() bool {
-	f, err := flock(c.path("lock"), unix.LOCK_SH|unix.LOCK_NB)
+	f, err := durable.TryLock(c.path("lock"), durable.Shared)
 	if err == nil {
 		f.Close()
 	}
-	return errors.Is(err, unix.EWOULDBLOCK)
+	return errors.Is(err, durable.ErrLocked)
 }
 
 // wait returns when the container is over.
 func (c *container) wait() error {
-	f, err := flock(c.path("lock"), unix.LOCK_SH)
+	f, err := os.Open(c.path("lock"))
 	if err != nil {
-		return err
+		return fmt.Errorf("opening lock: %w", err)
 	}
-	return f.Close()
+	return errors.Join(durable.Hold(f, durable.Shared), f.Close())
 }
 
 // containers lists what there is, the newest first. What a process left that was killed is cleared away.
@@ -216,5 +199,5 @@ func (a *app) findContainer(name string) (*container, error) {
 	if len(found) > 1 {
 		return nil, usagef("%s is the start of several ids", name)
 	}
-	return nil, hinted{fmt.Errorf("no such container: %s", name), "gbuild ps -a lists those that there are"}
+	return nil, hint.Errorf("gbuild ps -a lists those that there are", "no such container: %s", name)
 }

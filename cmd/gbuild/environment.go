@@ -5,9 +5,9 @@ package main
 
 import (
 	"cmp"
-	"errors"
 	"path/filepath"
 
+	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/pkg/image"
 )
 
@@ -27,7 +27,7 @@ func (e environment) userDir(name, below string) (string, error) {
 	}
 	home := e.get("HOME")
 	if home == "" {
-		return "", hinted{errors.New("HOME is not set, so there is no place for gbuild's files"), "set HOME, or give --root and --cache-dir"}
+		return "", hint.Errorf("set HOME, or give --root and --cache-dir", "HOME is not set, so there is no place for gbuild's files")
 	}
 	return filepath.Join(home, below, "gbuild"), nil
 }

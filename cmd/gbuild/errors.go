@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
@@ -32,15 +33,6 @@ type usageError struct{ error }
 func (u usageError) Unwrap() error { return u.error }
 
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
-
-// hinted is an error with the next thing to do.
-type hinted struct {
-	error
-	hint string
-}
-
-func (h hinted) Hint() string  { return h.hint }
-func (h hinted) Unwrap() error { return h.error }
 
 // interrupted is the cause of a context that a signal cancelled.
 type interrupted struct{ sig syscall.Signal }
@@ -80,12 +72,12 @@ func writeError(w io.Writer, err error) {
 		fmt.Fprint(w, at.Excerpt())
 	}
 	fmt.Fprintf(w, "gbuild: error: %s\n", indented(err.Error()))
-	hint := hintOf(err)
-	if hint == "" && errors.Is(err, syscall.ENOSPC) {
-		hint = "free some space there (gbuild prune, gbuild cache rm), or name another disk with --root and --cache-dir"
+	remedy := hint.Of(err)
+	if remedy == "" && errors.Is(err, syscall.ENOSPC) {
+		remedy = "free some space there (gbuild prune, gbuild cache rm), or name another disk with --root and --cache-dir"
 	}
-	if hint != "" {
-		fmt.Fprintf(w, "gbuild: hint: %s\n", indented(hint))
+	if remedy != "" {
+		fmt.Fprintf(w, "gbuild: hint: %s\n", indented(remedy))
 	}
 }
 
@@ -100,36 +92,16 @@ func writeChain(w io.Writer, err error) {
 // for one that gbuild begins.
 func indented(text string) string { return strings.ReplaceAll(text, "\n", "\n  ") }
 
-// hintOf finds the first hint among err and what it wraps.
-func hintOf(err error) string {
-	if h, ok := err.(interface{ Hint() string }); ok && h.Hint() != "" {
-		return h.Hint()
-	}
-	switch e := err.(type) {
-	case interface{ Unwrap() error }:
-		if inner := e.Unwrap(); inner != nil {
-			return hintOf(inner)
-		}
-	case interface{ Unwrap() []error }:
-		for _, inner := range e.Unwrap() {
-			if h := hintOf(inner); h != "" {
-				return h
-			}
-		}
-	}
-	return ""
-}
-
 // suggestFlag adds the flag that was probably meant.
 func suggestFlag(c *cobra.Command, err error) error {
 	_, name, ok := strings.Cut(err.Error(), "unknown flag: --")
 	if !ok {
-		return hinted{err, c.CommandPath() + " --help lists the flags"}
+		return hint.Wrap(err, c.CommandPath()+" --help lists the flags")
 	}
 	var all []string
 	c.Flags().VisitAll(func(f *pflag.Flag) { all = append(all, f.Name) })
 	if match, ok := suggest.Search(name, all, true); ok {
-		return hinted{err, "did you mean --" + match + "?"}
+		return hint.Wrap(err, "did you mean --"+match+"?")
 	}
-	return hinted{err, c.CommandPath() + " --help lists the flags"}
+	return hint.Wrap(err, c.CommandPath()+" --help lists the flags")
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"io"
 	"net"
 	"os"
@@ -12,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
@@ -44,7 +44,7 @@ func newExecCommand(a *app) *cobra.Command {
 
 func (a *app) exec(o *execOptions, name string, command []string) error {
 	if o.tty && o.interactive && !isTerminal(a.stdin) {
-		return hinted{errors.New("the input device is not a TTY"), "leave out -t, or run it in a terminal"}
+		return hint.Errorf("leave out -t, or run it in a terminal", "the input device is not a TTY")
 	}
 	c, err := a.findContainer(name)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/pkg/runtime/gpu"
 )
 
@@ -27,8 +28,8 @@ func newGPUListCommand(a *app) *cobra.Command {
 			driver, err := (gpu.Host{}).Driver(c.Context())
 			if err != nil {
 				fmt.Fprintf(a.stderr, "gbuild: %v\n", err)
-				if hint := hintOf(err); hint != "" {
-					fmt.Fprintf(a.stderr, "gbuild: hint: %s\n", hint)
+				if remedy := hint.Of(err); remedy != "" {
+					fmt.Fprintf(a.stderr, "gbuild: hint: %s\n", remedy)
 				}
 			} else {
 				writeGPUs(w, driver)

@@ -9,6 +9,8 @@ import (
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/internal/hint"
 )
 
 // handed is what a process gives the one that goes on with its command, in memory: every user of the machine can read the
@@ -60,7 +62,7 @@ func takeOver(args []string) (handed, error) {
 		err = json.NewDecoder(io.NewSectionReader(f, 0, math.MaxInt64)).Decode(&h)
 	}
 	if err != nil {
-		return h, hinted{fmt.Errorf("taking over the command: %w", err), "unset " + handedVar + ": gbuild sets it for itself"}
+		return h, hint.Errorf("unset "+handedVar+": gbuild sets it for itself", "taking over the command: %w", err)
 	}
 	return h, nil
 }

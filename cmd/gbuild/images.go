@@ -14,6 +14,7 @@ import (
 	"github.com/docker/go-units"
 	"github.com/spf13/cobra"
 
+	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/internal/progress"
 	"github.com/gbuild/gbuild/pkg/image"
 	"github.com/gbuild/gbuild/pkg/layers"
@@ -211,7 +212,7 @@ func localImage(store *layers.Store, name string) (img v1Image, err error) {
 		return img, nil
 	}
 	if err == nil || errors.Is(err, os.ErrNotExist) {
-		err = hinted{fmt.Errorf("no local image %s", name), "gbuild images lists those that there are"}
+		err = hint.Errorf("gbuild images lists those that there are", "no local image %s", name)
 	}
 	return nil, err
 }

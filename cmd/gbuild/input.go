@@ -15,6 +15,7 @@ import (
 	"github.com/docker/go-units"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/internal/outfile"
 	"github.com/gbuild/gbuild/pkg/build"
 	"github.com/gbuild/gbuild/pkg/dockerfile"
@@ -180,8 +181,7 @@ func (a *app) planOptions(o *buildOptions, named, args map[string]string) (docke
 func parsePlatform(s string) (v1.Platform, error) {
 	list := strings.Split(s, ",")
 	if len(list) > 1 {
-		return v1.Platform{}, usageError{hinted{fmt.Errorf("--platform %s: one build makes the image of one platform", s),
-			"build each platform on a machine of its kind: --platform " + list[0]}}
+		return v1.Platform{}, usageError{hint.Errorf("build each platform on a machine of its kind: --platform "+list[0], "--platform %s: one build makes the image of one platform", s)}
 	}
 	if s == "" || s == "local" {
 		return v1.Platform{}, nil
@@ -293,7 +293,7 @@ func (a *app) readSecret(fields map[string]string, read fileReader) (string, []b
 	if env != "" {
 		value, ok := a.lookup(env)
 		if !ok {
-			return "", nil, hinted{fmt.Errorf("secret %s: the variable %s is not set", id, env), "export it before gbuild starts"}
+			return "", nil, hint.Errorf("export it before gbuild starts", "secret %s: the variable %s is not set", id, env)
 		}
 		return id, []byte(value), nil
 	}

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/gbuild/gbuild/internal/hint"
 )
 
 // logLine is a line of a container's log, as docker's json-file has it.
@@ -107,7 +109,7 @@ func (a *app) logs(ctx context.Context, name string, tail int, follow, times boo
 	}
 	f, err := os.Open(c.path("log"))
 	if errors.Is(err, os.ErrNotExist) {
-		return hinted{fmt.Errorf("container %s has no log", c.Name), "only containers that were started with -d have"}
+		return hint.Errorf("only containers that were started with -d have", "container %s has no log", c.Name)
 	}
 	if err != nil {
 		return err

@@ -9,6 +9,8 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/partial"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/gbuild/gbuild/internal/hint"
 )
 
 // remanifested is an image with another manifest of the same config and layers.
@@ -68,5 +70,5 @@ func dockerLayerType(t types.MediaType) (types.MediaType, error) {
 	case types.OCIRestrictedLayer, types.DockerForeignLayer:
 		return types.DockerForeignLayer, nil
 	}
-	return t, hinted{fmt.Errorf("a layer of type %s has no name among Docker's media types", t), "leave out oci-mediatypes=false"}
+	return t, hint.Errorf("leave out oci-mediatypes=false", "a layer of type %s has no name among Docker's media types", t)
 }

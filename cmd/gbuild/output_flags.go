@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/pkg/layers"
 )
 
@@ -59,7 +60,7 @@ func parseOutputs(o *buildOptions, names []string) ([]output, error) {
 	}
 	for _, out := range outputs {
 		if out.kind == "registry" && out.name == "" && len(names) == 0 {
-			return nil, usageError{hinted{fmt.Errorf("there is no name to push to"), "add -t REGISTRY/NAME:TAG"}}
+			return nil, usageError{hint.Errorf("add -t REGISTRY/NAME:TAG", "there is no name to push to")}
 		}
 	}
 	if onlyFiles(outputs) && o.iidfile != "" {
@@ -104,7 +105,7 @@ func (out *output) setOptions() error {
 			}
 		case image && slices.Contains(imageOptionNames, key):
 		case key == "source-date-epoch":
-			return hinted{fmt.Errorf("source-date-epoch is for all outputs"), "give --source-date-epoch " + value}
+			return hint.Errorf("give --source-date-epoch "+value, "source-date-epoch is for all outputs")
 		default:
 			return fmt.Errorf("unknown option %q", key)
 		}

@@ -1,11 +1,12 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/gbuild/gbuild/internal/hint"
 )
 
 func newRmCommand(a *app) *cobra.Command {
@@ -16,7 +17,7 @@ func newRmCommand(a *app) *cobra.Command {
 		RunE: func(_ *cobra.Command, args []string) error {
 			return a.eachContainer(args, func(c *container) error {
 				if c.Status != statusExited && !force {
-					return hinted{fmt.Errorf("container %s is running", c.Name), "stop it before, or use -f"}
+					return hint.Errorf("stop it before, or use -f", "container %s is running", c.Name)
 				}
 				if err := c.stop(syscall.SIGKILL, 0); err != nil && !os.IsNotExist(err) {
 					return err

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
@@ -137,7 +138,7 @@ func (a *app) containerExit(err error) error {
 // check refuses command lines that make no sense before anything is made for them.
 func (o *runOptions) check(a *app) error {
 	if o.tty && o.interactive && !o.detach && !isTerminal(a.stdin) {
-		return hinted{errors.New("the input device is not a TTY"), "leave out -t, or run it in a terminal"}
+		return hint.Errorf("leave out -t, or run it in a terminal", "the input device is not a TTY")
 	}
 	if _, err := parseRestart(o.restart); err != nil {
 		return err

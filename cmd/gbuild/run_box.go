@@ -12,6 +12,7 @@ import (
 	"github.com/docker/go-units"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/pkg/build"
 	"github.com/gbuild/gbuild/pkg/image"
 	"github.com/gbuild/gbuild/pkg/layers"
@@ -31,7 +32,7 @@ func (a *app) findImage(ctx context.Context, store *layers.Store, o *runOptions,
 		return img, checkPlatform(img, name, platform)
 	}
 	if ref, err := image.ParseRef(name); o.pull == "never" && (err != nil || ref.Kind == image.KindRegistry) {
-		return nil, hinted{fmt.Errorf("no local image %s, and --pull never", name), "gbuild images lists those that there are"}
+		return nil, hint.Errorf("gbuild images lists those that there are", "no local image %s, and --pull never", name)
 	}
 	show := a.plainDisplay(true)
 	f := &fetcher{app: a, store: store, options: a.registries.options(), pull: o.pull == "always", notice: show.notice}
@@ -61,7 +62,7 @@ func (a *app) sandbox(ctx context.Context, o *runOptions, c *container, config *
 	}
 	args := containerArgs(o, config, c.Command)
 	if len(args) == 0 {
-		return nil, hinted{errors.New("the image has no command"), "give one after the image's name"}
+		return nil, hint.Errorf("give one after the image's name", "the image has no command")
 	}
 	mounts, err := o.allMounts()
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
@@ -65,7 +66,7 @@ func (a *app) cacheMounts(o *runOptions, box *runtime.Sandbox, home string) erro
 	for _, c := range list {
 		source := a.hostCache(c)
 		if source == "" {
-			return hinted{fmt.Errorf("sharing cache %s: HOME is not set", c.name), "set HOME, or use -v"}
+			return hint.Errorf("set HOME, or use -v", "sharing cache %s: HOME is not set", c.name)
 		}
 		target := path.Join(home, c.below)
 		if c.variable != "" {

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
@@ -87,7 +88,7 @@ func (s *session) serve(conn *net.UnixConn) {
 		err = exit.Err
 	}
 	if err != nil {
-		reply.Error, reply.Hint = err.Error(), hintOf(err)
+		reply.Error, reply.Hint = err.Error(), hint.Of(err)
 		if reply.Code == 0 {
 			reply.Code = exitNotRun
 		}
@@ -205,7 +206,7 @@ func (c *container) ask(r request, files ...*os.File) (*net.UnixConn, error) {
 	defer dir.Close()
 	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {
-		return nil, hinted{fmt.Errorf("container %s is not running", c.Name), "gbuild ps lists those that run"}
+		return nil, hint.Errorf("gbuild ps lists those that run", "container %s is not running", c.Name)
 	}
 	b, err := json.Marshal(r)
 	if err != nil {
@@ -229,7 +230,7 @@ func reply(conn *net.UnixConn) (int, error) {
 		return 0, errors.New("the container ended")
 	}
 	if a.Error != "" {
-		return a.Code, hinted{errors.New(a.Error), a.Hint}
+		return a.Code, hint.Wrap(errors.New(a.Error), a.Hint)
 	}
 	return a.Code, nil
 }

@@ -10,7 +10,6 @@ import (
 	"syscall"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-
 	"golang.org/x/sys/unix"
 
 	"github.com/gbuild/gbuild/pkg/runtime"

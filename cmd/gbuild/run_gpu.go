@@ -3,11 +3,11 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"os/exec"
 	"path/filepath"
 	"slices"
 
+	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/pkg/runtime"
 	"github.com/gbuild/gbuild/pkg/runtime/gpu"
 )
@@ -65,8 +65,8 @@ func (a *app) addDevices(ctx context.Context, o *runOptions, c *container, box *
 		return err
 	}
 	if len(names)+len(requests) == 0 {
-		if hint := gpu.Hint(box.Env); hint != "" && len(o.gpus) == 0 {
-			box.Notice(hint)
+		if notice := gpu.Hint(box.Env); notice != "" && len(o.gpus) == 0 {
+			box.Notice(notice)
 		}
 		return nil
 	}
@@ -101,8 +101,7 @@ func (a *app) addLegacy(box *runtime.Sandbox, requests []gpu.Request, c *contain
 		}
 		hook, err := exec.LookPath("nvidia-container-runtime-hook")
 		if err != nil {
-			return nil, hinted{errors.New("nvidia-container-runtime-hook is not installed"),
-				"install NVIDIA's container toolkit, or leave out driver=" + r.Driver + ": gbuild needs no tools for --gpus"}
+			return nil, hint.Errorf("install NVIDIA's container toolkit, or leave out driver="+r.Driver+": gbuild needs no tools for --gpus", "nvidia-container-runtime-hook is not installed")
 		}
 		edits, err := gpu.LegacyEdits(r, hook, c.dir)
 		if err != nil {

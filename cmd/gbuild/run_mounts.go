@@ -13,6 +13,7 @@ import (
 
 	"github.com/docker/go-units"
 
+	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
@@ -52,7 +53,7 @@ func (o *runOptions) allMounts() ([]runtime.Mount, error) {
 			return nil, err
 		}
 		if _, err := os.Stat(m.Source); m.Type == "bind" && err != nil {
-			return nil, hinted{fmt.Errorf("invalid mount config for type \"bind\": bind source path does not exist: %s", m.Source), "make it, or use -v, which does"}
+			return nil, hint.Errorf("make it, or use -v, which does", "invalid mount config for type \"bind\": bind source path does not exist: %s", m.Source)
 		}
 		list = append(list, m)
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
@@ -32,7 +33,7 @@ func (o *runOptions) allPorts() ([]port, error) {
 	for _, text := range o.ports {
 		ports, err := parsePorts(text)
 		if err != nil {
-			return nil, usageError{hinted{fmt.Errorf("-p %s: %w", text, err), "it is [[ADDRESS:]HOSTPORT:]PORT[/udp], with ranges as 8000-8003"}}
+			return nil, usageError{hint.Errorf("it is [[ADDRESS:]HOSTPORT:]PORT[/udp], with ranges as 8000-8003", "-p %s: %w", text, err)}
 		}
 		list = append(list, ports...)
 	}
@@ -144,9 +145,9 @@ func (p *port) bound(address string) {
 func (p *port) explain(err error) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return hinted{fmt.Errorf("publishing %s: port is already allocated", p), "choose another port of the host, or leave it out: -p " + strconv.Itoa(int(p.target))}
+		return hint.Errorf("choose another port of the host, or leave it out: -p "+strconv.Itoa(int(p.target)), "publishing %s: port is already allocated", p)
 	case errors.Is(err, os.ErrPermission):
-		return hinted{fmt.Errorf("publishing %s: %w", p, err), "ports below 1024 are root's: choose a higher one, or as root: sysctl net.ipv4.ip_unprivileged_port_start=80"}
+		return hint.Errorf("ports below 1024 are root's: choose a higher one, or as root: sysctl net.ipv4.ip_unprivileged_port_start=80", "publishing %s: %w", p, err)
 	}
 	return fmt.Errorf("publishing %s: %w", p, err)
 }

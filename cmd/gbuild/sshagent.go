@@ -13,6 +13,7 @@ import (
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
 
+	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/pkg/build"
 )
 
@@ -95,8 +96,7 @@ func (f sshFlag) countSockets() (n int, err error) {
 	for _, place := range f.places {
 		info, err := os.Stat(place)
 		if err != nil {
-			return 0, hinted{fmt.Errorf("--ssh %s: no ssh agent listens at %q", f.text, place),
-				"start one (eval $(ssh-agent); ssh-add), or name its socket or key files: --ssh default=PATH"}
+			return 0, hint.Errorf("start one (eval $(ssh-agent); ssh-add), or name its socket or key files: --ssh default=PATH", "--ssh %s: no ssh agent listens at %q", f.text, place)
 		}
 		if info.Mode()&os.ModeSocket != 0 {
 			n++
@@ -118,7 +118,7 @@ func serveKeys(files []string, read fileReader) (socket string, stop func(), err
 		}
 		key, err := ssh.ParseRawPrivateKey(text)
 		if protected := new(ssh.PassphraseMissingError); errors.As(err, &protected) {
-			err = hinted{err, "add it to an agent with ssh-add, and give --ssh default"}
+			err = hint.Wrap(err, "add it to an agent with ssh-add, and give --ssh default")
 		}
 		if err == nil {
 			err = ring.Add(agent.AddedKey{PrivateKey: key})

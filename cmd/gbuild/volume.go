@@ -13,6 +13,7 @@ import (
 	"github.com/docker/go-units"
 	"github.com/spf13/cobra"
 
+	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/internal/lazyregexp"
 	"github.com/gbuild/gbuild/pkg/build"
 	"github.com/gbuild/gbuild/pkg/layers"
@@ -133,7 +134,7 @@ func (a *app) findVolumes(names []string) (found []pipcache.Info, err error) {
 	for _, name := range names {
 		i := slices.IndexFunc(list, func(v pipcache.Info) bool { return v.ID == name })
 		if i < 0 {
-			return nil, hinted{fmt.Errorf("no such volume: %s", name), "gbuild volume ls lists those that there are"}
+			return nil, hint.Errorf("gbuild volume ls lists those that there are", "no such volume: %s", name)
 		}
 		found = append(found, list[i])
 	}
@@ -166,7 +167,7 @@ func (a *app) removeVolumes(ctx context.Context, _ bool, names []string) error {
 		_, err := volumes.Remove(ctx, v.Key)
 		var busy *pipcache.BusyError
 		if errors.As(err, &busy) {
-			return hinted{fmt.Errorf("volume %s is in use by %s", v.ID, busy.Holder), "gbuild ps lists the containers: stop those that use it"}
+			return hint.Errorf("gbuild ps lists the containers: stop those that use it", "volume %s is in use by %s", v.ID, busy.Holder)
 		}
 		if err != nil {
 			return err

@@ -1,6 +1,7 @@
 package build
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -97,10 +98,10 @@ func (c *Context) Close() error {
 	if c.root != nil {
 		c.raw.dirs.close()
 		c.tree.dirs.close()
-		err = cmpErr(err, c.root.Close())
+		err = cmp.Or(err, c.root.Close())
 	}
 	if c.scratch != nil {
-		err = cmpErr(err, c.scratch.remove())
+		err = cmp.Or(err, c.scratch.remove())
 	}
 	return err
 }
@@ -153,7 +154,7 @@ func (c *Context) fromFile(ctx context.Context, name string) error {
 	}
 	defer f.Close()
 	if ok, err := isArchive(f); err != nil || !ok {
-		return cmpErr(err, errors.New("it is no directory and no tar archive"))
+		return cmp.Or(err, errors.New("it is no directory and no tar archive"))
 	}
 	return c.unpack(ctx, f)
 }
@@ -189,7 +190,7 @@ func (c *Context) Dockerfile(name string) (string, []byte, error) {
 		}
 		return "Dockerfile", data, err
 	}
-	display := cmpString(name, "Dockerfile")
+	display := cmp.Or(name, "Dockerfile")
 	data, err := c.readBeside(name, "")
 	if dir, base := filepath.Split(display); notThere(err) && base == "Dockerfile" {
 		if lower, err := c.readBeside(dir+"dockerfile", ""); err == nil {
@@ -233,7 +234,7 @@ func (e *NoDockerfileError) Hint() string {
 // no link leads out of it: a repository could make the text of any file of the machine appear in an error.
 func (c *Context) readBeside(name, suffix string) ([]byte, error) {
 	if c.dir == "" {
-		return readInside(c.raw, cmpString(name, "Dockerfile")+suffix)
+		return readInside(c.raw, cmp.Or(name, "Dockerfile")+suffix)
 	}
 	outside, inside, err := c.locate(name)
 	if err != nil {
@@ -315,10 +316,10 @@ func (c *Context) readIgnore() (*ignoreRules, error) {
 	if name != "-" {
 		data, err := c.readBeside(name, suffix)
 		if err == nil {
-			return parseIgnore(filepath.Base(cmpString(name, "Dockerfile"))+suffix, data)
+			return parseIgnore(filepath.Base(cmp.Or(name, "Dockerfile"))+suffix, data)
 		}
 		if !notThere(err) {
-			return nil, fmt.Errorf("reading %s: %w", cmpString(name, "Dockerfile")+suffix, err)
+			return nil, fmt.Errorf("reading %s: %w", cmp.Or(name, "Dockerfile")+suffix, err)
 		}
 	}
 	for _, name := range []string{suffix, podmanIgnore} {

@@ -3,6 +3,7 @@ package build
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -106,7 +107,7 @@ func (c *Context) keep(r io.Reader) (err error) {
 		return err
 	}
 	_, err = io.Copy(f, r)
-	if err := cmpErr(err, f.Close()); err != nil {
+	if err := cmp.Or(err, f.Close()); err != nil {
 		return err
 	}
 	at := c.modified

@@ -1,6 +1,7 @@
 package build
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -48,7 +49,7 @@ func copyInto(ctx context.Context, d *layers.Draft, c *dockerfile.Copy, tree Tre
 	if err != nil {
 		return err
 	}
-	defer func() { err = cmpErr(err, w.close()) }()
+	defer func() { err = cmp.Or(err, w.close()) }()
 	w.owner, w.chmod, w.notice = who, mode, o.Notice
 	a := &adder{copyOptions: o, writer: w, draft: d, copy: c, tree: tree}
 	return needsNamespace(a.all(ctx))
@@ -75,14 +76,14 @@ func copyTree(ctx context.Context, t Tree, source, dir string) (err error) {
 		return err
 	}
 	w := &writer{root: root, view: layers.NewView(dir), copyUp: func(string) error { return nil }}
-	defer func() { err = cmpErr(err, w.close()) }()
+	defer func() { err = cmp.Or(err, w.close()) }()
 	for _, n := range nodes {
 		if !n.IsDir() {
 			return fmt.Errorf("%q is not a directory", source)
 		}
 		p := &pick{tree: t, node: n}
 		err := w.contents(ctx, p, "/")
-		if err := cmpErr(err, unix.Chown(dir, n.UID, n.GID), unix.Chmod(dir, n.Mode&0o7777)); err != nil {
+		if err := cmp.Or(err, unix.Chown(dir, n.UID, n.GID), unix.Chmod(dir, n.Mode&0o7777)); err != nil {
 			return err
 		}
 	}
@@ -100,7 +101,7 @@ func copyPath(ctx context.Context, d *layers.Draft, t Tree, name string, notice 
 	if err != nil {
 		return err
 	}
-	defer func() { err = cmpErr(err, w.close()) }()
+	defer func() { err = cmp.Or(err, w.close()) }()
 	w.notice = notice
 	w.begin(&pick{tree: t})
 	if err := w.push("/", false); err != nil {
@@ -311,7 +312,7 @@ func makeDir(d *layers.Draft, m *dockerfile.Mkdir, uid, gid int) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = cmpErr(err, w.close()) }()
+	defer func() { err = cmp.Or(err, w.close()) }()
 	real, e, err := w.resolve(m.Path)
 	if err != nil {
 		return needsNamespace(err)

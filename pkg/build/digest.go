@@ -1,6 +1,7 @@
 package build
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -97,7 +98,7 @@ func digest(ctx context.Context, t Tree, fill func(context.Context, *digester) e
 	err = fill(ctx, d)
 	d.submit()
 	close(d.batches)
-	err = cmpErr(readers.Wait(), err) // when a reader fails, fill sees a cancelled context only
+	err = cmp.Or(readers.Wait(), err) // when a reader fails, fill sees a cancelled context only
 	<-done
 	d.hash.Sum(sum[:0])
 	return sum, err

@@ -1,6 +1,7 @@
 package build
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -55,23 +56,13 @@ func (t *dirTree) Lstat(name string) (*Node, error) {
 			return nil, err
 		}
 		if visible, err := t.visible(parent, n); err != nil || !visible {
-			return nil, cmpErr(err, missing(name))
+			return nil, cmp.Or(err, missing(name))
 		}
 	}
 	return n, nil
 }
 
 func missing(name string) error { return &fs.PathError{Op: "lstat", Path: name, Err: fs.ErrNotExist} }
-
-// cmpErr returns the first error that is one.
-func cmpErr(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
 
 // at returns the node of a path, whatever the rules say.
 func (t *dirTree) at(name string) (n *Node, err error) {

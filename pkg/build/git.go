@@ -1,6 +1,7 @@
 package build
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,7 +38,7 @@ func newGitSource(ref *dfgitutil.GitRef, keepGit *bool, checksum string) (*gitSo
 	if checksum != "" && ref.Checksum != "" && checksum != ref.Checksum {
 		return nil, fmt.Errorf("checksum mismatch %q != %q", checksum, ref.Checksum)
 	}
-	g := &gitSource{ref: ref.Ref, subdir: ref.SubDir, checksum: cmpString(checksum, ref.Checksum),
+	g := &gitSource{ref: ref.Ref, subdir: ref.SubDir, checksum: cmp.Or(checksum, ref.Checksum),
 		keepGit: isTrue(keepGit) || isTrue(ref.KeepGitDir), submodules: ref.Submodules == nil || *ref.Submodules,
 		checkoutTime: ref.MTime == "checkout", byChecksum: ref.FetchByCommit}
 	address := ref.Remote
@@ -66,15 +67,6 @@ func (g *gitSource) checkRef() error {
 
 func isTrue(b *bool) bool { return b != nil && *b }
 
-func cmpString(values ...string) string {
-	for _, v := range values {
-		if v != "" {
-			return v
-		}
-	}
-	return ""
-}
-
 // identity is what names the files of the source at a commit.
 func (g *gitSource) identity(tip *gitTip) []string {
 	fields := []string{"git", tip.commit, path.Clean("/" + g.subdir), strconv.FormatBool(g.keepGit), strconv.FormatBool(g.submodules)}
@@ -97,7 +89,7 @@ func (a *adder) addGit(ctx context.Context, g *gitSource) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = cmpErr(err, scratch.remove()) }()
+	defer func() { err = cmp.Or(err, scratch.remove()) }()
 	sub, err := g.checkout(ctx, a.copyOptions, tip, scratch.path)
 	if err != nil {
 		return err

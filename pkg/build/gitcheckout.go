@@ -1,6 +1,7 @@
 package build
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -65,7 +66,7 @@ func (g *gitSource) fetchInto(ctx context.Context, o copyOptions, tip *gitTip, d
 
 // fetchCommit fetches as little as the server lets it: the commit alone, the ref alone, or everything.
 func (g *gitSource) fetchCommit(ctx context.Context, o copyOptions, at *gitRemote, tip *gitTip, dir string) (err error) {
-	ref := cmpString(tip.ref, "HEAD")
+	ref := cmp.Or(tip.ref, "HEAD")
 	attempts := [][]string{
 		{"--depth=1", "--no-tags", "--", at.address, tip.commit},
 		{"--depth=1", "--no-tags", "--", at.address, ref},
@@ -112,7 +113,7 @@ func (g *gitSource) tidyDir(t *dirTree, dir *Node, commit time.Time) error {
 			}
 			continue
 		case n.IsDir():
-			err = cmpErr(g.tidyDir(t, n, commit), t.dirs.root.Chmod(name, 0o755))
+			err = cmp.Or(g.tidyDir(t, n, commit), t.dirs.root.Chmod(name, 0o755))
 		case n.IsRegular():
 			err = t.dirs.root.Chmod(name, os.FileMode(0o644|n.Mode&0o100|n.Mode&0o100>>3|n.Mode&0o100>>6))
 		}

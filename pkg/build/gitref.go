@@ -1,6 +1,7 @@
 package build
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -44,7 +45,7 @@ func (o copyOptions) resolveGit(ctx context.Context, g *gitSource) (*gitTip, err
 		return nil, err
 	}
 	if g.checksum != "" && !strings.HasPrefix(tip.commit, g.checksum) && !strings.HasPrefix(tip.object, g.checksum) {
-		return nil, fmt.Errorf("%s of %s is commit %s, --checksum wants %s", cmpString(g.ref, "HEAD"), g.at, tip.commit, g.checksum)
+		return nil, fmt.Errorf("%s of %s is commit %s, --checksum wants %s", cmp.Or(g.ref, "HEAD"), g.at, tip.commit, g.checksum)
 	}
 	return tip, nil
 }
@@ -64,7 +65,7 @@ func (g *gitSource) resolve(ctx context.Context, o copyOptions) (tip *gitTip, er
 	if fullCommit().MatchString(g.ref) {
 		return &gitTip{commit: g.ref, object: g.ref}, nil
 	}
-	ref := cmpString(g.ref, "HEAD")
+	ref := cmp.Or(g.ref, "HEAD")
 	err = o.connect(ctx, g.at, func(at *gitRemote) error {
 		out, err := o.gitFetch(ctx, at, "", "ls-remote", "--symref", "--", at.address, ref, ref+"^{}")
 		tip = findTip(out, g.ref)
@@ -92,12 +93,12 @@ func findTip(listed, ref string) *gitTip {
 		if found["HEAD"] == "" {
 			return nil
 		}
-		return &gitTip{commit: found["HEAD"], object: found["HEAD"], ref: cmpString(branch, "HEAD")}
+		return &gitTip{commit: found["HEAD"], object: found["HEAD"], ref: cmp.Or(branch, "HEAD")}
 	}
 	for _, prefix := range []string{"refs/", "refs/heads/", "refs/tags/"} {
 		name := prefix + strings.TrimPrefix(ref, prefix)
 		if object := found[name]; object != "" {
-			return &gitTip{commit: cmpString(found[name+"^{}"], object), object: object, ref: name}
+			return &gitTip{commit: cmp.Or(found[name+"^{}"], object), object: object, ref: name}
 		}
 	}
 	return nil

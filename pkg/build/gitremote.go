@@ -1,6 +1,7 @@
 package build
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -210,7 +211,7 @@ func (r *gitRemote) moved(from *url.URL, location string) (*gitRemote, error) {
 	u.User = nil
 	next, err := parseGitRemote(serviceEnd().ReplaceAllString(u.String(), ""))
 	if err != nil || next.scheme != "https" && next.scheme != "http" {
-		return nil, cmpErr(err, errors.New("the redirect leads away from the web"))
+		return nil, cmp.Or(err, errors.New("the redirect leads away from the web"))
 	}
 	next.given = r.given
 	if next.sameHost(r) {

@@ -1,6 +1,7 @@
 package build
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -74,11 +75,11 @@ func runGit(ctx context.Context, at *gitRemote, dir string, env, args []string) 
 
 // hide takes what is secret out of a text of the server: it could say again what it was told.
 func (r *gitRemote) hide(text string) string {
-	_, encoded, _ := strings.Cut(cmpString(r.auth, r.late), " ")
+	_, encoded, _ := strings.Cut(cmp.Or(r.auth, r.late), " ")
 	secrets := []string{r.given, encoded}
 	if pair, err := base64.StdEncoding.DecodeString(encoded); err == nil {
 		user, password, _ := strings.Cut(string(pair), ":")
-		secrets = append(secrets, cmpString(password, user))
+		secrets = append(secrets, cmp.Or(password, user))
 	}
 	for _, secret := range secrets {
 		if secret != "" && secret != r.address {

@@ -3,6 +3,7 @@ package build
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -105,7 +106,7 @@ func (h *hashes) write() error {
 	if err == nil {
 		_, err = f.Write(check.Sum(nil))
 	}
-	if err = cmpErr(err, f.Close()); err == nil {
+	if err = cmp.Or(err, f.Close()); err == nil {
 		err = os.Rename(f.Name(), h.file)
 	}
 	if err != nil {

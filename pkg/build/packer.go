@@ -1,6 +1,7 @@
 package build
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -177,7 +178,7 @@ func (k *packer) enterDir(_ string, n *Node) error {
 		if fresh = err != nil; !fresh {
 			xattrs, err := below.Xattrs()
 			if err != nil || !below.IsDir() || len(xattrs) > 0 { // those would be merged
-				return cmpErr(err, errNotPackable)
+				return cmp.Or(err, errNotPackable)
 			}
 		}
 	}

@@ -1,6 +1,7 @@
 package build
 
 import (
+	"cmp"
 	"context"
 	"net"
 	"net/http"
@@ -96,7 +97,7 @@ func proxiesOf(environ []string) func(*url.URL) (*url.URL, error) {
 		return ""
 	}
 	all := get("all_proxy", "ALL_PROXY")
-	return (&httpproxy.Config{HTTPProxy: cmpString(get("http_proxy", "HTTP_PROXY"), all), HTTPSProxy: cmpString(get("https_proxy", "HTTPS_PROXY"), all),
+	return (&httpproxy.Config{HTTPProxy: cmp.Or(get("http_proxy", "HTTP_PROXY"), all), HTTPSProxy: cmp.Or(get("https_proxy", "HTTPS_PROXY"), all),
 		NoProxy: get("no_proxy", "NO_PROXY")}).ProxyFunc()
 }
 

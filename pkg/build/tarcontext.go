@@ -2,6 +2,7 @@ package build
 
 import (
 	"archive/tar"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -76,7 +77,7 @@ func unpackFile(root *os.Root, r io.Reader, h *tar.Header, name string) (err err
 	if err != nil {
 		return err
 	}
-	defer func() { err = cmpErr(err, f.Close()) }()
+	defer func() { err = cmp.Or(err, f.Close()) }()
 	if _, err := io.Copy(f, r); err != nil {
 		return err
 	}
@@ -90,7 +91,7 @@ func unpackFile(root *os.Root, r io.Reader, h *tar.Header, name string) (err err
 func finishDirs(root *os.Root, dirs map[string]dirTimes) error {
 	for _, name := range slices.Backward(slices.Sorted(maps.Keys(dirs))) { // what is in a directory before it may be shut
 		d := dirs[name]
-		if err := cmpErr(root.Chmod(name, fromBits(uint32(d.mode))), root.Chtimes(name, d.modified, d.modified)); err != nil {
+		if err := cmp.Or(root.Chmod(name, fromBits(uint32(d.mode))), root.Chtimes(name, d.modified, d.modified)); err != nil {
 			return fmt.Errorf("unpacking %s: %w", name, err)
 		}
 	}

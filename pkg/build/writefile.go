@@ -1,6 +1,7 @@
 package build
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -114,7 +115,7 @@ func (w *writer) copyFile(n *Node, name, target string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = cmpErr(err, dst.Close()) }()
+	defer func() { err = cmp.Or(err, dst.Close()) }()
 	if err := w.copyData(dst, src, n.Size); err != nil {
 		return err
 	}

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/internal/hint"
 )
 
 const (
@@ -278,7 +280,7 @@ func ownerError(err error, h *tar.Header) error {
 	}
 	err = fmt.Errorf("setting the owner %d:%d: %w", h.Uid, h.Gid, err)
 	if errors.Is(err, unix.EINVAL) {
-		return hinted(err, "the ids are outside of the range that this user may use; add a wider range to /etc/subuid and /etc/subgid")
+		return hint.Wrap(err, "the ids are outside of the range that this user may use; add a wider range to /etc/subuid and /etc/subgid")
 	}
 	return err
 }

@@ -2,6 +2,7 @@ package layers
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -12,7 +13,8 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/partial"
-	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/internal/durable"
 )
 
 // baseImageKind is the record of an image that a registry had under a name: manifest and config are kept, its layers
@@ -44,8 +46,8 @@ func (s *Store) Base(name string) (v1.Image, error) {
 
 // TempDir makes a private directory, and the function that removes it. After a crash a later Open removes it.
 func (s *Store) TempDir(ctx context.Context) (dir string, remove func() error, err error) {
-	dir = s.path("ingest", randomName())
-	held, err := lock(ctx, dir+".lock", unix.LOCK_EX)
+	dir = s.path("ingest", rand.Text())
+	held, err := durable.Lock(ctx, dir+".lock", durable.Exclusive)
 	if err == nil {
 		err = os.Mkdir(dir, 0o700)
 	}

@@ -2,6 +2,7 @@ package layers
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -14,6 +15,8 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/internal/durable"
 )
 
 // blobPath returns where a blob lies. It is the one gate between digests and file names.
@@ -77,7 +80,7 @@ type blobWriter struct {
 }
 
 func (s *Store) newBlob(ctx context.Context) (*blobWriter, error) {
-	f, err := lock(ctx, s.path("ingest", randomName()), unix.LOCK_EX)
+	f, err := durable.Lock(ctx, s.path("ingest", rand.Text()), durable.Exclusive)
 	if err != nil {
 		return nil, fmt.Errorf("writing a blob: %w", err)
 	}

@@ -34,7 +34,7 @@ type blocks struct {
 type span struct{ at, size int64 }
 
 func (s *Store) newBlocks(c codec) (*blocks, error) {
-	path := s.path("ingest", randomName())
+	path := s.path("ingest", rand.Text())
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, err

@@ -17,6 +17,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/klauspost/compress/flate"
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/gbuild/gbuild/internal/hint"
 )
 
 // Compression says how layers are compressed.
@@ -94,7 +96,7 @@ func (c Compression) codec() (codec, error) {
 	case "none":
 		return plainCodec{}, nil
 	}
-	return nil, hinted(fmt.Errorf("unknown compression %q", c.Algorithm), "use gzip, zstd, estargz or none")
+	return nil, hint.Errorf("use gzip, zstd, estargz or none", "unknown compression %q", c.Algorithm)
 }
 
 const (

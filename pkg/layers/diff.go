@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/internal/hint"
 )
 
 // DiffOptions says how WriteDiff writes.
@@ -199,7 +201,7 @@ func (d *differ) entry(e *Entry, in place, parent *Entry) error {
 	case e.isWhiteout():
 		return d.marker(path.Join(path.Dir(e.Path), whiteoutPrefix+e.Name))
 	case strings.HasPrefix(e.Name, whiteoutPrefix):
-		return hinted(errWhiteoutName, "rename it")
+		return hint.Wrap(errWhiteoutName, "rename it")
 	case e.Type() == unix.S_IFSOCK:
 		return nil
 	case e.IsDir():

@@ -2,6 +2,7 @@ package layers
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -9,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/internal/durable"
 )
 
 // Draft is a writable snapshot over a parent. It ends with Commit or Discard; until then its directory belongs to the
@@ -33,8 +36,8 @@ func (s *Store) Draft(ctx context.Context, parent Key) (*Draft, error) {
 	if err != nil {
 		return nil, fmt.Errorf("starting a draft: %w", err)
 	}
-	d := &Draft{store: s, parent: parent, lower: lower, began: time.Now(), dir: s.path("drafts", randomName())}
-	if d.held, err = lock(ctx, d.dir+".lock", unix.LOCK_EX); err != nil {
+	d := &Draft{store: s, parent: parent, lower: lower, began: time.Now(), dir: s.path("drafts", rand.Text())}
+	if d.held, err = durable.Lock(ctx, d.dir+".lock", durable.Exclusive); err != nil {
 		return nil, fmt.Errorf("starting a draft: %w", err)
 	}
 	if err := d.make(); err != nil {
@@ -169,7 +172,7 @@ func (d *Draft) Layers(ctx context.Context, k Key, o LayerOptions) error {
 	if d.held == nil {
 		return errors.New("making the layers of a draft: it is over")
 	}
-	held, err := lock(ctx, d.store.path("locks", k.String()+".layer"), unix.LOCK_EX)
+	held, err := durable.Lock(ctx, d.store.path("locks", k.String()+".layer"), durable.Exclusive)
 	if err == nil {
 		defer held.Close()
 		err = d.Unmount()

@@ -6,24 +6,9 @@ import (
 	"io/fs"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/internal/hint"
 )
-
-// hintError is an error that its reader can mend.
-type hintError struct {
-	err  error
-	hint string
-}
-
-func (e *hintError) Error() string { return e.err.Error() }
-
-func (e *hintError) Unwrap() error { return e.err }
-
-// Hint says what to do about the error.
-func (e *hintError) Hint() string { return e.hint }
-
-func hinted(err error, format string, args ...any) error {
-	return &hintError{err: err, hint: fmt.Sprintf(format, args...)}
-}
 
 // NotFoundError says that the store has no such image, snapshot or blob. It is fs.ErrNotExist to errors.Is.
 type NotFoundError struct {
@@ -60,7 +45,7 @@ func isNotExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 // explain adds what to do to an error of a full disk.
 func (s *Store) explain(err error) error {
 	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
-		return hinted(err, "free some space in %s, for example with `gbuild prune`, or put the store elsewhere", s.dir)
+		return hint.Wrap(err, "free some space in "+s.dir+", for example with `gbuild prune`, or put the store elsewhere")
 	}
 	return err
 }

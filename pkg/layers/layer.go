@@ -8,7 +8,8 @@ import (
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/internal/durable"
 )
 
 // baseKind is the record of a layer that came from an image: it is what it is, whatever compression is asked for.
@@ -47,7 +48,7 @@ func (s *Store) Layers(ctx context.Context, k Key, o LayerOptions) ([]v1.Layer, 
 	if all, ok := s.storedLayers(k, o); ok {
 		return interfaces(all), true, nil
 	}
-	held, err := lock(ctx, s.path("locks", k.String()+".layer"), unix.LOCK_EX)
+	held, err := durable.Lock(ctx, s.path("locks", k.String()+".layer"), durable.Exclusive)
 	if err != nil {
 		return nil, false, fmt.Errorf("making the layers of %s: %w", k, err)
 	}

@@ -3,12 +3,15 @@ package layers
 import (
 	"bufio"
 	"context"
+	"crypto/rand"
 	"errors"
 	"os"
 	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/internal/durable"
 )
 
 // lease keeps what this process uses from being pruned by another: a file that lists it, and whose flock says that the
@@ -67,16 +70,15 @@ func (l *lease) keepPruningOut() (done func()) {
 		}
 		l.gc = gc
 	}
-	fd := int(l.gc.Fd())
-	retryEINTR(func() error { return unix.Flock(fd, unix.LOCK_SH) })
-	return func() { unix.Flock(fd, unix.LOCK_UN) }
+	_ = durable.Hold(l.gc, durable.Shared) // where nothing can be locked, nothing is pruned
+	return func() { unix.Flock(int(l.gc.Fd()), unix.LOCK_UN) }
 }
 
 func (l *lease) open() error {
 	if l.file != nil {
 		return nil
 	}
-	f, err := lock(context.Background(), l.store.path("leases", randomName()), unix.LOCK_EX)
+	f, err := durable.Lock(context.Background(), l.store.path("leases", rand.Text()), durable.Exclusive)
 	if err != nil {
 		return err
 	}
@@ -108,7 +110,7 @@ func (l *lease) each(fn func(name string, entries []string)) {
 	files, _ := os.ReadDir(l.store.path("leases"))
 	for _, d := range files {
 		path := l.store.path("leases", d.Name())
-		held, err := tryLock(path, unix.LOCK_EX)
+		held, err := durable.TryLock(path, durable.Exclusive)
 		if err == nil {
 			os.Remove(path)
 			held.Close()

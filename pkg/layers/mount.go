@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/internal/hint"
 )
 
 // Mount shows the draft as one directory, by an overlay mount, and returns its path. The mount exists in the mount
@@ -21,7 +23,7 @@ func (d *Draft) Mount(ctx context.Context) (string, error) {
 		return root, nil
 	}
 	if len(d.lower.dirs) > maxLowers {
-		return "", hinted(fmt.Errorf("mounting a draft: %w", ErrTooDeep), "start from a base image with fewer layers")
+		return "", hint.Errorf("start from a base image with fewer layers", "mounting a draft: %w", ErrTooDeep)
 	}
 	if err := d.mountPoints(root); err != nil {
 		return "", fmt.Errorf("mounting a draft: %w", err)
@@ -163,7 +165,7 @@ func (o *overlay) mountNew(target string) error {
 func (o *overlay) mountOld(target string) error {
 	options := "userxattr,volatile,upperdir=" + o.upper + ",workdir=" + o.work + ",lowerdir=" + strings.Join(o.lowers, ":")
 	if len(options) >= os.Getpagesize() {
-		return hinted(fmt.Errorf("this kernel cannot mount %d layers", len(o.lowers)), "Linux 6.7 and later can mount 500")
+		return hint.Errorf("Linux 6.7 and later can mount 500", "this kernel cannot mount %d layers", len(o.lowers))
 	}
 	return unix.Mount("overlay", target, "overlay", 0, options)
 }

@@ -16,6 +16,9 @@ import (
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/gbuild/gbuild/internal/durable"
+	"github.com/gbuild/gbuild/internal/hint"
 )
 
 // A name of an image is a file names/<SHA-256 of the name>.json. It is written when all that it names is in the store.
@@ -67,7 +70,7 @@ func (s *Store) Tag(name string, img v1.Image) error {
 		err = s.sync.flush()
 	}
 	if err == nil {
-		err = writeFile(s.namePath(name), data, true)
+		err = durable.Save(s.namePath(name), data)
 	}
 	if err != nil {
 		return fmt.Errorf("naming an image %s: %w", name, err)
@@ -137,7 +140,7 @@ func (s *Store) Untag(name string) error {
 	if err != nil {
 		return fmt.Errorf("removing the name %s: %w", name, err)
 	}
-	return syncDir(s.path("names"))
+	return durable.SyncDir(s.path("names"))
 }
 
 // names returns the records of all names, sorted by name.
@@ -201,7 +204,7 @@ func (s *Store) imageByDigest(name string) (v1.Image, error) {
 			continue
 		}
 		if found != nil && found.record.Digest != r.Digest {
-			return nil, hinted(fmt.Errorf("more than one image starts with %s", name), "give more digits")
+			return nil, hint.Errorf("give more digits", "more than one image starts with %s", name)
 		}
 		found = img
 	}

@@ -2,6 +2,7 @@ package layers
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +12,9 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/internal/durable"
+	"github.com/gbuild/gbuild/internal/hint"
 )
 
 // ErrForeignOwner says that a file belongs to an id that only a namespace of the build can name.
@@ -44,7 +48,7 @@ func (w *LayerWriter) top() openDir { return w.dirs[len(w.dirs)-1] }
 func (w *LayerWriter) Enter(e *Entry) error {
 	d := w.differ
 	if strings.HasPrefix(e.Name, whiteoutPrefix) {
-		return hinted(fmt.Errorf("%s: %w", e.Path, errWhiteoutName), "rename it")
+		return hint.Errorf("rename it", "%s: %w", e.Path, errWhiteoutName)
 	}
 	next := openDir{depth: len(d.open)}
 	if w.top().below != nil {
@@ -89,7 +93,7 @@ func (w *LayerWriter) Put(e *Entry) error {
 // are root's; the error is ErrForeignOwner where others matter, and ErrMaySplit where Layers could make several.
 func (s *Store) Pack(ctx context.Context, k, parent Key, lower *View, o LayerOptions, fill func(*LayerWriter) error) error {
 	lower.own = lower.indexes == nil && os.Geteuid() != 0
-	held, err := lock(ctx, s.path("locks", k.String()+".layer"), unix.LOCK_EX)
+	held, err := durable.Lock(ctx, s.path("locks", k.String()+".layer"), durable.Exclusive)
 	if err != nil {
 		return fmt.Errorf("packing %s: %w", k, err)
 	}
@@ -125,8 +129,8 @@ func (s *Store) Pack(ctx context.Context, k, parent Key, lower *View, o LayerOpt
 // commitPacked gives a snapshot without files its name. It needs no mark: what a crash of the machine cuts off of meta.json
 // is as good as no snapshot, and so is one whose layer is dropped.
 func (s *Store) commitPacked(ctx context.Context, k Key, m meta) error {
-	draft := s.path("drafts", randomName())
-	held, err := lock(ctx, draft+".lock", unix.LOCK_EX)
+	draft := s.path("drafts", rand.Text())
+	held, err := durable.Lock(ctx, draft+".lock", durable.Exclusive)
 	if err != nil {
 		return fmt.Errorf("committing %s: %w", k, err)
 	}
@@ -138,7 +142,7 @@ func (s *Store) commitPacked(ctx context.Context, k Key, m meta) error {
 		err = os.MkdirAll(draft+"/snap", 0o700)
 	}
 	if err == nil {
-		err = writeFile(draft+"/snap/meta.json", data, false)
+		err = durable.Replace(draft+"/snap/meta.json", data)
 	}
 	if err == nil {
 		err = s.rename(draft+"/snap", k)
@@ -188,7 +192,7 @@ func (s *Store) Expand(ctx context.Context, k Key) error {
 
 // expand unpacks the layer of one snapshot. Its fs appears at once, when all of it is on the disk.
 func (s *Store) expand(ctx context.Context, k Key) error {
-	held, err := lock(ctx, s.path("locks", k.String()), unix.LOCK_EX)
+	held, err := durable.Lock(ctx, s.path("locks", k.String()), durable.Exclusive)
 	if err != nil {
 		return err
 	}

@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/gbuild/gbuild/internal/durable"
 )
 
 // PruneOptions says what Prune removes. What a local image or a running process needs is never removed.
@@ -62,7 +62,7 @@ func (p *pruning) run(ctx context.Context) error {
 	if err := p.collect(ctx); err != nil { // sizes take long: before anybody has to wait
 		return err
 	}
-	gc, err := lock(ctx, p.store.path("gc.lock"), unix.LOCK_EX)
+	gc, err := durable.Lock(ctx, p.store.path("gc.lock"), durable.Exclusive)
 	if err != nil {
 		return err
 	}

@@ -8,7 +8,8 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
-	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/internal/durable"
 )
 
 // algorithmOf returns the compression that a media type stands for, "" if it is no layer's that may be changed.
@@ -52,7 +53,7 @@ func (s *Store) recompress(ctx context.Context, l v1.Layer, diffID v1.Hash, c Co
 		return nil, fmt.Errorf("parsing digest %q: %w", diffID, err)
 	}
 	kind := fmt.Sprintf("%s-again-%s-%d", baseKind, c.algorithm(), c.Level)
-	held, err := lock(ctx, s.path("locks", k.String()+".again"), unix.LOCK_EX)
+	held, err := durable.Lock(ctx, s.path("locks", k.String()+".again"), durable.Exclusive)
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"github.com/gbuild/gbuild/internal/durable"
 )
 
 // A record is a file records/<kind>/<key>: the SHA-256 of the value, then the value. One that was cut off by a crash
@@ -44,10 +46,10 @@ func (s *Store) Remember(kind string, k Key, v []byte) error {
 	path := s.recordPath(kind, k)
 	sum := sha256.Sum256(v)
 	data := append(sum[:], v...)
-	err := writeFile(path, data, false)
+	err := durable.Replace(path, data)
 	if isNotExist(err) {
 		if err = os.MkdirAll(filepath.Dir(path), 0o700); err == nil {
-			err = writeFile(path, data, false)
+			err = durable.Replace(path, data)
 		}
 	}
 	if err != nil {

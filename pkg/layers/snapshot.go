@@ -129,7 +129,7 @@ func (s *Store) stack(k Key) ([]string, error) {
 func (s *Store) commit(made string, k, parent Key) error {
 	data, err := json.Marshal(meta{Parent: parent})
 	if err == nil {
-		err = writeNew(filepath.Join(made, "meta.json"), data)
+		err = os.WriteFile(filepath.Join(made, "meta.json"), data, 0o600)
 	}
 	if err == nil {
 		err = s.sync.mark(s.snapshot(k))

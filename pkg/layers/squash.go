@@ -8,7 +8,8 @@ import (
 	"io"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/internal/durable"
 )
 
 // Squash returns one layer of all snapshots of the state k that are above the state base, and whether it was there
@@ -18,7 +19,7 @@ func (s *Store) Squash(ctx context.Context, k, base Key, c Compression, report f
 	if l, ok := s.squashed(kind, name); ok {
 		return l, true, nil
 	}
-	held, err := lock(ctx, s.path("locks", name.String()+".layer"), unix.LOCK_EX)
+	held, err := durable.Lock(ctx, s.path("locks", name.String()+".layer"), durable.Exclusive)
 	if err != nil {
 		return nil, false, fmt.Errorf("squashing %s: %w", k, err)
 	}

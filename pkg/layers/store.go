@@ -2,6 +2,7 @@ package layers
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -11,6 +12,9 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/internal/durable"
+	"github.com/gbuild/gbuild/internal/hint"
 )
 
 // format is the content of the file VERSION. It changes when an older gbuild could not read the store.
@@ -51,7 +55,7 @@ func Open(dir string) (*Store, error) {
 	s := &Store{dir: dir, known: map[Key]meta{}, roots: map[Key]int{}, aheads: map[Key]*ahead{}}
 	s.lease.store, s.sync.store = s, s
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, hinted(fmt.Errorf("making the store: %w", err), "name a directory that you can write to")
+		return nil, hint.Errorf("name a directory that you can write to", "making the store: %w", err)
 	}
 	if err := s.checkOwner(); err != nil {
 		return nil, err
@@ -98,11 +102,10 @@ func (s *Store) checkOwner() error {
 		return fmt.Errorf("opening the store %s: %w", s.dir, err)
 	}
 	if int(st.Uid) != os.Geteuid() {
-		return hinted(fmt.Errorf("the store %s belongs to user %d, not to user %d", s.dir, st.Uid, os.Geteuid()),
-			"use a directory of your own, or change its owner")
+		return hint.Errorf("use a directory of your own, or change its owner", "the store %s belongs to user %d, not to user %d", s.dir, st.Uid, os.Geteuid())
 	}
 	if st.Mode&0o022 != 0 {
-		return hinted(fmt.Errorf("others may write to the store %s (mode %04o)", s.dir, st.Mode&0o7777), "chmod go-w %s", s.dir)
+		return hint.Errorf("chmod go-w "+s.dir, "others may write to the store %s (mode %04o)", s.dir, st.Mode&0o7777)
 	}
 	return nil
 }
@@ -114,8 +117,8 @@ func (s *Store) checkFormat() error {
 	case err == nil && string(found) == format:
 		return nil
 	case err == nil:
-		return hinted(fmt.Errorf("the store %s has the format %q, this gbuild reads %q", s.dir, strings.TrimSpace(string(found)),
-			strings.TrimSpace(format)), "use the gbuild that made it, or another directory")
+		return hint.Errorf("use the gbuild that made it, or another directory",
+			"the store %s has the format %q, this gbuild reads %q", s.dir, strings.TrimSpace(string(found)), strings.TrimSpace(format))
 	case !isNotExist(err):
 		return fmt.Errorf("opening the store: %w", err)
 	}
@@ -127,7 +130,7 @@ func (s *Store) checkFormat() error {
 			return fmt.Errorf("making the store: %w", err)
 		}
 	}
-	if err := writeFile(s.path("VERSION"), []byte(format), true); err != nil {
+	if err := durable.Save(s.path("VERSION"), []byte(format)); err != nil {
 		return fmt.Errorf("making the store: %w", err)
 	}
 	return nil
@@ -145,8 +148,8 @@ func (s *Store) checkFilesystem() error {
 		return fmt.Errorf("looking at the filesystem of %s: %w", s.dir, err)
 	}
 	unfit := func(reason string) error {
-		return hinted(fmt.Errorf("the filesystem of %s cannot hold a store: %s", s.dir, reason),
-			"put the store on a local disk (ext4, xfs, btrfs) or a volume of one")
+		return hint.Errorf("put the store on a local disk (ext4, xfs, btrfs) or a volume of one",
+			"the filesystem of %s cannot hold a store: %s", s.dir, reason)
 	}
 	switch int64(st.Type) {
 	case magicOverlay:
@@ -154,9 +157,9 @@ func (s *Store) checkFilesystem() error {
 	case magicNFS:
 		return unfit("it is NFS, whose locks and owners are not dependable")
 	}
-	probe := s.path(".probe-" + randomName())
+	probe := s.path(".probe-" + rand.Text())
 	if err := os.Mkdir(probe, 0o700); err != nil {
-		return hinted(fmt.Errorf("making the store: %w", err), "name a directory that you can write to")
+		return hint.Errorf("name a directory that you can write to", "making the store: %w", err)
 	}
 	defer os.RemoveAll(probe)
 	if err := unix.Setxattr(probe, xattrOpaque, []byte("y"), 0); err != nil {
@@ -189,7 +192,7 @@ func (s *Store) reap() {
 
 // reapOne removes a lock file (or a half-written blob) that nobody holds, and the draft that lies beside it.
 func (s *Store) reapOne(path string) {
-	held, err := tryLock(path, unix.LOCK_EX)
+	held, err := durable.TryLock(path, durable.Exclusive)
 	if err != nil {
 		return
 	}
@@ -201,7 +204,7 @@ func (s *Store) reapOne(path string) {
 
 // discard takes a tree out of use at once. The removal of its files follows.
 func (s *Store) discard(path string) error {
-	err := os.Rename(path, s.path("trash", randomName()))
+	err := os.Rename(path, s.path("trash", rand.Text()))
 	if isNotExist(err) {
 		return nil
 	}

@@ -2,8 +2,9 @@ package layers
 
 import (
 	"context"
-	"errors"
 	"io"
+
+	"github.com/gbuild/gbuild/internal/hint"
 )
 
 // limitedReader ends with the context, and refuses to read more than a limit.
@@ -26,7 +27,7 @@ func (l *limitedReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-var errTooLarge = hinted(errors.New("it unpacks to more than the limit"), "a layer may unpack to 20 GiB, or to 200 times its compressed size")
+var errTooLarge = hint.Errorf("a layer may unpack to 20 GiB, or to 200 times its compressed size", "it unpacks to more than the limit")
 
 // contextReader ends with the context: the holes of a sparse file can be read for hours without reading the tar.
 type contextReader struct {

@@ -3,6 +3,7 @@ package layers
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +15,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/partial"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/internal/durable"
 )
 
 const unpackJobs = 4 // layers at once: enough to keep a network and two disks busy
@@ -115,7 +118,7 @@ func (u *unpacking) run(ctx context.Context) error {
 	group.SetLimit(unpackJobs)
 	var err error
 	for _, j := range u.jobs {
-		if j.held, err = lock(ctx, u.store.path("locks", j.key.String()), unix.LOCK_EX); err != nil {
+		if j.held, err = durable.Lock(ctx, u.store.path("locks", j.key.String()), durable.Exclusive); err != nil {
 			break
 		}
 		group.Go(func() error {
@@ -161,8 +164,8 @@ func (u *unpacking) attempt(ctx context.Context, j *unpackJob) (fromStore bool, 
 
 // start makes the directory that the layer is unpacked into.
 func (j *unpackJob) start(ctx context.Context, s *Store) (err error) {
-	draft := s.path("drafts", randomName())
-	if j.draft, err = lock(ctx, draft+".lock", unix.LOCK_EX); err != nil {
+	draft := s.path("drafts", rand.Text())
+	if j.draft, err = durable.Lock(ctx, draft+".lock", durable.Exclusive); err != nil {
 		return err
 	}
 	j.dir = draft + "/snap"

@@ -10,8 +10,9 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
-	"syscall"
 	"time"
+
+	"github.com/gbuild/gbuild/internal/durable"
 )
 
 // Bounds of all caches of what is built together.
@@ -28,7 +29,7 @@ func (l *Lease) ReleaseFilled() (kept bool, err error) {
 	if !empty(l.Dir()) {
 		return true, err
 	}
-	f, busy := c.lock(filepath.Base(l.dir), syscall.LOCK_EX, func() error { return errBusy })
+	f, busy := c.lock(filepath.Base(l.dir), durable.Exclusive, func() error { return durable.ErrLocked })
 	if busy != nil {
 		return true, err
 	}
@@ -62,8 +63,8 @@ func (c *Caches) TrimBuilt(ctx context.Context, ids []string, age time.Duration,
 		if err := ctx.Err(); err != nil {
 			return freed, context.Cause(ctx)
 		}
-		f, err := c.lock(i.Key, syscall.LOCK_EX, func() error { return errBusy })
-		if errors.Is(err, errBusy) {
+		f, err := c.lock(i.Key, durable.Exclusive, func() error { return durable.ErrLocked })
+		if errors.Is(err, durable.ErrLocked) {
 			continue
 		}
 		if err == nil {

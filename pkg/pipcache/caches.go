@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"syscall"
 
+	"github.com/gbuild/gbuild/internal/durable"
 	"github.com/gbuild/gbuild/internal/lazyregexp"
 )
 
@@ -173,16 +174,7 @@ func (m meta) write(dir string) error {
 	if err != nil {
 		return fmt.Errorf("writing cache: %w", err)
 	}
-	f, err := os.CreateTemp(dir, metaFile+".*")
-	if err != nil {
-		return fmt.Errorf("writing cache: %w", err)
-	}
-	defer os.Remove(f.Name()) // after the rename it is gone already
-	_, err = f.Write(src)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return fmt.Errorf("writing cache: %w", err)
-	}
-	if err := os.Rename(f.Name(), filepath.Join(dir, metaFile)); err != nil {
+	if err := durable.Save(filepath.Join(dir, metaFile), src); err != nil {
 		return fmt.Errorf("writing cache: %w", err)
 	}
 	return nil

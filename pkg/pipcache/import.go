@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -180,7 +179,7 @@ func (im *importer) write(f File, in io.Reader) (arrival, error) {
 	if err := makeParents(m.root, f); err != nil {
 		return m, err
 	}
-	temp := path.Join(path.Dir(f.Path), ".gbuild-"+randomName())
+	temp := path.Join(path.Dir(f.Path), ".gbuild-"+rand.Text())
 	out, err := m.root.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return m, err
@@ -219,10 +218,4 @@ func makeParents(r *os.Root, f File) error {
 		}
 	}
 	return nil
-}
-
-func randomName() string {
-	var b [8]byte
-	_, _ = rand.Read(b[:]) // it does not fail
-	return hex.EncodeToString(b[:])
 }

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/gbuild/gbuild/internal/durable"
 )
 
 // Sharing says what happens when several builds want one cache at once.
@@ -49,9 +51,6 @@ type Lease struct {
 // pollEvery is how often a busy cache is tried again: flock(2) cannot wait and be cancelled.
 const pollEvery = 100 * time.Millisecond
 
-// errBusy says that somebody else holds a cache.
-var errBusy = errors.New("the cache is in use")
-
 // Acquire leases the cache of an id, which it makes where there is none. It waits while a locked cache is in use.
 func (c *Caches) Acquire(ctx context.Context, id string, s Sharing, o Options) (*Lease, error) {
 	m := newMeta(id, o)
@@ -87,8 +86,8 @@ func (c *Caches) Borrow(id string, o Options) (*Lease, error) {
 	if !ready(dir) {
 		return nil, nil
 	}
-	lock, err := c.lock(name, syscall.LOCK_SH, func() error { return errBusy })
-	if errors.Is(err, errBusy) {
+	lock, err := c.lock(name, durable.Shared, func() error { return durable.ErrLocked })
+	if errors.Is(err, durable.ErrLocked) {
 		return nil, nil
 	}
 	if err != nil {
@@ -118,7 +117,7 @@ func (l *Lease) Work() (string, error) {
 // share takes a shared lock. A cache that is not there yet is made under an exclusive one first.
 func (c *Caches) share(ctx context.Context, name string, m meta, o Options) (*os.File, error) {
 	for {
-		f, err := c.lock(name, syscall.LOCK_SH, c.waiter(ctx, name, o))
+		f, err := c.lock(name, durable.Shared, c.waiter(ctx, name, o))
 		if err != nil || ready(filepath.Join(c.dir, name)) {
 			return f, err
 		}
@@ -134,7 +133,7 @@ func (c *Caches) share(ctx context.Context, name string, m meta, o Options) (*os
 
 // own takes an exclusive lock, and makes the cache when it is not there.
 func (c *Caches) own(name string, m meta, o Options, wait func() error) (*os.File, error) {
-	f, err := c.lock(name, syscall.LOCK_EX, wait)
+	f, err := c.lock(name, durable.Exclusive, wait)
 	if err != nil {
 		return nil, err
 	}
@@ -153,8 +152,8 @@ func (c *Caches) own(name string, m meta, o Options, wait func() error) (*os.Fil
 func (c *Caches) free(base string, m meta, o Options) (*os.File, string, error) {
 	name := base
 	for n := 1; ; n++ {
-		f, err := c.own(name, m, o, func() error { return errBusy })
-		if !errors.Is(err, errBusy) {
+		f, err := c.own(name, m, o, func() error { return durable.ErrLocked })
+		if !errors.Is(err, durable.ErrLocked) {
 			return f, name, err
 		}
 		name = fmt.Sprintf("%s.%d", base, n)
@@ -162,44 +161,25 @@ func (c *Caches) free(base string, m meta, o Options) (*os.File, string, error) 
 }
 
 // lock opens and locks the lock file of a cache. wait is called while another holds it.
-func (c *Caches) lock(name string, how int, wait func() error) (*os.File, error) {
+func (c *Caches) lock(name string, how durable.Mode, wait func() error) (*os.File, error) {
 	dir := filepath.Join(c.dir, name)
 	for {
 		if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 			return nil, fmt.Errorf("making cache: %w", err)
 		}
-		f, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // removed between the two calls
-		}
-		if err != nil {
+		f, err := durable.TryLock(filepath.Join(dir, lockFile), how)
+		switch {
+		case err == nil:
+			return f, nil
+		case errors.Is(err, fs.ErrNotExist): // removed between the two calls
+			continue
+		case !errors.Is(err, durable.ErrLocked):
 			return nil, fmt.Errorf("opening lock: %w", err)
 		}
-		err = syscall.Flock(int(f.Fd()), how|syscall.LOCK_NB)
-		if err == nil && current(f) {
-			return f, nil
-		}
-		f.Close()
-		switch {
-		case errors.Is(err, syscall.EWOULDBLOCK):
-			err = wait()
-		case errors.Is(err, syscall.EINTR):
-			err = nil
-		}
-		if err != nil {
+		if err := wait(); err != nil {
 			return nil, err
 		}
 	}
-}
-
-// current says that the file still has its name: a cache that was removed meanwhile is locked in vain.
-func current(f *os.File) bool {
-	mine, err := f.Stat()
-	if err != nil {
-		return false
-	}
-	named, err := os.Lstat(f.Name())
-	return err == nil && os.SameFile(mine, named)
 }
 
 // waiter reports once who holds the cache, and then paces the tries.

@@ -1,6 +1,7 @@
 package pipcache
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -302,7 +303,7 @@ func (x *Lending) parents(dir string) error {
 
 // write makes a file appear whole, where there is none.
 func (x *Lending) write(name string, data []byte) error {
-	temp := path.Join(path.Dir(name), ".gbuild-"+randomName())
+	temp := path.Join(path.Dir(name), ".gbuild-"+rand.Text())
 	f, err := x.root.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err

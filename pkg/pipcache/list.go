@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/gbuild/gbuild/internal/durable"
 )
 
 // Info describes one cache.
@@ -73,7 +75,7 @@ func busy(dir string) bool {
 		return false
 	}
 	defer f.Close()
-	return errors.Is(syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB), syscall.EWOULDBLOCK)
+	return errors.Is(durable.TryHold(f, durable.Exclusive), durable.ErrLocked)
 }
 
 // contents is what a walk through a cache finds.

@@ -8,7 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
+
+	"github.com/gbuild/gbuild/internal/durable"
 )
 
 // BusyError says that a cache cannot be removed now.
@@ -118,8 +119,8 @@ func Match(all []Info, id string) ([]Info, error) {
 func (c *Caches) lockAll(doomed map[string]Info) ([]*os.File, error) {
 	var locks []*os.File
 	for key, i := range doomed {
-		f, err := c.lock(key, syscall.LOCK_EX, func() error { return errBusy })
-		if errors.Is(err, errBusy) {
+		f, err := c.lock(key, durable.Exclusive, func() error { return durable.ErrLocked })
+		if errors.Is(err, durable.ErrLocked) {
 			return locks, &BusyError{i.ID, holder(filepath.Join(c.dir, key))}
 		}
 		if err != nil {

@@ -4,12 +4,14 @@ package pipcache
 // whoever makes one removes those that processes which were killed left behind.
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
+
+	"github.com/gbuild/gbuild/internal/durable"
 )
 
 const workPrefix = ".work-"
@@ -18,17 +20,13 @@ const workPrefix = ".work-"
 func (c *Caches) Workspace() (dir string, remove func() error, err error) {
 	c.reapWorkspaces()
 	for {
-		dir = filepath.Join(c.dir, workPrefix+randomName())
-		f, err := os.OpenFile(dir+".lock", os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-		if err == nil {
-			err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX)
+		dir = filepath.Join(c.dir, workPrefix+rand.Text())
+		f, err := durable.TryLock(dir+".lock", durable.Exclusive)
+		if errors.Is(err, durable.ErrLocked) { // by who reaps it
+			continue
 		}
 		if err != nil {
 			return "", nil, fmt.Errorf("making a directory beside the caches: %w", err)
-		}
-		if !current(f) { // reaped before it was locked
-			f.Close()
-			continue
 		}
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			f.Close()
@@ -45,11 +43,11 @@ func (c *Caches) Workspace() (dir string, remove func() error, err error) {
 func (c *Caches) reapWorkspaces() {
 	locks, _ := filepath.Glob(filepath.Join(c.dir, workPrefix+"*.lock"))
 	for _, name := range locks {
-		f, err := os.OpenFile(name, os.O_RDWR|syscall.O_NOFOLLOW, 0)
+		f, err := durable.TryLock(name, durable.Exclusive)
 		if err != nil {
 			continue
 		}
-		if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil && removeAll(strings.TrimSuffix(name, ".lock")) == nil {
+		if removeAll(strings.TrimSuffix(name, ".lock")) == nil {
 			_ = os.Remove(name)
 		}
 		f.Close()

@@ -1,0 +1,47 @@
+// Package hint gives an error what its reader can do about it. The command line prints it below the error. An error type
+// that knows its remedy by itself has a method Hint() string; all other errors get theirs by Wrap or Errorf.
+package hint
+
+import "fmt"
+
+type hinted struct {
+	err  error
+	text string
+}
+
+func (h *hinted) Error() string { return h.err.Error() }
+
+func (h *hinted) Unwrap() error { return h.err }
+
+func (h *hinted) Hint() string { return h.text }
+
+// Wrap adds a hint to an error, whose message stays the same. No error stays none.
+func Wrap(err error, text string) error {
+	if err == nil {
+		return nil
+	}
+	return &hinted{err, text}
+}
+
+// Errorf makes an error like fmt.Errorf, with a hint.
+func Errorf(text, format string, args ...any) error {
+	return &hinted{fmt.Errorf(format, args...), text}
+}
+
+// Of returns the first hint that is not empty among err and all that it wraps, or "".
+func Of(err error) string {
+	if h, ok := err.(interface{ Hint() string }); ok && h.Hint() != "" {
+		return h.Hint()
+	}
+	switch e := err.(type) {
+	case interface{ Unwrap() error }:
+		return Of(e.Unwrap())
+	case interface{ Unwrap() []error }:
+		for _, inner := range e.Unwrap() {
+			if text := Of(inner); text != "" {
+				return text
+			}
+		}
+	}
+	return ""
+}
