@@ -13,6 +13,7 @@ import (
 	"github.com/moby/patternmatcher"
 	mode "github.com/tonistiigi/dchapes-mode"
 
+	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/internal/lazyregexp"
 )
 
@@ -25,7 +26,7 @@ func (r *resolver) copy(cmd *instructions.CopyCommand) error {
 			return err
 		}
 		if from == "" {
-			return withHint("give the variable a value, or a default as in ${NAME:-stage}", "--from=%s is empty", cmd.From)
+			return hint.Errorf("give the variable a value, or a default as in ${NAME:-stage}", "--from=%s is empty", cmd.From)
 		}
 		if step.From, err = r.stage.source(from, true); err != nil {
 			return fmt.Errorf("cannot copy: %w", err)
@@ -119,7 +120,7 @@ func destination(dir, dest string) string {
 // check refuses flags that contradict each other or the sources.
 func (c *Copy) check() error {
 	if c.Link && byName(c.Chown) {
-		return withHint("the new layer has no /etc/passwd to look names up in",
+		return hint.Errorf("the new layer has no /etc/passwd to look names up in",
 			"--chown=%s: user and group names can't be resolved when used with --link, use numeric uid[:gid] instead", c.Chown)
 	}
 	if err := checkMode(c.Chmod); err != nil {
@@ -151,7 +152,7 @@ func checkMode(chmod string) error {
 	if chmod == "" {
 		return nil
 	}
-	octal := withHint("as in 0755, or u=rwX,go=rX",
+	octal := hint.Errorf("as in 0755, or u=rwX,go=rX",
 		"invalid chmod parameter: '%v'. it should be octal string and between 0 and 07777", chmod)
 	if p, err := strconv.ParseUint(chmod, 8, 32); err == nil {
 		if p > 0o7777 {
@@ -185,7 +186,7 @@ func (c *Copy) checkChecksum() error {
 		return errors.New("checksum requires HTTP(S) or Git sources")
 	}
 	if IsHTTP(src) && !digests().MatchString(c.Checksum) {
-		return withHint("as in sha256: and 64 hexadecimal digits", "invalid checksum digest format: %q", c.Checksum)
+		return hint.Errorf("as in sha256: and 64 hexadecimal digits", "invalid checksum digest format: %q", c.Checksum)
 	}
 	return nil
 }
@@ -199,7 +200,7 @@ func (c *Copy) checkRemote(src string) error {
 	if err == nil && !ref.IndistinguishableFromLocal {
 		switch {
 		case !c.Add:
-			return withHint("ADD fetches repositories", "source can't be a git ref for COPY")
+			return hint.Errorf("ADD fetches repositories", "source can't be a git ref for COPY")
 		case c.KeepGit != nil && ref.KeepGitDir != nil && *c.KeepGit != *ref.KeepGitDir:
 			return errors.New("inconsistent keep-git-dir configuration")
 		case c.Checksum != "" && ref.Checksum != "" && c.Checksum != ref.Checksum:
@@ -208,7 +209,7 @@ func (c *Copy) checkRemote(src string) error {
 		return nil
 	}
 	if IsHTTP(src) && !c.Add {
-		return withHint("ADD fetches files", "source can't be a URL for COPY")
+		return hint.Errorf("ADD fetches files", "source can't be a URL for COPY")
 	}
 	return nil
 }

@@ -12,6 +12,8 @@ import (
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
 	"github.com/moby/buildkit/util/suggest"
+
+	"github.com/gbuild/gbuild/internal/hint"
 )
 
 // Error is something wrong with a Dockerfile, or with what an option makes of it.
@@ -62,18 +64,6 @@ func (e *Error) Excerpt() string {
 	return b.String()
 }
 
-// hinted is an error that knows its remedy.
-type hinted struct {
-	error
-	hint string
-}
-
-func (h *hinted) Unwrap() error { return h.error }
-
-func withHint(hint, format string, args ...any) error {
-	return &hinted{fmt.Errorf(format, args...), hint}
-}
-
 // fail makes an *Error of err. The location is the one that BuildKit's packages put into err, else ranges.
 func (p *Plan) fail(err error, ranges []parser.Range) error {
 	var done *Error
@@ -95,10 +85,7 @@ func (p *Plan) fail(err error, ranges []parser.Range) error {
 		e.Cause = unknownInstruction(unknown)
 		err = e.Cause
 	}
-	var h *hinted
-	if errors.As(err, &h) {
-		e.HintText = h.hint
-	}
+	e.HintText = hint.Of(err)
 	return e
 }
 
@@ -109,7 +96,7 @@ func unknownInstruction(e *instructions.UnknownInstructionError) error {
 	if strings.ToUpper(e.Instruction) == e.Instruction && err != error(e) {
 		return err
 	}
-	return &hinted{err, `if it belongs to the command above, that line must end in a backslash`}
+	return hint.Wrap(err, `if it belongs to the command above, that line must end in a backslash`)
 }
 
 func locate(ranges []parser.Range) Location {

@@ -8,6 +8,8 @@ import (
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 	"github.com/moby/buildkit/frontend/dockerfile/linter"
 	"github.com/moby/buildkit/frontend/dockerfile/shell"
+
+	"github.com/gbuild/gbuild/internal/hint"
 )
 
 const epochName = "SOURCE_DATE_EPOCH"
@@ -131,8 +133,8 @@ func (p *Plan) setEpoch(stages []instructions.Stage) error {
 			return nil
 		}
 	}
-	hint := "it is a number of seconds since 1970, context, or the name of a stage or of a named context"
-	err := withHint(hint, "invalid %s: %s", epochName, value)
+	remedy := "it is a number of seconds since 1970, context, or the name of a stage or of a named context"
+	err := hint.Errorf(remedy, "invalid %s: %s", epochName, value)
 	for _, d := range p.globalDoc {
 		if d.name == epochName && !given {
 			e := p.fail(err, nil).(*Error)

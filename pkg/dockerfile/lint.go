@@ -13,6 +13,7 @@ import (
 	"github.com/moby/buildkit/frontend/dockerfile/shell"
 	"github.com/moby/buildkit/util/suggest"
 
+	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/internal/lazyregexp"
 )
 
@@ -60,7 +61,7 @@ func (p *Plan) CheckError(found []Warning) error {
 		return nil
 	}
 	names := strings.Join(slices.Sorted(maps.Keys(rules)), ", ")
-	return p.fail(withHint("mend them, or skip rules with # check=skip=NAME at the top of the file",
+	return p.fail(hint.Errorf("mend them, or skip rules with # check=skip=NAME at the top of the file",
 		"lint violation found for rules: %s", names), nil)
 }
 

@@ -10,6 +10,8 @@ import (
 
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
+
+	"github.com/gbuild/gbuild/internal/hint"
 )
 
 // protectedDollar stands for a $ in a mount while BuildKit's parser looks at it: that refuses variables in from=, which
@@ -98,7 +100,7 @@ func number(n *uint64) *int {
 // files fills in a mount that has files: bind, cache or tmpfs.
 func (r *resolver) files(mount *Mount, m *instructions.Mount) error {
 	if m.Target == "" {
-		return withHint("write target=PATH; a variable in it may have no value", "mount of type %s has no target", m.Type)
+		return hint.Errorf("write target=PATH; a variable in it may have no value", "mount of type %s has no target", m.Type)
 	}
 	mount.Target = m.Target
 	if m.From != "" && mount.Type != MountTmpfs {
@@ -144,7 +146,7 @@ func (m *Mount) secret(in *instructions.Mount) error {
 	}
 	if in.Env != nil {
 		if m.Env = *in.Env; m.Env == "" {
-			return withHint("write env=NAME", "secret %q has an empty name of a variable", m.ID)
+			return hint.Errorf("write env=NAME", "secret %q has an empty name of a variable", m.ID)
 		}
 	}
 	return nil

@@ -14,6 +14,7 @@ import (
 	"github.com/moby/buildkit/frontend/dockerfile/shell"
 	"github.com/moby/buildkit/util/suggest"
 
+	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/internal/lazyregexp"
 )
 
@@ -57,7 +58,7 @@ func (optionError) Is(target error) bool { return target == errUnlocated }
 
 func (p *Plan) parse() error {
 	if len(bytes.TrimSpace(p.Source)) == 0 {
-		return withHint("a Dockerfile begins with FROM", "the Dockerfile is empty")
+		return hint.Errorf("a Dockerfile begins with FROM", "the Dockerfile is empty")
 	}
 	if len(p.Source) > maxSize {
 		return errors.New("the Dockerfile exceeds the maximum allowed size of 16 MiB")
@@ -76,7 +77,7 @@ func (p *Plan) parse() error {
 	}
 	p.escape = ast.EscapeToken
 	if n := len(ast.AST.Children); n > maxInstructions {
-		err := withHint("generate a script or a file of the context instead", "the Dockerfile has more than %d instructions", maxInstructions)
+		err := hint.Errorf("generate a script or a file of the context instead", "the Dockerfile has more than %d instructions", maxInstructions)
 		return parser.WithLocation(err, ast.AST.Children[maxInstructions].Location())
 	}
 	lintContinuations(ast.Warnings, lint)
@@ -86,7 +87,7 @@ func (p *Plan) parse() error {
 		return err
 	}
 	if len(stages) == 0 {
-		return withHint("a stage begins with FROM", "dockerfile contains no stages to build")
+		return hint.Errorf("a stage begins with FROM", "dockerfile contains no stages to build")
 	}
 	lintStageNames(stages, lint)
 	lintCasing(stages, lint)
@@ -165,11 +166,11 @@ func (p *Plan) findTarget() (*Stage, error) {
 			names = append(names, s.Name)
 		}
 	}
-	hint := "no stage has a name: add AS NAME to a FROM"
+	remedy := "no stage has a name: add AS NAME to a FROM"
 	if len(names) > 0 {
-		hint = "the stages are " + strings.Join(names, ", ")
+		remedy = "the stages are " + strings.Join(names, ", ")
 	}
-	err := suggest.WrapError(withHint(hint, "target stage %q could not be found", name), name, names, true)
+	err := suggest.WrapError(hint.Errorf(remedy, "target stage %q could not be found", name), name, names, true)
 	return nil, optionError{err}
 }
 

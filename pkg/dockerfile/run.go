@@ -10,6 +10,8 @@ import (
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
 	"github.com/moby/buildkit/frontend/dockerfile/shell"
+
+	"github.com/gbuild/gbuild/internal/hint"
 )
 
 // scriptDir is where the script of a heredoc with #! can be seen during its RUN.
@@ -33,7 +35,7 @@ func (r *resolver) run(cmd *instructions.RunCommand) error {
 		args = r.withShell(args)
 	}
 	if len(args) == 0 {
-		return withHint("give RUN a command", "RUN requires at least one argument")
+		return hint.Errorf("give RUN a command", "RUN requires at least one argument")
 	}
 	step.Args = args
 	if err := r.runFlags(cmd, step); err != nil {

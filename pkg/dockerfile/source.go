@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/gbuild/gbuild/internal/hint"
 )
 
 // errLaterStage is in the chain of the error about a stage that does not stand above the one that uses it.
@@ -24,14 +26,14 @@ func (p *Plan) stageFor(from string, i int, numbers bool) (*Stage, error) {
 	}
 	if n, err := strconv.Atoi(from); err == nil && numbers {
 		if n < 0 || n >= len(p.Stages) {
-			hint := fmt.Sprintf("stages are counted from 0, and this file has %d", len(p.Stages))
-			return nil, withHint(hint, "invalid stage index %d", n)
+			remedy := fmt.Sprintf("stages are counted from 0, and this file has %d", len(p.Stages))
+			return nil, hint.Errorf(remedy, "invalid stage index %d", n)
 		}
 		s = p.Stages[n]
 	}
 	if s != nil && s.Index >= i && !s.replaced {
-		hint := fmt.Sprintf("move the stage %q above the one that uses it", from)
-		return s, &hinted{fmt.Errorf("stage %q %w %q", from, errLaterStage, p.stageTitle(i)), hint}
+		remedy := fmt.Sprintf("move the stage %q above the one that uses it", from)
+		return s, hint.Errorf(remedy, "stage %q %w %q", from, errLaterStage, p.stageTitle(i))
 	}
 	return s, nil
 }
@@ -102,7 +104,7 @@ func (p *Plan) external(name string, platform v1.Platform) (Source, error) {
 	if err != nil {
 		err = fmt.Errorf("failed to parse stage name %q: %w", name, err)
 		if lower := strings.ToLower(name); lower != name {
-			err = &hinted{err, fmt.Sprintf("names of images are in lower case: %s", lower)}
+			err = hint.Wrap(err, "names of images are in lower case: "+lower)
 		}
 		return Source{}, err
 	}

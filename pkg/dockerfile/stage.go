@@ -11,6 +11,8 @@ import (
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
 	"github.com/moby/buildkit/frontend/dockerfile/shell"
 	"github.com/moby/buildkit/util/suggest"
+
+	"github.com/gbuild/gbuild/internal/hint"
 )
 
 // newStage expands a FROM and finds what it names.
@@ -36,12 +38,12 @@ func (p *Plan) newStage(i int, st *instructions.Stage, nodes []*parser.Node, lex
 }
 
 func (p *Plan) blankBase(text string, match shell.ProcessWordResult) error {
-	hint := "name an image or a stage"
+	remedy := "name an image or a stage"
 	names := slices.Sorted(maps.Keys(match.Unmatched))
 	if len(names) > 0 {
-		hint = fmt.Sprintf("give it a value with --build-arg %s=IMAGE, or a default with ARG %s=IMAGE above the first FROM", names[0], names[0])
+		remedy = fmt.Sprintf("give it a value with --build-arg %s=IMAGE, or a default with ARG %s=IMAGE above the first FROM", names[0], names[0])
 	}
-	return withHint(hint, "base name (%s) should not be blank", text)
+	return hint.Errorf(remedy, "base name (%s) should not be blank", text)
 }
 
 func (s *Stage) use(names map[string]struct{}) {
@@ -123,7 +125,7 @@ func (p *Plan) checkDependencies(stages []instructions.Stage) error {
 	visited, path := make([]bool, len(stages)), make([]bool, len(stages))
 	for i := range stages {
 		if cmd := findCircle(i, deps, visited, path); cmd != nil {
-			err := withHint("copy what both need from a third stage", "circular dependency detected on stage: %s", p.stageTitle(i))
+			err := hint.Errorf("copy what both need from a third stage", "circular dependency detected on stage: %s", p.stageTitle(i))
 			return p.fail(err, cmd.Location())
 		}
 	}
