@@ -105,7 +105,7 @@ func (a *app) openContext(ctx context.Context, o *buildOptions, in *input, args 
 	if in.agents, in.stopAgents, err = a.sshAgents(o.ssh, a.streams.reader(ctx)); err != nil {
 		return err
 	}
-	in.options = build.ContextOptions{Stdin: a.stdin, Dockerfile: o.dockerfile(), Environ: os.Environ(), Agent: in.agents["default"],
+	in.options = build.ContextOptions{Stdin: a.stdin, Dockerfile: o.dockerfile(), Environ: os.Environ(), Agent: in.agents["default"].Socket,
 		LocalNetwork: o.allowed()["network.host"],
 		Secret:       func(id string) ([]byte, bool) { s, ok := in.secrets[id]; return s.Data, ok }}
 	in.options.KeepGit, _ = strconv.ParseBool(args["BUILDKIT_CONTEXT_KEEP_GIT_DIR"]) // as BuildKit: what is no boolean says nothing

@@ -2,6 +2,7 @@ package build
 
 import (
 	"archive/tar"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,8 +11,10 @@ import (
 	"os"
 	"path"
 	"strings"
+	"time"
 
 	"github.com/moby/buildkit/frontend/dockerfile/dfgitutil"
+	"golang.org/x/sys/unix"
 
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/layers"
@@ -43,7 +46,7 @@ func (a *adder) unpack(ctx context.Context, p *pick) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	options := layers.ExtractOptions{Notice: a.Notice, Alone: isLinked(a.copy)}
+	options := layers.ExtractOptions{Notice: a.Notice, Alone: Linked(a.copy)}
 	if a.owner != nil {
 		options.UID, options.GID = &a.owner.uid, &a.owner.gid
 	}
@@ -113,7 +116,7 @@ func urlName(source string) string {
 }
 
 // identity returns what names the content of the source.
-func (r *remoteSource) identity(ctx context.Context, o copyOptions) ([]string, error) {
+func (r *remoteSource) identity(ctx context.Context, o fetcher) ([]string, error) {
 	if r.git != nil {
 		tip, err := o.resolveGit(ctx, r.git)
 		if err != nil {
@@ -140,4 +143,71 @@ func (a *adder) remote(ctx context.Context, r *remoteSource) error {
 	defer f.Close()
 	p := &pick{tree: singleFile{f}, node: n, name: r.name}
 	return a.place(ctx, p, a.copy.Unpack != nil && *a.copy.Unpack)
+}
+
+// open opens the download of a source as a file 0600 of root.
+func (a *adder) open(ctx context.Context, r *remoteSource) (*os.File, *Node, error) {
+	f, at, err := a.fetcher.open(ctx, r.url, r.checksum)
+	if err != nil {
+		return nil, nil, err
+	}
+	n, err := nodeOf(f, "/"+r.name, 0o600)
+	if err == nil {
+		err = setTime(f, n, at)
+	}
+	if err != nil {
+		f.Close()
+		return nil, nil, err
+	}
+	return f, n, nil
+}
+
+// setTime gives an open file, and its node, a time.
+func setTime(f *os.File, n *Node, t time.Time) error {
+	spec, err := unix.TimeToTimespec(t)
+	if err != nil {
+		return err
+	}
+	tv := []unix.Timeval{unix.NsecToTimeval(unix.TimespecToNsec(spec)), unix.NsecToTimeval(unix.TimespecToNsec(spec))}
+	if err := unix.Futimes(int(f.Fd()), tv); err != nil {
+		return err
+	}
+	fresh, err := nodeOf(f, n.Path, n.Mode&0o7777)
+	if err == nil {
+		*n = *fresh
+	}
+	return err
+}
+
+// addGit copies the files of a repository.
+func (a *adder) addGit(ctx context.Context, g *gitSource) (err error) {
+	tip, err := a.resolveGit(ctx, g)
+	if err != nil {
+		return err
+	}
+	scratch, err := newScratchDir(a.Store.Dir())
+	if err != nil {
+		return err
+	}
+	defer func() { err = cmp.Or(err, scratch.remove()) }()
+	sub, err := g.checkout(ctx, a.fetcher, tip, scratch.path)
+	if err != nil {
+		return err
+	}
+	root, err := os.OpenRoot(sub)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	tree := newDirTree(root, nil)
+	defer tree.dirs.close()
+	top, err := tree.Lstat("/")
+	if err != nil {
+		return err
+	}
+	f, err := newFilter(nil, a.copy.Exclude)
+	if err != nil {
+		return err
+	}
+	return a.place(ctx, &pick{tree: tree, node: top, filter: f}, false)
 }

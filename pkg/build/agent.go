@@ -20,7 +20,7 @@ func (m *mounts) agent(d *dockerfile.Mount) (*runtime.Mount, error) {
 	agent, ok := m.req.Agents[d.ID]
 	if !ok {
 		if d.Required {
-			return nil, &MissingSecretError{ID: d.ID, SSH: true}
+			return nil, &MissingAgentError{ID: d.ID}
 		}
 		return nil, nil
 	}

@@ -123,7 +123,7 @@ type run struct {
 	outer    context.Context // the caller's: what the result refers to lives as long
 	scratch  *scratch
 	networks runtime.Networks
-	remotes  *remotes
+	remotes  *fetched
 	target   *stage
 
 	exporting exporting
@@ -188,7 +188,7 @@ func (b *Builder) newRun(ctx context.Context, req *Request) *run {
 		jobs = 2
 	}
 	return &run{Builder: b, outer: ctx, req: req, plan: req.Plan, slots: semaphore.NewWeighted(int64(jobs)), started: time.Now(),
-		scratch: &scratch{store: b.Store}, remotes: newRemotes(), resolved: map[*dockerfile.Stage]*stage{}, futures: map[any]*future{},
+		scratch: &scratch{store: b.Store}, remotes: newFetched(), resolved: map[*dockerfile.Stage]*stage{}, futures: map[any]*future{},
 		images: map[string]*base{}, contexts: map[string]*Context{}, imports: map[layers.Key]*imported{}, origins: map[layers.Key]origin{},
 		made:    map[layers.Key][]v1.Layer{},
 		guessed: map[*stage]func() (layers.Key, error){}, caches: foreignTo(req.CacheFrom), identities: map[layers.Key]identity{}}

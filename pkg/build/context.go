@@ -32,7 +32,7 @@ type ContextOptions struct {
 
 	Secret  func(id string) ([]byte, bool) // credentials of remote contexts; may be nil
 	Environ []string                       // of which git gets proxies
-	Agent   Secret                         // what --ssh default names, for git over ssh; without it the user's own agent and keys
+	Agent   string                         // the socket of what --ssh default names, for git over ssh; without it the user's own agent and keys
 	KeepGit bool                           // leave .git in a context that is a git repository
 
 	MaxDownload int64 // bytes of a remote context; 0: 100 GB

@@ -117,9 +117,9 @@ func (c *Context) keep(r io.Reader) (err error) {
 	return c.root.Chtimes(c.only, at, at)
 }
 
-func (o ContextOptions) remote() copyOptions {
-	return copyOptions{Secret: o.Secret, Environ: o.Environ, LocalNetwork: o.LocalNetwork, Named: !o.FromDockerfile, SSH: grantOf(o.Agent),
-		Bounds: fetchBounds{bytes: o.MaxDownload}}
+func (o ContextOptions) remote() fetcher {
+	return fetcher{Secret: o.Secret, Environ: o.Environ, LocalNetwork: o.LocalNetwork, Named: !o.FromDockerfile, SSH: grantOf(o.Agent),
+		Bounds: Bounds{Bytes: o.MaxDownload}}
 }
 
 func (c *Context) fromGit(ctx context.Context, ref *dfgitutil.GitRef) (err error) {

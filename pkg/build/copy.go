@@ -16,24 +16,9 @@ import (
 	"github.com/gbuild/gbuild/pkg/layers"
 )
 
-// copyOptions are what a COPY or ADD needs beside its files.
-type copyOptions struct {
-	Store   *layers.Store                  // keeps downloads
-	Secret  func(id string) ([]byte, bool) // credentials of remote sources; may be nil
-	Environ []string                       // of which git gets proxies
-	SSH     *sshGrant                      // for git over ssh; nil: none
-	Notice  func(text string)              // may be nil
-	Sources *remotes                       // what this build fetched; nil: nothing is shared between calls
-
-	Bounds fetchBounds // of what is fetched
-
-	LocalNetwork bool // remote sources may be at addresses of this machine, and lead there
-	Named        bool // the user named the source, and no Dockerfile: it itself may be anywhere
-}
-
 // copyInto writes the result of a COPY or ADD into a draft, without any mount. tree is what local sources are relative
 // to. The error is ErrNeedsNamespace where the caller's own ids do not suffice.
-func copyInto(ctx context.Context, d *layers.Draft, c *dockerfile.Copy, tree Tree, o copyOptions) (err error) {
+func copyInto(ctx context.Context, d *layers.Draft, c *dockerfile.Copy, tree Tree, o fetcher) (err error) {
 	who, err := parseChown(c.Chown, c.Link, d.Lower().Follow)
 	if err != nil {
 		return err
@@ -45,15 +30,18 @@ func copyInto(ctx context.Context, d *layers.Draft, c *dockerfile.Copy, tree Tre
 	if err != nil {
 		return err
 	}
-	w, err := draftWriter(d, isLinked(c))
+	w, err := draftWriter(d, Linked(c))
 	if err != nil {
 		return err
 	}
 	defer func() { err = cmp.Or(err, w.close()) }()
 	w.owner, w.chmod, w.notice = who, mode, o.Notice
-	a := &adder{copyOptions: o, writer: w, draft: d, copy: c, tree: tree}
+	a := &adder{fetcher: o, writer: w, draft: d, copy: c, tree: tree}
 	return needsNamespace(a.all(ctx))
 }
+
+// Linked says whether a COPY is made as if nothing was below it: with --link, but not with --chmod, where BuildKit copies as ever.
+func Linked(c *dockerfile.Copy) bool { return c.Link && c.Chmod == "" }
 
 // CopyDirectory copies a directory of a view, links in its path followed, into a directory of this machine: owners,
 // modes and the rest included, those of the directory itself too. The error is fs.ErrNotExist where there is none.
@@ -134,7 +122,7 @@ func (w *writer) descend(ctx context.Context, dir *Node, rest []string) error {
 
 // adder copies the sources of one COPY or ADD, in their order.
 type adder struct {
-	copyOptions
+	fetcher
 	*writer
 	draft *layers.Draft
 	copy  *dockerfile.Copy

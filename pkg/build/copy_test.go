@@ -114,7 +114,7 @@ func TestCopyFromState(t *testing.T) {
 	b.parent = layers.Key{}
 	for dest, source := range map[string]string{"/y": "/x", "/z": "abs"} {
 		b.step(func(d *layers.Draft) error {
-			return copyInto(t.Context(), d, copyStep(source, dest), viewTree(v), copyOptions{Store: b.store})
+			return copyInto(t.Context(), d, copyStep(source, dest), viewTree(v), fetcher{Store: b.store})
 		})
 	}
 	b.want(`
@@ -231,12 +231,12 @@ func TestCopyNoticesChange(t *testing.T) {
 	b.shell("echo one>f")
 	c := b.open()
 	step := copyStep("f", "/f")
-	if _, err := digestCopy(t.Context(), c.Tree(), step, copyOptions{Store: b.store}); err != nil {
+	if _, err := digestCopy(t.Context(), c.Tree(), step, fetcher{Store: b.store}); err != nil {
 		t.Fatal(err)
 	}
 	b.shell("echo two>f")
 	err := b.tryStep(func(d *layers.Draft) error {
-		return copyInto(t.Context(), d, step, c.Tree(), copyOptions{Store: b.store})
+		return copyInto(t.Context(), d, step, c.Tree(), fetcher{Store: b.store})
 	})
 	var changed *ChangedError
 	if !errors.As(err, &changed) {
@@ -292,11 +292,11 @@ func TestCopyAsUser(t *testing.T) {
 	}
 	defer d.Discard()
 	for _, step := range []*dockerfile.Copy{copyStep("f", "/a/f"), copyStep("f", "/b", chown("0:0"), chmodTo("4755"))} {
-		if err := copyInto(t.Context(), d, step, c.Tree(), copyOptions{Store: store}); err != nil {
+		if err := copyInto(t.Context(), d, step, c.Tree(), fetcher{Store: store}); err != nil {
 			t.Error(err)
 		}
 	}
-	err = copyInto(t.Context(), d, copyStep("f", "/c", chown("1")), c.Tree(), copyOptions{Store: store})
+	err = copyInto(t.Context(), d, copyStep("f", "/c", chown("1")), c.Tree(), fetcher{Store: store})
 	if !errors.Is(err, ErrNeedsNamespace) {
 		t.Errorf("got %v", err)
 	}
@@ -329,7 +329,7 @@ func BenchmarkCopySmallFiles(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		if err := copyInto(b.Context(), d, copyStep(".", "/x"), c.Tree(), copyOptions{Store: store}); err != nil {
+		if err := copyInto(b.Context(), d, copyStep(".", "/x"), c.Tree(), fetcher{Store: store}); err != nil {
 			b.Fatal(err)
 		}
 		b.StopTimer()

@@ -100,7 +100,7 @@ func (b *copyBench) try(c *dockerfile.Copy) error {
 	b.Helper()
 	tree := b.open().Tree()
 	return b.tryStep(func(d *layers.Draft) error {
-		return copyInto(b.Context(), d, c, tree, copyOptions{Store: b.store})
+		return copyInto(b.Context(), d, c, tree, fetcher{Store: b.store})
 	})
 }
 

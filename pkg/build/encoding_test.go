@@ -65,14 +65,14 @@ func TestAddURLDecodes(t *testing.T) {
 	b, at := newCopyBench(t), newEncodingServer(t, "from the web")
 	sum := fmt.Sprintf("sha256:%x", sha256.Sum256([]byte("from the web")))
 	for _, how := range []string{"plain", "asked", "gzip", "GZIP", "br", "identity"} {
-		if _, err := b.tryAdd(copyOptions{Sources: newRemotes()}, copyStep(at+"/"+how+"/f", "/"+how)); err != nil {
+		if _, err := b.tryAdd(fetcher{Fetched: newFetched()}, copyStep(at+"/"+how+"/f", "/"+how)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := b.tryAdd(copyOptions{}, copyStep(at+"/"+how+"/f", "/x", func(c *dockerfile.Copy) { c.Checksum = sum })); err != nil {
+		if _, err := b.tryAdd(fetcher{}, copyStep(at+"/"+how+"/f", "/x", func(c *dockerfile.Copy) { c.Checksum = sum })); err != nil {
 			t.Errorf("%s: %v", how, err)
 		}
 	}
-	if _, err := b.tryAdd(copyOptions{}, copyStep(at+"/cut/f", "/cut")); err == nil {
+	if _, err := b.tryAdd(fetcher{}, copyStep(at+"/cut/f", "/cut")); err == nil {
 		t.Error("half an answer is a file")
 	}
 	b.want(`

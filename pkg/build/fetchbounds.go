@@ -23,14 +23,14 @@ const (
 	maxGitOutput = 64 << 20 // of the lists that git prints; and of its errors
 )
 
-// fetchBounds are the bounds of a download; zero ones stand for the defaults.
-type fetchBounds struct {
-	bytes int64
-	stall time.Duration
+// Bounds are the bounds of a download; zero ones stand for the defaults.
+type Bounds struct {
+	Bytes int64         // of one file, context or repository
+	Stall time.Duration // the longest time in which a server may send nothing
 }
 
-func (b fetchBounds) orDefault() fetchBounds {
-	return fetchBounds{cmp.Or(b.bytes, maxDownload), cmp.Or(b.stall, defaultStall)}
+func (b Bounds) orDefault() Bounds {
+	return Bounds{cmp.Or(b.Bytes, maxDownload), cmp.Or(b.Stall, defaultStall)}
 }
 
 // SizeError says that a server has more than may be fetched.
@@ -56,24 +56,24 @@ func (e *StallError) Hint() string { return "try again; what was fetched in part
 // boundedTransport bounds the answers of another transport.
 type boundedTransport struct {
 	http.RoundTripper
-	fetchBounds
+	Bounds
 }
 
 // RoundTrip implements http.RoundTripper.
 func (t *boundedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithCancelCause(r.Context())
 	res, err := t.RoundTripper.RoundTrip(r.Clone(ctx))
-	if err == nil && res.ContentLength > t.bytes {
+	if err == nil && res.ContentLength > t.Bytes {
 		res.Body.Close()
-		err = &SizeError{t.bytes}
+		err = &SizeError{t.Bytes}
 	}
 	if err != nil {
 		cancel(nil)
 		return nil, err
 	}
-	timer := time.AfterFunc(t.stall, func() { cancel(&StallError{t.stall}) })
+	timer := time.AfterFunc(t.Stall, func() { cancel(&StallError{t.Stall}) })
 	timer.Stop()
-	res.Body = &boundedBody{ReadCloser: res.Body, bounds: t.fetchBounds, timer: timer, ctx: ctx, cancel: cancel}
+	res.Body = &boundedBody{ReadCloser: res.Body, bounds: t.Bounds, timer: timer, ctx: ctx, cancel: cancel}
 	return res, nil
 }
 
@@ -81,7 +81,7 @@ func (t *boundedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 // reads may take longer.
 type boundedBody struct {
 	io.ReadCloser
-	bounds fetchBounds
+	bounds Bounds
 	read   int64
 	timer  *time.Timer
 	ctx    context.Context
@@ -90,11 +90,11 @@ type boundedBody struct {
 
 // Read implements io.Reader.
 func (b *boundedBody) Read(p []byte) (int, error) {
-	b.timer.Reset(b.bounds.stall)
+	b.timer.Reset(b.bounds.Stall)
 	n, err := b.ReadCloser.Read(p)
 	b.timer.Stop()
-	if b.read += int64(n); b.read > b.bounds.bytes {
-		return n, &SizeError{b.bounds.bytes}
+	if b.read += int64(n); b.read > b.bounds.Bytes {
+		return n, &SizeError{b.bounds.Bytes}
 	}
 	if stalled, ok := errors.AsType[*StallError](context.Cause(b.ctx)); ok && err != nil && err != io.EOF {
 		err = stalled
@@ -110,23 +110,23 @@ func (b *boundedBody) Close() error {
 }
 
 // gitConfig makes git give up on a web server that sends nothing.
-func (b fetchBounds) gitConfig() [][2]string {
-	return [][2]string{{"http.lowSpeedLimit", "1"}, {"http.lowSpeedTime", fmt.Sprintf("%.0f", max(b.stall.Seconds(), 1))}}
+func (b Bounds) gitConfig() [][2]string {
+	return [][2]string{{"http.lowSpeedLimit", "1"}, {"http.lowSpeedTime", fmt.Sprintf("%.0f", max(b.Stall.Seconds(), 1))}}
 }
 
 // watchPacks ends ctx when git has fetched more than it may; stop ends the watching.
-func (b fetchBounds) watchPacks(ctx context.Context, dir string) (watched context.Context, stop func()) {
+func (b Bounds) watchPacks(ctx context.Context, dir string) (watched context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	go func() {
-		ticker := time.NewTicker(min(time.Second, b.stall))
+		ticker := time.NewTicker(min(time.Second, b.Stall))
 		defer ticker.Stop()
 		for {
 			select {
 			case <-ctx.Done():
 				return
 			case <-ticker.C:
-				if packed(dir) > b.bytes {
-					cancel(&SizeError{b.bytes})
+				if packed(dir) > b.Bytes {
+					cancel(&SizeError{b.Bytes})
 				}
 			}
 		}

@@ -41,7 +41,7 @@ func pouring(t *testing.T) *httptest.Server {
 // Whatever is fetched ends: a server that sends for ever meets the bound on bytes, one that sends nothing the stall.
 func TestFetchesAreBounded(t *testing.T) {
 	s := pouring(t)
-	bounds := fetchBounds{bytes: 1_000_000, stall: time.Second}
+	bounds := Bounds{Bytes: 1_000_000, Stall: time.Second}
 	const large, stalled = "more than the 1MB that may be fetched", "nothing for 1s"
 	for name, want := range map[string]string{"endless": large, "announced": large, "stalls": stalled, "stalls.git": "too slow"} {
 		t.Run(name, func(t *testing.T) {
@@ -50,7 +50,7 @@ func TestFetchesAreBounded(t *testing.T) {
 			}
 			b := newCopyBench(t)
 			begun := time.Now()
-			_, err := b.tryAdd(copyOptions{Sources: newRemotes(), Bounds: bounds}, copyStep(s.URL+"/"+name, "/f"))
+			_, err := b.tryAdd(fetcher{Fetched: newFetched(), Bounds: bounds}, copyStep(s.URL+"/"+name, "/f"))
 			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("error %v, want %s", err, want)
 			}
@@ -60,7 +60,7 @@ func TestFetchesAreBounded(t *testing.T) {
 		})
 	}
 	for _, name := range []string{"endless", "announced"} {
-		_, err := OpenContext(t.Context(), s.URL+"/"+name, ContextOptions{MaxDownload: bounds.bytes})
+		_, err := OpenContext(t.Context(), s.URL+"/"+name, ContextOptions{MaxDownload: bounds.Bytes})
 		if hinted, ok := errors.AsType[*SizeError](err); !ok || !strings.Contains(hinted.Hint(), "GBUILD_MAX_DOWNLOAD") {
 			t.Errorf("context %s: %v", name, err)
 		}
@@ -74,7 +74,7 @@ func TestPacksAreBounded(t *testing.T) {
 	if err := os.MkdirAll(packs, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := fetchBounds{bytes: 1000, stall: 10 * time.Millisecond}.watchPacks(t.Context(), dir)
+	ctx, stop := Bounds{Bytes: 1000, Stall: 10 * time.Millisecond}.watchPacks(t.Context(), dir)
 	defer stop()
 	if err := os.WriteFile(filepath.Join(packs, "tmp_pack_x"), make([]byte, 1001), 0o644); err != nil {
 		t.Fatal(err)
@@ -122,7 +122,7 @@ func TestSilentGitServers(t *testing.T) {
 				}
 			}()
 			b := newCopyBench(t)
-			_, err = b.tryAdd(copyOptions{Sources: newRemotes(), Bounds: fetchBounds{stall: time.Second}}, copyStep("git://"+l.Addr().String()+"/r.git", "/f"))
+			_, err = b.tryAdd(fetcher{Fetched: newFetched(), Bounds: Bounds{Stall: time.Second}}, copyStep("git://"+l.Addr().String()+"/r.git", "/f"))
 			if err == nil || !strings.Contains(err.Error(), "nothing for 1s") {
 				t.Error(err)
 			}

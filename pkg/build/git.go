@@ -2,10 +2,8 @@ package build
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path"
 	"strconv"
 
@@ -77,37 +75,4 @@ func (g *gitSource) identity(tip *gitTip) []string {
 		fields = append(fields, "mtime=checkout")
 	}
 	return fields
-}
-
-// addGit copies the files of a repository.
-func (a *adder) addGit(ctx context.Context, g *gitSource) (err error) {
-	tip, err := a.resolveGit(ctx, g)
-	if err != nil {
-		return err
-	}
-	scratch, err := newScratchDir(a.Store.Dir())
-	if err != nil {
-		return err
-	}
-	defer func() { err = cmp.Or(err, scratch.remove()) }()
-	sub, err := g.checkout(ctx, a.copyOptions, tip, scratch.path)
-	if err != nil {
-		return err
-	}
-	root, err := os.OpenRoot(sub)
-	if err != nil {
-		return err
-	}
-	defer root.Close()
-	tree := newDirTree(root, nil)
-	defer tree.dirs.close()
-	top, err := tree.Lstat("/")
-	if err != nil {
-		return err
-	}
-	f, err := newFilter(nil, a.copy.Exclude)
-	if err != nil {
-		return err
-	}
-	return a.place(ctx, &pick{tree: tree, node: top, filter: f}, false)
 }

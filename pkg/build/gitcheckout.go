@@ -3,7 +3,9 @@ package build
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -15,7 +17,7 @@ import (
 // This file owns the files of a repository: how a commit is fetched, checked out and made the same for everyone.
 
 // checkout puts the files of a commit into the empty directory dir, and returns the directory of them that was asked for.
-func (g *gitSource) checkout(ctx context.Context, o copyOptions, tip *gitTip, dir string) (string, error) {
+func (g *gitSource) checkout(ctx context.Context, o fetcher, tip *gitTip, dir string) (string, error) {
 	if err := g.fetchInto(ctx, o, tip, dir); err != nil {
 		return "", err
 	}
@@ -23,7 +25,7 @@ func (g *gitSource) checkout(ctx context.Context, o copyOptions, tip *gitTip, di
 		return "", err
 	}
 	if g.submodules {
-		if err := (&submodules{copyOptions: o, top: g.at}).update(ctx, g.at, dir, 0); err != nil {
+		if err := (&submodules{fetcher: o, top: g.at}).update(ctx, g.at, dir, 0); err != nil {
 			return "", err
 		}
 	}
@@ -43,7 +45,7 @@ func (g *gitSource) checkout(ctx context.Context, o copyOptions, tip *gitTip, di
 
 // fetchInto makes dir a repository that has the commit. Its address in there is one without credentials: submodules may
 // be named relative to it, and a .git that is kept is read by everyone who has the image.
-func (g *gitSource) fetchInto(ctx context.Context, o copyOptions, tip *gitTip, dir string) error {
+func (g *gitSource) fetchInto(ctx context.Context, o fetcher, tip *gitTip, dir string) error {
 	format := "sha1"
 	if len(tip.object) == 64 {
 		format = "sha256"
@@ -58,14 +60,14 @@ func (g *gitSource) fetchInto(ctx context.Context, o copyOptions, tip *gitTip, d
 	if err != nil {
 		return err
 	}
-	if err := os.Remove(filepath.Join(dir, ".git", "FETCH_HEAD")); !notThere(err) {
+	if err := os.Remove(filepath.Join(dir, ".git", "FETCH_HEAD")); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return nil
 }
 
 // fetchCommit fetches as little as the server lets it: the commit alone, the ref alone, or everything.
-func (g *gitSource) fetchCommit(ctx context.Context, o copyOptions, at *gitRemote, tip *gitTip, dir string) (err error) {
+func (g *gitSource) fetchCommit(ctx context.Context, o fetcher, at *gitRemote, tip *gitTip, dir string) (err error) {
 	ref := cmp.Or(tip.ref, "HEAD")
 	attempts := [][]string{
 		{"--depth=1", "--no-tags", "--", at.address, tip.commit},
@@ -95,30 +97,20 @@ func (g *gitSource) tidy(dir string, commit time.Time) error {
 		return err
 	}
 	defer root.Close()
-	tree := newDirTree(root, nil)
-	defer tree.dirs.close()
-	return g.tidyDir(tree, &Node{Path: "/"}, commit)
+	return g.tidyDir(root, ".", commit)
 }
 
-func (g *gitSource) tidyDir(t *dirTree, dir *Node, commit time.Time) error {
-	for n, err := range t.ReadDir(dir) {
-		if err != nil {
-			return err
-		}
-		name := local(n.Path)
-		switch {
-		case path.Base(name) == ".git" && !g.keepGit:
-			if err := t.dirs.root.RemoveAll(name); err != nil {
-				return err
-			}
-			continue
-		case n.IsDir():
-			err = cmp.Or(g.tidyDir(t, n, commit), t.dirs.root.Chmod(name, 0o755))
-		case n.IsRegular():
-			err = t.dirs.root.Chmod(name, os.FileMode(0o644|n.Mode&0o100|n.Mode&0o100>>3|n.Mode&0o100>>6))
-		}
-		if err == nil && !g.checkoutTime && !n.IsSymlink() {
-			err = t.dirs.root.Chtimes(name, commit, commit)
+func (g *gitSource) tidyDir(root *os.Root, dir string, commit time.Time) error {
+	list, err := fs.ReadDir(root.FS(), dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range list {
+		name := path.Join(dir, e.Name())
+		if e.Name() == ".git" && !g.keepGit {
+			err = root.RemoveAll(name)
+		} else {
+			err = g.tidyFile(root, name, commit)
 		}
 		if err != nil {
 			return err
@@ -127,10 +119,27 @@ func (g *gitSource) tidyDir(t *dirTree, dir *Node, commit time.Time) error {
 	return nil
 }
 
+func (g *gitSource) tidyFile(root *os.Root, name string, commit time.Time) error {
+	info, err := root.Lstat(name)
+	switch {
+	case err != nil:
+		return err
+	case info.IsDir():
+		err = cmp.Or(g.tidyDir(root, name, commit), root.Chmod(name, 0o755))
+	case info.Mode().IsRegular():
+		x := info.Mode() & 0o100
+		err = root.Chmod(name, 0o644|x|x>>3|x>>6)
+	}
+	if err != nil || g.checkoutTime || info.Mode().Type() == fs.ModeSymlink {
+		return err
+	}
+	return root.Chtimes(name, commit, commit)
+}
+
 // subdirectory leads to the part of the checkout that was asked for. A link on the way could lead anywhere.
 func (g *gitSource) subdirectory(dir string) (string, error) {
 	at := dir
-	for _, part := range elements(path.Clean("/" + g.subdir)) {
+	for part := range strings.SplitSeq(path.Clean("/"+g.subdir), "/") {
 		at = filepath.Join(at, part)
 		if info, err := os.Lstat(at); err != nil || !info.IsDir() {
 			return "", fmt.Errorf("%s has no directory %q", g.at, g.subdir)

@@ -42,7 +42,7 @@ type gitGuard struct {
 }
 
 // guardGit returns the guard for a git that works on a remote. It is nil where everything may be reached over http.
-func (o copyOptions) guardGit(at *gitRemote) (*gitGuard, error) {
+func (o fetcher) guardGit(at *gitRemote) (*gitGuard, error) {
 	if o.LocalNetwork && strings.HasPrefix(at.scheme, "http") { // git itself bounds how long such a server may be silent
 		return nil, nil
 	}
@@ -50,7 +50,7 @@ func (o copyOptions) guardGit(at *gitRemote) (*gitGuard, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making a proxy for git: %w", err)
 	}
-	g := &gitGuard{reach: o.reach(at.given), listener: l, password: rand.Text(), stall: o.Bounds.orDefault().stall}
+	g := &gitGuard{reach: o.reach(at.given), listener: l, password: rand.Text(), stall: o.Bounds.orDefault().Stall}
 	switch {
 	case o.LocalNetwork:
 		g.trustedRemote = trustsAll

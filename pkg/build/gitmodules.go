@@ -18,7 +18,7 @@ const maxSubmodules = 20
 
 // submodules fetches those of one repository, which is top.
 type submodules struct {
-	copyOptions
+	fetcher
 	top *gitRemote
 }
 
@@ -103,7 +103,7 @@ func (s *submodules) credentials(at *gitRemote) *gitRemote {
 
 // inside goes on with the submodules of a submodule, where it was checked out. A link on the way could lead anywhere.
 func (s *submodules) inside(ctx context.Context, at *gitRemote, dir, path string, depth int) error {
-	for _, part := range elements("/" + filepath.Clean(path)) {
+	for part := range strings.SplitSeq(filepath.Clean(path), "/") {
 		dir = filepath.Join(dir, part)
 		if info, err := os.Lstat(dir); err != nil || !info.IsDir() {
 			return nil

@@ -36,11 +36,11 @@ func validRef(ref string) bool {
 }
 
 // resolveGit returns what the ref of a repository is now, once in a build, and holds it to the checksum.
-func (o copyOptions) resolveGit(ctx context.Context, g *gitSource) (*gitTip, error) {
+func (o fetcher) resolveGit(ctx context.Context, g *gitSource) (*gitTip, error) {
 	if g.byChecksum {
 		return g.named()
 	}
-	tip, err := o.Sources.tip(g.at.given+" "+g.ref, func() (*gitTip, error) { return g.resolve(ctx, o) })
+	tip, err := o.Fetched.tip(g.at.given+" "+g.ref, func() (*gitTip, error) { return g.resolve(ctx, o) })
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +61,7 @@ func (g *gitSource) named() (*gitTip, error) {
 	return &gitTip{commit: g.checksum, object: g.checksum}, nil
 }
 
-func (g *gitSource) resolve(ctx context.Context, o copyOptions) (tip *gitTip, err error) {
+func (g *gitSource) resolve(ctx context.Context, o fetcher) (tip *gitTip, err error) {
 	if fullCommit().MatchString(g.ref) {
 		return &gitTip{commit: g.ref, object: g.ref}, nil
 	}

@@ -162,7 +162,7 @@ func resolvedTo(t *testing.T, repository, source string) string {
 	r, err := parseRemote(&dockerfile.Copy{Add: true}, source)
 	if err == nil {
 		var tip *gitTip
-		if tip, err = (copyOptions{LocalNetwork: true}).resolveGit(t.Context(), r.git); err == nil {
+		if tip, err = (fetcher{LocalNetwork: true}).resolveGit(t.Context(), r.git); err == nil {
 			out, err := exec.Command("git", "-c", "safe.directory=*", "-C", repository, "log", "-1", "--format=%s", tip.commit).Output()
 			if err != nil {
 				t.Fatal(err)
@@ -187,7 +187,7 @@ func (b *copyBench) read(name string) string {
 func (b *copyBench) addedIs(source string) string {
 	b.Helper()
 	b.parent = layers.Key{}
-	if _, err := b.tryAdd(copyOptions{Sources: newRemotes()}, copyStep(source, "/")); err != nil {
+	if _, err := b.tryAdd(fetcher{Fetched: newFetched()}, copyStep(source, "/")); err != nil {
 		return "error: " + err.Error()
 	}
 	return b.read("/is")
@@ -197,7 +197,7 @@ func TestGitChecksumIsLookedAtEachTime(t *testing.T) {
 	b := newCopyBench(t)
 	dir, server := gitServer(t)
 	b.makeRefs(dir, "sha1")
-	o := copyOptions{Sources: newRemotes()}
+	o := fetcher{Fetched: newFetched()}
 	if _, err := b.tryAdd(o, copyStep(server+"/sha1.git#v1", "/a/")); err != nil {
 		t.Fatal(err)
 	}
@@ -211,7 +211,7 @@ func TestKeptGitDirectory(t *testing.T) {
 	b := newCopyBench(t)
 	dir, server := gitServer(t)
 	b.makeRefs(dir, "sha1")
-	if _, err := b.tryAdd(copyOptions{}, copyStep(server+"/sha1.git?ref=v1&keep-git-dir=true", "/")); err != nil {
+	if _, err := b.tryAdd(fetcher{}, copyStep(server+"/sha1.git?ref=v1&keep-git-dir=true", "/")); err != nil {
 		t.Fatal(err)
 	}
 	v, _ := b.store.View(b.parent)

@@ -17,11 +17,11 @@ type sshGrant struct {
 }
 
 // grantOf is what --ssh default grants.
-func grantOf(agent Secret) *sshGrant {
-	if agent.Socket == "" {
+func grantOf(socket string) *sshGrant {
+	if socket == "" {
 		return nil
 	}
-	return &sshGrant{agent: agent.Socket}
+	return &sshGrant{agent: socket}
 }
 
 // ownGrant is for an address that the user gave on the command line: as his own ssh would, it uses his agent or, where
@@ -47,12 +47,12 @@ func variable(environ []string, name string) (value string) {
 }
 
 // sshFor is what git gets to run ssh with. It is an error where the remote needs ssh and nothing is granted for it.
-func (o copyOptions) sshFor(at *gitRemote) ([]string, error) {
+func (o fetcher) sshFor(at *gitRemote) ([]string, error) {
 	if at.scheme != "ssh" {
 		return []string{"GIT_SSH_COMMAND=/bin/false"}, nil
 	}
 	if o.SSH == nil || o.SSH.only != nil && !o.SSH.only.sameHost(at) {
-		return nil, fmt.Errorf("git of %s: %w", at, &MissingSecretError{ID: "default", SSH: true})
+		return nil, fmt.Errorf("git of %s: %w", at, &MissingAgentError{ID: "default"})
 	}
 	env := []string{"GIT_SSH_VARIANT=ssh", "GIT_SSH_COMMAND=" + o.sshCommand()}
 	if o.SSH.agent != "" {
@@ -64,7 +64,7 @@ func (o copyOptions) sshFor(at *gitRemote) ([]string, error) {
 // sshCommand is ssh without the configuration of anyone. The home directory is the user's by HOME: in a user namespace
 // ssh would look for that of root. A host that is known by another key is refused; one that is not known is taken as it
 // is, as BuildKit does, but no file learns of it.
-func (o copyOptions) sshCommand() string {
+func (o fetcher) sshCommand() string {
 	options := []string{"BatchMode=yes", "StrictHostKeyChecking=accept-new", "UpdateHostKeys=no", "ForwardAgent=no"}
 	known := "UserKnownHostsFile=/dev/null"
 	for _, name := range []string{"known_hosts", "known_hosts2"} {
@@ -98,12 +98,22 @@ func sshPath(name string) (string, bool) {
 }
 
 // noteNewHosts says which hosts ssh did not know.
-func (o copyOptions) noteNewHosts(said string) {
+func (o fetcher) noteNewHosts(said string) {
 	for line := range strings.Lines(said) {
 		rest, ok := strings.CutPrefix(line, "Warning: Permanently added '")
 		host, _, found := strings.Cut(rest, "'")
-		if ok && found && o.Notice != nil && o.Sources.first("ssh "+host) {
+		if ok && found && o.Notice != nil && o.Fetched.first("ssh "+host) {
 			o.Notice("the host key of " + host + " is in no known_hosts file, so it was not compared with anything")
 		}
 	}
+}
+
+// MissingAgentError is an ssh agent that the command line does not give.
+type MissingAgentError struct{ ID string }
+
+func (e *MissingAgentError) Error() string { return fmt.Sprintf("ssh agent %q: not found", e.ID) }
+
+// Hint says which flag gives it.
+func (e *MissingAgentError) Hint() string {
+	return fmt.Sprintf("give it with --ssh %s, while SSH_AUTH_SOCK names an agent", e.ID)
 }

@@ -14,76 +14,13 @@ import (
 	"net/url"
 	"os"
 	"strings"
-	"sync"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"golang.org/x/sys/unix"
 
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/layers"
 )
-
-// remotes is what one build fetched: what a step copies is what its key was made of, and nothing is asked for twice.
-type remotes struct {
-	mu    sync.Mutex
-	files map[string]*download
-	tips  map[string]*gitTip
-	said  sync.Map // texts; it has no part in mu, which is held while git runs
-}
-
-func newRemotes() *remotes {
-	return &remotes{files: map[string]*download{}, tips: map[string]*gitTip{}}
-}
-
-func (r *remotes) file(name string) *download {
-	if r == nil {
-		return nil
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.files[name]
-}
-
-// keepFile returns what another goroutine fetched first, if one did.
-func (r *remotes) keepFile(name string, d *download) *download {
-	if r == nil {
-		return d
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if first := r.files[name]; first != nil {
-		return first
-	}
-	r.files[name] = d
-	return d
-}
-
-// first is true once for each text.
-func (r *remotes) first(text string) bool {
-	if r == nil {
-		return true
-	}
-	_, said := r.said.LoadOrStore(text, true)
-	return !said
-}
-
-// tip returns what find finds, once for each name.
-func (r *remotes) tip(name string, find func() (*gitTip, error)) (*gitTip, error) {
-	if r == nil {
-		return find()
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if known := r.tips[name]; known != nil {
-		return known, nil
-	}
-	found, err := find()
-	if err == nil {
-		r.tips[name] = found
-	}
-	return found, err
-}
 
 // download is a file that came from a URL; its bytes are a blob of the store.
 type download struct {
@@ -98,14 +35,14 @@ const recordURL = "url"
 
 // fetch returns the file of a URL. It is asked for again in every build; a server that knows its ETag need not send it
 // again. With a checksum that the stored file has, nobody is asked.
-func (o copyOptions) fetch(ctx context.Context, address, checksum string) (*download, error) {
-	if d := o.Sources.file(address + " " + checksum); d != nil && o.has(d) {
+func (o fetcher) fetch(ctx context.Context, address, checksum string) (*download, error) {
+	if d := o.Fetched.file(address + " " + checksum); d != nil && o.has(d) {
 		return d, nil
 	}
 	name := layers.Key(sha256.Sum256([]byte(address)))
 	old := o.recall(name)
 	if old != nil && checksum != "" && (checksum == old.Digest.String() || checksum == old.Checked) {
-		return o.Sources.keepFile(address+" "+checksum, old), nil
+		return o.Fetched.keepFile(address+" "+checksum, old), nil
 	}
 	d, err := o.get(ctx, address, checksum, old)
 	if err != nil {
@@ -116,11 +53,11 @@ func (o copyOptions) fetch(ctx context.Context, address, checksum string) (*down
 			return nil, err
 		}
 	}
-	return o.Sources.keepFile(address+" "+checksum, d), nil
+	return o.Fetched.keepFile(address+" "+checksum, d), nil
 }
 
 // recall returns what was fetched before, if it is still stored.
-func (o copyOptions) recall(name layers.Key) *download {
+func (o fetcher) recall(name layers.Key) *download {
 	data, ok := o.Store.Recall(recordURL, name)
 	d := &download{}
 	if !ok || json.Unmarshal(data, d) != nil || !o.has(d) {
@@ -129,7 +66,7 @@ func (o copyOptions) recall(name layers.Key) *download {
 	return d
 }
 
-func (o copyOptions) has(d *download) bool {
+func (o fetcher) has(d *download) bool {
 	r, _, err := o.Store.Blob(d.Digest)
 	if err != nil {
 		return false
@@ -138,7 +75,7 @@ func (o copyOptions) has(d *download) bool {
 	return true
 }
 
-func (o copyOptions) get(ctx context.Context, address, checksum string, old *download) (*download, error) {
+func (o fetcher) get(ctx context.Context, address, checksum string, old *download) (*download, error) {
 	sum, err := newChecksum(checksum)
 	if err != nil {
 		return nil, err
@@ -195,7 +132,7 @@ func (e *StatusError) Hint() string {
 }
 
 // authorize adds the credentials that a secret has for this very host.
-func (o copyOptions) authorize(req *http.Request) {
+func (o fetcher) authorize(req *http.Request) {
 	if o.Secret == nil {
 		return
 	}
@@ -213,7 +150,7 @@ func (o copyOptions) authorize(req *http.Request) {
 
 // httpClient gives up on servers that do not answer, and takes credentials to no other host: neither headers, nor the
 // address before a redirect, which may have a token in its query.
-func (o copyOptions) httpClient(address string) *http.Client {
+func (o fetcher) httpClient(address string) *http.Client {
 	t := o.reach(address).transport()
 	t.ResponseHeaderTimeout = 2 * time.Minute
 	return &http.Client{Transport: &boundedTransport{t, o.Bounds.orDefault()}, CheckRedirect: func(req *http.Request, via []*http.Request) error {
@@ -283,52 +220,27 @@ func (c *checksum) check(got v1.Hash) error {
 	return nil
 }
 
-// open opens the download of a source as a file 0600 of root.
-func (a *adder) open(ctx context.Context, r *remoteSource) (*os.File, *Node, error) {
-	d, err := a.fetch(ctx, r.url, r.checksum)
+// open opens the file of a URL, with its time. The blob of the store is verified while it is read, so it is copied once more.
+func (o fetcher) open(ctx context.Context, address, checksum string) (_ *os.File, at time.Time, err error) {
+	d, err := o.fetch(ctx, address, checksum)
 	if err != nil {
-		return nil, nil, err
+		return nil, at, err
 	}
-	blob, _, err := a.Store.Blob(d.Digest)
+	blob, _, err := o.Store.Blob(d.Digest)
 	if err != nil {
-		return nil, nil, err
+		return nil, at, err
 	}
 	defer blob.Close()
-	f, err := os.CreateTemp(a.Store.Dir(), ".download-") // the blob is verified while it is read, so it is copied once more
+	f, err := os.CreateTemp(o.Store.Dir(), ".download-")
 	if err != nil {
-		return nil, nil, err
+		return nil, at, err
 	}
 	if err = os.Remove(f.Name()); err == nil {
 		_, err = io.Copy(f, blob)
 	}
 	if err != nil {
 		f.Close()
-		return nil, nil, err
+		return nil, at, err
 	}
-	n, err := nodeOf(f, "/"+r.name, 0o600)
-	if err == nil {
-		err = setTime(f, n, d.Time)
-	}
-	if err != nil {
-		f.Close()
-		return nil, nil, err
-	}
-	return f, n, nil
-}
-
-// setTime gives an open file, and its node, a time.
-func setTime(f *os.File, n *Node, t time.Time) error {
-	spec, err := unix.TimeToTimespec(t)
-	if err != nil {
-		return err
-	}
-	tv := []unix.Timeval{unix.NsecToTimeval(unix.TimespecToNsec(spec)), unix.NsecToTimeval(unix.TimespecToNsec(spec))}
-	if err := unix.Futimes(int(f.Fd()), tv); err != nil {
-		return err
-	}
-	fresh, err := nodeOf(f, n.Path, n.Mode&0o7777)
-	if err == nil {
-		*n = *fresh
-	}
-	return err
+	return f, d.Time, nil
 }

@@ -92,7 +92,7 @@ func (w *work) copyDigest(ctx context.Context, s *dockerfile.Copy) ([32]byte, er
 
 // digest is digestCopy, with remote sources fetched by the options of this build.
 func (w *work) digest(ctx context.Context, t Tree, s *dockerfile.Copy) ([32]byte, error) {
-	return digestCopy(ctx, t, s, w.copyOptions())
+	return digestCopy(ctx, t, s, w.fetcher())
 }
 
 // remembered returns the digest of a selection of a state, from its record, from a shared cache, or computed.
@@ -265,7 +265,7 @@ func (w *work) copyIn(ctx context.Context, d *layers.Draft, s *dockerfile.Copy) 
 	if err != nil {
 		return err
 	}
-	return copyInto(ctx, d, s, tree, w.copyOptions())
+	return copyInto(ctx, d, s, tree, w.fetcher())
 }
 
 func (w *work) mkdirIn(ctx context.Context, d *layers.Draft, s *dockerfile.Mkdir) error {
@@ -285,11 +285,11 @@ func (w *work) platform() v1.Platform {
 	return v1.Platform{OS: w.stage.config.OS, Architecture: w.stage.config.Architecture, Variant: w.stage.config.Variant}
 }
 
-// copyOptions are what the steps of this build need beside their files.
-func (r *run) copyOptions() copyOptions {
-	return copyOptions{Store: r.Store, Environ: r.req.Environ, Sources: r.remotes, SSH: grantOf(r.req.Agents["default"]),
+// fetcher are what the steps of this build need beside their files.
+func (r *run) fetcher() fetcher {
+	return fetcher{Store: r.Store, Environ: r.req.Environ, Fetched: r.remotes, SSH: grantOf(r.req.Agents["default"].Socket),
 		Secret: func(id string) ([]byte, bool) { s, ok := r.req.Secrets[id]; return s.Data, ok },
-		Bounds: fetchBounds{bytes: r.req.MaxDownload}, Notice: r.notice, LocalNetwork: r.req.Allow["network.host"]}
+		Bounds: Bounds{Bytes: r.req.MaxDownload}, Notice: r.notice, LocalNetwork: r.req.Allow["network.host"]}
 }
 
 func (r *run) notice(text string) { r.report(Event{Type: Notice, Text: text}) }

@@ -20,11 +20,10 @@ import (
 // Steps at the end of an image are light where they can be made as layers while the files that they stand on stay in a
 // registry: a COPY --link needs none of them, another COPY or a WORKDIR only what an index says of them.
 
-// isLinked says whether a step is a COPY --link, which is the same whatever it stands on. With --chmod BuildKit copies as
-// ever.
+// isLinked says whether a step is a COPY --link, which is the same whatever it stands on.
 func isLinked(s dockerfile.Step) bool {
 	c, ok := s.(*dockerfile.Copy)
-	return ok && c.Link && c.Chmod == ""
+	return ok && Linked(c)
 }
 
 func isLight(s dockerfile.Step) bool {

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/cyphar/filepath-securejoin/pathrs-lite"
+
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/layers"
 	"github.com/gbuild/gbuild/pkg/pipcache"
@@ -195,23 +196,12 @@ func (m *mounts) secret(d *dockerfile.Mount, env []string) (*runtime.Mount, []st
 }
 
 // MissingSecretError is a required secret that the command line does not give.
-type MissingSecretError struct {
-	ID  string
-	SSH bool
-}
+type MissingSecretError struct{ ID string }
 
-func (e *MissingSecretError) Error() string {
-	if e.SSH {
-		return fmt.Sprintf("ssh agent %q: not found", e.ID)
-	}
-	return fmt.Sprintf("secret %s: not found", e.ID)
-}
+func (e *MissingSecretError) Error() string { return fmt.Sprintf("secret %s: not found", e.ID) }
 
 // Hint says which flag gives it.
 func (e *MissingSecretError) Hint() string {
-	if e.SSH {
-		return fmt.Sprintf("give it with --ssh %s, while SSH_AUTH_SOCK names an agent", e.ID)
-	}
 	return fmt.Sprintf("give it with --secret id=%s,src=FILE or --secret id=%s,env=NAME", e.ID, e.ID)
 }
 

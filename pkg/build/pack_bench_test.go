@@ -60,7 +60,7 @@ func (m *copyMany) digested(c *dockerfile.Copy) *Context {
 	if err != nil {
 		m.Fatal(err)
 	}
-	if _, err := digestCopy(m.Context(), x.Tree(), c, copyOptions{}); err != nil {
+	if _, err := digestCopy(m.Context(), x.Tree(), c, fetcher{}); err != nil {
 		m.Fatal(err)
 	}
 	return x
@@ -148,7 +148,7 @@ func (m *copyMany) pack(k layers.Key, x *Context, c *dockerfile.Copy, o layers.L
 func (m *copyMany) draft(k layers.Key, x *Context, c *dockerfile.Copy, o layers.LayerOptions) {
 	d, err := m.store.Draft(m.Context(), layers.Key{})
 	m.check(err)
-	m.check(copyInto(m.Context(), d, c, x.Tree(), copyOptions{Store: m.store}))
+	m.check(copyInto(m.Context(), d, c, x.Tree(), fetcher{Store: m.store}))
 	m.check(d.Commit(m.Context(), k))
 	_, _, err = m.store.Layers(m.Context(), k, o)
 	m.check(err)

@@ -120,7 +120,7 @@ func (b *copyBench) comparePacked(c *dockerfile.Copy, refused, compared bool) {
 		}
 		return
 	}
-	b.step(func(d *layers.Draft) error { return copyInto(b.Context(), d, c, tree, copyOptions{Store: b.store}) })
+	b.step(func(d *layers.Draft) error { return copyInto(b.Context(), d, c, tree, fetcher{Store: b.store}) })
 	want := b.diffID(b.parent, o)
 	if got := b.diffID(packed, o); got != want {
 		b.Errorf("the layer is %s, of a draft %s", got, want)
@@ -261,7 +261,7 @@ func TestPackChanged(t *testing.T) {
 	b := newCopyBench(t)
 	b.shell("mkdir src; echo 1 >src/a; echo 2 >src/b")
 	c, tree := copyStep("src", "/"), b.open().Tree()
-	if _, err := digestCopy(b.Context(), tree, c, copyOptions{}); err != nil {
+	if _, err := digestCopy(b.Context(), tree, c, fetcher{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(b.context, "src/b"), []byte("changed"), 0o644); err != nil {

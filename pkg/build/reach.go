@@ -28,7 +28,7 @@ type reach struct {
 }
 
 // reach returns what the source at an address may reach.
-func (o copyOptions) reach(address string) *reach {
+func (o fetcher) reach(address string) *reach {
 	r := &reach{open: o.LocalNetwork, proxies: proxiesOf(o.Environ)}
 	if o.Named {
 		r.trust(address)

@@ -84,7 +84,7 @@ func TestAddReachesNoAddressOfThisMachine(t *testing.T) {
 		if !strings.Contains(address, "/") {
 			address = "http://" + address + ":" + port
 		}
-		_, err := b.tryGuarded(copyOptions{Sources: newRemotes()}, copyStep(address+"/f", "/f"))
+		_, err := b.tryGuarded(fetcher{Fetched: newFetched()}, copyStep(address+"/f", "/f"))
 		if err == nil {
 			t.Errorf("%s was added", address)
 		}
@@ -95,7 +95,7 @@ func TestAddReachesNoAddressOfThisMachine(t *testing.T) {
 	if hits.Load() != 0 {
 		t.Errorf("the server on loopback was asked %d times", hits.Load())
 	}
-	if _, err := b.tryGuarded(copyOptions{LocalNetwork: true}, copyStep(elsewhere+"/f", "/f")); err != nil || hits.Load() == 0 {
+	if _, err := b.tryGuarded(fetcher{LocalNetwork: true}, copyStep(elsewhere+"/f", "/f")); err != nil || hits.Load() == 0 {
 		t.Errorf("with the host's network: %v", err)
 	}
 }
@@ -158,24 +158,24 @@ func TestGitReachesNoAddressOfThisMachine(t *testing.T) {
 	local := gitOn(t, dir, "127.0.0.1", &hits)
 	elsewhere := gitOn(t, dir, ownAddress(t), &far)
 	redirect := serveOn(t, ownAddress(t), redirectTo(func() string { return local }))
-	add := func(o copyOptions, address string) error {
-		o.Sources = newRemotes()
+	add := func(o fetcher, address string) error {
+		o.Fetched = newFetched()
 		_, err := b.tryGuarded(o, copyStep(address, "/x"))
 		return err
 	}
 	for _, address := range []string{local, redirect, strings.Replace(local, "127.0.0.1", "localhost", 1), strings.Replace(local, "127.0.0.1", "127.1", 1)} {
-		wantRefused(t, address, add(copyOptions{}, address+"/repo.git"))
+		wantRefused(t, address, add(fetcher{}, address+"/repo.git"))
 	}
-	if err := add(copyOptions{}, elsewhere+"/repo.git#v1"); err != nil || far.Load() == 0 {
+	if err := add(fetcher{}, elsewhere+"/repo.git#v1"); err != nil || far.Load() == 0 {
 		t.Errorf("a repository elsewhere: %v", err)
 	}
 	b.shellIn(dir, `cd w; printf '[submodule "s"]\n\tpath = s\n\turl = `+local+`/repo.git\n' >.gitmodules; export HOME=/nonexistent
 		git update-index --add --cacheinfo 160000,$(git rev-parse v1^{commit}),s; git add .gitmodules; git commit -qm sub; git push -q ../repo.git main`)
-	wantRefused(t, "submodule", add(copyOptions{}, elsewhere+"/repo.git"))
+	wantRefused(t, "submodule", add(fetcher{}, elsewhere+"/repo.git"))
 	if hits.Load() != 0 {
 		t.Errorf("the server on loopback was asked %d times", hits.Load())
 	}
-	if err := add(copyOptions{LocalNetwork: true}, elsewhere+"/repo.git"); err != nil || hits.Load() == 0 {
+	if err := add(fetcher{LocalNetwork: true}, elsewhere+"/repo.git"); err != nil || hits.Load() == 0 {
 		t.Errorf("submodule, with the host's network: %v", err)
 	}
 	c, err := OpenContext(t.Context(), local+"/repo.git", ContextOptions{StateDir: b.store.Dir()}) // with its submodule on the same server
@@ -215,7 +215,7 @@ func TestGitProtocolsReachNoAddressOfThisMachine(t *testing.T) {
 	}
 	bin, said := t.TempDir(), filepath.Join(t.TempDir(), "said")
 	b.shellIn(bin, "printf '#!/bin/sh\\necho \"$@\" >>"+said+"\\nexit 1\\n' >ssh; chmod +x ssh")
-	o := copyOptions{Sources: newRemotes(), SSH: &sshGrant{}, Environ: []string{"PATH=" + bin + ":" + os.Getenv("PATH")}}
+	o := fetcher{Fetched: newFetched(), SSH: &sshGrant{}, Environ: []string{"PATH=" + bin + ":" + os.Getenv("PATH")}}
 	for _, address := range []string{"git://127.0.0.1:" + port, "git://localhost:" + port, "ssh://git@127.0.0.1:" + port, "ssh://git@localhost:" + port} {
 		_, err := b.tryGuarded(o, copyStep(address+"/repo.git", "/x"))
 		wantRefused(t, address, err)
@@ -315,7 +315,7 @@ func TestProxiesOfTheUser(t *testing.T) {
 		{"https://169.254.169.254/x.git", "refusing"}, {"http://127.0.0.1:9/x", "refusing"}, {"http://localhost:9/x.git", "refusing"},
 	} {
 		before := n.Load()
-		_, err := b.tryGuarded(copyOptions{Sources: newRemotes(), Environ: environ}, copyStep(c.address, "/x"))
+		_, err := b.tryGuarded(fetcher{Fetched: newFetched(), Environ: environ}, copyStep(c.address, "/x"))
 		if c.why == "" && err != nil || c.why != "" && (err == nil || !strings.Contains(err.Error(), c.why)) {
 			t.Errorf("%s: %v", c.address, err)
 		}
