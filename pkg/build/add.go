@@ -118,17 +118,13 @@ func urlName(source string) string {
 // identity returns what names the content of the source.
 func (r *remoteSource) identity(ctx context.Context, o fetcher) ([]string, error) {
 	if r.git != nil {
-		tip, err := o.resolveGit(ctx, r.git)
-		if err != nil {
-			return nil, err
-		}
-		return r.git.identity(tip), nil
+		return r.git.Identity(ctx, o)
 	}
-	d, err := o.fetch(ctx, r.url, r.checksum)
+	sum, err := o.Digest(ctx, r.url, r.checksum)
 	if err != nil {
 		return nil, err
 	}
-	return []string{"url", r.name, d.Digest.String()}, nil
+	return []string{"url", r.name, sum.String()}, nil
 }
 
 // remote copies a remote source to the destination.
@@ -181,16 +177,12 @@ func setTime(f *os.File, n *Node, t time.Time) error {
 
 // addGit copies the files of a repository.
 func (a *adder) addGit(ctx context.Context, g *gitSource) (err error) {
-	tip, err := a.resolveGit(ctx, g)
-	if err != nil {
-		return err
-	}
 	scratch, err := newScratchDir(a.Store.Dir())
 	if err != nil {
 		return err
 	}
 	defer func() { err = cmp.Or(err, scratch.remove()) }()
-	sub, err := g.checkout(ctx, a.fetcher, tip, scratch.path)
+	sub, err := g.Checkout(ctx, a.fetcher, scratch.path)
 	if err != nil {
 		return err
 	}

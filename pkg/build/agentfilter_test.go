@@ -75,7 +75,7 @@ func (w *watchedAgent) seen() []byte {
 }
 
 // connectFiltered is what a RUN has: a connection by way of passOn.
-func connectFiltered(t *testing.T, s Secret) net.Conn {
+func connectFiltered(t *testing.T, agent string, raw bool) net.Conn {
 	t.Helper()
 	socket := filepath.Join(t.TempDir(), "mounted")
 	l, err := listen(socket)
@@ -83,7 +83,7 @@ func connectFiltered(t *testing.T, s Secret) net.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.Close() })
-	go passOn(l, s)
+	go passOn(l, agent, raw)
 	c, err := net.Dial("unix", socket)
 	if err != nil {
 		t.Fatal(err)
@@ -94,7 +94,7 @@ func connectFiltered(t *testing.T, s Secret) net.Conn {
 
 func TestAgentListsAndSignsOnly(t *testing.T) {
 	w := newWatchedAgent(t)
-	client := agent.NewClient(connectFiltered(t, Secret{Socket: w.socket}))
+	client := agent.NewClient(connectFiltered(t, w.socket, false))
 	keys, err := client.List()
 	if err != nil || len(keys) != 1 {
 		t.Fatalf("%v %v", keys, err)
@@ -132,7 +132,7 @@ func TestAgentListsAndSignsOnly(t *testing.T) {
 // TestAgentRefusesEveryOtherType also knows what no client library sends: smart cards, and types of no standard.
 func TestAgentRefusesEveryOtherType(t *testing.T) {
 	w := newWatchedAgent(t)
-	c := connectFiltered(t, Secret{Socket: w.socket})
+	c := connectFiltered(t, w.socket, false)
 	for kind := range 256 {
 		if kind == agentRequestIdentities || kind == agentSignRequest {
 			continue
@@ -150,7 +150,7 @@ func TestAgentRefusesEveryOtherType(t *testing.T) {
 func TestAgentMessagesAreBounded(t *testing.T) {
 	w := newWatchedAgent(t)
 	for _, length := range []uint32{0, maxAgentMessage + 1, 1<<32 - 1} {
-		c := connectFiltered(t, Secret{Socket: w.socket})
+		c := connectFiltered(t, w.socket, false)
 		c.Write(binary.BigEndian.AppendUint32(nil, length))
 		c.Write([]byte{agentRequestIdentities})
 		if rest, err := io.ReadAll(c); len(rest) > 0 || err != nil && len(rest) > 0 {
@@ -172,7 +172,7 @@ func TestAgentMessagesAreBounded(t *testing.T) {
 			c.Write(bytes.Repeat([]byte{0xff}, 1<<20))
 		}
 	}()
-	c := connectFiltered(t, Secret{Socket: endless})
+	c := connectFiltered(t, endless, false)
 	writeAgentMessage(c, []byte{agentRequestIdentities})
 	if rest, _ := io.ReadAll(c); len(rest) > 0 {
 		t.Errorf("%d bytes of an endless answer", len(rest))
@@ -181,7 +181,7 @@ func TestAgentMessagesAreBounded(t *testing.T) {
 
 func TestRawAgent(t *testing.T) {
 	w := newWatchedAgent(t)
-	client := agent.NewClient(connectFiltered(t, Secret{Socket: w.socket, Raw: true}))
+	client := agent.NewClient(connectFiltered(t, w.socket, true))
 	if err := client.RemoveAll(); err != nil {
 		t.Error(err)
 	}

@@ -15,6 +15,8 @@ import (
 
 	"github.com/moby/buildkit/frontend/dockerfile/dfgitutil"
 	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/pkg/dockerfile"
 )
 
 // ContextOptions are what opening a context needs beside its name.
@@ -61,7 +63,7 @@ func OpenContext(ctx context.Context, spec string, o ContextOptions) (c *Context
 	defer func() {
 		if err != nil {
 			c.Close()
-			c, err = nil, fmt.Errorf("opening build context %s: %w", redacted(spec), err)
+			c, err = nil, fmt.Errorf("opening build context %s: %w", dockerfile.Redact(spec), err)
 		}
 	}()
 	info, statErr := os.Stat(spec)

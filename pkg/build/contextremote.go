@@ -70,16 +70,9 @@ func (c *Context) unpack(ctx context.Context, r io.Reader) error {
 }
 
 func (c *Context) fromURL(ctx context.Context, address string) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	res, err := c.options.remote().Ask(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return withoutAddress(err)
-	}
-	c.options.remote().authorize(req)
-	client := c.options.remote().httpClient(address)
-	defer client.CloseIdleConnections()
-	res, err := client.Do(req)
-	if err != nil {
-		return withoutAddress(err)
+		return err
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
@@ -136,13 +129,9 @@ func (c *Context) fromGit(ctx context.Context, ref *dfgitutil.GitRef) (err error
 	}
 	o := c.options.remote()
 	if o.SSH == nil && o.Named {
-		o.SSH = ownGrant(o.Environ, g.at)
+		o.SSH = g.OwnGrant(o.Environ)
 	}
-	tip, err := o.resolveGit(ctx, g)
-	if err != nil {
-		return err
-	}
-	dir, err := g.checkout(ctx, o, tip, c.scratch.path)
+	dir, err := g.Checkout(ctx, o, c.scratch.path)
 	if err != nil {
 		return err
 	}

@@ -54,15 +54,10 @@ func isRemote(source string) bool {
 func remoteTime(ctx context.Context, source string, o ContextOptions) (*int64, error) {
 	o.Dockerfile, o.FromDockerfile = "", true
 	if strings.HasPrefix(source, "http") {
-		if req, err := http.NewRequestWithContext(ctx, http.MethodHead, source, nil); err == nil {
-			o.remote().authorize(req)
-			client := o.remote().httpClient(source)
-			defer client.CloseIdleConnections()
-			if res, err := client.Do(req); err == nil {
-				res.Body.Close()
-				if at, err := http.ParseTime(res.Header.Get("Last-Modified")); err == nil && res.StatusCode == http.StatusOK {
-					return seconds(at), nil
-				}
+		if res, err := o.remote().Ask(ctx, http.MethodHead, source, nil); err == nil {
+			res.Body.Close()
+			if at, err := http.ParseTime(res.Header.Get("Last-Modified")); err == nil && res.StatusCode == http.StatusOK {
+				return seconds(at), nil
 			}
 		}
 	}

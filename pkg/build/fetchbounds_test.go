@@ -1,14 +1,11 @@
 package build
 
 import (
-	"context"
 	"errors"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -64,27 +61,6 @@ func TestFetchesAreBounded(t *testing.T) {
 		if hinted, ok := errors.AsType[*SizeError](err); !ok || !strings.Contains(hinted.Hint(), "GBUILD_MAX_DOWNLOAD") {
 			t.Errorf("context %s: %v", name, err)
 		}
-	}
-}
-
-// A pack that grows beyond the bound ends git.
-func TestPacksAreBounded(t *testing.T) {
-	dir := t.TempDir()
-	packs := filepath.Join(dir, ".git/objects/pack")
-	if err := os.MkdirAll(packs, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := Bounds{Bytes: 1000, Stall: 10 * time.Millisecond}.watchPacks(t.Context(), dir)
-	defer stop()
-	if err := os.WriteFile(filepath.Join(packs, "tmp_pack_x"), make([]byte, 1001), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(ctx, "sleep", "60")
-	if err := cmd.Run(); err == nil {
-		t.Error("the command ended by itself")
-	}
-	if _, ok := errors.AsType[*SizeError](context.Cause(ctx)); !ok {
-		t.Errorf("the cause is %v", context.Cause(ctx))
 	}
 }
 

@@ -2,6 +2,7 @@ package build
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"path"
@@ -65,8 +66,12 @@ func (g *gitSource) checkRef() error {
 
 func isTrue(b *bool) bool { return b != nil && *b }
 
-// identity is what names the files of the source at a commit.
-func (g *gitSource) identity(tip *gitTip) []string {
+// Identity is what names the files of the source as they are now.
+func (g *gitSource) Identity(ctx context.Context, o fetcher) ([]string, error) {
+	tip, err := o.resolveGit(ctx, g)
+	if err != nil {
+		return nil, err
+	}
 	fields := []string{"git", tip.commit, path.Clean("/" + g.subdir), strconv.FormatBool(g.keepGit), strconv.FormatBool(g.submodules)}
 	if g.keepGit {
 		fields = append(fields, tip.object, tip.keptTag())
@@ -74,5 +79,5 @@ func (g *gitSource) identity(tip *gitTip) []string {
 	if g.checkoutTime {
 		fields = append(fields, "mtime=checkout")
 	}
-	return fields
+	return fields, nil
 }

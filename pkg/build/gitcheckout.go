@@ -16,8 +16,12 @@ import (
 
 // This file owns the files of a repository: how a commit is fetched, checked out and made the same for everyone.
 
-// checkout puts the files of a commit into the empty directory dir, and returns the directory of them that was asked for.
-func (g *gitSource) checkout(ctx context.Context, o fetcher, tip *gitTip, dir string) (string, error) {
+// Checkout puts the files of the source into the empty directory dir, and returns the directory of them that was asked for.
+func (g *gitSource) Checkout(ctx context.Context, o fetcher, dir string) (string, error) {
+	tip, err := o.resolveGit(ctx, g)
+	if err != nil {
+		return "", err
+	}
 	if err := g.fetchInto(ctx, o, tip, dir); err != nil {
 		return "", err
 	}

@@ -1,7 +1,6 @@
 package build
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -161,9 +160,9 @@ func resolvedTo(t *testing.T, repository, source string) string {
 	t.Helper()
 	r, err := parseRemote(&dockerfile.Copy{Add: true}, source)
 	if err == nil {
-		var tip *gitTip
-		if tip, err = (fetcher{LocalNetwork: true}).resolveGit(t.Context(), r.git); err == nil {
-			out, err := exec.Command("git", "-c", "safe.directory=*", "-C", repository, "log", "-1", "--format=%s", tip.commit).Output()
+		var identity []string
+		if identity, err = r.git.Identity(t.Context(), fetcher{LocalNetwork: true}); err == nil {
+			out, err := exec.Command("git", "-c", "safe.directory=*", "-C", repository, "log", "-1", "--format=%s", identity[1]).Output()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -222,25 +221,5 @@ func TestKeptGitDirectory(t *testing.T) {
 	}
 	if got := b.read("/.git/refs/tags/v1"); got != revParse(t, filepath.Join(dir, "sha1.git"), "refs/tags/v1") {
 		t.Errorf("the tag is %q", got)
-	}
-}
-
-func TestFindTip(t *testing.T) {
-	one := strings.Repeat("1", 40)
-	for listed, want := range map[string]string{
-		"":               "<nil>",
-		one + "\tHEAD\n": "HEAD",
-		"ref: refs/heads/a\tHEAD\n" + one + "\tHEAD\n":      "refs/heads/a",
-		"ref: --upload-pack=x\tHEAD\n" + one + "\tHEAD\n":   "HEAD",
-		"ref: refs/heads/-x\tHEAD\n" + "short\tHEAD\n":      "<nil>",
-		"no tab at all\n" + one + "\trefs/remotes/o/HEAD\n": "<nil>",
-	} {
-		tip, got := findTip(listed, ""), "<nil>"
-		if tip != nil {
-			got = fmt.Sprint(tip.ref)
-		}
-		if got != want {
-			t.Errorf("%q: %s, want %s", listed, got, want)
-		}
 	}
 }

@@ -363,64 +363,6 @@ func TestSubmoduleOfSubmodules(t *testing.T) {
 	}
 }
 
-func TestParseGitRemote(t *testing.T) {
-	for address, want := range map[string]string{
-		"https://Host/r.git":            "https Host https://Host/r.git",
-		"https://u:p@host:8443/r.git":   "https host:8443 https://host:8443/r.git",
-		"https://t%40k@host/r.git":      "https host https://host/r.git",
-		"ssh://git:pw@host:22/r.git":    "ssh host:22 ssh://git@host:22/r.git",
-		"git@host:a/b.git":              "ssh host git@host:a/b.git",
-		"host:a/b.git":                  "ssh host host:a/b.git",
-		"git@[::1]:a/b.git":             "ssh [::1] git@[::1]:a/b.git",
-		"git://host/r.git":              "git host git://host/r.git",
-		"https://[::1]:1/r.git":         "https [::1]:1 https://[::1]:1/r.git",
-		"https://u:p@evil@host/r.git":   "https host https://host/r.git",
-		"https://a\\@host/r.git":        "",
-		"https://host\\@other/r.git":    "",
-		"https://host%00.x/r.git":       "",
-		"ssh://-oX@host/r.git":          "",
-		"ssh://a b@host/r.git":          "",
-		"ssh://host -oX/r.git":          "",
-		"git@host:a\nb":                 "",
-		"https://host/a%0ab/r.git":      "",
-		"ssh://host/a%0ab":              "",
-		"/abs":                          "",
-		"rel/ative":                     "",
-		"../up.git":                     "",
-		"":                              "",
-		"a::b":                          "",
-		"ext::sh":                       "",
-		"file:///x":                     "",
-		"file://host/x":                 "",
-		"rsync://h/x":                   "",
-		"fd::17":                        "",
-		"-u./x":                         "",
-		"--upload-pack=x":               "",
-		"-oProxyCommand=x@h:repo.git":   "",
-		"git@-oProxyCommand=x:repo.git": "",
-		"ssh://-oProxyCommand=x/r.git":  "",
-		"https://-x/repo.git":           "",
-		"ftp://h/repo.git":              "",
-		"http:///repo.git":              "",
-		"http::https://h/repo.git":      "",
-		"bundle.git":                    "",
-		"FILE:///x":                     "",
-		"git+ssh://h/x":                 "",
-		"https:host/x":                  "ssh https https:host/x", // as git itself reads it; BuildKit's parser refuses it first
-		"https://host/r.git?x=1#f":      "https host https://host/r.git?x=1",
-		"HTTPS://host/r.git":            "https host https://host/r.git",
-	} {
-		r, err := parseGitRemote(address)
-		got := ""
-		if err == nil {
-			got = r.scheme + " " + r.host + " " + r.address
-		}
-		if !strings.EqualFold(got, want) || strings.Contains(fmt.Sprint(err), "pw") {
-			t.Errorf("%q is %q, %v; want %q", address, got, err, want)
-		}
-	}
-}
-
 // A token in the query of an address is said to its own server, not to the one that it redirects to.
 func TestQueryIsNoReferer(t *testing.T) {
 	b, other := newCopyBench(t), newGitHost(t, t.TempDir(), "")

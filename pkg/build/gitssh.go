@@ -24,17 +24,17 @@ func grantOf(socket string) *sshGrant {
 	return &sshGrant{agent: socket}
 }
 
-// ownGrant is for an address that the user gave on the command line: as his own ssh would, it uses his agent or, where
+// OwnGrant is for an address that the user gave on the command line: as his own ssh would, it uses his agent or, where
 // there is none, his keys. It is for the host of that address: the repository could name others.
-func ownGrant(environ []string, at *gitRemote) *sshGrant {
-	g := &sshGrant{agent: variable(environ, "SSH_AUTH_SOCK"), only: at}
+func (g *gitSource) OwnGrant(environ []string) *sshGrant {
+	grant := &sshGrant{agent: variable(environ, "SSH_AUTH_SOCK"), only: g.at}
 	for _, kind := range []string{"rsa", "ecdsa", "ecdsa_sk", "ed25519", "ed25519_sk"} {
 		file := filepath.Join(variable(environ, "HOME"), ".ssh", "id_"+kind)
 		if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() {
-			g.keys = append(g.keys, file)
+			grant.keys = append(grant.keys, file)
 		}
 	}
-	return g
+	return grant
 }
 
 func variable(environ []string, name string) (value string) {

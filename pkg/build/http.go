@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -46,7 +47,7 @@ func (o fetcher) fetch(ctx context.Context, address, checksum string) (*download
 	}
 	d, err := o.get(ctx, address, checksum, old)
 	if err != nil {
-		return nil, fmt.Errorf("fetching %s: %w", redacted(address), err)
+		return nil, fmt.Errorf("fetching %s: %w", dockerfile.Redact(address), err)
 	}
 	if data, err := json.Marshal(d); err == nil {
 		if err := o.Store.Remember(recordURL, name, data); err != nil {
@@ -54,6 +55,15 @@ func (o fetcher) fetch(ctx context.Context, address, checksum string) (*download
 		}
 	}
 	return o.Fetched.keepFile(address+" "+checksum, d), nil
+}
+
+// Digest fetches the file of a URL, and returns the digest of its bytes.
+func (o fetcher) Digest(ctx context.Context, address, checksum string) (v1.Hash, error) {
+	d, err := o.fetch(ctx, address, checksum)
+	if err != nil {
+		return v1.Hash{}, err
+	}
+	return d.Digest, nil
 }
 
 // recall returns what was fetched before, if it is still stored.
@@ -80,20 +90,13 @@ func (o fetcher) get(ctx context.Context, address, checksum string, old *downloa
 	if err != nil {
 		return nil, err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-	if err != nil {
-		return nil, withoutAddress(err)
-	}
-	req.Header.Set("User-Agent", "gbuild")
-	o.authorize(req)
+	header := http.Header{"User-Agent": {"gbuild"}}
 	if old != nil && old.ETag != "" && checksum == "" {
-		req.Header.Set("If-None-Match", old.ETag)
+		header.Set("If-None-Match", old.ETag)
 	}
-	client := o.httpClient(address)
-	defer client.CloseIdleConnections()
-	res, err := client.Do(req)
+	res, err := o.Ask(ctx, http.MethodGet, address, header)
 	if err != nil {
-		return nil, withoutAddress(err)
+		return nil, err
 	}
 	defer res.Body.Close()
 	if res.StatusCode == http.StatusNotModified && old != nil {
@@ -131,6 +134,36 @@ func (e *StatusError) Hint() string {
 	return ""
 }
 
+// Ask sends a request with the credentials that there are for the server. The caller closes the body.
+func (o fetcher) Ask(ctx context.Context, method, address string, header http.Header) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, address, nil)
+	if err != nil {
+		return nil, withoutAddress(err)
+	}
+	maps.Copy(req.Header, header)
+	o.authorize(req)
+	client := o.httpClient(address)
+	res, err := client.Do(req)
+	if err != nil {
+		client.CloseIdleConnections()
+		return nil, withoutAddress(err)
+	}
+	res.Body = lastBody{res.Body, client}
+	return res, nil
+}
+
+// lastBody is the body of the only answer that is wanted of a client.
+type lastBody struct {
+	io.ReadCloser
+	client *http.Client
+}
+
+// Close implements io.Closer.
+func (b lastBody) Close() error {
+	defer b.client.CloseIdleConnections()
+	return b.ReadCloser.Close()
+}
+
 // authorize adds the credentials that a secret has for this very host.
 func (o fetcher) authorize(req *http.Request) {
 	if o.Secret == nil {
@@ -164,9 +197,6 @@ func (o fetcher) httpClient(address string) *http.Client {
 		return nil
 	}}
 }
-
-// redacted returns an address without its credentials.
-func redacted(address string) string { return dockerfile.Redact(address) }
 
 // withoutAddress is the error of a request less the address, which may have credentials.
 func withoutAddress(err error) error {
