@@ -28,6 +28,7 @@ var arrows = map[string]struct {
 	"pkg/runtime":         {[]string{"internal/durable", "internal/hint", "internal/lazyregexp", "internal/netguard"}, "it runs one process and cares neither for images nor for builds"},
 	"pkg/runtime/gpu":     {[]string{"internal/hint", "internal/lazyregexp", "pkg/runtime"}, "it turns what a host has into edits of a sandbox, and runs none"},
 	"pkg/image":           {[]string{"internal/durable", "internal/hint", "internal/lazyregexp", "internal/netguard", "internal/outfile"}, "it moves images and cares for no store"},
+	"internal/envfile":    {nil, "it turns the text of a file into variables, and asks whoever calls it for others"},
 	"internal/outfile":    {[]string{"internal/durable", "internal/hint"}, "it writes any file that a user named"},
 	"internal/durable":    {nil, "it writes and locks gbuild's own files, wherever they are"},
 	"internal/hint":       {nil, "it is one error type, for all"},

@@ -12,7 +12,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sys/unix"
 
-	"github.com/gbuild/gbuild/pkg/runtime"
+	"github.com/gbuild/gbuild/internal/envfile"
 )
 
 const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -66,7 +66,7 @@ func (a *app) readEnvFiles(o *runOptions, read fileReader) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		list, err := runtime.ParseDotenv(name, text, a.lookup)
+		list, err := envfile.ParseDotenv(name, text, a.lookup)
 		if err != nil {
 			return nil, err
 		}
@@ -131,7 +131,7 @@ func (a *app) envFile(name string, read fileReader) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	list, warnings, err := runtime.ParseEnvFile(name, text, a.lookup)
+	list, warnings, err := envfile.ParseDocker(name, text, a.lookup)
 	for _, w := range warnings {
 		fmt.Fprintf(a.stderr, "gbuild: warning: %s\n", w)
 	}

@@ -1,4 +1,4 @@
-package runtime
+package envfile
 
 import (
 	"errors"
@@ -19,7 +19,7 @@ func lookupIn(env ...string) func(string) (string, bool) {
 	}
 }
 
-func TestParseEnvFile(t *testing.T) {
+func TestParseDocker(t *testing.T) {
 	for _, c := range []struct {
 		in       string
 		want     []string
@@ -47,7 +47,7 @@ func TestParseEnvFile(t *testing.T) {
 		{in: "A=1\nB=\xff\xfe", err: "f.env:2: invalid utf8 bytes"},
 		{in: "A=a\x00b", err: "f.env:1: a NUL byte"},
 	} {
-		got, warnings, err := ParseEnvFile("f.env", []byte(c.in), lookupIn("HOME=/h", "EMPTY="))
+		got, warnings, err := ParseDocker("f.env", []byte(c.in), lookupIn("HOME=/h", "EMPTY="))
 		if c.err != "" {
 			if err == nil || err.Error() != c.err {
 				t.Errorf("%.40q: error %v, want %s", c.in, err, c.err)
@@ -65,7 +65,7 @@ func TestParseEnvFile(t *testing.T) {
 			t.Errorf("a warning shows a value: %s", &w)
 		}
 	}
-	if got, _, err := ParseEnvFile("f", []byte("A"), nil); err != nil || got != nil {
+	if got, _, err := ParseDocker("f", []byte("A"), nil); err != nil || got != nil {
 		t.Error(got, err)
 	}
 }
@@ -135,11 +135,11 @@ func FuzzEnvFiles(f *testing.F) {
 				t.Errorf("%q", e)
 			}
 		}
-		if _, ok := errors.AsType[*EnvFileError](err); err != nil && !ok {
+		if _, ok := errors.AsType[*Error](err); err != nil && !ok {
 			t.Error(err)
 		}
-		if _, _, err := ParseEnvFile("f", data, nil); err != nil {
-			if _, ok := errors.AsType[*EnvFileError](err); !ok {
+		if _, _, err := ParseDocker("f", data, nil); err != nil {
+			if _, ok := errors.AsType[*Error](err); !ok {
 				t.Error(err)
 			}
 		}

@@ -1,4 +1,10 @@
-package runtime
+// Package envfile reads the files by which a command line hands variables to a container, in two formats: docker's
+// --env-file, whose values stand as they are, and the .env files of compose, with quotes, comments and ${VAR}.
+//
+// Such files hold secrets. So no error and no warning shows a value, but for the message that a ${VAR:?message} gives.
+package envfile
+
+// This file owns docker's format, and what both formats say of a line that is wrong.
 
 import (
 	"bytes"
@@ -8,9 +14,9 @@ import (
 	"unicode/utf8"
 )
 
-// EnvWarning is a line of an env file that is read as Docker reads it but hardly means what it says. It never holds a
+// Warning is a line of an env file that is read as Docker reads it but hardly means what it says. It never holds a
 // value: those are often secrets.
-type EnvWarning struct {
+type Warning struct {
 	File string
 	Line int // from 1
 	Key  string
@@ -18,12 +24,13 @@ type EnvWarning struct {
 }
 
 // String gives FILE:LINE: KEY: text.
-func (w EnvWarning) String() string {
+func (w Warning) String() string {
 	return fmt.Sprintf("%s:%d: %s: %s", w.File, w.Line, w.Key, w.Text)
 }
 
-// EnvFileError is a line of an env file that cannot be read. It never holds a value.
-type EnvFileError struct {
+// Error is a line of an env file that cannot be read. It holds no value, but for what the message of a ${VAR:?message}
+// names.
+type Error struct {
 	File    string
 	Line    int // from 1
 	Problem string
@@ -31,23 +38,23 @@ type EnvFileError struct {
 }
 
 // Error implements error.
-func (e *EnvFileError) Error() string { return fmt.Sprintf("%s:%d: %s", e.File, e.Line, e.Problem) }
+func (e *Error) Error() string { return fmt.Sprintf("%s:%d: %s", e.File, e.Line, e.Problem) }
 
 // Hint gives the remedy, or "".
-func (e *EnvFileError) Hint() string { return e.Remedy }
+func (e *Error) Hint() string { return e.Remedy }
 
 var utf8BOM = []byte("\xef\xbb\xbf")
 
-// ParseEnvFile reads data as `docker run --env-file` does: a line is KEY=VALUE with the value taken as it stands,
+// ParseDocker reads data as `docker run --env-file` does: a line is KEY=VALUE with the value taken as it stands,
 // quotes and spaces included, or KEY, which takes its value from lookup and is left out where that has none. Lines that
 // are empty or begin with # are skipped. lookup may be nil. Warnings name values that a shell or compose would
 // read differently.
-func ParseEnvFile(name string, data []byte, lookup func(string) (string, bool)) ([]string, []EnvWarning, error) {
+func ParseDocker(name string, data []byte, lookup func(string) (string, bool)) ([]string, []Warning, error) {
 	var out []string
-	var warnings []EnvWarning
+	var warnings []Warning
 	for i, line := range bytes.Split(bytes.TrimPrefix(data, utf8BOM), []byte("\n")) {
-		fail := func(problem, remedy string) ([]string, []EnvWarning, error) {
-			return nil, nil, &EnvFileError{name, i + 1, problem, remedy}
+		fail := func(problem, remedy string) ([]string, []Warning, error) {
+			return nil, nil, &Error{name, i + 1, problem, remedy}
 		}
 		line = bytes.TrimSuffix(line, []byte("\r"))
 		if !utf8.Valid(line) {
@@ -70,7 +77,7 @@ func ParseEnvFile(name string, data []byte, lookup func(string) (string, bool)) 
 			value, ok = lookup(key)
 		case ok:
 			if w := odd(value); w != "" {
-				warnings = append(warnings, EnvWarning{name, i + 1, key, w})
+				warnings = append(warnings, Warning{name, i + 1, key, w})
 			}
 		}
 		if ok {
