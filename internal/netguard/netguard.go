@@ -5,38 +5,54 @@ package netguard
 import (
 	"fmt"
 	"net/netip"
+	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-// shut are the addresses that no rule of package netip names.
-var shut = []netip.Prefix{
-	netip.MustParsePrefix("0.0.0.0/8"),              // "this network": Linux takes 0.0.0.0 for loopback
-	netip.MustParsePrefix("240.0.0.0/4"),            // reserved, and the limited broadcast
-	netip.MustParsePrefix("168.63.129.16/32"),       // Azure's wire server
-	netip.MustParsePrefix("100.100.100.200/32"),     // Alibaba Cloud
-	netip.MustParsePrefix("192.0.0.192/32"),         // Oracle Cloud, older machines
-	netip.MustParsePrefix("fd00:ec2::/32"),          // Amazon
-	netip.MustParsePrefix("fd20:ce::254/128"),       // Google Cloud
-	netip.MustParsePrefix("fd00:42::42/128"),        // Scaleway
-	netip.MustParsePrefix("fd00:c1::a9fe:a9fe/128"), // Oracle Cloud
-	netip.MustParsePrefix("fd00:a9fe:a9fe::1/128"),  // Akamai (Linode)
+// shut are the addresses that no rule of package netip names. They are parsed at the first use: every sandbox starts this
+// program once more.
+var shut = sync.OnceValue(func() []netip.Prefix {
+	return prefixes(
+		"0.0.0.0/8",              // "this network": Linux takes 0.0.0.0 for loopback
+		"240.0.0.0/4",            // reserved, and the limited broadcast
+		"168.63.129.16/32",       // Azure's wire server
+		"100.100.100.200/32",     // Alibaba Cloud
+		"192.0.0.192/32",         // Oracle Cloud, older machines
+		"fd00:ec2::/32",          // Amazon
+		"fd20:ce::254/128",       // Google Cloud
+		"fd00:42::42/128",        // Scaleway
+		"fd00:c1::a9fe:a9fe/128", // Oracle Cloud
+		"fd00:a9fe:a9fe::1/128",  // Akamai (Linode)
+	)
+})
+
+func prefixes(all ...string) []netip.Prefix {
+	list := make([]netip.Prefix, len(all))
+	for i, p := range all {
+		list[i] = netip.MustParsePrefix(p)
+	}
+	return list
 }
 
-// embedding are the forms of IPv6 in which an IPv4 address stands, and where.
-var embedding = []struct {
+// form is one of IPv6 in which an IPv4 address stands, and where.
+type form struct {
 	prefix netip.Prefix
 	at     int
 	invert byte
-}{
-	{netip.MustParsePrefix("::/96"), 12, 0},           // compatible
-	{netip.MustParsePrefix("::ffff:0:0:0/96"), 12, 0}, // translated (SIIT)
-	{netip.MustParsePrefix("64:ff9b::/96"), 12, 0},    // NAT64
-	{netip.MustParsePrefix("64:ff9b:1::/48"), 12, 0},  // NAT64 of a site
-	{netip.MustParsePrefix("2002::/16"), 2, 0},        // 6to4
-	{netip.MustParsePrefix("2001::/32"), 12, 0xff},    // Teredo
 }
+
+var embedding = sync.OnceValue(func() []form {
+	return []form{
+		{netip.MustParsePrefix("::/96"), 12, 0},           // compatible
+		{netip.MustParsePrefix("::ffff:0:0:0/96"), 12, 0}, // translated (SIIT)
+		{netip.MustParsePrefix("64:ff9b::/96"), 12, 0},    // NAT64
+		{netip.MustParsePrefix("64:ff9b:1::/48"), 12, 0},  // NAT64 of a site
+		{netip.MustParsePrefix("2002::/16"), 2, 0},        // 6to4
+		{netip.MustParsePrefix("2001::/32"), 12, 0xff},    // Teredo
+	}
+})
 
 // Shut says whether an address is closed to what strangers name. Forms of IPv6 that carry an IPv4 address count as that.
 func Shut(a netip.Addr) bool {
@@ -44,7 +60,7 @@ func Shut(a netip.Addr) bool {
 	if !a.IsValid() || a.IsUnspecified() || a.IsLoopback() || a.IsMulticast() || a.IsLinkLocalUnicast() {
 		return true
 	}
-	for _, p := range shut {
+	for _, p := range shut() {
 		if p.Contains(a) {
 			return true
 		}
@@ -55,7 +71,7 @@ func Shut(a netip.Addr) bool {
 
 func embedded(a netip.Addr) (netip.Addr, bool) {
 	b := a.As16()
-	for _, e := range embedding {
+	for _, e := range embedding() {
 		if e.prefix.Contains(a) {
 			var v4 [4]byte
 			for i := range v4 {
