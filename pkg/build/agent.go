@@ -17,7 +17,7 @@ func (m *mounts) agent(d *dockerfile.Mount) (*runtime.Mount, error) {
 	agent, ok := m.req.Agents[d.ID]
 	if !ok {
 		if d.Required {
-			return nil, &MissingAgentError{ID: d.ID}
+			return nil, errNoAgent(d.ID)
 		}
 		return nil, nil
 	}

@@ -1,12 +1,12 @@
 package build
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -61,7 +61,7 @@ func TestAgent(t *testing.T) {
 	// SSH_AUTH_SOCK is the first socket, or what the Dockerfile says it is.
 	b.build("FROM scratch\nRUN --mount=type=ssh,target=/b --mount=type=ssh,target=/a sock /b\nENV SSH_AUTH_SOCK=/a\nRUN --mount=type=ssh,target=/b sock /a\n", give)
 	_, err = b.try("FROM scratch\nRUN --mount=type=ssh,id=other,required agent 600:0:0\n", give)
-	if missing := new(MissingAgentError); !errors.As(err, &missing) || missing.ID != "other" {
+	if err == nil || !strings.Contains(err.Error(), `ssh agent "other": not found`) {
 		t.Errorf("an agent that is not there: %v", err)
 	}
 }

@@ -76,7 +76,7 @@ func (c *Context) fromURL(ctx context.Context, address string) error {
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
-		return &StatusError{Code: res.StatusCode}
+		return errStatus(res.StatusCode)
 	}
 	c.modified, _ = http.ParseTime(res.Header.Get("Last-Modified"))
 	in, isTar, err := sniff(res.Body)

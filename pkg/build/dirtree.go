@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/pkg/layers"
 )
 
@@ -248,7 +249,7 @@ func (t *dirTree) Open(file *Node) (*os.File, error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(int(f.Fd()), &st); err != nil || st.Ino != file.Ino || st.Dev != file.Dev || !t.hashes.same(file) {
 		f.Close()
-		return nil, &ChangedError{Path: file.Path}
+		return nil, errChanged(file.Path)
 	}
 	return f, nil
 }
@@ -304,30 +305,16 @@ func fileXattrs(f *os.File) (map[string][]byte, error) {
 	return found, nil
 }
 
-// ChangedError is a file of the context that another process wrote to while the build read it.
-type ChangedError struct{ Path string }
-
-func (e *ChangedError) Error() string { return fmt.Sprintf("%q changed while it was read", e.Path) }
-
-// Hint says what to do.
-func (e *ChangedError) Hint() string {
-	return "build again when nothing writes to the context, or name the file in .dockerignore"
+// errChanged says that another process wrote to a file of the context while the build read it.
+func errChanged(name string) error {
+	return hint.Errorf("build again when nothing writes to the context, or name the file in .dockerignore", "%q changed while it was read", name)
 }
 
-// UnreadableError is a file of the context that the user may not read. It is no reason to enter a namespace: nobody may
+// unreadable names a file of the context that the user may not read. It is no reason to enter a namespace: nobody may
 // read more there.
-type UnreadableError struct{ Path string }
-
-func (e *UnreadableError) Error() string { return fmt.Sprintf("reading %q: permission denied", e.Path) }
-
-// Hint says what to do.
-func (e *UnreadableError) Hint() string {
-	return "make it readable for the user who builds, or name it in .dockerignore"
-}
-
 func unreadable(name string, err error) error {
 	if errors.Is(err, fs.ErrPermission) {
-		return &UnreadableError{Path: name}
+		return hint.Errorf("make it readable for the user who builds, or name it in .dockerignore", "reading %q: permission denied", name)
 	}
 	return err
 }

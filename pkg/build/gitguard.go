@@ -227,7 +227,7 @@ func (r *reach) connect(ctx context.Context, p *url.URL, address string) (net.Co
 func accepted(c net.Conn, req *http.Request) error {
 	res, err := http.ReadResponse(bufio.NewReader(c), req)
 	if err == nil && res.StatusCode != http.StatusOK {
-		err = &StatusError{Code: res.StatusCode}
+		err = errStatus(res.StatusCode)
 	}
 	return err
 }

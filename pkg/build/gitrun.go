@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/gbuild/gbuild/internal/hint"
 )
 
 // This file owns how git is called: with which environment, and what of its errors is passed on.
@@ -56,7 +58,7 @@ func (o fetcher) gitFetch(ctx context.Context, at *gitRemote, dir string, args .
 func runGit(ctx context.Context, at *gitRemote, dir string, env, args []string) (out, said string, err error) {
 	cmd := exec.CommandContext(ctx, "git", args...)
 	if cmd.Err != nil {
-		return "", "", &NoGitError{}
+		return "", "", hint.Errorf("install git, or fetch the files before the build", "git is not installed")
 	}
 	cmd.Dir, cmd.Env = dir, env
 	cmd.WaitDelay = 5 * time.Second
@@ -88,14 +90,6 @@ func (r *gitRemote) hide(text string) string {
 	}
 	return text
 }
-
-// NoGitError is the lack of git where a repository is to be fetched.
-type NoGitError struct{}
-
-func (*NoGitError) Error() string { return "git is not installed" }
-
-// Hint says what to do.
-func (*NoGitError) Hint() string { return "install git, or fetch the files before the build" }
 
 // passed are the variables that git may have from the environment of the build.
 var passed = []string{"PATH", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "http_proxy", "https_proxy",

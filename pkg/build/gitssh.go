@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/gbuild/gbuild/internal/hint"
 )
 
 // This file owns git over ssh: whose agent and keys it uses, and which hosts it knows.
@@ -52,7 +54,7 @@ func (o fetcher) sshFor(at *gitRemote) ([]string, error) {
 		return []string{"GIT_SSH_COMMAND=/bin/false"}, nil
 	}
 	if o.SSH == nil || o.SSH.only != nil && !o.SSH.only.sameHost(at) {
-		return nil, fmt.Errorf("git of %s: %w", at, &MissingAgentError{ID: "default"})
+		return nil, fmt.Errorf("git of %s: %w", at, errNoAgent("default"))
 	}
 	env := []string{"GIT_SSH_VARIANT=ssh", "GIT_SSH_COMMAND=" + o.sshCommand()}
 	if o.SSH.agent != "" {
@@ -108,12 +110,7 @@ func (o fetcher) noteNewHosts(said string) {
 	}
 }
 
-// MissingAgentError is an ssh agent that the command line does not give.
-type MissingAgentError struct{ ID string }
-
-func (e *MissingAgentError) Error() string { return fmt.Sprintf("ssh agent %q: not found", e.ID) }
-
-// Hint says which flag gives it.
-func (e *MissingAgentError) Hint() string {
-	return fmt.Sprintf("give it with --ssh %s, while SSH_AUTH_SOCK names an agent", e.ID)
+// errNoAgent says that the command line lacks an ssh agent that is required.
+func errNoAgent(id string) error {
+	return hint.Errorf(fmt.Sprintf("give it with --ssh %s, while SSH_AUTH_SOCK names an agent", id), "ssh agent %q: not found", id)
 }

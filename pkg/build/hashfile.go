@@ -3,7 +3,6 @@ package build
 import (
 	"bufio"
 	"bytes"
-	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -11,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/gbuild/gbuild/internal/durable"
 )
 
 // The hashes of a context are kept in a file of their own: a magic line, what hashed has of each file but for seen, and
@@ -90,10 +91,13 @@ func (h *hashes) write() error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(dir, ".new-")
-	if err != nil {
+	if err := durable.ReplaceBy(h.file, h.writeTo); err != nil {
 		return err
 	}
+	return tidyHashes(dir)
+}
+
+func (h *hashes) writeTo(f io.Writer) error {
 	check := sha256.New()
 	w := bufio.NewWriterSize(io.MultiWriter(f, check), 1<<16)
 	w.WriteString(hashesMagic)
@@ -102,18 +106,11 @@ func (h *hashes) write() error {
 			w.Write(field)
 		}
 	})
-	err = w.Flush()
-	if err == nil {
-		_, err = f.Write(check.Sum(nil))
-	}
-	if err = cmp.Or(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), h.file)
-	}
-	if err != nil {
-		os.Remove(f.Name())
+	if err := w.Flush(); err != nil {
 		return err
 	}
-	return tidyHashes(dir)
+	_, err := f.Write(check.Sum(nil))
+	return err
 }
 
 // tidyHashes removes the files of contexts that were not built for long. A file that is in use is written on each day.

@@ -19,6 +19,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/layers"
 )
@@ -103,7 +104,7 @@ func (o fetcher) get(ctx context.Context, address, checksum string, old *downloa
 		return old, nil
 	}
 	if res.StatusCode != http.StatusOK {
-		return nil, &StatusError{Code: res.StatusCode}
+		return nil, errStatus(res.StatusCode)
 	}
 	blob, err := o.Store.PutBlob(ctx, sum.reader(res.Body), v1.Hash{})
 	if err != nil {
@@ -119,19 +120,13 @@ func (o fetcher) get(ctx context.Context, address, checksum string, old *downloa
 	return d, nil
 }
 
-// StatusError is an answer of a web server that is no file.
-type StatusError struct{ Code int }
-
-func (e *StatusError) Error() string {
-	return fmt.Sprintf("the server answered %d %s", e.Code, http.StatusText(e.Code))
-}
-
-// Hint says how to log in, where that is missing.
-func (e *StatusError) Hint() string {
-	if e.Code == http.StatusUnauthorized || e.Code == http.StatusForbidden {
-		return "give credentials as --secret id=HTTP_AUTH_TOKEN_<host>,env=NAME or id=HTTP_AUTH_HEADER_<host>,env=NAME"
+// errStatus is the answer of a web server that is no file.
+func errStatus(code int) error {
+	remedy := ""
+	if code == http.StatusUnauthorized || code == http.StatusForbidden {
+		remedy = "give credentials as --secret id=HTTP_AUTH_TOKEN_<host>,env=NAME or id=HTTP_AUTH_HEADER_<host>,env=NAME"
 	}
-	return ""
+	return hint.Errorf(remedy, "the server answered %d %s", code, http.StatusText(code))
 }
 
 // Ask sends a request with the credentials that there are for the server. The caller closes the body.

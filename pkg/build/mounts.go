@@ -8,10 +8,10 @@ import (
 	"path/filepath"
 	"sync"
 
+	"github.com/cyphar/filepath-securejoin/pathrs-lite"
 	"golang.org/x/sys/unix"
 
-	"github.com/cyphar/filepath-securejoin/pathrs-lite"
-
+	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/layers"
 	"github.com/gbuild/gbuild/pkg/pipcache"
@@ -178,7 +178,7 @@ func (m *mounts) secret(d *dockerfile.Mount, env []string) (*runtime.Mount, []st
 	secret, ok := m.req.Secrets[d.ID]
 	if !ok {
 		if d.Required {
-			return nil, nil, &MissingSecretError{ID: d.ID}
+			return nil, nil, errNoSecret(d.ID)
 		}
 		if d.Env != "" { // as in BuildKit: set, and empty
 			env = append(env, d.Env+"=")
@@ -195,14 +195,9 @@ func (m *mounts) secret(d *dockerfile.Mount, env []string) (*runtime.Mount, []st
 	return &runtime.Mount{Type: "bind", Source: path, Target: d.Target, ReadOnly: true}, env, err
 }
 
-// MissingSecretError is a required secret that the command line does not give.
-type MissingSecretError struct{ ID string }
-
-func (e *MissingSecretError) Error() string { return fmt.Sprintf("secret %s: not found", e.ID) }
-
-// Hint says which flag gives it.
-func (e *MissingSecretError) Hint() string {
-	return fmt.Sprintf("give it with --secret id=%s,src=FILE or --secret id=%s,env=NAME", e.ID, e.ID)
+// errNoSecret says that the command line lacks a secret that is required.
+func errNoSecret(id string) error {
+	return hint.Errorf(fmt.Sprintf("give it with --secret id=%s,src=FILE or --secret id=%s,env=NAME", id, id), "secret %s: not found", id)
 }
 
 func valueOr[T any](v *T, otherwise T) T {

@@ -8,6 +8,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/layers"
 )
@@ -149,7 +150,7 @@ func (r *run) fetch(ctx context.Context, src dockerfile.Source) (*base, error) {
 	img, err := r.Fetch(r.outer, src.Name, src.Platform) // its layers are read after the build's own context has ended
 	if err != nil {
 		if from := stageNames(r.plan); !strings.ContainsAny(src.Name, "./:") && from != "" {
-			err = &UnknownSourceError{Name: src.Name, Stages: from, Err: err}
+			err = hint.Wrap(err, fmt.Sprintf("%s is no stage that stands before this line (there are %s), so it was taken for an image", src.Name, from))
 		}
 		return nil, r.fail(n, err)
 	}
@@ -181,22 +182,6 @@ func (r *run) fetch(ctx context.Context, src dockerfile.Source) (*base, error) {
 	}
 	r.report(Event{Type: Done, Step: n})
 	return b, nil
-}
-
-// UnknownSourceError is a short name that is no stage of the Dockerfile, and no image either.
-type UnknownSourceError struct {
-	Name, Stages string
-	Err          error
-}
-
-func (e *UnknownSourceError) Error() string { return e.Err.Error() }
-
-// Unwrap says why there is no such image.
-func (e *UnknownSourceError) Unwrap() error { return e.Err }
-
-// Hint names the stages that there are.
-func (e *UnknownSourceError) Hint() string {
-	return fmt.Sprintf("%s is no stage that stands before this line (there are %s), so it was taken for an image", e.Name, e.Stages)
 }
 
 func stageNames(p *dockerfile.Plan) string {

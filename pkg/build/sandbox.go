@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/layers"
 	"github.com/gbuild/gbuild/pkg/runtime"
@@ -72,7 +73,7 @@ func (w *work) entitled(s *dockerfile.Run) error {
 		wanted bool
 	}{{"network.host", s.Network == "host" && w.req.Limits.Network != "host"}, {"security.insecure", s.Security == "insecure"}} {
 		if need.wanted && !w.req.Allow[need.name] {
-			return &EntitlementError{need.name}
+			return errEntitled(need.name)
 		}
 	}
 	return nil
@@ -92,7 +93,7 @@ func (w *work) devices(ctx context.Context, s *dockerfile.Run, env []string) (al
 			continue
 		}
 		if !w.req.Allow["device"] && !w.req.Allow["device="+d.Name] {
-			return nil, &EntitlementError{"device=" + d.Name}
+			return nil, errEntitled("device=" + d.Name)
 		}
 		edits, err := w.inject(ctx, []string{d.Name}, env)
 		switch {
@@ -114,15 +115,10 @@ func (w *work) inject(ctx context.Context, names, env []string) ([]runtime.Edits
 	return w.Inject(ctx, names, env)
 }
 
-// EntitlementError is a RUN that asks for what the command line does not grant.
-type EntitlementError struct{ Name string }
-
-func (e *EntitlementError) Error() string {
-	return "the step asks for " + e.Name + ", which is not allowed"
+// errEntitled refuses a RUN that asks for what the command line does not grant.
+func errEntitled(name string) error {
+	return hint.Errorf("if you trust this Dockerfile: --allow "+name, "the step asks for %s, which is not allowed", name)
 }
-
-// Hint says how to grant it.
-func (e *EntitlementError) Hint() string { return "if you trust this Dockerfile: --allow " + e.Name }
 
 func (w *work) network(name string) string {
 	if name != "" {

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/internal/durable"
 )
 
 // unpackTar unpacks the archive of a context. Owners do not matter, as a context has none; devices are left out. Nothing
@@ -129,7 +131,7 @@ func newScratchDir(stateDir string) (*scratchDir, error) {
 	}
 	s := &scratchDir{path: dir}
 	if s.held, err = os.Open(dir); err == nil {
-		err = unix.Flock(int(s.held.Fd()), unix.LOCK_SH)
+		err = durable.Hold(s.held, durable.Shared)
 	}
 	if err != nil {
 		return nil, errors.Join(err, s.remove())
@@ -148,7 +150,7 @@ func reapScratch(parent string) {
 		if err != nil {
 			continue
 		}
-		if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
+		if durable.TryHold(f, durable.Exclusive) == nil {
 			os.RemoveAll(f.Name())
 		}
 		f.Close()

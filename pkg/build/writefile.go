@@ -157,7 +157,7 @@ func unchanged(src *os.File, n *Node) error {
 	now := Node{}
 	now.fill(&st)
 	if now.Size != n.Size || !now.ModTime.Equal(n.ModTime) || n.changed != 0 && now.changed != n.changed {
-		return &ChangedError{Path: n.Path}
+		return errChanged(n.Path)
 	}
 	return nil
 }
