@@ -21,7 +21,7 @@ func (w *writer) sendAhead(ctx context.Context, outputs []output) error {
 		o := w.pushOptions(out)
 		o.Report = nil
 		for _, n := range out.names(w.names) {
-			ref, err := registryRef(n)
+			ref, err := image.ParseName(n)
 			if err != nil {
 				return err
 			}

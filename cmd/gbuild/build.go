@@ -9,8 +9,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gbuild/gbuild/internal/bases"
 	"github.com/gbuild/gbuild/internal/hint"
+	"github.com/gbuild/gbuild/internal/scope"
 	"github.com/gbuild/gbuild/pkg/build"
+	"github.com/gbuild/gbuild/pkg/image"
 	"github.com/gbuild/gbuild/pkg/layers"
 	"github.com/gbuild/gbuild/pkg/pipcache"
 	sandbox "github.com/gbuild/gbuild/pkg/runtime"
@@ -140,8 +143,7 @@ func (a *app) buildAndWrite(ctx context.Context, o *buildOptions, in *input, sho
 	if err != nil {
 		return err
 	}
-	f := &fetcher{app: a, store: store, options: a.registries.options(), pull: o.pull, ttl: o.pullTTL,
-		notice: show.notice}
+	f := &bases.Finder{Store: store, Options: a.registries.options(), Pull: o.pull, TTL: o.pullTTL, Notice: show.notice}
 	b := a.builder(o, store, caches, show, f, entered)
 	req, err := a.request(ctx, o, in)
 	if err != nil {
@@ -158,7 +160,7 @@ func (a *app) buildAndWrite(ctx context.Context, o *buildOptions, in *input, sho
 	if err := a.shareCaches(o, in, req); err != nil {
 		return err
 	}
-	w := &writer{app: a, store: store, options: f.options, show: show, names: names, platform: req.Plan.Platform(),
+	w := &writer{app: a, store: store, options: f.Options, show: show, names: names, platform: req.Plan.Platform(),
 		annotations: annotations}
 	if err := w.sendAhead(ctx, outputs); err != nil {
 		return err
@@ -171,7 +173,7 @@ func (a *app) buildAndWrite(ctx context.Context, o *buildOptions, in *input, sho
 // mounts of other machines come before the first step, and leave after the last.
 func (w *writer) buildWith(ctx context.Context, b *build.Builder, req *build.Request, o *buildOptions, outputs []output) error {
 	if b.Entered {
-		w.app.takeMounts(ctx, o, w.show)
+		takeMounts(ctx, w.app, o, w.show)
 	}
 	for {
 		result, err := b.Build(ctx, req)
@@ -179,7 +181,7 @@ func (w *writer) buildWith(ctx context.Context, b *build.Builder, req *build.Req
 			err = w.write(ctx, o, result, outputs)
 		}
 		if err == nil && b.Entered && result.Steps > 0 {
-			w.app.giveMounts(ctx, o, w.show)
+			giveMounts(ctx, w.app, o, w.show)
 		}
 		var broken *build.CacheError
 		if !errors.As(err, &broken) {
@@ -190,8 +192,8 @@ func (w *writer) buildWith(ctx context.Context, b *build.Builder, req *build.Req
 	}
 }
 
-func (a *app) builder(o *buildOptions, store *layers.Store, caches *pipcache.Caches, show *display, f *fetcher, entered bool) *build.Builder {
-	return &build.Builder{Store: store, Caches: caches, Jobs: o.jobs, Report: show.handle, Entered: entered, Fetch: f.fetch,
+func (a *app) builder(o *buildOptions, store *layers.Store, caches *pipcache.Caches, show *display, f *bases.Finder, entered bool) *build.Builder {
+	return &build.Builder{Store: store, Caches: caches, Jobs: o.jobs, Report: show.handle, Entered: entered, Fetch: f.Find,
 		Exec:   func(ctx context.Context, s *sandbox.Sandbox) error { return s.Run(ctx) },
 		Inject: a.buildDevices(o, show.notice)}
 }
@@ -211,9 +213,9 @@ func (a *app) request(ctx context.Context, o *buildOptions, in *input) (*build.R
 	}
 	req := &build.Request{Plan: in.plan, Explain: o.explain, Place: placeOf(o), Context: in.context, Named: in.openNamed, Secrets: in.secrets, Agents: in.agents,
 		NoCache: o.noCache, Fresh: fresh, Limits: limits, Allow: o.allowed(), Environ: in.options.Environ, MaxDownload: in.options.MaxDownload,
-		NoCacheMounts: o.noCacheMounts, Scope: a.scopeOf(o.cacheScope, o.context)}
+		NoCacheMounts: o.noCacheMounts, Scope: scopeOf(a, o.cacheScope, o.context)}
 	for _, name := range o.scopesBelow {
-		req.ScopesBelow = append(req.ScopesBelow, namedScope+name)
+		req.ScopesBelow = append(req.ScopesBelow, scope.Named(name))
 	}
 	return req, a.addCaches(o, req)
 }
@@ -235,7 +237,7 @@ func (a *app) imageNames(o *buildOptions) ([]string, error) {
 		if o.name != "" && !strings.ContainsAny(t, ":/") {
 			t = o.name + ":" + t
 		}
-		ref, err := registryRef(t)
+		ref, err := image.ParseName(t)
 		if err != nil {
 			return nil, usageError{err}
 		}

@@ -11,6 +11,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/spf13/pflag"
 
+	"github.com/gbuild/gbuild/internal/scope"
 	"github.com/gbuild/gbuild/pkg/build"
 	"github.com/gbuild/gbuild/pkg/image"
 )
@@ -71,7 +72,7 @@ func parseCachePlace(flag, s, dir string) (*cachePlace, error) {
 		p.ref = image.Ref{Kind: image.KindOCI, Path: fields[dir]}
 		return p, nil
 	}
-	if p.ref, err = registryRef(fields["ref"]); err != nil {
+	if p.ref, err = image.ParseName(fields["ref"]); err != nil {
 		return nil, usagef("%s %s: %w", flag, s, err)
 	}
 	return p, nil
@@ -80,9 +81,9 @@ func parseCachePlace(flag, s, dir string) (*cachePlace, error) {
 // shareCaches adds the caches of the command line to the request.
 func (a *app) shareCaches(o *buildOptions, in *input, req *build.Request) error {
 	for _, s := range slices.Concat(o.mountsFrom, o.mountsTo) {
-		t, err := parseTravel(s)
+		f, err := parseMountsFlag(s)
 		if err == nil {
-			_, err = a.openMounts(t)
+			_, err = placeOfMounts(a, f.ref)
 		}
 		if err != nil {
 			return err
@@ -149,7 +150,7 @@ func (a *app) openShared(in *input, p cachePlace) (*build.SharedCache, error) {
 // placeOfCache names a cache wherever the command stands.
 func placeOfCache(ref image.Ref) string {
 	if ref.Kind != image.KindRegistry {
-		ref.Path = resolvedPath(ref.Path)
+		ref.Path = scope.RealPath(ref.Path)
 	}
 	return ref.String()
 }

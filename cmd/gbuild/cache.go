@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gbuild/gbuild/internal/hint"
+	"github.com/gbuild/gbuild/internal/scope"
 	"github.com/gbuild/gbuild/pkg/pipcache"
 )
 
@@ -59,7 +60,7 @@ func (a *app) listCaches(wheels bool) error {
 		if wheels {
 			text = fmt.Sprint(len(names))
 		}
-		fmt.Fprintf(a.stdout, "%-40s %10s  %-16s %-32s %s\n", i.ID, units.HumanSizeWithPrecision(float64(i.Size), 3), units.HumanDuration(time.Since(i.LastUsed))+" ago", scopeWords(i.Trust), text)
+		fmt.Fprintf(a.stdout, "%-40s %10s  %-16s %-32s %s\n", i.ID, units.HumanSizeWithPrecision(float64(i.Size), 3), units.HumanDuration(time.Since(i.LastUsed))+" ago", scope.Words(i.Trust), text)
 		if i.About != "" {
 			fmt.Fprintf(a.stdout, "  built %s\n", i.About)
 		}
@@ -74,7 +75,7 @@ func (a *app) listCaches(wheels bool) error {
 
 func newCacheRemoveCommand(a *app) *cobra.Command {
 	var all bool
-	var scope string
+	var name string
 	c := &cobra.Command{
 		Use: "rm ID [ID...]", Short: "Remove cache mounts",
 		Long: `Remove cache mounts of the project that the working directory belongs to, and those that have no scope. An id that only one
@@ -84,15 +85,15 @@ other scope has needs no --scope.`,
 			if all == (len(args) > 0) {
 				return usageError{hint.Errorf("gbuild cache ls lists them", "name the caches to remove, or give --all")}
 			}
-			return a.mustEnter(c.Context(), func(ctx context.Context) error { return a.removeCaches(ctx, all, scope, args) })
+			return a.mustEnter(c.Context(), func(ctx context.Context) error { return a.removeCaches(ctx, all, name, args) })
 		},
 	}
 	c.Flags().BoolVar(&all, "all", false, "remove every cache mount, of all scopes")
-	c.Flags().StringVar(&scope, "scope", "", "NAME of the --cache-scope whose caches are meant, or all")
+	c.Flags().StringVar(&name, "scope", "", "NAME of the --cache-scope whose caches are meant, or all")
 	return c
 }
 
-func (a *app) removeCaches(ctx context.Context, all bool, scope string, ids []string) error {
+func (a *app) removeCaches(ctx context.Context, all bool, name string, ids []string) error {
 	caches, err := a.openCaches()
 	if err != nil {
 		return err
@@ -103,7 +104,7 @@ func (a *app) removeCaches(ctx context.Context, all bool, scope string, ids []st
 	}
 	doomed := map[string]bool{}
 	for _, id := range ids {
-		found, err := a.cachesOf(list, scope, id)
+		found, err := a.cachesOf(list, name, id)
 		if err != nil {
 			return err
 		}
@@ -126,19 +127,19 @@ func (a *app) removeCaches(ctx context.Context, all bool, scope string, ids []st
 
 // cachesOf finds the caches that an id means in a scope: of a name, in all, or in that of the project that the working
 // directory belongs to; there is no other then that has the id, or the one that has it is meant.
-func (a *app) cachesOf(list []pipcache.Info, scope, id string) ([]pipcache.Info, error) {
-	if scope == "all" {
+func (a *app) cachesOf(list []pipcache.Info, name, id string) ([]pipcache.Info, error) {
+	if name == "all" {
 		return pipcache.Match(list, id)
 	}
-	trust := a.scopeOf(scope, ".")
+	trust := scopeOf(a, name, ".")
 	mine := slices.DeleteFunc(slices.Clone(list), func(i pipcache.Info) bool {
-		return i.Trust != trust && (i.Trust != "" || scope != "")
+		return i.Trust != trust && (i.Trust != "" || name != "")
 	})
 	found, err := pipcache.Match(mine, id)
-	if err != nil && scope != "" && len(mine) == 0 {
-		return nil, hint.Errorf("gbuild cache ls lists all, with their scopes", "scope %s has no cache %q", scope, id)
+	if err != nil && name != "" && len(mine) == 0 {
+		return nil, hint.Errorf("gbuild cache ls lists all, with their scopes", "scope %s has no cache %q", name, id)
 	}
-	if err == nil || scope != "" {
+	if err == nil || name != "" {
 		return found, err
 	}
 	if found, err = pipcache.Match(list, id); err != nil {
@@ -146,7 +147,7 @@ func (a *app) cachesOf(list []pipcache.Info, scope, id string) ([]pipcache.Info,
 	}
 	words := map[string]bool{}
 	for _, i := range found {
-		words[scopeWords(i.Trust)] = true
+		words[scope.Words(i.Trust)] = true
 	}
 	if len(words) > 1 {
 		return nil, hint.Errorf("give --scope NAME, or --scope all", "several scopes have a cache %q, and not that of this directory: %s", id, strings.Join(slices.Sorted(maps.Keys(words)), ", "))

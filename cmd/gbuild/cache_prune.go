@@ -27,7 +27,7 @@ them of late. The registry frees their layers at its next garbage collection. Im
 			if ref == "" {
 				return a.mustEnter(c.Context(), func(ctx context.Context) error { return a.pruneBuilt(ctx, keep) })
 			}
-			place, err := registryRef(ref)
+			place, err := image.ParseName(ref)
 			if err != nil {
 				return usageError{err}
 			}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/gbuild/gbuild/internal/bases"
 	"github.com/gbuild/gbuild/internal/progress"
 	"github.com/gbuild/gbuild/pkg/build"
 	"github.com/gbuild/gbuild/pkg/dockerfile"
@@ -68,8 +69,8 @@ func (a *app) answer(ctx context.Context, o *buildOptions, c call, in *input, sh
 
 // lint prints the findings of the lint rules. With any that is more than a hint, the exit code is 1.
 func (a *app) lint(ctx context.Context, o *buildOptions, c call, in *input, show *display) error {
-	f := &fetcher{app: a, options: a.registries.options(), pull: true, notice: show.notice}
-	found, err := build.Lint(ctx, in.plan, o.target == "", f.fetch)
+	f := &bases.Finder{Options: a.registries.options(), Pull: true, Notice: show.notice}
+	found, err := build.Lint(ctx, in.plan, o.target == "", f.Find)
 	if err != nil {
 		a.printFoundBefore(c, &dockerfile.Error{File: in.plan.Name, Source: in.plan.Source, Warnings: found})
 		return err

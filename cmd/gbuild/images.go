@@ -3,9 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"text/tabwriter"
 	"text/template"
@@ -14,7 +12,7 @@ import (
 	"github.com/docker/go-units"
 	"github.com/spf13/cobra"
 
-	"github.com/gbuild/gbuild/internal/hint"
+	"github.com/gbuild/gbuild/internal/bases"
 	"github.com/gbuild/gbuild/internal/progress"
 	"github.com/gbuild/gbuild/pkg/image"
 	"github.com/gbuild/gbuild/pkg/layers"
@@ -131,7 +129,7 @@ func (a *app) push(ctx context.Context, from string, to []string, quiet bool) er
 		return err
 	}
 	defer store.Close()
-	img, err := localImage(store, from)
+	img, err := bases.Local(store, from)
 	if err != nil {
 		return err
 	}
@@ -170,7 +168,7 @@ func (a *app) save(ctx context.Context, names []string, dest, format string) err
 		return err
 	}
 	defer store.Close()
-	img, err := localImage(store, names[0])
+	img, err := bases.Local(store, names[0])
 	if err != nil {
 		return err
 	}
@@ -185,36 +183,20 @@ func (a *app) save(ctx context.Context, names []string, dest, format string) err
 	w := &writer{app: a, store: store, options: a.registries.options(), show: a.plainDisplay(dest == "-")}
 	defer w.show.Close()
 	for _, n := range names {
-		same, err := localImage(store, n)
+		same, err := bases.Local(store, n)
 		if err != nil {
 			return err
 		}
 		if err := sameImage(img, same, n); err != nil {
 			return err
 		}
-		ref, err := registryRef(n)
+		ref, err := image.ParseName(n)
 		if err != nil {
 			return err
 		}
 		w.names = append(w.names, ref.String())
 	}
 	return w.archive(ctx, out, img)
-}
-
-// localImage finds an image by name, or by the start of its id or digest.
-func localImage(store *layers.Store, name string) (img v1Image, err error) {
-	if ref, bad := registryRef(name); bad == nil {
-		if img, err = store.Image(ref.String()); err == nil {
-			return img, nil
-		}
-	}
-	if img, idErr := store.Image(name); idErr == nil {
-		return img, nil
-	}
-	if err == nil || errors.Is(err, os.ErrNotExist) {
-		err = hint.Errorf("gbuild images lists those that there are", "no local image %s", name)
-	}
-	return nil, err
 }
 
 func sameImage(a, b v1Image, name string) error {
@@ -240,7 +222,7 @@ func newRmiCommand(a *app) *cobra.Command {
 				}
 				defer store.Close()
 				for _, n := range args {
-					ref, err := registryRef(n)
+					ref, err := image.ParseName(n)
 					if err != nil {
 						return err
 					}

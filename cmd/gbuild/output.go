@@ -54,7 +54,7 @@ func (w *writer) output(ctx context.Context, out output, r *build.Result) error 
 		return w.archive(ctx, out, img)
 	}
 	for _, name := range out.names(nil) { // type=image without push=true
-		ref, err := registryRef(name)
+		ref, err := image.ParseName(name)
 		if err != nil {
 			return err
 		}
@@ -90,7 +90,7 @@ func (w *writer) push(ctx context.Context, out output, img v1.Image) error {
 			}
 			n += "@" + h.String()
 		}
-		ref, err := registryRef(n)
+		ref, err := image.ParseName(n)
 		if err != nil {
 			return err
 		}
@@ -117,7 +117,7 @@ func (w *writer) archive(ctx context.Context, out output, img v1.Image) error {
 	if out.name != "" {
 		o.Tags = nil
 		for _, n := range out.names(nil) {
-			ref, err := registryRef(n)
+			ref, err := image.ParseName(n)
 			if err != nil {
 				return err
 			}
@@ -198,13 +198,4 @@ func (w *writer) files(ctx context.Context, out output, r *build.Result) (err er
 		return outfile.Await(ctx, func() error { return build.ExportTar(ctx, view, w.app.rawOut, o) })
 	}
 	return outfile.Write(ctx, out.dest, func(f io.Writer) error { return build.ExportTar(ctx, view, f, o) })
-}
-
-// registryRef parses a name that must be a registry reference.
-func registryRef(s string) (image.Ref, error) {
-	ref, err := image.ParseRef(s)
-	if err == nil && ref.Kind != image.KindRegistry {
-		err = fmt.Errorf("image name %q: it must be NAME[:TAG], not a file", s)
-	}
-	return ref, err
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/docker/go-units"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/gbuild/gbuild/internal/bases"
 	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/pkg/build"
 	"github.com/gbuild/gbuild/pkg/image"
@@ -28,15 +29,15 @@ func (a *app) findImage(ctx context.Context, store *layers.Store, o *runOptions,
 		}
 		platform = *p
 	}
-	if img, err := localImage(store, name); err == nil && o.pull != "always" {
-		return img, checkPlatform(img, name, platform)
+	if img, err := bases.Local(store, name); err == nil && o.pull != "always" {
+		return img, bases.CheckPlatform(img, name, platform)
 	}
 	if ref, err := image.ParseRef(name); o.pull == "never" && (err != nil || ref.Kind == image.KindRegistry) {
 		return nil, hint.Errorf("gbuild images lists those that there are", "no local image %s, and --pull never", name)
 	}
 	show := a.plainDisplay(true)
-	f := &fetcher{app: a, store: store, options: a.registries.options(), pull: o.pull == "always", notice: show.notice}
-	return f.fetch(ctx, name, platform)
+	f := &bases.Finder{Store: store, Options: a.registries.options(), Pull: o.pull == "always", Notice: show.notice}
+	return f.Find(ctx, name, platform)
 }
 
 // openDraft makes a writable state over the image; an image that was built here is already unpacked.

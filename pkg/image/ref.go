@@ -79,6 +79,15 @@ func ParseRef(s string) (Ref, error) {
 	return parseRegistry(s)
 }
 
+// ParseName is ParseRef for a name that must be a registry reference.
+func ParseName(s string) (Ref, error) {
+	r, err := ParseRef(s)
+	if err == nil && r.Kind != KindRegistry {
+		err = fmt.Errorf("image name %q: it must be NAME[:TAG], not a file", s)
+	}
+	return r, err
+}
+
 // parsePlace reads PATH[:NAME][@DIGEST]. The first colon ends the path, as in skopeo, so a path has none.
 func parsePlace(s string, k Kind, rest string) (Ref, error) {
 	r := Ref{Kind: k}

@@ -1,4 +1,4 @@
-package main
+package scope
 
 import (
 	"os"
@@ -56,7 +56,6 @@ func TestProjectOfContext(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Chdir(dir)
-	a := testApp(map[string]string{"HOME": dir + "/home"})
 	for context, want := range map[string]string{
 		"https": team, "ssh": team, "scp": team, "https/service/deep": team, "linked": team, "link/service": team, dir + "/https/": team,
 		"https://git.example/team/app.git#main:service": team, "git@git.example:team/app.git": team, "https://u:p@git.example/team/app.git": team,
@@ -79,11 +78,11 @@ func TestProjectOfContext(t *testing.T) {
 		"https://files.example/a.tar.gz?token=secret":  "project:url:https://files.example/a.tar.gz?1359227d95e1ba804467fce441aeb48f",
 		"https://files.example/a.tar.gz?token=another": "project:url:https://files.example/a.tar.gz?83a5a8fd7b344c714fa93e4f9cc0afb2",
 	} {
-		if got := a.scopeOf("", context); got != want {
+		if got := Of(context, dir+"/home"); got != want {
 			t.Errorf("%s is of %q, not of %q", context, got, want)
 		}
 	}
-	if got := a.scopeOf("git:git.example/team/app", "https"); got != "name:git:git.example/team/app" {
+	if got := Named("git:git.example/team/app"); got != "name:git:git.example/team/app" {
 		t.Errorf("a scope with a name is %q", got)
 	}
 }

@@ -1,4 +1,7 @@
-package main
+// Package scope names whose the caches of a build are. A scope is the project that the build's context belongs to, or has a
+// name from the command line; the kind in front keeps a name from being that of a project. What is in a context may claim
+// to be any project: who builds what strangers wrote gives that a scope with a name.
+package scope
 
 import (
 	"bufio"
@@ -15,11 +18,8 @@ import (
 	"github.com/moby/buildkit/frontend/dockerfile/dfgitutil"
 )
 
-// This file owns trust scopes: whose the caches of a build are. A scope is the project that the context belongs to, or has
-// a name from the command line; the kind in front keeps a name from being that of a project.
-
 const (
-	namedScope   = "name:"
+	named        = "name:"
 	projectScope = "project:"
 	gitProject   = projectScope + "git:"  // by where the work tree, or the context itself, comes from
 	dirProject   = projectScope + "dir:"  // by the path of a directory
@@ -27,25 +27,19 @@ const (
 	urlProject   = projectScope + "url:"  // by the URL of an archive or a Dockerfile
 )
 
-// scopeOf is the scope of a build of a context: the named one, or the project of the context.
-func (a *app) scopeOf(name, context string) string {
-	if name != "" {
-		return namedScope + name
-	}
-	return a.projectOf(context)
-}
+// Named is the scope of a name from the command line.
+func Named(name string) string { return named + name }
 
-// projectOf names the project of a context. What is in a context may claim to be any project: who builds what strangers
-// wrote gives that a scope with a name.
-func (a *app) projectOf(context string) string {
+// Of is the scope of the project of a context: "-", a path, or a URL. home is the user's home, or empty.
+func Of(context, home string) string {
 	info, err := os.Stat(context)
 	switch {
 	case context == "-": // it comes from nowhere that could be named
-		return dirProject + resolvedPath(".")
+		return dirProject + RealPath(".")
 	case err == nil && info.IsDir():
-		return a.projectOfDir(resolvedPath(context))
+		return ofDirectory(RealPath(context), home)
 	case err == nil:
-		return fileProject + resolvedPath(context)
+		return fileProject + RealPath(context)
 	}
 	if ref, isGit, err := dfgitutil.ParseGitRef(context); isGit && err == nil {
 		return gitProject + originName(ref.Remote, "")
@@ -53,12 +47,11 @@ func (a *app) projectOf(context string) string {
 	return urlProject + urlName(context)
 }
 
-// projectOfDir names the project of a local directory: by the origin of the git work tree that it is in, else by its path.
+// ofDirectory names the project of a local directory: by the origin of the git work tree that it is in, else by its path.
 // A work tree that somebody else owns does not count, nor does one that holds the user's whole home.
-func (a *app) projectOfDir(dir string) string {
-	home := a.env("HOME")
+func ofDirectory(dir, home string) string {
 	if home != "" {
-		home = resolvedPath(home)
+		home = RealPath(home)
 	}
 	for top := dir; top != "/" && top != home; top = filepath.Dir(top) {
 		info, err := os.Lstat(filepath.Join(top, ".git"))
@@ -163,7 +156,7 @@ func originName(origin, dir string) string {
 	if ok && !strings.Contains(host, "/") {
 		return strings.ToLower(host[strings.LastIndex(host, "@")+1:]) + "/" + trim(path)
 	}
-	return "/" + trim(resolvedPath(below(dir, origin)))
+	return "/" + trim(RealPath(below(dir, origin)))
 }
 
 // urlName is a URL without what may be secret in it: of a query there is a hash.
@@ -181,12 +174,12 @@ func urlName(text string) string {
 	return name
 }
 
-// scopeWords is a scope in words.
-func scopeWords(scope string) string {
+// Words is a scope as a user reads it.
+func Words(scope string) string {
 	if scope == "" {
 		return "no scope"
 	}
-	if name, ok := strings.CutPrefix(scope, namedScope); ok {
+	if name, ok := strings.CutPrefix(scope, named); ok {
 		return "scope " + name
 	}
 	for _, kind := range []string{gitProject, dirProject, fileProject, urlProject} {
@@ -197,8 +190,8 @@ func scopeWords(scope string) string {
 	return scope
 }
 
-// resolvedPath is a path as it is wherever the command stands, without links where they can be followed.
-func resolvedPath(path string) string {
+// RealPath is a path that names the same file wherever the command stands, without links where they can be followed.
+func RealPath(path string) string {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return path

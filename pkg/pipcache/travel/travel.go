@@ -1,0 +1,217 @@
+// Package travel moves cache mounts between machines by way of a registry or a directory. They travel as an image: its first
+// layer is a catalog of files, each other one the bytes of one large file or of many small ones. Every push makes an image
+// of its own, which has all that the images before it had; then it removes those. So machines that push at once lose
+// nothing: the next push merges what they made.
+package travel
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/docker/go-units"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/gbuild/gbuild/pkg/pipcache"
+)
+
+const (
+	tagPrefix   = "gbuild-mounts-"
+	catalogType = types.MediaType("application/vnd.gbuild.cache.catalog.v1+json")
+	packType    = types.MediaType("application/vnd.gbuild.cache.pack.v1")
+	maxCatalog  = 256 << 20
+	refresh     = 24 * time.Hour // The last use of a file is as exact as this.
+)
+
+// Place keeps images under tags, as a repository of a registry does.
+type Place interface {
+	fmt.Stringer
+	Tags(context.Context) ([]string, error)
+	Open(ctx context.Context, tag string) (v1.Image, error)
+	Write(ctx context.Context, tag string, img v1.Image) error
+	Remove(ctx context.Context, tag string) error
+}
+
+// Options say which cache mounts travel.
+type Options struct {
+	Scope     string        // Only the cache mounts of this scope leave, and only they get what arrives.
+	IDs       []string      // These cache mounts travel; none means all.
+	Downloads bool          // What could be fetched again leaves, too.
+	Keep      time.Duration // A push forgets the files that no machine has had in this time.
+}
+
+// Pull takes the files that a place has and the caches have not, and says in words what came.
+func Pull(ctx context.Context, place Place, caches *pipcache.Caches, o Options) (string, error) {
+	m, err := read(ctx, place)
+	if err != nil {
+		return "", err
+	}
+	arrived, err := caches.Import(ctx, &m.catalog, o.Scope, o.IDs, func(h v1.Hash) (io.ReadCloser, error) {
+		l := m.blobs[h]
+		if l == nil {
+			return nil, fmt.Errorf("%s is not there", h)
+		}
+		return l.Compressed()
+	})
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("cache mounts: %s of files (%d) came from %s", units.HumanSizeWithPrecision(float64(arrived.Bytes), 3), arrived.Files, m.place), nil
+}
+
+// Push writes what the caches have and a place has not, and says in words what went.
+func Push(ctx context.Context, place Place, caches *pipcache.Caches, o Options) (string, error) {
+	m, err := read(ctx, place)
+	if err != nil {
+		return "", err
+	}
+	stale := m.catalog.Stale(time.Now().Add(-refresh))
+	packs, err := caches.Export(ctx, &m.catalog, pipcache.ExportOptions{Trust: o.Scope, IDs: o.IDs, Downloads: o.Downloads})
+	if err != nil {
+		return "", err
+	}
+	gone := m.catalog.Forget(time.Now().Add(-o.Keep))
+	if len(packs) == 0 && gone == 0 && len(m.tags) < 2 && !stale {
+		return fmt.Sprintf("cache mounts: %s has everything", m.place), nil
+	}
+	var size int64
+	for _, p := range packs {
+		size += p.Size
+		m.blobs[p.Digest] = &blobLayer{digest: p.Digest, size: p.Size, mediaType: packType, open: p.Open}
+	}
+	if err := m.write(ctx); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("cache mounts: %s of blobs (%d) went to %s", units.HumanSizeWithPrecision(float64(size), 3), len(packs), m.place), nil
+}
+
+// mounts is all that a place has.
+type mounts struct {
+	place   Place
+	tags    []string
+	catalog pipcache.Catalog
+	blobs   map[v1.Hash]v1.Layer
+}
+
+func read(ctx context.Context, place Place) (*mounts, error) {
+	tags, err := place.Tags(ctx)
+	if err != nil {
+		return nil, err
+	}
+	m := &mounts{place: place, blobs: map[v1.Hash]v1.Layer{}}
+	for _, tag := range tags {
+		if !strings.HasPrefix(tag, tagPrefix) {
+			continue
+		}
+		if err := m.add(ctx, tag); err != nil {
+			return nil, fmt.Errorf("reading cache mounts %s of %s: %w", tag, place, err)
+		}
+		m.tags = append(m.tags, tag)
+	}
+	return m, nil
+}
+
+func (m *mounts) add(ctx context.Context, tag string) error {
+	img, err := m.place.Open(ctx, tag)
+	if err != nil {
+		return err
+	}
+	all, err := img.Layers()
+	if err != nil {
+		return err
+	}
+	if len(all) == 0 {
+		return fmt.Errorf("it has no catalog")
+	}
+	raw, err := readLayer(all[0])
+	if err != nil {
+		return err
+	}
+	catalog, err := pipcache.ParseCatalog(raw)
+	if err != nil {
+		return err
+	}
+	m.catalog.Merge(catalog)
+	for _, l := range all[1:] {
+		h, err := l.Digest()
+		if err != nil {
+			return err
+		}
+		m.blobs[h] = l
+	}
+	return nil
+}
+
+func readLayer(l v1.Layer) ([]byte, error) {
+	rc, err := l.Compressed()
+	if err != nil {
+		return nil, err
+	}
+	defer rc.Close()
+	raw, err := io.ReadAll(io.LimitReader(rc, maxCatalog+1))
+	if err == nil && len(raw) > maxCatalog {
+		err = fmt.Errorf("its catalog is larger than %s", units.BytesSize(maxCatalog))
+	}
+	return raw, err
+}
+
+// write makes one image of everything, and removes those that it replaces.
+func (m *mounts) write(ctx context.Context) error {
+	raw, err := m.catalog.Encode()
+	if err != nil {
+		return err
+	}
+	img, err := m.image(raw)
+	if err != nil {
+		return err
+	}
+	if err := m.place.Write(ctx, tagPrefix+rand.Text(), img); err != nil {
+		return err
+	}
+	for _, tag := range m.tags {
+		// A registry that removes nothing is left with more to read, and nothing is lost.
+		_ = m.place.Remove(ctx, tag)
+	}
+	return nil
+}
+
+func (m *mounts) image(catalog []byte) (v1.Image, error) {
+	sum := sha256.Sum256(catalog)
+	first := &blobLayer{digest: v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(sum[:])}, size: int64(len(catalog)), mediaType: catalogType,
+		open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(catalog)), nil }}
+	adds := []mutate.Addendum{{Layer: first, MediaType: catalogType}}
+	for _, h := range m.catalog.Blobs() {
+		l := m.blobs[h]
+		if l == nil {
+			return nil, fmt.Errorf("%s is in the catalog and not there", h)
+		}
+		adds = append(adds, mutate.Addendum{Layer: l, MediaType: packType})
+	}
+	return mutate.Append(mutate.MediaType(empty.Image, types.OCIManifestSchema1), adds...)
+}
+
+// blobLayer is bytes that are no tar, as a layer.
+type blobLayer struct {
+	digest    v1.Hash
+	size      int64
+	mediaType types.MediaType
+	open      func() (io.ReadCloser, error)
+}
+
+var _ v1.Layer = (*blobLayer)(nil)
+
+func (l *blobLayer) Digest() (v1.Hash, error)             { return l.digest, nil }
+func (l *blobLayer) DiffID() (v1.Hash, error)             { return l.digest, nil }
+func (l *blobLayer) Size() (int64, error)                 { return l.size, nil }
+func (l *blobLayer) MediaType() (types.MediaType, error)  { return l.mediaType, nil }
+func (l *blobLayer) Compressed() (io.ReadCloser, error)   { return l.open() }
+func (l *blobLayer) Uncompressed() (io.ReadCloser, error) { return l.open() }
