@@ -13,20 +13,10 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"github.com/gbuild/gbuild/internal/durable"
+	"github.com/gbuild/gbuild/internal/hint"
 )
-
-// Error says that nothing can be written at a path.
-type Error struct {
-	Path   string
-	Reason string
-	Remedy string
-}
-
-// Error implements error.
-func (e *Error) Error() string { return e.Path + ": " + e.Reason }
-
-// Hint says what may help.
-func (e *Error) Hint() string { return e.Remedy }
 
 // Write makes path what write writes, and brings it to disk. A link at path stays, and its target is replaced.
 func Write(ctx context.Context, path string, write func(io.Writer) error) error {
@@ -56,7 +46,7 @@ func put(ctx context.Context, path string, write func(io.Writer) error, flush bo
 	case err != nil:
 		return fmt.Errorf("looking at target: %w", err)
 	case info.IsDir():
-		return &Error{path, "it is a directory", "name a file"}
+		return hint.Errorf("name a file", "%s: it is a directory", path)
 	case info.Mode()&fs.ModeSocket != 0:
 		return Await(ctx, func() error { return writeSocket(ctx, path, write) })
 	case !info.Mode().IsRegular() || isProc(path):
@@ -115,7 +105,7 @@ func replace(path string, old fs.FileInfo, write func(io.Writer) error, flush bo
 	f, err := create(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return &Error{dir, "there is no such directory", "make it first"}
+		return hint.Errorf("make it first", "%s: there is no such directory", dir)
 	case errors.Is(err, fs.ErrPermission) && hasOneName(old), errors.Is(err, syscall.EROFS) && hasOneName(old):
 		return overwrite(path, write)
 	case err != nil:
@@ -133,7 +123,9 @@ func replace(path string, old fs.FileInfo, write func(io.Writer) error, flush bo
 		return fmt.Errorf("naming file: %w", err)
 	}
 	if flush {
-		return syncDir(dir)
+		if err := durable.SyncDir(dir); err != nil {
+			return fmt.Errorf("syncing directory: %w", err)
+		}
 	}
 	return nil
 }
@@ -192,16 +184,4 @@ func copyFile(w io.Writer, name string) error {
 	defer f.Close()
 	_, err = io.Copy(w, f)
 	return err
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("opening directory: %w", err)
-	}
-	defer d.Close()
-	if err := d.Sync(); err != nil {
-		return fmt.Errorf("syncing directory: %w", err)
-	}
-	return nil
 }

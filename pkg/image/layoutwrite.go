@@ -8,11 +8,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/gbuild/gbuild/internal/durable"
+	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/internal/outfile"
 )
 
@@ -40,7 +41,7 @@ func writeLayout(ctx context.Context, r Ref, img v1.Image, o WriteOptions) (v1.H
 // directory itself, so that no file is left in it.
 func lockLayout(dir string) (unlock func(), err error) {
 	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
-		return nil, &outfile.Error{Path: dir, Reason: "it is no directory", Remedy: "name a directory, or write oci-archive:FILE"}
+		return nil, hint.Errorf("name a directory, or write oci-archive:FILE", "%s: it is no directory", dir)
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("making layout: %w", err)
@@ -49,7 +50,7 @@ func lockLayout(dir string) (unlock func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening layout: %w", err)
 	}
-	if err := syscall.Flock(int(d.Fd()), syscall.LOCK_EX); err != nil {
+	if err := durable.Hold(d, durable.Exclusive); err != nil {
 		d.Close()
 		return nil, fmt.Errorf("locking layout: %w", err)
 	}
@@ -57,7 +58,7 @@ func lockLayout(dir string) (unlock func(), err error) {
 	if err == nil && len(entries) > 0 {
 		if _, err := os.Stat(filepath.Join(dir, layoutFile)); err != nil {
 			d.Close()
-			return nil, &outfile.Error{Path: dir, Reason: "it has files in it and is no OCI layout", Remedy: "choose an empty directory"}
+			return nil, hint.Errorf("choose an empty directory", "%s: it has files in it and is no OCI layout", dir)
 		}
 	}
 	return func() { d.Close() }, nil

@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	"github.com/gbuild/gbuild/internal/durable"
+	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/internal/lazyregexp"
 )
 
@@ -36,19 +37,6 @@ const (
 // entryGrammar is a hash, and the number of a further directory for sharing=private.
 var entryGrammar = lazyregexp.New(`^[0-9a-f]{64}(\.[0-9]+)?$`)
 
-// DirError says why a directory cannot hold caches.
-type DirError struct {
-	Dir    string
-	Reason string
-	Remedy string
-}
-
-// Error implements error.
-func (e *DirError) Error() string { return fmt.Sprintf("cache directory %s: %s", e.Dir, e.Reason) }
-
-// Hint says what may help.
-func (e *DirError) Hint() string { return e.Remedy }
-
 // Open makes dir where it is missing. It refuses one in which others can write: what they put there, builds would
 // install. The caches are in a directory of mode 0700 below it, so that dir itself may be one that CI made.
 func Open(dir string) (*Caches, error) {
@@ -57,14 +45,14 @@ func Open(dir string) (*Caches, error) {
 		return nil, fmt.Errorf("finding cache directory: %w", err)
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, &DirError{dir, "it cannot be made: " + err.Error(), "choose another with --cache-dir"}
+		return nil, hint.Errorf("choose another with --cache-dir", "cache directory %s: it cannot be made: %v", dir, err)
 	}
 	if err := check(dir, "--cache-dir"); err != nil {
 		return nil, err
 	}
 	mounts := filepath.Join(dir, mountsDir)
 	if err := os.Mkdir(mounts, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, &DirError{dir, "it cannot be written: " + err.Error(), "choose another with --cache-dir"}
+		return nil, hint.Errorf("choose another with --cache-dir", "cache directory %s: it cannot be written: %v", dir, err)
 	}
 	if err := check(mounts, "--cache-dir"); err != nil {
 		return nil, err
@@ -79,7 +67,7 @@ func Open(dir string) (*Caches, error) {
 // user's alone. flag is the option that names it.
 func OpenDir(dir, flag string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return &DirError{dir, "it cannot be made: " + err.Error(), "choose another with " + flag}
+		return hint.Errorf("choose another with "+flag, "cache directory %s: it cannot be made: %v", dir, err)
 	}
 	return check(dir, flag)
 }
@@ -92,11 +80,11 @@ func check(dir, flag string) error {
 	owner := info.Sys().(*syscall.Stat_t).Uid
 	switch {
 	case !info.IsDir():
-		return &DirError{dir, "it is no directory", "choose another with " + flag}
+		return hint.Errorf("choose another with "+flag, "cache directory %s: it is no directory", dir)
 	case int(owner) != os.Geteuid():
-		return &DirError{dir, fmt.Sprintf("it belongs to user %d, and this is user %d", owner, os.Geteuid()), "choose another with " + flag}
+		return hint.Errorf("choose another with "+flag, "cache directory %s: it belongs to user %d, and this is user %d", dir, owner, os.Geteuid())
 	case info.Mode().Perm()&0o022 != 0:
-		return &DirError{dir, fmt.Sprintf("others can write in it (mode %04o)", info.Mode().Perm()), "chmod go-w " + dir}
+		return hint.Errorf("chmod go-w "+dir, "cache directory %s: others can write in it (mode %04o)", dir, info.Mode().Perm())
 	}
 	return nil
 }

@@ -12,6 +12,8 @@ import (
 
 	"github.com/opencontainers/cgroups"
 	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/internal/durable"
 )
 
 // Limits bound what all processes of a sandbox use together; 0 is no bound.
@@ -108,7 +110,7 @@ func (c *Cgroup) add(dir string) error {
 		if err := os.Mkdir(dir, 0o755); err != nil {
 			return err
 		}
-		f, err := lockGroup(dir, unix.LOCK_EX)
+		f, err := lockGroup(dir, durable.Hold)
 		if err == nil && exists(dir) {
 			c.lock, c.dirs = f, []string{dir}
 			return nil
@@ -120,22 +122,19 @@ func (c *Cgroup) add(dir string) error {
 	}
 }
 
-func lockGroup(dir string, how int) (*os.File, error) {
+func lockGroup(dir string, lock func(*os.File, durable.Mode) error) (*os.File, error) {
 	f, err := os.Open(dir)
 	if err != nil {
 		return nil, err
 	}
-	for err = unix.EINTR; err == unix.EINTR; {
-		err = unix.Flock(int(f.Fd()), how)
-	}
-	return f, err
+	return f, lock(f, durable.Exclusive)
 }
 
 // sweepGroups removes what makers left that were killed: their locks can be had. It is no loss if it cannot.
 func sweepGroups(parent string) {
 	found, _ := filepath.Glob(filepath.Join(parent, cgroupPrefix+"*"))
 	for _, dir := range found {
-		f, err := lockGroup(dir, unix.LOCK_EX|unix.LOCK_NB)
+		f, err := lockGroup(dir, durable.TryHold)
 		if err == nil {
 			for _, p := range ownGroups() {
 				_ = removeGroup(filepath.Join(p, filepath.Base(dir)))
