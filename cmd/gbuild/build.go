@@ -153,7 +153,6 @@ func (a *app) buildAndWrite(ctx context.Context, o *buildOptions, in *input, sho
 	if req.Compress, err = compressionOf(o, outputs); err != nil {
 		return err
 	}
-	req.Compress.Epoch = in.plan.Epoch
 	if req.Layering, err = build.ParseLayering(o.layers); err != nil {
 		return usageError{fmt.Errorf("--layers: %w", err)}
 	}

@@ -32,7 +32,6 @@ func (b *bench) beside() *bench {
 func atEpoch(r *Request) {
 	epoch := int64(1_700_000_000)
 	r.Plan.SetEpoch(&epoch)
-	r.Compress.Epoch = &epoch
 }
 
 const floatBase = "FROM scratch\nRUN write etc/passwd root:x:0:0::/:/bin/sh\nRUN write app/old/f 1\n"

@@ -50,7 +50,7 @@ func (r *run) extraLayers() int {
 }
 
 func (r *run) layerOptions(extra int) layers.LayerOptions {
-	return layers.LayerOptions{Compression: r.req.Compress, Max: min(1+extra, layers.MaxSplit), Report: r.packed}
+	return layers.LayerOptions{Compression: r.req.Compress, Epoch: r.plan.Epoch, Max: min(1+extra, layers.MaxSplit), Report: r.packed}
 }
 
 // layerName names the future of the layers of a step, beside that of the step whose snapshot they are made of.
@@ -238,7 +238,7 @@ func (x *stack) squash(ctx context.Context, st *stage) error {
 	if key == base {
 		return nil
 	}
-	if !x.Store.HasSquashed(key, base, x.req.Compress) {
+	if !x.Store.HasSquashed(key, base, x.layerOptions(0)) {
 		if !x.mayWork() {
 			return ErrNeedsNamespace
 		}
@@ -247,7 +247,7 @@ func (x *stack) squash(ctx context.Context, st *stage) error {
 		}
 	}
 	defer x.exports()()
-	l, _, err := x.Store.Squash(ctx, key, base, x.req.Compress, x.packed)
+	l, _, err := x.Store.Squash(ctx, key, base, x.layerOptions(0))
 	x.layers = append(x.layers, l)
 	return err
 }

@@ -3,7 +3,7 @@ package layers
 import (
 	"archive/zip"
 	"context"
-	"io"
+	"crypto/rand"
 	"os"
 	"runtime"
 	"sync"
@@ -27,7 +27,7 @@ type ahead struct {
 	store  *Store
 	finder *aheadFinder
 	kind   string // of the records of distributions that have layers
-	blocks *blocks
+	blocks *Blocks
 	begun  map[string]bool // names of distributions whose wheels were found
 	tasks  chan aheadTask
 	over   chan struct{} // closed when nothing more is to begin
@@ -45,15 +45,14 @@ type aheadTask struct {
 // left to others, so on a machine with no other one it does nothing. It ends with the draft.
 func (d *Draft) PackAhead(ctx context.Context, prefixes []string, o LayerOptions) {
 	workers := min(runtime.GOMAXPROCS(0)-1, mostAhead)
-	codec, err := o.codec()
-	if err != nil || workers < 1 || d.ahead != nil {
+	if workers < 1 || d.ahead != nil {
 		return
 	}
 	root, err := os.Open(d.Dir())
 	if err != nil {
 		return
 	}
-	blocks, err := d.store.newBlocks(codec)
+	blocks, err := d.store.newBlocks(o.Compression)
 	if err != nil {
 		root.Close()
 		return
@@ -120,32 +119,29 @@ func (a *ahead) begin(found aheadFile) bool {
 
 func (a *ahead) work() {
 	lowerPriority()
-	encode, err := a.store.encoders.take(a.blocks.codec)
-	if err == nil {
-		defer a.store.encoders.leave(a.blocks.codec, encode)
-	}
+	var err error
 	for t := range a.tasks {
 		switch {
 		case err != nil:
 		case t.wheel != nil:
-			err = a.compressWheel(t.wheel, encode)
+			err = a.compressWheel(t.wheel)
 		default:
-			err = a.compress(t, encode)
+			err = a.blocks.Add(t.File, a.over)
 		}
 		t.Close()
 	}
 }
 
-func (a *ahead) compressWheel(wheel *zip.Reader, encode blockEncoder) error {
+func (a *ahead) compressWheel(wheel *zip.Reader) error {
 	for _, f := range wheel.File {
-		if f.UncompressedSize64 < wholeFrom {
+		if f.UncompressedSize64 < WholeFrom {
 			continue
 		}
 		r, err := f.Open()
 		if err != nil {
 			continue
 		}
-		err = a.compress(r, encode)
+		err = a.blocks.Add(r, a.over)
 		r.Close()
 		if err != nil {
 			return err
@@ -154,30 +150,22 @@ func (a *ahead) compressWheel(wheel *zip.Reader, encode blockEncoder) error {
 	return nil
 }
 
-// compress compresses the blocks of a file as the compressor of a layer does, until it is over.
-func (a *ahead) compress(f io.Reader, encode blockEncoder) error {
-	j, size := &job{}, a.blocks.codec.blockSize()
-	buffer := make([]byte, window+size)
-	for before := 0; ; {
-		select {
-		case <-a.over:
-			return nil
-		default:
-		}
-		n, err := io.ReadFull(f, buffer[before:before+size])
-		if n == 0 || err != nil && !ended(err) {
-			return nil // it is another one by now, or corrupt
-		}
-		j.before, j.in = buffer[:before], buffer[before:before+n]
-		j.out.Reset()
-		if err := encode(&j.out, j.in, j.before); err != nil {
-			return err
-		}
-		if err := a.blocks.put(j); err != nil {
-			return err
-		}
-		before = copy(buffer, buffer[max(0, before+n-window):before+n])
+// newBlocks makes a place for compressed blocks. The file ends with the process.
+func (s *Store) newBlocks(c Compression) (*Blocks, error) {
+	path := s.path("ingest", rand.Text())
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, err
 	}
+	if err := os.Remove(path); err != nil && !isNotExist(err) { // another process may have taken it for left
+		f.Close()
+		return nil, err
+	}
+	b, err := NewBlocks(c, &s.encoders, f)
+	if err != nil {
+		f.Close()
+	}
+	return b, err
 }
 
 // lowerPriority lets the goroutine go on when nothing else can. An ordinary user cannot take that back, so its thread
@@ -216,7 +204,7 @@ func (d *Draft) keepAhead(k Key) {
 // close drops the blocks, after those that are under way.
 func (a *ahead) close() {
 	<-a.ended
-	a.blocks.close()
+	a.blocks.Close()
 }
 
 // takeAhead returns what was compressed ahead of the layers of the state k, nil if nothing was.

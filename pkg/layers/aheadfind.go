@@ -171,7 +171,7 @@ func (f *aheadFinder) largeFiles(list *Entry) (files []string, err error) {
 		if err != nil {
 			return nil, err
 		}
-		if e.IsRegular() && e.Size >= wholeFrom {
+		if e.IsRegular() && e.Size >= WholeFrom {
 			files = append(files, n)
 		}
 	}

@@ -86,7 +86,7 @@ type dirTime struct {
 func (a *applier) layer(ctx context.Context, r io.Reader) (v1.Hash, error) {
 	a.overlay = true
 	sum := sha256.New()
-	ahead := newReadAhead(&limitedReader{ctx: ctx, r: r, left: a.limit, limited: true})
+	ahead := NewReadAhead(Limit(ctx, r, a.limit))
 	defer ahead.Close()
 	hashed := io.TeeReader(ahead, sum) // on this side: the other one decompresses, which takes longer than all else
 	if err := a.entries(ctx, tar.NewReader(hashed)); err != nil {
@@ -114,9 +114,9 @@ func (a *applier) entries(ctx context.Context, tr *tar.Reader) error {
 			return context.Cause(ctx)
 		}
 		if a.size += max(h.Size, 0); a.size < 0 || a.size > a.limit {
-			return fmt.Errorf("unpacking entry %q: %w", h.Name, errTooLarge)
+			return fmt.Errorf("unpacking entry %q: %w", h.Name, ErrTooLarge)
 		}
-		if err := a.entry(h, &contextReader{ctx, tr}); err != nil {
+		if err := a.entry(h, WithContext(ctx, tr)); err != nil {
 			return fmt.Errorf("unpacking entry %q: %w", h.Name, err)
 		}
 	}
@@ -156,7 +156,7 @@ func (a *applier) entry(h *tar.Header, body io.Reader) error {
 	if name == "" {
 		return a.rootEntry(h)
 	}
-	if a.overlay && name == stargzTable {
+	if a.overlay && name == StargzTable {
 		return nil // it is the layer's, and no file of the image
 	}
 	if base := path.Base(name); a.overlay && strings.HasPrefix(base, whiteoutPrefix) {

@@ -21,7 +21,6 @@ import (
 const (
 	whiteoutPrefix = ".wh."
 	whiteoutOpaque = ".wh..wh..opq"
-	paxXattr       = "SCHILY.xattr."
 )
 
 func closeFD(fd int) { unix.Close(fd) }
@@ -288,13 +287,13 @@ func ownerError(err error, h *tar.Header) error {
 func (a *applier) setXattrs(fd int, h *tar.Header) error {
 	var names []string
 	for key := range h.PAXRecords {
-		if name, ok := strings.CutPrefix(key, paxXattr); ok && portableXattr(name) {
+		if name, ok := strings.CutPrefix(key, PaxXattr); ok && portableXattr(name) {
 			names = append(names, name)
 		}
 	}
 	sort.Strings(names)
 	for _, name := range names {
-		value := []byte(h.PAXRecords[paxXattr+name])
+		value := []byte(h.PAXRecords[PaxXattr+name])
 		if name == xattrCapability {
 			value = capabilityV2(value)
 		}
@@ -374,7 +373,7 @@ func (a *applier) copyEntry(fd int, base string, e *Entry) error {
 		return err
 	}
 	for name, value := range xattrs {
-		h.PAXRecords[paxXattr+name] = string(value)
+		h.PAXRecords[PaxXattr+name] = string(value)
 	}
 	switch e.Type() {
 	case unix.S_IFREG:

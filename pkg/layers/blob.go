@@ -63,7 +63,7 @@ func (s *Store) PutBlob(ctx context.Context, r io.Reader, want v1.Hash) (v1.Desc
 		return v1.Descriptor{}, err
 	}
 	defer w.abort()
-	if _, err := io.CopyBuffer(w, &limitedReader{ctx: ctx, r: r}, make([]byte, copyBuffer)); err != nil {
+	if _, err := io.CopyBuffer(w, WithContext(ctx, r), make([]byte, copyBuffer)); err != nil {
 		return v1.Descriptor{}, fmt.Errorf("writing a blob: %w", s.explain(err))
 	}
 	return w.commit(want)

@@ -1,9 +1,12 @@
 package layers
 
+// Compressing a stream on all processors. Write cuts what it is given into blocks, workers compress the blocks side by side,
+// and a collector hashes the blocks and writes what became of them, in their order. A few blocks for each processor are in
+// memory, whatever the size of the stream.
+
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"hash"
@@ -14,301 +17,95 @@ import (
 	"sync"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/types"
-	"github.com/klauspost/compress/flate"
-	"github.com/klauspost/compress/zstd"
-
-	"github.com/gbuild/gbuild/internal/hint"
 )
 
-// Compression says how layers are compressed.
-type Compression struct {
-	Algorithm string // "gzip", "zstd", "estargz" or "none"; "" is gzip
-	Level     int    // of the algorithm, 0 is its default: 1 to 9 for gzip and estargz, 1 to 22 for zstd
-	Epoch     *int64 // see DiffOptions
-	Force     bool   // the layers of base images are compressed so, too: see Recompress
+// WholeFrom is the size in bytes from which a file is compressed for itself: its blocks depend on nothing else in the tar, so
+// that they can be made before it is. It costs what the window before the file would have saved.
+const WholeFrom = 2 << 20
+
+// FileWriter is a writer that treats large files, from WholeFrom on, in a way of its own. The writers that Compress hands out
+// are such writers, if the compression has a use for it.
+type FileWriter interface {
+	io.Writer
+	// StartFile says that the content of a large file is written next, EndFile that all of it was written.
+	StartFile()
+	EndFile()
 }
 
-// kind names the records of layers that are made in this way.
-func (c Compression) kind() string {
-	epoch := "no"
-	if c.Epoch != nil {
-		epoch = fmt.Sprint(*c.Epoch)
-	}
-	return fmt.Sprintf("layer-%s-%d-%s", c.algorithm(), c.Level, epoch)
+// Options are what a compression can be helped with. All may be left out.
+type Options struct {
+	Encoders *Encoders
+	Blocks   *Blocks         // that were made ahead
+	Report   func(bytes int) // is told of each block of the input when it is compressed
 }
 
-func (c Compression) algorithm() string {
-	if c.Algorithm == "" {
-		return "gzip"
-	}
-	return c.Algorithm
+// Compressed is what Compress says of the bytes that it wrote.
+type Compressed struct {
+	DiffID      v1.Hash           // the digest of the input
+	Annotations map[string]string // what a manifest has to say of the output; mostly nothing
 }
 
-func (c Compression) mediaType() types.MediaType {
-	switch c.algorithm() {
-	case "zstd":
-		return types.OCILayerZStd
-	case "none":
-		return types.OCIUncompressedLayer
-	}
-	return types.OCILayer
-}
-
-// codec turns blocks into compressed bytes. A block depends on nothing but itself and the 32 KiB before it, so that the
-// result is the same for any number of processors.
-type codec interface {
-	// head and tail frame the whole: tail gets the CRC-32 and the size of the input.
-	head() []byte
-	tail(crc uint32, size uint64) []byte
-	newEncoder() (blockEncoder, error)
-	// blockSize is in bytes. More than mostWorkers at once gain nothing: the input is hashed at that speed, as one stream.
-	blockSize() int
-	mostWorkers() int
-}
-
-// blockEncoder compresses one block after the other, of any stream.
-type blockEncoder func(out *bytes.Buffer, block, before []byte) error
-
-func (c Compression) codec() (codec, error) {
-	switch c.algorithm() {
-	case "gzip", "estargz":
-		level := c.Level
-		if level == 0 {
-			level = defaultGzip
-		}
-		if level < 1 || level > 9 {
-			return nil, fmt.Errorf("compressing with %s: level %d is not between 1 and 9", c.algorithm(), c.Level)
-		}
-		if c.Algorithm == "estargz" {
-			return stargzCodec(level), nil
-		}
-		return gzipCodec(level), nil
-	case "zstd":
-		level := c.Level
-		if level == 0 {
-			level = defaultZstd
-		}
-		if level < 1 || level > 22 {
-			return nil, fmt.Errorf("compressing with zstd: level %d is not between 1 and 22", c.Level)
-		}
-		return zstdCodec(level), nil
-	case "none":
-		return plainCodec{}, nil
-	}
-	return nil, hint.Errorf("use gzip, zstd, estargz or none", "unknown compression %q", c.Algorithm)
-}
-
-const (
-	defaultGzip = 5
-	defaultZstd = 3
-	window      = 32 << 10 // of deflate
-)
-
-// gzipCodec is its level. Every block is deflated with the 32 KiB before it as its dictionary and ends with a sync flush.
-type gzipCodec int
-
-func (gzipCodec) blockSize() int { return 1 << 20 }
-
-func (gzipCodec) mostWorkers() int { return 12 }
-
-// head is a gzip header without name and time (RFC 1952), of an unknown system.
-func (gzipCodec) head() []byte { return []byte{0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255} }
-
-func (gzipCodec) tail(crc uint32, size uint64) []byte {
-	end := []byte{1, 0, 0, 0xff, 0xff} // an empty stored block that is the last
-	end = binary.LittleEndian.AppendUint32(end, crc)
-	return binary.LittleEndian.AppendUint32(end, uint32(size))
-}
-
-func (c gzipCodec) newEncoder() (blockEncoder, error) {
-	z, err := flate.NewWriter(nil, int(c))
+// Compress compresses what write writes, and writes the result to out.
+func Compress(out io.Writer, c Compression, o Options, write func(io.Writer) error) (Compressed, error) {
+	f, err := c.format()
 	if err != nil {
-		return nil, err
+		return Compressed{}, err
 	}
-	return func(out *bytes.Buffer, block, before []byte) error {
-		z.ResetDict(out, before[max(0, len(before)-window):])
-		if _, err := z.Write(block); err != nil {
-			return err
-		}
-		return z.Flush()
-	}, nil
-}
-
-// zstdCodec is its level. Every block is a frame of its own, which all decoders read one after the other.
-type zstdCodec int
-
-// blockSize is a bargain: 4 MiB would take a percent off the result, and twice the memory.
-func (zstdCodec) blockSize() int { return 2 << 20 }
-
-func (zstdCodec) mostWorkers() int { return 6 }
-
-func (zstdCodec) head() []byte { return nil }
-
-func (zstdCodec) tail(_ uint32, size uint64) []byte {
-	if size > 0 {
-		return nil
+	z, table := newCompressor(out, f, o), ""
+	if _, ok := f.(stargzFormat); ok {
+		table, err = writeStargz(z, write)
+	} else {
+		err = write(z)
 	}
-	return []byte{0x28, 0xb5, 0x2f, 0xfd, 0x20, 0, 1, 0, 0} // an empty frame: nothing at all would be no zstd
-}
-
-func (c zstdCodec) newEncoder() (blockEncoder, error) {
-	z, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(int(c))), zstd.WithEncoderConcurrency(1),
-		zstd.WithLowerEncoderMem(true))
-	if err != nil {
-		return nil, err
+	made := Compressed{}
+	diffID, finishErr := z.finish()
+	if err == nil {
+		err = finishErr
 	}
-	return func(out *bytes.Buffer, block, _ []byte) error {
-		out.Grow(len(block) / 2)
-		out.Write(z.EncodeAll(block, out.AvailableBuffer()))
-		return nil
-	}, nil
+	if made.DiffID = diffID; table != "" {
+		made.Annotations = map[string]string{annotationTable: table, annotationSize: fmt.Sprint(z.to.size)}
+	}
+	return made, err
 }
 
-// plainCodec does not compress.
-type plainCodec struct{}
-
-func (plainCodec) blockSize() int { return 1 << 20 }
-
-func (plainCodec) mostWorkers() int { return 1 }
-
-func (plainCodec) head() []byte { return nil }
-
-func (plainCodec) tail(uint32, uint64) []byte { return nil }
-
-func (plainCodec) newEncoder() (blockEncoder, error) {
-	return func(out *bytes.Buffer, block, _ []byte) error {
-		out.Write(block)
-		return nil
-	}, nil
-}
-
-// compressor writes what is written to it to out: it hashes the input, compresses its blocks side by side, and writes
-// them in order. It holds a few blocks for each processor, whatever the size of the input.
+// compressor is what its user writes to. Its fields are the user's; what runs beside him gets jobs.
 type compressor struct {
-	codec    codec
-	out      io.Writer
-	idle     int // workers that are not started: each holds a megabyte, and most layers are one block
-	encoders *encoders
-	blocks   *blocks // that were made ahead
-	ahead    bool    // some of them are of what is written now
-	report   func(bytes int)
-	at       *int64 // is told where the next block is
-	now      *job
-	jobs     chan *job // to be compressed
-	queue    chan *job // in order, to be hashed and then written
-	free     chan *job
-	sum      hash.Hash
-	crc      uint32
-	size     uint64
-	written  int64  // bytes of the output
-	end      []byte // of the output, after that of the codec
-	done     sync.WaitGroup
-	ended    chan struct{}
-	mu       sync.Mutex
-	err      error
-	before   []byte // the last bytes of the block before now
+	format format
+	o      Options
+	to     *collector
+
+	now    *job   // the block that is being filled, nil if none is
+	before []byte // the last bytes of the block before it
+	ahead  bool   // what is written now may have been compressed ahead
+	offset *int64 // see offsetTo
+
+	idle    int       // workers that are not started: each holds a megabyte, and most layers are one block
+	jobs    chan *job // to be compressed
+	free    chan *job
+	workers sync.WaitGroup
 }
 
+// job is a block on its way.
 type job struct {
 	in     []byte
 	before []byte
-	ahead  bool   // its output may be there
-	at     *int64 // is told where it is in the output
+	ahead  bool   // its output may be among the blocks that were made ahead
+	offset *int64 // is set to where its output begins
 	out    bytes.Buffer
 	err    error
 	ready  chan struct{}
 }
 
-func newCompressor(out io.Writer, c codec) *compressor {
-	workers := min(runtime.GOMAXPROCS(0), c.mostWorkers())
+func newCompressor(out io.Writer, f format, o Options) *compressor {
+	workers := min(runtime.GOMAXPROCS(0), f.mostWorkers())
 	depth := workers + workers/2 + 2
-	z := &compressor{codec: c, out: out, idle: workers, sum: sha256.New(), jobs: make(chan *job, depth), queue: make(chan *job, depth),
-		free: make(chan *job, depth), ended: make(chan struct{})}
+	z := &compressor{format: f, o: o, idle: workers, jobs: make(chan *job, depth), free: make(chan *job, depth)}
 	for range depth {
 		z.free <- &job{ready: make(chan struct{}, 1)}
 	}
-	go z.collect()
+	z.to = &collector{out: out, report: o.Report, sum: sha256.New(), queue: make(chan *job, depth), ended: make(chan struct{})}
+	go z.to.collect(f, z.free)
 	return z
-}
-
-// encoders keeps those that are not used: to make one takes longer than to compress a small layer. Nil keeps none.
-type encoders struct{ pools sync.Map } // codec -> *sync.Pool
-
-func (e *encoders) take(c codec) (blockEncoder, error) {
-	if e != nil {
-		if pool, ok := e.pools.Load(c); ok {
-			if encode, ok := pool.(*sync.Pool).Get().(blockEncoder); ok {
-				return encode, nil
-			}
-		}
-	}
-	return c.newEncoder()
-}
-
-func (e *encoders) leave(c codec, encode blockEncoder) {
-	if e != nil {
-		pool, _ := e.pools.LoadOrStore(c, &sync.Pool{})
-		pool.(*sync.Pool).Put(encode)
-	}
-}
-
-func (z *compressor) work() {
-	encode, err := z.encoders.take(z.codec)
-	if err == nil {
-		defer z.encoders.leave(z.codec, encode)
-	}
-	for j := range z.jobs {
-		j.out.Reset()
-		if j.err = err; err == nil && (!j.ahead || !z.blocks.take(j)) {
-			j.err = encode(&j.out, j.in, j.before)
-		}
-		j.ready <- struct{}{}
-	}
-}
-
-// collect hashes the blocks of the input while they are compressed, and writes the output in their order.
-func (z *compressor) collect() {
-	defer close(z.ended)
-	_, err := z.out.Write(z.codec.head())
-	z.fail(err)
-	for j := range z.queue {
-		z.sum.Write(j.in)
-		z.crc = crc32.Update(z.crc, crc32.IEEETable, j.in)
-		z.size += uint64(len(j.in))
-		<-j.ready
-		z.fail(j.err)
-		if z.report != nil {
-			z.report(len(j.in))
-		}
-		if j.at != nil {
-			*j.at = z.written
-		}
-		if z.failed() == nil {
-			n, err := z.out.Write(j.out.Bytes())
-			z.written += int64(n)
-			z.fail(err)
-		}
-		z.free <- j
-	}
-	if z.failed() == nil {
-		_, err := z.out.Write(append(z.codec.tail(z.crc, z.size), z.end...))
-		z.fail(err)
-	}
-}
-
-func (z *compressor) fail(err error) {
-	z.mu.Lock()
-	defer z.mu.Unlock()
-	if z.err == nil {
-		z.err = err
-	}
-}
-
-func (z *compressor) failed() error {
-	z.mu.Lock()
-	defer z.mu.Unlock()
-	return z.err
 }
 
 // Write implements io.Writer.
@@ -316,52 +113,27 @@ func (z *compressor) Write(p []byte) (int, error) {
 	written := len(p)
 	for len(p) > 0 {
 		if z.now == nil {
-			if err := z.failed(); err != nil {
+			if err := z.to.failed(); err != nil {
 				return 0, err
 			}
 			z.now = <-z.free
 			z.now.in = z.now.in[:0]
 			z.now.before = append(z.now.before[:0], z.before...)
-			z.now.ahead, z.now.at, z.at = z.ahead, z.at, nil
+			z.now.ahead, z.now.offset, z.offset = z.ahead, z.offset, nil
 		}
-		n := min(len(p), z.codec.blockSize()-len(z.now.in))
-		z.now.in = append(room(z.now.in, n, z.codec.blockSize()), p[:n]...)
+		n := min(len(p), z.format.blockSize()-len(z.now.in))
+		z.now.in = append(Room(z.now.in, n, z.format.blockSize()), p[:n]...)
 		p = p[n:]
-		if len(z.now.in) == z.codec.blockSize() {
+		if len(z.now.in) == z.format.blockSize() {
 			z.submit()
 		}
 	}
 	return written, nil
 }
 
-// cut makes what is written next independent of what was written before. It may have been compressed ahead if it is whole:
-// the content of a file.
-func (z *compressor) cut(whole bool) {
-	if z.now != nil {
-		z.submit()
-	}
-	z.before = z.before[:0]
-	z.ahead = whole && z.blocks.has(z.codec)
-}
-
-// tell sets at to where in the output the block is that what is written next begins, by the time that it is drained.
-func (z *compressor) tell(at *int64) { z.at = at }
-
-// drain waits until all that was written is compressed, and returns the size of the output by then.
-func (z *compressor) drain() (int64, error) {
-	z.cut(false)
-	all := make([]*job, cap(z.free))
-	for i := range all {
-		all[i] = <-z.free
-	}
-	for _, j := range all {
-		z.free <- j
-	}
-	return z.written, z.failed()
-}
-
-// room returns b with place for n more bytes: for a little, as long as that does, since most layers are small, then for most.
-func room(b []byte, n, most int) []byte {
+// Room returns b with place for n more bytes: a little place as long as that does, since most files and layers are small,
+// then place for most bytes.
+func Room(b []byte, n, most int) []byte {
 	const little = 64 << 10
 	switch {
 	case len(b)+n <= cap(b) && cap(b) > 0:
@@ -372,16 +144,64 @@ func room(b []byte, n, most int) []byte {
 	return slices.Grow(b, most-len(b))
 }
 
+// StartFile implements FileWriter.
+func (z *compressor) StartFile() {
+	z.cut()
+	z.ahead = z.o.Blocks.has(z.format)
+}
+
+// EndFile implements FileWriter.
+func (z *compressor) EndFile() { z.cut() }
+
+// cut ends the block, and makes the next ones independent of all that was written before.
+func (z *compressor) cut() {
+	if z.now != nil {
+		z.submit()
+	}
+	z.before, z.ahead = z.before[:0], false
+}
+
+// offsetTo asks where in the output the next byte that is written will be: at is set to where its block begins. The answer is
+// there when drain returns.
+func (z *compressor) offsetTo(at *int64) { z.offset = at }
+
+// drain waits until all that was written is compressed and in the output, and returns the size of the output.
+func (z *compressor) drain() (int64, error) {
+	z.cut()
+	all := make([]*job, cap(z.free))
+	for i := range all {
+		all[i] = <-z.free
+	}
+	for _, j := range all {
+		z.free <- j
+	}
+	return z.to.written, z.to.failed()
+}
+
 func (z *compressor) submit() {
 	j := z.now
 	z.now = nil
 	z.before = append(z.before[:0], j.in[max(0, len(j.in)-window):]...)
 	if z.idle > 0 {
 		z.idle--
-		z.done.Go(z.work)
+		z.workers.Go(z.work)
 	}
 	z.jobs <- j
-	z.queue <- j
+	z.to.queue <- j
+}
+
+func (z *compressor) work() {
+	encode, err := z.o.Encoders.take(z.format)
+	if err == nil {
+		defer z.o.Encoders.leave(z.format, encode)
+	}
+	for j := range z.jobs {
+		j.out.Reset()
+		if j.err = err; err == nil && (!j.ahead || !z.o.Blocks.take(j)) {
+			j.err = encode(&j.out, j.in, j.before)
+		}
+		j.ready <- struct{}{}
+	}
 }
 
 // finish ends the stream, also one that is given up, and returns the digest of what was written to it.
@@ -390,8 +210,67 @@ func (z *compressor) finish() (v1.Hash, error) {
 		z.submit()
 	}
 	close(z.jobs)
-	close(z.queue)
-	z.done.Wait()
-	<-z.ended
-	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(z.sum.Sum(nil))}, z.failed()
+	close(z.to.queue)
+	z.workers.Wait()
+	<-z.to.ended
+	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(z.to.sum.Sum(nil))}, z.to.failed()
+}
+
+// collector writes the output.
+type collector struct {
+	out     io.Writer
+	report  func(bytes int)
+	queue   chan *job // in the order of the input
+	ended   chan struct{}
+	sum     hash.Hash // of the input
+	crc     uint32
+	size    uint64
+	written int64  // bytes of the output
+	trailer []byte // what follows the tail of the format
+	mu      sync.Mutex
+	err     error
+}
+
+// collect hashes the blocks of the input while they are compressed, and writes the output in their order.
+func (c *collector) collect(f format, free chan<- *job) {
+	defer close(c.ended)
+	_, err := c.out.Write(f.head())
+	c.fail(err)
+	for j := range c.queue {
+		c.sum.Write(j.in)
+		c.crc = crc32.Update(c.crc, crc32.IEEETable, j.in)
+		c.size += uint64(len(j.in))
+		<-j.ready
+		c.fail(j.err)
+		if c.report != nil {
+			c.report(len(j.in))
+		}
+		if j.offset != nil {
+			*j.offset = c.written
+		}
+		if c.failed() == nil {
+			n, err := c.out.Write(j.out.Bytes())
+			c.written += int64(n)
+			c.fail(err)
+		}
+		free <- j
+	}
+	if c.failed() == nil {
+		_, err := c.out.Write(append(f.tail(c.crc, c.size), c.trailer...))
+		c.fail(err)
+	}
+}
+
+func (c *collector) fail(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err == nil {
+		c.err = err
+	}
+}
+
+func (c *collector) failed() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
 }

@@ -115,16 +115,13 @@ type differ struct {
 	open   []*Entry             // directories on the way that are written only if something in them is
 	buffer []byte               // for the content of files
 	index  *indexWriter         // if set, is told what is written
-	cut    func(whole bool)     // is called where the content of a large file begins and, with false, where it ended
+	files  FileWriter           // if set, is told of large files
 }
 
 func newDiffer(ctx context.Context, w io.Writer, lower *View, o DiffOptions) *differ {
-	cut := func(bool) {}
-	if z, ok := w.(*compressor); ok {
-		cut = z.cut
-	}
+	files, _ := w.(FileWriter)
 	return &differ{ctx: ctx, tar: tar.NewWriter(w), lower: lower, epoch: o.Epoch, apart: o.apart,
-		names: map[[2]uint64]string{}, cut: cut}
+		names: map[[2]uint64]string{}, files: files}
 }
 
 // children writes what is in the directory dir. below is the directory that it is merged with, nil if there is none.

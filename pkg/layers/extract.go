@@ -43,11 +43,10 @@ func Extract(ctx context.Context, r io.Reader, d *Draft, dest string, o ExtractO
 	x.dest = strings.TrimPrefix(x.dest, "/")
 	t.open, t.reopen = x.open, x.open
 	a := &applier{tree: t, notices: newNotices(o.Notice), uid: o.UID, gid: o.GID, under: x.dest, copyUp: x.copyUp, limit: limitOr(o.MaxBytes)}
-	limited := &limitedReader{ctx: ctx, r: r, left: a.limit, limited: true}
 	if _, _, err := t.parent(path.Join(x.dest, "x")); err != nil {
 		return fmt.Errorf("unpacking an archive to %s: %w", clean(dest), err)
 	}
-	if err := a.entries(ctx, tar.NewReader(limited)); err != nil {
+	if err := a.entries(ctx, tar.NewReader(Limit(ctx, r, a.limit))); err != nil {
 		return err
 	}
 	return a.finish(lower)

@@ -9,8 +9,8 @@ import (
 
 // gunzip decodes gzip (RFC 1952), one member after the other.
 type gunzip struct {
-	*inflater
-	read int    // up to where out has been read
+	f    *inflater
+	read int    // up to where f.out has been read
 	crc  uint32 // of this member so far
 	size uint32
 	err  error
@@ -23,7 +23,7 @@ var (
 
 // newGunzip reads the header of the first member.
 func newGunzip(from io.Reader) (*gunzip, error) {
-	z := &gunzip{inflater: newInflater(from)}
+	z := &gunzip{f: newInflater(from)}
 	err := z.member()
 	if err == io.EOF {
 		err = io.ErrUnexpectedEOF
@@ -33,13 +33,13 @@ func newGunzip(from io.Reader) (*gunzip, error) {
 
 // Read implements io.Reader.
 func (z *gunzip) Read(p []byte) (int, error) {
-	for z.read == z.w {
+	for z.read == z.f.w {
 		if z.err != nil {
 			return 0, z.err
 		}
 		z.err = z.more()
 	}
-	n := copy(p, z.out[z.read:z.w])
+	n := copy(p, z.f.out[z.read:z.f.w])
 	z.read += n
 	return n, nil
 }
@@ -49,11 +49,11 @@ func (z *gunzip) Close() error { return nil }
 
 // more decodes what out has room for, or starts the next member.
 func (z *gunzip) more() error {
-	z.slide()
-	z.read = z.w
-	err := z.inflate()
-	z.crc = crc32.Update(z.crc, crc32.IEEETable, z.out[z.read:z.w])
-	z.size += uint32(z.w - z.read)
+	z.f.slide()
+	z.read = z.f.w
+	err := z.f.inflate()
+	z.crc = crc32.Update(z.crc, crc32.IEEETable, z.f.out[z.read:z.f.w])
+	z.size += uint32(z.f.w - z.read)
 	if err != io.EOF {
 		return err
 	}
@@ -69,19 +69,19 @@ func (z *gunzip) more() error {
 
 // bytes reads bytes of the frame.
 func (z *gunzip) bytes(p []byte) error {
-	z.take(z.n & 7)
-	z.unread()
+	z.f.take(z.f.n & 7)
+	z.f.unread()
 	for i := range p {
-		if z.pos >= z.end {
-			if err := z.fill(); err != nil {
+		if z.f.pos >= z.f.end {
+			if err := z.f.fill(); err != nil {
 				return err
 			}
-			if z.end == 0 {
+			if z.f.end == 0 {
 				return io.ErrUnexpectedEOF
 			}
 		}
-		p[i] = z.in[z.pos]
-		z.pos++
+		p[i] = z.f.in[z.f.pos]
+		z.f.pos++
 	}
 	return nil
 }
@@ -95,15 +95,15 @@ const (
 
 // member reads the header of the next one, io.EOF if there is none.
 func (z *gunzip) member() error {
-	if z.pos >= z.end {
-		if err := z.fill(); err != nil {
+	if z.f.pos >= z.f.end {
+		if err := z.f.fill(); err != nil {
 			return err
 		}
-		if z.end == 0 {
+		if z.f.end == 0 {
 			return io.EOF
 		}
 	}
-	h := &gzipHeader{gunzip: z}
+	h := &gzipHeader{from: z}
 	fixed := h.bytes(10)
 	if h.err != nil {
 		return h.err
@@ -126,21 +126,21 @@ func (z *gunzip) member() error {
 		return errGzipHeader
 	}
 	z.crc, z.size = 0, 0
-	z.begin()
+	z.f.begin()
 	return h.err
 }
 
 // gzipHeader reads and sums a header. The first error stays; what is read after it is zeros.
 type gzipHeader struct {
-	*gunzip
-	sum uint32
-	err error
+	from *gunzip
+	sum  uint32
+	err  error
 }
 
 func (h *gzipHeader) bytes(n int) []byte {
 	p := make([]byte, n)
 	if h.err == nil {
-		h.err = h.gunzip.bytes(p)
+		h.err = h.from.bytes(p)
 		h.sum = crc32.Update(h.sum, crc32.IEEETable, p)
 	}
 	return p

@@ -18,14 +18,15 @@ const baseKind = "layer"
 // LayerOptions say what layers are made of a snapshot.
 type LayerOptions struct {
 	Compression
-	Aside bool // the layers are not of the image that Sending waits for
-	Index bool // keep an index of what Pack and Draft.Layers make
-	Alone bool // the layers have all files of the snapshot, also those that are the same below it
-	Max   int  // layers that one snapshot may become, one for each of its large Python distributions; 0 or 1: all is one
+	Epoch *int64 // see DiffOptions
+	Aside bool   // the layers are not of the image that Sending waits for
+	Index bool   // keep an index of what Pack and Draft.Layers make
+	Alone bool   // the layers have all files of the snapshot, also those that are the same below it
+	Max   int    // layers that one snapshot may become, one for each of its large Python distributions; 0 or 1: all is one
 
 	Report func(bytes int) // if not nil, is told of each block of a tar when it is compressed, by several goroutines
 
-	blocks *blocks // that were made ahead
+	blocks *Blocks // that were made ahead
 }
 
 // sendFrom is the size from which a blob is sent that is sent from size on otherwise.
@@ -37,7 +38,16 @@ func (o LayerOptions) sendFrom(size int64) int64 {
 }
 
 // kind names the records of layers that are made in this way.
-func (o LayerOptions) kind() string { return fmt.Sprintf("%s-%d", o.Compression.kind(), max(o.Max, 1)) }
+func (o LayerOptions) kind() string { return fmt.Sprintf("%s-%d", o.wayKind(), max(o.Max, 1)) }
+
+// wayKind names compression and epoch.
+func (o LayerOptions) wayKind() string {
+	epoch := "no"
+	if o.Epoch != nil {
+		epoch = fmt.Sprint(*o.Epoch)
+	}
+	return fmt.Sprintf("%s-%s-%d-%s", baseKind, o.Name(), o.Level, epoch)
+}
 
 // Layers returns the layers of the snapshot of k, the lowest first, without those below it, and whether they were there
 // already. Flattened they are the snapshot, however many they are. One that was unpacked from an image is returned as
@@ -157,34 +167,19 @@ func (s *Store) layersOf(ctx context.Context, k Key, snapshot string, lower *Vie
 type packing struct {
 	Compression
 	from   int64   // the size from which it is sent
-	blocks *blocks // that were made ahead
+	blocks *Blocks // that were made ahead
 	report func(bytes int)
 }
 
 // pack makes a blob of the tar that write writes.
 func (s *Store) pack(ctx context.Context, o packing, write func(io.Writer) error) (r layerRecord, err error) {
-	codec, err := o.codec()
-	if err != nil {
-		return r, err
-	}
 	blob, err := s.newBlob(ctx)
 	if err != nil {
 		return r, err
 	}
 	defer blob.abort()
 	blob.send(o.from)
-	z := newCompressor(blob, codec)
-	z.encoders, z.blocks, z.report = &s.encoders, o.blocks, o.report
-	var table string
-	if o.algorithm() == "estargz" {
-		table, err = writeStargz(z, write)
-	} else {
-		err = write(z)
-	}
-	diffID, finishErr := z.finish()
-	if err == nil {
-		err = finishErr
-	}
+	made, err := Compress(blob, o.Compression, Options{Encoders: &s.encoders, Blocks: o.blocks, Report: o.report}, write)
 	if err != nil {
 		return r, err
 	}
@@ -192,9 +187,6 @@ func (s *Store) pack(ctx context.Context, o packing, write func(io.Writer) error
 	if err != nil {
 		return r, err
 	}
-	r = layerRecord{DiffID: diffID, Digest: d.Digest, Size: d.Size, MediaType: o.mediaType(), Made: time.Now()}
-	if table != "" {
-		r.Annotations = map[string]string{annotationTable: table, annotationSize: fmt.Sprint(z.size)}
-	}
-	return r, nil
+	return layerRecord{DiffID: made.DiffID, Digest: d.Digest, Size: d.Size, MediaType: o.MediaType(), Made: time.Now(),
+		Annotations: made.Annotations}, nil
 }

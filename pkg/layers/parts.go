@@ -85,7 +85,7 @@ func largestFirst(parts []*part) []int {
 
 // partKind names the records of parts: that one of such distributions was made (under part.key), and the layer that it
 // became (under the digest of its tar).
-func (c Compression) partKind() string { return fmt.Sprintf("part-%s-%d", c.algorithm(), c.Level) }
+func (o LayerOptions) partKind() string { return fmt.Sprintf("part-%s-%d", o.Name(), o.Level) }
 
 // key names a part by its distributions.
 func (p *part) key() Key { return sha256.Sum256([]byte(strings.Join(p.names, "\x00"))) }

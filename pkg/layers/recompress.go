@@ -7,23 +7,9 @@ import (
 	"io"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/gbuild/gbuild/internal/durable"
 )
-
-// algorithmOf returns the compression that a media type stands for, "" if it is no layer's that may be changed.
-func algorithmOf(t types.MediaType) string {
-	switch t {
-	case types.OCILayer, types.DockerLayer:
-		return "gzip"
-	case types.OCILayerZStd:
-		return "zstd"
-	case types.OCIUncompressedLayer, types.DockerUncompressedLayer:
-		return "none"
-	}
-	return ""
-}
 
 // Recompress returns the layer with the same tar and the algorithm of c: l itself if it has that one, or is one that must
 // not be distributed. It is made once. report is as in
@@ -33,7 +19,7 @@ func (s *Store) Recompress(ctx context.Context, l v1.Layer, c Compression, repor
 	if err != nil {
 		return nil, err
 	}
-	if is := algorithmOf(mediaType); is == "" || is == c.algorithm() {
+	if is := AlgorithmOf(mediaType); is == "" || is == c.Name() {
 		return l, nil
 	}
 	diffID, err := l.DiffID()
@@ -52,7 +38,7 @@ func (s *Store) recompress(ctx context.Context, l v1.Layer, diffID v1.Hash, c Co
 	if _, err := hex.Decode(k[:], []byte(diffID.Hex)); err != nil {
 		return nil, fmt.Errorf("parsing digest %q: %w", diffID, err)
 	}
-	kind := fmt.Sprintf("%s-again-%s-%d", baseKind, c.algorithm(), c.Level)
+	kind := fmt.Sprintf("%s-again-%s-%d", baseKind, c.Name(), c.Level)
 	held, err := durable.Lock(ctx, s.path("locks", k.String()+".again"), durable.Exclusive)
 	if err != nil {
 		return nil, err
@@ -88,7 +74,7 @@ func (s *Store) copyTar(ctx context.Context, w io.Writer, l v1.Layer) error {
 		return err
 	}
 	defer r.Close()
-	limited := &limitedReader{ctx: ctx, r: r, left: max(minUnpacked, maxRatio*size), limited: true}
+	limited := Limit(ctx, r, max(minUnpacked, maxRatio*size))
 	_, err = io.CopyBuffer(struct{ io.Writer }{w}, limited, make([]byte, copyBuffer))
 	return err
 }

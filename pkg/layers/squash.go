@@ -13,9 +13,9 @@ import (
 )
 
 // Squash returns one layer of all snapshots of the state k that are above the state base, and whether it was there
-// already. report is as in LayerOptions.
-func (s *Store) Squash(ctx context.Context, k, base Key, c Compression, report func(bytes int)) (v1.Layer, bool, error) {
-	name, kind := squashKey(k, base), c.kind()+"-squash"
+// already. Of the options it needs the compression, Epoch and Report.
+func (s *Store) Squash(ctx context.Context, k, base Key, o LayerOptions) (v1.Layer, bool, error) {
+	name, kind := squashKey(k, base), o.wayKind()+"-squash"
 	if l, ok := s.squashed(kind, name); ok {
 		return l, true, nil
 	}
@@ -27,7 +27,7 @@ func (s *Store) Squash(ctx context.Context, k, base Key, c Compression, report f
 	if l, ok := s.squashed(kind, name); ok {
 		return l, true, nil
 	}
-	r, err := s.squash(ctx, k, base, c, report)
+	r, err := s.squash(ctx, k, base, o)
 	if err == nil {
 		err = s.rememberLayer(kind, name, r)
 	}
@@ -38,8 +38,8 @@ func (s *Store) Squash(ctx context.Context, k, base Key, c Compression, report f
 }
 
 // HasSquashed says whether Squash would only look up, and not make, the layer.
-func (s *Store) HasSquashed(k, base Key, c Compression) bool {
-	_, ok := s.squashed(c.kind()+"-squash", squashKey(k, base))
+func (s *Store) HasSquashed(k, base Key, o LayerOptions) bool {
+	_, ok := s.squashed(o.wayKind()+"-squash", squashKey(k, base))
 	return ok
 }
 
@@ -54,7 +54,7 @@ func (s *Store) squashed(kind string, name Key) (*storedLayer, bool) {
 	return l, ok && size == l.record.Size
 }
 
-func (s *Store) squash(ctx context.Context, k, base Key, c Compression, report func(bytes int)) (r layerRecord, err error) {
+func (s *Store) squash(ctx context.Context, k, base Key, o LayerOptions) (r layerRecord, err error) {
 	if err := s.Expand(ctx, k); err != nil {
 		return r, err
 	}
@@ -70,7 +70,7 @@ func (s *Store) squash(ctx context.Context, k, base Key, c Compression, report f
 	if n <= 0 || n < len(view.dirs) && view.dirs[n] != lower.dirs[0] {
 		return r, errors.New("it does not stand on " + base.String())
 	}
-	return s.pack(ctx, packing{Compression: c, from: sendFrom, report: report}, func(w io.Writer) error {
-		return writeStack(ctx, w, view.dirs[:n], lower, DiffOptions{Epoch: c.Epoch})
+	return s.pack(ctx, packing{Compression: o.Compression, from: sendFrom, report: o.Report}, func(w io.Writer) error {
+		return writeStack(ctx, w, view.dirs[:n], lower, DiffOptions{Epoch: o.Epoch})
 	})
 }

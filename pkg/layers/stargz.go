@@ -18,12 +18,17 @@ import (
 // An eStargz layer is a gzip whose members are the blocks of single files, with a table at the end that says where each
 // is: who runs the image can fetch what is read only. See docs/estargz.md of containerd/stargz-snapshotter.
 const (
-	stargzTable = "stargz.index.json" // the name of the table in the tar
-	stargzChunk = 1 << 20             // bytes of a file in one member: a block
+	stargzChunk = 1 << 20 // bytes of a file in one member: a block
 
 	annotationTable = "containerd.io/snapshot/stargz/toc.digest"
 	annotationSize  = "io.containers.estargz.uncompressed-size"
 )
+
+// StargzTable is the name of the table in the tar. It is of the layer, and no file of the image.
+const StargzTable = "stargz.index.json"
+
+// PaxXattr begins the names of the PAX records of a tar that are extended attributes.
+const PaxXattr = "SCHILY.xattr."
 
 // AboutBlob returns those annotations of a layer that say what is where in its bytes: of eStargz, and of zstd:chunked.
 func AboutBlob(annotations map[string]string) map[string]string {
@@ -39,24 +44,24 @@ func AboutBlob(annotations map[string]string) map[string]string {
 	return about
 }
 
-// stargzCodec is its level, as that of gzipCodec. Every block is a member of its own.
-type stargzCodec int
+// stargzFormat is its level, as that of gzipFormat. Every block is a member of its own.
+type stargzFormat int
 
-func (stargzCodec) blockSize() int { return stargzChunk }
+func (stargzFormat) blockSize() int { return stargzChunk }
 
-func (stargzCodec) mostWorkers() int { return gzipCodec(0).mostWorkers() }
+func (stargzFormat) mostWorkers() int { return gzipFormat(0).mostWorkers() }
 
-func (stargzCodec) head() []byte { return nil }
+func (stargzFormat) head() []byte { return nil }
 
-func (stargzCodec) tail(uint32, uint64) []byte { return nil }
+func (stargzFormat) tail(uint32, uint64) []byte { return nil }
 
-func (c stargzCodec) newEncoder() (blockEncoder, error) {
+func (c stargzFormat) newEncoder() (encoder, error) {
 	z, err := flate.NewWriter(nil, int(c))
 	if err != nil {
 		return nil, err
 	}
 	return func(out *bytes.Buffer, block, _ []byte) error {
-		out.Write(gzipCodec(c).head())
+		out.Write(gzipFormat(c).head())
 		z.Reset(out)
 		if _, err := z.Write(block); err != nil {
 			return err
@@ -106,7 +111,7 @@ func newTableEntry(h *tar.Header) (*tableEntry, error) {
 		e.ModTime = h.ModTime.UTC().Format(time.RFC3339)
 	}
 	for name, value := range h.PAXRecords {
-		if name, ok := strings.CutPrefix(name, paxXattr); ok {
+		if name, ok := strings.CutPrefix(name, PaxXattr); ok {
 			if e.Xattrs == nil {
 				e.Xattrs = map[string][]byte{}
 			}
@@ -173,11 +178,15 @@ func (s *stargz) entry(h *tar.Header) error {
 // content writes the content of a file in members that have nothing else.
 func (s *stargz) content(file *tableEntry) error {
 	sum := sha256.New()
-	s.z.cut(file.Size >= wholeFrom)
+	if file.Size >= WholeFrom {
+		s.z.StartFile()
+	} else {
+		s.z.cut()
+	}
 	for e := file; e.ChunkOffset < file.Size; {
 		size := min(stargzChunk, file.Size-e.ChunkOffset)
 		chunk := sha256.New()
-		s.z.tell(&e.Offset)
+		s.z.offsetTo(&e.Offset)
 		if _, err := io.CopyN(io.MultiWriter(s.out, sum, chunk), s.in, size); err != nil {
 			return err
 		}
@@ -190,7 +199,7 @@ func (s *stargz) content(file *tableEntry) error {
 		e = &tableEntry{Name: file.Name, Type: "chunk", ChunkOffset: e.ChunkOffset + size}
 		s.entries = append(s.entries, e)
 	}
-	s.z.cut(false)
+	s.z.cut()
 	file.Digest = fmt.Sprintf("sha256:%x", sum.Sum(nil))
 	return nil
 }
@@ -208,24 +217,24 @@ func (s *stargz) table() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := s.out.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: stargzTable, Size: int64(len(data))}); err != nil {
+	if err := s.out.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: StargzTable, Size: int64(len(data))}); err != nil {
 		return "", err
 	}
 	if _, err := s.out.Write(data); err != nil {
 		return "", err
 	}
-	s.z.end = stargzFooter(at)
+	s.z.to.trailer = stargzFooter(at)
 	return fmt.Sprintf("sha256:%x", sha256.Sum256(data)), s.out.Close()
 }
 
 // stargzFooter is an empty gzip member of 51 bytes with where the table is in its extra field (RFC 1952, 2.3.1.1).
 func stargzFooter(at int64) []byte {
 	where := fmt.Sprintf("%016xSTARGZ", at)
-	f := gzipCodec(0).head()
+	f := gzipFormat(0).head()
 	f[3] = 4 // it has an extra field
 	f = binary.LittleEndian.AppendUint16(f, uint16(4+len(where)))
 	f = append(f, 'S', 'G')
 	f = binary.LittleEndian.AppendUint16(f, uint16(len(where)))
 	f = append(f, where...)
-	return append(f, gzipCodec(0).tail(0, 0)...)
+	return append(f, gzipFormat(0).tail(0, 0)...)
 }

@@ -17,8 +17,8 @@ import (
 	"github.com/gbuild/gbuild/internal/hint"
 )
 
-// format is the content of the file VERSION. It changes when an older gbuild could not read the store.
-const format = "gbuild store 1\n"
+// version is the content of the file VERSION. It changes when an older gbuild could not read the store.
+const version = "gbuild store 1\n"
 
 // Store is a state directory. Many processes may have it open at once. Its methods may be called concurrently.
 type Store struct {
@@ -35,7 +35,7 @@ type Store struct {
 	lease lease
 	sync  syncer
 
-	encoders encoders // of all compressors
+	encoders Encoders // of all layers
 
 	beside sync.WaitGroup // the removal of what is left of drafts
 
@@ -114,11 +114,11 @@ func (s *Store) checkOwner() error {
 func (s *Store) checkFormat() error {
 	found, err := os.ReadFile(s.path("VERSION"))
 	switch {
-	case err == nil && string(found) == format:
+	case err == nil && string(found) == version:
 		return nil
 	case err == nil:
 		return hint.Errorf("use the gbuild that made it, or another directory",
-			"the store %s has the format %q, this gbuild reads %q", s.dir, strings.TrimSpace(string(found)), strings.TrimSpace(format))
+			"the store %s has the format %q, this gbuild reads %q", s.dir, strings.TrimSpace(string(found)), strings.TrimSpace(version))
 	case !isNotExist(err):
 		return fmt.Errorf("opening the store: %w", err)
 	}
@@ -130,7 +130,7 @@ func (s *Store) checkFormat() error {
 			return fmt.Errorf("making the store: %w", err)
 		}
 	}
-	if err := durable.Save(s.path("VERSION"), []byte(format)); err != nil {
+	if err := durable.Save(s.path("VERSION"), []byte(version)); err != nil {
 		return fmt.Errorf("making the store: %w", err)
 	}
 	return nil

@@ -1,35 +1,40 @@
 package layers
 
+// Readers that end with a context, that are bounded, and that read ahead.
+
 import (
 	"context"
+	"errors"
 	"io"
 
 	"github.com/gbuild/gbuild/internal/hint"
 )
 
-// limitedReader ends with the context, and refuses to read more than a limit.
+// ErrTooLarge says that a limit of Limit is passed.
+var ErrTooLarge = hint.Wrap(errors.New("it unpacks to more than the limit"), "a layer may unpack to 20 GiB, or to 200 times its compressed size")
+
+// Limit returns a reader of at most left bytes of r; the next one is ErrTooLarge. It ends with the context.
+func Limit(ctx context.Context, r io.Reader, left int64) io.Reader {
+	return &limitedReader{WithContext(ctx, r), left}
+}
+
 type limitedReader struct {
-	ctx     context.Context
-	r       io.Reader
-	left    int64
-	limited bool
+	r    io.Reader
+	left int64
 }
 
 // Read implements io.Reader.
 func (l *limitedReader) Read(p []byte) (int, error) {
-	if l.ctx.Err() != nil {
-		return 0, context.Cause(l.ctx)
-	}
 	n, err := l.r.Read(p)
-	if l.left -= int64(n); l.limited && l.left < 0 {
-		return 0, errTooLarge
+	if l.left -= int64(n); l.left < 0 {
+		return 0, ErrTooLarge
 	}
 	return n, err
 }
 
-var errTooLarge = hint.Errorf("a layer may unpack to 20 GiB, or to 200 times its compressed size", "it unpacks to more than the limit")
+// WithContext returns a reader of r that ends with the context.
+func WithContext(ctx context.Context, r io.Reader) io.Reader { return &contextReader{ctx, r} }
 
-// contextReader ends with the context: the holes of a sparse file can be read for hours without reading the tar.
 type contextReader struct {
 	ctx context.Context
 	r   io.Reader
@@ -48,8 +53,8 @@ const (
 	aheadBlocks = 8
 )
 
-// readAhead reads in a goroutine of its own, so that what produces the bytes and what uses them run side by side.
-type readAhead struct {
+// ReadAhead reads in a goroutine of its own, so that what produces the bytes and what uses them run side by side.
+type ReadAhead struct {
 	full  chan block
 	empty chan []byte
 	stop  chan struct{}
@@ -63,8 +68,9 @@ type block struct {
 	err  error
 }
 
-func newReadAhead(r io.Reader) *readAhead {
-	a := &readAhead{full: make(chan block, aheadBlocks), empty: make(chan []byte, aheadBlocks),
+// NewReadAhead begins to read r. Close has to follow.
+func NewReadAhead(r io.Reader) *ReadAhead {
+	a := &ReadAhead{full: make(chan block, aheadBlocks), empty: make(chan []byte, aheadBlocks),
 		stop: make(chan struct{}), done: make(chan struct{})}
 	for range aheadBlocks {
 		a.empty <- nil
@@ -73,7 +79,7 @@ func newReadAhead(r io.Reader) *readAhead {
 	return a
 }
 
-func (a *readAhead) fill(r io.Reader) {
+func (a *ReadAhead) fill(r io.Reader) {
 	defer close(a.done)
 	for {
 		var data []byte
@@ -104,7 +110,7 @@ func readBlock(r io.Reader, p []byte) (n int, err error) {
 }
 
 // Read implements io.Reader.
-func (a *readAhead) Read(p []byte) (int, error) {
+func (a *ReadAhead) Read(p []byte) (int, error) {
 	for a.at == len(a.now.data) {
 		if a.now.err != nil {
 			return 0, a.now.err
@@ -120,7 +126,7 @@ func (a *readAhead) Read(p []byte) (int, error) {
 }
 
 // Close ends the goroutine. The reader below is not used after it.
-func (a *readAhead) Close() error {
+func (a *ReadAhead) Close() error {
 	close(a.stop)
 	<-a.done
 	return nil

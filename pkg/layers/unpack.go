@@ -225,7 +225,7 @@ const (
 // (with the DiffID).
 func (u *unpacking) unpack(ctx context.Context, j *unpackJob, in *layerInput) error {
 	defer context.AfterFunc(ctx, in.stop)() // the reader may be waiting for a network that says nothing
-	ahead := newReadAhead(in)
+	ahead := NewReadAhead(in)
 	diffID, err := u.decompress(ctx, j, ahead)
 	if err == nil || in.blob == nil {
 		// What follows the compressed data belongs to the blob as well; and a blob that is corrupt says so at its end.

@@ -21,7 +21,7 @@ func openWheel(f *os.File) (*zip.Reader, error) {
 		return nil, err
 	}
 	at.left = math.MaxInt64
-	z.RegisterDecompressor(zip.Deflate, func(r io.Reader) io.ReadCloser { return &inflated{inflater: newInflater(r)} })
+	z.RegisterDecompressor(zip.Deflate, NewInflater)
 	return z, nil
 }
 
@@ -38,28 +38,3 @@ func (b *boundedAt) ReadAt(p []byte, at int64) (int, error) {
 	}
 	return b.ReaderAt.ReadAt(p, at)
 }
-
-// inflated reads a deflated stream.
-type inflated struct {
-	*inflater
-	read int // up to where out has been read
-	err  error
-}
-
-// Read implements io.Reader.
-func (f *inflated) Read(p []byte) (int, error) {
-	for f.read == f.w {
-		if f.err != nil {
-			return 0, f.err
-		}
-		f.slide()
-		f.read = f.w
-		f.err = f.inflate()
-	}
-	n := copy(p, f.out[f.read:f.w])
-	f.read += n
-	return n, nil
-}
-
-// Close implements io.Closer. There is nothing to close.
-func (f *inflated) Close() error { return nil }
