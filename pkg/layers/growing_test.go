@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/gbuild/gbuild/internal/testimage"
 )
 
 // A blob is read from its start by readers that come at any time, and its digest is known at the end.
@@ -29,7 +31,7 @@ func TestGrowing(t *testing.T) {
 		}
 		go read(g)
 	}
-	data := someBytes(3 * sendFrom)
+	data := testimage.Bytes(3 * sendFrom)
 	w := growing(t, s, data[:2*sendFrom])
 	w.Write(data[2*sendFrom:])
 	g := w.grows

@@ -214,14 +214,13 @@ type testLayer struct {
 func layerOf(t testing.TB, data []byte, c Compression) *testLayer {
 	t.Helper()
 	l := &testLayer{tar: data, reads: new(int)}
-	codec, err := c.codec()
-	check(t, err)
 	var buf bytes.Buffer
-	z := newCompressor(&buf, codec)
-	_, err = z.Write(data)
+	made, err := Compress(&buf, c, Options{}, func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	})
 	check(t, err)
-	l.diffID, err = z.finish()
-	check(t, err)
+	l.diffID = made.DiffID
 	l.packed = buf.Bytes()
 	l.digest = v1.Hash{Algorithm: "sha256", Hex: fmt.Sprintf("%x", sha256.Sum256(l.packed))}
 	l.size = int64(len(l.packed))

@@ -7,9 +7,13 @@ import (
 	"os"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"github.com/klauspost/compress/flate"
 	"github.com/klauspost/compress/gzip"
+	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/internal/testimage"
 )
 
 // gzipOf compresses data as others do, at any level that the library has (-2 is Huffman only), in so many members.
@@ -17,11 +21,11 @@ func gzipOf(t testing.TB, level, members int, data []byte) []byte {
 	var out bytes.Buffer
 	for i := range members {
 		z, err := gzip.NewWriterLevel(&out, level)
-		check(t, err)
+		must(t, err)
 		z.Name, z.Extra = "name", []byte("extra")
 		_, err = z.Write(data[i*len(data)/members : (i+1)*len(data)/members])
-		check(t, err)
-		check(t, z.Close())
+		must(t, err)
+		must(t, z.Close())
 	}
 	return out.Bytes()
 }
@@ -38,8 +42,8 @@ func TestGunzip(t *testing.T) {
 	zeros := make([]byte, 3<<20)
 	text := bytes.Repeat([]byte("abcdefghijklmnopqrstuvwxyz, and again; "), 40000)
 	short := bytes.Repeat([]byte("xyz"), 100000)
-	mixed := append(append(someBytes(1<<20), zeros[:200000]...), text...)
-	for name, data := range map[string][]byte{"empty": nil, "byte": {7}, "zeros": zeros, "text": text, "short": short, "noise": someBytes(1 << 20), "mixed": mixed} {
+	mixed := append(append(testimage.Bytes(1<<20), zeros[:200000]...), text...)
+	for name, data := range map[string][]byte{"empty": nil, "byte": {7}, "zeros": zeros, "text": text, "short": short, "noise": testimage.Bytes(1 << 20), "mixed": mixed} {
 		for _, level := range []int{-2, 0, 1, 5, 9} {
 			for _, members := range []int{1, 3} {
 				packed := gzipOf(t, level, members, data)
@@ -57,7 +61,7 @@ func TestGunzip(t *testing.T) {
 
 // TestGunzipCut gives every beginning of a file, and expects what is known of it, but no end.
 func TestGunzipCut(t *testing.T) {
-	data := append(someBytes(300), bytes.Repeat([]byte("abcd"), 300)...)
+	data := append(testimage.Bytes(300), bytes.Repeat([]byte("abcd"), 300)...)
 	for _, level := range []int{-2, 0, 6} {
 		packed := gzipOf(t, level, 1, data)
 		for n := range packed {
@@ -92,7 +96,7 @@ func inflateAll(from io.Reader) (all []byte, err error) {
 // FuzzInflate holds the decoder against another, without and with the frame of gzip: the same bytes, or an error of both.
 func FuzzInflate(f *testing.F) {
 	for _, level := range []int{-2, 0, 1, 6} {
-		packed := gzipOf(f, level, 2, append(someBytes(500), bytes.Repeat([]byte("abc"), 500)...))
+		packed := gzipOf(f, level, 2, append(testimage.Bytes(500), bytes.Repeat([]byte("abc"), 500)...))
 		f.Add(packed)
 		f.Add(packed[10+7+5:])
 		f.Add(gzipOf(f, level, 1, nil))
@@ -121,11 +125,11 @@ func FuzzInflate(f *testing.F) {
 
 // BenchmarkGunzip decodes a file (text and noise, or $GBUILD_BENCH_GZIP), and, to compare, lets the library do it.
 func BenchmarkGunzip(b *testing.B) {
-	packed := gzipOf(b, 6, 1, someBytes(16<<20))
+	packed := gzipOf(b, 6, 1, testimage.Bytes(16<<20))
 	if name := os.Getenv("GBUILD_BENCH_GZIP"); name != "" {
 		var err error
 		packed, err = os.ReadFile(name)
-		check(b, err)
+		must(b, err)
 	}
 	for name, open := range map[string]func() (io.Reader, error){
 		"gunzip":  func() (io.Reader, error) { return newGunzip(bytes.NewReader(packed)) },
@@ -135,11 +139,22 @@ func BenchmarkGunzip(b *testing.B) {
 			defer processorTime(b)()
 			for b.Loop() {
 				r, err := open()
-				check(b, err)
+				must(b, err)
 				n, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{r}, make([]byte, 256<<10))
-				check(b, err)
+				must(b, err)
 				b.SetBytes(n)
 			}
 		})
 	}
+}
+
+// processorTime reports the time of processors too, which others on the machine change less.
+func processorTime(b *testing.B) func() {
+	used := func() time.Duration {
+		var u unix.Rusage
+		unix.Getrusage(unix.RUSAGE_SELF, &u)
+		return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	}
+	before := used()
+	return func() { b.ReportMetric((used()-before).Seconds()/float64(b.N), "cpu-s/op") }
 }

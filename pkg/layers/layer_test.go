@@ -1,11 +1,17 @@
 package layers
 
 import (
+	"fmt"
 	"io"
+	"os"
+	"runtime"
+	"strings"
 	"sync/atomic"
 	"testing"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/gbuild/gbuild/internal/testimage"
 )
 
 // What is reported adds up to the tars that are made, and nothing is where none is.
@@ -29,7 +35,7 @@ func TestReportOfLayers(t *testing.T) {
 			return all, err
 		}},
 		{"squash", func(report func(int)) ([]v1.Layer, error) {
-			l, _, err := s.Squash(t.Context(), keyOf("top"), Key{}, Compression{}, report)
+			l, _, err := s.Squash(t.Context(), keyOf("top"), Key{}, LayerOptions{Report: report})
 			return []v1.Layer{l}, err
 		}},
 		{"recompress", func(report func(int)) ([]v1.Layer, error) {
@@ -59,4 +65,52 @@ func TestReportOfLayers(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A layer is never in memory.
+func TestLayerMemory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("writes 300 MB")
+	}
+	s := newStore(t)
+	d, err := s.Draft(t.Context(), Key{})
+	check(t, err)
+	block := testimage.Bytes(32 << 20)
+	f, err := os.Create(d.Dir() + "/big")
+	check(t, err)
+	for range 4 {
+		_, err := f.Write(block)
+		check(t, err)
+	}
+	check(t, f.Truncate(300<<20))
+	check(t, f.Close())
+	block = nil
+	check(t, d.Commit(t.Context(), keyOf("big")))
+	runtime.GC()
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(32))
+	for _, c := range []Compression{{Level: 1}, {Algorithm: "zstd"}} {
+		before := resident(t)
+		all, _, err := s.Layers(t.Context(), keyOf("big"), LayerOptions{Compression: c})
+		check(t, err)
+		if used := resident(t) - before; used > 100 {
+			t.Errorf("making a layer of 300 MB by %s took %d MB of memory", c.Name(), used)
+		}
+		if size, _ := all[0].Size(); size > 250<<20 || size < 10<<20 {
+			t.Errorf("size %d", size)
+		}
+	}
+}
+
+// resident returns the peak of the memory of this process in MB.
+func resident(t *testing.T) int {
+	data, err := os.ReadFile("/proc/self/status")
+	check(t, err)
+	for _, line := range strings.Split(string(data), "\n") {
+		var kb int
+		if n, _ := fmt.Sscanf(line, "VmHWM: %d kB", &kb); n == 1 {
+			return kb / 1024
+		}
+	}
+	t.Skip("no VmHWM")
+	return 0
 }

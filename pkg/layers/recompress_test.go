@@ -7,6 +7,8 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/gbuild/gbuild/internal/testimage"
 )
 
 type foreignLayer struct{ *testLayer }
@@ -15,11 +17,11 @@ func (foreignLayer) MediaType() (types.MediaType, error) { return types.OCIRestr
 
 func TestRecompress(t *testing.T) {
 	s := newStore(t)
-	l := layerOf(t, someBytes(3<<20), Compression{})
+	l := layerOf(t, testimage.Bytes(3<<20), Compression{})
 	for _, c := range []Compression{{Algorithm: "zstd"}, {Algorithm: "none"}} {
 		again, err := s.Recompress(t.Context(), l, c, nil)
 		check(t, err)
-		if mt, _ := again.MediaType(); mt != c.mediaType() {
+		if mt, _ := again.MediaType(); mt != c.MediaType() {
 			t.Errorf("%s: media type %s", c.Algorithm, mt)
 		}
 		if id, _ := again.DiffID(); id != l.diffID {

@@ -56,10 +56,10 @@ func TestSquash(t *testing.T) {
 	change(t, s, keyOf("base"), keyOf("one"), func(root string) { write(t, root+"/f", "one") })
 	change(t, s, keyOf("one"), keyOf("two"), func(root string) { write(t, root+"/f", "two") })
 	for _, existed := range []bool{false, true} {
-		if s.HasSquashed(keyOf("two"), keyOf("base"), Compression{}) != existed {
+		if s.HasSquashed(keyOf("two"), keyOf("base"), LayerOptions{}) != existed {
 			t.Error("HasSquashed is wrong")
 		}
-		l, got, err := s.Squash(t.Context(), keyOf("two"), keyOf("base"), Compression{}, nil)
+		l, got, err := s.Squash(t.Context(), keyOf("two"), keyOf("base"), LayerOptions{})
 		check(t, err)
 		r, err := l.Uncompressed()
 		check(t, err)
@@ -71,7 +71,7 @@ func TestSquash(t *testing.T) {
 		}
 	}
 	for _, base := range []Key{keyOf("two"), keyOf("nowhere")} {
-		if _, _, err := s.Squash(t.Context(), keyOf("one"), base, Compression{}, nil); err == nil {
+		if _, _, err := s.Squash(t.Context(), keyOf("one"), base, LayerOptions{}); err == nil {
 			t.Error("no error")
 		}
 	}

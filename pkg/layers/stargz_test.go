@@ -16,15 +16,19 @@ import (
 	"github.com/containerd/stargz-snapshotter/estargz"
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/internal/testimage"
 )
+
+const chunk = 1 << 20 // bytes of a file in one member
 
 // stargzTree has all kinds of files, around the sizes at which something changes.
 func stargzTree(t *testing.T) (dir string, files map[string][]byte) {
 	dir = t.TempDir()
-	data := someBytes(5<<20 + 1)
+	data := testimage.Bytes(5<<20 + 1)
 	files = map[string][]byte{}
 	check(t, os.Mkdir(dir+"/a", 0o755))
-	for _, n := range []int{0, 1, 511, 512, stargzChunk - 1, stargzChunk, stargzChunk + 1, wholeFrom - 1, wholeFrom, len(data)} {
+	for _, n := range []int{0, 1, 511, 512, chunk - 1, chunk, chunk + 1, WholeFrom - 1, WholeFrom, len(data)} {
 		name := fmt.Sprintf("a/file%d", n)
 		files[name] = data[:n]
 		write(t, dir+"/"+name, string(data[:n]))
@@ -54,7 +58,7 @@ func TestStargz(t *testing.T) {
 	packed, record := packStargz(t, newStore(t), dir, 0)
 	r, err := estargz.Open(io.NewSectionReader(bytes.NewReader(packed), 0, int64(len(packed))))
 	check(t, err)
-	verifier, err := r.VerifyTOC(digest.Digest(record.Annotations[annotationTable]))
+	verifier, err := r.VerifyTOC(digest.Digest(record.Annotations["containerd.io/snapshot/stargz/toc.digest"]))
 	check(t, err)
 	for name, want := range files {
 		f, err := r.OpenFile(name)
@@ -63,14 +67,14 @@ func TestStargz(t *testing.T) {
 		if err != nil || !bytes.Equal(got, want) {
 			t.Errorf("%s: %d bytes, %v", name, len(got), err)
 		}
-		for at := int64(0); at < int64(len(want)); at += stargzChunk {
-			chunk, ok := r.ChunkEntryForOffset(name, at)
-			if !ok || chunk.ChunkOffset != at {
+		for at := int64(0); at < int64(len(want)); at += chunk {
+			part, ok := r.ChunkEntryForOffset(name, at)
+			if !ok || part.ChunkOffset != at {
 				t.Fatalf("%s has no chunk at %d", name, at)
 			}
-			v, err := verifier.Verifier(chunk)
+			v, err := verifier.Verifier(part)
 			check(t, err)
-			v.Write(want[at : at+chunk.ChunkSize])
+			v.Write(want[at : at+part.ChunkSize])
 			if !v.Verified() {
 				t.Errorf("%s at %d: the digest is wrong", name, at)
 			}
@@ -99,13 +103,13 @@ func TestStargzForOthers(t *testing.T) {
 	check(t, err)
 	got, err := io.ReadAll(z)
 	check(t, err)
-	if record.DiffID.Hex != fmt.Sprintf("%x", sha256.Sum256(got)) || record.Annotations[annotationSize] != fmt.Sprint(len(got)) {
+	if record.DiffID.Hex != fmt.Sprintf("%x", sha256.Sum256(got)) || record.Annotations["io.containers.estargz.uncompressed-size"] != fmt.Sprint(len(got)) {
 		t.Error("the digest or the size of the tar is wrong")
 	}
 	var plain bytes.Buffer
 	check(t, WriteDiff(t.Context(), &plain, dir, nil, DiffOptions{}))
 	want := members(t, plain.Bytes())
-	if have := members(t, got); !slices.Equal(have[:len(have)-1], want) || have[len(have)-1] != stargzTable {
+	if have := members(t, got); !slices.Equal(have[:len(have)-1], want) || have[len(have)-1] != StargzTable {
 		t.Errorf("the tar has %v, want %v and the table", have, want)
 	}
 	unpacked := t.TempDir()

@@ -17,6 +17,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/internal/testimage"
 )
 
 func someLayers(t testing.TB) []v1.Layer {
@@ -84,7 +86,7 @@ func TestUnpackApart(t *testing.T) {
 		t.Skip("the filesystem has no directories that are apart")
 	}
 	s := newStore(t)
-	for data, want := range map[string]bool{"small": false, string(someBytes(largeLayer)): true} {
+	for data, want := range map[string]bool{"small": false, string(testimage.Bytes(largeLayer)): true} {
 		k, err := s.Unpack(t.Context(), []v1.Layer{layerOf(t, tarOf(t, "f a "+data), Compression{Algorithm: "none"})}, nil)
 		check(t, err)
 		if got := apart(s.snapshot(k)); got != want {

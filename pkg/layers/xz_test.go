@@ -16,10 +16,10 @@ func packXZ(t *testing.T, text []byte) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	w, err := xz.WriterConfig{BlockSize: 100_000, DictCap: 1 << 20}.NewWriter(&b)
-	check(t, err)
+	must(t, err)
 	_, err = w.Write(text)
-	check(t, err)
-	check(t, w.Close())
+	must(t, err)
+	must(t, w.Close())
 	return b.Bytes()
 }
 
@@ -54,9 +54,9 @@ func TestXZ(t *testing.T) {
 	two := append(append(bytes.Clone(one), 0, 0, 0, 0), packXZ(t, []byte("end"))...)
 	for name, packed := range map[string][]byte{"one": one, "two": two, "none": packXZ(t, nil)} {
 		z, err := xz.NewReader(bytes.NewReader(packed))
-		check(t, err)
+		must(t, err)
 		want, err := io.ReadAll(z)
-		check(t, err)
+		must(t, err)
 		if got, err := unpackXZ(packed); err != nil || !bytes.Equal(got, want) {
 			t.Errorf("%s: %d bytes, %v; want %d", name, len(got), err, len(want))
 		}
