@@ -14,7 +14,7 @@ import (
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
 
-	"github.com/gbuild/gbuild/pkg/layers"
+	"github.com/gbuild/gbuild/pkg/layers/codec"
 )
 
 // What cannot be honoured is refused, what means nothing is accepted.
@@ -68,25 +68,25 @@ func TestCompressionOf(t *testing.T) {
 	for _, test := range []struct {
 		o       buildOptions
 		outputs string
-		want    layers.Compression
+		want    codec.Compression
 		fail    string
 	}{
-		{buildOptions{}, "", layers.Compression{Algorithm: "gzip"}, ""},
-		{buildOptions{compression: "zstd", compressionLevel: "9"}, "", layers.Compression{Algorithm: "zstd", Level: 9}, ""},
-		{buildOptions{compression: "none"}, "type=oci", layers.Compression{Algorithm: "none"}, ""},
-		{buildOptions{forceCompression: true}, "type=oci", layers.Compression{Algorithm: "gzip", Force: true}, ""},
-		{buildOptions{compression: "zstd"}, "type=oci,compression=zstd", layers.Compression{Algorithm: "zstd"}, ""},
-		{buildOptions{compression: "zstd"}, "type=oci,compression=gzip", layers.Compression{}, "one compression"},
-		{buildOptions{compression: "zstd"}, "type=registry,name=r/x,oci-mediatypes=false", layers.Compression{}, "oci-mediatypes"},
-		{buildOptions{compression: "estargz", compressionLevel: "0"}, "", layers.Compression{Algorithm: "estargz", Level: 1}, ""},
-		{buildOptions{compression: "estargz", forceCompression: true}, "", layers.Compression{}, "--force-compression with"},
-		{buildOptions{compression: "rar"}, "", layers.Compression{}, "--compression=rar"},
-		{buildOptions{compressionLevel: "x"}, "", layers.Compression{}, "--compression-level=x"},
+		{buildOptions{}, "", codec.Compression{Algorithm: "gzip"}, ""},
+		{buildOptions{compression: "zstd", compressionLevel: "9"}, "", codec.Compression{Algorithm: "zstd", Level: 9}, ""},
+		{buildOptions{compression: "none"}, "type=oci", codec.Compression{Algorithm: "none"}, ""},
+		{buildOptions{forceCompression: true}, "type=oci", codec.Compression{Algorithm: "gzip", Force: true}, ""},
+		{buildOptions{compression: "zstd"}, "type=oci,compression=zstd", codec.Compression{Algorithm: "zstd"}, ""},
+		{buildOptions{compression: "zstd"}, "type=oci,compression=gzip", codec.Compression{}, "one compression"},
+		{buildOptions{compression: "zstd"}, "type=registry,name=r/x,oci-mediatypes=false", codec.Compression{}, "oci-mediatypes"},
+		{buildOptions{compression: "estargz", compressionLevel: "0"}, "", codec.Compression{Algorithm: "estargz", Level: 1}, ""},
+		{buildOptions{compression: "estargz", forceCompression: true}, "", codec.Compression{}, "--force-compression with"},
+		{buildOptions{compression: "rar"}, "", codec.Compression{}, "--compression=rar"},
+		{buildOptions{compressionLevel: "x"}, "", codec.Compression{}, "--compression-level=x"},
 	} {
 		test.o.outputs = strings.Fields(test.outputs)
 		outputs, err := parseOutputs(&test.o, nil)
 		if err == nil {
-			var c layers.Compression
+			var c codec.Compression
 			if c, err = compressionOf(&test.o, outputs); c != test.want {
 				t.Errorf("%+v: %+v", test.o, c)
 			}

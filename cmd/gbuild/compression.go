@@ -5,7 +5,7 @@ import (
 	"strconv"
 
 	"github.com/gbuild/gbuild/internal/hint"
-	"github.com/gbuild/gbuild/pkg/layers"
+	"github.com/gbuild/gbuild/pkg/layers/codec"
 )
 
 // setCompression reads compression, compression-level and force-compression of an output.
@@ -19,11 +19,11 @@ func (out *output) setCompression() (err error) {
 }
 
 // parseCompression returns nil where nothing is asked for.
-func parseCompression(algorithm, level string, force bool) (*layers.Compression, error) {
+func parseCompression(algorithm, level string, force bool) (*codec.Compression, error) {
 	if algorithm == "" && level == "" && !force {
 		return nil, nil
 	}
-	c := &layers.Compression{Algorithm: "gzip", Force: force}
+	c := &codec.Compression{Algorithm: "gzip", Force: force}
 	switch algorithm {
 	case "", "gzip":
 	case "zstd":
@@ -55,10 +55,10 @@ func parseCompression(algorithm, level string, force bool) (*layers.Compression,
 }
 
 // compressionOf is that of the one image that all outputs share.
-func compressionOf(o *buildOptions, outputs []output) (layers.Compression, error) {
+func compressionOf(o *buildOptions, outputs []output) (codec.Compression, error) {
 	c, err := parseCompression(o.compression, o.compressionLevel, o.forceCompression)
 	if err != nil {
-		return layers.Compression{}, usagef("--%w", err)
+		return codec.Compression{}, usagef("--%w", err)
 	}
 	for _, out := range outputs {
 		if out.compression == nil {
@@ -70,7 +70,7 @@ func compressionOf(o *buildOptions, outputs []output) (layers.Compression, error
 		c = out.compression
 	}
 	if c == nil {
-		c = &layers.Compression{Algorithm: "gzip"}
+		c = &codec.Compression{Algorithm: "gzip"}
 	}
 	for _, out := range outputs {
 		if c.Algorithm == "zstd" && out.docker {

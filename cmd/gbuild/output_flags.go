@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"github.com/gbuild/gbuild/internal/hint"
-	"github.com/gbuild/gbuild/pkg/layers"
+	"github.com/gbuild/gbuild/pkg/layers/codec"
 )
 
 // output is one -o.
@@ -18,7 +18,7 @@ type output struct {
 	insecure         bool
 	docker           bool              // oci-mediatypes=false
 	annotations      map[string]string // of the manifest
-	compression      *layers.Compression
+	compression      *codec.Compression
 	split            bool // platform-split: the files go into a directory named for the platform
 	byDigest         bool // push-by-digest: the image gets no tag
 	delete           bool // mode=delete: what else is in the directory goes

@@ -18,6 +18,7 @@ import (
 
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/layers"
+	"github.com/gbuild/gbuild/pkg/layers/codec"
 )
 
 // unpack unpacks a file into the destination, if it is an archive by its content.
@@ -33,7 +34,7 @@ func (a *adder) unpack(ctx context.Context, p *pick) (bool, error) {
 	if a.owner == nil && os.Geteuid() != 0 {
 		return false, ErrNeedsNamespace // the owners are those in the archive
 	}
-	r, err := layers.Decompress(f)
+	r, err := codec.Decompress(f)
 	if err != nil {
 		return false, err
 	}
@@ -64,7 +65,7 @@ func isArchive(f *os.File) (bool, error) {
 }
 
 func startsTar(r io.Reader) bool {
-	plain, err := layers.Decompress(r)
+	plain, err := codec.Decompress(r)
 	if err != nil {
 		return false
 	}

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/gbuild/gbuild/pkg/layers"
+	"github.com/gbuild/gbuild/pkg/layers/codec"
 )
 
 // assemble puts the image of the target together from its layers and its config.
@@ -162,7 +163,7 @@ func newImage(raw []byte, all []v1.Layer) (v1.Image, error) {
 			return nil, fmt.Errorf("describing a layer: %w", err)
 		}
 		m.Layers = append(m.Layers, v1.Descriptor{MediaType: ociLayerType(d.MediaType), Size: d.Size, Digest: d.Digest,
-			Annotations: layers.AboutBlob(d.Annotations)})
+			Annotations: codec.AboutBlob(d.Annotations)})
 	}
 	manifest, err := json.Marshal(m)
 	if err != nil {

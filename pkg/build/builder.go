@@ -14,6 +14,7 @@ import (
 
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/layers"
+	"github.com/gbuild/gbuild/pkg/layers/codec"
 	"github.com/gbuild/gbuild/pkg/pipcache"
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
@@ -77,7 +78,7 @@ type Request struct {
 	Fresh    map[string]bool                                          // names of stages whose steps run again (--no-cache-filter)
 	Limits   Limits
 	Allow    map[string]bool // entitlements: network.host, security.insecure
-	Compress layers.Compression
+	Compress codec.Compression
 	Layering Layering
 	Environ  []string // of which git takes proxies and the ssh agent
 

@@ -13,7 +13,7 @@ import (
 
 	"github.com/moby/buildkit/frontend/dockerfile/dfgitutil"
 
-	"github.com/gbuild/gbuild/pkg/layers"
+	"github.com/gbuild/gbuild/pkg/layers/codec"
 )
 
 // fromStream tells a tar from a Dockerfile by its first bytes.
@@ -61,7 +61,7 @@ func (c *Context) unpack(ctx context.Context, r io.Reader) error {
 	if err := c.empty(); err != nil {
 		return err
 	}
-	plain, err := layers.Decompress(r)
+	plain, err := codec.Decompress(r)
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/layers"
+	"github.com/gbuild/gbuild/pkg/layers/codec"
 )
 
 // copyMany is what the copy benchmarks copy: count files of 9 KB each, in nested directories.
@@ -86,7 +87,7 @@ func BenchmarkCopyMany(b *testing.B) {
 }
 
 func copyManyWays(m *copyMany) {
-	c, plain := copyStep(".", "/x"), layers.LayerOptions{Compression: layers.Compression{Algorithm: "none"}}
+	c, plain := copyStep(".", "/x"), layers.LayerOptions{Compression: codec.Compression{Algorithm: "none"}}
 	m.run("limit-read-sha256", func(layers.Key) { m.each(func(f io.Reader) { io.Copy(sha256.New(), f) }) })
 	m.run("limit-write-files", func(k layers.Key) { m.write(k) })
 	m.run("digest", func(layers.Key) { m.digested(c).Close() })

@@ -14,6 +14,7 @@ import (
 
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/layers"
+	"github.com/gbuild/gbuild/pkg/layers/codec"
 )
 
 const packBase = `
@@ -101,7 +102,7 @@ func TestPack(t *testing.T) {
 func (b *copyBench) comparePacked(c *dockerfile.Copy, refused, compared bool) {
 	b.Helper()
 	epoch := int64(1_500_000_000) // directories on the way change now
-	o := layers.LayerOptions{Compression: layers.Compression{Level: 1}, Epoch: &epoch, Alone: isLinked(c), Index: true}
+	o := layers.LayerOptions{Compression: codec.Compression{Level: 1}, Epoch: &epoch, Alone: isLinked(c), Index: true}
 	parent, tree, packed := b.parent, b.open().Tree(), layers.Key{1}
 	lower, err := b.store.View(parent)
 	if err != nil {
@@ -235,7 +236,7 @@ func TestPackDir(t *testing.T) {
 		{Path: "/dangling/x", User: "5"}, {Path: "/app/new/er", User: "ann", Time: &at}} {
 		b := newCopyBench(t)
 		b.base(packBase)
-		o := layers.LayerOptions{Compression: layers.Compression{Level: 1}, Epoch: &epoch}
+		o := layers.LayerOptions{Compression: codec.Compression{Level: 1}, Epoch: &epoch}
 		v := b.indexView(false)
 		err := b.store.Pack(t.Context(), layers.Key{1}, layers.Key{9}, v, o, func(l *layers.LayerWriter) error { return packDir(l, &m) })
 		if err != nil {

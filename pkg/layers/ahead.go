@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/pkg/layers/codec"
 )
 
 const (
@@ -27,7 +29,7 @@ type ahead struct {
 	store  *Store
 	finder *aheadFinder
 	kind   string // of the records of distributions that have layers
-	blocks *Blocks
+	blocks *codec.Blocks
 	begun  map[string]bool // names of distributions whose wheels were found
 	tasks  chan aheadTask
 	over   chan struct{} // closed when nothing more is to begin
@@ -134,7 +136,7 @@ func (a *ahead) work() {
 
 func (a *ahead) compressWheel(wheel *zip.Reader) error {
 	for _, f := range wheel.File {
-		if f.UncompressedSize64 < WholeFrom {
+		if f.UncompressedSize64 < codec.WholeFrom {
 			continue
 		}
 		r, err := f.Open()
@@ -151,7 +153,7 @@ func (a *ahead) compressWheel(wheel *zip.Reader) error {
 }
 
 // newBlocks makes a place for compressed blocks. The file ends with the process.
-func (s *Store) newBlocks(c Compression) (*Blocks, error) {
+func (s *Store) newBlocks(c codec.Compression) (*codec.Blocks, error) {
 	path := s.path("ingest", rand.Text())
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
@@ -161,7 +163,7 @@ func (s *Store) newBlocks(c Compression) (*Blocks, error) {
 		f.Close()
 		return nil, err
 	}
-	b, err := NewBlocks(c, &s.encoders, f)
+	b, err := codec.NewBlocks(c, &s.encoders, f)
 	if err != nil {
 		f.Close()
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gbuild/gbuild/internal/testimage"
+	"github.com/gbuild/gbuild/pkg/layers/codec"
 )
 
 // installer is the shell function that installs as pip does: the list last, with what it added. Only then is it whole.
@@ -108,13 +109,13 @@ func layersAfter(t *testing.T, s *Store, d *Draft, o LayerOptions, want []string
 // What is of use is what a layer has, however it is compressed.
 func TestPackAheadOtherCompression(t *testing.T) {
 	for _, c := range []struct {
-		ahead, layers Compression
+		ahead, layers codec.Compression
 		blocks, left  int
 	}{
-		{Compression{Algorithm: "zstd"}, Compression{Algorithm: "zstd"}, 9, 0},
-		{Compression{Level: 1}, Compression{Level: 1}, 17, 0},
-		{Compression{Level: 1}, Compression{Level: 2}, 17, 17},
-		{Compression{}, Compression{Level: 5}, 17, 0},
+		{codec.Compression{Algorithm: "zstd"}, codec.Compression{Algorithm: "zstd"}, 9, 0},
+		{codec.Compression{Level: 1}, codec.Compression{Level: 1}, 17, 0},
+		{codec.Compression{Level: 1}, codec.Compression{Level: 2}, 17, 17},
+		{codec.Compression{}, codec.Compression{Level: 5}, 17, 0},
 	} {
 		s := newStore(t)
 		d := installing(t, s, LayerOptions{Compression: c.ahead}, installer+"install a", c.blocks, "")
@@ -164,7 +165,7 @@ func TestPackAheadWheels(t *testing.T) {
 	var stored, deflated bytes.Buffer
 	for method, buf := range map[uint16]*bytes.Buffer{zip.Store: &stored, zip.Deflate: &deflated} {
 		z := zip.NewWriter(buf)
-		for name, data := range map[string][]byte{"a/lib.so": content, "a/small": content[:WholeFrom-1]} {
+		for name, data := range map[string][]byte{"a/lib.so": content, "a/small": content[:codec.WholeFrom-1]} {
 			w, err := z.CreateHeader(&zip.FileHeader{Name: name, Method: method})
 			check(t, err)
 			w.Write(data)
@@ -217,7 +218,7 @@ func TestOpenWheel(t *testing.T) {
 // Links, pipes and lists of a hostile step lead nowhere, and nothing waits for them.
 func TestAheadFinder(t *testing.T) {
 	secret := t.TempDir()
-	write(t, secret+"/secret.whl", strings.Repeat("x", WholeFrom))
+	write(t, secret+"/secret.whl", strings.Repeat("x", codec.WholeFrom))
 	for name, text := range map[string]string{
 		"a link for a prefix":    "mv lib " + secret + "/lib; ln -s " + secret + "/lib lib",
 		"a link for a directory": "cd lib/python3/site-packages; mv a " + secret + "/a; ln -s " + secret + "/a a",
@@ -271,7 +272,7 @@ func foundAhead(t *testing.T, dir string) string {
 }
 
 // open says whether there is still a place for blocks.
-func open(b *Blocks) bool { return b.Add(strings.NewReader("x"), nil) == nil }
+func open(b *codec.Blocks) bool { return b.Add(strings.NewReader("x"), nil) == nil }
 
 func namesIn(t *testing.T, dir string) (names []string) {
 	all, err := os.ReadDir(dir)

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/pkg/layers/codec"
 )
 
 // aheadFinder finds distributions in a directory that processes write into which nobody trusts: no link is followed.
@@ -171,7 +173,7 @@ func (f *aheadFinder) largeFiles(list *Entry) (files []string, err error) {
 		if err != nil {
 			return nil, err
 		}
-		if e.IsRegular() && e.Size >= WholeFrom {
+		if e.IsRegular() && e.Size >= codec.WholeFrom {
 			files = append(files, n)
 		}
 	}

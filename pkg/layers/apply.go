@@ -13,6 +13,8 @@ import (
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/gbuild/gbuild/pkg/layers/codec"
 )
 
 // ApplyOptions says how Apply unpacks.
@@ -86,7 +88,7 @@ type dirTime struct {
 func (a *applier) layer(ctx context.Context, r io.Reader) (v1.Hash, error) {
 	a.overlay = true
 	sum := sha256.New()
-	ahead := NewReadAhead(Limit(ctx, r, a.limit))
+	ahead := codec.NewReadAhead(codec.Limit(ctx, r, a.limit))
 	defer ahead.Close()
 	hashed := io.TeeReader(ahead, sum) // on this side: the other one decompresses, which takes longer than all else
 	if err := a.entries(ctx, tar.NewReader(hashed)); err != nil {
@@ -114,9 +116,9 @@ func (a *applier) entries(ctx context.Context, tr *tar.Reader) error {
 			return context.Cause(ctx)
 		}
 		if a.size += max(h.Size, 0); a.size < 0 || a.size > a.limit {
-			return fmt.Errorf("unpacking entry %q: %w", h.Name, ErrTooLarge)
+			return fmt.Errorf("unpacking entry %q: %w", h.Name, codec.ErrTooLarge)
 		}
-		if err := a.entry(h, WithContext(ctx, tr)); err != nil {
+		if err := a.entry(h, codec.WithContext(ctx, tr)); err != nil {
 			return fmt.Errorf("unpacking entry %q: %w", h.Name, err)
 		}
 	}
@@ -156,7 +158,7 @@ func (a *applier) entry(h *tar.Header, body io.Reader) error {
 	if name == "" {
 		return a.rootEntry(h)
 	}
-	if a.overlay && name == StargzTable {
+	if a.overlay && name == codec.StargzTable {
 		return nil // it is the layer's, and no file of the image
 	}
 	if base := path.Base(name); a.overlay && strings.HasPrefix(base, whiteoutPrefix) {

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gbuild/gbuild/internal/hint"
+	"github.com/gbuild/gbuild/pkg/layers/codec"
 )
 
 const (
@@ -287,13 +288,13 @@ func ownerError(err error, h *tar.Header) error {
 func (a *applier) setXattrs(fd int, h *tar.Header) error {
 	var names []string
 	for key := range h.PAXRecords {
-		if name, ok := strings.CutPrefix(key, PaxXattr); ok && portableXattr(name) {
+		if name, ok := strings.CutPrefix(key, codec.PaxXattr); ok && portableXattr(name) {
 			names = append(names, name)
 		}
 	}
 	sort.Strings(names)
 	for _, name := range names {
-		value := []byte(h.PAXRecords[PaxXattr+name])
+		value := []byte(h.PAXRecords[codec.PaxXattr+name])
 		if name == xattrCapability {
 			value = capabilityV2(value)
 		}
@@ -373,7 +374,7 @@ func (a *applier) copyEntry(fd int, base string, e *Entry) error {
 		return err
 	}
 	for name, value := range xattrs {
-		h.PAXRecords[PaxXattr+name] = string(value)
+		h.PAXRecords[codec.PaxXattr+name] = string(value)
 	}
 	switch e.Type() {
 	case unix.S_IFREG:

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/gbuild/gbuild/internal/testimage"
+	"github.com/gbuild/gbuild/pkg/layers/codec"
 )
 
 // manyFiles makes 2000 files of 4 KiB and one of 64 MiB.
@@ -60,12 +61,12 @@ func BenchmarkPack(b *testing.B) {
 	var tar bytes.Buffer
 	check(b, write(&tar))
 	s := newStore(b)
-	for _, c := range []Compression{{}, {Level: 1}, {Algorithm: "zstd"}} {
+	for _, c := range []codec.Compression{{}, {Level: 1}, {Algorithm: "zstd"}} {
 		name := fmt.Sprintf("%s-%d", c.Name(), c.Level)
 		b.Run(name+"/alone", func(b *testing.B) {
 			b.SetBytes(int64(tar.Len()))
 			for b.Loop() {
-				_, err := Compress(io.Discard, c, Options{}, func(w io.Writer) error {
+				_, err := codec.Compress(io.Discard, c, codec.Options{}, func(w io.Writer) error {
 					_, err := w.Write(tar.Bytes())
 					return err
 				})

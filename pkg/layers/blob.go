@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gbuild/gbuild/internal/durable"
+	"github.com/gbuild/gbuild/pkg/layers/codec"
 )
 
 // blobPath returns where a blob lies. It is the one gate between digests and file names.
@@ -63,7 +64,7 @@ func (s *Store) PutBlob(ctx context.Context, r io.Reader, want v1.Hash) (v1.Desc
 		return v1.Descriptor{}, err
 	}
 	defer w.abort()
-	if _, err := io.CopyBuffer(w, WithContext(ctx, r), make([]byte, copyBuffer)); err != nil {
+	if _, err := io.CopyBuffer(w, codec.WithContext(ctx, r), make([]byte, copyBuffer)); err != nil {
 		return v1.Descriptor{}, fmt.Errorf("writing a blob: %w", s.explain(err))
 	}
 	return w.commit(want)
@@ -287,7 +288,7 @@ func (l *storedLayer) Uncompressed() (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := Decompress(compressed)
+	r, err := codec.Decompress(compressed)
 	if err != nil {
 		return nil, errors.Join(err, compressed.Close())
 	}

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gbuild/gbuild/internal/hint"
+	"github.com/gbuild/gbuild/pkg/layers/codec"
 )
 
 // DiffOptions says how WriteDiff writes.
@@ -115,11 +116,11 @@ type differ struct {
 	open   []*Entry             // directories on the way that are written only if something in them is
 	buffer []byte               // for the content of files
 	index  *indexWriter         // if set, is told what is written
-	files  FileWriter           // if set, is told of large files
+	files  codec.FileWriter     // if set, is told of large files
 }
 
 func newDiffer(ctx context.Context, w io.Writer, lower *View, o DiffOptions) *differ {
-	files, _ := w.(FileWriter)
+	files, _ := w.(codec.FileWriter)
 	return &differ{ctx: ctx, tar: tar.NewWriter(w), lower: lower, epoch: o.Epoch, apart: o.apart,
 		names: map[[2]uint64]string{}, files: files}
 }

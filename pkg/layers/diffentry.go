@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/pkg/layers/codec"
 )
 
 // flush writes the directories on the way to what is written next.
@@ -56,7 +58,7 @@ func (d *differ) file(e *Entry) error {
 	if err := d.header(e, f, nil); err != nil {
 		return err
 	}
-	if e.Size < WholeFrom || d.files == nil {
+	if e.Size < codec.WholeFrom || d.files == nil {
 		return d.content(e, f)
 	}
 	d.files.StartFile()
@@ -74,8 +76,8 @@ func (d *differ) content(e *Entry, f *os.File) error {
 	}
 	// Without the wrapper io.CopyBuffer would let the tar copy with small buffers of its own. The limit spares a call for
 	// each file, which would only find its end.
-	d.buffer = Room(d.buffer, int(min(e.Size, diffBuffer)), diffBuffer)
-	n, err := io.CopyBuffer(struct{ io.Writer }{d.tar}, WithContext(d.ctx, io.LimitReader(f, e.Size)), d.buffer[:cap(d.buffer)])
+	d.buffer = codec.Room(d.buffer, int(min(e.Size, diffBuffer)), diffBuffer)
+	n, err := io.CopyBuffer(struct{ io.Writer }{d.tar}, codec.WithContext(d.ctx, io.LimitReader(f, e.Size)), d.buffer[:cap(d.buffer)])
 	if e.Content != nil {
 		if changed := e.Content.Unchanged(f); changed != nil {
 			return changed
@@ -126,7 +128,7 @@ func (d *differ) header(e *Entry, f *os.File, change func(*tar.Header)) error {
 		if h.PAXRecords == nil {
 			h.PAXRecords = map[string]string{}
 		}
-		h.PAXRecords[PaxXattr+name] = string(value)
+		h.PAXRecords[codec.PaxXattr+name] = string(value)
 	}
 	if change != nil {
 		change(h)

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/pkg/layers/codec"
 )
 
 // ExtractOptions says how Extract unpacks.
@@ -46,7 +48,7 @@ func Extract(ctx context.Context, r io.Reader, d *Draft, dest string, o ExtractO
 	if _, _, err := t.parent(path.Join(x.dest, "x")); err != nil {
 		return fmt.Errorf("unpacking an archive to %s: %w", clean(dest), err)
 	}
-	if err := a.entries(ctx, tar.NewReader(Limit(ctx, r, a.limit))); err != nil {
+	if err := a.entries(ctx, tar.NewReader(codec.Limit(ctx, r, a.limit))); err != nil {
 		return err
 	}
 	return a.finish(lower)

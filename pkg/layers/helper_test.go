@@ -18,6 +18,8 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/pkg/layers/codec"
 )
 
 func newStore(t testing.TB) *Store {
@@ -31,7 +33,7 @@ func newStore(t testing.TB) *Store {
 }
 
 // oneLayer returns the layer of a snapshot that is not split.
-func oneLayer(t testing.TB, s *Store, k Key, c Compression) (v1.Layer, bool, error) {
+func oneLayer(t testing.TB, s *Store, k Key, c codec.Compression) (v1.Layer, bool, error) {
 	t.Helper()
 	all, existed, err := s.Layers(t.Context(), k, LayerOptions{Compression: c})
 	if err == nil && len(all) != 1 {
@@ -211,11 +213,11 @@ type testLayer struct {
 	reads       *int
 }
 
-func layerOf(t testing.TB, data []byte, c Compression) *testLayer {
+func layerOf(t testing.TB, data []byte, c codec.Compression) *testLayer {
 	t.Helper()
 	l := &testLayer{tar: data, reads: new(int)}
 	var buf bytes.Buffer
-	made, err := Compress(&buf, c, Options{}, func(w io.Writer) error {
+	made, err := codec.Compress(&buf, c, codec.Options{}, func(w io.Writer) error {
 		_, err := w.Write(data)
 		return err
 	})

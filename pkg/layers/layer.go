@@ -10,6 +10,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/gbuild/gbuild/internal/durable"
+	"github.com/gbuild/gbuild/pkg/layers/codec"
 )
 
 // baseKind is the record of a layer that came from an image: it is what it is, whatever compression is asked for.
@@ -17,7 +18,7 @@ const baseKind = "layer"
 
 // LayerOptions say what layers are made of a snapshot.
 type LayerOptions struct {
-	Compression
+	codec.Compression
 	Epoch *int64 // see DiffOptions
 	Aside bool   // the layers are not of the image that Sending waits for
 	Index bool   // keep an index of what Pack and Draft.Layers make
@@ -26,7 +27,7 @@ type LayerOptions struct {
 
 	Report func(bytes int) // if not nil, is told of each block of a tar when it is compressed, by several goroutines
 
-	blocks *Blocks // that were made ahead
+	blocks *codec.Blocks // that were made ahead
 }
 
 // sendFrom is the size from which a blob is sent that is sent from size on otherwise.
@@ -165,9 +166,9 @@ func (s *Store) layersOf(ctx context.Context, k Key, snapshot string, lower *Vie
 
 // packing says how a blob is made.
 type packing struct {
-	Compression
-	from   int64   // the size from which it is sent
-	blocks *Blocks // that were made ahead
+	codec.Compression
+	from   int64         // the size from which it is sent
+	blocks *codec.Blocks // that were made ahead
 	report func(bytes int)
 }
 
@@ -179,7 +180,7 @@ func (s *Store) pack(ctx context.Context, o packing, write func(io.Writer) error
 	}
 	defer blob.abort()
 	blob.send(o.from)
-	made, err := Compress(blob, o.Compression, Options{Encoders: &s.encoders, Blocks: o.blocks, Report: o.report}, write)
+	made, err := codec.Compress(blob, o.Compression, codec.Options{Encoders: &s.encoders, Blocks: o.blocks, Report: o.report}, write)
 	if err != nil {
 		return r, err
 	}

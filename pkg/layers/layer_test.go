@@ -12,6 +12,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/gbuild/gbuild/internal/testimage"
+	"github.com/gbuild/gbuild/pkg/layers/codec"
 )
 
 // What is reported adds up to the tars that are made, and nothing is where none is.
@@ -39,7 +40,7 @@ func TestReportOfLayers(t *testing.T) {
 			return []v1.Layer{l}, err
 		}},
 		{"recompress", func(report func(int)) ([]v1.Layer, error) {
-			l, err := s.Recompress(t.Context(), made()[0], Compression{Algorithm: "zstd"}, report)
+			l, err := s.Recompress(t.Context(), made()[0], codec.Compression{Algorithm: "zstd"}, report)
 			return []v1.Layer{l}, err
 		}},
 	} {
@@ -88,7 +89,7 @@ func TestLayerMemory(t *testing.T) {
 	check(t, d.Commit(t.Context(), keyOf("big")))
 	runtime.GC()
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(32))
-	for _, c := range []Compression{{Level: 1}, {Algorithm: "zstd"}} {
+	for _, c := range []codec.Compression{{Level: 1}, {Algorithm: "zstd"}} {
 		before := resident(t)
 		all, _, err := s.Layers(t.Context(), keyOf("big"), LayerOptions{Compression: c})
 		check(t, err)

@@ -8,6 +8,8 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/pkg/layers/codec"
 )
 
 // packed makes the state k over parent of one file, as a layer only.
@@ -52,9 +54,9 @@ func TestPackedStates(t *testing.T) {
 			check(t, s.Expand(t.Context(), keyOf("p")))
 		},
 		"another compression unpacks it": func(t *testing.T, s *Store) {
-			l, _, err := oneLayer(t, s, keyOf("p"), Compression{Algorithm: "zstd"})
+			l, _, err := oneLayer(t, s, keyOf("p"), codec.Compression{Algorithm: "zstd"})
 			check(t, err)
-			same, _, err := oneLayer(t, s, keyOf("p"), Compression{})
+			same, _, err := oneLayer(t, s, keyOf("p"), codec.Compression{})
 			check(t, err)
 			a, _ := l.DiffID()
 			if b, _ := same.DiffID(); a != b {

@@ -9,17 +9,18 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/gbuild/gbuild/internal/durable"
+	"github.com/gbuild/gbuild/pkg/layers/codec"
 )
 
 // Recompress returns the layer with the same tar and the algorithm of c: l itself if it has that one, or is one that must
 // not be distributed. It is made once. report is as in
 // LayerOptions.
-func (s *Store) Recompress(ctx context.Context, l v1.Layer, c Compression, report func(bytes int)) (v1.Layer, error) {
+func (s *Store) Recompress(ctx context.Context, l v1.Layer, c codec.Compression, report func(bytes int)) (v1.Layer, error) {
 	mediaType, err := l.MediaType()
 	if err != nil {
 		return nil, err
 	}
-	if is := AlgorithmOf(mediaType); is == "" || is == c.Name() {
+	if is := codec.AlgorithmOf(mediaType); is == "" || is == c.Name() {
 		return l, nil
 	}
 	diffID, err := l.DiffID()
@@ -33,7 +34,7 @@ func (s *Store) Recompress(ctx context.Context, l v1.Layer, c Compression, repor
 	return again, nil
 }
 
-func (s *Store) recompress(ctx context.Context, l v1.Layer, diffID v1.Hash, c Compression, report func(bytes int)) (v1.Layer, error) {
+func (s *Store) recompress(ctx context.Context, l v1.Layer, diffID v1.Hash, c codec.Compression, report func(bytes int)) (v1.Layer, error) {
 	var k Key
 	if _, err := hex.Decode(k[:], []byte(diffID.Hex)); err != nil {
 		return nil, fmt.Errorf("parsing digest %q: %w", diffID, err)
@@ -69,12 +70,12 @@ func (s *Store) copyTar(ctx context.Context, w io.Writer, l v1.Layer) error {
 		return err
 	}
 	defer packed.Close()
-	r, err := Decompress(packed)
+	r, err := codec.Decompress(packed)
 	if err != nil {
 		return err
 	}
 	defer r.Close()
-	limited := Limit(ctx, r, max(minUnpacked, maxRatio*size))
+	limited := codec.Limit(ctx, r, max(minUnpacked, maxRatio*size))
 	_, err = io.CopyBuffer(struct{ io.Writer }{w}, limited, make([]byte, copyBuffer))
 	return err
 }

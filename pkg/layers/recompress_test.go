@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/gbuild/gbuild/internal/testimage"
+	"github.com/gbuild/gbuild/pkg/layers/codec"
 )
 
 type foreignLayer struct{ *testLayer }
@@ -17,8 +18,8 @@ func (foreignLayer) MediaType() (types.MediaType, error) { return types.OCIRestr
 
 func TestRecompress(t *testing.T) {
 	s := newStore(t)
-	l := layerOf(t, testimage.Bytes(3<<20), Compression{})
-	for _, c := range []Compression{{Algorithm: "zstd"}, {Algorithm: "none"}} {
+	l := layerOf(t, testimage.Bytes(3<<20), codec.Compression{})
+	for _, c := range []codec.Compression{{Algorithm: "zstd"}, {Algorithm: "none"}} {
 		again, err := s.Recompress(t.Context(), l, c, nil)
 		check(t, err)
 		if mt, _ := again.MediaType(); mt != c.MediaType() {
@@ -34,10 +35,10 @@ func TestRecompress(t *testing.T) {
 		}
 	}
 	*l.reads = 0
-	_, err := s.Recompress(t.Context(), l, Compression{Algorithm: "zstd"}, nil)
+	_, err := s.Recompress(t.Context(), l, codec.Compression{Algorithm: "zstd"}, nil)
 	check(t, err)
 	for _, same := range []v1.Layer{l, foreignLayer{l}} {
-		if got, err := s.Recompress(t.Context(), same, Compression{}, nil); err != nil || got != same {
+		if got, err := s.Recompress(t.Context(), same, codec.Compression{}, nil); err != nil || got != same {
 			t.Errorf("a layer that is to stay as it is: %v, %v", got, err)
 		}
 	}
@@ -45,7 +46,7 @@ func TestRecompress(t *testing.T) {
 		t.Error("it was made twice, or read for nothing")
 	}
 	l.diffID = l.digest
-	if _, err := s.Recompress(t.Context(), l, Compression{Algorithm: "zstd"}, nil); err == nil {
+	if _, err := s.Recompress(t.Context(), l, codec.Compression{Algorithm: "zstd"}, nil); err == nil {
 		t.Error("a layer with another tar than the image says is accepted")
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gbuild/gbuild/internal/testimage"
+	"github.com/gbuild/gbuild/pkg/layers/codec"
 )
 
 const chunk = 1 << 20 // bytes of a file in one member
@@ -28,7 +29,7 @@ func stargzTree(t *testing.T) (dir string, files map[string][]byte) {
 	data := testimage.Bytes(5<<20 + 1)
 	files = map[string][]byte{}
 	check(t, os.Mkdir(dir+"/a", 0o755))
-	for _, n := range []int{0, 1, 511, 512, chunk - 1, chunk, chunk + 1, WholeFrom - 1, WholeFrom, len(data)} {
+	for _, n := range []int{0, 1, 511, 512, chunk - 1, chunk, chunk + 1, codec.WholeFrom - 1, codec.WholeFrom, len(data)} {
 		name := fmt.Sprintf("a/file%d", n)
 		files[name] = data[:n]
 		write(t, dir+"/"+name, string(data[:n]))
@@ -41,7 +42,7 @@ func stargzTree(t *testing.T) (dir string, files map[string][]byte) {
 // packStargz returns the blob of a directory, and its record.
 func packStargz(t *testing.T, s *Store, dir string, level int) ([]byte, layerRecord) {
 	t.Helper()
-	how := packing{Compression: Compression{Algorithm: "estargz", Level: level}, from: sendNever}
+	how := packing{Compression: codec.Compression{Algorithm: "estargz", Level: level}, from: sendNever}
 	r, err := s.pack(t.Context(), how, func(w io.Writer) error { return WriteDiff(t.Context(), w, dir, nil, DiffOptions{}) })
 	check(t, err)
 	blob, _, err := s.Blob(r.Digest)
@@ -109,11 +110,11 @@ func TestStargzForOthers(t *testing.T) {
 	var plain bytes.Buffer
 	check(t, WriteDiff(t.Context(), &plain, dir, nil, DiffOptions{}))
 	want := members(t, plain.Bytes())
-	if have := members(t, got); !slices.Equal(have[:len(have)-1], want) || have[len(have)-1] != StargzTable {
+	if have := members(t, got); !slices.Equal(have[:len(have)-1], want) || have[len(have)-1] != codec.StargzTable {
 		t.Errorf("the tar has %v, want %v and the table", have, want)
 	}
 	unpacked := t.TempDir()
-	r, err := Decompress(bytes.NewReader(packed))
+	r, err := codec.Decompress(bytes.NewReader(packed))
 	check(t, err)
 	_, err = Apply(t.Context(), r, unpacked, ApplyOptions{})
 	check(t, err)
@@ -152,7 +153,7 @@ func TestStargzFails(t *testing.T) {
 		},
 		"at the end": func(w *tar.Writer) error { return errors.Join(w.Close(), broken) },
 	} {
-		how := packing{Compression: Compression{Algorithm: "estargz"}, from: sendNever}
+		how := packing{Compression: codec.Compression{Algorithm: "estargz"}, from: sendNever}
 		_, err := s.pack(t.Context(), how, func(w io.Writer) error { return write(tar.NewWriter(w)) })
 		if !errors.Is(err, broken) {
 			t.Errorf("%s: %v", name, err)
@@ -169,11 +170,11 @@ func TestStargzLayers(t *testing.T) {
 	dir, _ := stargzTree(t)
 	change(t, s, Key{}, keyOf("a"), func(root string) { script(t, root, "cp -a "+dir+"/. .") })
 	for range 2 {
-		all, _, err := s.Layers(t.Context(), keyOf("a"), LayerOptions{Compression: Compression{Algorithm: "estargz"}})
+		all, _, err := s.Layers(t.Context(), keyOf("a"), LayerOptions{Compression: codec.Compression{Algorithm: "estargz"}})
 		check(t, err)
 		d, err := all[0].(*storedLayer).Descriptor()
 		check(t, err)
-		if len(AboutBlob(d.Annotations)) != 2 {
+		if len(codec.AboutBlob(d.Annotations)) != 2 {
 			t.Errorf("its annotations are %v", d.Annotations)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/gbuild/gbuild/internal/durable"
 	"github.com/gbuild/gbuild/internal/hint"
+	"github.com/gbuild/gbuild/pkg/layers/codec"
 )
 
 // version is the content of the file VERSION. It changes when an older gbuild could not read the store.
@@ -35,7 +36,7 @@ type Store struct {
 	lease lease
 	sync  syncer
 
-	encoders Encoders // of all layers
+	encoders codec.Encoders // of all layers
 
 	beside sync.WaitGroup // the removal of what is left of drafts
 

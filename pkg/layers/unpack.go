@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gbuild/gbuild/internal/durable"
+	"github.com/gbuild/gbuild/pkg/layers/codec"
 )
 
 const unpackJobs = 4 // layers at once: enough to keep a network and two disks busy
@@ -103,7 +104,7 @@ func (u *unpacking) job(l v1.Layer) (*unpackJob, error) {
 	}
 	u.total += d.Size
 	return &unpackJob{layer: l, record: layerRecord{DiffID: diffID, Digest: d.Digest, Size: d.Size, MediaType: d.MediaType,
-		Annotations: AboutBlob(d.Annotations), Source: sourceOf(l)}}, nil
+		Annotations: codec.AboutBlob(d.Annotations), Source: sourceOf(l)}}, nil
 }
 
 // run takes the locks of the layers in their order, the lowest first, and keeps them to the end. All processes do, so
@@ -225,7 +226,7 @@ const (
 // (with the DiffID).
 func (u *unpacking) unpack(ctx context.Context, j *unpackJob, in *layerInput) error {
 	defer context.AfterFunc(ctx, in.stop)() // the reader may be waiting for a network that says nothing
-	ahead := NewReadAhead(in)
+	ahead := codec.NewReadAhead(in)
 	diffID, err := u.decompress(ctx, j, ahead)
 	if err == nil || in.blob == nil {
 		// What follows the compressed data belongs to the blob as well; and a blob that is corrupt says so at its end.
@@ -250,7 +251,7 @@ func (u *unpacking) unpack(ctx context.Context, j *unpackJob, in *layerInput) er
 }
 
 func (u *unpacking) decompress(ctx context.Context, j *unpackJob, r io.Reader) (v1.Hash, error) {
-	z, err := Decompress(r)
+	z, err := codec.Decompress(r)
 	if err != nil {
 		return v1.Hash{}, err
 	}

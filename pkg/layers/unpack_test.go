@@ -19,22 +19,23 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gbuild/gbuild/internal/testimage"
+	"github.com/gbuild/gbuild/pkg/layers/codec"
 )
 
 func someLayers(t testing.TB) []v1.Layer {
-	gz := Compression{}
+	gz := codec.Compression{}
 	return []v1.Layer{
 		layerOf(t, tarOf(t, "d etc", "f etc/passwd root", "d opt", "f opt/a a"), gz),
 		layerOf(t, tarOf(t, "h linked etc/passwd", "f etc/new new", "f .wh.opt"), gz),
-		layerOf(t, tarOf(t, "f opt/b b"), Compression{Level: 1}),
+		layerOf(t, tarOf(t, "f opt/b b"), codec.Compression{Level: 1}),
 	}
 }
 
 func TestUnpack(t *testing.T) {
 	s := newStore(t)
 	layers := someLayers(t)
-	layers[0] = layerOf(t, layers[0].(*testLayer).tar, Compression{Algorithm: "none"})
-	layers[1] = layerOf(t, layers[1].(*testLayer).tar, Compression{Algorithm: "zstd"})
+	layers[0] = layerOf(t, layers[0].(*testLayer).tar, codec.Compression{Algorithm: "none"})
+	layers[1] = layerOf(t, layers[1].(*testLayer).tar, codec.Compression{Algorithm: "zstd"})
 	var done, total int64
 	k, err := s.Unpack(t.Context(), layers, func(d, n int64) { done, total = d, n })
 	check(t, err)
@@ -55,7 +56,7 @@ func TestUnpack(t *testing.T) {
 	if got := read(t, v, "linked"); got != "root" {
 		t.Errorf("linked: %q", got)
 	}
-	l, existed, err := oneLayer(t, s, k, Compression{})
+	l, existed, err := oneLayer(t, s, k, codec.Compression{})
 	check(t, err)
 	got, _ := l.Digest()
 	digest, _ := layers[2].Digest()
@@ -87,7 +88,7 @@ func TestUnpackApart(t *testing.T) {
 	}
 	s := newStore(t)
 	for data, want := range map[string]bool{"small": false, string(testimage.Bytes(largeLayer)): true} {
-		k, err := s.Unpack(t.Context(), []v1.Layer{layerOf(t, tarOf(t, "f a "+data), Compression{Algorithm: "none"})}, nil)
+		k, err := s.Unpack(t.Context(), []v1.Layer{layerOf(t, tarOf(t, "f a "+data), codec.Compression{Algorithm: "none"})}, nil)
 		check(t, err)
 		if got := apart(s.snapshot(k)); got != want {
 			t.Errorf("a layer of %d bytes: apart is %v", len(data), got)
@@ -136,7 +137,7 @@ func TestUnpackHeals(t *testing.T) {
 	if *layers[0].(*testLayer).reads != 2 {
 		t.Errorf("read %d times", *layers[0].(*testLayer).reads)
 	}
-	l, _, err := oneLayer(t, s, k, Compression{})
+	l, _, err := oneLayer(t, s, k, codec.Compression{})
 	check(t, err)
 	check(t, validate.Layer(l))
 }
@@ -212,7 +213,7 @@ func testImage(t testing.TB, s *Store) (v1.Image, Key) {
 	k, err := s.Unpack(t.Context(), base, nil)
 	check(t, err)
 	change(t, s, k, keyOf("own"), func(root string) { write(t, root+"/own", "own") })
-	l, existed, err := oneLayer(t, s, keyOf("own"), Compression{})
+	l, existed, err := oneLayer(t, s, keyOf("own"), codec.Compression{})
 	check(t, err)
 	if existed {
 		t.Error("a new layer existed")
@@ -292,7 +293,7 @@ func TestPrune(t *testing.T) {
 	img, own := testImage(t, s)
 	check(t, s.Tag("kept", img))
 	change(t, s, own, keyOf("cached"), func(root string) { write(t, root+"/x", strings.Repeat("x", 10000)) })
-	_, _, err := oneLayer(t, s, keyOf("cached"), Compression{})
+	_, _, err := oneLayer(t, s, keyOf("cached"), codec.Compression{})
 	check(t, err)
 	check(t, s.Close())
 	other, err := Open(s.Dir())

@@ -6,6 +6,8 @@ import (
 	"io"
 	"math"
 	"os"
+
+	"github.com/gbuild/gbuild/pkg/layers/codec"
 )
 
 // openWheel opens a zip archive that nobody trusts. It fails if it is not whole.
@@ -21,7 +23,7 @@ func openWheel(f *os.File) (*zip.Reader, error) {
 		return nil, err
 	}
 	at.left = math.MaxInt64
-	z.RegisterDecompressor(zip.Deflate, NewInflater)
+	z.RegisterDecompressor(zip.Deflate, codec.NewInflater)
 	return z, nil
 }
 

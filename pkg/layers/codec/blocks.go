@@ -1,4 +1,4 @@
-package layers
+package codec
 
 // Blocks of files that are compressed before the layer that has the files is made.
 

@@ -1,4 +1,4 @@
-package layers
+package codec
 
 // Reading a deflated stream without a frame, as zip archives have them.
 

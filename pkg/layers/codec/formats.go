@@ -1,4 +1,4 @@
-package layers
+package codec
 
 // The formats that blocks are compressed in. A format knows one block; what runs side by side is in compress.go.
 

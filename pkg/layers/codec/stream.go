@@ -1,4 +1,4 @@
-package layers
+package codec
 
 // Readers that end with a context, that are bounded, and that read ahead.
 

@@ -1,4 +1,4 @@
-package layers
+package codec
 
 // How a layer is compressed, as the one who builds an image asks for it.
 

@@ -1,4 +1,4 @@
-package layers
+package codec
 
 import (
 	"archive/tar"
