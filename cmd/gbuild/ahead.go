@@ -27,7 +27,7 @@ func (w *writer) sendAhead(ctx context.Context, outputs []output) error {
 			}
 			to := w.ahead[ref.Name()]
 			if to == nil {
-				if to, err = image.NewAhead(ctx, ref, o); err != nil {
+				if to, err = image.NewAhead(ctx, ref, o.Options); err != nil {
 					return err
 				}
 				w.ahead[ref.Name()] = to

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/gbuild/gbuild/pkg/image"
+	"github.com/gbuild/gbuild/pkg/image/wire"
 )
 
 // version is set by the release build.
@@ -19,9 +20,9 @@ var version = ""
 // registries is what a command knows of registries, of which it may speak to several.
 type registries struct {
 	environ     environment
-	insecure    bool              // --insecure of the command
-	mirrors     []string          // --registry-mirror
-	connections image.Connections // All that this process says to registries goes over these.
+	insecure    bool             // --insecure of the command
+	mirrors     []string         // --registry-mirror
+	connections wire.Connections // All that this process says to registries goes over these.
 }
 
 // addInsecure adds the flag that says of every registry of a command, those of an image's layers included, how far it is
@@ -55,7 +56,7 @@ func registryHosts(list []string) (hosts []string, err error) {
 				return nil, usagef("--registry-mirror %s: it is HOST[:PORT], or https:// before that", s)
 			}
 			host = strings.TrimSuffix(rest, "/")
-			if scheme == "http" && !image.IsLoopback(host) {
+			if scheme == "http" && !wire.IsLoopback(host) {
 				return nil, usagef("--registry-mirror %s: a mirror must speak https, but on this machine itself", s)
 			}
 		}

@@ -1,3 +1,5 @@
+// This file tells a registry that is silent from one that answers.
+
 package image
 
 import (
@@ -9,6 +11,8 @@ import (
 	"syscall"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"github.com/gbuild/gbuild/pkg/image/wire"
 )
 
 // IsAbsence says that an error is the silence of a registry: there is no way to it, nothing answers in time, or it is in trouble
@@ -75,7 +79,7 @@ func isSilence(err error) bool {
 	switch {
 	case isUntrusted(text) || strings.Contains(text, plainAnswer):
 		return false
-	case errors.As(err, &dns), errors.As(err, &timeout) && timeout.Timeout(), passingError(err):
+	case errors.As(err, &dns), errors.As(err, &timeout) && timeout.Timeout(), wire.Passing(err):
 		return true
 	}
 	for _, no := range []error{syscall.ECONNREFUSED, syscall.ENETUNREACH, syscall.EHOSTUNREACH, syscall.ENETDOWN, syscall.EHOSTDOWN,

@@ -21,6 +21,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/gbuild/gbuild/pkg/image/wire"
 )
 
 // certificate makes one that signs itself, for a name and a time.
@@ -158,7 +160,7 @@ func TestOurOwnFaultsAreNoAbsence(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	for _, err := range []error{nil, context.Canceled, &FormatError{}, &DigestError{}, &TrustError{}, &NotFoundError{}, fmt.Errorf("opening: %w", &UnauthorizedError{})} {
+	for _, err := range []error{nil, context.Canceled, &FormatError{}, &DigestError{}, &wire.TrustError{}, &NotFoundError{}, fmt.Errorf("opening: %w", &UnauthorizedError{})} {
 		if IsAbsence(err) {
 			t.Errorf("%v is no absence", err)
 		}
@@ -175,7 +177,7 @@ func TestAbsenceBehindProxies(t *testing.T) {
 	for code, want := range map[int]bool{502: true, 503: true, 504: true, 403: false, 407: false} {
 		at, _ := url.Parse(newServer(t, status(code)))
 		o := quick()
-		o.Proxy = func(*http.Request) (*url.URL, error) { return at, nil }
+		o.proxy = func(*http.Request) (*url.URL, error) { return at, nil }
 		if _, err := Digest(context.Background(), mustRef(t, "registry.invalid/a:1"), o); IsAbsence(err) != want {
 			t.Errorf("%d: absent: %t, of %v", code, !want, err)
 		}
@@ -194,7 +196,7 @@ func TestAbsenceOfMirrors(t *testing.T) {
 		away, _ := url.Parse("http://" + closedPort(t))
 		o := quick()
 		o.Mirrors = []string{mirror}
-		o.Proxy = func(r *http.Request) (*url.URL, error) { // the hub is behind a proxy that is gone
+		o.proxy = func(r *http.Request) (*url.URL, error) { // the hub is behind a proxy that is gone
 			if strings.Contains(r.URL.Host, "docker") {
 				return away, nil
 			}

@@ -1,3 +1,5 @@
+// This file sends layers to a repository while the image that will hold them is still made.
+
 package image
 
 import (
@@ -9,6 +11,8 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"github.com/gbuild/gbuild/pkg/image/wire"
 )
 
 // Growing is a blob that may still be written. Open reads it from its first byte on, and waits for those that are not
@@ -22,20 +26,18 @@ type Growing interface {
 // Ahead sends layers to a repository before the image that will hold them is complete. What it could not send is no
 // error: Write sends all that it does not find there, and says what is wrong.
 type Ahead struct {
-	ctx    context.Context
-	cancel context.CancelFunc
-	ref    Ref
-	o      WriteOptions
-	slots  chan struct{}
-	login  func() (*client, error)
-	sent   sync.WaitGroup
-	meter  *meter
-	there  sync.Map // v1.Hash of what the registry has taken, or had
-	asked  sync.Map // tag -> func() answer
+	ctx     context.Context
+	cancel  context.CancelFunc
+	slots   chan struct{} // It bounds how many blobs are sent at a time.
+	login   func() (*client, error)
+	pending sync.WaitGroup // It counts the requests that are under way.
+	meter   *meter
+	there   sync.Map // The keys are the digests of what the registry has taken, or had.
+	asked   sync.Map // It has, by tag, a func() tagAnswer.
 }
 
-// answer is what a tag stood for at a time, see client.standing.
-type answer struct {
+// tagAnswer is what a tag stood for at a time, see client.standing.
+type tagAnswer struct {
 	digest v1.Hash
 	at     time.Time
 	err    error
@@ -45,14 +47,14 @@ type answer struct {
 const answerAge = 2 * time.Second
 
 // NewAhead returns an Ahead for the repository of r, a registry's. Nothing is asked of the registry before the first Send.
-func NewAhead(ctx context.Context, r Ref, o WriteOptions) (*Ahead, error) {
+func NewAhead(ctx context.Context, r Ref, o Options) (*Ahead, error) {
 	if r.Kind != KindRegistry {
 		return nil, &RefError{r.String(), "layers are sent ahead to registries only"}
 	}
-	a := &Ahead{ref: r, o: o, slots: make(chan struct{}, o.jobs()), meter: &meter{}}
+	a := &Ahead{slots: make(chan struct{}, blobsAtATime), meter: &meter{}}
 	a.ctx, a.cancel = context.WithCancel(ctx)
 	a.login = sync.OnceValues(func() (*client, error) {
-		c, err := newClient(a.ctx, r, o.Options, transport.PushScope)
+		c, err := newClient(a.ctx, login{ref: r, options: o, action: transport.PushScope})
 		if err == nil {
 			c.meter = a.meter
 		}
@@ -63,7 +65,7 @@ func NewAhead(ctx context.Context, r Ref, o WriteOptions) (*Ahead, error) {
 
 // Send starts to send a blob, and returns at once. known says that it was made before, so that the repository may have it.
 func (a *Ahead) Send(b Growing, known bool) {
-	a.sent.Go(func() {
+	a.pending.Go(func() {
 		a.slots <- struct{}{}
 		defer func() { <-a.slots }()
 		c, err := a.login()
@@ -81,28 +83,28 @@ func (a *Ahead) Send(b Growing, known bool) {
 
 func (a *Ahead) send(c *client, b Growing, known bool) error {
 	if b.Size() < 0 {
-		return c.stream(a.ctx, b)
+		return stream(a.ctx, c, b)
 	}
 	h, err := b.Digest()
 	if err != nil {
 		return err
 	}
-	return c.upload(a.ctx, upload{digest: h, size: b.Size(), open: b.Open, fresh: !known}, true)
+	return upload{to: c, digest: h, size: b.Size(), open: b.Open, ask: true, unseen: !known}.run(a.ctx)
 }
 
 // Ask asks what a tag of the repository stands for, and returns at once: a build that takes no longer than the answer need not
 // wait for it at its end.
 func (a *Ahead) Ask(tag string) {
-	ask := sync.OnceValue(func() answer {
+	ask := sync.OnceValue(func() tagAnswer {
 		c, err := a.login()
 		if err != nil {
-			return answer{err: err}
+			return tagAnswer{err: err}
 		}
-		h, err := c.standing(once(a.ctx), tag) // Write has patience
-		return answer{h, time.Now(), err}
+		h, err := c.standing(wire.Once(a.ctx), tag) // Write has patience.
+		return tagAnswer{h, time.Now(), err}
 	})
 	if _, known := a.asked.LoadOrStore(tag, ask); !known {
-		a.sent.Go(func() { ask() })
+		a.pending.Go(func() { ask() })
 	}
 }
 
@@ -115,12 +117,12 @@ func (a *Ahead) standing(tag string) (h v1.Hash, ok bool) {
 	if !ok {
 		return h, false
 	}
-	said := ask.(func() answer)()
+	said := ask.(func() tagAnswer)()
 	return said.digest, said.err == nil && time.Since(said.at) < answerAge
 }
 
-// sentBefore says whether the registry has taken a blob, or had it.
-func (a *Ahead) sentBefore(h v1.Hash) bool {
+// has says whether the registry has taken a blob, or had it.
+func (a *Ahead) has(h v1.Hash) bool {
 	if a == nil {
 		return false
 	}
@@ -128,14 +130,27 @@ func (a *Ahead) sentBefore(h v1.Hash) bool {
 	return ok
 }
 
+// taken waits for what is under way, and returns all blobs that the registry has taken, or had.
+func (a *Ahead) taken() map[v1.Hash]bool {
+	all := map[v1.Hash]bool{}
+	if a == nil {
+		return all
+	}
+	a.pending.Wait()
+	for h := range a.there.Range {
+		all[h.(v1.Hash)] = true
+	}
+	return all
+}
+
 // Close ends what is under way.
 func (a *Ahead) Close() {
 	a.cancel()
-	a.sent.Wait()
+	a.pending.Wait()
 }
 
 // stream sends a blob whose digest is known only at its end. If the registry turns out to have it, the rest is not sent.
-func (c *client) stream(ctx context.Context, b Growing) error {
+func stream(ctx context.Context, c *client, b Growing) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var there atomic.Bool
@@ -147,7 +162,7 @@ func (c *client) stream(ctx context.Context, b Growing) error {
 			cancel()
 		}
 	}()
-	err := c.uploadOnce(ctx, upload{later: b.Digest, size: -1, open: b.Open})
+	err := upload{to: c, later: b.Digest, size: -1, open: b.Open}.once(ctx)
 	if there.Load() {
 		return nil
 	}

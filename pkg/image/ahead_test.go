@@ -73,7 +73,7 @@ func newSlow(t *testing.T, l v1.Layer) *slow {
 // newAhead is an Ahead that ends with the test.
 func newAhead(t *testing.T, r Ref) *Ahead {
 	t.Helper()
-	a, err := NewAhead(context.Background(), r, quickWrite())
+	a, err := NewAhead(context.Background(), r, quick())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +94,7 @@ func TestAhead(t *testing.T) {
 	close(whole.grown)
 	a.Send(whole, false)
 	close(grows.grown)
-	a.sent.Wait()
+	a.pending.Wait()
 	if n := h.count("PATCH "); n != 2 {
 		t.Errorf("%d blobs were sent ahead", n)
 	}
@@ -131,12 +131,12 @@ func TestAheadOfSmallBlobs(t *testing.T) {
 	b := newSlow(t, layers[0])
 	close(b.grown)
 	a.Send(b, false)
-	a.sent.Wait()
+	a.pending.Wait()
 	if got := [...]int{h.count("POST "), h.count("PUT "), h.count("HEAD "), h.count("PATCH ")}; got != [...]int{1, 1, 0, 0} {
 		t.Errorf("POST, PUT, HEAD and PATCH: %v", got)
 	}
 	a.Send(b, true) // made once more: it is there
-	a.sent.Wait()
+	a.pending.Wait()
 	if n := h.count("POST "); n != 1 {
 		t.Errorf("sent %d times", n)
 	}
@@ -155,9 +155,9 @@ func TestAheadAsks(t *testing.T) {
 		a := newAhead(t, r)
 		a.Ask(r.Tag)
 		a.Ask(r.Tag)
-		a.sent.Wait()
+		a.pending.Wait()
 		if old {
-			a.asked.Store(r.Tag, func() answer { return answer{at: time.Now().Add(-time.Minute)} })
+			a.asked.Store(r.Tag, func() tagAnswer { return tagAnswer{at: time.Now().Add(-time.Minute)} })
 		}
 		o := quickWrite()
 		o.Ahead = a
@@ -179,7 +179,7 @@ func TestAheadIsLost(t *testing.T) {
 	b := newSlow(t, layers[0])
 	close(b.grown)
 	a.Send(b, false)
-	a.sent.Wait()
+	a.pending.Wait()
 	h.on(firstTimes(1, is("PUT", "/manifests/"), blobUnknown))
 	o := quickWrite()
 	o.Ahead = a
@@ -201,7 +201,7 @@ func TestAheadFails(t *testing.T) {
 			img := randomImage(t, 100_000, 1)
 			layers, _ := img.Layers()
 			r := h.ref(t, "a:1")
-			a, err := NewAhead(context.Background(), r, quickWrite())
+			a, err := NewAhead(context.Background(), r, quick())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -209,7 +209,7 @@ func TestAheadFails(t *testing.T) {
 			b := newSlow(t, layers[0])
 			a.Send(b, false)
 			close(b.grown)
-			a.sent.Wait()
+			a.pending.Wait()
 			a.Close()
 			write(t, r, img, quickWrite())
 			sameImage(t, r, img)
@@ -221,7 +221,7 @@ func TestAheadFails(t *testing.T) {
 func TestAheadEnds(t *testing.T) {
 	h := newHost(t)
 	layers, _ := randomImage(t, 100_000, 2).Layers()
-	a, err := NewAhead(context.Background(), h.ref(t, "a:1"), quickWrite())
+	a, err := NewAhead(context.Background(), h.ref(t, "a:1"), quick())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -253,7 +253,7 @@ func TestAheadStopsAtWhatIsThere(t *testing.T) {
 	layers, _ := img.Layers()
 	r := h.ref(t, "a:1")
 	write(t, r, img, quickWrite())
-	a, err := NewAhead(context.Background(), r, quickWrite())
+	a, err := NewAhead(context.Background(), r, quick())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -261,7 +261,7 @@ func TestAheadStopsAtWhatIsThere(t *testing.T) {
 	h.on(firstTimes(1, is("PATCH", "/uploads/"), hang))
 	a.Send(b, false)
 	close(b.grown)
-	a.sent.Wait()
+	a.pending.Wait()
 	if n := h.count("PUT "); n != 0 {
 		t.Errorf("%d blobs were committed", n)
 	}

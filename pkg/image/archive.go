@@ -1,3 +1,5 @@
+// This file writes images as tar archives: OCI layouts, and what docker load reads.
+
 package image
 
 import (
@@ -23,7 +25,7 @@ func writeArchive(ctx context.Context, r Ref, img v1.Image, o WriteOptions) (v1.
 	}
 	m := &meter{report: o.Report}
 	m.add(0, b.size())
-	write := func(w io.Writer) error { return b.writeTar(ctx, w, r.Kind == KindDockerArchive, m) }
+	write := func(w io.Writer) error { return writeTar(ctx, w, b, m) }
 	if r.Path == Stdout {
 		if o.Output == nil {
 			return v1.Hash{}, &RefError{r.String(), "there is no standard output to write to"}
@@ -31,13 +33,13 @@ func writeArchive(ctx context.Context, r Ref, img v1.Image, o WriteOptions) (v1.
 		return b.desc.Digest, outfile.Await(ctx, func() error { return write(o.Output) })
 	}
 	if err := outfile.Write(ctx, r.Path, write); err != nil {
-		return v1.Hash{}, fmt.Errorf("writing %s: %w", r, explainSpace(err, filepath.Dir(r.Path), b.size()))
+		return v1.Hash{}, fmt.Errorf("writing %s: %w", r, withSpace(err, filepath.Dir(r.Path), b.size()))
 	}
 	return b.desc.Digest, nil
 }
 
 // writeTar writes metadata first, so that a reader of a stream knows what comes.
-func (b *bundle) writeTar(ctx context.Context, w io.Writer, docker bool, m *meter) error {
+func writeTar(ctx context.Context, w io.Writer, b *bundle, m *meter) error {
 	t := &tarFile{tar.NewWriter(w), b.created}
 	if b.created.IsZero() {
 		t.time = time.Unix(0, 0)
@@ -50,7 +52,7 @@ func (b *bundle) writeTar(ctx context.Context, w io.Writer, docker bool, m *mete
 	if err != nil {
 		return err
 	}
-	if docker {
+	if b.kind == KindDockerArchive {
 		raw, err := b.dockerManifest()
 		if err != nil {
 			return err

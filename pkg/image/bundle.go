@@ -1,16 +1,17 @@
+// This file makes of an image the files that layouts and archives hold.
+
 package image
 
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
-	"syscall"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/partial"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
@@ -19,11 +20,12 @@ const layoutVersion = `{"imageLayoutVersion":"1.0.0"}`
 
 // bundle is an image as the files that layouts and archives hold.
 type bundle struct {
-	desc    v1.Descriptor // of the manifest
-	names   []string      // full references, or short names
+	kind    Kind
+	desc    v1.Descriptor // It is that of the manifest.
+	names   []string      // They are full references, or short names.
 	created time.Time
 	config  v1.Hash
-	layers  []v1.Hash // with repetitions, in order
+	layers  []v1.Hash // They are in order, with repetitions.
 	blobs   []blobFile
 }
 
@@ -35,7 +37,7 @@ type blobFile struct {
 
 // newBundle collects the files of an image. Names are those of the reference and of the options.
 func newBundle(img v1.Image, r Ref, o WriteOptions) (*bundle, error) {
-	b := &bundle{}
+	b := &bundle{kind: r.Kind}
 	if err := b.addNames(r, o.Tags); err != nil {
 		return nil, err
 	}
@@ -72,18 +74,6 @@ func newBundle(img v1.Image, r Ref, o WriteOptions) (*bundle, error) {
 		return nil, &DigestError{r.String() + ": manifest", r.Digest, h.String()}
 	}
 	return b, nil
-}
-
-// unknown is the operating system of what is an image in form only, as an entry of a shared cache is.
-const unknown = "unknown"
-
-// platformOf is what an index says of an image. One that does not say what it is for has no entry: readers take it for their
-// own. Neither has one that is for no machine: readers would pass it over.
-func platformOf(c *v1.ConfigFile) *v1.Platform {
-	if c.OS == "" || c.Architecture == "" || c.OS == unknown {
-		return nil
-	}
-	return &v1.Platform{OS: c.OS, Architecture: c.Architecture, Variant: c.Variant, OSVersion: c.OSVersion, OSFeatures: c.OSFeatures}
 }
 
 // ociTypes are the OCI media types for Docker's layers, which mean the same bytes.
@@ -140,25 +130,21 @@ func (b *bundle) addLayers(img v1.Image) error {
 	}
 	seen := map[v1.Hash]bool{}
 	for _, l := range layers {
-		h, err := l.Digest()
+		d, err := partial.Descriptor(l)
 		if err != nil {
 			return fmt.Errorf("making layer: %w", err)
 		}
-		size, err := l.Size()
-		if err != nil {
-			return fmt.Errorf("making layer: %w", err)
-		}
-		b.layers = append(b.layers, h)
-		if !seen[h] {
-			seen[h] = true
-			b.blobs = append(b.blobs, blobFile{v1.Descriptor{Digest: h, Size: size}, l.Compressed})
+		b.layers = append(b.layers, d.Digest)
+		if !seen[d.Digest] {
+			seen[d.Digest] = true
+			b.blobs = append(b.blobs, blobFile{*d, l.Compressed})
 		}
 	}
 	return nil
 }
 
 func (b *bundle) addBytes(raw []byte) v1.Hash {
-	h, size, _ := v1.SHA256(bytes.NewReader(raw)) // a bytes.Reader does not fail
+	h, size, _ := v1.SHA256(bytes.NewReader(raw)) // A bytes.Reader does not fail.
 	open := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(raw)), nil }
 	b.blobs = append(b.blobs, blobFile{v1.Descriptor{Digest: h, Size: size}, open})
 	return h
@@ -239,34 +225,4 @@ func (b *bundle) dockerManifest() ([]byte, error) {
 		return nil, fmt.Errorf("writing manifest.json: %w", err)
 	}
 	return raw, nil
-}
-
-// SpaceError says that a file system is full.
-type SpaceError struct {
-	Dir        string
-	Need, Have int64 // bytes
-	Err        error
-}
-
-// Error implements error.
-func (e *SpaceError) Error() string {
-	return fmt.Sprintf("no space left in %s: the image needs %d MiB, %d MiB are free", e.Dir, e.Need>>20, e.Have>>20)
-}
-
-// Unwrap returns the cause.
-func (e *SpaceError) Unwrap() error { return e.Err }
-
-// Hint says what may help.
-func (e *SpaceError) Hint() string { return "free some space, or write to another file system" }
-
-// explainSpace adds the figures to an error of a full file system.
-func explainSpace(err error, dir string, need int64) error {
-	if !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT) {
-		return err
-	}
-	var st syscall.Statfs_t
-	if syscall.Statfs(dir, &st) != nil {
-		return err
-	}
-	return &SpaceError{dir, need, int64(st.Bavail) * st.Bsize, err}
 }

@@ -1,3 +1,6 @@
+// This file owns certs.d: directories of Docker and of the container tools that have, below HOST[:PORT], the CAs of a host (*.crt) and
+// our own certificates for it (*.cert with *.key).
+
 package image
 
 import (
@@ -8,10 +11,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-)
 
-// This file owns certs.d: directories of Docker and of the container tools that have, below HOST[:PORT], the CAs of a host (*.crt) and
-// our own certificates for it (*.cert with *.key).
+	"github.com/gbuild/gbuild/pkg/image/wire"
+)
 
 // certsFor reads what the directories have for a host, which is nil where they have nothing.
 func certsFor(dirs []string, host string) (*tls.Config, error) {
@@ -43,7 +45,7 @@ func certNames(host string) []string {
 	names := []string{host}
 	if name, ok := strings.CutSuffix(host, ":443"); ok {
 		names = append(names, name)
-	} else if hostname(host) == host {
+	} else if wire.Hostname(host) == host {
 		names = append(names, host+":443")
 	}
 	if alias := hubAlias(host); alias != host {

@@ -1,10 +1,12 @@
+// This file owns the requests of the distribution protocol that read. Uploads are in upload.go, the reading of large blobs is in
+// resume.go.
+
 package image
 
 import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -15,34 +17,40 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/gbuild/gbuild/pkg/image/wire"
 )
 
-// MaxManifest is the size of the largest manifest that is read, in bytes: the distribution spec asks registries to take so much.
-const MaxManifest = 4 << 20
-
-const maxConfig = 16 << 20 // which is read into memory, too
-
 // acceptable are the manifests that are asked for. Schema 1 is among the answers that old registries give anyway.
-var acceptable = []string{
+var acceptable = strings.Join([]string{
 	string(types.OCIImageIndex), string(types.OCIManifestSchema1),
 	string(types.DockerManifestList), string(types.DockerManifestSchema2),
-}
+}, ", ")
 
-// client speaks the distribution protocol with one repository. ggcr's transport answers the registry's challenges; what
-// leaves this machine is decided by guard, how often it is tried by retrier.
+// client speaks the distribution protocol with one repository. It is a place.
 type client struct {
-	ref   Ref
-	repo  name.Repository
-	http  *http.Client
-	tried string
-	patience
-	meter *meter
-	hub   func(context.Context) (*client, error) // of a mirror: what it mirrors
+	ref      Ref
+	repo     name.Repository
+	http     *http.Client
+	tried    string // The credentials, as an error may show them.
+	patience wire.Patience
+	meter    *meter
+	// hub makes the client of Docker Hub where this one is that of a mirror, else it is nil.
+	hub func(context.Context) (*client, error)
 }
 
-// newClient logs in at the registry of r, for the given scopes.
-func newClient(ctx context.Context, r Ref, o Options, action string, sources ...string) (*client, error) {
-	repo, err := r.repository(o.Insecure)
+// login says what a client is for.
+type login struct {
+	ref     Ref
+	options Options
+	action  string   // It is one of ggcr's scopes: to pull, or to push.
+	sources []string // Layers are mounted from these repositories of the same registry.
+}
+
+// newClient logs in at a registry.
+func newClient(ctx context.Context, l login) (*client, error) {
+	o := l.options
+	repo, err := l.ref.repository(o.Insecure)
 	if err != nil {
 		return nil, err
 	}
@@ -50,32 +58,21 @@ func newClient(ctx context.Context, r Ref, o Options, action string, sources ...
 	if err != nil {
 		return nil, err
 	}
-	c := &client{ref: r, repo: repo, tried: triedOf(auth), patience: o.patience.orDefault(), meter: &meter{report: o.Report}}
-	if slices.Contains(o.Mirrors, r.Host) {
+	c := &client{ref: l.ref, repo: repo, tried: triedOf(auth), patience: o.patience.OrDefault(), meter: &meter{report: o.Report}}
+	if slices.Contains(o.Mirrors, l.ref.Host) {
 		c.hub = func(ctx context.Context) (*client, error) {
-			to, direct := r, o
-			to.Host, direct.Mirrors = dockerHub, nil
-			return newClient(ctx, to, direct, action)
+			direct := login{ref: l.ref, options: o, action: l.action}
+			direct.ref.Host, direct.options.Mirrors = dockerHub, nil
+			return newClient(ctx, direct)
 		}
 	}
-	scopes := []string{repo.Scope(action)}
-	for _, s := range sources {
+	scopes := []string{repo.Scope(l.action)}
+	for _, s := range l.sources {
 		scopes = append(scopes, fmt.Sprintf("repository:%s:%s", s, transport.PullScope))
 	}
-	g := o.Connections.guard(repo.RegistryStr(), o)
-	wire := &retrier{g, c.patience}
-	in := &session{hello: &g.hello, scopes: scopes}
-	in.login = func(ctx context.Context, scopes []string) (http.RoundTripper, error) {
-		return transport.NewWithContext(ctx, repo.Registry, auth, wire, scopes)
-	}
-	c.http = &http.Client{CheckRedirect: followRedirect}
-	if auth == authn.Anonymous && (!o.Insecure || IsLoopback(g.host)) {
-		c.http.Transport = &eager{wire: wire, session: in}
-		return c, nil
-	}
-	c.http.Transport = in
-	if _, err := in.enter(ctx); err != nil {
-		return nil, c.explain(err)
+	c.http, err = o.Connections.Open(ctx, wire.Login{Registry: repo.Registry, Auth: auth, Scopes: scopes}, o.network())
+	if err != nil {
+		return nil, c.typed(err)
 	}
 	return c, nil
 }
@@ -91,8 +88,9 @@ func authenticator(ctx context.Context, k authn.Keychain, repo name.Repository) 
 	return auth, nil
 }
 
-func (c *client) explain(err error) error {
-	return explain(err, c.ref.String(), c.repo.RegistryStr(), c.tried)
+// typed gives an error of the registry its type.
+func (c *client) typed(err error) error {
+	return typed(err, c.ref.String(), c.repo.RegistryStr(), c.tried)
 }
 
 // String implements place.
@@ -100,77 +98,106 @@ func (c *client) String() string { return c.ref.String() }
 
 func (c *client) source() string { return c.repo.Name() }
 
-// url is where the registry is asked first: by TLS, but on loopback. What login finds out takes the scheme's place. ggcr
+// url is where the registry is asked first: by TLS, but on loopback. What a login finds out takes the scheme's place. ggcr
 // would ask private addresses without TLS, too, which a registry with a certificate does not understand.
 func (c *client) url(kind, id string) *url.URL {
 	scheme := "https"
-	if IsLoopback(c.repo.RegistryStr()) {
+	if wire.IsLoopback(c.repo.RegistryStr()) {
 		scheme = "http"
 	}
 	return &url.URL{Scheme: scheme, Host: c.repo.RegistryStr(), Path: "/v2/" + c.repo.RepositoryStr() + "/" + kind + "/" + id}
 }
 
-// do sends a request and refuses every status but those given. The caller closes the body.
-func (c *client) do(ctx context.Context, method string, u *url.URL, header http.Header, want ...int) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, method, u.String(), nil)
+// request is one without a body.
+type request struct {
+	method string
+	to     *url.URL
+	header http.Header // It may be nil.
+}
+
+// make is the http.Request.
+func (r request) make(ctx context.Context) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, r.method, r.to.String(), nil)
 	if err != nil {
-		return nil, fmt.Errorf("making a request for %s: %w", u.Redacted(), err)
+		return nil, fmt.Errorf("making a request for %s: %w", r.to.Redacted(), err)
 	}
-	for k, v := range header {
-		req.Header[k] = v
+	if r.header != nil {
+		req.Header = r.header
+	}
+	return req, nil
+}
+
+// do sends a request and refuses every status but those given. The caller closes the body.
+func (c *client) do(ctx context.Context, r request, want ...int) (*http.Response, error) {
+	req, err := r.make(ctx)
+	if err != nil {
+		return nil, err
 	}
 	return c.send(req, want...)
 }
 
+// send is do for a request with a body.
 func (c *client) send(req *http.Request, want ...int) (*http.Response, error) {
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return nil, c.explain(err)
+		return nil, c.typed(err)
 	}
 	if err := transport.CheckError(resp, want...); err != nil {
 		resp.Body.Close()
-		if after, ok := retryAfter(resp); ok {
-			err = &laterError{err, after}
-		}
-		return nil, c.explain(err)
+		return nil, c.typed(wire.Dated(err, resp))
 	}
 	return resp, nil
 }
 
-// get reads the manifest of a tag or digest, and proves that the bytes are those that were asked for and announced.
-func (c *client) get(ctx context.Context, id string) ([]byte, v1.Descriptor, error) {
-	header := plain()
-	header.Set("Accept", strings.Join(acceptable, ", "))
-	resp, err := c.do(ctx, http.MethodGet, c.url("manifests", id), header, http.StatusOK)
+// look is a HEAD, whose answer may be any. There is no body to close.
+func (c *client) look(ctx context.Context, u *url.URL, header http.Header) (*http.Response, error) {
+	req, err := request{http.MethodHead, u, header}.make(ctx)
 	if err != nil {
-		return nil, v1.Descriptor{}, err
+		return nil, err
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, c.typed(err)
+	}
+	resp.Body.Close()
+	resp.Body = http.NoBody
+	return resp, nil
+}
+
+// get reads the manifest of a tag or digest, and proves that the bytes are those that were asked for and announced.
+func (c *client) get(ctx context.Context, id string) (rawManifest, error) {
+	header := wire.Plain()
+	header.Set("Accept", acceptable)
+	resp, err := c.do(ctx, request{http.MethodGet, c.url("manifests", id), header}, http.StatusOK)
+	if err != nil {
+		return rawManifest{}, err
 	}
 	defer resp.Body.Close()
-	text, err := decoded(resp)
+	text, err := wire.Decoded(resp)
 	if err != nil {
-		return nil, v1.Descriptor{}, c.explain(err)
+		return rawManifest{}, c.typed(err)
 	}
 	raw, err := readCapped(text, MaxManifest, c.ref.String()+": manifest")
 	if err != nil {
-		return nil, v1.Descriptor{}, c.explain(err)
+		return rawManifest{}, c.typed(err)
 	}
 	digest, size, err := v1.SHA256(bytes.NewReader(raw))
 	if err != nil {
-		return nil, v1.Descriptor{}, fmt.Errorf("hashing manifest: %w", err)
+		return rawManifest{}, fmt.Errorf("hashing manifest: %w", err)
 	}
 	for _, want := range []string{id, resp.Header.Get("Docker-Content-Digest")} {
 		if strings.HasPrefix(want, "sha256:") && want != digest.String() {
-			return nil, v1.Descriptor{}, &DigestError{c.ref.String() + ": manifest", want, digest.String()}
+			return rawManifest{}, &DigestError{c.ref.String() + ": manifest", want, digest.String()}
 		}
 	}
 	mediaType, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
-	return raw, v1.Descriptor{Digest: digest, Size: size, MediaType: types.MediaType(strings.TrimSpace(mediaType))}, nil
+	return rawManifest{raw, v1.Descriptor{Digest: digest, Size: size, MediaType: types.MediaType(strings.TrimSpace(mediaType))}}, nil
 }
 
 // manifest implements place.
 func (c *client) manifest(ctx context.Context, d v1.Descriptor) ([]byte, error) {
-	raw, _, err := c.get(ctx, d.Digest.String())
-	return raw, err
+	m, err := c.get(ctx, d.Digest.String())
+	return m.raw, err
 }
 
 // digest asks what a tag or digest stands for, without reading it where the registry says so. One that does not know HEAD, or
@@ -184,34 +211,29 @@ func (c *client) digest(ctx context.Context, id string) (v1.Hash, error) {
 	switch {
 	case resp.StatusCode == http.StatusOK && err == nil:
 		return h, nil
-	case isAbsent(resp) || passing(resp, nil):
-		return v1.Hash{}, c.explain(transport.CheckError(resp, http.StatusOK))
+	case isAbsent(resp) || wire.PassingStatus(resp.StatusCode):
+		return v1.Hash{}, c.typed(transport.CheckError(resp, http.StatusOK))
 	}
-	_, d, err := c.get(ctx, id)
-	return d.Digest, err
+	m, err := c.get(ctx, id)
+	return m.desc.Digest, err
+}
+
+// standing returns what a tag or digest stands for; the zero Hash where that is nothing, or the registry does not say.
+func (c *client) standing(ctx context.Context, id string) (v1.Hash, error) {
+	resp, err := c.head(ctx, id)
+	if err != nil {
+		return v1.Hash{}, unlessRefused(err)
+	}
+	h, err := v1.NewHash(resp.Header.Get("Docker-Content-Digest"))
+	if err != nil || resp.StatusCode != http.StatusOK {
+		return v1.Hash{}, nil
+	}
+	return h, nil
 }
 
 // head asks for a manifest without its bytes, and takes every answer for one.
 func (c *client) head(ctx context.Context, id string) (*http.Response, error) {
-	return c.look(ctx, c.url("manifests", id), http.Header{"Accept": {strings.Join(acceptable, ", ")}})
-}
-
-// look is a HEAD, whose answer may be any. There is no body to close.
-func (c *client) look(ctx context.Context, u *url.URL, header http.Header) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodHead, u.String(), nil)
-	if err != nil {
-		return nil, fmt.Errorf("making a request for %s: %w", u.Redacted(), err)
-	}
-	if header != nil {
-		req.Header = header
-	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return nil, c.explain(err)
-	}
-	resp.Body.Close()
-	resp.Body = http.NoBody
-	return resp, nil
+	return c.look(ctx, c.url("manifests", id), http.Header{"Accept": {acceptable}})
 }
 
 // isAbsent says that a registry knows of nothing under a name. One that has no HEAD may answer 404, too, but it has nothing to add.
@@ -230,20 +252,8 @@ func (c *client) exists(ctx context.Context, h v1.Hash) (bool, error) {
 
 // unlessRefused drops an error that is an answer of the registry: what was asked was a favour.
 func unlessRefused(err error) error {
-	if statusOf(err) != 0 {
+	if wire.StatusOf(err) != 0 {
 		return nil
 	}
 	return err
-}
-
-// readCapped reads all, and refuses more than limit bytes.
-func readCapped(r io.Reader, limit int64, what string) ([]byte, error) {
-	raw, err := io.ReadAll(io.LimitReader(r, limit+1))
-	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", what, err)
-	}
-	if int64(len(raw)) > limit {
-		return nil, &FormatError{what, fmt.Sprintf("is larger than %d MiB", limit>>20), "this is no container image"}
-	}
-	return raw, nil
 }

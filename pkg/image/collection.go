@@ -1,3 +1,5 @@
+// This file owns repositories and layouts that hold many small images, as a shared cache does.
+
 package image
 
 import (
@@ -17,11 +19,11 @@ import (
 // Collection is a repository, or an OCI layout, that holds many small images, each under a tag of its own. One login
 // serves all of them. It is safe for concurrent use, also by several processes: a tag is written whole or not at all.
 type Collection struct {
-	ref     Ref // its tag begins the tags of the images
+	ref     Ref // Its tag begins the tags of the images.
 	options WriteOptions
 
-	mu         sync.Mutex
-	pull, push *client
+	mu      sync.Mutex
+	clients map[string]*client // It has, by action, those that have logged in.
 }
 
 // NewCollection names a collection; nothing is read yet. A tag of r, if it has one, and a dash go before every tag.
@@ -29,7 +31,7 @@ func NewCollection(r Ref, o Options) (*Collection, error) {
 	if r.Digest != "" || r.Kind != KindRegistry && r.Kind != KindOCI {
 		return nil, &RefError{r.String(), "it is neither a repository of a registry nor oci:DIR"}
 	}
-	return &Collection{ref: r, options: WriteOptions{Options: o}}, nil
+	return &Collection{ref: r, options: WriteOptions{Options: o}, clients: map[string]*client{}}, nil
 }
 
 // String names the collection in messages.
@@ -49,24 +51,24 @@ func (c *Collection) at(tag string) Ref {
 }
 
 func (c *Collection) prefix() string {
-	if c.ref.Tag == "" || c.ref.Tag == "latest" { // latest is what ParseRef adds
+	if c.ref.Tag == "" || c.ref.Tag == "latest" { // ParseRef adds latest.
 		return ""
 	}
 	return c.ref.Tag + "-"
 }
 
 // client returns the one that may do action, which is made at its first use.
-func (c *Collection) client(ctx context.Context, kept **client, action string) (*client, error) {
+func (c *Collection) client(ctx context.Context, action string) (*client, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if *kept == nil {
-		made, err := newClient(ctx, c.ref, c.options.Options, action)
-		if err != nil {
-			return nil, err
-		}
-		*kept = made
+	if kept := c.clients[action]; kept != nil {
+		return kept, nil
 	}
-	return *kept, nil
+	made, err := newClient(ctx, login{ref: c.ref, options: c.options.Options, action: action})
+	if err == nil {
+		c.clients[action] = made
+	}
+	return made, err
 }
 
 // Open finds an image, as the function Open does; the error is a *NotFoundError where there is none.
@@ -75,15 +77,15 @@ func (c *Collection) Open(ctx context.Context, tag string) (v1.Image, error) {
 	if r.Kind != KindRegistry {
 		return Open(ctx, r, c.options.Options)
 	}
-	from, err := c.client(ctx, &c.pull, transport.PullScope)
+	from, err := c.client(ctx, transport.PullScope)
 	if err != nil {
 		return nil, err
 	}
-	raw, d, err := from.get(ctx, r.Tag)
+	m, err := from.get(ctx, r.Tag)
 	if err != nil {
 		return nil, err
 	}
-	return open(ctx, from, raw, d, c.options.platform(), 0)
+	return opening{from, c.options.platform()}.image(ctx, m, 0)
 }
 
 // Write puts an image under a tag, in the place of what was there.
@@ -93,7 +95,7 @@ func (c *Collection) Write(ctx context.Context, tag string, img v1.Image) error 
 		_, err := Write(ctx, r, img, c.options)
 		return err
 	}
-	shared, err := c.client(ctx, &c.push, transport.PushScope)
+	shared, err := c.client(ctx, transport.PushScope)
 	if err != nil {
 		return err
 	}
@@ -103,7 +105,7 @@ func (c *Collection) Write(ctx context.Context, tag string, img v1.Image) error 
 	}
 	to := *shared
 	to.ref = r
-	_, err = to.write(ctx, img, layers, c.options, v1.Hash{})
+	_, err = push{to: &to, img: img, layers: layers, options: c.options}.run(ctx)
 	return err
 }
 
@@ -135,12 +137,12 @@ func (c *Collection) allTags(ctx context.Context) (all []string, err error) {
 	if c.ref.Kind != KindRegistry {
 		return layoutTags(c.ref)
 	}
-	from, err := c.client(ctx, &c.pull, transport.PullScope)
+	from, err := c.client(ctx, transport.PullScope)
 	if err != nil {
 		return nil, err
 	}
 	for next := from.url("tags", "list"); next != nil; {
-		page, more, err := from.tags(ctx, next)
+		page, more, err := tagPage(ctx, from, next)
 		if err != nil {
 			return nil, err
 		}
@@ -149,16 +151,16 @@ func (c *Collection) allTags(ctx context.Context) (all []string, err error) {
 	return all, nil
 }
 
-// tags reads one page of a list of tags, and says where the next one is (distribution spec, "Content discovery").
-func (c *client) tags(ctx context.Context, at *url.URL) ([]string, *url.URL, error) {
-	resp, err := c.do(ctx, http.MethodGet, at, nil, http.StatusOK)
+// tagPage reads one page of a list of tags, and says where the next one is (distribution spec, "Content discovery").
+func tagPage(ctx context.Context, c *client, at *url.URL) ([]string, *url.URL, error) {
+	resp, err := c.do(ctx, request{method: http.MethodGet, to: at}, http.StatusOK)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer resp.Body.Close()
 	raw, err := readCapped(resp.Body, MaxManifest, c.ref.String()+": list of tags")
 	if err != nil {
-		return nil, nil, c.explain(err)
+		return nil, nil, c.typed(err)
 	}
 	var list struct{ Tags []string }
 	if err := json.Unmarshal(raw, &list); err != nil {
@@ -181,7 +183,7 @@ func (c *Collection) Remove(ctx context.Context, tag string) error {
 	if c.ref.Kind != KindRegistry {
 		return removeFromLayout(ctx, c.at(tag))
 	}
-	to, err := c.client(ctx, &c.push, transport.PushScope)
+	to, err := c.client(ctx, transport.PushScope)
 	if err != nil {
 		return err
 	}
@@ -189,7 +191,7 @@ func (c *Collection) Remove(ctx context.Context, tag string) error {
 	if err != nil {
 		return err
 	}
-	resp, err := to.do(ctx, http.MethodDelete, to.url("manifests", digest.String()), nil, http.StatusAccepted, http.StatusOK, http.StatusNoContent)
+	resp, err := to.do(ctx, request{method: http.MethodDelete, to: to.url("manifests", digest.String())}, http.StatusAccepted, http.StatusOK, http.StatusNoContent)
 	if err != nil {
 		return err
 	}

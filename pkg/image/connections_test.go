@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"slices"
 	"testing"
+
+	"github.com/gbuild/gbuild/pkg/image/wire"
 )
 
 // anybodysToken makes a registry want a token, and gives one to everybody.
@@ -46,7 +48,7 @@ func TestGreetings(t *testing.T) {
 		h.on(c.hook)
 		o := quick()
 		if c.shared {
-			o.Connections = &Connections{}
+			o.Connections = &wire.Connections{}
 		}
 		for _, tag := range c.tags {
 			if _, err := Digest(context.Background(), h.ref(t, "a:"+tag), o); (err != nil) != (tag == "none") {
@@ -63,7 +65,7 @@ func TestGreetings(t *testing.T) {
 func TestTroubleIsNotRemembered(t *testing.T) {
 	h := newHost(t)
 	o := quick()
-	o.Connections = &Connections{}
+	o.Connections = &wire.Connections{}
 	for _, hook := range []int{429, 404, 500} {
 		h.on(firstTimes(99, is("GET", "/v2/"), status(hook)))
 		if _, err := Digest(context.Background(), h.ref(t, "a:1"), o); err == nil {
@@ -118,9 +120,9 @@ func TestUploadWithoutGreeting(t *testing.T) {
 		b := newSlow(t, layers[0])
 		close(b.grown)
 		a.Send(b, false)
-		a.sent.Wait()
+		a.pending.Wait()
 		digest, _ := layers[0].Digest()
-		if !a.sentBefore(digest) || h.count("GET /v2/") != 0 && c.hook == nil || h.count("GET /token") != c.tokens {
+		if !a.has(digest) || h.count("GET /v2/") != 0 && c.hook == nil || h.count("GET /token") != c.tokens {
 			t.Errorf("%s: asked %q", name, h.log)
 		}
 	}

@@ -15,6 +15,8 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
+
+	"github.com/gbuild/gbuild/pkg/image/wire"
 )
 
 // configDir writes a Docker config.json with user:secret for each host.
@@ -139,7 +141,7 @@ func TestForeignRealmGetsNothing(t *testing.T) {
 			o := quick()
 			o.Keychain = fixed{authn.FromConfig(config)}
 			_, err := Open(context.Background(), r, o)
-			var te *TrustError
+			var te *wire.TrustError
 			if !errors.As(err, &te) || te.Host != host {
 				t.Errorf("Open: %v, want a TrustError that names %s", err, host)
 			}
@@ -253,65 +255,6 @@ func TestCredentialsStayWithTheirHost(t *testing.T) {
 	})
 }
 
-func TestGuard(t *testing.T) {
-	get := func(url string, secret bool) *http.Request {
-		r := httptest.NewRequest(http.MethodGet, url, nil)
-		if secret {
-			r.Header.Set("Authorization", "Basic x")
-		}
-		return r
-	}
-	tests := []struct {
-		host     string
-		insecure bool
-		url      string
-		secret   bool
-		allowed  bool
-	}{
-		{"index.docker.io", false, "https://auth.docker.io/token", true, true},
-		{"registry.example.com", false, "https://login.example.com/", true, true},
-		{"registry.example.com", false, "https://example.org/", true, false},
-		{"registry.example.com", false, "https://example.org/", false, true},
-		{"a.co.uk", false, "https://b.co.uk/", true, false},
-		{"192.0.2.1:5000", false, "https://192.0.2.1:5001/", true, true},
-		{"192.0.2.1:5000", false, "https://192.0.2.2:5000/", true, false},
-		{"192.168.0.1:5000", false, "http://192.168.0.1:5000/", false, false},
-		{"192.168.0.1:5000", true, "http://192.168.0.1:5000/", false, true},
-		{"registry.example.com", true, "http://example.org/", false, false},
-		{"registry.example.com", false, "http://127.0.0.1/", false, false},
-		{"localhost:5000", false, "http://localhost:5000/", true, true},
-	}
-	for _, tt := range tests {
-		g := newGuard(tt.host, Options{Insecure: tt.insecure})
-		reached := false
-		g.strict = roundTrip(func(*http.Request) { reached = true })
-		g.lax = g.strict
-		_, err := g.RoundTrip(get(tt.url, tt.secret))
-		var te *TrustError
-		if reached != tt.allowed || tt.allowed == errors.As(err, &te) {
-			t.Errorf("%s -> %s (secret %v, insecure %v): reached %v, %v", tt.host, tt.url, tt.secret, tt.insecure, reached, err)
-		}
-	}
-}
-
-type roundTrip func(*http.Request)
-
-func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) {
-	f(r)
-	return nil, errors.New("not sent")
-}
-
-func TestLocalAddressesAreFenced(t *testing.T) {
-	for address, local := range map[string]bool{
-		"127.0.0.1:80": true, "169.254.169.254:80": true, "[::1]:80": true, "[fe80::1]:80": true, "0.0.0.0:80": true,
-		"[::ffff:127.0.0.1]:80": true, "10.0.0.1:80": false, "192.0.2.1:443": false,
-	} {
-		if err := refuseLocal("tcp", address, nil); (err != nil) != local {
-			t.Errorf("%s: %v", address, err)
-		}
-	}
-}
-
 // helper installs a credential helper that runs a shell script.
 func helper(t *testing.T, name, script string) {
 	t.Helper()
@@ -423,5 +366,12 @@ func TestEmptyConfig(t *testing.T) {
 	}
 	if given, err := Proxies(dir, ""); err != nil || len(given) != 0 {
 		t.Errorf("proxies of an empty file: %v, %v", given, err)
+	}
+}
+
+func TestHelpersAnswerIsBounded(t *testing.T) {
+	helper(t, "endless", "exec yes")
+	if _, err := runHelper(t.Context(), "endless", "h"); err == nil || !strings.Contains(err.Error(), "printed more than 1 MiB") {
+		t.Errorf("error %v", err)
 	}
 }

@@ -1,3 +1,5 @@
+// This file reads what `docker save` and like tools write.
+
 package image
 
 import (
@@ -62,7 +64,7 @@ func openDocker(ctx context.Context, r Ref, o Options) (v1.Image, error) {
 	if err != nil {
 		return nil, fmt.Errorf("hashing manifest: %w", err)
 	}
-	return newFetched(ctx, d, raw, v1.Descriptor{Digest: digest, Size: size, MediaType: types.DockerManifestSchema2})
+	return newFetched(ctx, d, rawManifest{raw, v1.Descriptor{Digest: digest, Size: size, MediaType: types.DockerManifestSchema2}})
 }
 
 // find picks the image of a name, or the only one.
@@ -170,3 +172,10 @@ func (d *docker) blob(_ context.Context, desc v1.Descriptor) (io.ReadCloser, err
 func (d *docker) String() string { return d.ref.String() }
 
 func (d *docker) source() string { return "" }
+
+// The media types of layers in a docker archive, which says none.
+const (
+	plainLayer types.MediaType = types.DockerUncompressedLayer
+	gzipLayer  types.MediaType = types.DockerLayer
+	zstdLayer  types.MediaType = types.OCILayerZStd
+)

@@ -1,13 +1,14 @@
+// This file has the errors that callers may tell apart or print with a hint. How an error of a registry gets its type is in
+// typed.go.
+
 package image
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
 // NotFoundError says that an image, or the name of one inside a layout or an archive, does not exist.
@@ -148,75 +149,30 @@ func (e *DigestError) Hint() string {
 	return "the registry, a proxy before it, or the file holds other bytes than it says; try again, or get the image from elsewhere"
 }
 
-// statusOf is the status that a registry answered with, or zero.
-func statusOf(err error) int {
-	var status *transport.Error
-	if errors.As(err, &status) {
-		return status.StatusCode
-	}
-	return 0
+// ConfigError says that a file of Docker's or of the container tools' settings cannot be used.
+type ConfigError struct {
+	Path string
+	Err  error
 }
 
-// explain gives an error from a registry its type. An error that has one already keeps it.
-func explain(err error, ref, host, tried string) error {
-	var status *transport.Error
-	var hinted interface{ Hint() string }
-	var config *ConfigError
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &config):
-		return config // plain http, which is tried on loopback then, fails for another reason
-	case errors.As(err, &hinted):
-		return err
-	case !errors.As(err, &status):
-		return &RegistryError{ref, host, 0, remedyOf(err), err}
-	}
-	switch status.StatusCode {
-	case http.StatusUnauthorized, http.StatusForbidden:
-		return &UnauthorizedError{ref, host, status.StatusCode, tried, err}
-	case http.StatusNotFound:
-		return &NotFoundError{Ref: ref, Err: err}
-	case http.StatusConflict:
-		return &RegistryError{ref, host, status.StatusCode, "the tag is immutable in this registry: push under another tag", err}
-	case http.StatusTooManyRequests:
-		return &RegistryError{ref, host, status.StatusCode, "the registry limits requests: log in for a higher limit, use a mirror, or try later", err}
-	}
-	switch remedy := remedyOf(err); {
-	case remedy != "":
-		// Https failed, and then plain http, which is tried on loopback, met a status: the first is the cause.
-		return &RegistryError{ref, host, 0, remedy, err}
-	case status.StatusCode >= 500:
-		return &RegistryError{ref, host, status.StatusCode, "the registry failed several times in a row: try again later", err}
-	case status.StatusCode == http.StatusRequestEntityTooLarge:
-		return &RegistryError{ref, host, status.StatusCode, "the registry, or a proxy before it, refuses layers of this size", err}
-	}
-	return &RegistryError{ref, host, status.StatusCode, "", err}
+// Error implements error.
+func (e *ConfigError) Error() string { return fmt.Sprintf("reading %s: %v", e.Path, e.Err) }
+
+// Unwrap returns the cause.
+func (e *ConfigError) Unwrap() error { return e.Err }
+
+// Hint names the file.
+func (e *ConfigError) Hint() string { return "mend or remove " + e.Path }
+
+// CredentialError says that a credential file or helper could not be used. It never holds a secret.
+type CredentialError struct {
+	Host   string
+	Reason string
+	Remedy string
 }
 
-// plainAnswer is what net/http says when there is no TLS at a port.
-const plainAnswer = "server gave HTTP response to HTTPS client"
+// Error implements error.
+func (e *CredentialError) Error() string { return "credentials for " + e.Host + ": " + e.Reason }
 
-// isUntrusted says that TLS failed at a certificate, or was refused.
-func isUntrusted(text string) bool {
-	return strings.Contains(text, "x509:") || strings.Contains(text, "tls:")
-}
-
-// remedyOf reads the few network errors that a user can mend. They have no types: crypto/tls and net/http make them
-// as text.
-func remedyOf(err error) string {
-	text := err.Error()
-	switch {
-	case strings.Contains(text, plainAnswer):
-		return "the registry speaks plain http: allow it with --insecure"
-	case strings.Contains(text, "tls: certificate required"):
-		return "the registry wants a certificate of yours: put client.cert and client.key into certs.d (docs/push-and-save.md)"
-	case isUntrusted(text):
-		return "the registry's certificate is not trusted here: put its CA into certs.d (docs/push-and-save.md), name it with SSL_CERT_FILE, or allow it with --insecure"
-	case strings.Contains(text, "no such host"):
-		return "check the spelling of the host, and the name server of this machine"
-	case strings.Contains(text, "connection refused"):
-		return "nothing listens there: check host and port"
-	}
-	return ""
-}
+// Hint says what may help.
+func (e *CredentialError) Hint() string { return e.Remedy }

@@ -1,3 +1,5 @@
+// This file owns images whose layers are read when they are asked for, and the places that they are read from.
+
 package image
 
 import (
@@ -23,97 +25,9 @@ type place interface {
 	fmt.Stringer
 }
 
-// document is what manifests and indexes of all kinds have, to tell them apart.
-type document struct {
-	SchemaVersion int             `json:"schemaVersion"`
-	MediaType     types.MediaType `json:"mediaType"`
-	ArtifactType  string          `json:"artifactType"`
-	Manifests     json.RawMessage `json:"manifests"`
-	Layers        json.RawMessage `json:"layers"`
-	Config        *v1.Descriptor  `json:"config"`
-}
-
-// classify says what raw is. The media type of the answer and of the document must agree, and no document may be read
-// as both an index and a manifest (GHSA-qv35-3gw6-8q4j and its kin).
-func classify(ref string, raw []byte, announced types.MediaType) (types.MediaType, error) {
-	var doc document
-	if err := json.Unmarshal(raw, &doc); err != nil {
-		return "", &FormatError{ref, "its manifest is no JSON: " + err.Error(), "check that the host is a registry"}
-	}
-	mt := doc.MediaType
-	switch {
-	case doc.SchemaVersion == 1 || mt.IsSchema1() || announced.IsSchema1():
-		return "", &FormatError{ref, "it is in the old format \"schema 1\", which is not supported", "push it again with a current tool"}
-	case doc.Manifests != nil && (doc.Layers != nil || doc.Config != nil):
-		return "", &FormatError{ref, "its manifest claims to be an index and an image at once", "do not trust this image"}
-	case mt != "" && isManifest(announced) && announced != mt:
-		return "", &FormatError{ref, fmt.Sprintf("its manifest is announced as %s and calls itself %s", announced, mt), "do not trust this image"}
-	case mt == "" && isManifest(announced):
-		mt = announced
-	case mt == "" && doc.Manifests != nil:
-		mt = types.OCIImageIndex
-	case mt == "":
-		mt = types.OCIManifestSchema1
-	}
-	if mt.IsIndex() != (doc.Manifests != nil) || !isManifest(mt) {
-		return "", &FormatError{ref, fmt.Sprintf("its manifest is no image (%s)", mt), ""}
-	}
-	return mt, checkConfig(ref, doc)
-}
-
-func isManifest(mt types.MediaType) bool { return mt.IsImage() || mt.IsIndex() }
-
-// checkConfig refuses artifacts: they have the form of images, and hold charts, signatures and models.
-func checkConfig(ref string, doc document) error {
-	if doc.Manifests != nil {
-		return nil
-	}
-	if doc.Config == nil {
-		return &FormatError{ref, "its manifest has no config", ""}
-	}
-	switch mt := doc.Config.MediaType; {
-	case mt.IsConfig(), mt == "", mt == "application/json", mt == "application/octet-stream":
-		return nil
-	default:
-		return &FormatError{ref, fmt.Sprintf("it is an artifact (%s), not an image", mt), ""}
-	}
-}
-
-// open makes an image of a manifest, choosing from an index on the way. depth bounds indexes of indexes.
-func open(ctx context.Context, p place, raw []byte, d v1.Descriptor, want v1.Platform, depth int) (v1.Image, error) {
-	mt, err := classify(p.String(), raw, d.MediaType)
-	if err != nil {
-		return nil, err
-	}
-	d.MediaType = mt
-	if mt.IsImage() {
-		return newFetched(ctx, p, raw, d)
-	}
-	if depth == 0 {
-		return nil, &FormatError{p.String(), "its indexes are nested too deep", ""}
-	}
-	index, err := v1.ParseIndexManifest(strings.NewReader(string(raw)))
-	if err != nil {
-		return nil, &FormatError{p.String(), "its index is malformed: " + err.Error(), ""}
-	}
-	return openIndex(ctx, p, index.Manifests, want, depth-1)
-}
-
-func openIndex(ctx context.Context, p place, manifests []v1.Descriptor, want v1.Platform, depth int) (v1.Image, error) {
-	d, have := choose(manifests, want)
-	if d == nil {
-		return nil, &PlatformError{p.String(), want, have}
-	}
-	raw, err := p.manifest(ctx, *d)
-	if err != nil {
-		return nil, err
-	}
-	return open(ctx, p, raw, *d, want, depth)
-}
-
 // fetched is an image whose layers are read when they are asked for. It is ggcr's partial.CompressedImageCore.
 type fetched struct {
-	ctx    context.Context // of Open: v1.Layer has none of its own
+	ctx    context.Context // It is that of Open: v1.Layer has none of its own.
 	place  place
 	raw    []byte
 	parsed *v1.Manifest
@@ -123,12 +37,12 @@ type fetched struct {
 }
 
 // newFetched reads the config at once: nobody opens an image without it, and a broken one is best refused early.
-func newFetched(ctx context.Context, p place, raw []byte, d v1.Descriptor) (v1.Image, error) {
-	m, err := v1.ParseManifest(strings.NewReader(string(raw)))
+func newFetched(ctx context.Context, p place, m rawManifest) (v1.Image, error) {
+	parsed, err := v1.ParseManifest(strings.NewReader(string(m.raw)))
 	if err != nil {
 		return nil, &FormatError{p.String(), "its manifest is malformed: " + err.Error(), ""}
 	}
-	f := &fetched{ctx: ctx, place: p, raw: raw, parsed: m, desc: d}
+	f := &fetched{ctx: ctx, place: p, raw: m.raw, parsed: parsed, desc: m.desc}
 	if err := f.readConfig(); err != nil {
 		return nil, err
 	}
@@ -190,7 +104,7 @@ type placedBlob struct {
 	ctx    context.Context
 	place  place
 	desc   v1.Descriptor
-	diffID v1.Hash // zero when nobody said it
+	diffID v1.Hash // It is zero where nobody said it.
 }
 
 // Digest implements partial.CompressedLayer.
@@ -206,10 +120,13 @@ func (b *placedBlob) MediaType() (types.MediaType, error) { return b.desc.MediaT
 func (b *placedBlob) Compressed() (io.ReadCloser, error) { return b.place.blob(b.ctx, b.desc) }
 
 // knownBlob adds the DiffID that the image's config gives.
-type knownBlob struct{ *placedBlob }
+type knownBlob struct {
+	partial.CompressedLayer
+	diffID v1.Hash
+}
 
 // DiffID implements partial.WithDiffID.
-func (b knownBlob) DiffID() (v1.Hash, error) { return b.diffID, nil }
+func (b *knownBlob) DiffID() (v1.Hash, error) { return b.diffID, nil }
 
 // placedLayer is a v1.Layer that says where it is from.
 type placedLayer struct {
@@ -220,7 +137,7 @@ type placedLayer struct {
 func newLayer(b *placedBlob) (v1.Layer, error) {
 	var core partial.CompressedLayer = b
 	if b.diffID != (v1.Hash{}) {
-		core = knownBlob{b}
+		core = &knownBlob{b, b.diffID}
 	}
 	l, err := partial.CompressedToLayer(core)
 	if err != nil {

@@ -18,10 +18,12 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
+
+	"github.com/gbuild/gbuild/pkg/image/wire"
 )
 
-// wire is one HTTP/2 connection of a registry, frame by frame: a test decides after how many bytes of a body what goes wrong.
-type wire struct {
+// frames is one HTTP/2 connection of a registry, frame by frame: a test decides after how many bytes of a body what goes wrong.
+type frames struct {
 	*http2.Framer
 	mu    sync.Mutex
 	conn  *tls.Conn
@@ -32,31 +34,31 @@ type wire struct {
 // fault is what happens after so many bytes of an answer's body; before -1 there is no answer at all.
 type fault struct {
 	after int
-	act   func(w *wire, stream uint32)
+	act   func(w *frames, stream uint32)
 }
 
-func resetStream(code http2.ErrCode) func(*wire, uint32) {
-	return func(w *wire, stream uint32) { _ = w.WriteRSTStream(stream, code) }
+func resetStream(code http2.ErrCode) func(*frames, uint32) {
+	return func(w *frames, stream uint32) { _ = w.WriteRSTStream(stream, code) }
 }
 
 // goAway ends the connection: last is the last stream that the server says to have seen.
-func goAway(code http2.ErrCode, before uint32) func(*wire, uint32) {
-	return func(w *wire, stream uint32) {
+func goAway(code http2.ErrCode, before uint32) func(*frames, uint32) {
+	return func(w *frames, stream uint32) {
 		_ = w.WriteGoAway(stream-before, code, []byte("maintenance"))
 		w.conn.Close()
 	}
 }
 
 // goAwayAndReset announces the end and then drops what is under way.
-func goAwayAndReset(w *wire, stream uint32) {
+func goAwayAndReset(w *frames, stream uint32) {
 	_ = w.WriteGoAway(stream, http2.ErrCodeNo, nil)
 	_ = w.WriteRSTStream(stream, http2.ErrCodeCancel)
 }
 
-func hangUp(w *wire, _ uint32) { w.conn.Close() }
+func hangUp(w *frames, _ uint32) { w.conn.Close() }
 
 // endEarly says that the body is complete.
-func endEarly(w *wire, stream uint32) { _ = w.WriteData(stream, true, nil) }
+func endEarly(w *frames, stream uint32) { _ = w.WriteData(stream, true, nil) }
 
 // newWire starts a registry that speaks HTTP/2 over TLS.
 func newWire(t *testing.T, inner http.Handler, f func(*http.Request, int) *fault) string {
@@ -66,7 +68,7 @@ func newWire(t *testing.T, inner http.Handler, f func(*http.Request, int) *fault
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
 	s.Config.TLSNextProto = map[string]func(*http.Server, *tls.Conn, http.Handler){
 		"h2": func(_ *http.Server, c *tls.Conn, _ http.Handler) {
-			(&wire{Framer: http2.NewFramer(c, c), conn: c, inner: inner, fault: f}).serve()
+			(&frames{Framer: http2.NewFramer(c, c), conn: c, inner: inner, fault: f}).serve()
 		},
 	}
 	s.StartTLS()
@@ -74,7 +76,7 @@ func newWire(t *testing.T, inner http.Handler, f func(*http.Request, int) *fault
 	return strings.TrimPrefix(s.URL, "https://")
 }
 
-func (w *wire) serve() {
+func (w *frames) serve() {
 	defer w.conn.Close()
 	if _, err := io.ReadFull(w.conn, make([]byte, len(http2.ClientPreface))); err != nil {
 		return
@@ -101,7 +103,7 @@ func (w *wire) serve() {
 	}
 }
 
-func (w *wire) answer(f *http2.MetaHeadersFrame) {
+func (w *frames) answer(f *http2.MetaHeadersFrame) {
 	r := httptest.NewRequest(f.PseudoValue("method"), f.PseudoValue("path"), nil)
 	for _, h := range f.RegularFields() {
 		r.Header.Add(h.Name, h.Value)
@@ -126,7 +128,7 @@ func (w *wire) answer(f *http2.MetaHeadersFrame) {
 	}
 }
 
-func (w *wire) head(stream uint32, rec *httptest.ResponseRecorder, end bool) {
+func (w *frames) head(stream uint32, rec *httptest.ResponseRecorder, end bool) {
 	var block bytes.Buffer
 	enc := hpack.NewEncoder(&block)
 	_ = enc.WriteField(hpack.HeaderField{Name: ":status", Value: fmt.Sprint(rec.Code)})
@@ -137,7 +139,7 @@ func (w *wire) head(stream uint32, rec *httptest.ResponseRecorder, end bool) {
 }
 
 // data relies on the window of 4 MiB that Go's client gives each stream.
-func (w *wire) data(stream uint32, body []byte, end bool) {
+func (w *frames) data(stream uint32, body []byte, end bool) {
 	for len(body) > 16<<10 {
 		_ = w.WriteData(stream, false, body[:16<<10])
 		body = body[16<<10:]
@@ -169,7 +171,7 @@ func TestPullOverHTTP2Survives(t *testing.T) {
 	img := randomImage(t, 300_000, 2)
 	h := newHost(t)
 	write(t, h.ref(t, "a:1"), img, quickWrite())
-	acts := map[string]func(*wire, uint32){
+	acts := map[string]func(*frames, uint32){
 		"internal error": resetStream(http2.ErrCodeInternal), "cancel": resetStream(http2.ErrCodeCancel), "no error": resetStream(http2.ErrCodeNo),
 		"refused": resetStream(http2.ErrCodeRefusedStream), "calm": resetStream(http2.ErrCodeEnhanceYourCalm), "protocol": resetStream(http2.ErrCodeProtocol),
 		"goaway": goAway(http2.ErrCodeNo, 0), "goaway, unseen": goAway(http2.ErrCodeNo, 2), "goaway with an error": goAway(http2.ErrCodeInternal, 0),
@@ -238,7 +240,7 @@ func TestPullOverHTTP2EndsSometime(t *testing.T) {
 		_, err = io.Copy(io.Discard, rc)
 	}
 	var re *RegistryError
-	if !errors.As(err, &re) || !strings.Contains(err.Error(), "INTERNAL_ERROR") || asked > maxRetries+1 {
+	if !errors.As(err, &re) || !strings.Contains(err.Error(), "INTERNAL_ERROR") || asked > wire.MaxRetries+1 {
 		t.Errorf("after %d requests: %v", asked, err)
 	}
 }

@@ -1,3 +1,5 @@
+// This file asks credential helpers, which are programs of their own.
+
 package image
 
 import (

@@ -1,3 +1,5 @@
+// This file has the verbs of the package, and sends each to the kind of place that a Ref names.
+
 package image
 
 import (
@@ -8,11 +10,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
-	"github.com/google/go-containerregistry/pkg/v1/types"
 )
-
-// indexDepth is how many indexes may stand between a name and its image.
-const indexDepth = 4
 
 // Open finds an image. Of an index it takes the image for o.Platform. Manifest and config are read and verified now,
 // layers when they are read; ctx must live as long as the image is used. Its layers have a method Source() string:
@@ -40,7 +38,7 @@ func Digest(ctx context.Context, r Ref, o Options) (v1.Hash, error) {
 	}
 	var h v1.Hash
 	err := eachHost(ctx, r, o, func(r Ref, o Options) error {
-		c, err := newClient(ctx, r, o, transport.PullScope)
+		c, err := newClient(ctx, login{ref: r, options: o, action: transport.PullScope})
 		if err != nil {
 			return err
 		}
@@ -54,7 +52,7 @@ func Digest(ctx context.Context, r Ref, o Options) (v1.Hash, error) {
 func Write(ctx context.Context, r Ref, img v1.Image, o WriteOptions) (v1.Hash, error) {
 	switch r.Kind {
 	case KindRegistry:
-		return push(ctx, r, img, o)
+		return pushImage(ctx, r, img, o)
 	case KindOCI:
 		return writeLayout(ctx, r, img, o)
 	case KindOCIArchive, KindDockerArchive:
@@ -72,8 +70,8 @@ func Layer(ctx context.Context, source string, d v1.Descriptor, o Options) (v1.L
 	if r.Kind != KindRegistry {
 		return nil, &RefError{source, "it is no repository of a registry"}
 	}
-	o.Insecure = o.Insecure && !slices.Contains(o.Mirrors, r.Host) // as in eachHost
-	c, err := newClient(ctx, r, o, transport.PullScope)
+	o.Insecure = o.Insecure && !slices.Contains(o.Mirrors, r.Host) // eachHost does so, too.
+	c, err := newClient(ctx, login{ref: r, options: o, action: transport.PullScope})
 	if err != nil {
 		return nil, err
 	}
@@ -83,15 +81,15 @@ func Layer(ctx context.Context, source string, d v1.Descriptor, o Options) (v1.L
 func openRegistry(ctx context.Context, r Ref, o Options) (v1.Image, error) {
 	var img v1.Image
 	err := eachHost(ctx, r, o, func(r Ref, o Options) error {
-		c, err := newClient(ctx, r, o, transport.PullScope)
+		c, err := newClient(ctx, login{ref: r, options: o, action: transport.PullScope})
 		if err != nil {
 			return err
 		}
-		raw, d, err := c.get(ctx, r.identifier())
+		m, err := c.get(ctx, r.identifier())
 		if err != nil {
 			return err
 		}
-		img, err = open(ctx, c, raw, d, o.platform(), indexDepth)
+		img, err = opening{c, o.platform()}.image(ctx, m, indexDepth)
 		return err
 	})
 	return img, err
@@ -150,35 +148,4 @@ func placeDigest(ctx context.Context, r Ref, o Options) (v1.Hash, error) {
 		return v1.Hash{}, &PlatformError{r.String(), o.platform(), have}
 	}
 	return d.Digest, nil
-}
-
-// openLayout opens an image of an OCI layout, in a directory or a tar.
-func openLayout(ctx context.Context, r Ref, o Options) (v1.Image, error) {
-	l, err := openTree(r)
-	if err != nil {
-		return nil, err
-	}
-	found, err := l.find(ctx, r)
-	if err != nil {
-		return nil, err
-	}
-	if len(found) > 1 {
-		return openIndex(ctx, l, found, o.platform(), indexDepth)
-	}
-	raw, err := l.manifest(ctx, found[0])
-	if err != nil {
-		return nil, err
-	}
-	if !isManifest(found[0].MediaType) {
-		found[0].MediaType = types.MediaType("")
-	}
-	img, err := open(ctx, l, raw, found[0], o.platform(), indexDepth)
-	var platform *PlatformError
-	if errors.As(err, &platform) {
-		return nil, platform
-	}
-	if err != nil {
-		return nil, fmt.Errorf("opening %s: %w", r, err)
-	}
-	return img, nil
 }

@@ -22,6 +22,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
+
+	"github.com/gbuild/gbuild/pkg/image/wire"
 )
 
 // host is a registry in this process that logs requests and lets a test answer some of them itself.
@@ -84,7 +86,7 @@ func mustRef(t *testing.T, s string) Ref {
 
 // quick are options for tests that fail on purpose.
 func quick() Options {
-	return Options{patience: patience{pause: time.Millisecond, stall: 300 * time.Millisecond}}
+	return Options{patience: wire.Patience{Pause: time.Millisecond, Stall: 300 * time.Millisecond}}
 }
 
 func quickWrite() WriteOptions { return WriteOptions{Options: quick()} }

@@ -1,3 +1,5 @@
+// This file finds the credentials for a registry in the files of Docker and podman.
+
 package image
 
 import (
@@ -30,19 +32,6 @@ type authEntry struct {
 	IdentityToken string `json:"identitytoken"`
 	RegistryToken string `json:"registrytoken"`
 }
-
-// CredentialError says that a credential file or helper could not be used. It never holds a secret.
-type CredentialError struct {
-	Host   string
-	Reason string
-	Remedy string
-}
-
-// Error implements error.
-func (e *CredentialError) Error() string { return "credentials for " + e.Host + ": " + e.Reason }
-
-// Hint says what may help.
-func (e *CredentialError) Hint() string { return e.Remedy }
 
 // keychain looks credentials up at each Resolve, because a helper's answer may expire during a long build.
 type keychain struct{ files []string }
@@ -232,12 +221,4 @@ func hostOf(key string) string {
 	}
 	host, _, _ := strings.Cut(key, "/")
 	return hubAlias(host)
-}
-
-// hubAlias folds the names of Docker Hub into one.
-func hubAlias(host string) string {
-	if host == hubHost || host == "registry-1.docker.io" {
-		return dockerHub
-	}
-	return host
 }

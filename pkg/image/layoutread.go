@@ -1,3 +1,5 @@
+// This file reads OCI layouts, in a directory or in a tar.
+
 package image
 
 import (
@@ -28,6 +30,37 @@ const layoutFile = "oci-layout"
 type layout struct {
 	ref  Ref
 	tree tree
+}
+
+// openLayout opens an image of an OCI layout, in a directory or a tar.
+func openLayout(ctx context.Context, r Ref, o Options) (v1.Image, error) {
+	l, err := openTree(r)
+	if err != nil {
+		return nil, err
+	}
+	found, err := l.find(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	if len(found) > 1 {
+		return opening{l, o.platform()}.choice(ctx, found, indexDepth)
+	}
+	raw, err := l.manifest(ctx, found[0])
+	if err != nil {
+		return nil, err
+	}
+	if !isManifest(found[0].MediaType) {
+		found[0].MediaType = types.MediaType("")
+	}
+	img, err := opening{l, o.platform()}.image(ctx, rawManifest{raw, found[0]}, indexDepth)
+	var platform *PlatformError
+	if errors.As(err, &platform) {
+		return nil, platform
+	}
+	if err != nil {
+		return nil, fmt.Errorf("opening %s: %w", r, err)
+	}
+	return img, nil
 }
 
 // openTree opens the layout that r names.
@@ -215,10 +248,3 @@ func blobPath(h v1.Hash) string { return "blobs/" + h.Algorithm + "/" + h.Hex }
 func (l *layout) String() string { return l.ref.String() }
 
 func (l *layout) source() string { return "" }
-
-// The media types of layers in a docker archive, which says none.
-const (
-	plainLayer types.MediaType = types.DockerUncompressedLayer
-	gzipLayer  types.MediaType = types.DockerLayer
-	zstdLayer  types.MediaType = types.OCILayerZStd
-)

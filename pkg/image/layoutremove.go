@@ -1,3 +1,5 @@
+// This file lists the images of an OCI layout directory, and removes them.
+
 package image
 
 import (

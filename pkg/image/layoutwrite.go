@@ -1,3 +1,5 @@
+// This file writes OCI layout directories.
+
 package image
 
 import (
@@ -31,8 +33,8 @@ func writeLayout(ctx context.Context, r Ref, img v1.Image, o WriteOptions) (v1.H
 	defer unlock()
 	m := &meter{report: o.Report}
 	m.add(0, b.size())
-	if err := b.writeDir(ctx, r, m, o.jobs()); err != nil {
-		return v1.Hash{}, fmt.Errorf("writing %s: %w", r, explainSpace(err, r.Path, b.size()))
+	if err := writeDir(ctx, r, b, m); err != nil {
+		return v1.Hash{}, fmt.Errorf("writing %s: %w", r, withSpace(err, r.Path, b.size()))
 	}
 	return b.desc.Digest, nil
 }
@@ -65,7 +67,7 @@ func lockLayout(dir string) (unlock func(), err error) {
 }
 
 // writeDir writes blobs first and the index last, so that what the index names is always there.
-func (b *bundle) writeDir(ctx context.Context, r Ref, m *meter, jobs int) error {
+func writeDir(ctx context.Context, r Ref, b *bundle, m *meter) error {
 	for _, name := range []string{"blobs", "blobs/sha256"} {
 		if err := os.Mkdir(filepath.Join(r.Path, name), 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 			return fmt.Errorf("making layout: %w", err)
@@ -80,14 +82,14 @@ func (b *bundle) writeDir(ctx context.Context, r Ref, m *meter, jobs int) error 
 		return err
 	}
 	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(jobs)
+	g.SetLimit(blobsAtATime)
 	for _, f := range b.blobs {
 		g.Go(func() error { return f.writeTo(gctx, r.Path, m) })
 	}
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	return b.writeIndex(ctx, r)
+	return writeIndex(ctx, r, b)
 }
 
 // writeTo writes a blob under its digest, unless the same bytes are there already.
@@ -117,7 +119,7 @@ func (f blobFile) sameAs(path string) bool {
 }
 
 // writeIndex replaces the entries of the same names, and those that only name the same manifest.
-func (b *bundle) writeIndex(ctx context.Context, r Ref) error {
+func writeIndex(ctx context.Context, r Ref, b *bundle) error {
 	var ds []v1.Descriptor
 	old, err := (&layout{r, dirTree(r.Path)}).index()
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

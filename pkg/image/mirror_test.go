@@ -60,7 +60,7 @@ func TestMirrorFailsAtBlobs(t *testing.T) {
 			h.on(hook(h))
 			o := steady().Options
 			o.Mirrors, o.Certs = []string{strings.TrimPrefix(h.URL, "http://")}, []string{certs}
-			o.Proxy = func(r *http.Request) (*url.URL, error) {
+			o.proxy = func(r *http.Request) (*url.URL, error) {
 				if r.URL.Hostname() == hubHost {
 					return proxy, nil
 				}

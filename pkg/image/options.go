@@ -1,49 +1,46 @@
+// This file owns what a caller says about the way to a place. How an image is written is in writeoptions.go.
+
 package image
 
 import (
-	"io"
+	"crypto/tls"
 	"net/http"
 	"net/url"
 	"runtime"
-	"sync"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/gbuild/gbuild/pkg/image/wire"
 )
 
 // Options say how a place is reached. The zero value is anonymous, with TLS, for the platform of this machine.
 type Options struct {
-	Platform  *v1.Platform                          // nil is linux on this machine's architecture
-	Insecure  bool                                  // plain http, or certificates that nobody vouches for, at the registry itself
-	Keychain  authn.Keychain                        // nil is anonymous
-	Mirrors   []string                              // hosts that are asked before Docker Hub, in this order
-	Certs     []string                              // directories as Docker's certs.d, with CAs and client certificates by host
-	UserAgent string                                // empty is gbuild
-	Report    func(done, total int64)               // bytes moved; called from many goroutines, one at a time
-	Proxy     func(*http.Request) (*url.URL, error) // nil is http.ProxyFromEnvironment
+	// Platform chooses from an index. Nil means linux on this machine's architecture.
+	Platform *v1.Platform
+	// Insecure permits plain http, and certificates that nobody vouches for, at the registry itself.
+	Insecure bool
+	// Keychain has the credentials. Nil means that there are none.
+	Keychain authn.Keychain
+	// Mirrors are hosts that are asked before Docker Hub, in this order.
+	Mirrors []string
+	// Certs are directories as Docker's certs.d, with CAs and client certificates by host.
+	Certs []string
+	// UserAgent is what registries are told. The empty one means gbuild.
+	UserAgent string
+	// Report is told how many bytes have moved. It is called from many goroutines, one at a time.
+	Report func(done, total int64)
+	// Connections are shared with other calls. Nil means that none are kept.
+	Connections *wire.Connections
 
-	Connections *Connections // shared with other calls; nil: none are kept
-
-	patience patience
+	patience wire.Patience                         // Tests have less of it.
+	proxy    func(*http.Request) (*url.URL, error) // Tests reach other hosts by it; nil is http.ProxyFromEnvironment.
 }
 
-// WriteOptions say how an image is written.
-type WriteOptions struct {
-	Options
-	Tags   []string  // further names of the image in a layout or an archive: full references
-	Output io.Writer // where an archive whose path is Stdout goes
-	Jobs   int       // blobs uploaded at a time; 0 is 4
+// blobsAtATime is how many blobs of an image are written side by side.
+const blobsAtATime = 4
 
-	// KeepTypes leaves Docker's media types to an image in an OCI layout, where many readers do not look for them.
-	KeepTypes bool
-
-	// Ahead has sent layers of the image, which was made just now, to the repository: it is not asked for them again. May be nil.
-	Ahead *Ahead
-	// Manifest returns the manifest with a digest where this machine has it, else nil. The repository has the layers of the
-	// one that the reference stood for until now, so it is not asked for them either. May be nil.
-	Manifest func(v1.Hash) []byte
-}
-
+// platform is the one that is wanted.
 func (o Options) platform() v1.Platform {
 	if o.Platform != nil {
 		return *o.Platform
@@ -51,64 +48,8 @@ func (o Options) platform() v1.Platform {
 	return v1.Platform{OS: "linux", Architecture: runtime.GOARCH}
 }
 
-func (o WriteOptions) jobs() int {
-	if o.Jobs > 0 {
-		return o.Jobs
-	}
-	return 4
+// network is the part of the options that package wire needs.
+func (o Options) network() wire.Options {
+	certs := func(host string) (*tls.Config, error) { return certsFor(o.Certs, host) }
+	return wire.Options{Insecure: o.Insecure, UserAgent: o.UserAgent, Certs: certs, Proxy: o.proxy, Patience: o.patience}
 }
-
-// meter adds up what moves, for Options.Report.
-type meter struct {
-	mu          sync.Mutex
-	done, total int64
-	report      func(done, total int64)
-}
-
-// add counts bytes moved; more bytes expected. Both may be negative, when a transfer starts over.
-func (m *meter) add(done, total int64) {
-	if m == nil {
-		return
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.done += done
-	m.total += total
-	if m.report != nil {
-		m.report(m.done, m.total)
-	}
-}
-
-// tell changes who is told.
-func (m *meter) tell(report func(done, total int64)) {
-	m.mu.Lock()
-	m.report = report
-	m.mu.Unlock()
-	m.add(0, 0)
-}
-
-// metered counts the bytes of one transfer, and takes them back when it has to start over.
-type metered struct {
-	io.ReadCloser
-	m     *meter
-	n     int64
-	grows bool // the total is not known before the end
-}
-
-// Read implements io.Reader.
-func (r *metered) Read(p []byte) (int, error) {
-	n, err := r.ReadCloser.Read(p)
-	r.n += int64(n)
-	r.count(int64(n))
-	return n, err
-}
-
-func (r *metered) count(n int64) {
-	if r.grows {
-		r.m.add(n, n)
-	} else {
-		r.m.add(n, 0)
-	}
-}
-
-func (r *metered) undo() { r.count(-r.n) }

@@ -1,3 +1,5 @@
+// This file chooses among the images of an index, and says of an image what it is for.
+
 package image
 
 import (
@@ -63,4 +65,16 @@ func variant(p v1.Platform) int {
 		return 8
 	}
 	return 1
+}
+
+// unknown is the operating system of what is an image in form only, as an entry of a shared cache is.
+const unknown = "unknown"
+
+// platformOf is what an index says of an image. One that does not say what it is for has no entry: readers take it for their
+// own. Neither has one that is for no machine: readers would pass it over.
+func platformOf(c *v1.ConfigFile) *v1.Platform {
+	if c.OS == "" || c.Architecture == "" || c.OS == unknown {
+		return nil
+	}
+	return &v1.Platform{OS: c.OS, Architecture: c.Architecture, Variant: c.Variant, OSVersion: c.OSVersion, OSFeatures: c.OSFeatures}
 }

@@ -1,8 +1,9 @@
+// This file reads the proxies that Docker's settings have for containers.
+
 package image
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -46,18 +47,3 @@ func Proxies(configDir, daemon string) (map[string]string, error) {
 	}
 	return given, nil
 }
-
-// ConfigError says that a file of Docker's or of the container tools' settings cannot be used.
-type ConfigError struct {
-	Path string
-	Err  error
-}
-
-// Error implements error.
-func (e *ConfigError) Error() string { return fmt.Sprintf("reading %s: %v", e.Path, e.Err) }
-
-// Unwrap returns the cause.
-func (e *ConfigError) Unwrap() error { return e.Err }
-
-// Hint names the file.
-func (e *ConfigError) Hint() string { return "mend or remove " + e.Path }

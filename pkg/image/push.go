@@ -1,3 +1,5 @@
+// This file writes an image to a registry: it decides which blobs have to be sent, and puts the manifest when they are there.
+
 package image
 
 import (
@@ -10,14 +12,16 @@ import (
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/partial"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
-	"github.com/google/go-containerregistry/pkg/v1/types"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/gbuild/gbuild/pkg/image/wire"
 )
 
-// push writes an image to a registry: blobs side by side, each as soon as it is ready, then the manifest.
-func push(ctx context.Context, r Ref, img v1.Image, o WriteOptions) (v1.Hash, error) {
+// pushImage writes an image to a registry: blobs side by side, each as soon as it is ready, then the manifest.
+func pushImage(ctx context.Context, r Ref, img v1.Image, o WriteOptions) (v1.Hash, error) {
 	if r.Digest != "" && r.Tag != "" {
 		return v1.Hash{}, &RefError{r.String(), "an image is written to a tag or to a digest, not to both"}
 	}
@@ -33,86 +37,31 @@ func push(ctx context.Context, r Ref, img v1.Image, o WriteOptions) (v1.Hash, er
 	if asked && now == want {
 		return want, nil
 	}
-	c, err := newPusher(ctx, r, layers, o)
+	c, err := newClient(ctx, login{r, o.Options, transport.PushScope, sources(layers, r)})
 	if err == nil && !asked {
 		now, err = c.standing(ctx, r.identifier())
 	}
 	if err != nil || now == want {
 		return want, err
 	}
-	if o.Ahead != nil { // which has counted so far
+	if o.Ahead != nil { // It has counted so far.
 		c.meter = o.Ahead.meter
 		c.meter.tell(o.Report)
 		defer c.meter.tell(nil)
 	}
-	return c.write(ctx, img, layers, o, now)
+	return push{to: c, img: img, layers: layers, options: o, now: now}.run(ctx)
 }
 
-// write sends what the repository lacks of an image, and then its manifest. now is what the reference stands for.
-func (c *client) write(ctx context.Context, img v1.Image, layers []v1.Layer, o WriteOptions, now v1.Hash) (v1.Hash, error) {
-	known := func() map[v1.Hash]bool { return o.known(now) }
-	if err := c.blobs(ctx, img, layers, o, known); err != nil {
-		return v1.Hash{}, err
-	}
-	h, err := c.put(ctx, img)
-	if !lacksBlobs(err) {
-		return h, err
-	}
-	// The registry said that it has a blob, or mounted it, and now it has not: send all of them.
-	if err := c.blobs(ctx, img, layers, o, nil); err != nil {
-		return v1.Hash{}, err
-	}
-	return c.put(ctx, img)
-}
-
-// known returns what the repository has as far as this machine knows: what was sent ahead, whose end it waits for, and all
-// that the manifest with the digest now refers to, which is in it.
-func (o WriteOptions) known(now v1.Hash) map[v1.Hash]bool {
-	all := map[v1.Hash]bool{}
-	if o.Ahead != nil {
-		o.Ahead.sent.Wait()
-		o.Ahead.there.Range(func(h, _ any) bool {
-			all[h.(v1.Hash)] = true
-			return true
-		})
-	}
-	if now == (v1.Hash{}) || o.Manifest == nil {
-		return all
-	}
-	m, err := v1.ParseManifest(bytes.NewReader(o.Manifest(now)))
-	if err != nil {
-		return all
-	}
-	for _, l := range m.Layers {
-		all[l.Digest] = len(l.URLs) == 0 // one that has URLs may never have been here
-	}
-	return all
-}
-
-// standing returns what a tag or digest stands for; the zero Hash where that is nothing, or the registry does not say.
-func (c *client) standing(ctx context.Context, id string) (v1.Hash, error) {
-	resp, err := c.head(ctx, id)
-	if err != nil {
-		return v1.Hash{}, unlessRefused(err)
-	}
-	h, err := v1.NewHash(resp.Header.Get("Docker-Content-Digest"))
-	if err != nil || resp.StatusCode != http.StatusOK {
-		return v1.Hash{}, nil
-	}
-	return h, nil
-}
-
-// newPusher logs in with the right to push, and to pull from the repositories that layers can be mounted from.
-func newPusher(ctx context.Context, r Ref, layers []v1.Layer, o WriteOptions) (*client, error) {
-	var sources []string
+// sources are the repositories that layers can be mounted from.
+func sources(layers []v1.Layer, r Ref) (all []string) {
 	seen := map[string]bool{}
 	for _, l := range layers {
 		if from := mountable(l, r); from != "" && !seen[from] {
 			seen[from] = true
-			sources = append(sources, from)
+			all = append(all, from)
 		}
 	}
-	return newClient(ctx, r, o.Options, transport.PushScope, sources...)
+	return all
 }
 
 // mountable is the repository on r's registry that has the layer already, or empty.
@@ -131,31 +80,73 @@ func mountable(l v1.Layer, r Ref) string {
 	return from
 }
 
-// blobs uploads config and layers but those that are known to be there. What the registry says it has is not sent either;
-// nil find: all are sent. The config leaves beside the last of what was sent ahead.
-func (c *client) blobs(ctx context.Context, img v1.Image, layers []v1.Layer, o WriteOptions, find func() map[v1.Hash]bool) error {
-	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(o.jobs())
-	g.Go(func() error { return c.config(gctx, img, o, find != nil) })
-	var known, seen = map[v1.Hash]bool{}, map[v1.Hash]bool{}
-	if find != nil {
-		known = find()
+// push is one image on its way to a repository.
+type push struct {
+	to      *client
+	img     v1.Image
+	layers  []v1.Layer
+	options WriteOptions
+	now     v1.Hash // The reference stood for this before; zero is nothing, or not known.
+}
+
+// run sends what the repository lacks of the image, and then its manifest.
+func (p push) run(ctx context.Context) (v1.Hash, error) {
+	if err := p.blobs(ctx, true); err != nil {
+		return v1.Hash{}, err
 	}
-	for _, l := range layers {
+	h, err := p.manifest(ctx)
+	if !lacksBlobs(err) {
+		return h, err
+	}
+	// The registry said that it has a blob, or mounted it, and now it has not: send all of them.
+	if err := p.blobs(ctx, false); err != nil {
+		return v1.Hash{}, err
+	}
+	return p.manifest(ctx)
+}
+
+// blobs uploads config and layers. If trust is set, those that are known to be there are not sent, nor what the registry says
+// it has. The config leaves beside the last of what was sent ahead.
+func (p push) blobs(ctx context.Context, trust bool) error {
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(blobsAtATime)
+	g.Go(func() error { return p.config(gctx, trust) })
+	var known, seen = map[v1.Hash]bool{}, map[v1.Hash]bool{}
+	if trust {
+		known = p.known()
+	}
+	for _, l := range p.layers {
 		h, err := l.Digest()
 		if err != nil {
 			return errors.Join(fmt.Errorf("making layer: %w", err), g.Wait())
 		}
 		if !seen[h] && !known[h] {
 			seen[h] = true
-			g.Go(func() error { return c.layer(gctx, l, find != nil) })
+			g.Go(func() error { return p.layer(gctx, l, trust) })
 		}
 	}
 	return g.Wait()
 }
 
-func (c *client) config(ctx context.Context, img v1.Image, o WriteOptions, trust bool) error {
-	raw, err := img.RawConfigFile()
+// known returns what the repository has as far as this machine knows: what was sent ahead, whose end it waits for, and all
+// that the manifest with the digest now refers to, which is in it.
+func (p push) known() map[v1.Hash]bool {
+	all := p.options.Ahead.taken()
+	if p.now == (v1.Hash{}) || p.options.Manifest == nil {
+		return all
+	}
+	m, err := v1.ParseManifest(bytes.NewReader(p.options.Manifest(p.now)))
+	if err != nil {
+		return all
+	}
+	for _, l := range m.Layers {
+		all[l.Digest] = len(l.URLs) == 0 // A layer that has URLs may never have been here.
+	}
+	return all
+}
+
+func (p push) config(ctx context.Context, trust bool) error {
+	raw, err := p.img.RawConfigFile()
 	if err != nil {
 		return fmt.Errorf("making config: %w", err)
 	}
@@ -163,48 +154,41 @@ func (c *client) config(ctx context.Context, img v1.Image, o WriteOptions, trust
 	if err != nil {
 		return fmt.Errorf("hashing config: %w", err)
 	}
-	if trust && o.Ahead.sentBefore(h) {
+	ahead := p.options.Ahead
+	if trust && ahead.has(h) {
 		return nil
 	}
 	open := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(raw)), nil }
-	err = c.upload(ctx, upload{digest: h, size: size, open: open, fresh: o.Ahead != nil}, trust)
-	if err == nil && o.Ahead != nil {
-		o.Ahead.there.Store(h, true)
+	err = upload{to: p.to, digest: h, size: size, open: open, ask: trust, unseen: ahead != nil}.run(ctx)
+	if err == nil && ahead != nil {
+		ahead.there.Store(h, true)
 	}
 	return err
 }
 
 // layer uploads a layer, unless it is one that must not be distributed.
-func (c *client) layer(ctx context.Context, l v1.Layer, trust bool) error {
-	mt, err := l.MediaType()
+func (p push) layer(ctx context.Context, l v1.Layer, trust bool) error {
+	d, err := partial.Descriptor(l)
 	if err != nil {
 		return fmt.Errorf("making layer: %w", err)
 	}
-	if !mt.IsDistributable() {
+	if !d.MediaType.IsDistributable() {
 		return nil
 	}
-	h, err := l.Digest()
-	if err != nil {
-		return fmt.Errorf("making layer: %w", err)
-	}
-	size, err := l.Size()
-	if err != nil {
-		return fmt.Errorf("making layer: %w", err)
-	}
-	u := upload{digest: h, size: size, open: l.Compressed}
+	u := upload{to: p.to, digest: d.Digest, size: d.Size, open: l.Compressed, ask: trust}
 	if trust {
-		u.from = mountable(l, c.ref)
+		u.from = mountable(l, p.to.ref)
 	}
-	return c.upload(ctx, u, trust)
+	return u.run(ctx)
 }
 
-// put writes the manifest under the reference's tag or digest, and makes sure that the registry has these bytes.
-func (c *client) put(ctx context.Context, img v1.Image) (v1.Hash, error) {
-	raw, err := img.RawManifest()
+// manifest puts the manifest under the reference's tag or digest, and makes sure that the registry has these bytes.
+func (p push) manifest(ctx context.Context) (v1.Hash, error) {
+	raw, err := p.img.RawManifest()
 	if err != nil {
 		return v1.Hash{}, fmt.Errorf("making manifest: %w", err)
 	}
-	mt, err := img.MediaType()
+	mt, err := p.img.MediaType()
 	if err != nil {
 		return v1.Hash{}, fmt.Errorf("making manifest: %w", err)
 	}
@@ -212,43 +196,42 @@ func (c *client) put(ctx context.Context, img v1.Image) (v1.Hash, error) {
 	if err != nil {
 		return v1.Hash{}, fmt.Errorf("hashing manifest: %w", err)
 	}
-	if c.ref.Digest != "" && c.ref.Digest != h.String() {
-		return v1.Hash{}, &DigestError{c.ref.String() + ": manifest", c.ref.Digest, h.String()}
+	ref := p.to.ref
+	if ref.Digest != "" && ref.Digest != h.String() {
+		return v1.Hash{}, &DigestError{ref.String() + ": manifest", ref.Digest, h.String()}
 	}
-	return h, c.putManifest(ctx, raw, mt, h)
+	return h, p.put(ctx, rawManifest{raw, v1.Descriptor{Digest: h, MediaType: mt}})
 }
 
-func (c *client) putManifest(ctx context.Context, raw []byte, mt types.MediaType, h v1.Hash) error {
-	to := c.url("manifests", c.ref.identifier())
-	req, err := http.NewRequestWithContext(ctx, http.MethodPut, to.String(), bytes.NewReader(raw))
+func (p push) put(ctx context.Context, m rawManifest) error {
+	to := p.to.url("manifests", p.to.ref.identifier())
+	req, err := http.NewRequestWithContext(ctx, http.MethodPut, to.String(), bytes.NewReader(m.raw))
 	if err != nil {
 		return fmt.Errorf("making a request for %s: %w", to.Redacted(), err)
 	}
-	req.Header.Set("Content-Type", string(mt))
-	resp, err := c.send(req, taken...)
+	req.Header.Set("Content-Type", string(m.desc.MediaType))
+	resp, err := p.to.send(req, taken...)
 	if err != nil {
 		return err
 	}
 	resp.Body.Close()
 	stored := resp.Header.Get("Docker-Content-Digest")
+	want := m.desc.Digest.String()
 	if stored == "" {
-		got, err := c.digest(ctx, h.String())
-		if statusOf(err) != 0 {
-			return nil // it took the manifest, and does not let us see it
+		got, err := p.to.digest(ctx, want)
+		if wire.StatusOf(err) != 0 {
+			return nil // It took the manifest, and does not let us see it.
 		}
 		if err != nil {
 			return err
 		}
 		stored = got.String()
 	}
-	if stored != h.String() {
-		return &DigestError{c.ref.String() + ": manifest in the registry", h.String(), stored}
+	if stored != want {
+		return &DigestError{p.to.ref.String() + ": manifest in the registry", want, stored}
 	}
 	return nil
 }
-
-// taken are the answers of registries to what they have put away; the specification has 201 only.
-var taken = []int{http.StatusCreated, http.StatusOK, http.StatusAccepted, http.StatusNoContent}
 
 // lacksBlobs says that a manifest was refused because a blob of it is not there, as far as the registry says why.
 func lacksBlobs(err error) bool {
@@ -259,7 +242,7 @@ func lacksBlobs(err error) bool {
 	for _, d := range status.Errors {
 		switch d.Code {
 		case transport.ManifestBlobUnknownErrorCode, transport.BlobUnknownErrorCode, transport.ManifestInvalidErrorCode:
-			return true // the last is what some registries say of a layer that they lack
+			return true // Some registries say the last one of a layer that they lack.
 		}
 	}
 	switch status.StatusCode {

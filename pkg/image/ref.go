@@ -1,3 +1,5 @@
+// This file owns the names of images: their grammar, and the one form that each of them has.
+
 package image
 
 import (
@@ -8,6 +10,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/gbuild/gbuild/internal/lazyregexp"
+	"github.com/gbuild/gbuild/pkg/image/wire"
 )
 
 // Kind says what sort of place a Ref names.
@@ -33,11 +36,11 @@ const (
 // Ref names an image in a registry, in an OCI layout directory, or in an archive. The zero Ref names nothing.
 type Ref struct {
 	Kind       Kind
-	Host       string // of a registry, with its port; docker.io for Docker Hub
-	Repository string // in that registry: library/python
-	Path       string // of a layout or an archive
-	Tag        string // of a registry; for the others the name of an image inside
-	Digest     string // algorithm:hex, or empty
+	Host       string // A registry's, with its port; docker.io for Docker Hub.
+	Repository string // A path in that registry: library/python.
+	Path       string // A layout's directory, or an archive's file.
+	Tag        string // A registry's tag; for the others it is the name of an image inside.
+	Digest     string // The form is algorithm:hex; it may be empty.
 }
 
 // RefError says which rule for image names was broken.
@@ -247,7 +250,7 @@ func (r Ref) identifier() string {
 // repository returns ggcr's form of the repository. On loopback plain http is tried, too.
 func (r Ref) repository(insecure bool) (name.Repository, error) {
 	var opts []name.Option
-	if insecure || IsLoopback(r.Host) {
+	if insecure || wire.IsLoopback(r.Host) {
 		opts = append(opts, name.Insecure)
 	}
 	repo, err := name.NewRepository(r.registryHost()+"/"+r.Repository, opts...)
@@ -255,4 +258,12 @@ func (r Ref) repository(insecure bool) (name.Repository, error) {
 		return name.Repository{}, &RefError{r.String(), err.Error()}
 	}
 	return repo, nil
+}
+
+// hubAlias folds the names of Docker Hub into one.
+func hubAlias(host string) string {
+	if host == hubHost || host == "registry-1.docker.io" {
+		return dockerHub
+	}
+	return host
 }

@@ -19,6 +19,8 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/gbuild/gbuild/pkg/image/wire"
 )
 
 type hook = func(http.ResponseWriter, *http.Request) bool
@@ -40,7 +42,7 @@ func newStrict(t *testing.T) (*host, *strict) {
 
 // steady waits long for bytes, where nothing hangs on purpose: many of these tests run at a time.
 func steady() WriteOptions {
-	return WriteOptions{Options: Options{patience: patience{pause: time.Millisecond, stall: 20 * time.Second}}}
+	return WriteOptions{Options: Options{patience: wire.Patience{Pause: time.Millisecond, Stall: 20 * time.Second}}}
 }
 
 func (s *strict) holds(repo, digest string) bool {

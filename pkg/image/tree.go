@@ -1,3 +1,5 @@
+// This file reads files of a layout or an archive by name, from a directory or from a tar.
+
 package image
 
 import (

@@ -1,3 +1,5 @@
+// This file brings one blob into a repository, by whichever of the protocol's ways the registry takes.
+
 package image
 
 import (
@@ -12,6 +14,8 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"github.com/gbuild/gbuild/pkg/image/wire"
 )
 
 // maxRestarts is how often the upload of one blob may start from its first byte again.
@@ -23,36 +27,38 @@ const inOne = 64 << 10
 
 // upload is one blob on its way to a registry.
 type upload struct {
+	to     *client
 	digest v1.Hash
-	size   int64 // -1: not known yet
+	size   int64 // It is -1 while it is not known.
 	open   func() (io.ReadCloser, error)
-	from   string                  // a repository of the same registry that has it, or empty
-	later  func() (v1.Hash, error) // waits for the digest, where it is not known yet
-	fresh  bool                    // it was made just now, so it is hardly there
+	from   string                  // A repository of the same registry has the blob; or it is empty.
+	later  func() (v1.Hash, error) // It waits for the digest, where that is not known yet.
+	ask    bool                    // The registry is asked whether it has the blob.
+	unseen bool                    // The blob was made just now, so the registry hardly has it.
 }
 
 // small says whether the blob goes in one request.
 func (u upload) small() bool { return u.size >= 0 && u.size <= inOne }
 
-// upload brings one blob into the repository, and starts over when the registry loses the upload.
-func (c *client) upload(ctx context.Context, u upload, trust bool) error {
-	c.meter.add(0, u.size)
+// run brings the blob into the repository, and starts over when the registry loses the upload.
+func (u upload) run(ctx context.Context) error {
+	u.to.meter.add(0, u.size)
 	for attempt := 0; ; attempt++ {
-		if trust && (attempt > 0 || !(u.fresh && u.small())) {
-			ok, err := c.exists(ctx, u.digest)
+		if u.ask && (attempt > 0 || !(u.unseen && u.small())) {
+			ok, err := u.to.exists(ctx, u.digest)
 			if err != nil {
 				return err
 			}
 			if ok {
-				c.meter.add(u.size, 0)
+				u.to.meter.add(u.size, 0)
 				return nil
 			}
 		}
-		err := c.uploadOnce(ctx, u)
+		err := u.once(ctx)
 		if err == nil || attempt == maxRestarts || !restartable(err) || ctx.Err() != nil {
 			return err
 		}
-		if err := c.wait(ctx, attempt, err); err != nil {
+		if err := u.to.patience.Wait(ctx, attempt, err); err != nil {
 			return err
 		}
 	}
@@ -62,7 +68,7 @@ func (c *client) upload(ctx context.Context, u upload, trust bool) error {
 func restartable(err error) bool {
 	var status *transport.Error
 	if !errors.As(err, &status) {
-		return passingError(err)
+		return wire.Passing(err)
 	}
 	switch status.StatusCode {
 	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusNotFound, http.StatusRequestedRangeNotSatisfiable, http.StatusTooManyRequests:
@@ -72,27 +78,27 @@ func restartable(err error) bool {
 	return status.StatusCode >= 500
 }
 
-// uploadOnce mounts the blob, or sends it and commits it. A registry takes the bytes with the request that commits them, or before
+// once mounts the blob, or sends it and commits it. A registry takes the bytes with the request that commits them, or before
 // it; one that refuses the way that is tried first gets them in the other.
-func (c *client) uploadOnce(ctx context.Context, u upload) error {
-	ways := []func(context.Context, upload, *url.URL) error{c.sendApart, c.sendWhole}
+func (u upload) once(ctx context.Context) error {
+	ways := []func(context.Context, *url.URL) error{u.sendThenCommit, u.sendAndCommit}
 	if u.small() {
 		ways[0], ways[1] = ways[1], ways[0]
 	}
 	var refused error
-	for _, send := range ways {
-		location, err := c.start(ctx, u)
+	for _, way := range ways {
+		location, err := u.start(ctx)
 		if errors.Is(err, errNowhere) && u.later == nil {
-			return c.sendAtOnce(ctx, u)
+			return u.sendAtOnce(ctx)
 		}
 		if err != nil {
 			return err
 		}
 		if location == nil {
-			c.meter.add(u.size, 0)
+			u.to.meter.add(u.size, 0)
 			return nil
 		}
-		if refused = send(ctx, u, location); !refusesWay(refused) || u.size < 0 {
+		if refused = way(ctx, location); !refusesWay(refused) || u.size < 0 {
 			return refused
 		}
 	}
@@ -101,7 +107,7 @@ func (c *client) uploadOnce(ctx context.Context, u upload) error {
 
 // refusesWay says that a registry did not like how it was given the bytes.
 func refusesWay(err error) bool {
-	switch statusOf(err) {
+	switch wire.StatusOf(err) {
 	case http.StatusBadRequest, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusLengthRequired,
 		http.StatusUnsupportedMediaType, http.StatusRequestedRangeNotSatisfiable, http.StatusUnprocessableEntity, http.StatusNotImplemented:
 		return true
@@ -109,9 +115,39 @@ func refusesWay(err error) bool {
 	return false
 }
 
-// sendApart sends the bytes, and commits them with a request of its own.
-func (c *client) sendApart(ctx context.Context, u upload, to *url.URL) error {
-	to, err := c.patch(ctx, u, to)
+// start opens an upload and returns where it goes. Nil means that the blob was mounted, and nothing is left to do. A registry that
+// does not allow a mount may answer it with anything.
+func (u upload) start(ctx context.Context) (*url.URL, error) {
+	to := u.to.url("blobs", "uploads/")
+	if u.from != "" {
+		to.RawQuery = url.Values{"mount": {u.digest.String()}, "from": {u.from}}.Encode()
+	}
+	resp, err := u.to.do(ctx, request{method: http.MethodPost, to: to}, taken...)
+	if err == nil {
+		defer resp.Body.Close()
+		if u.from != "" && resp.StatusCode == http.StatusCreated {
+			return nil, nil
+		}
+		to, err = next(resp, u.named(resp))
+	}
+	if err != nil && u.from != "" && ctx.Err() == nil {
+		u.from = ""
+		return u.start(ctx)
+	}
+	return to, err
+}
+
+// named is where an upload goes on that has a name, and whose registry does not say where it is.
+func (u upload) named(resp *http.Response) string {
+	if id := resp.Header.Get("Docker-Upload-UUID"); id != "" {
+		return u.to.url("blobs", "uploads/"+id).String()
+	}
+	return ""
+}
+
+// sendThenCommit sends the bytes, and commits them with a request of its own.
+func (u upload) sendThenCommit(ctx context.Context, to *url.URL) error {
+	to, err := u.patch(ctx, to)
 	if err != nil {
 		return err
 	}
@@ -120,9 +156,28 @@ func (c *client) sendApart(ctx context.Context, u upload, to *url.URL) error {
 			return err
 		}
 	}
-	resp, err := c.do(once(ctx), http.MethodPut, u.end(to), http.Header{"Content-Type": {"application/octet-stream"}}, taken...)
+	commit := request{http.MethodPut, u.end(to), http.Header{"Content-Type": {"application/octet-stream"}}}
+	resp, err := u.to.do(wire.Once(ctx), commit, taken...)
 	if err != nil {
-		c.meter.add(-max(u.size, 0), 0)
+		u.to.meter.add(-max(u.size, 0), 0)
+		return err
+	}
+	return resp.Body.Close()
+}
+
+// sendAndCommit sends the bytes with the request that commits them.
+func (u upload) sendAndCommit(ctx context.Context, to *url.URL) error {
+	resp, err := u.send(ctx, http.MethodPut, u.end(to), taken...)
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close()
+}
+
+// sendAtOnce opens, sends and commits with one request, which is all that is left where the registry opens uploads nowhere.
+func (u upload) sendAtOnce(ctx context.Context) error {
+	resp, err := u.send(ctx, http.MethodPost, u.end(u.to.url("blobs", "uploads/")), http.StatusCreated, http.StatusOK, http.StatusNoContent)
+	if err != nil {
 		return err
 	}
 	return resp.Body.Close()
@@ -137,57 +192,9 @@ func (u upload) end(location *url.URL) *url.URL {
 	return &to
 }
 
-// start opens an upload and returns where it goes. Nil means that the blob was mounted, and nothing is left to do. A registry that
-// does not allow a mount may answer it with anything.
-func (c *client) start(ctx context.Context, u upload) (*url.URL, error) {
-	to := c.url("blobs", "uploads/")
-	if u.from != "" {
-		to.RawQuery = url.Values{"mount": {u.digest.String()}, "from": {u.from}}.Encode()
-	}
-	resp, err := c.do(ctx, http.MethodPost, to, nil, taken...)
-	if err == nil {
-		defer resp.Body.Close()
-		if u.from != "" && resp.StatusCode == http.StatusCreated {
-			return nil, nil
-		}
-		to, err = next(resp, c.session(resp))
-	}
-	if err != nil && u.from != "" && ctx.Err() == nil {
-		u.from = ""
-		return c.start(ctx, u)
-	}
-	return to, err
-}
-
-// session is where an upload goes on that has a name, and whose registry does not say where it is.
-func (c *client) session(resp *http.Response) string {
-	if id := resp.Header.Get("Docker-Upload-UUID"); id != "" {
-		return c.url("blobs", "uploads/"+id).String()
-	}
-	return ""
-}
-
-// sendAtOnce opens, sends and commits with one request, which is all that is left where the registry opens uploads nowhere.
-func (c *client) sendAtOnce(ctx context.Context, u upload) error {
-	resp, err := c.sendBytes(ctx, http.MethodPost, u, u.end(c.url("blobs", "uploads/")), http.StatusCreated, http.StatusOK, http.StatusNoContent)
-	if err != nil {
-		return err
-	}
-	return resp.Body.Close()
-}
-
-// sendWhole sends the bytes and commits them.
-func (c *client) sendWhole(ctx context.Context, u upload, to *url.URL) error {
-	resp, err := c.sendBytes(ctx, http.MethodPut, u, u.end(to), taken...)
-	if err != nil {
-		return err
-	}
-	return resp.Body.Close()
-}
-
 // patch sends the bytes, and returns where they are committed: the same place, if the registry does not say.
-func (c *client) patch(ctx context.Context, u upload, to *url.URL) (*url.URL, error) {
-	resp, err := c.sendBytes(ctx, http.MethodPatch, u, to, taken...)
+func (u upload) patch(ctx context.Context, to *url.URL) (*url.URL, error) {
+	resp, err := u.send(ctx, http.MethodPatch, to, taken...)
 	if err != nil {
 		return nil, err
 	}
@@ -195,8 +202,8 @@ func (c *client) patch(ctx context.Context, u upload, to *url.URL) (*url.URL, er
 	return next(resp, to.String())
 }
 
-// sendBytes sends a request with the bytes of the blob. The caller closes the body of the answer.
-func (c *client) sendBytes(ctx context.Context, method string, u upload, to *url.URL, want ...int) (*http.Response, error) {
+// send sends a request with the bytes of the blob. The caller closes the body of the answer.
+func (u upload) send(ctx context.Context, method string, to *url.URL, want ...int) (*http.Response, error) {
 	var last *metered
 	body := func() (io.ReadCloser, error) {
 		if last != nil {
@@ -206,23 +213,26 @@ func (c *client) sendBytes(ctx context.Context, method string, u upload, to *url
 		if err != nil {
 			return nil, fmt.Errorf("opening layer %s: %w", u.digest, err)
 		}
-		last = &metered{ReadCloser: rc, m: c.meter, grows: u.size < 0}
+		last = &metered{ReadCloser: rc, m: u.to.meter, grows: u.size < 0}
 		return last, nil
 	}
-	// The body is opened by GetBody for each try; this first one only tells net/http that there is one.
-	req, err := http.NewRequestWithContext(once(ctx), method, to.String(), io.NopCloser(strings.NewReader("")))
+	// GetBody opens the body for each try; this first one only tells net/http that there is one.
+	req, err := http.NewRequestWithContext(wire.Once(ctx), method, to.String(), io.NopCloser(strings.NewReader("")))
 	if err != nil {
 		return nil, fmt.Errorf("making an upload to %s: %w", to.Redacted(), err)
 	}
 	req.GetBody = body
 	req.ContentLength = u.size
 	req.Header.Set("Content-Type", "application/octet-stream")
-	resp, err := c.send(req, want...)
+	resp, err := u.to.send(req, want...)
 	if err != nil && last != nil {
 		last.undo()
 	}
 	return resp, err
 }
+
+// taken are the answers of registries to what they have put away; the specification has 201 only.
+var taken = []int{http.StatusCreated, http.StatusOK, http.StatusAccepted, http.StatusNoContent}
 
 // errNowhere says that a registry opened an upload and did not say where.
 var errNowhere = errors.New("the registry gave no usable Location")

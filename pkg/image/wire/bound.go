@@ -1,6 +1,6 @@
-package image
+// This file bounds the answers that hold no layer: greetings, tokens, errors, manifests and lists.
 
-// What bounds the answers that hold no layer: greetings, tokens, errors, manifests and lists.
+package wire
 
 import (
 	"fmt"
@@ -11,16 +11,19 @@ import (
 	"time"
 )
 
+// MaxDocument is the size of the largest manifest that is read, in bytes: the distribution spec asks registries to take so much.
+const MaxDocument = 4 << 20
+
 const (
-	maxErrorText = 64 << 10 // of an answer that is an error, which is cut there
-	maxToken     = 64 << 10 // of the answer of a token server
-	slowBrief    = 4        // stall times that a short answer may take as a whole, though no byte of it keeps one waiting
+	maxErrorText = 64 << 10 // An answer that is an error is cut there.
+	maxToken     = 64 << 10 // The answer of a token server is refused beyond it.
+	slowBrief    = 4        // A short answer may take so many stall times as a whole, though no byte of it keeps one waiting.
 )
 
-// brief bounds the body of an answer that is short when all is well, in bytes and in time. A longer error is cut; so is a
+// bound limits the body of an answer that is short when all is well, in bytes and in time. A longer error is cut; so is a
 // greeting, of which only the header counts. The bytes of layers pass as they are: who reads them knows how many there are.
-func (p patience) brief(r *http.Request, resp *http.Response) {
-	b := &briefBody{ReadCloser: resp.Body, host: r.URL.Host, limit: slowBrief * p.stall}
+func bound(r *http.Request, resp *http.Response, stall time.Duration) {
+	b := &briefBody{ReadCloser: resp.Body, host: r.URL.Host, limit: slowBrief * stall}
 	redirected, name := r.Response != nil, r.URL.Path
 	switch {
 	case resp.StatusCode >= http.StatusMultipleChoices, name == "/v2/":
@@ -28,7 +31,7 @@ func (p patience) brief(r *http.Request, resp *http.Response) {
 	case !redirected && !strings.HasPrefix(name, "/v2/"):
 		b.most = maxToken
 	case path.Base(path.Dir(name)) == "manifests", strings.HasSuffix(name, "/tags/list"):
-		b.most = MaxManifest + 1 // at which readCapped says what it read
+		b.most = MaxDocument + 1 // One byte more lets the caller say what is too large.
 	default:
 		return
 	}
@@ -36,14 +39,14 @@ func (p patience) brief(r *http.Request, resp *http.Response) {
 	resp.Body = b
 }
 
-// briefBody is the body of an answer of which there may be so much, until then.
+// briefBody is the body of an answer that is bounded.
 type briefBody struct {
 	io.ReadCloser
 	host       string
 	most, read int64
 	until      time.Time
-	limit      time.Duration
-	cut        bool
+	limit      time.Duration // It is the time from the request to until, for the message.
+	cut        bool          // It says that a bound is the end of the body, and no error.
 }
 
 // Read implements io.Reader.
@@ -70,12 +73,3 @@ func (b *briefBody) over(err error) error {
 	}
 	return err
 }
-
-// boundError says that an answer is too long. It is an answer: asking again would give the same, and the registry is not absent.
-type boundError struct{ err error }
-
-// Error implements error.
-func (e *boundError) Error() string { return e.err.Error() }
-
-// Unwrap returns what was too much.
-func (e *boundError) Unwrap() error { return e.err }

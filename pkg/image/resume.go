@@ -1,61 +1,19 @@
+// This file reads a blob from a registry, and goes on where the connection broke.
+
 package image
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/sha512"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"net/http"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/gbuild/gbuild/pkg/image/wire"
 )
-
-// verifier hands on bytes and proves, before it says EOF, that they are those of a descriptor.
-type verifier struct {
-	io.ReadCloser
-	what string
-	d    v1.Descriptor
-	n    int64
-	hash hash.Hash
-}
-
-func verified(rc io.ReadCloser, what string, d v1.Descriptor) *verifier {
-	return &verifier{ReadCloser: rc, what: what, d: d, hash: hasher(d.Digest)}
-}
-
-func hasher(h v1.Hash) hash.Hash {
-	if h.Algorithm == "sha512" {
-		return sha512.New()
-	}
-	return sha256.New()
-}
-
-// Checked returns the digest that the bytes have when Read says EOF.
-func (v *verifier) Checked() v1.Hash { return v.d.Digest }
-
-// Read implements io.Reader.
-func (v *verifier) Read(p []byte) (int, error) {
-	n, err := v.ReadCloser.Read(p)
-	v.n += int64(n)
-	v.hash.Write(p[:n])
-	switch {
-	case v.n > v.d.Size:
-		return 0, &DigestError{v.what, fmt.Sprintf("%d bytes", v.d.Size), "more"}
-	case err != io.EOF:
-		return n, err
-	case v.n < v.d.Size:
-		return 0, &DigestError{v.what, fmt.Sprintf("%d bytes", v.d.Size), fmt.Sprint(v.n)}
-	}
-	if got := hex.EncodeToString(v.hash.Sum(nil)); got != v.d.Digest.Hex {
-		return 0, &DigestError{v.what, v.d.Digest.String(), v.d.Digest.Algorithm + ":" + got}
-	}
-	return n, io.EOF
-}
 
 // resuming reads a blob from a registry, and goes on where it was when the connection breaks.
 type resuming struct {
@@ -64,13 +22,13 @@ type resuming struct {
 	d    v1.Descriptor
 	body io.ReadCloser
 	off  int64
-	cuts int  // since the last byte
-	all  bool // the registry does not send parts, so all is asked for again
+	cuts int  // It counts since the last byte that came.
+	all  bool // The registry does not send parts, so all bytes are asked for again.
 }
 
 // blob implements place. What it returns is verified at EOF.
 func (c *client) blob(ctx context.Context, d v1.Descriptor) (io.ReadCloser, error) {
-	r := &resuming{ctx: streamed(ctx), c: c, d: d}
+	r := &resuming{ctx: wire.Streamed(ctx), c: c, d: d}
 	for err := r.open(); err != nil; err = r.open() {
 		if !r.elsewhere() {
 			return nil, err
@@ -93,7 +51,7 @@ func (r *resuming) open() error {
 	body, err := r.bytesOf(resp, from)
 	if err == nil {
 		if _, err = io.CopyN(io.Discard, body, r.off-from); err != nil {
-			err = cut(fmt.Errorf("reading blob %s again: %w", r.d.Digest, err))
+			err = wire.Cut(fmt.Errorf("reading blob %s again: %w", r.d.Digest, err))
 		}
 	}
 	if err != nil {
@@ -106,13 +64,13 @@ func (r *resuming) open() error {
 
 // ask sends the request, and once more for all bytes where the answer is not the part that is wanted.
 func (r *resuming) ask() (*http.Response, error) {
-	header := plain()
+	header := wire.Plain()
 	part := r.off > 0 && !r.all
 	if part {
 		header.Set("Range", fmt.Sprintf("bytes=%d-%d", r.off, r.d.Size-1))
 	}
-	resp, err := r.c.do(r.ctx, http.MethodGet, r.c.url("blobs", r.d.Digest.String()), header, http.StatusOK, http.StatusPartialContent)
-	if !part || err != nil && statusOf(err) == 0 || err == nil && r.isPart(resp) {
+	resp, err := r.c.do(r.ctx, request{http.MethodGet, r.c.url("blobs", r.d.Digest.String()), header}, http.StatusOK, http.StatusPartialContent)
+	if !part || err != nil && wire.StatusOf(err) == 0 || err == nil && r.isPart(resp) {
 		return resp, err
 	}
 	if err == nil {
@@ -125,16 +83,16 @@ func (r *resuming) ask() (*http.Response, error) {
 // isPart says whether an answer to a request for a part is of use: the part from off on, or everything.
 func (r *resuming) isPart(resp *http.Response) bool {
 	return resp.StatusCode == http.StatusOK ||
-		strings.HasPrefix(resp.Header.Get("Content-Range"), fmt.Sprintf("bytes %d-", r.off)) && !isEncoded(resp)
+		strings.HasPrefix(resp.Header.Get("Content-Range"), fmt.Sprintf("bytes %d-", r.off)) && !wire.IsEncoded(resp)
 }
 
 // bytesOf compares the answer's frame with the descriptor before anything is read. An answer of the blob's own size is the blob,
 // whatever its Content-Encoding says: some servers name that of the file.
 func (r *resuming) bytesOf(resp *http.Response, from int64) (io.ReadCloser, error) {
 	got := resp.ContentLength
-	if isEncoded(resp) && got != r.d.Size-from {
+	if wire.IsEncoded(resp) && got != r.d.Size-from {
 		r.all = true
-		return decoded(resp)
+		return wire.Decoded(resp)
 	}
 	if got >= 0 && got != r.d.Size-from {
 		what := fmt.Sprintf("%s: blob %s", r.c.ref.Name(), r.d.Digest)
@@ -174,7 +132,7 @@ func (r *resuming) next(p []byte) (int, error) {
 		}
 	}
 	n, err := r.body.Read(p)
-	return n, cut(err)
+	return n, wire.Cut(err)
 }
 
 // pause drops the broken connection and waits, or gives the error up to the caller. A wrong answer is no cut.
@@ -182,17 +140,17 @@ func (r *resuming) pause(err error) error {
 	r.Close()
 	r.body = nil
 	var hinted interface{ Hint() string }
-	if !passingError(err) || r.cuts >= maxRetries || r.ctx.Err() != nil {
+	if !wire.Passing(err) || r.cuts >= wire.MaxRetries || r.ctx.Err() != nil {
 		if r.elsewhere() {
 			return nil
 		}
 		if errors.As(err, &hinted) {
 			return err
 		}
-		return fmt.Errorf("reading blob %s after %d of %d bytes: %w", r.d.Digest, r.off, r.d.Size, r.c.explain(err))
+		return fmt.Errorf("reading blob %s after %d of %d bytes: %w", r.d.Digest, r.off, r.d.Size, r.c.typed(err))
 	}
 	r.cuts++
-	return r.c.sleep(r.ctx, r.cuts-1, nil)
+	return r.c.patience.Wait(r.ctx, r.cuts-1, nil)
 }
 
 // elsewhere goes on at the hub, where a mirror of it fails.

@@ -1,4 +1,6 @@
-package image
+// This file owns the login at a registry: when it is made, for which scopes, and when it has to be made again.
+
+package wire
 
 import (
 	"context"
@@ -15,15 +17,15 @@ type session struct {
 	hello *greetings
 
 	mu     sync.Mutex
-	scopes []string // our own, and then those to mount from
+	scopes []string // Our own comes first, and then those to mount from.
 	in     *entrance
 }
 
 // entrance is the result of a login.
 type entrance struct {
-	http.RoundTripper
-	wide bool // its token names more than our own repository
-	open bool // the registry greeted somebody whom it does not know
+	through http.RoundTripper
+	wide    bool // Its token names more than our own repository.
+	open    bool // The registry greeted somebody whom it does not know.
 }
 
 // enter logs in if nobody has.
@@ -34,7 +36,7 @@ func (s *session) enter(ctx context.Context) (*entrance, error) {
 		return s.in, nil
 	}
 	t, err := s.login(ctx, s.scopes)
-	if err != nil && len(s.scopes) > 1 && isRefusal(statusOf(err)) {
+	if err != nil && len(s.scopes) > 1 && isRefusal(StatusOf(err)) {
 		s.scopes = s.scopes[:1]
 		t, err = s.login(ctx, s.scopes)
 	}
@@ -46,12 +48,9 @@ func (s *session) enter(ctx context.Context) (*entrance, error) {
 }
 
 // leave has the next request log in again, if nobody did since.
-func (s *session) leave(in *entrance, narrow bool) {
+func (s *session) leave(in *entrance) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if narrow {
-		s.scopes = s.scopes[:1]
-	}
 	if s.in == in {
 		s.in = nil
 	}
@@ -70,7 +69,7 @@ func (s *session) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	resp, err := in.RoundTrip(r)
+	resp, err := in.through.RoundTrip(r)
 	again := err == nil && s.challenged(in, r, resp) || s.narrow(in, r, resp, err)
 	if !again || !rewindable(r) {
 		return resp, err
@@ -81,7 +80,7 @@ func (s *session) RoundTrip(r *http.Request) (*http.Response, error) {
 	if in, err = s.enter(r.Context()); err != nil {
 		return nil, err
 	}
-	return in.RoundTrip(r)
+	return in.through.RoundTrip(r)
 }
 
 // narrow gives up the scopes to mount from where a token with them is refused, and says whether to send the request again. A mount
@@ -89,13 +88,16 @@ func (s *session) RoundTrip(r *http.Request) (*http.Response, error) {
 // scopes for good, so after a refused token there must be another one.
 func (s *session) narrow(in *entrance, r *http.Request, resp *http.Response, err error) bool {
 	mount := r.URL.Query().Get("mount") != ""
-	if err != nil && !isRefusal(statusOf(err)) {
+	if err != nil && !isRefusal(StatusOf(err)) {
 		return false
 	}
 	if err == nil && (mount || !in.wide || resp.StatusCode != http.StatusUnauthorized && resp.StatusCode != http.StatusForbidden) {
 		return false
 	}
-	s.leave(in, true)
+	s.mu.Lock()
+	s.scopes = s.scopes[:1]
+	s.mu.Unlock()
+	s.leave(in)
 	return !mount && in.wide
 }
 
@@ -106,7 +108,7 @@ func (s *session) challenged(in *entrance, r *http.Request, resp *http.Response)
 		return false
 	}
 	s.hello.keep(r, resp, nil)
-	s.leave(in, false)
+	s.leave(in)
 	return true
 }
 

@@ -2,11 +2,12 @@ package image
 
 import (
 	"context"
-	"io"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/gbuild/gbuild/pkg/image/wire"
 )
 
 // endless sends a status and bytes without an end: as fast as they are taken, or one each pause.
@@ -72,7 +73,7 @@ func TestAnswersAreBounded(t *testing.T) {
 				})
 				ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 				defer cancel()
-				got, err := Open(ctx, r, Options{patience: patience{pause: time.Millisecond, stall: 100 * time.Millisecond}})
+				got, err := Open(ctx, r, Options{patience: wire.Patience{Pause: time.Millisecond, Stall: 100 * time.Millisecond}})
 				if err == nil {
 					_, err = got.ConfigFile()
 				}
@@ -82,37 +83,13 @@ func TestAnswersAreBounded(t *testing.T) {
 				if c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 					t.Errorf("error %v, want %q", err, c.want)
 				}
+				if c.name == "token" && IsAbsence(err) != (pause > 0) {
+					t.Errorf("absent is what is slow, and not what is long: %v", err)
+				}
 				if err != nil && len(err.Error()) > 2000 {
 					t.Errorf("an error of %d bytes", len(err.Error()))
 				}
 			})
 		}
-	}
-}
-
-func TestBriefBodyNamesItsBound(t *testing.T) {
-	body := func() io.ReadCloser { return io.NopCloser(strings.NewReader(strings.Repeat("x", 3<<20))) }
-	for want, b := range map[string]*briefBody{
-		"the answer of h is larger than 64 KiB": {ReadCloser: body(), host: "h", most: maxToken, until: time.Now().Add(time.Hour)},
-		"the answer of h took more than 2m0s":   {ReadCloser: body(), host: "h", most: maxToken, limit: 2 * time.Minute},
-	} {
-		_, err := io.ReadAll(b)
-		if err == nil || err.Error() != want {
-			t.Errorf("%v, want %s", err, want)
-		}
-		if long := strings.Contains(want, "larger"); passingError(cut(err)) == long || IsAbsence(cut(err)) == long {
-			t.Errorf("%s: asked for again and absent is what is slow, and not what is long", want)
-		}
-	}
-	cut := &briefBody{ReadCloser: body(), most: maxErrorText, until: time.Now().Add(time.Hour), cut: true}
-	if text, err := io.ReadAll(cut); err != nil || len(text) != maxErrorText {
-		t.Errorf("%d bytes, %v", len(text), err)
-	}
-}
-
-func TestHelpersAnswerIsBounded(t *testing.T) {
-	helper(t, "endless", "exec yes")
-	if _, err := runHelper(t.Context(), "endless", "h"); err == nil || !strings.Contains(err.Error(), "printed more than 1 MiB") {
-		t.Errorf("error %v", err)
 	}
 }

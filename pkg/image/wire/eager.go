@@ -1,4 +1,6 @@
-package image
+// This file owns the first request to a registry, which is sent before any login.
+
+package wire
 
 import (
 	"crypto/tls"
@@ -14,7 +16,8 @@ type eager struct {
 	wire    http.RoundTripper
 	session *session
 
-	open atomic.Bool // somebody nobody knows may write here, so what is not there for them is not there
+	// open says that a stranger may write here, so what is not there for a stranger is not there.
+	open atomic.Bool
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -25,7 +28,7 @@ func (e *eager) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	resp, err := e.wire.RoundTrip(r)
 	if err != nil && r.URL.Scheme == "http" && rewindable(r) {
-		_, entered := e.session.enter(r.Context()) // it may speak TLS only: login finds that out
+		_, entered := e.session.enter(r.Context()) // The host may speak TLS only: a login finds that out.
 		if entered == nil {
 			return e.session.RoundTrip(r)
 		}
@@ -44,11 +47,11 @@ func (e *eager) RoundTrip(r *http.Request) (*http.Response, error) {
 		return resp, nil
 	}
 	if resp.StatusCode == http.StatusUnauthorized {
-		hello.keep(r, resp, nil) // GET /v2/ would say the same
+		hello.keep(r, resp, nil) // GET /v2/ would say the same.
 	}
 	_, err = e.session.enter(r.Context())
 	if err == nil && hello.status(r.URL.Scheme) == http.StatusOK {
-		return resp, nil // there is nobody to log in to, so this was the answer
+		return resp, nil // There is nobody to log in to, so this was the answer.
 	}
 	drain(resp)
 	if err != nil {

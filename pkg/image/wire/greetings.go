@@ -1,37 +1,13 @@
-package image
+// This file remembers how a registry answered GET /v2/, so that it is greeted once.
+
+package wire
 
 import (
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"net/http"
 	"sync"
 )
-
-// Connections are what a process keeps of registries between the calls whose Options share them: open connections, and
-// how a registry wants to be asked, so that each is greeted once. The zero value is empty. Proxy and UserAgent are those
-// of the first Options that came to a registry.
-type Connections struct {
-	mu     sync.Mutex
-	guards map[string]*guard
-}
-
-// guard is the one for a registry. Nil keeps none.
-func (c *Connections) guard(host string, o Options) *guard {
-	if c == nil {
-		return newGuard(host, o)
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	id := fmt.Sprintf("%s %t", host, o.Insecure)
-	if c.guards[id] == nil {
-		if c.guards == nil {
-			c.guards = map[string]*guard{}
-		}
-		c.guards[id] = newGuard(host, o)
-	}
-	return c.guards[id]
-}
 
 // greetings are the answers of one registry to GET /v2/, by scheme: whether it wants a login, and whether it speaks TLS.
 type greetings struct {
@@ -39,6 +15,7 @@ type greetings struct {
 	said map[string]greeting
 }
 
+// greeting is one such answer, or the error in its place.
 type greeting struct {
 	status int
 	header http.Header
@@ -52,7 +29,8 @@ func (g *greetings) status(scheme string) int {
 	return g.said[scheme].status
 }
 
-func (g *greetings) recall(r *http.Request) (*http.Response, error, bool) {
+// recall makes the answer to a request from the one that was kept. ok is false where there is none.
+func (g *greetings) recall(r *http.Request) (resp *http.Response, err error, ok bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	said, ok := g.said[r.URL.Scheme]
@@ -66,9 +44,9 @@ func (g *greetings) recall(r *http.Request) (*http.Response, error, bool) {
 // keep remembers an answer that will be the same next time: not that of a registry in trouble.
 func (g *greetings) keep(r *http.Request, resp *http.Response, err error) {
 	said := greeting{err: err}
-	var plain tls.RecordHeaderError // there is no TLS at this port
+	var noTLS tls.RecordHeaderError
 	switch {
-	case err != nil && !errors.As(err, &plain):
+	case err != nil && !errors.As(err, &noTLS):
 		return
 	case err == nil && resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusUnauthorized:
 		return

@@ -1,0 +1,73 @@
+// This file tells manifests, indexes and what is neither apart, before anything in them is believed.
+
+package image
+
+import (
+	"encoding/json"
+	"fmt"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+)
+
+// rawManifest is a manifest or an index as it was read, and what is known of it.
+type rawManifest struct {
+	raw  []byte
+	desc v1.Descriptor
+}
+
+// document is what manifests and indexes of all kinds have, to tell them apart.
+type document struct {
+	SchemaVersion int             `json:"schemaVersion"`
+	MediaType     types.MediaType `json:"mediaType"`
+	ArtifactType  string          `json:"artifactType"`
+	Manifests     json.RawMessage `json:"manifests"`
+	Layers        json.RawMessage `json:"layers"`
+	Config        *v1.Descriptor  `json:"config"`
+}
+
+// classify says what raw is. The media type of the answer and of the document must agree, and no document may be read
+// as both an index and a manifest (GHSA-qv35-3gw6-8q4j and its kin).
+func classify(ref string, raw []byte, announced types.MediaType) (types.MediaType, error) {
+	var doc document
+	if err := json.Unmarshal(raw, &doc); err != nil {
+		return "", &FormatError{ref, "its manifest is no JSON: " + err.Error(), "check that the host is a registry"}
+	}
+	mt := doc.MediaType
+	switch {
+	case doc.SchemaVersion == 1 || mt.IsSchema1() || announced.IsSchema1():
+		return "", &FormatError{ref, "it is in the old format \"schema 1\", which is not supported", "push it again with a current tool"}
+	case doc.Manifests != nil && (doc.Layers != nil || doc.Config != nil):
+		return "", &FormatError{ref, "its manifest claims to be an index and an image at once", "do not trust this image"}
+	case mt != "" && isManifest(announced) && announced != mt:
+		return "", &FormatError{ref, fmt.Sprintf("its manifest is announced as %s and calls itself %s", announced, mt), "do not trust this image"}
+	case mt == "" && isManifest(announced):
+		mt = announced
+	case mt == "" && doc.Manifests != nil:
+		mt = types.OCIImageIndex
+	case mt == "":
+		mt = types.OCIManifestSchema1
+	}
+	if mt.IsIndex() != (doc.Manifests != nil) || !isManifest(mt) {
+		return "", &FormatError{ref, fmt.Sprintf("its manifest is no image (%s)", mt), ""}
+	}
+	return mt, checkConfig(ref, doc)
+}
+
+func isManifest(mt types.MediaType) bool { return mt.IsImage() || mt.IsIndex() }
+
+// checkConfig refuses artifacts: they have the form of images, and hold charts, signatures and models.
+func checkConfig(ref string, doc document) error {
+	if doc.Manifests != nil {
+		return nil
+	}
+	if doc.Config == nil {
+		return &FormatError{ref, "its manifest has no config", ""}
+	}
+	switch mt := doc.Config.MediaType; {
+	case mt.IsConfig(), mt == "", mt == "application/json", mt == "application/octet-stream":
+		return nil
+	default:
+		return &FormatError{ref, fmt.Sprintf("it is an artifact (%s), not an image", mt), ""}
+	}
+}

@@ -1,0 +1,108 @@
+// This file owns the waiting: how long a request may stall, and how long to pause before the next try.
+
+package wire
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// MaxRetries is how often a request is sent again.
+const MaxRetries = 5
+
+// The usual times. A registry that asks for a longer pause in Retry-After gets maxPause.
+const (
+	maxPause     = 60 * time.Second
+	defaultStall = 30 * time.Second
+	defaultPause = 500 * time.Millisecond
+)
+
+// Patience is how long to wait: Pause before the first retry, and twice as long before each further one; Stall without a byte.
+type Patience struct {
+	Pause, Stall time.Duration
+}
+
+// OrDefault puts the usual times where p has none.
+func (p Patience) OrDefault() Patience {
+	if p.Pause == 0 {
+		p.Pause = defaultPause
+	}
+	if p.Stall == 0 {
+		p.Stall = defaultStall
+	}
+	return p
+}
+
+// laterError is a refusal that says when to ask again.
+type laterError struct {
+	err   error
+	after time.Duration
+}
+
+// Error implements error.
+func (e *laterError) Error() string { return e.err.Error() }
+
+// Unwrap returns the refusal.
+func (e *laterError) Unwrap() error { return e.err }
+
+// Dated keeps with the error that was made of an answer when the registry wants to be asked again, for Wait.
+func Dated(err error, resp *http.Response) error {
+	if after, ok := retryAfter(resp); ok {
+		return &laterError{err, after}
+	}
+	return err
+}
+
+// Wait waits before the next try after an error: as long as the registry asked for, or exponentially with some jitter. attempt
+// counts from zero.
+func (p Patience) Wait(ctx context.Context, attempt int, err error) error {
+	var later *laterError
+	if errors.As(err, &later) {
+		return sleep(ctx, later.after)
+	}
+	return sleep(ctx, p.pause(attempt))
+}
+
+// waitFor is Wait after an answer, which may be nil.
+func (p Patience) waitFor(ctx context.Context, attempt int, resp *http.Response) error {
+	pause := p.pause(attempt)
+	if resp != nil {
+		if asked, ok := retryAfter(resp); ok {
+			pause = asked
+		}
+		drain(resp)
+	}
+	return sleep(ctx, pause)
+}
+
+func (p Patience) pause(attempt int) time.Duration {
+	pause := p.Pause << attempt
+	return pause + time.Duration(rand.Int64N(int64(pause)/2+1))
+}
+
+func sleep(ctx context.Context, wait time.Duration) error {
+	timer := time.NewTimer(min(wait, maxPause))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// retryAfter reads seconds or a date (RFC 9110, 10.2.3).
+func retryAfter(resp *http.Response) (time.Duration, bool) {
+	v := resp.Header.Get("Retry-After")
+	if seconds, err := strconv.ParseUint(v, 10, 32); err == nil {
+		return time.Duration(seconds) * time.Second, true
+	}
+	if t, err := http.ParseTime(v); err == nil {
+		return max(time.Until(t), 0), true
+	}
+	return 0, false
+}
