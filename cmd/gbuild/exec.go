@@ -1,21 +1,21 @@
+// This file owns gbuild exec: a further command in a container, on the caller's files or terminal.
+
 package main
 
 import (
 	"io"
-	"net"
 	"os"
 	"os/signal"
 	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
 	"github.com/gbuild/gbuild/internal/hint"
+	"github.com/gbuild/gbuild/pkg/container"
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
-// execOptions are the flags of gbuild exec.
 type execOptions struct {
 	env                      []string
 	user, workdir            string
@@ -28,7 +28,7 @@ func newExecCommand(a *app) *cobra.Command {
 		Use: "exec [flags] CONTAINER COMMAND [ARG...]", Short: "Run a further command in a container", Args: cobra.MinimumNArgs(2),
 		Example: "  gbuild exec -it api bash",
 		RunE: func(_ *cobra.Command, args []string) error {
-			return a.containerExit(a.exec(o, args[0], args[1:]))
+			return containerExit(a, execCommand(a, o, args[0], args[1:]))
 		},
 	}
 	f := c.Flags()
@@ -42,75 +42,66 @@ func newExecCommand(a *app) *cobra.Command {
 	return c
 }
 
-func (a *app) exec(o *execOptions, name string, command []string) error {
+func execCommand(a *app, o *execOptions, name string, args []string) error {
 	if o.tty && o.interactive && !isTerminal(a.stdin) {
 		return hint.Errorf("leave out -t, or run it in a terminal", "the input device is not a TTY")
 	}
-	c, err := a.findContainer(name)
+	c, err := findContainer(a, name)
 	if err != nil {
 		return err
 	}
-	r := request{Op: "exec", Args: command, Dir: o.workdir, User: o.user, Terminal: o.tty, Detached: o.detach}
+	command := container.Command{Args: args, Dir: o.workdir, User: o.user, Detached: o.detach}
 	for _, e := range o.env {
 		if value, ok := a.lookup(e); !strings.Contains(e, "=") && ok {
 			e += "=" + value
 		}
 		if strings.Contains(e, "=") {
-			r.Env = append(r.Env, e)
+			command.Env = append(command.Env, e)
 		}
 	}
 	if o.tty {
-		r.Env = append([]string{"TERM=xterm"}, r.Env...)
-		return a.execTerminal(o, c, r)
+		command.Env = append([]string{"TERM=xterm"}, command.Env...)
+		return execTerminal(a, o, c, command)
 	}
-	return a.execPlain(o, c, r)
+	return execPlain(a, o, c, command)
 }
 
 // execPlain lends the command this process's own files.
-func (a *app) execPlain(o *execOptions, c *container, r request) error {
+func execPlain(a *app, o *execOptions, c *container.Container, command container.Command) error {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return err
 	}
 	defer null.Close()
-	files := []*os.File{null, null, null}
+	stdin, stdout, stderr := null, null, null
 	if in, ok := a.stdin.(*os.File); ok && o.interactive {
-		files[0] = in
+		stdin = in
 	}
 	if !o.detach {
-		files[1], files[2] = a.rawOut, a.rawErr
+		stdout, stderr = a.rawOut, a.rawErr
 	}
-	conn, err := c.ask(r, files...)
+	e, err := c.Exec(command, stdin, stdout, stderr)
 	if err != nil || o.detach {
 		return err
 	}
-	defer conn.Close()
-	return waitExec(conn)
+	defer e.Close()
+	return waitExec(e)
 }
 
-// execTerminal gets the other end of the command's terminal.
-func (a *app) execTerminal(o *execOptions, c *container, r request) error {
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	ours, theirs := os.NewFile(uintptr(fds[0]), "console"), os.NewFile(uintptr(fds[1]), "console")
-	defer ours.Close()
+// execTerminal connects the caller's terminal with that of the command.
+func execTerminal(a *app, o *execOptions, c *container.Container, command container.Command) error {
 	t, restore, err := openTerminal(a.stdin, a.rawOut, o.interactive)
 	if err != nil {
 		return err
 	}
 	defer restore()
-	r.Rows, r.Cols = t.Size.Rows, t.Size.Cols
-	conn, err := c.ask(r, theirs)
-	theirs.Close()
+	e, master, err := c.ExecTerminal(command, t.Size)
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
-	master, err := runtime.ReceiveFile(ours)
-	if err != nil { // it did not start: the answer says why
-		return waitExec(conn)
+	defer e.Close()
+	if master == nil {
+		return waitExec(e)
 	}
 	defer master.Close()
 	if o.interactive {
@@ -123,28 +114,27 @@ func (a *app) execTerminal(o *execOptions, c *container, r request) error {
 	}()
 	copied := make(chan struct{})
 	go func() { defer close(copied); _, _ = io.Copy(a.rawOut, master) }()
-	err = waitExec(conn)
+	err = waitExec(e)
 	<-copied
 	return err
 }
 
 // waitExec waits for the end of the command, and passes signals on to it.
-func waitExec(conn *net.UnixConn) error {
-	signals := make(chan os.Signal, 8)
+func waitExec(e *container.Execution) error {
+	defer passOn(e.Signal, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)()
+	return e.Wait()
+}
+
+// passOn hands signals of this process to a function, until the one that it returns is called. None of them ends this
+// process any more.
+func passOn(hand func(syscall.Signal), wanted ...os.Signal) (stop func()) {
+	signals := make(chan os.Signal, 16)
 	signal.Reset(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
-	defer signal.Stop(signals)
+	signal.Notify(signals, wanted...)
 	go func() {
 		for s := range signals {
-			_, _ = conn.Write([]byte{byte(s.(syscall.Signal))})
+			hand(s.(syscall.Signal))
 		}
 	}()
-	code, err := reply(conn)
-	if err != nil && code != 0 {
-		return &runtime.ExitError{Code: code, Err: err}
-	}
-	if err == nil && code != 0 {
-		return exitStatus(code)
-	}
-	return err
+	return func() { signal.Stop(signals) }
 }

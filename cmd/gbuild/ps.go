@@ -1,3 +1,5 @@
+// This file owns gbuild ps: the words and columns in which containers are listed.
+
 package main
 
 import (
@@ -7,72 +9,79 @@ import (
 
 	"github.com/docker/go-units"
 	"github.com/spf13/cobra"
+
+	"github.com/gbuild/gbuild/pkg/container"
 )
 
+type psOptions struct {
+	all, quiet, whole bool
+	format            string
+}
+
 func newPsCommand(a *app) *cobra.Command {
-	var all, quiet, whole bool
-	var format string
+	var o psOptions
 	c := &cobra.Command{
 		Use: "ps", Short: "List containers", Args: cobra.NoArgs,
 		Example: "  gbuild ps\n  gbuild ps -a --format '{{.Names}}\\t{{.Status}}'",
-		RunE: func(*cobra.Command, []string) error {
-			rows, err := a.containerRows(all, whole)
-			if err != nil {
-				return err
-			}
-			switch {
-			case quiet:
-				format = "{{.ID}}"
-			case format == "":
-				fields := "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}"
-				rows = append([]any{containerRow{"CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAMES", ""}}, rows...)
-				format = fields
-			}
-			return a.table(format, rows)
-		},
+		RunE:    func(*cobra.Command, []string) error { return listContainers(a, o) },
 	}
-	c.Flags().BoolVarP(&all, "all", "a", false, "list those that have ended, too")
-	c.Flags().BoolVarP(&quiet, "quiet", "q", false, "print ids only")
-	c.Flags().BoolVar(&whole, "no-trunc", false, "do not shorten anything")
-	c.Flags().StringVar(&format, "format", "", "a Go template, as docker ps takes it")
+	c.Flags().BoolVarP(&o.all, "all", "a", false, "list those that have ended, too")
+	c.Flags().BoolVarP(&o.quiet, "quiet", "q", false, "print ids only")
+	c.Flags().BoolVar(&o.whole, "no-trunc", false, "do not shorten anything")
+	c.Flags().StringVar(&o.format, "format", "", "a Go template, as docker ps takes it")
 	return c
 }
 
 // containerRow has the fields that docker's --format knows.
 type containerRow struct{ ID, Image, Command, RunningFor, Status, Ports, Names, State string }
 
-func (a *app) containerRows(all, whole bool) ([]any, error) {
-	list, err := a.containers()
+func listContainers(a *app, o psOptions) error {
+	all, err := openContainers(a)
 	if err != nil {
-		return nil, err
+		return err
+	}
+	list, err := all.List()
+	if err != nil {
+		return err
 	}
 	var rows []any
-	for _, c := range list {
-		if !all && (c.Status == statusExited || c.Status == statusCreated) {
-			continue
-		}
-		id, command := c.ID, strings.Join(c.Command, " ")
-		if !whole {
-			id = short(id)
-			if r := []rune(command); len(r) > 20 {
-				command = string(r[:19]) + "…"
-			}
-		}
-		rows = append(rows, containerRow{id, c.Image, fmt.Sprintf("%q", command), units.HumanDuration(time.Since(c.Created)) + " ago",
-			c.status(), strings.Join(c.Ports, ", "), c.Name, c.Status})
+	if o.format == "" && !o.quiet {
+		o.format = "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}"
+		rows = append(rows, containerRow{"CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAMES", ""})
 	}
-	return rows, nil
+	if o.quiet {
+		o.format = "{{.ID}}"
+	}
+	for _, c := range list {
+		if o.all || c.Status != container.StatusExited && c.Status != container.StatusCreated {
+			rows = append(rows, rowOf(&c.Record, o.whole))
+		}
+	}
+	return a.table(o.format, rows)
 }
 
-// status words the state as docker does.
-func (c *container) status() string {
+func rowOf(c *container.Record, whole bool) containerRow {
+	id, command := c.ID, strings.Join(c.Command, " ")
+	if !whole {
+		id = c.ShortID()
+		if r := []rune(command); len(r) > 20 {
+			command = string(r[:19]) + "…"
+		}
+	}
+	return containerRow{id, c.Image, fmt.Sprintf("%q", command), ago(c.Created), statusOf(c), strings.Join(c.Ports, ", "), c.Name, string(c.Status)}
+}
+
+// statusOf words the state as docker does.
+func statusOf(c *container.Record) string {
 	switch c.Status {
-	case statusRunning:
+	case container.StatusRunning:
 		return "Up " + units.HumanDuration(time.Since(c.Started))
-	case statusExited:
-		return fmt.Sprintf("Exited (%d) %s ago", c.ExitCode, units.HumanDuration(time.Since(c.Finished)))
-	case statusRestarting:
-		return fmt.Sprintf("Restarting (%d) %s ago", c.ExitCode, units.HumanDuration(time.Since(c.Finished)))
+	case container.StatusExited:
+		return fmt.Sprintf("Exited (%d) %s", c.ExitCode, ago(c.Finished))
+	case container.StatusRestarting:
+		return fmt.Sprintf("Restarting (%d) %s", c.ExitCode, ago(c.Finished))
 	}
 	return "Created"
 }
+
+func ago(t time.Time) string { return units.HumanDuration(time.Since(t)) + " ago" }

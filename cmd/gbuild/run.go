@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gbuild/gbuild/internal/hint"
+	"github.com/gbuild/gbuild/pkg/container"
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
@@ -41,7 +42,7 @@ EXIT STATUS: that of the command; 64 this host lacks something, 125 the containe
 			if !c.Flags().Changed("caches") {
 				o.caches = a.env("GBUILD_RUN_CACHES")
 			}
-			return a.containerExit(a.runCommand(c.Context(), o, args[0], args[1:]))
+			return containerExit(a, a.runCommand(c.Context(), o, args[0], args[1:]))
 		},
 	}
 	o.processFlags(c)
@@ -103,16 +104,9 @@ func (o *runOptions) sandboxFlags(c *cobra.Command) {
 	f.Int64Var(&o.pids, "pids-limit", 0, "limit of processes and threads")
 }
 
-// Docker's codes for a container that did not start.
-const (
-	exitContainer = 125
-	exitNotRun    = 126
-	exitNotFound  = 127
-)
-
 // containerExit turns the end of a container into docker's exit code: the command's own, or 125 where gbuild
 // failed; what the host lacks is 64, as for a build.
-func (a *app) containerExit(err error) error {
+func containerExit(a *app, err error) error {
 	var exit *runtime.ExitError
 	var status exitStatus
 	var stopped interrupted
@@ -132,7 +126,7 @@ func (a *app) containerExit(err error) error {
 	if errors.As(err, &missing) {
 		return exitStatus(exitHost)
 	}
-	return exitStatus(exitContainer)
+	return exitStatus(container.ExitNotStarted)
 }
 
 // check refuses command lines that make no sense before anything is made for them.
@@ -140,10 +134,11 @@ func (o *runOptions) check(a *app) error {
 	if o.tty && o.interactive && !o.detach && !isTerminal(a.stdin) {
 		return hint.Errorf("leave out -t, or run it in a terminal", "the input device is not a TTY")
 	}
-	if _, err := parseRestart(o.restart); err != nil {
-		return err
+	restart, err := container.ParseRestart(o.restart)
+	if err != nil {
+		return usagef("--restart %s: %w", o.restart, err)
 	}
-	if o.restart != "no" && o.restart != "" && o.rmGiven && o.rm {
+	if !restart.Never() && o.rmGiven && o.rm {
 		return errors.New("conflicting options: cannot specify both --restart and --rm")
 	}
 	for _, check := range []func() error{o.checkWords, o.checkMounts, o.checkDevices, o.checkPorts, o.checkLimits} {
@@ -184,7 +179,7 @@ func (a *app) runCommand(ctx context.Context, o *runOptions, image string, comma
 	}
 	switch id := a.env(containerVar); {
 	case id != "" && runtime.Entered():
-		c, err := a.openContainer(id)
+		c, err := takeOverContainer(a, id)
 		if err != nil {
 			return err
 		}
@@ -199,16 +194,26 @@ func (a *app) runCommand(ctx context.Context, o *runOptions, image string, comma
 	if err := a.keepProfiles(ctx, o); err != nil {
 		return err
 	}
-	c, err := a.register(ctx, o, image, command)
+	c, err := register(a, o, image, command)
 	if err != nil {
 		return err
 	}
 	if o.detach {
 		return a.detach(ctx, o, c)
 	}
-	defer c.remove()
+	defer func() { _ = c.Remove() }()
 	if runtime.Entered() { // before main
 		return a.runEntered(ctx, o, c, image, command)
 	}
 	return a.enterContainer(ctx, o, c)
+}
+
+// register makes the entry of a new container.
+func register(a *app, o *runOptions, image string, command []string) (*container.Container, error) {
+	all, err := openContainers(a)
+	if err != nil {
+		return nil, err
+	}
+	return all.Create(container.Record{Name: o.name, Image: image, Command: command, Detached: o.detach,
+		Forget: !o.detach || o.rmGiven && o.rm, StopSignal: o.stopSignal, StopTimeout: o.stopTimeout})
 }

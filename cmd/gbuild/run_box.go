@@ -11,10 +11,12 @@ import (
 
 	"github.com/docker/go-units"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sys/unix"
 
 	"github.com/gbuild/gbuild/internal/bases"
 	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/pkg/build"
+	"github.com/gbuild/gbuild/pkg/container"
 	"github.com/gbuild/gbuild/pkg/image"
 	"github.com/gbuild/gbuild/pkg/layers"
 	"github.com/gbuild/gbuild/pkg/runtime"
@@ -56,7 +58,7 @@ func openDraft(ctx context.Context, store *layers.Store, img v1.Image) (*layers.
 }
 
 // sandbox puts together what the flags and the image's config say.
-func (a *app) sandbox(ctx context.Context, o *runOptions, c *container, config *v1.Config, view *layers.View) (*runtime.Sandbox, error) {
+func (a *app) sandbox(ctx context.Context, o *runOptions, c *container.Container, config *v1.Config, view *layers.View) (*runtime.Sandbox, error) {
 	id, err := runtime.LookupUser(view.Follow, cmp.Or(o.user, config.User))
 	if err != nil {
 		return nil, err
@@ -98,14 +100,14 @@ func (a *app) sandbox(ctx context.Context, o *runOptions, c *container, config *
 	return box, err
 }
 
-func (o *runOptions) containerHostname(c *container) string {
+func (o *runOptions) containerHostname(c *container.Container) string {
 	if o.hostname != "" {
 		return o.hostname
 	}
 	if name, err := os.Hostname(); o.network == "host" && err == nil {
 		return name
 	}
-	return short(c.ID)
+	return c.ShortID()
 }
 
 func containerArgs(o *runOptions, c *v1.Config, command []string) []string {
@@ -242,4 +244,12 @@ func (o *runOptions) setShm(box *runtime.Sandbox) error {
 		box.ShmSize = max(halfOfMemory(), 64<<20)
 	}
 	return nil
+}
+
+func halfOfMemory() int64 {
+	var info unix.Sysinfo_t
+	if unix.Sysinfo(&info) != nil {
+		return 0
+	}
+	return int64(info.Totalram) * int64(info.Unit) / 2
 }

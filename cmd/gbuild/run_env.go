@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gbuild/gbuild/internal/envfile"
+	"github.com/gbuild/gbuild/pkg/container"
 )
 
 const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -106,11 +107,11 @@ func (o *runOptions) takeEnvFiles() {
 }
 
 // inherited are the files that a process for the container gets, from descriptor 3 on.
-func (o *runOptions) inherited(c *container) []*os.File {
+func (o *runOptions) inherited(c *container.Container) []*os.File {
 	if o.fileEnv == nil {
-		return []*os.File{c.held}
+		return []*os.File{c.Lock()}
 	}
-	return []*os.File{c.held, o.fileEnv}
+	return []*os.File{c.Lock(), o.fileEnv}
 }
 
 // receiveEnvFiles is what the files say.

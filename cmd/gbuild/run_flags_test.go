@@ -30,20 +30,3 @@ func TestParsePorts(t *testing.T) {
 		}
 	}
 }
-
-func TestParseRestart(t *testing.T) {
-	for text, want := range map[string]string{
-		"no": "{false false 0}", "": "{false false 0}", "always": "{true false 0}", "unless-stopped": "{true false 0}",
-		"on-failure": "{false true 0}", "on-failure:3": "{false true 3}",
-		"always:3": "bad", "on-failure:x": "bad", "sometimes": "bad",
-	} {
-		p, err := parseRestart(text)
-		got := fmt.Sprint(p)
-		if err != nil {
-			got = "bad"
-		}
-		if got != want {
-			t.Errorf("%q: %s, want %s", text, got, want)
-		}
-	}
-}

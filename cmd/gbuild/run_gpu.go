@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/gbuild/gbuild/internal/hint"
+	"github.com/gbuild/gbuild/pkg/container"
 	"github.com/gbuild/gbuild/pkg/runtime"
 	"github.com/gbuild/gbuild/pkg/runtime/gpu"
 )
@@ -44,7 +45,7 @@ func (a *app) catalog(ctx context.Context, given []string) *gpu.Catalog {
 }
 
 // addDevices gives the sandbox what --gpus and --device ask for.
-func (a *app) addDevices(ctx context.Context, o *runOptions, c *container, box *runtime.Sandbox) error {
+func (a *app) addDevices(ctx context.Context, o *runOptions, c *container.Container, box *runtime.Sandbox) error {
 	var names []string
 	for _, d := range o.devices {
 		if gpu.IsCDIName(d) {
@@ -89,7 +90,7 @@ func gpuRequests(flags []string) (requests []gpu.Request, capabilities string, e
 }
 
 // addLegacy serves the requests that ask for NVIDIA's hook, and returns the others.
-func (a *app) addLegacy(box *runtime.Sandbox, requests []gpu.Request, c *container) (others []gpu.Request, err error) {
+func (a *app) addLegacy(box *runtime.Sandbox, requests []gpu.Request, c *container.Container) (others []gpu.Request, err error) {
 	for _, r := range requests {
 		legacy, err := r.Legacy()
 		if err != nil {
@@ -103,7 +104,7 @@ func (a *app) addLegacy(box *runtime.Sandbox, requests []gpu.Request, c *contain
 		if err != nil {
 			return nil, hint.Errorf("install NVIDIA's container toolkit, or leave out driver="+r.Driver+": gbuild needs no tools for --gpus", "nvidia-container-runtime-hook is not installed")
 		}
-		edits, err := gpu.LegacyEdits(r, hook, c.dir)
+		edits, err := gpu.LegacyEdits(r, hook, c.Dir())
 		if err != nil {
 			return nil, err
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/docker/go-units"
 
+	"github.com/gbuild/gbuild/pkg/container"
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
@@ -41,12 +42,12 @@ func (o *runOptions) checkLimits() error {
 }
 
 // makeCgroup makes what the limits need; nil where there are none, or where they cannot be enforced, which is said.
-func (a *app) makeCgroup(o *runOptions, c *container) (*runtime.Cgroup, error) {
+func (a *app) makeCgroup(o *runOptions, c *container.Container) (*runtime.Cgroup, error) {
 	l, err := o.limits()
 	if err != nil || l == (runtime.Limits{}) {
 		return nil, err
 	}
-	group, err := runtime.MakeCgroup(short(c.ID), l)
+	group, err := runtime.MakeCgroup(c.ShortID(), l)
 	var missing *runtime.Missing
 	if errors.As(err, &missing) {
 		a.notice(fmt.Sprintf("--memory, --cpus and --pids-limit are not enforced: %v (%s)", missing, missing.Hint()))

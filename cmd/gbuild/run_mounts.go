@@ -14,6 +14,7 @@ import (
 	"github.com/docker/go-units"
 
 	"github.com/gbuild/gbuild/internal/hint"
+	"github.com/gbuild/gbuild/pkg/container"
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
@@ -88,8 +89,8 @@ func parseVolume(text string) (runtime.Mount, error) {
 	if len(parts) < 2 || len(parts) > 3 || parts[0] == "" || !path.IsAbs(parts[1]) {
 		return runtime.Mount{}, usagef("-v %s: it is SOURCE:TARGET[:ro], TARGET absolute", text)
 	}
-	m := runtime.Mount{Type: "volume", Source: parts[0], Target: path.Clean(parts[1])}
-	if !nameGrammar().MatchString(parts[0]) {
+	m := runtime.Mount{Type: container.VolumeMount, Source: parts[0], Target: path.Clean(parts[1])}
+	if !container.IsName(parts[0]) {
 		source, err := filepath.Abs(parts[0])
 		if err != nil {
 			return runtime.Mount{}, err
@@ -101,7 +102,7 @@ func parseVolume(text string) (runtime.Mount, error) {
 			if mode == "ro" {
 				m.ReadOnly = true
 			} else if mode == "nocopy" && m.Type != "bind" {
-				m.Type = emptyVolume
+				m.Type = container.EmptyVolumeMount
 			} else if !slices.Contains(ignoredModes, mode) {
 				return runtime.Mount{}, usagef("-v %s: invalid mode: %s", text, mode)
 			}
@@ -116,7 +117,7 @@ func parseMount(text string) (runtime.Mount, error) {
 	if err != nil {
 		return runtime.Mount{}, usagef("--mount %s: %w", text, err)
 	}
-	m := runtime.Mount{Type: "volume"}
+	m := runtime.Mount{Type: container.VolumeMount}
 	for _, f := range fields {
 		key, value, given := strings.Cut(f, "=")
 		if err := setMount(&m, key, value, given); err != nil {
@@ -128,9 +129,9 @@ func parseMount(text string) (runtime.Mount, error) {
 			return runtime.Mount{}, err
 		}
 	}
-	isVolume := m.Type == "volume" || m.Type == emptyVolume
+	isVolume := container.IsVolume(m)
 	switch {
-	case isVolume && !nameGrammar().MatchString(m.Source):
+	case isVolume && !container.IsName(m.Source):
 		err = errors.New("source is required: the name of a volume")
 	case m.Type != "bind" && m.Type != "tmpfs" && !isVolume:
 		err = fmt.Errorf("type %q is not bind, volume or tmpfs", m.Type)
@@ -163,7 +164,7 @@ func setMount(m *runtime.Mount, key, value string, given bool) (err error) {
 	case "tmpfs-mode":
 		m.Mode, err = parseMode(value)
 	case "volume-nocopy":
-		m.Type = emptyVolume
+		m.Type = container.EmptyVolumeMount
 	case "bind-propagation", "bind-recursive", "bind-nonrecursive", "consistency", "relabel", "volume-driver", "volume-label":
 	default:
 		err = fmt.Errorf("unexpected key '%s'", key)

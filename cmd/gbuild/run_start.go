@@ -1,19 +1,20 @@
+// This file owns the processes of gbuild run: the one that enters the namespaces, the supervisor of a detached container,
+// and what they inherit from each other.
+
 package main
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"os/signal"
-	"path/filepath"
 	"syscall"
-	"time"
 
 	"golang.org/x/term"
 
+	"github.com/gbuild/gbuild/pkg/container"
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
@@ -29,7 +30,7 @@ func isTerminal(f any) bool {
 
 // enterContainer runs this command again in namespaces, with the lock of the container and the sockets of its ports.
 // What the child does to the terminal is undone, however it ends.
-func (a *app) enterContainer(ctx context.Context, o *runOptions, c *container) (err error) {
+func (a *app) enterContainer(ctx context.Context, o *runOptions, c *container.Container) (err error) {
 	signal.Reset(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP) // Enter hands them on, and each of them
 	ports, err := o.listen()
 	if err != nil {
@@ -40,7 +41,7 @@ func (a *app) enterContainer(ctx context.Context, o *runOptions, c *container) (
 		files = append(files, p.file)
 		c.Ports = append(c.Ports, p.String())
 	}
-	if err := c.save(); err != nil {
+	if err := c.Save(); err != nil {
 		return err
 	}
 	if stdin, ok := a.stdin.(*os.File); ok {
@@ -68,94 +69,45 @@ func (a *app) enterContainer(ctx context.Context, o *runOptions, c *container) (
 	return exitStatus(code)
 }
 
-// openContainer takes over the container that a parent registered.
-func (a *app) openContainer(id string) (*container, error) {
-	dir, err := a.containersDir()
+// takeOverContainer takes over the container that a parent registered.
+func takeOverContainer(a *app, id string) (*container.Container, error) {
+	all, err := openContainers(a)
 	if err != nil {
 		return nil, err
 	}
-	c := &container{dir: filepath.Join(dir, id), held: os.NewFile(lockFD, "lock")}
 	syscall.CloseOnExec(lockFD)
-	if err := c.reload(); err != nil {
-		return nil, fmt.Errorf("reading the record of the container: %w", err)
-	}
-	return c, nil
+	return all.TakeOver(id, os.NewFile(lockFD, "lock"))
 }
 
 // supervise is the process that stays behind for a detached container.
 func (a *app) supervise(ctx context.Context, o *runOptions, id string) error {
-	c, err := a.openContainer(id)
+	c, err := takeOverContainer(a, id)
 	if err != nil {
 		return err
 	}
 	err = a.enterContainer(ctx, o, c)
 	if c.Forget {
-		c.remove()
+		_ = c.Remove()
 	}
 	return err
 }
 
-// detach starts a process that outlives this one, and waits until the container runs or could not be started. What
-// the process says until then, it says in a file, which is shown.
-func (a *app) detach(ctx context.Context, o *runOptions, c *container) error {
-	said, err := os.Create(c.path("messages"))
-	if err != nil {
-		return fmt.Errorf("making the file for messages: %w", err)
-	}
-	defer said.Close()
-	cmd := exec.Command("/proc/self/exe")
-	cmd.Args = shownArgs("run", "-d", "--name", c.Name)
+// detach starts the supervisor of the container, and waits until the container runs or could not be started.
+func (a *app) detach(ctx context.Context, o *runOptions, c *container.Container) error {
 	handed, err := a.handOn()
 	if err != nil {
 		return err
 	}
-	cmd.Env = append(os.Environ(), handed, containerVar+"="+c.ID)
-	cmd.ExtraFiles = o.inherited(c)
-	cmd.Stderr = said
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("starting the supervisor: %w", err)
-	}
-	c.held.Close()
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	shown, err := os.Open(c.path("messages"))
-	if err != nil {
-		return err
-	}
-	defer shown.Close()
-	for tick := time.NewTicker(10 * time.Millisecond); ; {
-		_, _ = io.Copy(a.stderr, shown)
-		if c.reload() == nil && c.Status != statusCreated {
-			fmt.Fprintln(a.stdout, c.ID)
-			return nil
-		}
-		select {
-		case err := <-ended:
-			return a.detachFailed(c, shown, err)
-		case <-ctx.Done():
-			_ = cmd.Process.Signal(syscall.SIGTERM)
-			<-ended
-			c.remove()
-			return context.Cause(ctx)
-		case <-tick.C:
-		}
-	}
-}
-
-// detachFailed tells a container that is over already from one that never ran.
-func (a *app) detachFailed(c *container, shown io.Reader, err error) error {
-	_, _ = io.Copy(a.stderr, shown)
-	if c.reload() == nil && c.Status != statusCreated {
-		fmt.Fprintln(a.stdout, c.ID)
-		return nil
-	}
+	supervisor := exec.Command("/proc/self/exe")
+	supervisor.Args = shownArgs("run", "-d", "--name", c.Name)
+	supervisor.Env = append(os.Environ(), handed, containerVar+"="+c.ID)
+	supervisor.ExtraFiles = o.inherited(c)
+	err = c.Detach(ctx, supervisor, a.stderr)
 	var exit *exec.ExitError
 	if errors.As(err, &exit) && exit.ExitCode() > 0 {
-		c.remove()
 		return exitStatus(exit.ExitCode())
 	}
-	if err == nil { // it ran and was forgotten
+	if err == nil {
 		fmt.Fprintln(a.stdout, c.ID)
 	}
 	return err

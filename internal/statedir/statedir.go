@@ -1,0 +1,22 @@
+// Package statedir is the table of what lies in the state directory (--root). Each part is a directory with one owner, a
+// package that alone makes, reads and removes what is in it. Whoever needs a new part gives it a name here.
+package statedir
+
+import "path/filepath"
+
+// Store are the parts of pkg/layers, beside the files VERSION and gc.lock.
+var Store = []string{"snapshots", "drafts", "blobs/sha256", "records", "names", "locks", "leases", "ingest", "trash", "unsynced"}
+
+// Part is a part that does not belong to pkg/layers.
+type Part string
+
+// The parts of others.
+const (
+	Containers Part = "containers" // of pkg/container: the registry
+	Volumes    Part = "volumes"    // of pkg/container: the named volumes
+	Hashes     Part = "hashes"     // of pkg/build: the digests of the files of contexts
+	Contexts   Part = "contexts"   // of pkg/build: contexts that are no directories, while they are used
+)
+
+// In is the directory of the part in a state directory.
+func (p Part) In(state string) string { return filepath.Join(state, string(p)) }

@@ -1,0 +1,56 @@
+// This file owns the restart policy: pure decisions on how a command ended and how often it ran.
+
+package container
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Restart says when a command that has ended is run again. The zero value is never.
+type Restart struct {
+	always, onFailure bool
+	times             int // at most so many restarts on failure; 0 is without end
+}
+
+// ParseRestart reads no, on-failure[:TIMES], always or unless-stopped.
+func ParseRestart(text string) (Restart, error) {
+	name, times, counted := strings.Cut(text, ":")
+	r := Restart{always: name == "always" || name == "unless-stopped", onFailure: name == "on-failure"}
+	if !r.always && !r.onFailure && name != "no" && name != "" {
+		return r, errors.New("it is no, on-failure[:TIMES], always or unless-stopped")
+	}
+	if counted {
+		n, err := strconv.Atoi(times)
+		if err != nil || n < 0 || !r.onFailure {
+			return r, errors.New("maximum retry count must be a number, and is for on-failure")
+		}
+		r.times = n
+	}
+	return r, nil
+}
+
+// Never says that no command is run again.
+func (r Restart) Never() bool { return !r.always && !r.onFailure }
+
+// again decides for a command that ran, failed or not, and was run again so many times.
+func (r Restart) again(failed bool, restarts int) bool {
+	return r.always || r.onFailure && failed && (r.times == 0 || restarts < r.times)
+}
+
+// The pauses before a restart double from the first to the longest. A command that ran for long enough begins anew.
+const (
+	firstPause   = 100 * time.Millisecond
+	longestPause = time.Minute
+	longRun      = 10 * time.Second
+)
+
+// pauseAfter is the pause that follows a run of such a length; before is the pause that preceded the run, or 0.
+func pauseAfter(ran, before time.Duration) time.Duration {
+	if before == 0 || ran > longRun {
+		return firstPause
+	}
+	return min(2*before, longestPause)
+}

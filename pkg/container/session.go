@@ -1,0 +1,191 @@
+// This file owns the life of a container: its starts, its restarts, and what its record says meanwhile.
+
+package container
+
+import (
+	"context"
+	"errors"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/gbuild/gbuild/pkg/runtime"
+)
+
+// Process is the command of a container while it runs; *runtime.Process is one.
+type Process interface {
+	Pid() int
+	Signal(os.Signal) error
+	Exec(context.Context, runtime.ExecOptions) error
+}
+
+// Session is a container from its first start to its last end. The caller fills in all that is exported.
+type Session struct {
+	Container *Container
+	Relay     *Relay
+	Restart   Restart
+	// Once runs the command to its end, and calls started when it runs.
+	Once func(ctx context.Context, started func(Process)) error
+	// User finds the user of a further command in the image; the empty name is the user of the container.
+	User   func(name string) (runtime.Identity, error)
+	Notice func(text string) // is told what goes wrong beside the command
+
+	mu       sync.Mutex
+	process  Process             // nil while none runs
+	ask      func(Process) error // asks the command to end; nil until somebody wants the container to stop
+	stopping chan struct{}       // is closed when ask is set
+}
+
+// Run runs the command, again where the policy says so, and serves the control socket until the last end. It returns how
+// the command ended last.
+func (s *Session) Run(ctx context.Context) error {
+	s.stopping = make(chan struct{})
+	control, err := serve(s.Container, s)
+	if err != nil {
+		return err
+	}
+	defer control.Close()
+	for pause := time.Duration(0); ; {
+		begin := time.Now()
+		s.Relay.start()
+		err := s.Once(ctx, s.started)
+		s.ended(err)
+		if ctx.Err() != nil || s.isStopping() || !s.restarts(err) {
+			return err
+		}
+		pause = pauseAfter(time.Since(begin), pause)
+		s.Container.Status = StatusRestarting
+		s.Container.Restarts++
+		_ = s.Container.Save()
+		select {
+		case <-ctx.Done():
+			return err
+		case <-s.stopping:
+			s.Container.Status = StatusExited
+			return errors.Join(err, s.Container.Save())
+		case <-time.After(pause):
+		}
+	}
+}
+
+// restarts says whether a command that ended is run again. One that could not be started will not be.
+func (s *Session) restarts(err error) bool {
+	var exit *runtime.ExitError
+	if err != nil && (!errors.As(err, &exit) || exit.Err != nil) {
+		return false
+	}
+	return s.Restart.again(err != nil, s.Container.Restarts)
+}
+
+// started is called each time that the command runs.
+func (s *Session) started(p Process) {
+	s.mu.Lock()
+	s.process = p
+	ask := s.ask
+	s.mu.Unlock()
+	c := s.Container
+	c.Status, c.Started, c.Pid = StatusRunning, time.Now(), p.Pid()
+	s.Relay.to(p)
+	s.save()
+	if ask != nil { // the request came while the command was on its way
+		_ = ask(p)
+	}
+}
+
+// ended writes down how the command ended. A container that never ran stays as it was: nobody asks for it.
+func (s *Session) ended(err error) {
+	s.Relay.to(nil)
+	s.mu.Lock()
+	s.process = nil
+	s.mu.Unlock()
+	c := s.Container
+	c.ExitCode, c.Error = 0, ""
+	var exit *runtime.ExitError
+	if errors.As(err, &exit) {
+		c.ExitCode = exit.Code
+	} else if err != nil {
+		c.ExitCode, c.Error = ExitNotStarted, err.Error()
+	}
+	if c.Status != StatusCreated {
+		c.Status, c.Finished, c.Pid = StatusExited, time.Now(), 0
+		s.save()
+	}
+}
+
+func (s *Session) save() {
+	if err := s.Container.Save(); err != nil {
+		s.Notice(err.Error())
+	}
+}
+
+func (s *Session) isStopping() bool {
+	select {
+	case <-s.stopping:
+		return true
+	default:
+		return s.Relay.stopped()
+	}
+}
+
+func (s *Session) running() Process {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.process
+}
+
+var errNotRunning = errors.New("the container is not running")
+
+// signal implements handler.
+func (s *Session) signal(sig syscall.Signal) error {
+	p := s.running()
+	if p == nil {
+		return errNotRunning
+	}
+	return p.Signal(sig)
+}
+
+// stop implements handler. Between two starts the container has stopped, and stays so.
+func (s *Session) stop(ask syscall.Signal, timeout int) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ask == nil {
+		close(s.stopping)
+	}
+	s.ask = func(p Process) error { return askToEnd(p, ask, timeout) }
+	if s.process == nil {
+		return nil
+	}
+	return s.ask(s.process)
+}
+
+// askToEnd sends the signal that asks, and after some seconds the one that kills.
+func askToEnd(p Process, ask syscall.Signal, timeout int) error {
+	if timeout >= 0 {
+		time.AfterFunc(time.Duration(timeout)*time.Second, func() { _ = p.Signal(syscall.SIGKILL) })
+	}
+	if err := p.Signal(ask); !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	return nil
+}
+
+// exec implements handler.
+func (s *Session) exec(ctx context.Context, r request, files []*os.File, started func(signal func(os.Signal) error)) error {
+	p := s.running()
+	if p == nil {
+		return errNotRunning
+	}
+	id, err := s.User(r.User)
+	if err != nil {
+		return err
+	}
+	o := runtime.ExecOptions{Args: r.Args, Env: r.Env, Dir: r.Dir, UID: id.UID, GID: id.GID, Groups: id.Groups,
+		Size: runtime.TerminalSize{Rows: r.Rows, Cols: r.Cols}, Started: started}
+	if r.Terminal {
+		o.Console = files[0]
+	} else {
+		o.Stdin, o.Stdout, o.Stderr = files[0], files[1], files[2]
+	}
+	return p.Exec(ctx, o)
+}
