@@ -100,7 +100,7 @@ func TestFollowLog(t *testing.T) {
 	for i := 0; i <= 50; i++ {
 		fmt.Fprintf(&want, "out:%d\n", i)
 	}
-	if got := logged(t, c, LogOptions{Tail: 1, Follow: true}); got != want.String() {
+	if got := logged(t, c, LogOptions{Tail: -1, Follow: true}); got != want.String() {
 		t.Errorf("%q", got)
 	}
 	lives := create(t, r, Record{Name: "two"})
