@@ -16,13 +16,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gbuild/gbuild/internal/progress"
-	"github.com/gbuild/gbuild/pkg/build"
+	"github.com/gbuild/gbuild/pkg/remote"
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
 func main() {
 	runtime.Init() // returns unless this process is the init of a sandbox, or on its way into a namespace
-	build.InitGit()
+	remote.InitGit()
 	delayGC(os.Getenv("GOGC"))
 	os.Exit(realMain(os.Args[1:]))
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/layers"
 	"github.com/gbuild/gbuild/pkg/layers/codec"
+	"github.com/gbuild/gbuild/pkg/remote"
 )
 
 // unpack unpacks a file into the destination, if it is an archive by its content.
@@ -76,7 +77,7 @@ func startsTar(r io.Reader) bool {
 
 // remoteSource is a source of an ADD that is not in the context.
 type remoteSource struct {
-	git      *gitSource
+	git      *remote.GitSource
 	url      string
 	name     string // of the file
 	checksum string
@@ -86,7 +87,7 @@ type remoteSource struct {
 func parseRemote(c *dockerfile.Copy, source string) (*remoteSource, error) {
 	ref, isGit, err := dfgitutil.ParseGitRef(source)
 	if err != nil && isGit {
-		return nil, withoutAddress(err)
+		return nil, remote.WithoutAddress(err)
 	}
 	isGit = err == nil && !ref.IndistinguishableFromLocal
 	isURL := strings.HasPrefix(source, "http://") || strings.HasPrefix(source, "https://")
@@ -100,7 +101,7 @@ func parseRemote(c *dockerfile.Copy, source string) (*remoteSource, error) {
 	case !c.Add:
 		return nil, errors.New("source can't be a URL for COPY")
 	case isGit:
-		g, err := newGitSource(ref, c.KeepGit, c.Checksum)
+		g, err := remote.NewGitSource(ref, c.KeepGit, c.Checksum)
 		return &remoteSource{git: g}, err
 	}
 	return &remoteSource{url: source, name: urlName(source), checksum: c.Checksum}, nil
@@ -117,7 +118,7 @@ func urlName(source string) string {
 }
 
 // identity returns what names the content of the source.
-func (r *remoteSource) identity(ctx context.Context, o fetcher) ([]string, error) {
+func (r *remoteSource) identity(ctx context.Context, o remote.Fetcher) ([]string, error) {
 	if r.git != nil {
 		return r.git.Identity(ctx, o)
 	}
@@ -144,7 +145,7 @@ func (a *adder) remote(ctx context.Context, r *remoteSource) error {
 
 // open opens the download of a source as a file 0600 of root.
 func (a *adder) open(ctx context.Context, r *remoteSource) (*os.File, *Node, error) {
-	f, at, err := a.fetcher.open(ctx, r.url, r.checksum)
+	f, at, err := a.Fetcher.Open(ctx, r.url, r.checksum)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -177,13 +178,13 @@ func setTime(f *os.File, n *Node, t time.Time) error {
 }
 
 // addGit copies the files of a repository.
-func (a *adder) addGit(ctx context.Context, g *gitSource) (err error) {
+func (a *adder) addGit(ctx context.Context, g *remote.GitSource) (err error) {
 	scratch, err := newScratchDir(a.Store.Dir())
 	if err != nil {
 		return err
 	}
 	defer func() { err = cmp.Or(err, scratch.remove()) }()
-	sub, err := g.Checkout(ctx, a.fetcher, scratch.path)
+	sub, err := g.Checkout(ctx, a.Fetcher, scratch.path)
 	if err != nil {
 		return err
 	}

@@ -7,7 +7,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gbuild/gbuild/internal/sshagent"
 	"github.com/gbuild/gbuild/pkg/dockerfile"
+	"github.com/gbuild/gbuild/pkg/remote"
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
@@ -17,7 +19,7 @@ func (m *mounts) agent(d *dockerfile.Mount) (*runtime.Mount, error) {
 	agent, ok := m.req.Agents[d.ID]
 	if !ok {
 		if d.Required {
-			return nil, errNoAgent(d.ID)
+			return nil, remote.MissingAgent(d.ID)
 		}
 		return nil, nil
 	}
@@ -25,7 +27,7 @@ func (m *mounts) agent(d *dockerfile.Mount) (*runtime.Mount, error) {
 	if err != nil {
 		return nil, err
 	}
-	l, err := listen(socket)
+	l, err := sshagent.Listen(socket)
 	if err != nil {
 		return nil, fmt.Errorf("opening a socket for the ssh agent: %w", err)
 	}
@@ -34,6 +36,6 @@ func (m *mounts) agent(d *dockerfile.Mount) (*runtime.Mount, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening a socket for the ssh agent: %w", err)
 	}
-	go passOn(l, agent.Socket, agent.Raw)
+	go sshagent.PassOn(l, agent.Socket, agent.Raw)
 	return &runtime.Mount{Type: "bind", Source: socket, Target: d.Target}, nil
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/gbuild/gbuild/pkg/layers"
 	"github.com/gbuild/gbuild/pkg/layers/codec"
 	"github.com/gbuild/gbuild/pkg/pipcache"
+	"github.com/gbuild/gbuild/pkg/remote"
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
@@ -124,7 +125,7 @@ type run struct {
 	outer    context.Context // the caller's: what the result refers to lives as long
 	scratch  *scratch
 	networks runtime.Networks
-	remotes  *fetched
+	remotes  *remote.Fetched
 	target   *stage
 
 	exporting exporting
@@ -189,7 +190,7 @@ func (b *Builder) newRun(ctx context.Context, req *Request) *run {
 		jobs = 2
 	}
 	return &run{Builder: b, outer: ctx, req: req, plan: req.Plan, slots: semaphore.NewWeighted(int64(jobs)), started: time.Now(),
-		scratch: &scratch{store: b.Store}, remotes: newFetched(), resolved: map[*dockerfile.Stage]*stage{}, futures: map[any]*future{},
+		scratch: &scratch{store: b.Store}, remotes: remote.NewFetched(), resolved: map[*dockerfile.Stage]*stage{}, futures: map[any]*future{},
 		images: map[string]*base{}, contexts: map[string]*Context{}, imports: map[layers.Key]*imported{}, origins: map[layers.Key]origin{},
 		made:    map[layers.Key][]v1.Layer{},
 		guessed: map[*stage]func() (layers.Key, error){}, caches: foreignTo(req.CacheFrom), identities: map[layers.Key]identity{}}

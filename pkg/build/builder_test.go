@@ -17,6 +17,7 @@ import (
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/layers"
 	"github.com/gbuild/gbuild/pkg/pipcache"
+	"github.com/gbuild/gbuild/pkg/remote"
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
@@ -272,7 +273,7 @@ func TestBindMountsShowContextAndStage(t *testing.T) {
 
 func TestMain(m *testing.M) {
 	runtime.Init()
-	InitGit()
+	remote.InitGit()
 	if runtime.Entered() || isFuzzWorker() {
 		os.Exit(m.Run())
 	}

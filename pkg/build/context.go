@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gbuild/gbuild/pkg/dockerfile"
+	"github.com/gbuild/gbuild/pkg/remote"
 )
 
 // ContextOptions are what opening a context needs beside its name.
@@ -84,7 +85,7 @@ func OpenContext(ctx context.Context, spec string, o ContextOptions) (c *Context
 	case gitErr == nil:
 		return c, c.fromGit(ctx, ref)
 	case isGit:
-		return c, withoutAddress(gitErr)
+		return c, remote.WithoutAddress(gitErr)
 	case strings.HasPrefix(spec, "http://") || strings.HasPrefix(spec, "https://"):
 		return c, c.fromURL(ctx, spec)
 	}

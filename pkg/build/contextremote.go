@@ -14,6 +14,7 @@ import (
 	"github.com/moby/buildkit/frontend/dockerfile/dfgitutil"
 
 	"github.com/gbuild/gbuild/pkg/layers/codec"
+	"github.com/gbuild/gbuild/pkg/remote"
 )
 
 // fromStream tells a tar from a Dockerfile by its first bytes.
@@ -76,7 +77,7 @@ func (c *Context) fromURL(ctx context.Context, address string) error {
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
-		return errStatus(res.StatusCode)
+		return remote.BadStatus(res.StatusCode)
 	}
 	c.modified, _ = http.ParseTime(res.Header.Get("Last-Modified"))
 	in, isTar, err := sniff(res.Body)
@@ -110,9 +111,9 @@ func (c *Context) keep(r io.Reader) (err error) {
 	return c.root.Chtimes(c.only, at, at)
 }
 
-func (o ContextOptions) remote() fetcher {
-	return fetcher{Secret: o.Secret, Environ: o.Environ, LocalNetwork: o.LocalNetwork, Named: !o.FromDockerfile, SSH: grantOf(o.Agent),
-		Bounds: Bounds{Bytes: o.MaxDownload}}
+func (o ContextOptions) remote() remote.Fetcher {
+	return remote.Fetcher{Secret: o.Secret, Environ: o.Environ, LocalNetwork: o.LocalNetwork, Named: !o.FromDockerfile, SSH: remote.GrantOf(o.Agent),
+		Bounds: remote.Bounds{Bytes: o.MaxDownload}}
 }
 
 func (c *Context) fromGit(ctx context.Context, ref *dfgitutil.GitRef) (err error) {
@@ -120,7 +121,7 @@ func (c *Context) fromGit(ctx context.Context, ref *dfgitutil.GitRef) (err error
 	if ref.KeepGitDir != nil {
 		keep = nil
 	}
-	g, err := newGitSource(ref, keep, "")
+	g, err := remote.NewGitSource(ref, keep, "")
 	if err != nil {
 		return err
 	}

@@ -14,11 +14,12 @@ import (
 
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/layers"
+	"github.com/gbuild/gbuild/pkg/remote"
 )
 
 // copyInto writes the result of a COPY or ADD into a draft, without any mount. tree is what local sources are relative
 // to. The error is ErrNeedsNamespace where the caller's own ids do not suffice.
-func copyInto(ctx context.Context, d *layers.Draft, c *dockerfile.Copy, tree Tree, o fetcher) (err error) {
+func copyInto(ctx context.Context, d *layers.Draft, c *dockerfile.Copy, tree Tree, o remote.Fetcher) (err error) {
 	who, err := parseChown(c.Chown, c.Link, d.Lower().Follow)
 	if err != nil {
 		return err
@@ -36,7 +37,7 @@ func copyInto(ctx context.Context, d *layers.Draft, c *dockerfile.Copy, tree Tre
 	}
 	defer func() { err = cmp.Or(err, w.close()) }()
 	w.owner, w.chmod, w.notice = who, mode, o.Notice
-	a := &adder{fetcher: o, writer: w, draft: d, copy: c, tree: tree}
+	a := &adder{Fetcher: o, writer: w, draft: d, copy: c, tree: tree}
 	return needsNamespace(a.all(ctx))
 }
 
@@ -122,7 +123,7 @@ func (w *writer) descend(ctx context.Context, dir *Node, rest []string) error {
 
 // adder copies the sources of one COPY or ADD, in their order.
 type adder struct {
-	fetcher
+	remote.Fetcher
 	*writer
 	draft *layers.Draft
 	copy  *dockerfile.Copy

@@ -17,6 +17,7 @@ import (
 
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/layers"
+	"github.com/gbuild/gbuild/pkg/remote"
 )
 
 func TestCopyErrors(t *testing.T) {
@@ -112,7 +113,7 @@ func TestCopyFromState(t *testing.T) {
 	b.parent = layers.Key{}
 	for dest, source := range map[string]string{"/y": "/x", "/z": "abs"} {
 		b.step(func(d *layers.Draft) error {
-			return copyInto(t.Context(), d, copyStep(source, dest), viewTree(v), fetcher{Store: b.store})
+			return copyInto(t.Context(), d, copyStep(source, dest), viewTree(v), remote.Fetcher{Store: b.store})
 		})
 	}
 	b.want(`
@@ -229,12 +230,12 @@ func TestCopyNoticesChange(t *testing.T) {
 	b.shell("echo one>f")
 	c := b.open()
 	step := copyStep("f", "/f")
-	if _, err := digestCopy(t.Context(), c.Tree(), step, fetcher{Store: b.store}); err != nil {
+	if _, err := digestCopy(t.Context(), c.Tree(), step, remote.Fetcher{Store: b.store}); err != nil {
 		t.Fatal(err)
 	}
 	b.shell("echo two>f")
 	err := b.tryStep(func(d *layers.Draft) error {
-		return copyInto(t.Context(), d, step, c.Tree(), fetcher{Store: b.store})
+		return copyInto(t.Context(), d, step, c.Tree(), remote.Fetcher{Store: b.store})
 	})
 	if err == nil || !strings.Contains(err.Error(), "changed while it was read") {
 		t.Errorf("got %v", err)
@@ -289,11 +290,11 @@ func TestCopyAsUser(t *testing.T) {
 	}
 	defer d.Discard()
 	for _, step := range []*dockerfile.Copy{copyStep("f", "/a/f"), copyStep("f", "/b", chown("0:0"), chmodTo("4755"))} {
-		if err := copyInto(t.Context(), d, step, c.Tree(), fetcher{Store: store}); err != nil {
+		if err := copyInto(t.Context(), d, step, c.Tree(), remote.Fetcher{Store: store}); err != nil {
 			t.Error(err)
 		}
 	}
-	err = copyInto(t.Context(), d, copyStep("f", "/c", chown("1")), c.Tree(), fetcher{Store: store})
+	err = copyInto(t.Context(), d, copyStep("f", "/c", chown("1")), c.Tree(), remote.Fetcher{Store: store})
 	if !errors.Is(err, ErrNeedsNamespace) {
 		t.Errorf("got %v", err)
 	}
@@ -326,7 +327,7 @@ func BenchmarkCopySmallFiles(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		if err := copyInto(b.Context(), d, copyStep(".", "/x"), c.Tree(), fetcher{Store: store}); err != nil {
+		if err := copyInto(b.Context(), d, copyStep(".", "/x"), c.Tree(), remote.Fetcher{Store: store}); err != nil {
 			b.Fatal(err)
 		}
 		b.StopTimer()

@@ -15,6 +15,7 @@ import (
 
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/layers"
+	"github.com/gbuild/gbuild/pkg/remote"
 )
 
 // copyBench copies from a directory into drafts of a store.
@@ -100,7 +101,7 @@ func (b *copyBench) try(c *dockerfile.Copy) error {
 	b.Helper()
 	tree := b.open().Tree()
 	return b.tryStep(func(d *layers.Draft) error {
-		return copyInto(b.Context(), d, c, tree, fetcher{Store: b.store})
+		return copyInto(b.Context(), d, c, tree, remote.Fetcher{Store: b.store})
 	})
 }
 

@@ -17,12 +17,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gbuild/gbuild/pkg/dockerfile"
+	"github.com/gbuild/gbuild/pkg/remote"
 )
 
 // digestCopy returns a digest of everything that a COPY or ADD selects: bytes, types, modes, owners, links, attributes
 // and the names below the destination. Times are left out, so that a fresh clone is the same; remote sources are
 // fetched, or asked whether they changed.
-func digestCopy(ctx context.Context, t Tree, c *dockerfile.Copy, o fetcher) (sum [32]byte, err error) {
+func digestCopy(ctx context.Context, t Tree, c *dockerfile.Copy, o remote.Fetcher) (sum [32]byte, err error) {
 	return digest(ctx, t, func(ctx context.Context, d *digester) error {
 		for _, source := range c.Sources {
 			if err := d.source(ctx, c, source, o); err != nil {
@@ -175,7 +176,7 @@ func frame(to []byte, fields ...string) []byte {
 	return to
 }
 
-func (d *digester) source(ctx context.Context, c *dockerfile.Copy, source string, o fetcher) error {
+func (d *digester) source(ctx context.Context, c *dockerfile.Copy, source string, o remote.Fetcher) error {
 	remote, err := parseRemote(c, source)
 	if err != nil {
 		return err

@@ -9,11 +9,12 @@ import (
 
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/layers"
+	"github.com/gbuild/gbuild/pkg/remote"
 )
 
 func (b *copyBench) digest(c *dockerfile.Copy) [32]byte {
 	b.Helper()
-	sum, err := digestCopy(b.Context(), b.open().Tree(), c, fetcher{Store: b.store})
+	sum, err := digestCopy(b.Context(), b.open().Tree(), c, remote.Fetcher{Store: b.store})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -73,7 +74,7 @@ func TestDigestOfStateAndContextAgree(t *testing.T) {
 		t.Fatal(err)
 	}
 	step := copyStep("d", "/x")
-	ofState, err := digestCopy(t.Context(), viewTree(v), step, fetcher{Store: b.store})
+	ofState, err := digestCopy(t.Context(), viewTree(v), step, remote.Fetcher{Store: b.store})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +163,7 @@ func BenchmarkDigestUnchanged(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		if _, err := digestCopy(b.Context(), c.Tree(), copyStep(".", "/x"), fetcher{Store: store}); err != nil {
+		if _, err := digestCopy(b.Context(), c.Tree(), copyStep(".", "/x"), remote.Fetcher{Store: store}); err != nil {
 			b.Fatal(err)
 		}
 		c.Close()

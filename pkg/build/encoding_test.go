@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/gbuild/gbuild/pkg/dockerfile"
+	"github.com/gbuild/gbuild/pkg/remote"
 )
 
 func gzipped(t *testing.T, text string) string {
@@ -65,14 +66,14 @@ func TestAddURLDecodes(t *testing.T) {
 	b, at := newCopyBench(t), newEncodingServer(t, "from the web")
 	sum := fmt.Sprintf("sha256:%x", sha256.Sum256([]byte("from the web")))
 	for _, how := range []string{"plain", "asked", "gzip", "GZIP", "br", "identity"} {
-		if _, err := b.tryAdd(fetcher{Fetched: newFetched()}, copyStep(at+"/"+how+"/f", "/"+how)); err != nil {
+		if _, err := b.tryAdd(remote.Fetcher{Fetched: remote.NewFetched()}, copyStep(at+"/"+how+"/f", "/"+how)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := b.tryAdd(fetcher{}, copyStep(at+"/"+how+"/f", "/x", func(c *dockerfile.Copy) { c.Checksum = sum })); err != nil {
+		if _, err := b.tryAdd(remote.Fetcher{}, copyStep(at+"/"+how+"/f", "/x", func(c *dockerfile.Copy) { c.Checksum = sum })); err != nil {
 			t.Errorf("%s: %v", how, err)
 		}
 	}
-	if _, err := b.tryAdd(fetcher{}, copyStep(at+"/cut/f", "/cut")); err == nil {
+	if _, err := b.tryAdd(remote.Fetcher{}, copyStep(at+"/cut/f", "/cut")); err == nil {
 		t.Error("half an answer is a file")
 	}
 	b.want(`

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/gbuild/gbuild/pkg/remote"
 )
 
 // pouring sends zeros without an end, or one byte and then nothing.
@@ -38,7 +40,7 @@ func pouring(t *testing.T) *httptest.Server {
 // Whatever is fetched ends: a server that sends for ever meets the bound on bytes, one that sends nothing the stall.
 func TestFetchesAreBounded(t *testing.T) {
 	s := pouring(t)
-	bounds := Bounds{Bytes: 1_000_000, Stall: time.Second}
+	bounds := remote.Bounds{Bytes: 1_000_000, Stall: time.Second}
 	const large, stalled = "more than the 1MB that may be fetched", "nothing for 1s"
 	for name, want := range map[string]string{"endless": large, "announced": large, "stalls": stalled, "stalls.git": "too slow"} {
 		t.Run(name, func(t *testing.T) {
@@ -47,7 +49,7 @@ func TestFetchesAreBounded(t *testing.T) {
 			}
 			b := newCopyBench(t)
 			begun := time.Now()
-			_, err := b.tryAdd(fetcher{Fetched: newFetched(), Bounds: bounds}, copyStep(s.URL+"/"+name, "/f"))
+			_, err := b.tryAdd(remote.Fetcher{Fetched: remote.NewFetched(), Bounds: bounds}, copyStep(s.URL+"/"+name, "/f"))
 			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("error %v, want %s", err, want)
 			}
@@ -58,7 +60,7 @@ func TestFetchesAreBounded(t *testing.T) {
 	}
 	for _, name := range []string{"endless", "announced"} {
 		_, err := OpenContext(t.Context(), s.URL+"/"+name, ContextOptions{MaxDownload: bounds.Bytes})
-		if hinted, ok := errors.AsType[*SizeError](err); !ok || !strings.Contains(hinted.Hint(), "GBUILD_MAX_DOWNLOAD") {
+		if hinted, ok := errors.AsType[*remote.SizeError](err); !ok || !strings.Contains(hinted.Hint(), "GBUILD_MAX_DOWNLOAD") {
 			t.Errorf("context %s: %v", name, err)
 		}
 	}
@@ -98,7 +100,7 @@ func TestSilentGitServers(t *testing.T) {
 				}
 			}()
 			b := newCopyBench(t)
-			_, err = b.tryAdd(fetcher{Fetched: newFetched(), Bounds: Bounds{Stall: time.Second}}, copyStep("git://"+l.Addr().String()+"/r.git", "/f"))
+			_, err = b.tryAdd(remote.Fetcher{Fetched: remote.NewFetched(), Bounds: remote.Bounds{Stall: time.Second}}, copyStep("git://"+l.Addr().String()+"/r.git", "/f"))
 			if err == nil || !strings.Contains(err.Error(), "nothing for 1s") {
 				t.Error(err)
 			}

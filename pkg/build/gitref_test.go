@@ -9,6 +9,7 @@ import (
 
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/layers"
+	"github.com/gbuild/gbuild/pkg/remote"
 )
 
 // makeRefs makes a repository whose refs are easily taken for one another; every commit has a file "is" with a name of
@@ -161,7 +162,7 @@ func resolvedTo(t *testing.T, repository, source string) string {
 	r, err := parseRemote(&dockerfile.Copy{Add: true}, source)
 	if err == nil {
 		var identity []string
-		if identity, err = r.git.Identity(t.Context(), fetcher{LocalNetwork: true}); err == nil {
+		if identity, err = r.git.Identity(t.Context(), remote.Fetcher{LocalNetwork: true}); err == nil {
 			out, err := exec.Command("git", "-c", "safe.directory=*", "-C", repository, "log", "-1", "--format=%s", identity[1]).Output()
 			if err != nil {
 				t.Fatal(err)
@@ -186,7 +187,7 @@ func (b *copyBench) read(name string) string {
 func (b *copyBench) addedIs(source string) string {
 	b.Helper()
 	b.parent = layers.Key{}
-	if _, err := b.tryAdd(fetcher{Fetched: newFetched()}, copyStep(source, "/")); err != nil {
+	if _, err := b.tryAdd(remote.Fetcher{Fetched: remote.NewFetched()}, copyStep(source, "/")); err != nil {
 		return "error: " + err.Error()
 	}
 	return b.read("/is")
@@ -196,7 +197,7 @@ func TestGitChecksumIsLookedAtEachTime(t *testing.T) {
 	b := newCopyBench(t)
 	dir, server := gitServer(t)
 	b.makeRefs(dir, "sha1")
-	o := fetcher{Fetched: newFetched()}
+	o := remote.Fetcher{Fetched: remote.NewFetched()}
 	if _, err := b.tryAdd(o, copyStep(server+"/sha1.git#v1", "/a/")); err != nil {
 		t.Fatal(err)
 	}
@@ -210,7 +211,7 @@ func TestKeptGitDirectory(t *testing.T) {
 	b := newCopyBench(t)
 	dir, server := gitServer(t)
 	b.makeRefs(dir, "sha1")
-	if _, err := b.tryAdd(fetcher{}, copyStep(server+"/sha1.git?ref=v1&keep-git-dir=true", "/")); err != nil {
+	if _, err := b.tryAdd(remote.Fetcher{}, copyStep(server+"/sha1.git?ref=v1&keep-git-dir=true", "/")); err != nil {
 		t.Fatal(err)
 	}
 	v, _ := b.store.View(b.parent)

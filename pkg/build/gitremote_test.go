@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/gbuild/gbuild/pkg/dockerfile"
+	"github.com/gbuild/gbuild/pkg/remote"
 )
 
 // gitHost serves the repositories of a directory to who says the token, if it has one, and notes what it was told.
@@ -127,7 +128,7 @@ func TestGitCredentials(t *testing.T) {
 		{open.with("me", "/repo.git"), nil, true},
 		{open.with("me:pw", "/repo.git"), nil, true},
 	} {
-		_, err := b.tryAdd(fetcher{Fetched: newFetched(), Secret: secretsOf(test.secrets)}, copyStep(test.source, "/x/"))
+		_, err := b.tryAdd(remote.Fetcher{Fetched: remote.NewFetched(), Secret: secretsOf(test.secrets)}, copyStep(test.source, "/x/"))
 		if (err == nil) != test.right {
 			t.Errorf("%s with %v: %v", test.source, test.secrets, err)
 		}
@@ -142,21 +143,21 @@ func TestGitCredentials(t *testing.T) {
 
 // A redirect inside a host keeps the token, one to another host loses it, whichever request is redirected.
 func TestGitTokenFollowsNoRedirect(t *testing.T) {
-	for name, give := range map[string]func(h *gitHost) (string, fetcher){
-		"password": func(h *gitHost) (string, fetcher) { return h.with("me:sesame", ""), fetcher{} },
-		"user":     func(h *gitHost) (string, fetcher) { return h.with("sesame", ""), fetcher{} },
-		"token": func(h *gitHost) (string, fetcher) {
-			return h.URL, fetcher{Secret: secretsOf(map[string]string{"GIT_AUTH_TOKEN": "sesame"})}
+	for name, give := range map[string]func(h *gitHost) (string, remote.Fetcher){
+		"password": func(h *gitHost) (string, remote.Fetcher) { return h.with("me:sesame", ""), remote.Fetcher{} },
+		"user":     func(h *gitHost) (string, remote.Fetcher) { return h.with("sesame", ""), remote.Fetcher{} },
+		"token": func(h *gitHost) (string, remote.Fetcher) {
+			return h.URL, remote.Fetcher{Secret: secretsOf(map[string]string{"GIT_AUTH_TOKEN": "sesame"})}
 		},
-		"header": func(h *gitHost) (string, fetcher) {
-			return h.URL, fetcher{Secret: secretsOf(map[string]string{"GIT_AUTH_HEADER": "Custom sesame"})}
+		"header": func(h *gitHost) (string, remote.Fetcher) {
+			return h.URL, remote.Fetcher{Secret: secretsOf(map[string]string{"GIT_AUTH_HEADER": "Custom sesame"})}
 		},
 	} {
 		t.Run(name, func(t *testing.T) { testGitRedirects(t, give) })
 	}
 }
 
-func testGitRedirects(t *testing.T, give func(h *gitHost) (string, fetcher)) {
+func testGitRedirects(t *testing.T, give func(h *gitHost) (string, remote.Fetcher)) {
 	b := newCopyBench(t)
 	dir := t.TempDir()
 	b.shellIn(dir, makeRepository)
@@ -177,7 +178,7 @@ func testGitRedirects(t *testing.T, give func(h *gitHost) (string, fetcher)) {
 	for path, right := range map[string]bool{"/repo.git": true, "/renamed.git": true, "/away.git": true, "/twice.git": true, "/locked.git": false,
 		"/nowhere.git": false, "/page.git": false, "/post.git": false} {
 		address, o := give(h)
-		o.Fetched = newFetched()
+		o.Fetched = remote.NewFetched()
 		_, err := b.tryAdd(o, copyStep(address+path, "/x/"))
 		if (err == nil) != right {
 			t.Errorf("%s: %v", path, err)
@@ -215,7 +216,7 @@ func TestGitTokenIsWrittenNowhere(t *testing.T) {
 	}
 	h.look = look
 	for _, info := range []string{"me:sesame-9f3", "sesame-9f3"} {
-		o := fetcher{Fetched: newFetched()}
+		o := remote.Fetcher{Fetched: remote.NewFetched()}
 		if _, err := b.tryAdd(o, copyStep(h.with(info, "/super.git?keep-git-dir=true"), "/x/")); err != nil {
 			t.Fatal(err)
 		}
@@ -305,7 +306,7 @@ func TestSubmoduleCredentials(t *testing.T) {
 				}
 				secrets[k] = v
 			}
-			_, err := b.tryAdd(fetcher{Fetched: newFetched(), Secret: secretsOf(secrets)}, copyStep(source, "/x/"))
+			_, err := b.tryAdd(remote.Fetcher{Fetched: remote.NewFetched(), Secret: secretsOf(secrets)}, copyStep(source, "/x/"))
 			if (err == nil) != test.right {
 				t.Errorf("submodule at %s with %v: %v", test.address, test.secrets, err)
 			}
@@ -331,7 +332,7 @@ func TestHostileSubmodules(t *testing.T) {
 	for _, address := range []string{"FILE://" + dir + "/repo.git", dir + "/repo.git", "ext::sh -c touch% " + marks + "/ext", "--upload-pack=touch " + marks + "/option",
 		"ssh://git@127.0.0.1/repo.git", "git@127.0.0.1:repo.git", "ssh://-oProxyCommand=touch " + marks + "/proxy/repo.git", "http::" + h.URL + "/repo.git"} {
 		b.shellIn(dir, "export HOME=/nonexistent GIT_CONFIG_NOSYSTEM=1; rm -rf super.git; "+submodule(strings.ReplaceAll(address, "%", "%%")))
-		if _, err := b.tryAdd(fetcher{Fetched: newFetched()}, copyStep(h.URL+"/super.git", "/x/")); err == nil {
+		if _, err := b.tryAdd(remote.Fetcher{Fetched: remote.NewFetched()}, copyStep(h.URL+"/super.git", "/x/")); err == nil {
 			t.Errorf("a submodule at %s was fetched", address)
 		}
 	}
@@ -349,7 +350,7 @@ func TestSubmoduleOfSubmodules(t *testing.T) {
 		git update-index --add --cacheinfo 160000,$(git rev-parse HEAD),deep/in/here --cacheinfo 160000,$(git rev-parse HEAD),none
 		git add .gitmodules; git commit -qm outer; git push -qf ../outer.git HEAD:main`)
 	h := newGitHost(t, dir, "sesame")
-	if _, err := b.tryAdd(fetcher{}, copyStep(h.with("me:sesame", "/outer.git"), "/")); err != nil {
+	if _, err := b.tryAdd(remote.Fetcher{}, copyStep(h.with("me:sesame", "/outer.git"), "/")); err != nil {
 		t.Fatal(err)
 	}
 	if got := b.read("/deep/in/here/s/docs/guide"); got != "guide" {
@@ -368,12 +369,12 @@ func TestQueryIsNoReferer(t *testing.T) {
 	b, other := newCopyBench(t), newGitHost(t, t.TempDir(), "")
 	s := httptest.NewServer(http.RedirectHandler(other.URL+"/f", http.StatusFound))
 	defer s.Close()
-	_, _ = b.tryAdd(fetcher{}, copyStep(s.URL+"/f?token=sesame", "/f"))
+	_, _ = b.tryAdd(remote.Fetcher{}, copyStep(s.URL+"/f?token=sesame", "/f"))
 	if other.wasTold("sesame") {
 		t.Errorf("the other server was told %v", other.told)
 	}
 	for _, source := range []string{"http://me:sesame@127.0.0.1:1/f", "http://sesame@127.0.0.1:1/f", "http://me:sesame@ho st/f", "https://me:sesame@h:x/r.git", "http://me:sesame@127.0.0.1:1/r.git?nonsense=1"} {
-		_, err := b.tryAdd(fetcher{}, copyStep(source, "/f"))
+		_, err := b.tryAdd(remote.Fetcher{}, copyStep(source, "/f"))
 		if err == nil || strings.Contains(err.Error(), "sesame") {
 			t.Errorf("ADD %s: %v", dockerfile.Redact(source), err)
 		}

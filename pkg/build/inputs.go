@@ -8,6 +8,7 @@ import (
 
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/layers"
+	"github.com/gbuild/gbuild/pkg/remote"
 )
 
 // recordDigest is the kind of the records that keep the digest of what a selector shows of a state. A state never
@@ -285,11 +286,11 @@ func (w *work) platform() v1.Platform {
 	return v1.Platform{OS: w.stage.config.OS, Architecture: w.stage.config.Architecture, Variant: w.stage.config.Variant}
 }
 
-// fetcher are what the steps of this build need beside their files.
-func (r *run) fetcher() fetcher {
-	return fetcher{Store: r.Store, Environ: r.req.Environ, Fetched: r.remotes, SSH: grantOf(r.req.Agents["default"].Socket),
+// fetcher fetches what the steps of this build take from elsewhere.
+func (r *run) fetcher() remote.Fetcher {
+	return remote.Fetcher{Store: r.Store, Environ: r.req.Environ, Fetched: r.remotes, SSH: remote.GrantOf(r.req.Agents["default"].Socket),
 		Secret: func(id string) ([]byte, bool) { s, ok := r.req.Secrets[id]; return s.Data, ok },
-		Bounds: Bounds{Bytes: r.req.MaxDownload}, Notice: r.notice, LocalNetwork: r.req.Allow["network.host"]}
+		Bounds: remote.Bounds{Bytes: r.req.MaxDownload}, Notice: r.notice, LocalNetwork: r.req.Allow["network.host"]}
 }
 
 func (r *run) notice(text string) { r.report(Event{Type: Notice, Text: text}) }

@@ -15,6 +15,7 @@ import (
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/layers"
 	"github.com/gbuild/gbuild/pkg/layers/codec"
+	"github.com/gbuild/gbuild/pkg/remote"
 )
 
 // copyMany is what the copy benchmarks copy: count files of 9 KB each, in nested directories.
@@ -61,7 +62,7 @@ func (m *copyMany) digested(c *dockerfile.Copy) *Context {
 	if err != nil {
 		m.Fatal(err)
 	}
-	if _, err := digestCopy(m.Context(), x.Tree(), c, fetcher{}); err != nil {
+	if _, err := digestCopy(m.Context(), x.Tree(), c, remote.Fetcher{}); err != nil {
 		m.Fatal(err)
 	}
 	return x
@@ -149,7 +150,7 @@ func (m *copyMany) pack(k layers.Key, x *Context, c *dockerfile.Copy, o layers.L
 func (m *copyMany) draft(k layers.Key, x *Context, c *dockerfile.Copy, o layers.LayerOptions) {
 	d, err := m.store.Draft(m.Context(), layers.Key{})
 	m.check(err)
-	m.check(copyInto(m.Context(), d, c, x.Tree(), fetcher{Store: m.store}))
+	m.check(copyInto(m.Context(), d, c, x.Tree(), remote.Fetcher{Store: m.store}))
 	m.check(d.Commit(m.Context(), k))
 	_, _, err = m.store.Layers(m.Context(), k, o)
 	m.check(err)

@@ -15,6 +15,7 @@ import (
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/layers"
 	"github.com/gbuild/gbuild/pkg/layers/codec"
+	"github.com/gbuild/gbuild/pkg/remote"
 )
 
 const packBase = `
@@ -122,7 +123,7 @@ func (b *copyBench) comparePacked(c *dockerfile.Copy, refused, compared bool) {
 		}
 		return
 	}
-	b.step(func(d *layers.Draft) error { return copyInto(b.Context(), d, c, tree, fetcher{Store: b.store}) })
+	b.step(func(d *layers.Draft) error { return copyInto(b.Context(), d, c, tree, remote.Fetcher{Store: b.store}) })
 	want := b.diffID(b.parent, o)
 	if got := b.diffID(packed, o); got != want {
 		b.Errorf("the layer is %s, of a draft %s", got, want)
@@ -263,7 +264,7 @@ func TestPackChanged(t *testing.T) {
 	b := newCopyBench(t)
 	b.shell("mkdir src; echo 1 >src/a; echo 2 >src/b")
 	c, tree := copyStep("src", "/"), b.open().Tree()
-	if _, err := digestCopy(b.Context(), tree, c, fetcher{}); err != nil {
+	if _, err := digestCopy(b.Context(), tree, c, remote.Fetcher{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(b.context, "src/b"), []byte("changed"), 0o644); err != nil {

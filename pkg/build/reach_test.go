@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/gbuild/gbuild/internal/netguard"
+	"github.com/gbuild/gbuild/pkg/remote"
 )
 
 // ownAddress is an IPv4 address of this machine that is not loopback: it stands for a server elsewhere.
@@ -84,7 +85,7 @@ func TestAddReachesNoAddressOfThisMachine(t *testing.T) {
 		if !strings.Contains(address, "/") {
 			address = "http://" + address + ":" + port
 		}
-		_, err := b.tryGuarded(fetcher{Fetched: newFetched()}, copyStep(address+"/f", "/f"))
+		_, err := b.tryGuarded(remote.Fetcher{Fetched: remote.NewFetched()}, copyStep(address+"/f", "/f"))
 		if err == nil {
 			t.Errorf("%s was added", address)
 		}
@@ -95,7 +96,7 @@ func TestAddReachesNoAddressOfThisMachine(t *testing.T) {
 	if hits.Load() != 0 {
 		t.Errorf("the server on loopback was asked %d times", hits.Load())
 	}
-	if _, err := b.tryGuarded(fetcher{LocalNetwork: true}, copyStep(elsewhere+"/f", "/f")); err != nil || hits.Load() == 0 {
+	if _, err := b.tryGuarded(remote.Fetcher{LocalNetwork: true}, copyStep(elsewhere+"/f", "/f")); err != nil || hits.Load() == 0 {
 		t.Errorf("with the host's network: %v", err)
 	}
 }
@@ -158,24 +159,24 @@ func TestGitReachesNoAddressOfThisMachine(t *testing.T) {
 	local := gitOn(t, dir, "127.0.0.1", &hits)
 	elsewhere := gitOn(t, dir, ownAddress(t), &far)
 	redirect := serveOn(t, ownAddress(t), redirectTo(func() string { return local }))
-	add := func(o fetcher, address string) error {
-		o.Fetched = newFetched()
+	add := func(o remote.Fetcher, address string) error {
+		o.Fetched = remote.NewFetched()
 		_, err := b.tryGuarded(o, copyStep(address, "/x"))
 		return err
 	}
 	for _, address := range []string{local, redirect, strings.Replace(local, "127.0.0.1", "localhost", 1), strings.Replace(local, "127.0.0.1", "127.1", 1)} {
-		wantRefused(t, address, add(fetcher{}, address+"/repo.git"))
+		wantRefused(t, address, add(remote.Fetcher{}, address+"/repo.git"))
 	}
-	if err := add(fetcher{}, elsewhere+"/repo.git#v1"); err != nil || far.Load() == 0 {
+	if err := add(remote.Fetcher{}, elsewhere+"/repo.git#v1"); err != nil || far.Load() == 0 {
 		t.Errorf("a repository elsewhere: %v", err)
 	}
 	b.shellIn(dir, `cd w; printf '[submodule "s"]\n\tpath = s\n\turl = `+local+`/repo.git\n' >.gitmodules; export HOME=/nonexistent
 		git update-index --add --cacheinfo 160000,$(git rev-parse v1^{commit}),s; git add .gitmodules; git commit -qm sub; git push -q ../repo.git main`)
-	wantRefused(t, "submodule", add(fetcher{}, elsewhere+"/repo.git"))
+	wantRefused(t, "submodule", add(remote.Fetcher{}, elsewhere+"/repo.git"))
 	if hits.Load() != 0 {
 		t.Errorf("the server on loopback was asked %d times", hits.Load())
 	}
-	if err := add(fetcher{LocalNetwork: true}, elsewhere+"/repo.git"); err != nil || hits.Load() == 0 {
+	if err := add(remote.Fetcher{LocalNetwork: true}, elsewhere+"/repo.git"); err != nil || hits.Load() == 0 {
 		t.Errorf("submodule, with the host's network: %v", err)
 	}
 	c, err := OpenContext(t.Context(), local+"/repo.git", ContextOptions{StateDir: b.store.Dir()}) // with its submodule on the same server
@@ -215,7 +216,7 @@ func TestGitProtocolsReachNoAddressOfThisMachine(t *testing.T) {
 	}
 	bin, said := t.TempDir(), filepath.Join(t.TempDir(), "said")
 	b.shellIn(bin, "printf '#!/bin/sh\\necho \"$@\" >>"+said+"\\nexit 1\\n' >ssh; chmod +x ssh")
-	o := fetcher{Fetched: newFetched(), SSH: &sshGrant{}, Environ: []string{"PATH=" + bin + ":" + os.Getenv("PATH")}}
+	o := remote.Fetcher{Fetched: remote.NewFetched(), SSH: &remote.SSHGrant{}, Environ: []string{"PATH=" + bin + ":" + os.Getenv("PATH")}}
 	for _, address := range []string{"git://127.0.0.1:" + port, "git://localhost:" + port, "ssh://git@127.0.0.1:" + port, "ssh://git@localhost:" + port} {
 		_, err := b.tryGuarded(o, copyStep(address+"/repo.git", "/x"))
 		wantRefused(t, address, err)
@@ -299,7 +300,7 @@ func TestProxiesOfTheUser(t *testing.T) {
 		{"https://169.254.169.254/x.git", "refusing"}, {"http://127.0.0.1:9/x", "refusing"}, {"http://localhost:9/x.git", "refusing"},
 	} {
 		before := n.Load()
-		_, err := b.tryGuarded(fetcher{Fetched: newFetched(), Environ: environ}, copyStep(c.address, "/x"))
+		_, err := b.tryGuarded(remote.Fetcher{Fetched: remote.NewFetched(), Environ: environ}, copyStep(c.address, "/x"))
 		if c.why == "" && err != nil || c.why != "" && (err == nil || !strings.Contains(err.Error(), c.why)) {
 			t.Errorf("%s: %v", c.address, err)
 		}

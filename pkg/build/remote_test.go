@@ -15,6 +15,7 @@ import (
 
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/layers"
+	"github.com/gbuild/gbuild/pkg/remote"
 )
 
 // fileServer serves files by path, counts requests, and answers as a server with ETags does.
@@ -55,14 +56,14 @@ func (s *fileServer) serve(w http.ResponseWriter, r *http.Request) {
 	w.Write([]byte(text))
 }
 
-func (b *copyBench) tryAdd(o fetcher, c *dockerfile.Copy) (sum [32]byte, err error) {
+func (b *copyBench) tryAdd(o remote.Fetcher, c *dockerfile.Copy) (sum [32]byte, err error) {
 	b.Helper()
 	o.LocalNetwork = true // the servers of these tests are on loopback
 	return b.tryGuarded(o, c)
 }
 
 // tryGuarded adds what an ADD may reach that is granted nothing.
-func (b *copyBench) tryGuarded(o fetcher, c *dockerfile.Copy) (sum [32]byte, err error) {
+func (b *copyBench) tryGuarded(o remote.Fetcher, c *dockerfile.Copy) (sum [32]byte, err error) {
 	b.Helper()
 	c.Add, o.Store = true, b.store
 	tree := b.open().Tree()
@@ -85,7 +86,7 @@ func TestAddURL(t *testing.T) {
 			c.Checksum = "sha256:00aff84bfbbf5a40fa4bb25bb5fb4fe0a99a9ebaf09d7f9f0a4ae1b5a3a3c6f8"
 		}),
 	} {
-		_, err := b.tryAdd(fetcher{Fetched: newFetched()}, c)
+		_, err := b.tryAdd(remote.Fetcher{Fetched: remote.NewFetched()}, c)
 		if c.Checksum == "" && err != nil {
 			t.Fatal(err)
 		}
@@ -95,7 +96,7 @@ func TestAddURL(t *testing.T) {
 			}
 			_, right, _ := strings.Cut(err.Error(), "got ")
 			c.Checksum, _, _ = strings.Cut(right, ",")
-			if _, err := b.tryAdd(fetcher{}, c); err != nil {
+			if _, err := b.tryAdd(remote.Fetcher{}, c); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -122,7 +123,7 @@ func TestURLIsAskedOncePerBuild(t *testing.T) {
 	add := func() [32]byte {
 		t.Helper()
 		s.requests = nil
-		sum, err := b.tryAdd(fetcher{Fetched: newFetched()}, step)
+		sum, err := b.tryAdd(remote.Fetcher{Fetched: remote.NewFetched()}, step)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -140,7 +141,7 @@ func TestURLIsAskedOncePerBuild(t *testing.T) {
 		t.Error(s.requests)
 	}
 	delete(s.files, "/f")
-	if _, err := b.tryAdd(fetcher{Fetched: newFetched()}, step); err == nil || !strings.Contains(err.Error(), "404 Not Found") {
+	if _, err := b.tryAdd(remote.Fetcher{Fetched: remote.NewFetched()}, step); err == nil || !strings.Contains(err.Error(), "404 Not Found") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -151,7 +152,7 @@ func TestURLCredentialsStayWithTheirHost(t *testing.T) {
 	s.files["/f"] = "->" + strings.Replace(other.URL, "127.0.0.1", "localhost", 1) + "/g"
 	host := strings.TrimPrefix(s.URL, "http://")
 	secret := func(id string) ([]byte, bool) { return []byte("secret\n"), id == "HTTP_AUTH_TOKEN_"+host }
-	if _, err := b.tryAdd(fetcher{Fetched: newFetched(), Secret: secret}, copyStep(s.URL+"/f", "/f")); err != nil {
+	if _, err := b.tryAdd(remote.Fetcher{Fetched: remote.NewFetched(), Secret: secret}, copyStep(s.URL+"/f", "/f")); err != nil {
 		t.Fatal(err)
 	}
 	if fmt.Sprint(s.auth, other.auth) != "[Bearer secret] []" && fmt.Sprint(s.auth, other.auth) != "[Bearer secret] [ ]" && strings.Contains(fmt.Sprint(other.auth), "secret") {
@@ -198,7 +199,7 @@ func TestAddGit(t *testing.T) {
 		copyStep(address+"/repo.git#"+commits[1]+":/docs/", "/commit"),
 		copyStep(address+"/repo.git?tag=v1&subdir=docs&checksum="+commits[1], "/query"),
 	} {
-		if _, err := b.tryAdd(fetcher{Fetched: newFetched()}, c); err != nil {
+		if _, err := b.tryAdd(remote.Fetcher{Fetched: remote.NewFetched()}, c); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -221,7 +222,7 @@ func TestAddGit(t *testing.T) {
 	if e, err := v.Lstat("/v1/file"); err != nil || e.ModTime.Unix() != 1100000000 {
 		t.Errorf("%v %v", e, err)
 	}
-	if _, err := b.tryAdd(fetcher{}, copyStep(address+"/repo.git", "/keep", func(c *dockerfile.Copy) { c.KeepGit = &yes })); err != nil {
+	if _, err := b.tryAdd(remote.Fetcher{}, copyStep(address+"/repo.git", "/keep", func(c *dockerfile.Copy) { c.KeepGit = &yes })); err != nil {
 		t.Fatal(err)
 	}
 	v, _ = b.store.View(b.parent)
@@ -230,7 +231,7 @@ func TestAddGit(t *testing.T) {
 	}
 	for spec, want := range map[string]string{
 		"#none": "no ref", "#v1:link": "no directory", "#:../..": "", "#--upload-pack=x": "no git ref", "#a..b": "no git ref", "?checksum=" + commits[1]: "--checksum wants"} {
-		_, err := b.tryAdd(fetcher{}, copyStep(address+"/repo.git"+spec, "/x/"))
+		_, err := b.tryAdd(remote.Fetcher{}, copyStep(address+"/repo.git"+spec, "/x/"))
 		if want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%s: %v", spec, err)
 		}
@@ -262,11 +263,11 @@ func TestGitSubmoduleCannotReachFiles(t *testing.T) {
 	b.shellIn(dir, makeRepository+`
 		cd w; printf '[submodule "s"]\n\tpath = s\n\turl = file://`+dir+`/repo.git\n' >.gitmodules
 		git update-index --add --cacheinfo 160000,$(git rev-parse v1^{commit}),s; git add .gitmodules; git commit -qm sub; git push -q ../repo.git main`)
-	if _, err := b.tryAdd(fetcher{}, copyStep(address+"/repo.git", "/x")); err == nil {
+	if _, err := b.tryAdd(remote.Fetcher{}, copyStep(address+"/repo.git", "/x")); err == nil {
 		t.Error("a submodule of this machine was fetched")
 	}
 	b.shellIn(dir, `export HOME=/nonexistent GIT_CONFIG_NOSYSTEM=1; cd w; printf '[submodule "s"]\n\tpath = s\n\turl = ../repo.git\n' >.gitmodules; git add .gitmodules; git commit -qm rel; git push -q ../repo.git main`)
-	if _, err := b.tryAdd(fetcher{}, copyStep(address+"/repo.git", "/y")); err != nil {
+	if _, err := b.tryAdd(remote.Fetcher{}, copyStep(address+"/repo.git", "/y")); err != nil {
 		t.Fatal(err)
 	}
 	v, _ := b.store.View(b.parent)

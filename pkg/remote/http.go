@@ -1,4 +1,6 @@
-package build
+// This file owns files that are fetched by their URL: the requests, the credentials of a host, and what is kept of an answer.
+
+package remote
 
 import (
 	"context"
@@ -37,7 +39,7 @@ const recordURL = "url"
 
 // fetch returns the file of a URL. It is asked for again in every build; a server that knows its ETag need not send it
 // again. With a checksum that the stored file has, nobody is asked.
-func (o fetcher) fetch(ctx context.Context, address, checksum string) (*download, error) {
+func (o Fetcher) fetch(ctx context.Context, address, checksum string) (*download, error) {
 	if d := o.Fetched.file(address + " " + checksum); d != nil && o.has(d) {
 		return d, nil
 	}
@@ -59,7 +61,7 @@ func (o fetcher) fetch(ctx context.Context, address, checksum string) (*download
 }
 
 // Digest fetches the file of a URL, and returns the digest of its bytes.
-func (o fetcher) Digest(ctx context.Context, address, checksum string) (v1.Hash, error) {
+func (o Fetcher) Digest(ctx context.Context, address, checksum string) (v1.Hash, error) {
 	d, err := o.fetch(ctx, address, checksum)
 	if err != nil {
 		return v1.Hash{}, err
@@ -68,7 +70,7 @@ func (o fetcher) Digest(ctx context.Context, address, checksum string) (v1.Hash,
 }
 
 // recall returns what was fetched before, if it is still stored.
-func (o fetcher) recall(name layers.Key) *download {
+func (o Fetcher) recall(name layers.Key) *download {
 	data, ok := o.Store.Recall(recordURL, name)
 	d := &download{}
 	if !ok || json.Unmarshal(data, d) != nil || !o.has(d) {
@@ -77,7 +79,7 @@ func (o fetcher) recall(name layers.Key) *download {
 	return d
 }
 
-func (o fetcher) has(d *download) bool {
+func (o Fetcher) has(d *download) bool {
 	r, _, err := o.Store.Blob(d.Digest)
 	if err != nil {
 		return false
@@ -86,7 +88,7 @@ func (o fetcher) has(d *download) bool {
 	return true
 }
 
-func (o fetcher) get(ctx context.Context, address, checksum string, old *download) (*download, error) {
+func (o Fetcher) get(ctx context.Context, address, checksum string, old *download) (*download, error) {
 	sum, err := newChecksum(checksum)
 	if err != nil {
 		return nil, err
@@ -104,7 +106,7 @@ func (o fetcher) get(ctx context.Context, address, checksum string, old *downloa
 		return old, nil
 	}
 	if res.StatusCode != http.StatusOK {
-		return nil, errStatus(res.StatusCode)
+		return nil, BadStatus(res.StatusCode)
 	}
 	blob, err := o.Store.PutBlob(ctx, sum.reader(res.Body), v1.Hash{})
 	if err != nil {
@@ -120,8 +122,8 @@ func (o fetcher) get(ctx context.Context, address, checksum string, old *downloa
 	return d, nil
 }
 
-// errStatus is the answer of a web server that is no file.
-func errStatus(code int) error {
+// BadStatus is the answer of a web server that is no file.
+func BadStatus(code int) error {
 	remedy := ""
 	if code == http.StatusUnauthorized || code == http.StatusForbidden {
 		remedy = "give credentials as --secret id=HTTP_AUTH_TOKEN_<host>,env=NAME or id=HTTP_AUTH_HEADER_<host>,env=NAME"
@@ -130,10 +132,10 @@ func errStatus(code int) error {
 }
 
 // Ask sends a request with the credentials that there are for the server. The caller closes the body.
-func (o fetcher) Ask(ctx context.Context, method, address string, header http.Header) (*http.Response, error) {
+func (o Fetcher) Ask(ctx context.Context, method, address string, header http.Header) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, address, nil)
 	if err != nil {
-		return nil, withoutAddress(err)
+		return nil, WithoutAddress(err)
 	}
 	maps.Copy(req.Header, header)
 	o.authorize(req)
@@ -141,7 +143,7 @@ func (o fetcher) Ask(ctx context.Context, method, address string, header http.He
 	res, err := client.Do(req)
 	if err != nil {
 		client.CloseIdleConnections()
-		return nil, withoutAddress(err)
+		return nil, WithoutAddress(err)
 	}
 	res.Body = lastBody{res.Body, client}
 	return res, nil
@@ -160,7 +162,7 @@ func (b lastBody) Close() error {
 }
 
 // authorize adds the credentials that a secret has for this very host.
-func (o fetcher) authorize(req *http.Request) {
+func (o Fetcher) authorize(req *http.Request) {
 	if o.Secret == nil {
 		return
 	}
@@ -178,7 +180,7 @@ func (o fetcher) authorize(req *http.Request) {
 
 // httpClient gives up on servers that do not answer, and takes credentials to no other host: neither headers, nor the
 // address before a redirect, which may have a token in its query.
-func (o fetcher) httpClient(address string) *http.Client {
+func (o Fetcher) httpClient(address string) *http.Client {
 	t := o.reach(address).transport()
 	t.ResponseHeaderTimeout = 2 * time.Minute
 	return &http.Client{Transport: &boundedTransport{t, o.Bounds.orDefault()}, CheckRedirect: func(req *http.Request, via []*http.Request) error {
@@ -193,8 +195,8 @@ func (o fetcher) httpClient(address string) *http.Client {
 	}}
 }
 
-// withoutAddress is the error of a request less the address, which may have credentials.
-func withoutAddress(err error) error {
+// WithoutAddress is the error of a request less the address, which may have credentials.
+func WithoutAddress(err error) error {
 	if inner := new(url.Error); errors.As(err, &inner) {
 		return inner.Err
 	}
@@ -245,8 +247,8 @@ func (c *checksum) check(got v1.Hash) error {
 	return nil
 }
 
-// open opens the file of a URL, with its time. The blob of the store is verified while it is read, so it is copied once more.
-func (o fetcher) open(ctx context.Context, address, checksum string) (_ *os.File, at time.Time, err error) {
+// Open opens the file of a URL, with its time. The blob of the store is verified while it is read, so it is copied once more.
+func (o Fetcher) Open(ctx context.Context, address, checksum string) (_ *os.File, at time.Time, err error) {
 	d, err := o.fetch(ctx, address, checksum)
 	if err != nil {
 		return nil, at, err

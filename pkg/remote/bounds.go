@@ -1,6 +1,6 @@
-package build
+// This file owns what bounds that which is fetched from web and git servers: in bytes, and in the time in which nothing comes.
 
-// What bounds that which is fetched from web and git servers: in bytes, and in the time in which nothing comes.
+package remote
 
 import (
 	"bytes"

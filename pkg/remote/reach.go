@@ -1,4 +1,7 @@
-package build
+// This file owns where a source that lies elsewhere may lead: an ADD of a URL, a context, a git repository, and whatever
+// any of them redirects to. A Dockerfile reaches no more by them than by a RUN.
+
+package remote
 
 import (
 	"cmp"
@@ -17,9 +20,6 @@ import (
 	"github.com/gbuild/gbuild/internal/netguard"
 )
 
-// This file owns where a source that lies elsewhere may lead: an ADD of a URL, a context, a git repository, and whatever
-// any of them redirects to. A Dockerfile reaches no more by them than by a RUN.
-
 // reach is what may be connected to for one source.
 type reach struct {
 	open    bool     // everything: the command line grants the host's network
@@ -28,7 +28,7 @@ type reach struct {
 }
 
 // reach returns what the source at an address may reach.
-func (o fetcher) reach(address string) *reach {
+func (o Fetcher) reach(address string) *reach {
 	r := &reach{open: o.LocalNetwork, proxies: proxiesOf(o.Environ)}
 	if o.Named {
 		r.trust(address)

@@ -1,4 +1,6 @@
-package build
+// This file owns git over ssh: whose agent and keys it uses, and which hosts it knows.
+
+package remote
 
 import (
 	"fmt"
@@ -9,27 +11,25 @@ import (
 	"github.com/gbuild/gbuild/internal/hint"
 )
 
-// This file owns git over ssh: whose agent and keys it uses, and which hosts it knows.
-
-// sshGrant is what ssh may prove who the caller is with. Without one no repository is fetched by ssh.
-type sshGrant struct {
+// SSHGrant is what ssh may prove who the caller is with. Without one no repository is fetched by ssh.
+type SSHGrant struct {
 	agent string     // its socket; may be empty
 	keys  []string   // files
 	only  *gitRemote // the one host that it is for; nil: all
 }
 
-// grantOf is what --ssh default grants.
-func grantOf(socket string) *sshGrant {
+// GrantOf is what --ssh default grants.
+func GrantOf(socket string) *SSHGrant {
 	if socket == "" {
 		return nil
 	}
-	return &sshGrant{agent: socket}
+	return &SSHGrant{agent: socket}
 }
 
 // OwnGrant is for an address that the user gave on the command line: as his own ssh would, it uses his agent or, where
 // there is none, his keys. It is for the host of that address: the repository could name others.
-func (g *gitSource) OwnGrant(environ []string) *sshGrant {
-	grant := &sshGrant{agent: variable(environ, "SSH_AUTH_SOCK"), only: g.at}
+func (g *GitSource) OwnGrant(environ []string) *SSHGrant {
+	grant := &SSHGrant{agent: variable(environ, "SSH_AUTH_SOCK"), only: g.at}
 	for _, kind := range []string{"rsa", "ecdsa", "ecdsa_sk", "ed25519", "ed25519_sk"} {
 		file := filepath.Join(variable(environ, "HOME"), ".ssh", "id_"+kind)
 		if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() {
@@ -49,12 +49,12 @@ func variable(environ []string, name string) (value string) {
 }
 
 // sshFor is what git gets to run ssh with. It is an error where the remote needs ssh and nothing is granted for it.
-func (o fetcher) sshFor(at *gitRemote) ([]string, error) {
+func (o Fetcher) sshFor(at *gitRemote) ([]string, error) {
 	if at.scheme != "ssh" {
 		return []string{"GIT_SSH_COMMAND=/bin/false"}, nil
 	}
 	if o.SSH == nil || o.SSH.only != nil && !o.SSH.only.sameHost(at) {
-		return nil, fmt.Errorf("git of %s: %w", at, errNoAgent("default"))
+		return nil, fmt.Errorf("git of %s: %w", at, MissingAgent("default"))
 	}
 	env := []string{"GIT_SSH_VARIANT=ssh", "GIT_SSH_COMMAND=" + o.sshCommand()}
 	if o.SSH.agent != "" {
@@ -66,7 +66,7 @@ func (o fetcher) sshFor(at *gitRemote) ([]string, error) {
 // sshCommand is ssh without the configuration of anyone. The home directory is the user's by HOME: in a user namespace
 // ssh would look for that of root. A host that is known by another key is refused; one that is not known is taken as it
 // is, as BuildKit does, but no file learns of it.
-func (o fetcher) sshCommand() string {
+func (o Fetcher) sshCommand() string {
 	options := []string{"BatchMode=yes", "StrictHostKeyChecking=accept-new", "UpdateHostKeys=no", "ForwardAgent=no"}
 	known := "UserKnownHostsFile=/dev/null"
 	for _, name := range []string{"known_hosts", "known_hosts2"} {
@@ -100,7 +100,7 @@ func sshPath(name string) (string, bool) {
 }
 
 // noteNewHosts says which hosts ssh did not know.
-func (o fetcher) noteNewHosts(said string) {
+func (o Fetcher) noteNewHosts(said string) {
 	for line := range strings.Lines(said) {
 		rest, ok := strings.CutPrefix(line, "Warning: Permanently added '")
 		host, _, found := strings.Cut(rest, "'")
@@ -110,7 +110,7 @@ func (o fetcher) noteNewHosts(said string) {
 	}
 }
 
-// errNoAgent says that the command line lacks an ssh agent that is required.
-func errNoAgent(id string) error {
+// MissingAgent says that the command line lacks an ssh agent that is required.
+func MissingAgent(id string) error {
 	return hint.Errorf(fmt.Sprintf("give it with --ssh %s, while SSH_AUTH_SOCK names an agent", id), "ssh agent %q: not found", id)
 }

@@ -1,4 +1,6 @@
-package build
+// This file owns what an address says of a git repository.
+
+package remote
 
 import (
 	"cmp"
@@ -13,10 +15,8 @@ import (
 	"github.com/gbuild/gbuild/internal/lazyregexp"
 )
 
-// This file owns what an address says of a git repository, and the copying of its files.
-
-// gitSource is a git repository at a ref.
-type gitSource struct {
+// GitSource is a git repository at a ref.
+type GitSource struct {
 	at                    *gitRemote
 	ref, subdir, checksum string
 	keepGit, submodules   bool
@@ -29,15 +29,15 @@ var (
 	someDigits = lazyregexp.New(`^[0-9a-f]{7,64}$`)
 )
 
-// newGitSource checks a reference: nothing in it may be taken for an option of git.
-func newGitSource(ref *dfgitutil.GitRef, keepGit *bool, checksum string) (*gitSource, error) {
+// NewGitSource checks a reference: nothing in it may be taken for an option of git.
+func NewGitSource(ref *dfgitutil.GitRef, keepGit *bool, checksum string) (*GitSource, error) {
 	if keepGit != nil && ref.KeepGitDir != nil && *keepGit != *ref.KeepGitDir {
 		return nil, errors.New("inconsistent keep-git-dir configuration")
 	}
 	if checksum != "" && ref.Checksum != "" && checksum != ref.Checksum {
 		return nil, fmt.Errorf("checksum mismatch %q != %q", checksum, ref.Checksum)
 	}
-	g := &gitSource{ref: ref.Ref, subdir: ref.SubDir, checksum: cmp.Or(checksum, ref.Checksum),
+	g := &GitSource{ref: ref.Ref, subdir: ref.SubDir, checksum: cmp.Or(checksum, ref.Checksum),
 		keepGit: isTrue(keepGit) || isTrue(ref.KeepGitDir), submodules: ref.Submodules == nil || *ref.Submodules,
 		checkoutTime: ref.MTime == "checkout", byChecksum: ref.FetchByCommit}
 	address := ref.Remote
@@ -52,7 +52,7 @@ func newGitSource(ref *dfgitutil.GitRef, keepGit *bool, checksum string) (*gitSo
 }
 
 // checkRef holds what names the commit to its forms.
-func (g *gitSource) checkRef() error {
+func (g *GitSource) checkRef() error {
 	switch {
 	case g.ref != "" && !validRef(g.ref):
 		return fmt.Errorf("%q is no git ref", g.ref)
@@ -67,7 +67,7 @@ func (g *gitSource) checkRef() error {
 func isTrue(b *bool) bool { return b != nil && *b }
 
 // Identity is what names the files of the source as they are now.
-func (g *gitSource) Identity(ctx context.Context, o fetcher) ([]string, error) {
+func (g *GitSource) Identity(ctx context.Context, o Fetcher) ([]string, error) {
 	tip, err := o.resolveGit(ctx, g)
 	if err != nil {
 		return nil, err

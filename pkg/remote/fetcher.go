@@ -1,4 +1,6 @@
-package build
+// This file owns what all that is fetched has in common: who may ask for it, where it is kept, and what one build knows already.
+
+package remote
 
 import (
 	"sync"
@@ -6,35 +8,34 @@ import (
 	"github.com/gbuild/gbuild/pkg/layers"
 )
 
-// This file owns what all that is fetched has in common: who may ask for it, where it is kept, and what one build knows already.
-
-// fetcher fetches what lies elsewhere: files of web servers, and git repositories.
-type fetcher struct {
+// Fetcher fetches what lies elsewhere: files of web servers, and git repositories.
+type Fetcher struct {
 	Store   *layers.Store                  // keeps downloads
 	Secret  func(id string) ([]byte, bool) // credentials of the servers; may be nil
 	Environ []string                       // names proxies and the home directory, for git
-	SSH     *sshGrant                      // for git over ssh; nil: none
+	SSH     *SSHGrant                      // for git over ssh; nil: none
 	Notice  func(text string)              // may be nil
-	Fetched *fetched                       // what this build fetched; nil: nothing is shared between calls
+	Fetched *Fetched                       // what this build fetched; nil: nothing is shared between calls
 	Bounds  Bounds                         // of what is fetched
 
 	LocalNetwork bool // sources may be at addresses of this machine, and lead there
 	Named        bool // the user named the source, and no Dockerfile: it itself may be anywhere
 }
 
-// fetched is what one build fetched: what a step copies is what its key was made of, and nothing is asked for twice.
-type fetched struct {
+// Fetched is what one build fetched: what a step copies is what its key was made of, and nothing is asked for twice.
+type Fetched struct {
 	mu    sync.Mutex
 	files map[string]*download
 	tips  map[string]*gitTip
 	said  sync.Map // texts; it has no part in mu, which is held while git runs
 }
 
-func newFetched() *fetched {
-	return &fetched{files: map[string]*download{}, tips: map[string]*gitTip{}}
+// NewFetched begins with nothing.
+func NewFetched() *Fetched {
+	return &Fetched{files: map[string]*download{}, tips: map[string]*gitTip{}}
 }
 
-func (r *fetched) file(name string) *download {
+func (r *Fetched) file(name string) *download {
 	if r == nil {
 		return nil
 	}
@@ -44,7 +45,7 @@ func (r *fetched) file(name string) *download {
 }
 
 // keepFile returns what another goroutine fetched first, if one did.
-func (r *fetched) keepFile(name string, d *download) *download {
+func (r *Fetched) keepFile(name string, d *download) *download {
 	if r == nil {
 		return d
 	}
@@ -58,7 +59,7 @@ func (r *fetched) keepFile(name string, d *download) *download {
 }
 
 // first is true once for each text.
-func (r *fetched) first(text string) bool {
+func (r *Fetched) first(text string) bool {
 	if r == nil {
 		return true
 	}
@@ -67,7 +68,7 @@ func (r *fetched) first(text string) bool {
 }
 
 // tip returns what find finds, once for each name.
-func (r *fetched) tip(name string, find func() (*gitTip, error)) (*gitTip, error) {
+func (r *Fetched) tip(name string, find func() (*gitTip, error)) (*gitTip, error) {
 	if r == nil {
 		return find()
 	}

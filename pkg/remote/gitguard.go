@@ -1,4 +1,7 @@
-package build
+// This file owns what git may reach. git opens its connections itself, to the repository, to where that redirects, and to
+// submodules; so over http it gets a proxy of ours, which knows what is shut, and over ssh a program (gitdial.go).
+
+package remote
 
 import (
 	"bufio"
@@ -24,9 +27,6 @@ import (
 	"github.com/gbuild/gbuild/internal/netguard"
 )
 
-// This file owns what git may reach. git opens its connections itself, to the repository, to where that redirects, and to
-// submodules; so over http it gets a proxy of ours, which knows what is shut, and over ssh a program (gitdial.go).
-
 // gitGuard is that proxy, for as long as one git runs. It listens on loopback, and serves only who knows its password.
 type gitGuard struct {
 	*reach
@@ -42,7 +42,7 @@ type gitGuard struct {
 }
 
 // guardGit returns the guard for a git that works on a remote. It is nil where everything may be reached over http.
-func (o fetcher) guardGit(at *gitRemote) (*gitGuard, error) {
+func (o Fetcher) guardGit(at *gitRemote) (*gitGuard, error) {
 	if o.LocalNetwork && strings.HasPrefix(at.scheme, "http") { // git itself bounds how long such a server may be silent
 		return nil, nil
 	}
@@ -227,7 +227,7 @@ func (r *reach) connect(ctx context.Context, p *url.URL, address string) (net.Co
 func accepted(c net.Conn, req *http.Request) error {
 	res, err := http.ReadResponse(bufio.NewReader(c), req)
 	if err == nil && res.StatusCode != http.StatusOK {
-		err = errStatus(res.StatusCode)
+		err = BadStatus(res.StatusCode)
 	}
 	return err
 }

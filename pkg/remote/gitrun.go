@@ -1,4 +1,6 @@
-package build
+// This file owns how git is called: with which environment, and what of its errors is passed on.
+
+package remote
 
 import (
 	"cmp"
@@ -15,17 +17,15 @@ import (
 	"github.com/gbuild/gbuild/internal/hint"
 )
 
-// This file owns how git is called: with which environment, and what of its errors is passed on.
-
 // git runs git on what is in dir. It can fetch from nowhere, and knows no credentials.
-func (o fetcher) git(ctx context.Context, at *gitRemote, dir string, args ...string) (string, error) {
+func (o Fetcher) git(ctx context.Context, at *gitRemote, dir string, args ...string) (string, error) {
 	out, _, err := runGit(ctx, at, dir, append(o.gitEnv("none"), configEnv(nil)...), args)
 	return out, err
 }
 
 // gitFetch runs a git that fetches from the remote, and can speak no other protocol. Its credentials are neither among
 // the arguments nor in a file.
-func (o fetcher) gitFetch(ctx context.Context, at *gitRemote, dir string, args ...string) (string, error) {
+func (o Fetcher) gitFetch(ctx context.Context, at *gitRemote, dir string, args ...string) (string, error) {
 	ssh, err := o.sshFor(at)
 	if err != nil {
 		return "", err
@@ -96,7 +96,7 @@ var passed = []string{"PATH", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROX
 	"no_proxy", "all_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO"}
 
 // gitEnv keeps the user's and the machine's configuration, hooks and prompts out.
-func (o fetcher) gitEnv(protocols string) []string {
+func (o Fetcher) gitEnv(protocols string) []string {
 	env := []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/dev/null", "XDG_CONFIG_HOME=/dev/null", "LC_ALL=C",
 		"GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null", "GIT_TERMINAL_PROMPT=0", "GIT_ASKPASS=/bin/false",
 		"GIT_LITERAL_PATHSPECS=1", "GIT_ALLOW_PROTOCOL=" + protocols, "GIT_LFS_SKIP_SMUDGE=1"}

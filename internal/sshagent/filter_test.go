@@ -1,4 +1,4 @@
-package build
+package sshagent
 
 import (
 	"bytes"
@@ -78,12 +78,12 @@ func (w *watchedAgent) seen() []byte {
 func connectFiltered(t *testing.T, agent string, raw bool) net.Conn {
 	t.Helper()
 	socket := filepath.Join(t.TempDir(), "mounted")
-	l, err := listen(socket)
+	l, err := Listen(socket)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.Close() })
-	go passOn(l, agent, raw)
+	go PassOn(l, agent, raw)
 	c, err := net.Dial("unix", socket)
 	if err != nil {
 		t.Fatal(err)

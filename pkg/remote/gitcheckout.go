@@ -1,4 +1,6 @@
-package build
+// This file owns the files of a repository: how a commit is fetched, checked out and made the same for everyone.
+
+package remote
 
 import (
 	"cmp"
@@ -14,10 +16,8 @@ import (
 	"time"
 )
 
-// This file owns the files of a repository: how a commit is fetched, checked out and made the same for everyone.
-
 // Checkout puts the files of the source into the empty directory dir, and returns the directory of them that was asked for.
-func (g *gitSource) Checkout(ctx context.Context, o fetcher, dir string) (string, error) {
+func (g *GitSource) Checkout(ctx context.Context, o Fetcher, dir string) (string, error) {
 	tip, err := o.resolveGit(ctx, g)
 	if err != nil {
 		return "", err
@@ -29,7 +29,7 @@ func (g *gitSource) Checkout(ctx context.Context, o fetcher, dir string) (string
 		return "", err
 	}
 	if g.submodules {
-		if err := (&submodules{fetcher: o, top: g.at}).update(ctx, g.at, dir, 0); err != nil {
+		if err := (&submodules{Fetcher: o, top: g.at}).update(ctx, g.at, dir, 0); err != nil {
 			return "", err
 		}
 	}
@@ -49,7 +49,7 @@ func (g *gitSource) Checkout(ctx context.Context, o fetcher, dir string) (string
 
 // fetchInto makes dir a repository that has the commit. Its address in there is one without credentials: submodules may
 // be named relative to it, and a .git that is kept is read by everyone who has the image.
-func (g *gitSource) fetchInto(ctx context.Context, o fetcher, tip *gitTip, dir string) error {
+func (g *GitSource) fetchInto(ctx context.Context, o Fetcher, tip *gitTip, dir string) error {
 	format := "sha1"
 	if len(tip.object) == 64 {
 		format = "sha256"
@@ -71,7 +71,7 @@ func (g *gitSource) fetchInto(ctx context.Context, o fetcher, tip *gitTip, dir s
 }
 
 // fetchCommit fetches as little as the server lets it: the commit alone, the ref alone, or everything.
-func (g *gitSource) fetchCommit(ctx context.Context, o fetcher, at *gitRemote, tip *gitTip, dir string) (err error) {
+func (g *GitSource) fetchCommit(ctx context.Context, o Fetcher, at *gitRemote, tip *gitTip, dir string) (err error) {
 	ref := cmp.Or(tip.ref, "HEAD")
 	attempts := [][]string{
 		{"--depth=1", "--no-tags", "--", at.address, tip.commit},
@@ -95,7 +95,7 @@ func (g *gitSource) fetchCommit(ctx context.Context, o fetcher, at *gitRemote, t
 
 // tidy removes .git unless it is kept, and gives the files modes that depend on nobody's umask and, but where the time
 // of the checkout is asked for, the time of the commit.
-func (g *gitSource) tidy(dir string, commit time.Time) error {
+func (g *GitSource) tidy(dir string, commit time.Time) error {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return err
@@ -104,7 +104,7 @@ func (g *gitSource) tidy(dir string, commit time.Time) error {
 	return g.tidyDir(root, ".", commit)
 }
 
-func (g *gitSource) tidyDir(root *os.Root, dir string, commit time.Time) error {
+func (g *GitSource) tidyDir(root *os.Root, dir string, commit time.Time) error {
 	list, err := fs.ReadDir(root.FS(), dir)
 	if err != nil {
 		return err
@@ -123,7 +123,7 @@ func (g *gitSource) tidyDir(root *os.Root, dir string, commit time.Time) error {
 	return nil
 }
 
-func (g *gitSource) tidyFile(root *os.Root, name string, commit time.Time) error {
+func (g *GitSource) tidyFile(root *os.Root, name string, commit time.Time) error {
 	info, err := root.Lstat(name)
 	switch {
 	case err != nil:
@@ -141,7 +141,7 @@ func (g *gitSource) tidyFile(root *os.Root, name string, commit time.Time) error
 }
 
 // subdirectory leads to the part of the checkout that was asked for. A link on the way could lead anywhere.
-func (g *gitSource) subdirectory(dir string) (string, error) {
+func (g *GitSource) subdirectory(dir string) (string, error) {
 	at := dir
 	for part := range strings.SplitSeq(path.Clean("/"+g.subdir), "/") {
 		at = filepath.Join(at, part)

@@ -1,4 +1,7 @@
-package build
+// This file owns submodules. Their addresses are the text of whoever wrote the repository, not of who builds it: each is
+// read here before git fetches from it, and gets credentials only where its host is one that has them already.
+
+package remote
 
 import (
 	"context"
@@ -10,15 +13,12 @@ import (
 	"strings"
 )
 
-// This file owns submodules. Their addresses are the text of whoever wrote the repository, not of who builds it: each is
-// read here before git fetches from it, and gets credentials only where its host is one that has them already.
-
 // maxSubmodules is how deep they nest. Git knows no bound, and a server could make them up without end.
 const maxSubmodules = 20
 
 // submodules fetches those of one repository, which is top.
 type submodules struct {
-	fetcher
+	Fetcher
 	top *gitRemote
 }
 

@@ -1,4 +1,4 @@
-package build
+package remote
 
 import (
 	"fmt"
@@ -92,7 +92,7 @@ func TestHostileGitReferences(t *testing.T) {
 		if err != nil {
 			continue
 		}
-		if g, err := newGitSource(ref, nil, ""); err == nil {
+		if g, err := NewGitSource(ref, nil, ""); err == nil {
 			t.Errorf("%s is taken for %+v", spec, g)
 		}
 	}

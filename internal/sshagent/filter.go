@@ -1,4 +1,7 @@
-package build
+// This file owns what a RUN may say to an ssh agent: ask for the keys that it has, and have data signed with them. Everything else
+// would change the agent (its keys, its lock, the libraries that it loads), which outlives the build.
+
+package sshagent
 
 import (
 	"encoding/binary"
@@ -6,9 +9,6 @@ import (
 	"io"
 	"net"
 )
-
-// What a RUN may say to an ssh agent: ask for the keys that it has, and have data signed with them. Everything else
-// would change the agent (its keys, its lock, the libraries that it loads), which outlives the build.
 
 // The types of messages of the agent protocol (draft-miller-ssh-agent) that are spoken here.
 const (

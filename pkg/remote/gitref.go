@@ -1,4 +1,6 @@
-package build
+// This file owns what a ref means: which commit it is on the server, by the rules of BuildKit.
+
+package remote
 
 import (
 	"cmp"
@@ -6,8 +8,6 @@ import (
 	"fmt"
 	"strings"
 )
-
-// This file owns what a ref means: which commit it is on the server, by the rules of BuildKit.
 
 // gitTip is what a ref leads to.
 type gitTip struct {
@@ -36,7 +36,7 @@ func validRef(ref string) bool {
 }
 
 // resolveGit returns what the ref of a repository is now, once in a build, and holds it to the checksum.
-func (o fetcher) resolveGit(ctx context.Context, g *gitSource) (*gitTip, error) {
+func (o Fetcher) resolveGit(ctx context.Context, g *GitSource) (*gitTip, error) {
 	if g.byChecksum {
 		return g.named()
 	}
@@ -51,7 +51,7 @@ func (o fetcher) resolveGit(ctx context.Context, g *gitSource) (*gitTip, error) 
 }
 
 // named is the commit that the source itself says. Its ref is a name without a server's word for it.
-func (g *gitSource) named() (*gitTip, error) {
+func (g *GitSource) named() (*gitTip, error) {
 	if fullCommit().MatchString(g.ref) {
 		if !strings.HasPrefix(g.ref, g.checksum) {
 			return nil, fmt.Errorf("%s is not what --checksum wants, %s", g.ref, g.checksum)
@@ -61,7 +61,7 @@ func (g *gitSource) named() (*gitTip, error) {
 	return &gitTip{commit: g.checksum, object: g.checksum}, nil
 }
 
-func (g *gitSource) resolve(ctx context.Context, o fetcher) (tip *gitTip, err error) {
+func (g *GitSource) resolve(ctx context.Context, o Fetcher) (tip *gitTip, err error) {
 	if fullCommit().MatchString(g.ref) {
 		return &gitTip{commit: g.ref, object: g.ref}, nil
 	}

@@ -1,4 +1,6 @@
-package build
+// This file owns the socket that a sandbox sees, and its connections to the agent.
+
+package sshagent
 
 import (
 	"fmt"
@@ -8,8 +10,8 @@ import (
 	"path/filepath"
 )
 
-// listen opens a socket whose path may be longer than the 107 bytes that the kernel takes.
-func listen(path string) (net.Listener, error) {
+// Listen opens a socket whose path may be longer than the 107 bytes that the kernel takes.
+func Listen(path string) (net.Listener, error) {
 	dir, err := os.Open(filepath.Dir(path))
 	if err != nil {
 		return nil, err
@@ -26,9 +28,9 @@ func listen(path string) (net.Listener, error) {
 // maxAgentClients is how many connections a RUN can have to one agent at a time; others wait to be accepted.
 const maxAgentClients = 64
 
-// passOn joins what connects to l with the agent at a socket, until l is closed: for the messages that are allowed, or raw for
+// PassOn joins what connects to l with the agent at a socket, until l is closed: for the messages that are allowed, or raw for
 // all. A connection ends when the process of the RUN does.
-func passOn(l net.Listener, agent string, raw bool) {
+func PassOn(l net.Listener, agent string, raw bool) {
 	places := make(chan struct{}, maxAgentClients)
 	for {
 		places <- struct{}{}

@@ -1,4 +1,6 @@
-package build
+// This file owns addresses of git repositories: which are fetched from at all, and to which host credentials go.
+
+package remote
 
 import (
 	"cmp"
@@ -13,8 +15,6 @@ import (
 	"github.com/gbuild/gbuild/internal/lazyregexp"
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 )
-
-// This file owns addresses of git repositories: which are fetched from at all, and to which host credentials go.
 
 // gitRemote is a repository by its address, and what its host may see of the caller's credentials.
 type gitRemote struct {
@@ -87,7 +87,7 @@ func (r *gitRemote) withPort() string {
 
 // withCredentials returns the remote with what its host is to get: the user and password of its address, or the secret
 // for it. A user alone may be a token, which is said only to a server that asks.
-func (o fetcher) withCredentials(r *gitRemote, secrets ...string) *gitRemote {
+func (o Fetcher) withCredentials(r *gitRemote, secrets ...string) *gitRemote {
 	if r.scheme != "https" && r.scheme != "http" || r.auth != "" {
 		return r
 	}
@@ -109,7 +109,7 @@ func basicAuth(user *url.Userinfo) string {
 
 // gitSecret returns the Authorization header of the first secret that is given: GIT_AUTH_HEADER or GIT_AUTH_TOKEN with
 // one of the suffixes.
-func (o fetcher) gitSecret(suffixes []string) string {
+func (o Fetcher) gitSecret(suffixes []string) string {
 	if o.Secret == nil {
 		return ""
 	}
@@ -135,12 +135,12 @@ func (r *gitRemote) ownSecrets() []string {
 
 // connect calls use with the remote and its credentials. Git itself follows no redirect with them, since it would take
 // them along to wherever that leads; where it fails, the server is asked where the repository is, and use called again.
-func (o fetcher) connect(ctx context.Context, r *gitRemote, use func(*gitRemote) error) error {
+func (o Fetcher) connect(ctx context.Context, r *gitRemote, use func(*gitRemote) error) error {
 	at := o.withCredentials(r, append(r.ownSecrets(), "")...)
 	return o.connectAs(ctx, at, use)
 }
 
-func (o fetcher) connectAs(ctx context.Context, at *gitRemote, use func(*gitRemote) error) error {
+func (o Fetcher) connectAs(ctx context.Context, at *gitRemote, use func(*gitRemote) error) error {
 	err := use(at)
 	if err == nil || at.auth == "" && at.late == "" {
 		return err
@@ -153,7 +153,7 @@ func (o fetcher) connectAs(ctx context.Context, at *gitRemote, use func(*gitRemo
 
 // follow follows the redirects of a server to the repository. Credentials go no further than the first host. It returns
 // nil where that leads nowhere.
-func (o fetcher) follow(ctx context.Context, r *gitRemote) *gitRemote {
+func (o Fetcher) follow(ctx context.Context, r *gitRemote) *gitRemote {
 	client := o.httpClient(r.given)
 	defer client.CloseIdleConnections()
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }

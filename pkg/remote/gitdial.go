@@ -1,4 +1,7 @@
-package build
+// This file owns the connections of git that are not http: git starts this program for each, in the place of ssh, or to
+// connect for git://.
+
+package remote
 
 import (
 	"cmp"
@@ -17,9 +20,6 @@ import (
 
 	"github.com/gbuild/gbuild/internal/netguard"
 )
-
-// This file owns the connections of git that are not http: git starts this program for each, in the place of ssh, or to
-// connect for git://.
 
 // The variables that tell such a process what it is for.
 const (
