@@ -25,7 +25,7 @@ func TestTenBuildsShareThePipCache(t *testing.T) {
 	if base == "" {
 		t.Skip("no base with Python can be had: GBUILD_TEST_CACHE names no directory, or mmdebstrap fails")
 	}
-	if kind := runtime.Probe().Isolation(); kind != "root" && kind != "rootless" {
+	if kind := runtime.Probe().Isolation(); !kind.CanRun() {
 		t.Skip("needs user namespaces with subordinate ids and overlay; here:", kind)
 	}
 	var wheels []testimage.Wheel

@@ -28,7 +28,7 @@ func newDoctorCommand(a *app) *cobra.Command {
 				}
 				fmt.Fprintf(a.stdout, "%-22s MISSING: %s\n%22s   %s\n", c.name, c.missing.What, "", c.missing.Remedy)
 			}
-			if kind := s.Isolation(); kind == "norun" || kind == "rootless-single" { // build refuses both
+			if !s.Isolation().CanRun() {
 				fmt.Fprintln(a.stdout, "RUN: it cannot be executed here; what is MISSING above says why")
 				return exitStatus(exitHost)
 			}

@@ -10,7 +10,7 @@ import (
 	"syscall"
 
 	"github.com/gbuild/gbuild/internal/hint"
-	"github.com/gbuild/gbuild/pkg/runtime"
+	"github.com/gbuild/gbuild/pkg/runtime/network"
 )
 
 // port is one -p: an address of the host for a port of the container.
@@ -153,19 +153,19 @@ func (p *port) explain(err error) error {
 }
 
 // receivePorts takes over the sockets that the parent opened, which follow the lock and the env files.
-func (o *runOptions) receivePorts() ([]runtime.Port, error) {
+func (o *runOptions) receivePorts() ([]network.Port, error) {
 	list, err := o.allPorts()
 	if err != nil || !o.ownNetwork() {
 		return nil, err
 	}
-	var ports []runtime.Port
+	var ports []network.Port
 	from := lockFD + 1
 	if o.hasEnvFiles() {
 		from = envFD + 1
 	}
 	for i, p := range list {
 		f := os.NewFile(uintptr(from+i), p.address)
-		r := runtime.Port{Target: p.target}
+		r := network.Port{Target: p.target}
 		if p.protocol == "udp" {
 			r.Packets, err = net.FilePacketConn(f)
 		} else {

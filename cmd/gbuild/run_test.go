@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 // shellImage is an OCI layout with busybox, and a state directory; it skips where no sandbox can be made.
 func shellImage(t testing.TB) (ref, root string) {
 	t.Helper()
-	if kind := runtime.Probe().Isolation(); kind != "root" && kind != "rootless" {
+	if kind := runtime.Probe().Isolation(); !kind.CanRun() {
 		t.Skip("needs user namespaces with subordinate ids and overlay; here:", kind)
 	}
 	img, err := testimage.Shell()

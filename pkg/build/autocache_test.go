@@ -64,7 +64,7 @@ func pythonImage(t *testing.T) v1.Image {
 	if _, err := exec.LookPath("mmdebstrap"); err != nil {
 		t.Skip(err)
 	}
-	if kind := runtime.Probe().Isolation(); kind != "root" && kind != "rootless" {
+	if kind := runtime.Probe().Isolation(); !kind.CanRun() {
 		t.Skip("needs user namespaces with subordinate ids and overlay; here:", kind)
 	}
 	img, err := testimage.Python(t.Context(), dir)

@@ -18,6 +18,7 @@ import (
 	"github.com/gbuild/gbuild/pkg/pipcache"
 	"github.com/gbuild/gbuild/pkg/remote"
 	"github.com/gbuild/gbuild/pkg/runtime"
+	"github.com/gbuild/gbuild/pkg/runtime/network"
 )
 
 // ErrNeedsNamespace is returned by Build in a process that has no namespace of its own (Entered is false) when some
@@ -124,7 +125,7 @@ type run struct {
 	cancel   context.CancelCauseFunc
 	outer    context.Context // the caller's: what the result refers to lives as long
 	scratch  *scratch
-	networks runtime.Networks
+	networks network.Pool
 	remotes  *remote.Fetched
 	target   *stage
 

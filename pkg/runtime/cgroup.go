@@ -1,3 +1,6 @@
+// This file owns control groups, in which limits are enforced. With version 1 of cgroups there is one hierarchy for each
+// controller, with version 2 one for all.
+
 package runtime
 
 import (
@@ -16,15 +19,8 @@ import (
 	"github.com/gbuild/gbuild/internal/durable"
 )
 
-// Limits bound what all processes of a sandbox use together; 0 is no bound.
-type Limits struct {
-	Memory int64   // bytes; where swap is counted, as much of it may be used again
-	CPUs   float64 // time of so many processors
-	Pids   int64   // processes and threads
-}
-
-// controllers are what the kernel must offer for l.
-func (l Limits) controllers() (list []string) {
+// controllersOf are what the kernel must offer for l.
+func controllersOf(l Limits) (list []string) {
 	if l.Memory > 0 {
 		list = append(list, "memory")
 	}
@@ -39,7 +35,7 @@ func (l Limits) controllers() (list []string) {
 
 const cpuPeriod = 100_000 // microseconds, as docker has it
 
-func (l Limits) resources() *cgroups.Resources {
+func resourcesOf(l Limits) *cgroups.Resources {
 	r := &cgroups.Resources{Memory: l.Memory}
 	if l.CPUs > 0 {
 		r.CpuPeriod, r.CpuQuota = cpuPeriod, max(int64(l.CPUs*cpuPeriod), 1000) // the kernel takes no less
@@ -68,7 +64,7 @@ const (
 // MakeCgroup makes a group that can enforce l, and clears away those whose makers were killed. Where this user may not
 // make one the error is a *Missing. The id must be unique on the host.
 func MakeCgroup(id string, l Limits) (*Cgroup, error) {
-	need := l.controllers()
+	need := controllersOf(l)
 	parents, path := ownGroups(), cgroupPrefix+id
 	if cgroups.IsCgroup2UnifiedMode() {
 		own, err := cgroups.ParseCgroupFile("/proc/self/cgroup")
@@ -228,39 +224,48 @@ func missingCgroup(cause error) error {
 	return &Missing{What: "this user may not make a control group", Remedy: remedy, Cause: cause}
 }
 
-// cgroup is where libcontainer puts the sandbox: in no group of its own without Cgroup.
-func (r *run) cgroup() *cgroups.Cgroup {
-	// No device rules: the package that would set them is not linked, and a user namespace could not.
-	c := &cgroups.Cgroup{Name: r.id, Rootless: true, Resources: &cgroups.Resources{}}
-	if r.Cgroup != "" {
-		c.Parent, c.Name, c.Resources = r.Cgroup, sandboxGroup, r.Limits.resources()
-		return c
+// cgroupOf is where libcontainer puts the sandbox: in no group of its own without Cgroup. There are no device rules: the package
+// that would set them is not linked, and a user namespace could not.
+func cgroupOf(id string, s *Sandbox) *cgroups.Cgroup {
+	if s.Cgroup == "" {
+		return &cgroups.Cgroup{Name: id, Rootless: true, Resources: &cgroups.Resources{}}
 	}
-	// As root libcontainer would make a group in each hierarchy all the same, and a gbuild that is killed would leave
-	// them; from read-only hierarchies it keeps its hands. Best effort: before Linux 5.12 there is no such call.
+	return &cgroups.Cgroup{Parent: s.Cgroup, Name: sandboxGroup, Rootless: true, Resources: resourcesOf(s.Limits)}
+}
+
+// closeCgroups makes the hierarchies read-only here. As root libcontainer would make a group in each of them all the same, and a
+// gbuild that is killed would leave them; from read-only ones it keeps its hands. Before Linux 5.12 there is no such call, and
+// that is no failure.
+func closeCgroups() {
 	_ = unix.MountSetattr(unix.AT_FDCWD, cgroupRoot, unix.AT_RECURSIVE, &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY})
-	return c
 }
 
 // tellOutOfMemory says so where the kernel has killed a process of the sandbox for its memory.
-func (r *run) tellOutOfMemory() {
-	if r.Cgroup == "" || r.Limits.Memory == 0 || r.Notice == nil {
+func tellOutOfMemory(s *Sandbox) {
+	if s.Cgroup == "" || s.Limits.Memory == 0 || s.Notice == nil {
 		return
 	}
-	events := filepath.Join(cgroupRoot, r.Cgroup, sandboxGroup, "memory.events")
+	events := filepath.Join(cgroupRoot, s.Cgroup, sandboxGroup, "memory.events")
 	if own := ownGroups()["memory"]; own != "" {
-		events = filepath.Join(own, r.Cgroup, sandboxGroup, "memory.oom_control")
+		events = filepath.Join(own, s.Cgroup, sandboxGroup, "memory.oom_control")
 	}
 	b, _ := os.ReadFile(events)
 	for line := range strings.Lines(string(b)) {
 		if n, ok := strings.CutPrefix(strings.TrimSpace(line), "oom_kill "); ok && n != "0" {
-			r.Notice(fmt.Sprintf("a process was killed because memory ran out: the limit is %d MiB", r.Limits.Memory>>20))
+			s.Notice(fmt.Sprintf("a process was killed because memory ran out: the limit is %d MiB", s.Limits.Memory>>20))
 		}
 	}
 }
 
-// exists says whether a path leads to something.
-func exists(file string) bool {
-	_, err := os.Stat(file)
-	return err == nil
+// ownCgroup says whether version 2 is mounted, and which controllers the own cgroup could give to children.
+func ownCgroup() (v2 bool, controllers string) {
+	var st unix.Statfs_t
+	if unix.Statfs(cgroupRoot, &st) != nil || st.Type != unix.CGROUP2_SUPER_MAGIC {
+		return false, ""
+	}
+	own := cgroupRoot + strings.TrimPrefix(readSetting("/proc/self/cgroup"), "0::")
+	if unix.Access(own+"/cgroup.procs", unix.W_OK) != nil {
+		return true, ""
+	}
+	return true, readSetting(own + "/cgroup.controllers")
 }

@@ -32,7 +32,7 @@ func TestDelegated(t *testing.T) {
 		{Limits{Memory: 1, CPUs: 1, Pids: 1}, "user.slice"},
 		{Limits{}, "user.slice/user-1.slice/app.slice/gbuild.scope"},
 	} {
-		if got := delegated(root, own, c.limits.controllers()); got != filepath.Join(root, c.want) {
+		if got := delegated(root, own, controllersOf(c.limits)); got != filepath.Join(root, c.want) {
 			t.Errorf("%+v: %s, want %s", c.limits, got, c.want)
 		}
 	}

@@ -1,3 +1,5 @@
+// This file owns /dev.
+
 package runtime
 
 import (
@@ -9,37 +11,27 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// bindRoot binds the root to a place of its own. What is mounted in it there goes with it into the container and, in the
-// end, away. libcontainer could mount all that, too, but takes many times as long: it looks for each mount point with the
-// distrust that an image deserves which a process may be changing. Here none is in it yet.
-func (r *run) bindRoot() error {
-	dir, err := filepath.EvalSymlinks(r.dir) // libcontainer takes no symbolic links
-	own := filepath.Join(dir, "root")
-	if err == nil {
-		err = os.Mkdir(own, 0o755)
+// mountDev mounts what every /dev has, and keeps /proc and /sys for libcontainer.
+func mountDev(t *tree, root string, s *Sandbox) error {
+	for _, dir := range []string{"/proc", "/dev", "/sys"} {
+		// An image in which one of these leads elsewhere wants the sandbox to write there (CVE-2019-19921, CVE-2026-41579).
+		at, err := t.place(dir, false, nil)
+		if err != nil {
+			return err
+		}
+		at.close()
+		if at.path != dir {
+			return fmt.Errorf("%s is a symbolic link in the image: a sandbox needs a directory there", dir)
+		}
+		t.covered[dir] = coverLater
 	}
-	if err == nil {
-		err = unix.Mount(r.Root, own, "", unix.MS_BIND|unix.MS_REC, "")
-	}
-	if err != nil {
-		return fmt.Errorf("binding the root of the sandbox: %w", err)
-	}
-	r.root = own
-	return nil
+	t.covered["/dev"] = coverThere
+	return fillDev(filepath.Join(root, "dev"), s)
 }
 
-// unbindRoot takes away what is mounted in the root, too; it must come before the mount points are removed.
-func (r *run) unbindRoot() error {
-	if err := unix.Unmount(r.root, unix.UMOUNT_NOFOLLOW|unix.MNT_DETACH); err != nil {
-		return fmt.Errorf("unmounting the root of the sandbox: %w", err)
-	}
-	return nil
-}
-
-// mountDev mounts what every /dev has.
-func (r *run) mountDev() error {
-	dev := filepath.Join(r.root, "dev")
-	owner := fmt.Sprintf("uid=%d,gid=%d", r.KeepID.outside(0, r.keptUID()), r.KeepID.outside(0, r.keptGID()))
+func fillDev(dev string, s *Sandbox) error {
+	zero := s.KeepID.owner(0, 0)
+	owner := fmt.Sprintf("uid=%d,gid=%d", zero.uid, zero.gid)
 	if err := unix.Mount("tmpfs", dev, "tmpfs", unix.MS_NOSUID|unix.MS_STRICTATIME, "mode=755,size=65536k,"+owner); err != nil {
 		return fmt.Errorf("mounting /dev: %w", err)
 	}
@@ -51,10 +43,10 @@ func (r *run) mountDev() error {
 			return fmt.Errorf("mounting /dev/%s: %w", name, err)
 		}
 	}
-	if r.HostIPC {
+	if s.HostIPC {
 		return nil
 	}
-	if err := r.mountShm(filepath.Join(dev, "shm"), owner); err != nil {
+	if err := mountShm(filepath.Join(dev, "shm"), owner, s.ShmSize); err != nil {
 		return fmt.Errorf("mounting /dev/shm: %w", err)
 	}
 	return nil
@@ -71,8 +63,7 @@ func mountTerminals(pts string) error {
 	return unix.Mount("devpts", pts, "devpts", unix.MS_NOSUID|unix.MS_NOEXEC, data)
 }
 
-func (r *run) mountShm(shm, owner string) error {
-	size := r.ShmSize
+func mountShm(shm, owner string, size int64) error {
 	if size == 0 {
 		size = 64 << 20
 	}

@@ -1,3 +1,5 @@
+// This file owns what Go knows of early.c.
+
 package runtime
 
 // extern int gbuild_entered;

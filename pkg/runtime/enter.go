@@ -1,3 +1,6 @@
+// This file owns the way into namespaces of our own, from the side of the process that starts it. The other side is init.go;
+// early.c does both in front of Go for `gbuild run`.
+
 package runtime
 
 import (
@@ -20,16 +23,13 @@ type EnterOptions struct {
 	Args  []string   // the arguments, name first; os.Args when nil
 	Env   []string   // the environment; this process's when nil
 	Files []*os.File // further files for the child, from descriptor 3 on
-	// Single accepts a namespace with one user id where subordinate ids cannot be had. Files of an image then
-	// all belong to one user.
-	Single bool
 }
 
 // Enter starts this program again in a user and a mount namespace of its own, where it is uid 0 with every
 // capability and Entered is true, hands signals on to it, and returns its exit code (128+n when signal n ended it).
 // What the host lacks for that is a *Missing error. When ctx ends, the child is killed.
 func Enter(ctx context.Context, o EnterOptions) (code int, err error) {
-	maps, err := hostMaps(o.Single)
+	maps, err := hostMaps()
 	if err != nil {
 		return 0, err
 	}
@@ -112,8 +112,6 @@ func startStage(cmd *exec.Cmd, maps *idMaps, gate *os.File) error {
 	}
 	return nil
 }
-
-const selfExe = "/proc/self/exe"
 
 // forward hands signals to the child. A terminal has sent its own to the child already, which is in the same
 // process group, and a second one would look as if the user had insisted.

@@ -21,7 +21,7 @@ var helpers = map[string]func() int{
 	// enter:SCRIPT behaves like main: it enters once and runs the shell script there.
 	"enter": func() int {
 		if !Entered() {
-			code, err := Enter(context.Background(), EnterOptions{Single: os.Getenv("SINGLE") != ""})
+			code, err := Enter(context.Background(), EnterOptions{})
 			if err != nil {
 				fmt.Fprintln(os.Stderr, err)
 				return 99

@@ -132,7 +132,6 @@ func TestEscapeOwnBinary(t *testing.T) {
 	must(t, os.WriteFile(root+"/evil", []byte("#!/proc/self/exe\n"), 0o755))
 	s, _ := shell(t, root, "")
 	s.Args = []string{"/evil"}
-	s.Grace = time.Second
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	_ = s.Run(ctx)

@@ -1,3 +1,5 @@
+// This file owns the files of /etc that a sandbox has of its own: hosts and resolv.conf.
+
 package runtime
 
 import (
@@ -10,15 +12,15 @@ import (
 
 // hostFiles writes the files that a sandbox gets from us and describes their mounts. They are bound read-only over
 // the image's, so that they never become part of a layer.
-func (r *run) hostFiles() ([]Mount, error) {
-	hosts, err := r.hosts()
+func hostFiles(dir string, s *Sandbox, resolvConf string) ([]Mount, error) {
+	lines, err := hosts(s)
 	if err != nil {
 		return nil, err
 	}
 	var list []Mount
-	for _, f := range [][2]string{{"hosts", hosts}, {"resolv.conf", r.net.resolvConf}} {
+	for _, f := range [][2]string{{"hosts", lines}, {"resolv.conf", resolvConf}} {
 		name, text := f[0], f[1]
-		source := filepath.Join(r.dir, name)
+		source := filepath.Join(dir, name)
 		if err := os.WriteFile(source, []byte(text), 0o644); err != nil {
 			return nil, fmt.Errorf("writing %s for the sandbox: %w", name, err)
 		}
@@ -31,14 +33,8 @@ func (r *run) hostFiles() ([]Mount, error) {
 	return list, nil
 }
 
-func (s *Sandbox) hostname() string {
-	if s.Hostname == "" {
-		return "gbuild"
-	}
-	return s.Hostname
-}
-
-func (s *Sandbox) hosts() (string, error) {
+// hosts is the text of /etc/hosts.
+func hosts(s *Sandbox) (string, error) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "127.0.0.1\tlocalhost %s\n::1\tlocalhost ip6-localhost ip6-loopback\n", s.hostname())
 	for _, h := range s.Hosts {

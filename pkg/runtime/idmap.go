@@ -1,3 +1,5 @@
+// This file owns the ids of users: the maps of a user namespace, and the subordinate ids that a user has for it.
+
 package runtime
 
 import (
@@ -23,18 +25,13 @@ type idMaps struct {
 	UIDs, GIDs []idRange
 	// Helpers says that newuidmap and newgidmap must write the maps, because the caller has no privilege.
 	Helpers bool
-	// Single says that only the caller's own ids are mapped, and setgroups must be denied first.
-	Single bool
 }
 
 // hostMaps decides the maps for a namespace that is made by this process.
-func hostMaps(single bool) (*idMaps, error) {
+func hostMaps() (*idMaps, error) {
 	uid, gid := os.Geteuid(), os.Getegid()
 	if uid == 0 {
 		return identityMaps()
-	}
-	if single {
-		return &idMaps{UIDs: []idRange{{0, uint32(uid), 1}}, GIDs: []idRange{{0, uint32(gid), 1}}, Single: true}, nil
 	}
 	if m := missingMapper(); m != nil {
 		return nil, m
@@ -88,6 +85,21 @@ func parseIDMap(s string) ([]idRange, error) {
 		ranges = append(ranges, r)
 	}
 	return ranges, nil
+}
+
+func isMapped(ranges []idRange, id int) bool {
+	for _, r := range ranges {
+		if int64(id) >= int64(r.Inside) && int64(id) < int64(r.Inside)+int64(r.Count) {
+			return true
+		}
+	}
+	return false
+}
+
+// mappedGroup says whether a group id exists in this user namespace.
+func mappedGroup(gid int) bool {
+	ranges, _ := parseIDMap(readSetting("/proc/self/gid_map"))
+	return isMapped(ranges, gid)
 }
 
 // subordinateMap is 0 -> own, then 1.. -> the ranges that the file grants to the user with this uid, by name or number.
@@ -164,11 +176,6 @@ func overlaps(have []idRange, r idRange) bool {
 func (m *idMaps) apply(pid int) error {
 	if m.Helpers {
 		return m.applyHelpers(pid)
-	}
-	if m.Single {
-		if err := os.WriteFile(fmt.Sprintf("/proc/%d/setgroups", pid), []byte("deny"), 0); err != nil {
-			return fmt.Errorf("giving up setgroups: %w", err)
-		}
 	}
 	if err := os.WriteFile(fmt.Sprintf("/proc/%d/uid_map", pid), formatIDMap(m.UIDs), 0); err != nil {
 		return fmt.Errorf("mapping user ids: %w", err)

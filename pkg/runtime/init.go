@@ -1,3 +1,5 @@
+// This file owns the beginning of each process of this program: what it was started for.
+
 package runtime
 
 import (
@@ -5,16 +7,13 @@ import (
 	"fmt"
 	"io"
 	"os"
-	goruntime "runtime"
-	"runtime/debug"
 	"strconv"
 	"sync/atomic"
 
-	"github.com/opencontainers/runc/libcontainer"
-	// The constructor of nsenter does the part of a container's start that must come before the Go runtime.
-	_ "github.com/opencontainers/runc/libcontainer/nsenter"
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/pkg/runtime/network"
 )
 
 // stageVar names the descriptor on which a process that Enter started waits for its ids to be mapped.
@@ -39,30 +38,22 @@ func OwnerOutside() int {
 // Init must be the first call of main (and of TestMain). In a process that was started as a container's init it
 // does that work and does not return. In a process that Enter started it completes the namespaces and returns.
 func Init() {
-	// libcontainer logs through this global logger; what matters also comes back as an error.
+	// libcontainer logs through this global logger, and compose's library, too; what matters also comes back as an error.
 	logrus.SetOutput(io.Discard)
-	if os.Getenv("_LIBCONTAINER_INITPIPE") != "" && len(os.Args) > 1 && os.Args[1] == "init" {
-		// libcontainer asks for the death signal before nsenter forks, which loses it; what is set here it keeps up
-		// to the command. The signal belongs to the thread, and libcontainer stays on this one.
-		goruntime.LockOSThread()
-		debug.SetGCPercent(-1) // the command takes the place of this process before there is much garbage
-		_ = unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0)
-		defaultSignals()
-		libcontainer.Init()
+	if isContainerInit() {
+		initContainer()
 	}
 	if len(os.Args) > 1 && os.Args[0] == reaperPath && os.Getpid() == 1 {
 		os.Exit(reap(os.Args[1:]))
 	}
-	if mine, err := RunRootHook(context.Background(), os.Args[1:]); mine {
+	if mine, err := runRootHook(context.Background(), os.Args[1:]); mine {
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
 		os.Exit(0)
 	}
-	if os.Getenv(probeVar) != "" {
-		os.Exit(probePair())
-	}
+	network.RunTry()
 	v, ok := os.LookupEnv(stageVar)
 	if !ok && !enteredEarly() {
 		return

@@ -1,3 +1,5 @@
+// This file owns the error of what a host lacks.
+
 package runtime
 
 import "fmt"

@@ -1,3 +1,5 @@
+// This file owns the first process of a sandbox that was asked to have one which waits for orphans: this program again.
+
 package runtime
 
 import (
@@ -18,9 +20,9 @@ import (
 // reaperPath is where a sandbox with a Reaper has this program.
 const reaperPath = "/run/gbuild-init"
 
-// reaper copies this program to where it can be bound from: the sealed memory that it runs from cannot.
-func (r *run) reaper() (Mount, error) {
-	own := filepath.Join(r.dir, "init")
+// copyReaper copies this program to where it can be bound from: the sealed memory that it runs from cannot.
+func copyReaper(dir string) (Mount, error) {
+	own := filepath.Join(dir, "init")
 	src, err := os.Open(selfExe)
 	if err != nil {
 		return Mount{}, fmt.Errorf("opening own program: %w", err)

@@ -1,3 +1,6 @@
+// This file owns the edits of a container's root that devices need, which this program makes as a hook of the container. The
+// root is an image's, and not to be trusted: every path is opened inside it.
+
 package runtime
 
 import (
@@ -29,10 +32,10 @@ type rootHook struct {
 	RootEdits
 }
 
-// HookArgs gives the arguments, after the program's name, with which this program makes the edits in root. It is to be
+// hookArgs gives the arguments, after the program's name, with which this program makes the edits in root. It is to be
 // a createContainer hook: then the driver's libraries are mounted, the container's program does not run yet, and
 // the mounts are those of the container.
-func (r RootEdits) HookArgs(root string) ([]string, error) {
+func (r RootEdits) hookArgs(root string) ([]string, error) {
 	b, err := json.Marshal(rootHook{root, r})
 	if err != nil {
 		return nil, fmt.Errorf("writing the edits of the root: %w", err)
@@ -40,8 +43,8 @@ func (r RootEdits) HookArgs(root string) ([]string, error) {
 	return []string{rootHookArg, string(b)}, nil
 }
 
-// RunRootHook makes the edits where args (os.Args without the program's name) are those of HookArgs.
-func RunRootHook(ctx context.Context, args []string) (mine bool, err error) {
+// runRootHook makes the edits where args (os.Args without the program's name) are those of hookArgs.
+func runRootHook(ctx context.Context, args []string) (mine bool, err error) {
 	if len(args) != 2 || args[0] != rootHookArg {
 		return false, nil
 	}
@@ -54,12 +57,12 @@ func RunRootHook(ctx context.Context, args []string) (mine bool, err error) {
 		return true, fmt.Errorf("opening root: %w", err)
 	}
 	defer root.Close()
-	return true, h.Apply(ctx, root)
+	return true, h.apply(ctx, root)
 }
 
-// Apply makes the edits below root, an open directory. No link of the image leads outside it: every path is opened
+// apply makes the edits below root, an open directory. No link of the image leads outside it: every path is opened
 // component by component inside it.
-func (r RootEdits) Apply(ctx context.Context, root *os.File) error {
+func (r RootEdits) apply(ctx context.Context, root *os.File) error {
 	if r.Glibc && muslOnly(root) {
 		return &Missing{What: "this image uses musl libc, and NVIDIA's driver libraries need glibc",
 			Remedy: "use an image of a distribution with glibc (Debian, Ubuntu, UBI), or one with gcompat installed"}

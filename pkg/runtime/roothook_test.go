@@ -129,7 +129,7 @@ func TestRootEditsStayInside(t *testing.T) {
 		e := RootEdits{Links: []RootLink{{"x", "/usr/lib/lib.so"}, {"x", "/usr/local/nvidia/lib64/y.so"}},
 			LibraryDirs: []string{"/usr/lib"}, CompatVersion: "580.1", Glibc: true}
 		// Whether it can be done depends on the image; that nothing is done outside does not.
-		err := e.Apply(context.Background(), openRoot(t, r.dir))
+		err := e.apply(context.Background(), openRoot(t, r.dir))
 		if got := rootTree(t, outer.dir); got != before {
 			t.Fatalf("case %d (%v) reached outside:\n%s", i, err, got)
 		}
@@ -197,25 +197,25 @@ func TestCompatLinks(t *testing.T) {
 func TestRootHook(t *testing.T) {
 	r := newImageRoot(t)
 	e := RootEdits{Links: []RootLink{{"b", "/a"}}, Glibc: true}
-	args, err := e.HookArgs(r.dir)
+	args, err := e.hookArgs(r.dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if mine, err := RunRootHook(context.Background(), args); !mine || err != nil {
+	if mine, err := runRootHook(context.Background(), args); !mine || err != nil {
 		t.Error(mine, err)
 	}
 	if got := rootTree(t, r.dir); got != "/a -> b\n" {
 		t.Error(got)
 	}
-	if mine, _ := RunRootHook(context.Background(), []string{"build", "."}); mine {
+	if mine, _ := runRootHook(context.Background(), []string{"build", "."}); mine {
 		t.Error("a command is taken for the hook")
 	}
 	r.file("/lib/ld-musl-x86_64.so.1", "")
-	if err := e.Apply(context.Background(), openRoot(t, r.dir)); err == nil || !strings.Contains(err.Error(), "musl") {
+	if err := e.apply(context.Background(), openRoot(t, r.dir)); err == nil || !strings.Contains(err.Error(), "musl") {
 		t.Error("musl image:", err)
 	}
 	r.file("/lib64/ld-linux-x86-64.so.2", "")
-	if err := e.Apply(context.Background(), openRoot(t, r.dir)); err != nil {
+	if err := e.apply(context.Background(), openRoot(t, r.dir)); err != nil {
 		t.Error("musl image with gcompat:", err)
 	}
 	if !(RootEdits{}).Empty() || e.Empty() {

@@ -308,7 +308,6 @@ func TestSandboxCancel(t *testing.T) {
 	root, _ := busyboxRoot(t)
 	for name, script := range map[string]string{"ends by itself": `trap 'echo bye; exit' TERM; echo up; while :; do sleep 0.05; done`, "has to be killed": `trap '' TERM; echo up; sleep 100`} {
 		s, out := shell(t, root, script)
-		s.Grace = 300 * time.Millisecond
 		ctx, cancel := context.WithCancel(context.Background())
 		time.AfterFunc(300*time.Millisecond, cancel)
 		start := time.Now()

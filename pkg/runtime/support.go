@@ -1,15 +1,16 @@
+// This file owns what the facts about a host mean: which abilities it has, what each of the others lacks, and what adds it. It
+// touches nothing.
+
 package runtime
 
 import (
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
 	"strings"
-	"syscall"
 
-	"github.com/opencontainers/runc/libcontainer/seccomp"
 	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/pkg/runtime/network"
 )
 
 // Support says for each ability what this host lacks; nil means that it is there.
@@ -27,21 +28,20 @@ type Support struct {
 	Root           bool     // the caller is root
 }
 
-// Isolation is the strongest way in which a sandbox can be made: "root", "rootless", "rootless-single" (one user
-// id only, which Enter takes only when told to) or "norun" (none).
-func (s Support) Isolation() string {
+// Isolation is the strongest way in which a sandbox can be made.
+func (s Support) Isolation() Isolation {
 	switch {
 	case s.UserNamespaces != nil || s.Overlay != nil || s.Proc != nil:
-		return "norun"
+		return NoRun
 	case s.Root:
-		return "root"
+		return Root
 	case s.Mapping != nil || s.Subordinate != nil:
-		return "rootless-single"
+		return RootlessSingle
 	}
-	return "rootless"
+	return Rootless
 }
 
-// facts are what Probe reads from the host; decide turns them into Support without touching anything.
+// facts are what Probe reads from the host.
 type facts struct {
 	uid          int
 	clone        error  // from making the namespaces
@@ -60,80 +60,7 @@ type facts struct {
 	seccomp      bool
 }
 
-// Probe finds out what this host offers. It changes nothing and starts nothing that stays.
-func Probe() Support {
-	return decide(gather())
-}
-
-func gather() facts {
-	f := facts{
-		uid:          os.Geteuid(),
-		clone:        tryNamespaces(0),
-		network:      tryNamespaces(unix.CLONE_NEWNET),
-		apparmor:     readSetting("/proc/sys/kernel/apparmor_restrict_unprivileged_userns"),
-		unprivileged: readSetting("/proc/sys/kernel/unprivileged_userns_clone"),
-		maxUserns:    readSetting("/proc/sys/user/max_user_namespaces"),
-		mountinfo:    readSetting("/proc/self/mountinfo"),
-		kernel:       readSetting("/proc/sys/kernel/osrelease"),
-		tun:          tryTun(),
-		seccomp:      seccomp.Enabled,
-	}
-	if f.tun != nil {
-		f.pair = tryPair()
-	}
-	f.cgroupV2, f.controllers = ownCgroup()
-	if f.uid == 0 {
-		return f
-	}
-	f.mapper = missingMapper()
-	for _, file := range []string{"/etc/subuid", "/etc/subgid"} {
-		if _, err := subordinateMap(file, f.uid, uint32(f.uid)); err != nil && !errors.As(err, &f.subordinate) {
-			f.subordinate = &Missing{What: err.Error(), Remedy: "make " + file + " readable"}
-		}
-	}
-	return f
-}
-
-func readSetting(path string) string {
-	b, _ := os.ReadFile(path)
-	return strings.TrimSpace(string(b))
-}
-
-// tryNamespaces makes the namespaces for a program that does not exist: where that is all that fails, they were made.
-func tryNamespaces(more uintptr) error {
-	cmd := exec.Cmd{Path: "/nonexistent", SysProcAttr: &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWUSER | unix.CLONE_NEWNS | more}}
-	err := cmd.Start()
-	if errors.Is(err, unix.ENOENT) {
-		return nil
-	}
-	return err
-}
-
-func tryTun() error {
-	f, err := os.OpenFile("/dev/net/tun", os.O_RDWR, 0)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	_, err = unix.IoctlGetUint32(int(f.Fd()), unix.TUNGETFEATURES) // another file may be in its place
-	return err
-}
-
-// ownCgroup says whether version 2 is mounted, and which controllers the own cgroup could give to children.
-func ownCgroup() (v2 bool, controllers string) {
-	const mount = "/sys/fs/cgroup"
-	var st unix.Statfs_t
-	if unix.Statfs(mount, &st) != nil || st.Type != unix.CGROUP2_SUPER_MAGIC {
-		return false, ""
-	}
-	own := mount + strings.TrimPrefix(readSetting("/proc/self/cgroup"), "0::")
-	if unix.Access(own+"/cgroup.procs", unix.W_OK) != nil {
-		return true, ""
-	}
-	return true, readSetting(own + "/cgroup.controllers")
-}
-
-// decide is the pure half of Probe.
+// decide turns facts into Support.
 func decide(f facts) Support {
 	return Support{
 		Root:           f.uid == 0,
@@ -239,17 +166,23 @@ func (s Support) PrivateNetwork() *Missing {
 	if s.Tun == nil || s.Pair == nil {
 		return nil
 	}
-	return missingNetwork(s.Tun, s.Pair)
+	return missingDevice(s.Tun, s.Pair)
 }
 
-// missingNetwork joins why there is no tun and why there is no pair of devices either.
-func missingNetwork(tun, pair error) *Missing {
-	m := &Missing{What: "RUN has no network of its own", Cause: fmt.Errorf("%w, and %w", tun, pair)}
-	var hinted *Missing
-	if errors.As(tun, &hinted) {
-		m.Remedy = hinted.Remedy
+// missingNetwork puts into words what the kernel refuses of a private network.
+func missingNetwork(refused *network.Error) *Missing {
+	switch {
+	case refused.Namespace != nil:
+		return noNetworkNamespace(refused.Namespace)
+	case refused.Tun == nil:
+		return decidePair(refused.Pair)
 	}
-	return m
+	return missingDevice(decideTun(refused.Tun), refused.Pair)
+}
+
+// missingDevice joins why there is no tun and why there is no pair of devices either.
+func missingDevice(tun *Missing, pair error) *Missing {
+	return &Missing{What: "RUN has no network of its own", Remedy: tun.Remedy, Cause: fmt.Errorf("%w, and %w", tun, pair)}
 }
 
 func decideSeccomp(enabled bool) *Missing {
@@ -270,27 +203,4 @@ func decideCgroups(f facts) *Missing {
 		What:   "no cgroup controllers are delegated to this user, so limits cannot be set",
 		Remedy: "run under: systemd-run --user --scope -p Delegate=yes",
 	}
-}
-
-// startFailure names what the host lacks when the child could not be made.
-func startFailure(err error) error {
-	f := gather()
-	if f.clone == nil {
-		f.clone = err
-	}
-	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EINVAL) {
-		return decideNamespaces(f)
-	}
-	return fmt.Errorf("starting this program in its own namespaces: %w", err)
-}
-
-// mapFailure names what the host lacks when the ids could not be mapped.
-func mapFailure(err error) error {
-	var m *Missing
-	if errors.As(err, &m) || !errors.Is(err, unix.EPERM) {
-		return err
-	}
-	f := gather()
-	f.clone = err
-	return decideNamespaces(f)
 }

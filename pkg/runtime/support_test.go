@@ -47,7 +47,7 @@ func TestDecide(t *testing.T) {
 		f := good()
 		c.change(&f)
 		s := decide(f)
-		if got := s.Isolation(); got != c.isolation {
+		if got := s.Isolation().String(); got != c.isolation {
 			t.Errorf("%s: isolation %s, want %s", c.name, got, c.isolation)
 		}
 		var text []string
@@ -70,7 +70,7 @@ func TestProbeHere(t *testing.T) {
 	if Entered() && s.UserNamespaces != nil {
 		t.Error(s.UserNamespaces)
 	}
-	if s.Isolation() == "" {
+	if s.Isolation().String() == "" {
 		t.Error("no isolation")
 	}
 }

@@ -1,3 +1,5 @@
+// This file owns the pseudo-terminal of a sandbox.
+
 package runtime
 
 import (

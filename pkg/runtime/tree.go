@@ -1,3 +1,5 @@
+// This file owns the places inside a root at which something is mounted or made.
+
 package runtime
 
 import (

@@ -37,7 +37,7 @@ func LookupUser(open func(path string) (io.ReadCloser, error), user string) (Ide
 	if strings.Contains(group, ":") {
 		return Identity{}, fmt.Errorf("user %q is not USER or USER:GROUP", user)
 	}
-	if u, g := rootIsZero(name), rootIsZero(group); isNumber(u) && isNumber(g) {
+	if u, g := rootIsZero(name), rootIsZero(group); isID(u) && isID(g) {
 		name, group = u, g
 	}
 	accounts, err := readAccounts(open, "/etc/passwd", 7)
@@ -72,7 +72,8 @@ func rootIsZero(id string) string {
 	return id
 }
 
-func isNumber(id string) bool {
+// isID says whether an id is a number that can be one.
+func isID(id string) bool {
 	_, err := parseID(id)
 	return err == nil
 }

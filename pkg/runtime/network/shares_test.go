@@ -1,7 +1,6 @@
-package runtime
+package network
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"testing"
@@ -16,14 +15,13 @@ import (
 )
 
 // bareStack is a stack without a sandbox.
-func bareStack(t *testing.T) *userStack {
+func bareStack(t *testing.T) *stack.Stack {
 	t.Helper()
-	s := &userStack{Stack: stack.New(stack.Options{
+	s := stack.New(stack.Options{
 		NetworkProtocols:   []stack.NetworkProtocolFactory{ipv4.NewProtocol},
 		TransportProtocols: []stack.TransportProtocolFactory{tcp.NewProtocol, udp.NewProtocol},
-	})}
-	s.ctx, s.cancel = context.WithCancel(context.Background())
-	t.Cleanup(func() { s.cancel(); s.Destroy() })
+	})
+	t.Cleanup(s.Destroy)
 	if err := s.CreateNIC(nic, loopback.New()); err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +35,7 @@ func bareStack(t *testing.T) *userStack {
 
 // However many connections are open, their buffers have a bound together, and there is an end to their number.
 func TestStreamsShareTheirBuffers(t *testing.T) {
-	s := bareStack(t)
+	s := &shares{ip: bareStack(t)}
 	var all []func()
 	for i := range maxStreams {
 		done, ok := s.stream()
@@ -46,15 +44,15 @@ func TestStreamsShareTheirBuffers(t *testing.T) {
 		}
 		all = append(all, done)
 		var send tcpip.TCPSendBufferSizeRangeOption
-		if err := s.TransportProtocolOption(tcp.ProtocolNumber, &send); err != nil {
+		if err := s.ip.TransportProtocolOption(tcp.ProtocolNumber, &send); err != nil {
 			t.Fatal(err)
 		}
 		if i < 8 && send.Default != largeBuffer || send.Default < smallBuffer || send.Max > largeBuffer {
 			t.Fatalf("connection %d has buffers of %d, up to %d", i, send.Default, send.Max)
 		}
 	}
-	if most := allBuffers + 2*smallBuffer*maxStreams; s.shares.granted > most {
-		t.Errorf("%d MiB of buffers", s.shares.granted>>20)
+	if most := allBuffers + 2*smallBuffer*maxStreams; s.granted > most {
+		t.Errorf("%d MiB of buffers", s.granted>>20)
 	}
 	if _, ok := s.stream(); ok {
 		t.Errorf("there are more than %d connections", maxStreams)
@@ -62,8 +60,8 @@ func TestStreamsShareTheirBuffers(t *testing.T) {
 	for _, done := range all {
 		done()
 	}
-	if s.shares != (shares{}) {
-		t.Errorf("%d connections and %d bytes stay", s.shares.streams, s.shares.granted)
+	if s.streams != 0 || s.granted != 0 {
+		t.Errorf("%d connections and %d bytes stay", s.streams, s.granted)
 	}
 }
 
@@ -75,7 +73,7 @@ func TestSendersAreBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer packets.Close()
-	known := &senders{stack: bareStack(t), port: Port{Packets: packets, Target: 53}, all: map[string]*sender{}}
+	known := &senders{ip: bareStack(t), port: Port{Packets: packets, Target: 53}, all: map[string]*sender{}}
 	from := func(i int) net.Addr {
 		return &net.UDPAddr{IP: net.IPv4(127, byte(i>>16), byte(i>>8), byte(i)), Port: 1000}
 	}

@@ -67,7 +67,7 @@ func TestGrant(t *testing.T) {
 func TestLimits(t *testing.T) {
 	var own unix.Rlimit
 	must(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &own))
-	list, err := limits([]string{"nofile=-1", "nproc=unlimited:unlimited", "core=1:2"})
+	list, err := readUlimits([]string{"nofile=-1", "nproc=unlimited:unlimited", "core=1:2"})
 	must(t, err)
 	for _, l := range list {
 		if l.kind == unix.RLIMIT_NOFILE && (l.soft != own.Max || l.hard != own.Max) {
@@ -78,7 +78,7 @@ func TestLimits(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{"", "nofile", "bogus=1", "nofile=x", "nofile=1:x", "nofile=2:1", "nofile=1:2:3", "nofile=-2", "nofile=99999999999999999999"} {
-		if _, err := limits([]string{bad}); err == nil {
+		if _, err := readUlimits([]string{bad}); err == nil {
 			t.Errorf("%q was accepted", bad)
 		}
 	}
@@ -100,12 +100,12 @@ func TestSandboxCheck(t *testing.T) {
 		}
 	}
 	s := Sandbox{Hosts: []HostEntry{{"db", "10.0.0.1"}, {"db6", "::1"}}, Hostname: "h"}
-	got, err := s.hosts()
+	got, err := hosts(&s)
 	if want := "127.0.0.1\tlocalhost h\n::1\tlocalhost ip6-localhost ip6-loopback\n10.0.0.1\tdb\n::1\tdb6\n"; err != nil || got != want {
 		t.Errorf("%q, want %q (%v)", got, want, err)
 	}
 	for _, h := range []HostEntry{{"a b", "1.2.3.4"}, {"", "1.2.3.4"}, {"x", "1.2.3"}, {"x\n6.6.6.6 bank", "1.2.3.4"}} {
-		if _, err := (&Sandbox{Hosts: []HostEntry{h}}).hosts(); err == nil {
+		if _, err := hosts(&Sandbox{Hosts: []HostEntry{h}}); err == nil {
 			t.Errorf("%q was accepted", h)
 		}
 	}

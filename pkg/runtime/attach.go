@@ -1,0 +1,132 @@
+// This file owns the mounts that are made in the root before the container starts.
+
+package runtime
+
+import (
+	"fmt"
+	"os"
+	"path"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// attachAll mounts our files and what was asked for. Each mount is there before the way to the next one is looked for:
+// symbolic links in it may lead on. A mount below another one comes after it, whatever their order was.
+func attachAll(t *tree, s *Sandbox, own []Mount) error {
+	asked := slices.Clone(s.Mounts)
+	slices.SortStableFunc(asked, func(a, b Mount) int { return depth(a.Target) - depth(b.Target) })
+	for _, m := range append(own, asked...) {
+		if err := attach(t, m, s.KeepID); err != nil {
+			return fmt.Errorf("mounting on %q: %w", m.Target, err)
+		}
+	}
+	return nil
+}
+
+func depth(p string) int { return strings.Count(path.Clean(p), "/") }
+
+// attach mounts one bind or tmpfs in the root.
+func attach(t *tree, m Mount, keep *KeepID) error {
+	s, err := mountPoint(t, m)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	switch {
+	case s.at == nil:
+		return fmt.Errorf("%s is not mounted yet", s.path)
+	case m.Type == "tmpfs":
+		err = attachTmpfs(m, s, keep)
+	default:
+		err = attachTree(m.Source, s.at, m.ReadOnly)
+	}
+	if err == nil {
+		t.covered[s.path] = coverThere
+	}
+	return err
+}
+
+// attachTree mounts source, and all that is mounted in it, on an open file or directory. No path is looked up once more
+// for that: another build could have changed a shared cache meanwhile.
+func attachTree(source string, at *os.File, readOnly bool) error {
+	tree, err := unix.OpenTree(unix.AT_FDCWD, source, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(tree)
+	attr := unix.MountAttr{Propagation: unix.MS_PRIVATE}
+	if readOnly {
+		attr.Attr_set = unix.MOUNT_ATTR_RDONLY
+	}
+	if err := unix.MountSetattr(tree, "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE, &attr); err != nil {
+		return err
+	}
+	return unix.MoveMount(tree, "", int(at.Fd()), "", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH)
+}
+
+// attachTmpfs mounts a tmpfs, with the mode of the directory under it where none is asked for.
+func attachTmpfs(m Mount, s *spot, keep *KeepID) error {
+	mode := uint32(0o1777)
+	if m.Mode != nil {
+		mode = *m.Mode
+	} else if !s.made {
+		var st unix.Stat_t
+		if err := unix.Fstat(int(s.at.Fd()), &st); err != nil {
+			return err
+		}
+		mode = st.Mode
+	}
+	flags := uintptr(unix.MS_NOSUID | unix.MS_NODEV)
+	if m.ReadOnly {
+		flags |= unix.MS_RDONLY
+	}
+	to := keep.owner(m.UID, m.GID)
+	data := fmt.Sprintf("uid=%d,gid=%d,mode=%o", to.uid, to.gid, mode&0o7777)
+	if m.Size > 0 {
+		data += fmt.Sprintf(",size=%d", m.Size)
+	}
+	return unix.Mount("tmpfs", procPath(s.at), "tmpfs", flags, data)
+}
+
+// ownNames are what the sandbox itself has in /dev, and makes there later.
+var ownNames = []string{"null", "zero", "full", "random", "urandom", "tty", "console", "ptmx", "pts", "mqueue", "fd", "stdin", "stdout", "stderr", "core"}
+
+// mountPoint finds, or makes, the mount point of a mount. Symbolic links may not lead it onto what the sandbox is made of;
+// who names a device itself means it.
+func mountPoint(t *tree, m Mount) (*spot, error) {
+	file := false
+	if m.Type == "bind" {
+		st, err := os.Stat(m.Source)
+		if err != nil {
+			return nil, err
+		}
+		file = !st.IsDir()
+	}
+	s, err := t.place(m.Target, file, nil)
+	if err != nil {
+		return nil, err
+	}
+	first, _, _ := strings.Cut(strings.TrimPrefix(s.path, "/dev/"), "/")
+	own := s.linked && under(s.path, "/dev") && slices.Contains(ownNames, first)
+	if own || s.path == "/" || s.path == "/dev" || under(s.path, "/proc") || under(s.path, "/sys") {
+		s.close()
+		return nil, fmt.Errorf("a symbolic link leads to %s, which belongs to the sandbox", s.path)
+	}
+	return s, nil
+}
+
+// makeWorkDir makes the working directory for the user, except below a mount: there libcontainer does, once it is mounted.
+func makeWorkDir(t *tree, s *Sandbox) error {
+	if s.Dir == "" || s.Dir == "/" {
+		return nil
+	}
+	user := s.KeepID.owner(s.UID, s.GID)
+	at, err := t.place(s.Dir, false, &user)
+	if err != nil {
+		return fmt.Errorf("making the working directory: %w", err)
+	}
+	at.close()
+	return nil
+}

@@ -1,0 +1,165 @@
+// This file owns the translation of a sandbox into libcontainer's configuration. It and container.go are the only files that
+// know libcontainer, whose API has no promise.
+
+package runtime
+
+import (
+	"fmt"
+	"io"
+
+	seccompprofile "github.com/moby/profiles/seccomp"
+	"github.com/opencontainers/runc/libcontainer/capabilities"
+	"github.com/opencontainers/runc/libcontainer/configs"
+	"github.com/opencontainers/runc/libcontainer/seccomp"
+	"github.com/opencontainers/runc/libcontainer/specconv"
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+)
+
+// filtersCalls says whether this program was built with libseccomp.
+const filtersCalls = seccomp.Enabled
+
+// prepared is what of a sandbox is there before its container is made.
+type prepared struct {
+	id     string // the container's name
+	dir    string // private, removed in the end
+	root   string // see bindRoot
+	net    *connection
+	mounts []lateMount
+	env    []string
+	open   func(path string) (io.ReadCloser, error) // opens a file of the root
+	hooks  []DeviceHook
+	bundle string // the directory in which hooks find a configuration; "" without hooks
+}
+
+// configure translates the sandbox for libcontainer. There is no user namespace in it but for KeepID: this process is in that
+// already.
+func configure(s *Sandbox, p *prepared) (*configs.Config, error) {
+	caps, err := grant(capabilities.KnownCapabilities(), s.Insecure, s.CapAdd, s.CapDrop)
+	if err != nil {
+		return nil, err
+	}
+	c := &configs.Config{
+		Rootfs:          p.root,
+		Readonlyfs:      s.ReadOnlyRoot,
+		Hostname:        s.hostname(),
+		Namespaces:      namespaces(s, p.net),
+		Mounts:          mounts(p.mounts),
+		Capabilities:    &configs.Capabilities{Bounding: caps, Permitted: caps, Effective: caps},
+		RootlessCgroups: true,
+		Cgroups:         cgroupOf(p.id, s),
+		Version:         specs.Version,
+		Umask:           new(uint32(0o022)), // said for Exec, too, whose process would have the caller's
+		Hooks:           hooks(p.hooks),
+		NoNewPrivileges: s.NoNewPrivileges,
+	}
+	if p.bundle != "" {
+		c.Labels = []string{"bundle=" + p.bundle}
+	}
+	if p.net.loopback {
+		c.Networks = []*configs.Network{{Type: "loopback"}}
+	}
+	if c.Rlimits, err = rlimits(s.Ulimits); err != nil {
+		return nil, err
+	}
+	if !s.Insecure && !s.Unmasked {
+		c.MaskPaths, c.ReadonlyPaths = maskedPaths(), readonlyPaths()
+	}
+	if !s.Insecure {
+		if c.Seccomp, err = filter(s, caps); err != nil {
+			return nil, err
+		}
+	}
+	if s.KeepID != nil {
+		uids, gids := s.KeepID.mappings()
+		c.UIDMappings, c.GIDMappings = idMappings(uids), idMappings(gids)
+	}
+	return c, nil
+}
+
+func namespaces(s *Sandbox, net *connection) configs.Namespaces {
+	list := configs.Namespaces{{Type: configs.NEWNS}, {Type: configs.NEWPID}, {Type: configs.NEWUTS}, {Type: configs.NEWCGROUP}}
+	if !s.HostIPC {
+		list = append(list, configs.Namespace{Type: configs.NEWIPC})
+	}
+	if s.KeepID != nil {
+		list = append(list, configs.Namespace{Type: configs.NEWUSER})
+	}
+	if !net.host {
+		list = append(list, configs.Namespace{Type: configs.NEWNET, Path: net.namespace})
+	}
+	return list
+}
+
+func mounts(all []lateMount) []*configs.Mount {
+	list := make([]*configs.Mount, len(all))
+	for i, m := range all {
+		out := &configs.Mount{Device: m.kind, Source: m.source, Destination: m.target, Flags: m.flags, Data: m.data}
+		if m.private {
+			out.PropagationFlags = []int{unix.MS_PRIVATE | unix.MS_REC}
+		}
+		if m.readOnlyBelow {
+			out.RecAttr = &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}
+		}
+		list[i] = out
+	}
+	return list
+}
+
+func rlimits(ulimits []string) ([]configs.Rlimit, error) {
+	all, err := readUlimits(ulimits)
+	out := make([]configs.Rlimit, len(all))
+	for i, l := range all {
+		out[i] = configs.Rlimit{Type: l.kind, Soft: l.soft, Hard: l.hard}
+	}
+	return out, err
+}
+
+func idMappings(ranges []idRange) []configs.IDMap {
+	out := make([]configs.IDMap, len(ranges))
+	for i, r := range ranges {
+		out[i] = configs.IDMap{ContainerID: int64(r.Inside), HostID: int64(r.Outside), Size: int64(r.Count)}
+	}
+	return out
+}
+
+func hooks(all []DeviceHook) configs.Hooks {
+	out := configs.Hooks{}
+	for _, h := range all {
+		command := &configs.Command{Path: h.Path, Args: h.Args, Env: h.Env}
+		if h.Timeout > 0 {
+			command.Timeout = &h.Timeout
+		}
+		name := configs.HookName(h.When)
+		out[name] = append(out[name], configs.CommandHook{Command: command})
+	}
+	return out
+}
+
+// filter is moby's default profile, as it is for these capabilities, without the 32-bit architectures: through their
+// socketcall, a filter on socket(2) can be passed by (moby takes that risk).
+func filter(s *Sandbox, caps []string) (*configs.Seccomp, error) {
+	if !filtersCalls || s.Seccomp == "unconfined" {
+		return nil, nil
+	}
+	spec := &specs.Spec{Process: &specs.Process{Capabilities: &specs.LinuxCapabilities{Bounding: caps}}}
+	if s.Seccomp != "" {
+		profile, err := seccompprofile.LoadProfile(s.Seccomp, spec)
+		if err != nil {
+			return nil, fmt.Errorf("reading the system call filter: %w", err)
+		}
+		return specconv.SetupSeccomp(profile)
+	}
+	profile, err := seccompprofile.GetDefaultProfile(spec)
+	if err != nil {
+		return nil, fmt.Errorf("making the system call filter: %w", err)
+	}
+	profile.Architectures = profile.Architectures[:min(1, len(profile.Architectures))]
+	if s.hasGPU() {
+		profile.Syscalls = append(profile.Syscalls, specs.LinuxSyscall{Names: gpuCalls, Action: specs.ActAllow})
+	}
+	return specconv.SetupSeccomp(profile)
+}
+
+// gpuCalls are what CUDA shares memory between processes with, and places it near a GPU. The user namespace bounds them.
+var gpuCalls = []string{"pidfd_open", "pidfd_getfd", "process_vm_readv", "process_vm_writev", "mbind", "set_mempolicy", "get_mempolicy", "move_pages"}

@@ -1,0 +1,56 @@
+// This file owns the choice of a sandbox's network, and what is said where it is weaker than asked.
+
+package runtime
+
+import (
+	"errors"
+
+	"github.com/gbuild/gbuild/pkg/runtime/network"
+)
+
+// connection is the network of one sandbox.
+type connection struct {
+	host       bool   // the host's
+	namespace  string // the path of the namespace to join; "": libcontainer makes an empty one
+	loopback   bool   // libcontainer sets up the loopback device
+	resolvConf string
+	close      func() // ends it; must be called when no process of the sandbox is left
+}
+
+// connect makes the network that was asked for. Where no private one can be had, and none was demanded, the host's is
+// used, which the notice says.
+func connect(s *Sandbox) (*connection, error) {
+	host := &connection{host: true, resolvConf: readSetting("/etc/resolv.conf") + "\n", close: func() {}}
+	switch s.Network {
+	case "host":
+		return host, nil
+	case "none":
+		return &connection{loopback: true, resolvConf: host.resolvConf, close: func() {}}, nil
+	}
+	n, err := s.Networks.Take(host.resolvConf)
+	if err == nil {
+		n.Publish(s.Ports)
+		return privateConnection(n, s, host.resolvConf), nil
+	}
+	var refused *network.Error
+	if !errors.As(err, &refused) {
+		return nil, err
+	}
+	missing := missingNetwork(refused)
+	if s.Network == "private" {
+		return nil, missing
+	}
+	if s.Networks.FirstWithout() {
+		s.notice(missing.Error() + "; the host's network is used, its loopback included (" + missing.Remedy + "; --network=private refuses instead)")
+	}
+	return host, nil
+}
+
+// privateConnection is the connection by a network of the sandbox's own.
+func privateConnection(n *network.Network, s *Sandbox, hostResolv string) *connection {
+	c := &connection{namespace: n.Namespace(), resolvConf: network.ResolvConf(hostResolv), close: n.Close}
+	if s.cannotChangeNetwork() {
+		c.close = n.Leave
+	}
+	return c
+}

@@ -1,0 +1,80 @@
+// This file owns the questions what of a private network can be made here. Nothing of what is tried stays.
+
+package network
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// TryNamespace makes a network namespace.
+func TryNamespace() error { return onThread(unshare) }
+
+// TryTun opens /dev/net/tun. Another file may be in its place.
+func TryTun() error {
+	f, err := os.OpenFile("/dev/net/tun", os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = unix.IoctlGetUint32(int(f.Fd()), unix.TUNGETFEATURES)
+	return err
+}
+
+// tryVar tells a process that TryPair started what it is for.
+const tryVar = "_GBUILD_PROBE_NETWORK"
+
+// TryPair makes a pair of devices, in namespaces of a process that ends at once where this one has no user namespace of its
+// own.
+func TryPair(entered bool) error {
+	if entered {
+		return onThread(func() error {
+			if err := unshareForPair(); err != nil {
+				return err
+			}
+			return openPair()
+		})
+	}
+	ids := func(id int) []syscall.SysProcIDMap {
+		return []syscall.SysProcIDMap{{ContainerID: 0, HostID: id, Size: 1}}
+	}
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = []string{tryVar + "=1"}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWUSER | unix.CLONE_NEWNET,
+		UidMappings: ids(os.Geteuid()), GidMappings: ids(os.Getegid())}
+	said, err := cmd.CombinedOutput()
+	if len(said) > 0 {
+		return errors.New(string(said))
+	}
+	return err
+}
+
+// RunTry ends this process where TryPair has started it.
+func RunTry() {
+	if os.Getenv(tryVar) == "" {
+		return
+	}
+	if err := onThread(openPair); err != nil {
+		fmt.Fprint(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+func openPair() error {
+	p, err := makePair()
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	socket, err := p.open()
+	if err != nil {
+		return err
+	}
+	return socket.Close()
+}

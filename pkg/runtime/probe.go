@@ -1,0 +1,82 @@
+// This file owns the questions what this host can do: it gathers facts, and support.go decides what they mean.
+
+package runtime
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/pkg/runtime/network"
+)
+
+// Probe finds out what this host offers. It changes nothing and starts nothing that stays.
+func Probe() Support {
+	return decide(gather())
+}
+
+func gather() facts {
+	f := facts{
+		uid:          os.Geteuid(),
+		clone:        tryNamespaces(0),
+		network:      tryNamespaces(unix.CLONE_NEWNET),
+		apparmor:     readSetting("/proc/sys/kernel/apparmor_restrict_unprivileged_userns"),
+		unprivileged: readSetting("/proc/sys/kernel/unprivileged_userns_clone"),
+		maxUserns:    readSetting("/proc/sys/user/max_user_namespaces"),
+		mountinfo:    readSetting("/proc/self/mountinfo"),
+		kernel:       readSetting("/proc/sys/kernel/osrelease"),
+		tun:          network.TryTun(),
+		seccomp:      filtersCalls,
+	}
+	if f.tun != nil {
+		f.pair = network.TryPair(Entered())
+	}
+	f.cgroupV2, f.controllers = ownCgroup()
+	if f.uid == 0 {
+		return f
+	}
+	f.mapper = missingMapper()
+	for _, file := range []string{"/etc/subuid", "/etc/subgid"} {
+		if _, err := subordinateMap(file, f.uid, uint32(f.uid)); err != nil && !errors.As(err, &f.subordinate) {
+			f.subordinate = &Missing{What: err.Error(), Remedy: "make " + file + " readable"}
+		}
+	}
+	return f
+}
+
+// tryNamespaces makes the namespaces for a program that does not exist: where that is all that fails, they were made.
+func tryNamespaces(more uintptr) error {
+	cmd := exec.Cmd{Path: "/nonexistent", SysProcAttr: &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWUSER | unix.CLONE_NEWNS | more}}
+	err := cmd.Start()
+	if errors.Is(err, unix.ENOENT) {
+		return nil
+	}
+	return err
+}
+
+// startFailure names what the host lacks when the child could not be made.
+func startFailure(err error) error {
+	f := gather()
+	if f.clone == nil {
+		f.clone = err
+	}
+	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EINVAL) {
+		return decideNamespaces(f)
+	}
+	return fmt.Errorf("starting this program in its own namespaces: %w", err)
+}
+
+// mapFailure names what the host lacks when the ids could not be mapped.
+func mapFailure(err error) error {
+	var m *Missing
+	if errors.As(err, &m) || !errors.Is(err, unix.EPERM) {
+		return err
+	}
+	f := gather()
+	f.clone = err
+	return decideNamespaces(f)
+}
