@@ -19,9 +19,13 @@ var arrows = map[string]struct {
 	may []string
 	why string
 }{
-	"cmd/gbuild":     {[]string{"*"}, "it wires everything together"},
-	"pkg/dockerfile": {[]string{"internal/hint", "internal/lazyregexp"}, "it turns text into data and touches nothing"},
-	"pkg/build": {[]string{"internal/durable", "internal/hint", "internal/lazyregexp", "internal/sshagent", "pkg/dockerfile", "pkg/layers", "pkg/layers/codec",
+	"cmd/gbuild": {[]string{"*"}, "it wires everything together"},
+	"pkg/dockerfile": {[]string{"internal/hint", "internal/lazyregexp", "pkg/caching", "pkg/installer", "pkg/shell"},
+		"it turns text into data and touches nothing"},
+	"pkg/installer": {[]string{"internal/lazyregexp"}, "it is what is known of package managers, whoever asks"},
+	"pkg/shell":     {[]string{"pkg/installer"}, "it says what a text calls, and cares neither for Dockerfiles nor for caches"},
+	"pkg/caching":   {[]string{"internal/lazyregexp", "pkg/installer", "pkg/shell"}, "it turns a command into one with a cache, and opens none"},
+	"pkg/build": {[]string{"internal/durable", "internal/hint", "internal/lazyregexp", "internal/sshagent", "pkg/caching", "pkg/dockerfile", "pkg/installer", "pkg/shell", "pkg/layers", "pkg/layers/codec",
 		"pkg/pipcache", "pkg/remote", "pkg/runtime", "pkg/runtime/network"},
 		"it walks the plan; images come in through Builder.Fetch, so that tests need no registry"},
 	"pkg/remote": {[]string{"internal/hint", "internal/lazyregexp", "internal/netguard", "pkg/dockerfile", "pkg/layers"},

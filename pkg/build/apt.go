@@ -30,7 +30,7 @@ func (m *mounts) apt(ctx context.Context, s *dockerfile.Run) (*dockerfile.Run, [
 	if m.req.Mirrors[dockerfile.Apt] == nil && !slices.Contains(m.req.AutoCache, dockerfile.Apt) {
 		return s, nil, nil
 	}
-	if !s.Fetches(dockerfile.Apt) || s.Getenv("APT_CONFIG") != "" || s.Mentions(func(text string) bool { return strings.Contains(text, "APT_CONFIG") }) {
+	if !s.Calls().Fetches(dockerfile.Apt) || s.Getenv("APT_CONFIG") != "" || s.Mentions(func(text string) bool { return strings.Contains(text, "APT_CONFIG") }) {
 		return s, nil, nil
 	}
 	var text strings.Builder
@@ -50,7 +50,7 @@ func (m *mounts) apt(ctx context.Context, s *dockerfile.Run) (*dockerfile.Run, [
 		return nil, nil, err
 	}
 	list = append(list, runtime.Mount{Type: "bind", Source: file, Target: aptConfig, ReadOnly: true})
-	return s.WithCache(dockerfile.Apt, aptConfig), list, nil
+	return s.Executing(s.Calls().WithCache(dockerfile.Apt, aptConfig)), list, nil
 }
 
 // aptCache keeps what apt fetches: in the mount of the Dockerfile, which docker-clean would empty, or in a cache of its

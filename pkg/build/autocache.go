@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gbuild/gbuild/pkg/caching"
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/layers"
 	"github.com/gbuild/gbuild/pkg/pipcache"
@@ -27,20 +28,20 @@ func (m *mounts) autoCaches(ctx context.Context, s *dockerfile.Run) (*dockerfile
 	if len(m.req.AutoCache) > 0 {
 		s = s.WithScripts(m.scriptsOf(ctx, s))
 	}
-	out := s
+	out, calls := s, s.Calls()
 	var list []runtime.Mount
 	for _, t := range m.req.AutoCache {
 		if t == dockerfile.Apt { // it has a configuration of its own
 			continue
 		}
-		if !s.Fetches(t) || s.ChoosesCache(t) {
+		if !calls.Fetches(t) || s.ChoosesCache(t) {
 			m.tellUncached(s, t)
 			continue
 		}
 		if m.leavesCaches(ctx) {
 			continue
 		}
-		apart, n, ok := out.Apart(t, filepath.Join(autoDir, string(t)))
+		separate, n, ok := out.Calls().Separate(t, filepath.Join(autoDir, string(t)))
 		if !ok {
 			use := &CacheUse{Tool: string(t), Automatic: true, Without: "calls of it that are told to keep none stand in a text that is not changed"}
 			m.report(Event{Type: Cache, Step: m.number, Text: use.String(), Cache: use})
@@ -55,7 +56,7 @@ func (m *mounts) autoCaches(ctx context.Context, s *dockerfile.Run) (*dockerfile
 			continue
 		}
 		list = append(list, more...)
-		out = apart.WithCache(t, filepath.Join(autoDir, string(t)))
+		out = out.Executing(caching.Read(separate).WithCache(t, filepath.Join(autoDir, string(t))))
 		m.tellAuto(ctx, t)
 	}
 	out, more, err := m.apt(ctx, out)
@@ -275,7 +276,7 @@ func prefixes(s *dockerfile.Run) (all []string) {
 			all = append(all, dir)
 		}
 	}
-	for _, program := range s.Pythons() {
+	for _, program := range s.Calls().Pythons() {
 		add(filepath.Dir(filepath.Dir(program)))
 	}
 	for _, bin := range filepath.SplitList(s.Getenv("PATH")) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/layers"
+	"github.com/gbuild/gbuild/pkg/shell"
 )
 
 // This file looks for package managers in the scripts that a RUN executes, and says why a RUN has no cache for one.
@@ -63,9 +64,9 @@ func readScript(v *layers.View, name string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, dockerfile.MaxScript+1))
-	if err == nil && len(text) > dockerfile.MaxScript {
-		return nil, fmt.Errorf("%s is longer than %s", name, size(dockerfile.MaxScript))
+	text, err := io.ReadAll(io.LimitReader(f, shell.MaxScript+1))
+	if err == nil && len(text) > shell.MaxScript {
+		return nil, fmt.Errorf("%s is longer than %s", name, size(shell.MaxScript))
 	}
 	return text, err
 }

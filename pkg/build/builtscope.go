@@ -13,7 +13,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gbuild/gbuild/pkg/caching"
 	"github.com/gbuild/gbuild/pkg/dockerfile"
+	"github.com/gbuild/gbuild/pkg/installer"
 	"github.com/gbuild/gbuild/pkg/layers"
 )
 
@@ -25,10 +27,10 @@ var unseen = []string{"PIP_NO_INPUT", "PIP_ROOT_USER_ACTION", "PIP_DISABLE_PIP_V
 // again: the Dockerfile says so, or the build sees something that has no name. ofState says that nothing but the files
 // before the RUN decides what is built.
 func (m *mounts) builtScope(s *dockerfile.Run, t dockerfile.Tool) (scope string, keep, ofState bool) {
-	if s.KeepsNone(t) || len(s.Devices)+len(m.req.Limits.Devices) > 0 {
+	if s.Calls().KeepsNone(t) || len(s.Devices)+len(m.req.Limits.Devices) > 0 {
 		return "", false, false
 	}
-	text := s.Builds()
+	text := s.Calls().Builds()
 	if text.Unpinned {
 		return "", false, false
 	}
@@ -45,8 +47,9 @@ func (m *mounts) builtScope(s *dockerfile.Run, t dockerfile.Tool) (scope string,
 		if err != nil {
 			return "", false, false
 		}
-		text.Text.Env = seen(s.Env)
-		key := runKey(below, text.Text, m.platform(), m.req.Limits, m.sums)
+		run := s.Executing(text.Text)
+		run.Env = seen(s.Env)
+		key := runKey(below, run, m.platform(), m.req.Limits, m.sums)
 		r.bytes(key[:])
 		r.list(options)
 	}
@@ -80,7 +83,7 @@ func seen(env []string) (all []string) {
 // baseline returns the state below the RUN without the steps directly before it that only bring files of requirements,
 // and those lines of such files that a build depends on. A changed line of requirements.txt changes none of them. It fails
 // where a requirement is an address.
-func (m *mounts) baseline(s *dockerfile.Run, text *dockerfile.Builds) (below layers.Key, options []string, err error) {
+func (m *mounts) baseline(s *dockerfile.Run, text *caching.Builds) (below layers.Key, options []string, err error) {
 	constrained := text.Constrained || m.constrained(s)
 	q := &requirements{view: m.lower, named: map[string]bool{}}
 	for _, name := range text.Files {
@@ -206,7 +209,7 @@ func (q *requirements) line(words []string, dir string, depth int) error {
 	if i := slices.IndexFunc(words, func(w string) bool { return strings.HasPrefix(w, "#") }); i >= 0 {
 		words = words[:i]
 	}
-	if len(words) > 0 && !strings.HasPrefix(words[0], "-") && slices.ContainsFunc(words, dockerfile.Unpinned) {
+	if len(words) > 0 && !strings.HasPrefix(words[0], "-") && slices.ContainsFunc(words, installer.Unpinned) {
 		return errUnpinned
 	}
 	if !slices.ContainsFunc(words, func(w string) bool { return strings.HasPrefix(w, "-") }) {

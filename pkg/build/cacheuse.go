@@ -49,7 +49,7 @@ type cacheUse struct {
 func (m *mounts) noteMount(s *dockerfile.Run, d *dockerfile.Mount, lease *pipcache.Lease) {
 	use := cacheUse{CacheUse: CacheUse{ID: d.ID, Target: d.Target}, lease: lease}
 	for _, t := range dockerfile.Tools {
-		if s.Fetches(t) && s.CacheMount(t) == d {
+		if s.CacheMount(t) == d && s.Calls().Fetches(t) {
 			use.Tool = string(t)
 		}
 	}

@@ -8,7 +8,7 @@ import (
 
 // installsPython says whether a RUN calls a tool that installs Python distributions.
 func installsPython(s *dockerfile.Run) bool {
-	return slices.ContainsFunc([]dockerfile.Tool{dockerfile.Pip, dockerfile.Uv, dockerfile.Conda}, s.Fetches)
+	return slices.ContainsFunc([]dockerfile.Tool{dockerfile.Pip, dockerfile.Uv, dockerfile.Conda}, s.Calls().Fetches)
 }
 
 // settles says whether the files of distributions that a RUN installs get a settled time: not where its environment sets

@@ -107,7 +107,7 @@ const (
 // blameScript looks at the scripts that the RUN names: one whose lines end in CR LF, or whose #! line names no program of
 // the image, fails with "not found", whatever is there. It is empty where there is none.
 func blameScript(v *layers.View, s *dockerfile.Run) string {
-	words := s.Words()
+	words := s.Calls().Words()
 	for _, word := range words[:min(len(words), maxScripts)] {
 		for _, name := range candidates(s, word) {
 			if remedy := blameFile(v, name); remedy != "" {

@@ -136,7 +136,7 @@ func TestDocsArgs(t *testing.T) {
 func TestDocsRules(t *testing.T) {
 	known := sourceNames(t, "linter", "ruleset.go", `Name:\s+"(\w+)"`)
 	for _, rule := range ownRules {
-		known = append(known, rule.Name)
+		known = append(known, rule.name)
 	}
 	sameNames(t, "rule", firstCells(docTable(t, "Lint rules")), known)
 }

@@ -1,3 +1,5 @@
+// This file owns the hint about a RUN that compiles CUDA code without the architectures being named.
+
 package dockerfile
 
 import (
@@ -5,19 +7,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/gbuild/gbuild/internal/lazyregexp"
+	"github.com/gbuild/gbuild/pkg/installer"
 )
 
-// This file finds RUNs that compile CUDA code without the architectures being named.
-
-// cudaSource matches packages that compile CUDA code when pip installs them.
-var (
-	cudaSource = lazyregexp.New(`(?i)(^|[/+])(flash[-_]attn|flash-attention|apex)([=<>~!@\[.;#/]|$)`)
-	cudaWheels = lazyregexp.New(`(?i)(^|[/+])(xformers|deepspeed)([=<>~!@\[.;#/]|$)`) // only from source
-	flashSkips = lazyregexp.New(`FLASH_ATTENTION_SKIP_CUDA_BUILD=["']?TRUE`)
-	otherChip  = lazyregexp.New(`(?i)habana|gaudi|rocm|hipcc|_hip_|ascend|neuron|\b(hpu|npu|xpu|amd)\b`)
-)
-
+// cuda gives the hint for the first command that needs it.
 func (h *hinter) cuda() {
 	if len(h.step.Devices) > 0 {
 		return
@@ -42,7 +35,7 @@ func (h *hinter) cuda() {
 func (h *hinter) archAdvice(what string) string {
 	if strings.HasPrefix(strings.ToLower(what), "flash") {
 		skip, _ := h.env.Get("FLASH_ATTENTION_SKIP_CUDA_BUILD")
-		if h.names("FLASH_ATTN_CUDA_ARCHS") || skip == "TRUE" || slices.ContainsFunc(h.step.Args, flashSkips().MatchString) {
+		if h.names("FLASH_ATTN_CUDA_ARCHS") || skip == "TRUE" || h.anyText(installer.SkipsFlashAttention) {
 			return ""
 		}
 		advice := what + " compiles CUDA code for every architecture that it knows; set FLASH_ATTN_CUDA_ARCHS"
@@ -60,17 +53,17 @@ func (h *hinter) archAdvice(what string) string {
 // names says whether the RUN's text or its environment has a variable of a name, or of one that has it in it.
 func (h *hinter) names(variable string) bool {
 	has := func(s string) bool { return strings.Contains(s, variable) }
-	return slices.ContainsFunc(h.step.Args, has) || slices.ContainsFunc(h.env.Keys(), has)
+	return h.anyText(has) || h.anyVariable(has)
 }
 
 // otherChip says whether the stage is for accelerators that run no CUDA code: by its base, its environment, or the RUN.
 func (h *hinter) otherChip() bool {
 	for s := h.stage; s != nil; s = s.Base.Stage {
-		if otherChip().MatchString(s.baseText) || otherChip().MatchString(s.Base.Name) {
+		if installer.IsForOtherChip(s.baseText) || installer.IsForOtherChip(s.Base.Name) {
 			return true
 		}
 	}
-	return slices.ContainsFunc(h.env.Keys(), otherChip().MatchString) || slices.ContainsFunc(h.step.Args, otherChip().MatchString)
+	return h.anyVariable(installer.IsForOtherChip) || h.anyText(installer.IsForOtherChip)
 }
 
 // compilesCUDA names what the command compiles CUDA code of; empty for nothing.
@@ -78,26 +71,16 @@ func (h *hinter) compilesCUDA(c invocation) string {
 	if i := slices.IndexFunc(c.words, func(w string) bool { return path.Base(w) == "setup.py" }); i > 0 {
 		return h.setupPy(c.words[i:])
 	}
-	if c.installs(Pip) == nil && c.installs(Uv) == nil || slices.Contains(c.words, "--only-binary") {
+	if c.installs(installer.Pip) == nil && c.installs(installer.Uv) == nil || slices.Contains(c.words, "--only-binary") {
 		return ""
 	}
 	line := strings.Join(c.words, " ")
-	source := strings.Contains(line, "git+") || strings.Contains(line, "--no-binary") || slices.ContainsFunc(h.env.Keys(), isDeepSpeedOp) ||
-		slices.ContainsFunc(sortedKeys(c.env), isDeepSpeedOp)
-	for _, w := range c.words[1:] {
-		if strings.HasPrefix(w, "-") || strings.HasSuffix(w, ".whl") || strings.HasSuffix(w, ".txt") {
-			continue
-		}
-		if m := cudaSource().FindStringSubmatch(w); m != nil {
-			return m[2]
-		}
-		if m := cudaWheels().FindStringSubmatch(w); m != nil && source {
-			return m[2]
-		}
-	}
-	return ""
+	source := strings.Contains(line, "git+") || strings.Contains(line, "--no-binary") || h.anyVariable(installer.BuildsDeepSpeed) ||
+		slices.ContainsFunc(sortedKeys(c.env), installer.BuildsDeepSpeed)
+	return installer.CompilesCUDA(c.words[1:], source)
 }
 
+// setupPy says whether the words of a setup.py compile CUDA code.
 func (h *hinter) setupPy(words []string) string {
 	_, toolkit := h.env.Get("CUDA_VERSION") // of NVIDIA's images
 	named := strings.Contains(strings.ToLower(strings.Join(h.step.Args, " ")), "nvcc")
@@ -109,6 +92,3 @@ func (h *hinter) setupPy(words []string) string {
 	}
 	return ""
 }
-
-// isDeepSpeedOp is for the variables that make DeepSpeed compile when it is installed.
-func isDeepSpeedOp(name string) bool { return strings.HasPrefix(name, "DS_BUILD_") }

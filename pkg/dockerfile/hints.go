@@ -1,94 +1,44 @@
+// This file owns the hints about caches that do not work: mounts of pip, uv and apt that stay empty, and a cache of pip
+// that makes a layer larger.
+
 package dockerfile
 
 import (
 	"cmp"
-	"fmt"
 	"path"
 	"slices"
 	"strings"
 
-	"github.com/moby/buildkit/frontend/dockerfile/instructions"
-	"github.com/moby/buildkit/frontend/dockerfile/linter"
+	"github.com/gbuild/gbuild/pkg/installer"
+	"github.com/gbuild/gbuild/pkg/shell"
 )
 
-// hintRule is a rule that BuildKit does not have. It advises: # check=skip=NAME skips it, error=true does not count it.
-type hintRule = linter.LinterRule[func(string) string]
-
-func newHint(name, description, format string) hintRule {
-	return hintRule{Name: name, Description: description, Format: func(what string) string { return fmt.Sprintf(format, what) }}
-}
-
-var (
-	syntaxIgnored = newHint("SyntaxIgnored", "The language is built in; a custom frontend is not fetched",
-		"Frontend %s is not fetched: the Dockerfile language is built in")
-	pipMountUnused = newHint("PipCacheMountUnused", "A cache mount is of no use to a pip that is told not to cache",
-		"The cache mount of pip stays empty because of %s; remove that")
-	pipMountForUv = newHint("PipCacheMountForUv", "uv does not use the cache of pip",
-		"The cache mount at %s is pip's, and this RUN only calls uv; mount /root/.cache/uv, and set UV_LINK_MODE=copy")
-	aptMountCleaned = newHint("AptCacheMountCleaned", "Debian's and Ubuntu's images remove packages after apt has installed them",
-		"The cache mount at %s stays empty: the image's /etc/apt/apt.conf.d/docker-clean removes what apt keeps; delete that file first")
-	cudaArchMissing = newHint("CudaArchListMissing", "Without a GPU in the build, the architectures to compile for must be named",
-		"%s")
-	uvMountUnused = newHint("UvCacheMountUnused", "A cache mount is of no use to a uv that is told not to cache, or that is not called",
-		"The cache mount of uv stays empty%s")
-	mountElsewhere = newHint("CacheMountElsewhere", "A cache mount is of use where the tool looks for its cache only",
-		"The cache mount at %s")
-	pipCacheInLayer = newHint("PipCacheInLayer", "What pip keeps for later installs makes the image larger",
-		"pip leaves its cache in the layer (%s); add --mount=type=cache,target=/root/.cache/pip, or --no-cache-dir")
-)
-
-// ownRules are the rules that BuildKit does not have.
-var ownRules = []*hintRule{&syntaxIgnored, &pipMountUnused, &pipMountForUv, &aptMountCleaned, &cudaArchMissing, &pipCacheInLayer, &podmanField,
-	&uvMountUnused, &mountElsewhere}
-
-func isHint(rule string) bool {
-	return slices.ContainsFunc(ownRules, func(r *hintRule) bool { return r.Name == rule })
-}
-
-// hint looks for caches that do not work and for builds that will not run elsewhere.
-func (r *resolver) hint(cmd *instructions.RunCommand, step *Run) {
-	if r.onbuild { // the line is another file's
-		return
-	}
-	h := &hinter{resolver: r, cmd: cmd, step: step, commands: invocations(step.calls())}
+// hint looks for caches that do not work and for builds that will not run elsewhere. aptKeeps says that something before
+// the RUN has told apt to keep packages; hint returns whether something has by its end.
+func (h *hinter) hint(aptKeeps bool) bool {
 	h.pip()
 	h.uv()
-	h.elsewhere(Pip)
-	h.elsewhere(Uv)
-	h.apt()
-	h.cuda()
-}
-
-// hinter looks at one RUN.
-type hinter struct {
-	*resolver
-	cmd      *instructions.RunCommand
-	step     *Run
-	commands []invocation
-}
-
-func (h *hinter) say(rule *hintRule, what string) {
-	h.lint.Run(rule, h.cmd.Location(), rule.Format(what))
-}
-
-func (h *hinter) value(c invocation, name string) string {
-	if v, ok := c.env[name]; ok {
-		return v
+	h.elsewhere(installer.Pip)
+	h.elsewhere(installer.Uv)
+	aptKeeps = aptKeeps || h.anyText(installer.AptKeepsPackages)
+	if !aptKeeps && !h.gives(installer.Apt) {
+		h.apt()
 	}
-	v, _ := h.env.Get(name)
-	return v
+	h.cuda()
+	return aptKeeps
 }
 
+// pip looks at the cache of pip: in a mount, or in the layer.
 func (h *hinter) pip() {
-	mount := h.mountFor(Pip)
+	mount := h.mountFor(installer.Pip)
 	var installs []invocation
 	for _, c := range h.commands {
-		if p := c.installs(Pip); p != nil && (p.name == "pip" || p.name == "get-pip.py") {
+		if p := c.installs(installer.Pip); p != nil && (p.Name == "pip" || p.Name == "get-pip.py") {
 			installs = append(installs, c)
 		}
 	}
 	if len(installs) == 0 {
-		uv := slices.ContainsFunc(h.commands, func(c invocation) bool { return c.installs(Uv) != nil })
+		uv := slices.ContainsFunc(h.commands, func(c invocation) bool { return c.installs(installer.Uv) != nil })
 		if mount != nil && path.Base(mount.Target) == "pip" && uv {
 			h.say(&pipMountForUv, mount.Target)
 		}
@@ -96,7 +46,7 @@ func (h *hinter) pip() {
 	}
 	kept := ""
 	for _, c := range installs {
-		if why := h.noCache(c); why != "" {
+		if why := h.noPipCache(c); why != "" {
 			if mount != nil {
 				h.say(&pipMountUnused, why)
 				return
@@ -105,23 +55,24 @@ func (h *hinter) pip() {
 			kept = cmp.Or(kept, strings.Join(c.words[:min(3, len(c.words))], " "))
 		}
 	}
-	if mount == nil && kept != "" && h.exported() && !h.cleans() && !h.given(Pip) {
+	if mount == nil && kept != "" && h.exported() && !h.cleans() && !h.given(installer.Pip) {
 		h.say(&pipCacheInLayer, kept)
 	}
 }
 
 // given says whether the build gives the RUN a cache for the tool by itself.
-func (h *hinter) given(t Tool) bool {
-	return slices.Contains(h.plan.opts.AutoCache, t) && h.step.Fetches(t) && !h.step.ChoosesCache(t)
+func (h *hinter) given(t installer.Tool) bool {
+	return h.gives(t) && h.calls.Fetches(t) && h.step.CacheMount(t) == nil && !h.calls.Chooses(t)
 }
 
-// noCache says what keeps pip from caching. Any value of the variable does, even 0.
-func (h *hinter) noCache(c invocation) string {
-	if slices.Contains(c.words, "--no-cache-dir") {
-		return "--no-cache-dir"
+// noPipCache says what keeps pip from caching. Any value of the variable does, even 0.
+func (h *hinter) noPipCache(c invocation) string {
+	cache := installer.Pip.Cache()
+	if slices.Contains(c.words, cache.Flags[0]) {
+		return cache.Flags[0]
 	}
-	if h.value(c, "PIP_NO_CACHE_DIR") != "" {
-		return "PIP_NO_CACHE_DIR"
+	if h.value(c, cache.Off) != "" {
+		return cache.Off
 	}
 	return ""
 }
@@ -130,51 +81,89 @@ func (h *hinter) noCache(c invocation) string {
 func (h *hinter) cleans() bool {
 	return slices.ContainsFunc(h.commands, func(c invocation) bool {
 		line := strings.Join(c.words, " ")
-		return strings.Contains(line, "cache purge") || c.name() == "rm" && strings.Contains(line, ".cache")
+		return strings.Contains(line, "cache purge") || c.call.Name() == "rm" && strings.Contains(line, ".cache")
 	})
 }
 
-// exported says whether what the stage writes is part of the result.
-func (h *hinter) exported() bool {
-	for s := h.plan.Target; s != nil; s = s.Base.Stage {
-		if s == h.stage {
-			return true
-		}
-	}
-	return false
-}
-
-// mountFor returns the mount that keeps the cache of a tool out of the layer: at its usual place, or where a variable says.
-func (h *hinter) mountFor(t Tool) *Mount {
-	for i := range h.step.Mounts {
-		m := &h.step.Mounts[i]
-		if m.Type != MountCache && m.Type != MountTmpfs {
-			continue
-		}
-		dir, _ := h.env.Get(toolSpecs[t].variable)
-		if base := path.Base(m.Target); base == string(t) || base == ".cache" || dir != "" && strings.HasPrefix(dir+"/", m.Target+"/") {
-			return m
-		}
-	}
-	return nil
-}
-
-// keepsPackages says whether a text turns docker-clean off.
-func keepsPackages(text string) bool {
-	return strings.Contains(text, "docker-clean") || strings.Contains(text, "Keep-Downloaded-Packages") || strings.Contains(text, "apt.conf")
-}
-
-func (h *hinter) apt() {
-	if slices.ContainsFunc(h.step.Args, keepsPackages) {
-		h.aptKeeps = true
-	}
-	if h.aptKeeps || slices.Contains(h.plan.opts.AutoCache, Apt) || !slices.ContainsFunc(h.commands, invocation.aptInstalls) {
+// uv looks at the mount of uv's cache.
+func (h *hinter) uv() {
+	mount := h.mountFor(installer.Uv)
+	if mount == nil || path.Base(mount.Target) != string(installer.Uv) {
 		return
 	}
-	for _, m := range h.step.Mounts {
-		if m.Type == MountCache && (m.Target == "/var/cache/apt" || m.Target == "/var/cache/apt/archives") {
-			h.say(&aptMountCleaned, m.Target)
+	called := false
+	for _, c := range h.commands {
+		p := c.installs(installer.Uv)
+		if p == nil {
+			continue
+		}
+		called = true
+		if why := h.noUvCache(c, p); why != "" {
+			h.say(&uvMountUnused, " because of "+why+"; remove that")
 			return
 		}
+	}
+	pip := slices.ContainsFunc(h.commands, func(c invocation) bool { p := c.installs(installer.Pip); return p != nil && p.Name == "pip" })
+	if !called && pip {
+		h.say(&uvMountUnused, ": this RUN only calls pip; mount /root/.cache/pip")
+	}
+}
+
+// noUvCache says what keeps uv from caching.
+func (h *hinter) noUvCache(c invocation, p *shell.Program) string {
+	if off := p.OffWords(installer.Uv); len(off) > 0 {
+		return off[0].Value
+	}
+	if variable := installer.Uv.Cache().Off; installer.UvKeepsNone(h.value(c, variable)) {
+		return variable
+	}
+	return ""
+}
+
+// elsewhere looks at a mount at a tool's usual place while the tool looks for its cache in another.
+func (h *hinter) elsewhere(t installer.Tool) {
+	mount := h.mount(func(m *Mount) bool { return m.Type == MountCache && strings.HasSuffix(m.Target, "/.cache/"+string(t)) })
+	if mount == nil {
+		return
+	}
+	for _, c := range h.commands {
+		p := c.installs(t)
+		if p == nil || p.Barrier.Why != "" || p.Name != string(t) || p.Call().Has("--cache-dir") || c.env["HOME"] != "" {
+			continue
+		}
+		dir, why := h.cacheDir(c, t, mount.Target)
+		if dir != "" && !mount.shows(dir) && h.mount(func(m *Mount) bool { return m.shows(dir) }) == nil {
+			h.say(&mountElsewhere, mount.Target+" stays empty: "+why+" leads "+string(t)+" to "+dir+"; mount that")
+			return
+		}
+	}
+}
+
+// cacheDir is where a tool keeps its cache, and what says so; empty where that is not known. The home of another user than
+// root need not be what its name says, but it is not root's.
+func (h *hinter) cacheDir(c invocation, t installer.Tool, mounted string) (dir, why string) {
+	for _, v := range []struct{ name, below string }{{t.Cache().Variable, ""}, {"XDG_CACHE_HOME", string(t)}, {"HOME", ".cache/" + string(t)}} {
+		if value := h.value(c, v.name); path.IsAbs(value) {
+			return path.Join(value, v.below), v.name
+		}
+	}
+	user, _, _ := strings.Cut(h.step.User, ":")
+	switch {
+	case shell.SameUser(user, "root"):
+		return path.Join("/root/.cache", string(t)), "the home of root"
+	case strings.HasPrefix(mounted, "/root/") && strings.Trim(user, "0123456789") != "":
+		return path.Join("/home", user, ".cache", string(t)), "USER " + user
+	}
+	return "", ""
+}
+
+// apt looks at a mount of apt's cache in an image whose apt keeps nothing.
+func (h *hinter) apt() {
+	installs := slices.ContainsFunc(h.commands, func(c invocation) bool { p := c.installs(installer.Apt); return p != nil && !p.Call().Has("update") })
+	mount := h.mount(func(m *Mount) bool {
+		return m.Type == MountCache && (m.Target == "/var/cache/apt" || m.Target == "/var/cache/apt/archives")
+	})
+	if installs && mount != nil {
+		h.say(&aptMountCleaned, mount.Target)
 	}
 }

@@ -77,7 +77,7 @@ func (p *Plan) noteSyntax(lint *linter.Linter) {
 	if frontend == "" || usualFrontend().MatchString(familiar(frontend)) {
 		return
 	}
-	lint.Run(&syntaxIgnored, at, syntaxIgnored.Format(frontend))
+	syntaxIgnored.say(lint, at, frontend)
 }
 
 func lintContinuations(warnings []parser.Warning, lint *linter.Linter) {

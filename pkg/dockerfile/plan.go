@@ -6,6 +6,8 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/moby/buildkit/frontend/dockerfile/linter"
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
+
+	"github.com/gbuild/gbuild/pkg/installer"
 )
 
 // Options are what a build adds to the text of a Dockerfile.
@@ -24,10 +26,9 @@ type Options struct {
 	BuildPlatform v1.Platform       // what this machine is
 	Labels        map[string]string // --label; they win over the Dockerfile's
 	Network       string            // network of a RUN that names none: "" (private), "none" or "host"
-	Hostname      string            // of RUN's sandbox; empty: BUILDKIT_SANDBOX_HOSTNAME, else "buildkitsandbox"
 
 	// AutoCache are the tools that the build gives a cache where the Dockerfile has none: what hints say depends on it.
-	AutoCache []Tool
+	AutoCache []installer.Tool
 
 	// Ignore are the patterns of the build context's .dockerignore. They serve the rule CopyIgnoredFile only.
 	Ignore []string

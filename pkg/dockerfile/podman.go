@@ -1,3 +1,7 @@
+// This file owns the fields of RUN --mount that podman and buildah take and BuildKit's parser refuses. They are about SELinux
+// labels, owners and mount propagation on the host, none of which a mount of a gbuild sandbox has: a Dockerfile that has them
+// builds, and one hint says that they are without effect.
+
 package dockerfile
 
 import (
@@ -8,13 +12,6 @@ import (
 	"github.com/moby/buildkit/frontend/dockerfile/linter"
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
 )
-
-// This file owns the fields of RUN --mount that podman and buildah take and BuildKit's parser refuses. They are about SELinux
-// labels, owners and mount propagation on the host, none of which a mount of a gbuild sandbox has: a Dockerfile that has them
-// builds, and one hint says that they are without effect.
-
-var podmanField = newHint("PodmanMountField", "Fields of --mount that only podman and buildah know have no effect",
-	"%s in --mount is podman's and has no effect here: no label or propagation is needed; for an owner write uid= and gid=")
 
 // podmanWords are whole fields, podmanKeys come with a value.
 var (
@@ -86,6 +83,6 @@ func adapt(nodes []*parser.Node, lint *linter.Linter) {
 	}
 	if len(dropped) > 0 {
 		slices.Sort(dropped)
-		lint.Run(&podmanField, at, podmanField.Format(strings.Join(slices.Compact(dropped), ", ")))
+		podmanField.say(lint, at, strings.Join(slices.Compact(dropped), ", "))
 	}
 }

@@ -1,6 +1,7 @@
 package dockerfile
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path"
@@ -47,8 +48,18 @@ func (r *resolver) run(cmd *instructions.RunCommand) error {
 		History: r.commit("RUN "+r.runHistory(args)+" # buildkit", true),
 	}
 	r.out.Steps = append(r.out.Steps, step)
-	r.hint(cmd, step)
+	r.hints(cmd, step)
 	return nil
+}
+
+// hints looks at the RUN, unless the line is another file's.
+func (r *resolver) hints(cmd *instructions.RunCommand, step *Run) {
+	if r.onbuild {
+		return
+	}
+	h := newHinter(r.stage, step, r.env)
+	h.say = func(rule *hintRule, what string) { rule.say(r.lint, cmd.Location(), what) }
+	r.aptKeeps = h.hint(r.aptKeeps)
 }
 
 // runArgs returns the command without the shell. A single heredoc is the script itself; one that is part of a longer
@@ -172,11 +183,7 @@ func (r *resolver) runHistory(args []string) string {
 	return strings.Join(append(words, args...), " ")
 }
 
+// hostname is that of the sandboxes of all RUNs.
 func (p *Plan) hostname() string {
-	for _, name := range []string{p.opts.Hostname, p.args["BUILDKIT_SANDBOX_HOSTNAME"]} {
-		if name != "" {
-			return name
-		}
-	}
-	return "buildkitsandbox"
+	return cmp.Or(p.args["BUILDKIT_SANDBOX_HOSTNAME"], "buildkitsandbox")
 }

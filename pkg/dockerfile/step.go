@@ -1,6 +1,10 @@
 package dockerfile
 
-import "time"
+import (
+	"time"
+
+	"github.com/gbuild/gbuild/pkg/shell"
+)
 
 // Step is one instruction after expansion that changes files: *Run, *Copy or *Mkdir. Steps are data; package build
 // has the one switch that executes them.
@@ -37,8 +41,7 @@ type Run struct {
 	Hostname string
 	Files    []File // scripts of heredocs that start with #!, to be seen at Path, 0755, during the RUN only
 
-	scripts []scriptFile // those that it executes, as far as they have been read
-	unread  []string     // those that could not be read
+	scripts shell.Scripts // those that it executes, as far as they have been read
 }
 
 // File is a small file whose bytes stand in the Dockerfile.

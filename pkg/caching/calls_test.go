@@ -1,14 +1,44 @@
-package dockerfile
+package caching
 
 import (
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/gbuild/gbuild/pkg/installer"
+	"github.com/gbuild/gbuild/pkg/shell"
 	"mvdan.cc/sh/v3/syntax"
 )
 
-func shellRun(text string) *Run { return &Run{Args: []string{"/bin/sh", "-c", text}} }
+// run is a command with what the tests ask of its calls.
+type run struct{ *shell.Command }
+
+func runOf(args ...string) run { return run{&shell.Command{Args: args}} }
+
+func shellRun(text string) run { return runOf("/bin/sh", "-c", text) }
+
+func (r run) read() *Calls { return Read(r.Command) }
+
+func (r run) Fetches(t installer.Tool) bool { return r.read().Fetches(t) }
+
+func (r run) KeepsNone(t installer.Tool) bool { return r.read().KeepsNone(t) }
+
+func (r run) Uncached(t installer.Tool) string { return r.read().Uncached(t, false) }
+
+func (r run) Builds() Builds { return r.read().Builds() }
+
+func (r run) WithCache(t installer.Tool, dir string) run { return run{r.read().WithCache(t, dir)} }
+
+func (r run) Separate(t installer.Tool, dir string) (run, int, bool) {
+	out, n, ok := r.read().Separate(t, dir)
+	return run{out}, n, ok
+}
+
+func (r run) WithScripts(read func(name string) ([]byte, error)) run {
+	out := r.Clone()
+	out.Scripts = r.FindScripts(read)
+	return run{out}
+}
 
 // TestWithCachePip has shell text, and what pip's cache makes of it; empty is unchanged. Text that does not fetch by pip
 // is marked by a leading "-".
@@ -65,10 +95,10 @@ func TestWithCachePip(t *testing.T) {
 			c.want = text
 		}
 		r := shellRun(text)
-		if got := r.Fetches(Pip); got == none {
+		if got := r.Fetches(installer.Pip); got == none {
 			t.Errorf("%q fetches: %t", text, got)
 		}
-		out := r.WithCache(Pip, "/c")
+		out := r.WithCache(installer.Pip, "/c")
 		if got := out.Args[2]; got != c.want {
 			t.Errorf("%q\nbecame %q\n  want %q", text, got, c.want)
 		}
@@ -80,25 +110,25 @@ func TestWithCachePip(t *testing.T) {
 
 // A $( followed by a ( is no arithmetic: the shell must read the result as it is meant.
 func TestWithCacheIsStillShell(t *testing.T) {
-	out := shellRun("rm -rf $(pip cache dir)").WithCache(Pip, "/c").Args[2]
-	if c := shellRun(out).calls(); !slices.ContainsFunc(c, func(c *call) bool { return c.manages(Pip) }) {
+	out := shellRun("rm -rf $(pip cache dir)").WithCache(installer.Pip, "/c").Args[2]
+	if c := shellRun(out).read().All(); !slices.ContainsFunc(c, func(c *shell.Call) bool { return manages(c, installer.Pip) }) {
 		t.Errorf("%q", out)
 	}
 }
 
 func TestWithCacheOtherTools(t *testing.T) {
 	for _, c := range []struct {
-		tool       Tool
+		tool       installer.Tool
 		text, want string
 	}{
-		{Uv, "uv pip install --no-cache a", "uv pip install            a"},
-		{Uv, "uv sync -n --frozen && uv cache clean", "uv sync    --frozen &&  (unset UV_CACHE_DIR; uv cache clean)"},
-		{Uv, "uv run make -n", "uv run make -n"},
-		{Uv, "uvx --no-cache make -n", "uvx            make -n"},
-		{Uv, "UV_NO_CACHE=true uv sync", "UV_NO_CACHE=0    uv sync"},
-		{Conda, "conda install -y a && conda clean -afy", "conda install -y a &&  (unset CONDA_PKGS_DIRS; conda clean -afy)"},
-		{Npm, "npm ci && npm cache clean --force", "npm ci &&  (unset npm_config_cache; npm cache clean --force)"},
-		{Apt, "apt-get update && apt-get install -y a && apt-get clean", "apt-get update && apt-get install -y a &&  (unset APT_CONFIG; apt-get clean)"},
+		{installer.Uv, "uv pip install --no-cache a", "uv pip install            a"},
+		{installer.Uv, "uv sync -n --frozen && uv cache clean", "uv sync    --frozen &&  (unset UV_CACHE_DIR; uv cache clean)"},
+		{installer.Uv, "uv run make -n", "uv run make -n"},
+		{installer.Uv, "uvx --no-cache make -n", "uvx            make -n"},
+		{installer.Uv, "UV_NO_CACHE=true uv sync", "UV_NO_CACHE=0    uv sync"},
+		{installer.Conda, "conda install -y a && conda clean -afy", "conda install -y a &&  (unset CONDA_PKGS_DIRS; conda clean -afy)"},
+		{installer.Npm, "npm ci && npm cache clean --force", "npm ci &&  (unset npm_config_cache; npm cache clean --force)"},
+		{installer.Apt, "apt-get update && apt-get install -y a && apt-get clean", "apt-get update && apt-get install -y a &&  (unset APT_CONFIG; apt-get clean)"},
 	} {
 		r := shellRun(c.text)
 		if !r.Fetches(c.tool) {
@@ -111,73 +141,27 @@ func TestWithCacheOtherTools(t *testing.T) {
 }
 
 func TestWithCacheOfExecFormAndFiles(t *testing.T) {
-	r := &Run{Args: []string{"pip", "install", "--no-cache-dir", "a"}, Env: []string{"A=1", "PIP_NO_CACHE_DIR=1"}}
-	out := r.WithCache(Pip, "/c")
-	if !r.Fetches(Pip) || !slices.Equal(out.Args, []string{"pip", "install", "a"}) || !slices.Equal(out.Env, []string{"A=1", "PIP_CACHE_DIR=/c"}) {
+	r := run{&shell.Command{Args: []string{"pip", "install", "--no-cache-dir", "a"}, Env: []string{"A=1", "PIP_NO_CACHE_DIR=1"}}}
+	out := r.WithCache(installer.Pip, "/c")
+	if !r.Fetches(installer.Pip) || !slices.Equal(out.Args, []string{"pip", "install", "a"}) || !slices.Equal(out.Env, []string{"A=1", "PIP_CACHE_DIR=/c"}) {
 		t.Errorf("exec form: %q %q", out.Args, out.Env)
 	}
-	script := &Run{Args: []string{"/dev/pipes/EOF"}, Files: []File{{Path: "/dev/pipes/EOF", Data: []byte("#!/usr/bin/env bash\npip install --no-cache-dir a\n")}}}
-	out = script.WithCache(Pip, "/c")
-	if want := "#!/usr/bin/env bash\npip install                a\n"; !script.Fetches(Pip) || string(out.Files[0].Data) != want {
-		t.Errorf("script: %q", out.Files[0].Data)
+	script := run{&shell.Command{Args: []string{"/dev/pipes/EOF"}, Files: []string{"#!/usr/bin/env bash\npip install --no-cache-dir a\n"}}}
+	out = script.WithCache(installer.Pip, "/c")
+	if want := "#!/usr/bin/env bash\npip install                a\n"; !script.Fetches(installer.Pip) || out.Files[0] != want {
+		t.Errorf("script: %q", out.Files[0])
 	}
-	if !strings.Contains(string(script.Files[0].Data), "--no-cache-dir") {
+	if !strings.Contains(script.Files[0], "--no-cache-dir") {
 		t.Error("the script of the step itself changed")
 	}
-	strict := &Run{Args: []string{"/bin/bash", "-ceuxo", "pipefail", "pip install --no-cache-dir a"}}
-	if out := strict.WithCache(Pip, "/c"); !strict.Fetches(Pip) || out.Args[3] != "pip install                a" {
+	strict := run{&shell.Command{Args: []string{"/bin/bash", "-ceuxo", "pipefail", "pip install --no-cache-dir a"}}}
+	if out := strict.WithCache(installer.Pip, "/c"); !strict.Fetches(installer.Pip) || out.Args[3] != "pip install                a" {
 		t.Errorf("bash -ceuxo pipefail: %q", out.Args)
 	}
 	for _, args := range [][]string{{"pip", "cache", "purge"}, {"bash", "-ec", "make"}, {}} {
-		if r := (&Run{Args: args}); r.Fetches(Pip) {
+		if r := runOf(args...); r.Fetches(installer.Pip) {
 			t.Errorf("%q fetches", args)
 		}
-	}
-}
-
-func TestChoosesCache(t *testing.T) {
-	for _, c := range []struct {
-		run  *Run
-		want bool
-	}{
-		{shellRun("pip install a"), false},
-		{shellRun("pip install --cache-dir /c a"), true},
-		{shellRun("pip install --cache-dir=/c a"), true},
-		{shellRun("PIP_CACHE_DIR=/c pip install a"), true},
-		{&Run{Args: []string{"pip", "install", "a"}, Env: []string{"PIP_CACHE_DIR=/c"}}, true},
-		{&Run{Args: []string{"pip", "install", "a"}, Env: []string{"PIP_CACHE_DIR="}}, false},
-		{&Run{Args: []string{"pip", "install", "a"}, Mounts: []Mount{{Type: MountCache, Target: "/home/u/.cache/pip"}}}, true},
-		{&Run{Args: []string{"pip", "install", "a"}, Mounts: []Mount{{Type: MountCache, Target: "/root/.cache"}}}, true},
-		{&Run{Args: []string{"pip", "install", "a"}, Mounts: []Mount{{Type: MountCache, Target: "/root/.cache/uv"}}}, false},
-		{&Run{Args: []string{"pip", "install", "a"}, Mounts: []Mount{{Type: MountSecret, Target: "/etc/pip"}}}, false},
-	} {
-		if got := c.run.ChoosesCache(Pip); got != c.want {
-			t.Errorf("%q %v %v: %t", c.run.Args, c.run.Env, c.run.Mounts, got)
-		}
-	}
-	if r := shellRun("uv sync --link-mode symlink"); !r.ChoosesCache(Uv) {
-		t.Error("links into a cache would lead nowhere in the image")
-	}
-}
-
-func TestReadsCaches(t *testing.T) {
-	for text, want := range map[string]bool{
-		"pip install a && rm -rf ~/.cache":                          false,
-		"rm -rf /root/.cache/pip/*":                                 false,
-		"chown -R me /home/me/.cache":                               true,
-		"find $HOME/.cache/uv -name x -delete":                      true,
-		"du -sh ~/.cache/huggingface":                               false,
-		"mkdir -p ~/.cache && chown me ~/.cache":                    false,
-		"rsync -a /seed/ /root/.cache/uv/":                          true,
-		"HF_HOME=/root/.cache/huggingface python3 download.py":      false,
-		"python3 get.py --cache /root/.cache && echo /root/.cache ": true,
-	} {
-		if got := ReadsCaches(shellRun(text)); got != want {
-			t.Errorf("%q: %t", text, got)
-		}
-	}
-	if !ReadsCaches(&Copy{From: Source{Kind: FromStage}, Sources: []string{"/root/.cache"}}) || ReadsCaches(&Copy{Sources: []string{"/root/.cache"}}) {
-		t.Error("COPY")
 	}
 }
 
@@ -249,7 +233,7 @@ func TestBuildsText(t *testing.T) {
 			t.Errorf("%q: %q, %q", text, got.Text.Args, want.Text.Args)
 		}
 	}
-	exec := func(args ...string) Builds { return (&Run{Args: args}).Builds() }
+	exec := func(args ...string) Builds { return runOf(args...).Builds() }
 	if a, b := exec("pip", "install", "pip", "-r", "x"), exec("pip", "install", "b==1", "-r", "y"); !a.Sure || !slices.Equal(a.Text.Args, b.Text.Args) ||
 		!slices.Equal(a.Text.Args, []string{"pip", "install", "-r"}) || !slices.Equal(b.Files, []string{"y"}) {
 		t.Errorf("exec form: %+v, %+v", a, b)
@@ -281,8 +265,8 @@ func TestUnpinned(t *testing.T) {
 	}
 }
 
-// TestApart has RUNs in which a call is told to keep no cache, and what is executed.
-func TestApart(t *testing.T) {
+// TestSeparate has RUNs in which a call is told to keep no cache, and what is executed.
+func TestSeparate(t *testing.T) {
 	for _, c := range []struct {
 		text, want string
 		n          int
@@ -298,17 +282,17 @@ func TestApart(t *testing.T) {
 		{"for i in 1 2; do pip install --no-cache-dir a -C$i; done", "for i in 1 2; do pip install $()--no-cache-dir a -C$i; done", 0},
 		{"time pip install --no-cache-dir a; pip install --no-cache-dir a", "time pip install $()--no-cache-dir a; PIP_CACHE_DIR=/c-1 pip install                a", 1},
 	} {
-		apart, n, ok := shellRun(c.text).Apart(Pip, "/c")
-		if got := apart.WithCache(Pip, "/c").Args[2]; got != c.want || n != c.n || !ok || !shellRun(c.text).KeepsNone(Pip) {
+		separate, n, ok := shellRun(c.text).Separate(installer.Pip, "/c")
+		if got := separate.WithCache(installer.Pip, "/c").Args[2]; got != c.want || n != c.n || !ok || !shellRun(c.text).KeepsNone(installer.Pip) {
 			t.Errorf("%q became %q with %d", c.text, got, n)
 		}
 	}
-	r := &Run{Args: []string{"sh", "-c", "for i in 1 2; do X=$i pip install a; done"}, Env: []string{"PIP_NO_CACHE_DIR=1"}}
-	if apart, _, _ := r.Apart(Pip, "/c"); apart.WithCache(Pip, "/c").Args[2] != "for i in 1 2; do X=$i pip $()--no-cache-dir install a; done" {
-		t.Errorf("%q", apart.Args)
+	r := run{&shell.Command{Args: []string{"sh", "-c", "for i in 1 2; do X=$i pip install a; done"}, Env: []string{"PIP_NO_CACHE_DIR=1"}}}
+	if separate, _, _ := r.Separate(installer.Pip, "/c"); separate.WithCache(installer.Pip, "/c").Args[2] != "for i in 1 2; do X=$i pip $()--no-cache-dir install a; done" {
+		t.Errorf("%q", separate.Args)
 	}
-	for _, r := range []*Run{shellRun("pip install a"), {Args: []string{"pip", "install", "a"}, Env: []string{"PIP_NO_CACHE_DIR="}}} {
-		if r.KeepsNone(Pip) {
+	for _, r := range []run{shellRun("pip install a"), {&shell.Command{Args: []string{"pip", "install", "a"}, Env: []string{"PIP_NO_CACHE_DIR="}}}} {
+		if r.KeepsNone(installer.Pip) {
 			t.Errorf("%q keeps no cache", r.Args)
 		}
 	}
@@ -327,7 +311,7 @@ func FuzzWithCache(f *testing.F) {
 		if !ok {
 			return
 		}
-		out := shellRun(text).WithCache(Pip, "/c").Args[2]
+		out := shellRun(text).WithCache(installer.Pip, "/c").Args[2]
 		if !strings.Contains(text, "-no-ca") && !strings.Contains(text, "PIP_NO_CACHE_DIR") && !strings.Contains(text, "cache") && out != text {
 			t.Fatalf("%q became %q", text, out)
 		}
@@ -378,7 +362,7 @@ func substitutes(w *syntax.Word) (found bool) {
 func significant(words []string) (all []string) {
 	for _, w := range words {
 		w = strings.NewReplacer("(unset PIP_CACHE_DIR; ", "", " || :)", "", ")", "", " ", "").Replace(w)
-		for _, flag := range toolSpecs[Pip].flags {
+		for _, flag := range installer.Pip.Cache().Flags {
 			w = strings.ReplaceAll(w, flag, "")
 		}
 		if i := strings.Index(w, "PIP_NO_CACHE_DIR="); i >= 0 {

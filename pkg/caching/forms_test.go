@@ -1,6 +1,8 @@
-package dockerfile
+package caching
 
 import (
+	"github.com/gbuild/gbuild/pkg/installer"
+	"github.com/gbuild/gbuild/pkg/shell"
 	"slices"
 	"strings"
 	"testing"
@@ -280,8 +282,8 @@ func TestForms(t *testing.T) {
 			}
 			blanked += part
 		}
-		for _, tool := range Tools {
-			if r.Fetches(tool) && (tool == Pip || tool == Uv) {
+		for _, tool := range installer.Tools {
+			if r.Fetches(tool) && (tool == installer.Pip || tool == installer.Uv) {
 				r = r.WithCache(tool, "/c")
 			}
 		}
@@ -294,10 +296,10 @@ func TestForms(t *testing.T) {
 	}
 }
 
-func checkForm(t *testing.T, f form, r *Run) {
+func checkForm(t *testing.T, f form, r run) {
 	t.Helper()
 	var seen []string
-	for _, tool := range []Tool{Pip, Uv, Conda, Npm} {
+	for _, tool := range []installer.Tool{installer.Pip, installer.Uv, installer.Conda, installer.Npm} {
 		if r.Fetches(tool) {
 			seen = append(seen, string(tool))
 		}
@@ -305,9 +307,9 @@ func checkForm(t *testing.T, f form, r *Run) {
 	if got := strings.Join(seen, " "); got != f.seen {
 		t.Errorf("%q: has %q, want %q", f.text, got, f.seen)
 	}
-	tool := Pip
+	tool := installer.Pip
 	if strings.Contains(f.text, "uv ") {
-		tool = Uv
+		tool = installer.Uv
 	}
 	if why := r.Uncached(tool); f.why == "" && why != "" || !strings.Contains(why, f.why) {
 		t.Errorf("%q: has none because %q, want %q", f.text, why, f.why)
@@ -332,11 +334,11 @@ func TestFormsOfArguments(t *testing.T) {
 		{[]string{"/usr/local/bin/_dockerfile_shell.sh", "pip install --no-cache-dir a"}, 1},
 		{[]string{"sudo", "sh", "-c", "pip install --no-cache-dir a"}, -1},
 	} {
-		r := &Run{Args: c.args, Dir: "/"}
-		if got := r.Fetches(Pip); got != (c.want >= 0) {
+		r := run{&shell.Command{Args: c.args, Dir: "/"}}
+		if got := r.Fetches(installer.Pip); got != (c.want >= 0) {
 			t.Errorf("%q fetches: %t", c.args, got)
 		}
-		for i, a := range r.WithCache(Pip, "/c").Args {
+		for i, a := range r.WithCache(installer.Pip, "/c").Args {
 			if changed := a != c.args[i]; changed != (i == c.want) {
 				t.Errorf("%q: argument %d became %q", c.args, i, a)
 			}
@@ -346,8 +348,8 @@ func TestFormsOfArguments(t *testing.T) {
 		{"pip", "install", "a"}, {"python3", "-m", "pip", "install", "a"}, {"/opt/venv/bin/pip", "install", "a"}, {"timeout", "60", "pip", "install", "a"},
 	} {
 		given := slices.Concat(args, []string{"--no-cache-dir"})
-		if r := (&Run{Args: given}); !r.Fetches(Pip) || !slices.Equal(r.WithCache(Pip, "/c").Args, args) {
-			t.Errorf("%q: %q", given, r.WithCache(Pip, "/c").Args)
+		if r := runOf(given...); !r.Fetches(installer.Pip) || !slices.Equal(r.WithCache(installer.Pip, "/c").Args, args) {
+			t.Errorf("%q: %q", given, r.WithCache(installer.Pip, "/c").Args)
 		}
 	}
 }
@@ -359,8 +361,8 @@ func TestFormsOfFirstLines(t *testing.T) {
 		"#!/usr/bin/env -S A=1 bash -euo pipefail": true, "#!/bin/busybox sh": true, "#!/usr/bin/env zsh": true, "#!bash": true,
 		"#!/usr/bin/env -iS bash": false, "#!/usr/bin/env python3": false, "#!/usr/bin/perl": false,
 	} {
-		r := &Run{Args: []string{"/dev/pipes/EOF"}, Files: []File{{Path: "/dev/pipes/EOF", Data: []byte(line + "\npip install --no-cache-dir a\n")}}}
-		if got := r.Fetches(Pip); got != want {
+		r := run{&shell.Command{Args: []string{"/dev/pipes/EOF"}, Files: []string{line + "\npip install --no-cache-dir a\n"}}}
+		if got := r.Fetches(installer.Pip); got != want {
 			t.Errorf("%q: %t", line, got)
 		}
 	}
@@ -409,7 +411,7 @@ func TestScripts(t *testing.T) {
 		r.Dir = "/src"
 		r = r.WithScripts(read)
 		checkForm(t, f, r)
-		if got := r.WithCache(Pip, "/c").Args[2]; got != f.text {
+		if got := r.WithCache(installer.Pip, "/c").Args[2]; got != f.text {
 			t.Errorf("%q became %q", f.text, got)
 		}
 	}
@@ -418,9 +420,9 @@ func TestScripts(t *testing.T) {
 // Text that is nested as deeply as its length allows is read in little time, and longer text not at all.
 func TestDeepText(t *testing.T) {
 	for _, unit := range []string{"( ", "$( ", "{ ", "if ", "f() ", "a | ", "${a:-", "bash -c '", "eval "} {
-		r := shellRun(strings.Repeat(unit, (maxShellText-20)/len(unit)) + "pip install a")
+		r := shellRun(strings.Repeat(unit, (shell.MaxScript-20)/len(unit)) + "pip install a")
 		start := time.Now()
-		r.Fetches(Pip)
+		r.Fetches(installer.Pip)
 		if took := time.Since(start); took > 20*time.Second {
 			t.Errorf("%q took %v", unit, took)
 		}
@@ -429,11 +431,11 @@ func TestDeepText(t *testing.T) {
 	for range 60 {
 		double += "b=$a$a$a; a=$b$b$b;"
 	}
-	if r := shellRun(double + strings.Repeat("$a ", 10000) + "; pip install $a"); !r.Fetches(Pip) {
+	if r := shellRun(double + strings.Repeat("$a ", 10000) + "; pip install $a"); !r.Fetches(installer.Pip) {
 		t.Error("doubled values hide a call")
 	}
-	long := shellRun(strings.Repeat(":;", maxShellText/2) + "pip install a")
-	if long.Fetches(Pip) || !strings.Contains(long.Uncached(Pip), "is longer than 65536 bytes") {
-		t.Errorf("a long text: %q", long.Uncached(Pip))
+	long := shellRun(strings.Repeat(":;", shell.MaxScript/2) + "pip install a")
+	if long.Fetches(installer.Pip) || !strings.Contains(long.Uncached(installer.Pip), "is longer than 65536 bytes") {
+		t.Errorf("a long text: %q", long.Uncached(installer.Pip))
 	}
 }

@@ -1,0 +1,37 @@
+// This file owns what is known of uv, and of the programs that call it.
+
+package installer
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/gbuild/gbuild/internal/lazyregexp"
+)
+
+// Uv is the package manager uv, which installs Python packages.
+const Uv Tool = "uv"
+
+var uvCache = Cache{
+	Variable: "UV_CACHE_DIR", Off: "UV_NO_CACHE", On: "0", Flags: []string{"--no-cache", "--no-cache-dir", "-n"},
+	Manage: []string{"cache", "version", "self", "help"}, Places: []string{"uv", ".cache"},
+	Also: []string{"UV_LINK_MODE=copy"}, LinkMode: "UV_LINK_MODE",
+	Mention: lazyregexp.New(`\buv["']?\s+(-\S+\s+)*(pip|sync|run|add)\b`),
+}
+
+var uvPrograms = map[string]Program{
+	"uv":  {Runs: &Runner{Sub: []string{"run", "x"}, Group: "tool", Valued: uvValued, Itself: true}},
+	"uvx": {Runs: &Runner{Valued: uvValued, Itself: true}},
+	"rye": {Fetch: []string{"sync", "add", "lock", "install", "build"}, Runs: &Runner{Sub: []string{"run"}}},
+}
+
+// uvValued are the options of uv run, and of uvx, whose value is the next word.
+var uvValued = []string{"-p", "--python", "--with", "--with-requirements", "--with-editable", "--from", "--extra", "--no-extra", "--group", "--no-group", "--only-group",
+	"--package", "--project", "--directory", "--index", "--default-index", "-i", "--index-url", "--extra-index-url", "-f", "--find-links", "--env-file", "--config-file",
+	"--index-strategy", "--link-mode", "--refresh-package", "-P", "--upgrade-package", "-C", "--config-setting", "--color", "--cache-dir", "-w", "-c", "--constraint",
+	"--overrides", "--python-preference", "--resolution", "--prerelease", "--exclude-newer", "--reinstall-package", "--torch-backend"}
+
+// UvKeepsNone says whether a value of UV_NO_CACHE turns uv's cache off.
+func UvKeepsNone(value string) bool {
+	return !slices.Contains([]string{"", "0", "false", "no", "off", "n", "f"}, strings.ToLower(value))
+}
