@@ -22,6 +22,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/pkg/image/wire"
 )
 
@@ -160,7 +161,7 @@ func TestOurOwnFaultsAreNoAbsence(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	for _, err := range []error{nil, context.Canceled, &FormatError{}, &DigestError{}, &wire.TrustError{}, &NotFoundError{}, fmt.Errorf("opening: %w", &UnauthorizedError{})} {
+	for _, err := range []error{nil, context.Canceled, hint.Errorf(noRemedy, "its manifest is no image"), &DigestError{}, &wire.TrustError{}, &NotFoundError{}, fmt.Errorf("opening: %w", &UnauthorizedError{})} {
 		if IsAbsence(err) {
 			t.Errorf("%v is no absence", err)
 		}

@@ -49,7 +49,7 @@ const answerAge = 2 * time.Second
 // NewAhead returns an Ahead for the repository of r, a registry's. Nothing is asked of the registry before the first Send.
 func NewAhead(ctx context.Context, r Ref, o Options) (*Ahead, error) {
 	if r.Kind != KindRegistry {
-		return nil, &RefError{r.String(), "layers are sent ahead to registries only"}
+		return nil, badRef(r.String(), "layers are sent ahead to registries only")
 	}
 	a := &Ahead{slots: make(chan struct{}, blobsAtATime), meter: &meter{}}
 	a.ctx, a.cancel = context.WithCancel(ctx)

@@ -28,7 +28,7 @@ func writeArchive(ctx context.Context, r Ref, img v1.Image, o WriteOptions) (v1.
 	write := func(w io.Writer) error { return writeTar(ctx, w, b, m) }
 	if r.Path == Stdout {
 		if o.Output == nil {
-			return v1.Hash{}, &RefError{r.String(), "there is no standard output to write to"}
+			return v1.Hash{}, badRef(r.String(), "there is no standard output to write to")
 		}
 		return b.desc.Digest, outfile.Await(ctx, func() error { return write(o.Output) })
 	}

@@ -116,7 +116,7 @@ func (b *bundle) addNames(r Ref, tags []string) error {
 			return err
 		}
 		if full.Kind != KindRegistry || full.Tag == "" || full.Digest != "" {
-			return &RefError{t, "an image in a file is named by a repository and a tag"}
+			return badRef(t, "an image in a file is named by a repository and a tag")
 		}
 		b.names = append(b.names, full.String())
 	}

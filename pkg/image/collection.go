@@ -14,6 +14,8 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"github.com/gbuild/gbuild/internal/hint"
 )
 
 // Collection is a repository, or an OCI layout, that holds many small images, each under a tag of its own. One login
@@ -29,7 +31,7 @@ type Collection struct {
 // NewCollection names a collection; nothing is read yet. A tag of r, if it has one, and a dash go before every tag.
 func NewCollection(r Ref, o Options) (*Collection, error) {
 	if r.Digest != "" || r.Kind != KindRegistry && r.Kind != KindOCI {
-		return nil, &RefError{r.String(), "it is neither a repository of a registry nor oci:DIR"}
+		return nil, badRef(r.String(), "it is neither a repository of a registry nor oci:DIR")
 	}
 	return &Collection{ref: r, options: WriteOptions{Options: o}, clients: map[string]*client{}}, nil
 }
@@ -164,7 +166,7 @@ func tagPage(ctx context.Context, c *client, at *url.URL) ([]string, *url.URL, e
 	}
 	var list struct{ Tags []string }
 	if err := json.Unmarshal(raw, &list); err != nil {
-		return nil, nil, &FormatError{c.ref.String(), "its list of tags is no JSON", ""}
+		return nil, nil, hint.Errorf(noRemedy, "%s: its list of tags is no JSON", c.ref)
 	}
 	link, _, ok := strings.Cut(strings.TrimPrefix(resp.Header.Get("Link"), "<"), ">")
 	if !ok {
@@ -172,7 +174,7 @@ func tagPage(ctx context.Context, c *client, at *url.URL) ([]string, *url.URL, e
 	}
 	next, err := at.Parse(link)
 	if err != nil || next.Host != at.Host {
-		return nil, nil, &FormatError{c.ref.String(), fmt.Sprintf("its list of tags goes on at %q", link), ""}
+		return nil, nil, hint.Errorf(noRemedy, "%s: its list of tags goes on at %q", c.ref, link)
 	}
 	return list.Tags, next, nil
 }

@@ -6,14 +6,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/gbuild/gbuild/internal/hint"
 )
 
 // dockerEntry is one image in the manifest.json of a docker archive.
@@ -34,13 +34,7 @@ type docker struct {
 // openDocker opens an image that `docker save` or a like tool wrote. Where the archive is an OCI layout as well, that is
 // read, because it has the image's own manifest.
 func openDocker(ctx context.Context, r Ref, o Options) (v1.Image, error) {
-	if r.Path == Stdout {
-		return nil, &RefError{r.String(), "an image cannot be read from standard input"}
-	}
-	t, err := openTar(r.Path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, &NotFoundError{Ref: r.String(), Err: err}
-	}
+	t, err := openArchive(r)
 	if err != nil {
 		return nil, err
 	}
@@ -69,13 +63,13 @@ func openDocker(ctx context.Context, r Ref, o Options) (v1.Image, error) {
 
 // find picks the image of a name, or the only one.
 func (d *docker) find(tag string) (*dockerEntry, error) {
-	raw, err := d.small("manifest.json", MaxManifest)
+	raw, err := readFile(d.tree, "manifest.json", MaxManifest, d.ref)
 	if err != nil {
-		return nil, &FormatError{d.ref.String(), "it is no docker archive: manifest.json is missing", ""}
+		return nil, hint.Errorf(noRemedy, "%s: it is no docker archive: manifest.json is missing", d.ref)
 	}
 	var entries []dockerEntry
 	if err := json.Unmarshal(raw, &entries); err != nil {
-		return nil, &FormatError{d.ref.String(), "its manifest.json is malformed: " + err.Error(), ""}
+		return nil, hint.Errorf(noRemedy, "%s: its manifest.json is malformed: %v", d.ref, err)
 	}
 	var names []string
 	for i, e := range entries {
@@ -93,24 +87,15 @@ func sameName(a, b string) bool {
 	return a == b || aerr == nil && berr == nil && ar == br
 }
 
-func (d *docker) small(name string, limit int64) ([]byte, error) {
-	rc, _, err := d.tree.open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer rc.Close()
-	return readCapped(rc, limit, d.ref.String()+": "+name)
-}
-
 // compose makes the manifest of an entry.
 func (d *docker) compose(e *dockerEntry) ([]byte, error) {
-	raw, err := d.small(e.Config, maxConfig)
+	raw, err := readFile(d.tree, e.Config, maxConfig, d.ref)
 	if err != nil {
 		return nil, err
 	}
 	var config *v1.ConfigFile
 	if err := json.Unmarshal(raw, &config); err != nil || config == nil || len(config.RootFS.DiffIDs) != len(e.Layers) {
-		return nil, &FormatError{d.ref.String(), "its config and its layers do not fit", "the archive is broken: save it again"}
+		return nil, hint.Errorf("the archive is broken: save it again", "%s: its config and its layers do not fit", d.ref)
 	}
 	m := v1.Manifest{SchemaVersion: 2, MediaType: types.DockerManifestSchema2}
 	h, size, err := v1.SHA256(bytes.NewReader(raw))

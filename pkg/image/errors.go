@@ -1,5 +1,5 @@
-// This file has the errors that callers may tell apart or print with a hint. How an error of a registry gets its type is in
-// typed.go.
+// This file has the errors that callers may tell apart. All others are text with a hint. How an error of a registry gets its type
+// is in typed.go.
 
 package image
 
@@ -10,6 +10,10 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
+
+// noRemedy is the hint of an error that nobody here knows a remedy for. It still is an error with a hint: IsAbsence and typed
+// take each of those for a final answer.
+const noRemedy = ""
 
 // NotFoundError says that an image, or the name of one inside a layout or an archive, does not exist.
 type NotFoundError struct {
@@ -120,19 +124,6 @@ func (e *RegistryError) Unwrap() error { return e.Err }
 // Hint says what may help.
 func (e *RegistryError) Hint() string { return e.Remedy }
 
-// FormatError says that what was found is not an image that gbuild can use.
-type FormatError struct {
-	Ref    string
-	Reason string
-	Remedy string
-}
-
-// Error implements error.
-func (e *FormatError) Error() string { return e.Ref + ": " + e.Reason }
-
-// Hint says what may help.
-func (e *FormatError) Hint() string { return e.Remedy }
-
 // DigestError says that bytes are not those that their digest promises.
 type DigestError struct {
 	What      string
@@ -163,16 +154,3 @@ func (e *ConfigError) Unwrap() error { return e.Err }
 
 // Hint names the file.
 func (e *ConfigError) Hint() string { return "mend or remove " + e.Path }
-
-// CredentialError says that a credential file or helper could not be used. It never holds a secret.
-type CredentialError struct {
-	Host   string
-	Reason string
-	Remedy string
-}
-
-// Error implements error.
-func (e *CredentialError) Error() string { return "credentials for " + e.Host + ": " + e.Reason }
-
-// Hint says what may help.
-func (e *CredentialError) Hint() string { return e.Remedy }

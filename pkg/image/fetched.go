@@ -12,6 +12,8 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/partial"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/gbuild/gbuild/internal/hint"
 )
 
 // place is somewhere that manifests and blobs are read from.
@@ -40,7 +42,7 @@ type fetched struct {
 func newFetched(ctx context.Context, p place, m rawManifest) (v1.Image, error) {
 	parsed, err := v1.ParseManifest(strings.NewReader(string(m.raw)))
 	if err != nil {
-		return nil, &FormatError{p.String(), "its manifest is malformed: " + err.Error(), ""}
+		return nil, hint.Errorf(noRemedy, "%s: its manifest is malformed: %v", p, err)
 	}
 	f := &fetched{ctx: ctx, place: p, raw: m.raw, parsed: parsed, desc: m.desc}
 	if err := f.readConfig(); err != nil {
@@ -56,7 +58,7 @@ func newFetched(ctx context.Context, p place, m rawManifest) (v1.Image, error) {
 func (f *fetched) readConfig() error {
 	what := f.place.String() + ": config"
 	if f.parsed.Config.Size > maxConfig {
-		return &FormatError{what, fmt.Sprintf("is larger than %d MiB", maxConfig>>20), "this is no container image"}
+		return hint.Errorf("this is no container image", "%s: is larger than %d MiB", what, maxConfig>>20)
 	}
 	rc, err := f.place.blob(f.ctx, f.parsed.Config)
 	if err != nil {
@@ -68,11 +70,11 @@ func (f *fetched) readConfig() error {
 	}
 	var config *v1.ConfigFile
 	if err := json.Unmarshal(f.config, &config); err != nil || config == nil {
-		return &FormatError{what, "is no image config", "it may be an artifact, or made by a broken tool"}
+		return hint.Errorf("it may be an artifact, or made by a broken tool", "%s: is no image config", what)
 	}
 	f.diffs = config.RootFS.DiffIDs
 	if len(f.diffs) != len(f.parsed.Layers) {
-		return &FormatError{what, fmt.Sprintf("lists %d layers, and the manifest %d", len(f.diffs), len(f.parsed.Layers)), "the tool that made the image is broken"}
+		return hint.Errorf("the tool that made the image is broken", "%s: lists %d layers, and the manifest %d", what, len(f.diffs), len(f.parsed.Layers))
 	}
 	return nil
 }

@@ -107,3 +107,12 @@ func (b *answerBuffer) Write(p []byte) (int, error) {
 	}
 	return b.kept.Write(p)
 }
+
+// hostOf is the host of a URL, or of a key that has none.
+func hostOf(key string) string {
+	if _, rest, ok := strings.Cut(key, "://"); ok {
+		key = rest
+	}
+	host, _, _ := strings.Cut(key, "/")
+	return hubAlias(host)
+}

@@ -24,7 +24,7 @@ func Open(ctx context.Context, r Ref, o Options) (v1.Image, error) {
 	case KindDockerArchive:
 		return openDocker(ctx, r, o)
 	}
-	return nil, &RefError{r.String(), "it names no image"}
+	return nil, badRef(r.String(), "it names no image")
 }
 
 // Digest says what a name stands for now: the digest of the manifest, or of the index where there is one. It reads no
@@ -58,7 +58,7 @@ func Write(ctx context.Context, r Ref, img v1.Image, o WriteOptions) (v1.Hash, e
 	case KindOCIArchive, KindDockerArchive:
 		return writeArchive(ctx, r, img, o)
 	}
-	return v1.Hash{}, &RefError{r.String(), "it names no image"}
+	return v1.Hash{}, badRef(r.String(), "it names no image")
 }
 
 // Layer is one layer of a registry: source is what its Source method said when it was seen, d its descriptor.
@@ -68,7 +68,7 @@ func Layer(ctx context.Context, source string, d v1.Descriptor, o Options) (v1.L
 		return nil, err
 	}
 	if r.Kind != KindRegistry {
-		return nil, &RefError{source, "it is no repository of a registry"}
+		return nil, badRef(source, "it is no repository of a registry")
 	}
 	o.Insecure = o.Insecure && !slices.Contains(o.Mirrors, r.Host) // eachHost does so, too.
 	c, err := newClient(ctx, login{ref: r, options: o, action: transport.PullScope})

@@ -15,6 +15,8 @@ import (
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/authn"
+
+	"github.com/gbuild/gbuild/internal/hint"
 )
 
 // authFile is what Docker's config.json and podman's auth.json have in common.
@@ -31,6 +33,11 @@ type authEntry struct {
 	Password      string `json:"password"`
 	IdentityToken string `json:"identitytoken"`
 	RegistryToken string `json:"registrytoken"`
+}
+
+// badCredentials says that a credential file or helper could not be used. It never holds a secret.
+func badCredentials(host string, err error, remedy string) error {
+	return hint.Errorf(remedy, "credentials for %s: %v", host, err)
 }
 
 // keychain looks credentials up at each Resolve, because a helper's answer may expire during a long build.
@@ -55,7 +62,7 @@ func (k *keychain) ResolveContext(ctx context.Context, target authn.Resource) (a
 			continue
 		}
 		if err != nil {
-			return nil, &CredentialError{target.RegistryStr(), err.Error(), "mend or remove " + path}
+			return nil, badCredentials(target.RegistryStr(), err, "mend or remove "+path)
 		}
 		c, err := f.lookup(ctx, target)
 		if err != nil || c != nil {
@@ -83,37 +90,6 @@ func unmarshalConfig(src []byte, to any) error {
 		return nil
 	}
 	return json.Unmarshal(src, to)
-}
-
-// credential is an Authenticator that knows where it is from, so that a refusal can say what was tried.
-type credential struct {
-	config authn.AuthConfig
-	source string
-}
-
-// Authorization implements authn.Authenticator.
-func (c *credential) Authorization() (*authn.AuthConfig, error) {
-	config := c.config
-	return &config, nil
-}
-
-// String names the user and the source, and no secret.
-func (c *credential) String() string {
-	if c.config.Username == "" {
-		return "the token from " + c.source
-	}
-	return fmt.Sprintf("user %q from %s", c.config.Username, c.source)
-}
-
-// triedOf describes credentials of any origin.
-func triedOf(a authn.Authenticator) string {
-	if c, ok := a.(*credential); ok {
-		return c.String()
-	}
-	if a == nil || a == authn.Anonymous {
-		return ""
-	}
-	return "the given credentials"
 }
 
 // lookup prefers a helper for the host, then an entry of the file, then the general helper. A nil Authenticator means
@@ -145,7 +121,7 @@ func helperRemedy(err error, helper, path string) string {
 func (f *authFile) fromHelper(ctx context.Context, helper, host string) (authn.Authenticator, error) {
 	c, err := askHelper(ctx, helper, host)
 	if err != nil {
-		return nil, &CredentialError{host, err.Error(), helperRemedy(err, helper, f.path)}
+		return nil, badCredentials(host, err, helperRemedy(err, helper, f.path))
 	}
 	if c == nil {
 		return nil, nil
@@ -164,7 +140,7 @@ func (f *authFile) fromEntry(target authn.Resource) (authn.Authenticator, error)
 			}
 			config, err := e.config()
 			if err != nil {
-				return nil, &CredentialError{host, fmt.Sprintf("entry %q of %s: %v", key, f.path, err), "log in again"}
+				return nil, badCredentials(host, fmt.Errorf("entry %q of %s: %v", key, f.path, err), "log in again")
 			}
 			return &credential{config, f.path}, nil
 		}
@@ -212,13 +188,4 @@ func entryKey(key string) string {
 		return hubAlias(host)
 	}
 	return hubAlias(host) + "/" + rest
-}
-
-// hostOf is the host of a URL, or of a key that has none.
-func hostOf(key string) string {
-	if _, rest, ok := strings.Cut(key, "://"); ok {
-		key = rest
-	}
-	host, _, _ := strings.Cut(key, "/")
-	return hubAlias(host)
 }

@@ -14,6 +14,8 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/gbuild/gbuild/internal/hint"
 )
 
 // Annotations of the manifests in a layout's index: the name inside, and the full one that containerd gives.
@@ -65,30 +67,25 @@ func openLayout(ctx context.Context, r Ref, o Options) (v1.Image, error) {
 
 // openTree opens the layout that r names.
 func openTree(r Ref) (*layout, error) {
-	if r.Path == Stdout {
-		return nil, &RefError{r.String(), "an image cannot be read from standard input"}
+	if r.Kind == KindOCI && r.Path != Stdout {
+		l := &layout{r, dirTree(r.Path)}
+		return l, l.check()
 	}
-	l := &layout{r, dirTree(r.Path)}
-	if r.Kind == KindOCIArchive {
-		t, err := openTar(r.Path)
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, &NotFoundError{Ref: r.String(), Err: err}
-		}
-		if err != nil {
-			return nil, err
-		}
-		l.tree = t
+	t, err := openArchive(r)
+	if err != nil {
+		return nil, err
 	}
+	l := &layout{r, t}
 	return l, l.check()
 }
 
 func (l *layout) check() error {
-	raw, err := l.small(layoutFile)
+	raw, err := readFile(l.tree, layoutFile, MaxManifest, l.ref)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, _, err := l.tree.open("index.json"); errors.Is(err, fs.ErrNotExist) {
 			return &NotFoundError{Ref: l.ref.String(), Err: fmt.Errorf("looking for an OCI layout: %w", err)}
 		}
-		return &FormatError{l.ref.String(), "there is no OCI layout: oci-layout is missing", ""}
+		return hint.Errorf(noRemedy, "%s: there is no OCI layout: oci-layout is missing", l.ref)
 	}
 	if err != nil {
 		return err
@@ -97,29 +94,20 @@ func (l *layout) check() error {
 		Version string `json:"imageLayoutVersion"`
 	}
 	if err := json.Unmarshal(raw, &version); err != nil || !strings.HasPrefix(version.Version, "1.") {
-		return &FormatError{l.ref.String(), fmt.Sprintf("its layout version %q is not 1", version.Version), ""}
+		return hint.Errorf(noRemedy, "%s: its layout version %q is not 1", l.ref, version.Version)
 	}
 	return nil
 }
 
-func (l *layout) small(name string) ([]byte, error) {
-	rc, _, err := l.tree.open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer rc.Close()
-	return readCapped(rc, MaxManifest, l.ref.String()+": "+name)
-}
-
 // index reads index.json.
 func (l *layout) index() (*v1.IndexManifest, error) {
-	raw, err := l.small("index.json")
+	raw, err := readFile(l.tree, "index.json", MaxManifest, l.ref)
 	if err != nil {
 		return nil, err
 	}
 	index, err := v1.ParseIndexManifest(strings.NewReader(string(raw)))
 	if err != nil {
-		return nil, &FormatError{l.ref.String(), "its index.json is malformed: " + err.Error(), ""}
+		return nil, hint.Errorf(noRemedy, "%s: its index.json is malformed: %v", l.ref, err)
 	}
 	return index, nil
 }
@@ -175,8 +163,7 @@ func (l *layout) unclear(r Ref, all []v1.Descriptor, found int) error {
 	if found == 0 {
 		return &NotFoundError{Ref: r.String(), Have: names}
 	}
-	return &FormatError{r.String(), fmt.Sprintf("it holds %d images, and none is named", found),
-		"choose one by its name after the path: " + strings.Join(names, ", ")}
+	return hint.Errorf("choose one by its name after the path: "+strings.Join(names, ", "), "%s: it holds %d images, and none is named", r, found)
 }
 
 // named compares with the short name, the full one, and the full one's tag.
@@ -208,7 +195,7 @@ func (l *layout) byDigest(ctx context.Context, ds []v1.Descriptor, digest string
 		}
 		inner, err := v1.ParseIndexManifest(strings.NewReader(string(raw)))
 		if err != nil {
-			return nil, &FormatError{l.ref.String(), "an index in it is malformed: " + err.Error(), ""}
+			return nil, hint.Errorf(noRemedy, "%s: an index in it is malformed: %v", l.ref, err)
 		}
 		if found, err := l.byDigest(ctx, inner.Manifests, digest, depth-1); err == nil {
 			return found, nil
@@ -220,7 +207,7 @@ func (l *layout) byDigest(ctx context.Context, ds []v1.Descriptor, digest string
 // manifest implements place.
 func (l *layout) manifest(ctx context.Context, d v1.Descriptor) ([]byte, error) {
 	if d.Size > MaxManifest {
-		return nil, &FormatError{l.ref.String(), fmt.Sprintf("its manifest is larger than %d MiB", MaxManifest>>20), ""}
+		return nil, hint.Errorf(noRemedy, "%s: its manifest is larger than %d MiB", l.ref, MaxManifest>>20)
 	}
 	rc, err := l.blob(ctx, d)
 	if err != nil {
@@ -234,7 +221,7 @@ func (l *layout) manifest(ctx context.Context, d v1.Descriptor) ([]byte, error) 
 func (l *layout) blob(_ context.Context, d v1.Descriptor) (io.ReadCloser, error) {
 	rc, _, err := l.tree.open(blobPath(d.Digest))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, &FormatError{l.ref.String(), fmt.Sprintf("blob %s is missing", d.Digest), "the layout is incomplete: copy it again"}
+		return nil, hint.Errorf("the layout is incomplete: copy it again", "%s: blob %s is missing", l.ref, d.Digest)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("opening blob %s: %w", d.Digest, err)

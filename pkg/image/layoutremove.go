@@ -13,6 +13,8 @@ import (
 	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/gbuild/gbuild/internal/hint"
 )
 
 // layoutTags lists the names of the images in a layout.
@@ -67,7 +69,7 @@ func (l *layout) used(manifests []v1.Descriptor) (map[string]bool, error) {
 			continue
 		}
 		used[d.Digest.Hex] = true
-		raw, err := l.small(blobPath(d.Digest))
+		raw, err := readFile(l.tree, blobPath(d.Digest), MaxManifest, l.ref)
 		if err != nil {
 			return nil, err
 		}
@@ -76,7 +78,7 @@ func (l *layout) used(manifests []v1.Descriptor) (map[string]bool, error) {
 			Layers, Manifests []v1.Descriptor
 		}
 		if err := json.Unmarshal(raw, &m); err != nil {
-			return nil, &FormatError{l.ref.String(), "a manifest in it is no JSON", ""}
+			return nil, hint.Errorf(noRemedy, "%s: a manifest in it is no JSON", l.ref)
 		}
 		if m.Config != nil {
 			used[m.Config.Digest.Hex] = true

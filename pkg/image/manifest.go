@@ -4,10 +4,11 @@ package image
 
 import (
 	"encoding/json"
-	"fmt"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/gbuild/gbuild/internal/hint"
 )
 
 // rawManifest is a manifest or an index as it was read, and what is known of it.
@@ -31,16 +32,16 @@ type document struct {
 func classify(ref string, raw []byte, announced types.MediaType) (types.MediaType, error) {
 	var doc document
 	if err := json.Unmarshal(raw, &doc); err != nil {
-		return "", &FormatError{ref, "its manifest is no JSON: " + err.Error(), "check that the host is a registry"}
+		return "", hint.Errorf("check that the host is a registry", "%s: its manifest is no JSON: %v", ref, err)
 	}
 	mt := doc.MediaType
 	switch {
 	case doc.SchemaVersion == 1 || mt.IsSchema1() || announced.IsSchema1():
-		return "", &FormatError{ref, "it is in the old format \"schema 1\", which is not supported", "push it again with a current tool"}
+		return "", hint.Errorf("push it again with a current tool", `%s: it is in the old format "schema 1", which is not supported`, ref)
 	case doc.Manifests != nil && (doc.Layers != nil || doc.Config != nil):
-		return "", &FormatError{ref, "its manifest claims to be an index and an image at once", "do not trust this image"}
+		return "", hint.Errorf("do not trust this image", "%s: its manifest claims to be an index and an image at once", ref)
 	case mt != "" && isManifest(announced) && announced != mt:
-		return "", &FormatError{ref, fmt.Sprintf("its manifest is announced as %s and calls itself %s", announced, mt), "do not trust this image"}
+		return "", hint.Errorf("do not trust this image", "%s: its manifest is announced as %s and calls itself %s", ref, announced, mt)
 	case mt == "" && isManifest(announced):
 		mt = announced
 	case mt == "" && doc.Manifests != nil:
@@ -49,7 +50,7 @@ func classify(ref string, raw []byte, announced types.MediaType) (types.MediaTyp
 		mt = types.OCIManifestSchema1
 	}
 	if mt.IsIndex() != (doc.Manifests != nil) || !isManifest(mt) {
-		return "", &FormatError{ref, fmt.Sprintf("its manifest is no image (%s)", mt), ""}
+		return "", hint.Errorf(noRemedy, "%s: its manifest is no image (%s)", ref, mt)
 	}
 	return mt, checkConfig(ref, doc)
 }
@@ -62,12 +63,12 @@ func checkConfig(ref string, doc document) error {
 		return nil
 	}
 	if doc.Config == nil {
-		return &FormatError{ref, "its manifest has no config", ""}
+		return hint.Errorf(noRemedy, "%s: its manifest has no config", ref)
 	}
 	switch mt := doc.Config.MediaType; {
 	case mt.IsConfig(), mt == "", mt == "application/json", mt == "application/octet-stream":
 		return nil
 	default:
-		return &FormatError{ref, fmt.Sprintf("it is an artifact (%s), not an image", mt), ""}
+		return hint.Errorf(noRemedy, "%s: it is an artifact (%s), not an image", ref, mt)
 	}
 }

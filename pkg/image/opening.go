@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/gbuild/gbuild/internal/hint"
 )
 
 // indexDepth is how many indexes may stand between a name and its image.
@@ -30,11 +32,11 @@ func (o opening) image(ctx context.Context, m rawManifest, depth int) (v1.Image,
 		return newFetched(ctx, o.place, m)
 	}
 	if depth == 0 {
-		return nil, &FormatError{name, "its indexes are nested too deep", ""}
+		return nil, hint.Errorf(noRemedy, "%s: its indexes are nested too deep", name)
 	}
 	index, err := v1.ParseIndexManifest(strings.NewReader(string(m.raw)))
 	if err != nil {
-		return nil, &FormatError{name, "its index is malformed: " + err.Error(), ""}
+		return nil, hint.Errorf(noRemedy, "%s: its index is malformed: %v", name, err)
 	}
 	return o.choice(ctx, index.Manifests, depth-1)
 }

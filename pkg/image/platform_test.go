@@ -3,9 +3,9 @@ package image
 import (
 	"bytes"
 	"context"
-	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -89,8 +89,7 @@ func TestSeveralImagesInALayout(t *testing.T) {
 			write(t, mustRef(t, "oci:"+dir+"/l"+tag), imageFor(t, c.p[i]), quickWrite())
 		}
 		_, err := Open(context.Background(), mustRef(t, "oci:"+dir+"/l"), quick())
-		var fe *FormatError
-		if c.clear != (err == nil) || err != nil && !errors.As(err, &fe) {
+		if c.clear != (err == nil) || err != nil && !strings.Contains(err.Error(), "it holds 2 images, and none is named") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -23,7 +23,7 @@ import (
 // pushImage writes an image to a registry: blobs side by side, each as soon as it is ready, then the manifest.
 func pushImage(ctx context.Context, r Ref, img v1.Image, o WriteOptions) (v1.Hash, error) {
 	if r.Digest != "" && r.Tag != "" {
-		return v1.Hash{}, &RefError{r.String(), "an image is written to a tag or to a digest, not to both"}
+		return v1.Hash{}, badRef(r.String(), "an image is written to a tag or to a digest, not to both")
 	}
 	layers, err := img.Layers()
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/internal/lazyregexp"
 	"github.com/gbuild/gbuild/pkg/image/wire"
 )
@@ -43,18 +44,10 @@ type Ref struct {
 	Digest     string // The form is algorithm:hex; it may be empty.
 }
 
-// RefError says which rule for image names was broken.
-type RefError struct {
-	Ref  string
-	Rule string
-}
-
-// Error implements error.
-func (e *RefError) Error() string { return fmt.Sprintf("image name %q: %s", e.Ref, e.Rule) }
-
-// Hint says what names look like.
-func (e *RefError) Hint() string {
-	return "an image name is [HOST[:PORT]/]NAME[:TAG][@sha256:DIGEST], oci:DIR[:NAME], oci-archive:FILE[:NAME] or docker-archive:FILE[:NAME]"
+// badRef says which rule for image names was broken, and what names look like.
+func badRef(ref, rule string) error {
+	return hint.Errorf("an image name is [HOST[:PORT]/]NAME[:TAG][@sha256:DIGEST], oci:DIR[:NAME], oci-archive:FILE[:NAME] or docker-archive:FILE[:NAME]",
+		"image name %q: %s", ref, rule)
 }
 
 // The grammar of names is that of distribution/reference, which every registry follows.
@@ -96,10 +89,10 @@ func parsePlace(s string, k Kind, rest string) (Ref, error) {
 	r := Ref{Kind: k}
 	if before, digest, ok := cutDigest(rest); ok {
 		if k == KindDockerArchive {
-			return Ref{}, &RefError{s, "a docker-archive holds no digests"}
+			return Ref{}, badRef(s, "a docker-archive holds no digests")
 		}
 		if _, err := v1.NewHash(digest); err != nil {
-			return Ref{}, &RefError{s, "bad digest: " + err.Error()}
+			return Ref{}, badRef(s, "bad digest: "+err.Error())
 		}
 		rest, r.Digest = before, digest
 	}
@@ -107,9 +100,9 @@ func parsePlace(s string, k Kind, rest string) (Ref, error) {
 	r.Path, r.Tag, named = strings.Cut(rest, ":")
 	switch {
 	case r.Path == "":
-		return Ref{}, &RefError{s, "the path is missing"}
+		return Ref{}, badRef(s, "the path is missing")
 	case named && (len(r.Tag) > maxName || !nameGrammar().MatchString(r.Tag)):
-		return Ref{}, &RefError{s, "the name after the path must be letters, digits and . _ - + : /, 256 at most"}
+		return Ref{}, badRef(s, "the name after the path must be letters, digits and . _ - + : /, 256 at most")
 	}
 	return r, nil
 }
@@ -128,7 +121,7 @@ func parseRegistry(s string) (Ref, error) {
 	rest, digest, pinned := strings.Cut(s, "@")
 	if pinned {
 		if _, err := v1.NewHash(digest); err != nil {
-			return Ref{}, &RefError{s, "bad digest: " + err.Error()}
+			return Ref{}, badRef(s, "bad digest: "+err.Error())
 		}
 		r.Digest = digest
 	}
@@ -137,7 +130,7 @@ func parseRegistry(s string) (Ref, error) {
 	}
 	path, tag, tagged := cutTag(rest)
 	if tagged && (len(tag) > maxTag || !tagGrammar().MatchString(tag)) {
-		return Ref{}, &RefError{s, "a tag is 1 to 128 letters, digits and _ . -, and starts with no . or -"}
+		return Ref{}, badRef(s, "a tag is 1 to 128 letters, digits and _ . -, and starts with no . or -")
 	}
 	r.Repository, r.Tag = path, tag
 	if !tagged && !pinned {
@@ -155,10 +148,10 @@ func (r Ref) finish(s string) (Ref, error) {
 		r.Repository = "library/" + r.Repository
 	}
 	if rule := brokenRule(r.Host, r.Repository); rule != "" {
-		return Ref{}, &RefError{s, rule}
+		return Ref{}, badRef(s, rule)
 	}
 	if _, err := name.NewRepository(r.registryHost() + "/" + r.Repository); err != nil {
-		return Ref{}, &RefError{s, err.Error()}
+		return Ref{}, badRef(s, err.Error())
 	}
 	return r, nil
 }
@@ -255,7 +248,7 @@ func (r Ref) repository(insecure bool) (name.Repository, error) {
 	}
 	repo, err := name.NewRepository(r.registryHost()+"/"+r.Repository, opts...)
 	if err != nil {
-		return name.Repository{}, &RefError{r.String(), err.Error()}
+		return name.Repository{}, badRef(r.String(), err.Error())
 	}
 	return repo, nil
 }

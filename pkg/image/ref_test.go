@@ -1,9 +1,10 @@
 package image
 
 import (
-	"errors"
 	"strings"
 	"testing"
+
+	"github.com/gbuild/gbuild/internal/hint"
 )
 
 const someDigest = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
@@ -57,8 +58,7 @@ func TestParseRefRefuses(t *testing.T) {
 	}
 	for _, tt := range tests {
 		_, err := ParseRef(tt.in)
-		var re *RefError
-		if !errors.As(err, &re) || !strings.Contains(re.Rule, tt.rule) {
+		if err == nil || !strings.Contains(err.Error(), tt.rule) || !strings.Contains(hint.Of(err), "HOST[:PORT]") {
 			t.Errorf("ParseRef(%q): %v, want a rule about %q", tt.in, err, tt.rule)
 		}
 	}

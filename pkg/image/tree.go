@@ -12,12 +12,24 @@ import (
 	"os"
 	"path"
 	"strings"
+
+	"github.com/gbuild/gbuild/internal/hint"
 )
 
 // tree is a directory or a tar whose files are read by name.
 type tree interface {
 	// open returns a file and its size; fs.ErrNotExist when there is none.
 	open(name string) (io.ReadCloser, int64, error)
+}
+
+// readFile reads a small file whole. r names the layout or archive in errors.
+func readFile(t tree, name string, limit int64, r Ref) ([]byte, error) {
+	rc, _, err := t.open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer rc.Close()
+	return readCapped(rc, limit, r.String()+": "+name)
 }
 
 // dirTree is a directory. os.Root keeps links in it from leading out.
@@ -55,10 +67,22 @@ type span struct{ off, size int64 }
 // maxEntries bounds the index of an archive: an image has at most a few entries for each layer.
 const maxEntries = 100_000
 
+// openArchive opens the tar that r names.
+func openArchive(r Ref) (*tarTree, error) {
+	if r.Path == Stdout {
+		return nil, badRef(r.String(), "an image cannot be read from standard input")
+	}
+	t, err := openTar(r.Path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &NotFoundError{Ref: r.String(), Err: err}
+	}
+	return t, err
+}
+
 // openTar indexes a tar. A compressed one cannot be read in place, and is refused.
 func openTar(file string) (*tarTree, error) {
 	if info, err := os.Stat(file); err == nil && info.Mode()&(os.ModeNamedPipe|os.ModeCharDevice|os.ModeSocket) != 0 {
-		return nil, &FormatError{file, "it is a pipe or a device, and an archive is read in many places", "write it to a file first"}
+		return nil, hint.Errorf("write it to a file first", "%s: it is a pipe or a device, and an archive is read in many places", file)
 	}
 	f, err := os.Open(file)
 	if err != nil {
@@ -68,10 +92,10 @@ func openTar(file string) (*tarTree, error) {
 	var magic [6]byte
 	n, err := io.ReadFull(f, magic[:])
 	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return nil, &FormatError{file, "it cannot be read as an archive: " + err.Error(), ""}
+		return nil, hint.Errorf(noRemedy, "%s: it cannot be read as an archive: %v", file, err)
 	}
 	if tool := compressor(magic[:n]); tool != "" {
-		return nil, &FormatError{file, "the archive is compressed", fmt.Sprintf("unpack it first: %s -d < FILE > OTHER", tool)}
+		return nil, hint.Errorf(fmt.Sprintf("unpack it first: %s -d < FILE > OTHER", tool), "%s: the archive is compressed", file)
 	}
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return nil, fmt.Errorf("reading archive: %w", err)
@@ -97,7 +121,7 @@ func indexTar(f *os.File, file string) (*tarTree, error) {
 			return t, nil
 		}
 		if err != nil || len(t.at)+len(t.links) > maxEntries {
-			return nil, &FormatError{file, fmt.Sprintf("it is no readable tar: %v", err), "check that the file is complete"}
+			return nil, hint.Errorf("check that the file is complete", "%s: it is no readable tar: %v", file, err)
 		}
 		name := path.Clean("/" + h.Name)[1:]
 		switch h.Typeflag {

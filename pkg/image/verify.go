@@ -12,6 +12,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/pkg/image/wire"
 )
 
@@ -28,7 +29,7 @@ func readCapped(r io.Reader, limit int64, what string) ([]byte, error) {
 		return nil, fmt.Errorf("reading %s: %w", what, err)
 	}
 	if int64(len(raw)) > limit {
-		return nil, &FormatError{what, fmt.Sprintf("is larger than %d MiB", limit>>20), "this is no container image"}
+		return nil, hint.Errorf("this is no container image", "%s: is larger than %d MiB", what, limit>>20)
 	}
 	return raw, nil
 }

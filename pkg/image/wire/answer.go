@@ -14,6 +14,8 @@ import (
 	"strings"
 
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/gbuild/gbuild/internal/hint"
 )
 
 type streamedKey struct{}
@@ -54,19 +56,6 @@ func IsEncoded(resp *http.Response) bool {
 	return e != "" && !strings.EqualFold(e, "identity")
 }
 
-// encodingError says that an answer is in an encoding that nobody asked for, and that is not known here.
-type encodingError struct{ url, encoding string }
-
-// Error implements error.
-func (e *encodingError) Error() string {
-	return fmt.Sprintf("%s: is sent in the encoding %q, which was not asked for", e.url, e.encoding)
-}
-
-// Hint says who has to change something.
-func (e *encodingError) Hint() string {
-	return "the registry, or a proxy before it, must send what it has as it is"
-}
-
 // Decoded undoes the encoding of an answer.
 func Decoded(resp *http.Response) (io.ReadCloser, error) {
 	var r io.Reader
@@ -84,7 +73,8 @@ func Decoded(resp *http.Response) (io.ReadCloser, error) {
 			r = d.IOReadCloser()
 		}
 	default:
-		return nil, &encodingError{resp.Request.URL.Redacted(), e}
+		return nil, hint.Errorf("the registry, or a proxy before it, must send what it has as it is",
+			"%s: is sent in the encoding %q, which was not asked for", resp.Request.URL.Redacted(), e)
 	}
 	if err != nil {
 		return nil, Cut(fmt.Errorf("decoding %s: %w", resp.Header.Get("Content-Encoding"), err))
