@@ -1,3 +1,7 @@
+// This file owns how long pip believes an answer that it has stored. A server may say: for five minutes, or for a year. A
+// build that nobody has given a cache would ask. So would one with this cache: only what a server says never changes, as
+// indexes say of files whose digests are on their pages, is used without a question.
+
 package pipcache
 
 import (
@@ -9,10 +13,6 @@ import (
 
 	"github.com/gbuild/gbuild/internal/lazyregexp"
 )
-
-// This file owns how long pip believes an answer that it has stored. A server may say: for five minutes, or for a year. A
-// build that nobody has given a cache would ask. So would one with this cache: only what a server says never changes, as
-// indexes say of files whose digests are on their pages, is used without a question.
 
 // longAgo is as long as every date of HTTP.
 const longAgo = "Thu, 01 Jan 1970 00:00:00 GMT"
@@ -64,7 +64,7 @@ func age(root *os.Root, path string) error {
 		return nil
 	}
 	dates := dated().FindAllIndex(text, -1)
-	if dates == nil { // nobody knows how old it is
+	if dates == nil { // Nobody knows how old it is.
 		return root.Remove(path)
 	}
 	for _, m := range dates {

@@ -1,3 +1,5 @@
+// This file owns the store of what pip has fetched: large files under their digests, as second names of what is in caches.
+
 package pipcache
 
 import (
@@ -23,10 +25,16 @@ import (
 type Bodies struct{ dir string }
 
 const (
-	bodiesDir    = "bodies"
-	framedSuffix = ".framed" // the file is an entry with the body inside
-	seenSuffix   = ".seen"   // when the file was last as its digest says
-	minBody      = 100_000   // bytes: what is smaller is fetched again as quickly
+	bodiesDir = "bodies"
+
+	// A file with this suffix is a whole entry of pip, with the body inside.
+	framedSuffix = ".framed"
+
+	// A file with this suffix says when the file without it was last found to be as its digest says.
+	seenSuffix = ".seen"
+
+	// What is smaller than this, in bytes, is fetched again as quickly.
+	minBody = 100_000
 )
 
 // Bodies opens those of a user id. One that no cache has any more is dropped.
@@ -37,22 +45,6 @@ func (c *Caches) Bodies(uid, gid int) (*Bodies, error) {
 	}
 	_, err := b.names()
 	return b, err
-}
-
-// sweepBodies drops what no cache has any more.
-func (c *Caches) sweepBodies() error {
-	dir := filepath.Join(filepath.Dir(c.dir), bodiesDir)
-	users, err := os.ReadDir(dir)
-	if err != nil {
-		return ignoreGone(err)
-	}
-	for _, u := range users {
-		b := &Bodies{filepath.Join(dir, u.Name())}
-		if _, err := b.names(); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // names lists what there is.
@@ -76,6 +68,7 @@ func (b *Bodies) names() (map[string]bool, error) {
 	return all, nil
 }
 
+// drop removes one name; the caches keep theirs.
 func (b *Bodies) drop(name string) {
 	_ = os.Remove(filepath.Join(b.dir, name))
 	_ = os.Remove(filepath.Join(b.dir, name+seenSuffix))
@@ -84,9 +77,10 @@ func (b *Bodies) drop(name string) {
 // seen notes that the bytes of a file were those of its digest when the file was as info says: whoever changes them later
 // changes the time that nobody can set.
 func (b *Bodies) seen(name string, info fs.FileInfo) {
-	_ = os.WriteFile(filepath.Join(b.dir, name+seenSuffix), ctimeOf(info), 0o600) // without it, they are read again
+	_ = os.WriteFile(filepath.Join(b.dir, name+seenSuffix), ctimeOf(info), 0o600) // The bytes are read again where this fails.
 }
 
+// ctimeOf is the time of the last change and the size, as text. No program can set this time.
 func ctimeOf(info fs.FileInfo) []byte {
 	st := info.Sys().(*syscall.Stat_t)
 	return fmt.Appendf(nil, "%d %d", st.Ctim.Nano(), st.Size)
@@ -107,8 +101,7 @@ func (b *Bodies) whole(name string) bool {
 	if was, err := os.ReadFile(path + seenSuffix); err == nil && bytes.Equal(was, ctimeOf(info)) {
 		return true
 	}
-	sum, err := digestOf(f, info, strings.HasSuffix(name, framedSuffix))
-	if err != nil || sum+framedIf(name) != name {
+	if found, err := nameOf(f, info, formOf(name)); err != nil || found != name {
 		b.drop(name)
 		return false
 	}
@@ -116,17 +109,20 @@ func (b *Bodies) whole(name string) bool {
 	return true
 }
 
-func framedIf(name string) string {
+// formOf is the suffix of a name that says in what form the body is: in an entry, or alone.
+func formOf(name string) string {
 	if strings.HasSuffix(name, framedSuffix) {
 		return framedSuffix
 	}
 	return ""
 }
 
-// digestOf reads a body, which may be in an entry. It must not be written meanwhile.
-func digestOf(f *os.File, info fs.FileInfo, framed bool) (string, error) {
+var errWritten = errors.New("it changed while it was read")
+
+// nameOf reads a body in one of the two forms, and names it. It must not be written meanwhile.
+func nameOf(f *os.File, info fs.FileInfo, form string) (string, error) {
 	body := io.NewSectionReader(f, 0, info.Size())
-	if framed {
+	if form == framedSuffix {
 		var err error
 		if body, err = framedBody(f, info.Size()); err != nil {
 			return "", err
@@ -141,9 +137,9 @@ func digestOf(f *os.File, info fs.FileInfo, framed bool) (string, error) {
 	}
 	now, err := f.Stat()
 	if err == nil && !bytes.Equal(ctimeOf(now), ctimeOf(info)) {
-		err = errChanged
+		err = errWritten
 	}
-	return hex.EncodeToString(sum.Sum(nil)), err
+	return hex.EncodeToString(sum.Sum(nil)) + form, err
 }
 
 // Keep gives the large files that came into a cache during a lease their second names. It reads them once, for the digest.
@@ -159,31 +155,6 @@ func (b *Bodies) Keep(ctx context.Context, l *Lease) error {
 	})
 }
 
-// eachNew visits the files of pip's answers that came into its cache during the lease. One that is gone meanwhile is none.
-func (l *Lease) eachNew(visit func(root *os.Root, path string, info fs.FileInfo) error) error {
-	root, err := os.OpenRoot(l.Dir())
-	if err != nil {
-		return fmt.Errorf("reading cache: %w", err)
-	}
-	defer root.Close()
-	for _, entries := range []string{newEntries, oldEntries} {
-		err := fs.WalkDir(root.FS(), entries, func(path string, d fs.DirEntry, err error) error {
-			if err != nil || !d.Type().IsRegular() || !isEntryName(d.Name()) {
-				return ignoreGone(err)
-			}
-			info, err := d.Info()
-			if err != nil || !info.Mode().IsRegular() || !changed(info.Sys().(*syscall.Stat_t), l.from) {
-				return ignoreGone(err)
-			}
-			return visit(root, path, info)
-		})
-		if err != nil {
-			return fmt.Errorf("reading cache: %w", err)
-		}
-	}
-	return nil
-}
-
 // noteLink notes the file as it is after a further name, if that is all that has changed since it was seen.
 func (b *Bodies) noteLink(name string, before fs.FileInfo) {
 	now, err := os.Lstat(filepath.Join(b.dir, name))
@@ -192,26 +163,20 @@ func (b *Bodies) noteLink(name string, before fs.FileInfo) {
 	}
 }
 
-func ignoreGone(err error) error {
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrExist) {
-		return nil
-	}
-	return err
-}
-
+// keep links one file by its descriptor, so that what is linked is what was read.
 func (b *Bodies) keep(root *os.Root, path string, info fs.FileInfo) error {
 	f, err := root.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return ignoreGone(err)
 	}
 	defer f.Close()
-	framed := !strings.HasSuffix(path, bodySuffix)
-	name, err := digestOf(f, info, framed)
-	if err != nil {
-		return nil // it is no entry, or was written meanwhile
+	form := framedSuffix
+	if strings.HasSuffix(path, bodySuffix) {
+		form = ""
 	}
-	if framed {
-		name += framedSuffix
+	name, err := nameOf(f, info, form)
+	if err != nil {
+		return nil // It is no entry, or was written meanwhile.
 	}
 	err = unix.Linkat(unix.AT_FDCWD, fmt.Sprintf("/proc/self/fd/%d", f.Fd()), unix.AT_FDCWD, filepath.Join(b.dir, name), unix.AT_SYMLINK_FOLLOW)
 	if err != nil {
@@ -228,4 +193,20 @@ func (l *Lease) BodiesDir() (string, error) {
 		return "", fmt.Errorf("making room for what pip has fetched: %w", err)
 	}
 	return dir, nil
+}
+
+// sweepBodies drops what no cache has any more.
+func (c *Caches) sweepBodies() error {
+	dir := filepath.Join(filepath.Dir(c.dir), bodiesDir)
+	users, err := os.ReadDir(dir)
+	if err != nil {
+		return ignoreGone(err)
+	}
+	for _, u := range users {
+		b := &Bodies{filepath.Join(dir, u.Name())}
+		if _, err := b.names(); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -1,7 +1,7 @@
-package pipcache
-
 // Caches of what is built: one for each thing that a build can see, so that there are many, most of them never used again.
 // They are kept only if there is something in them, for a time, and up to a size.
+
+package pipcache
 
 import (
 	"context"
@@ -17,8 +17,11 @@ import (
 
 // Bounds of all caches of what is built together.
 const (
-	BuiltAge  = 30 * 24 * time.Hour // since the last use
-	BuiltSize = 10_000_000_000      // bytes on disk; those that were used least recently go first
+	// A cache goes that was not used for this long.
+	BuiltAge = 30 * 24 * time.Hour
+
+	// If all have more bytes on disk, those go first that were not used for the longest time.
+	BuiltSize = 10_000_000_000
 )
 
 // ReleaseFilled ends the lease, and removes a cache without any file that nobody else has a lease on. kept says whether
@@ -29,7 +32,7 @@ func (l *Lease) ReleaseFilled() (kept bool, err error) {
 	if !empty(l.Dir()) {
 		return true, err
 	}
-	f, busy := c.lock(filepath.Base(l.dir), durable.Exclusive, func() error { return durable.ErrLocked })
+	f, busy := c.lock(filepath.Base(l.dir), durable.Exclusive, refuse)
 	if busy != nil {
 		return true, err
 	}
@@ -46,8 +49,9 @@ func empty(dir string) bool {
 	return err == nil && found.files == 0
 }
 
-// TrimBuilt removes caches of the given ids, whatever is before a slash in theirs, that have a scope, and were not used since age or are too much together. What
-// is in use stays. freed is in bytes on disk.
+// TrimBuilt removes caches that have a scope and one of the given ids, whatever stands before a slash in theirs: those
+// that were not used for the time of age, and of the others as many as are beyond size. What is in use stays. freed is in
+// bytes on disk.
 func (c *Caches) TrimBuilt(ctx context.Context, ids []string, age time.Duration, size int64) (freed int64, err error) {
 	all, err := c.List()
 	if err != nil {
@@ -56,14 +60,14 @@ func (c *Caches) TrimBuilt(ctx context.Context, ids []string, age time.Duration,
 	all = slices.DeleteFunc(all, func(i Info) bool { return i.Scope == "" || !slices.Contains(ids, path.Base(i.ID)) })
 	oldest := time.Now().Add(-age)
 	var total int64
-	for _, i := range all { // the one that was used last first
+	for _, i := range all { // The one that was used last is the first.
 		if total += i.Size; total <= size && i.LastUsed.After(oldest) && i.Files > 0 {
 			continue
 		}
 		if err := ctx.Err(); err != nil {
 			return freed, context.Cause(ctx)
 		}
-		f, err := c.lock(i.Key, durable.Exclusive, func() error { return durable.ErrLocked })
+		f, err := c.lock(i.Key, durable.Exclusive, refuse)
 		if errors.Is(err, durable.ErrLocked) {
 			continue
 		}

@@ -1,41 +1,47 @@
+// This file owns the directory that holds all caches: where things are in it, and that nobody else can write there. Each
+// cache is one directory below "mounts", named by the key of its Identity.
+
 package pipcache
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
 	"syscall"
 
-	"github.com/gbuild/gbuild/internal/durable"
 	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/internal/lazyregexp"
 )
 
 // Caches is a directory of cache mounts. Any number of processes may use it at once.
-//
-// Each cache is one directory, named by a hash, with three things in it: data (what a RUN sees), meta.json (what the
-// hash stands for; its mtime is the last use) and lock (flock: the only sign of life).
 type Caches struct{ dir string }
 
 const (
 	mountsDir = "mounts"
-	dataDir   = "data"
-	metaFile  = "meta.json"
-	lockFile  = "lock"
-	workDir   = "work"     // of an overlay over data
-	newPrefix = "data.new" // data that is still made
-	trash     = ".trash-"  // a cache that is being removed
+
+	// A RUN sees this directory of a cache.
+	dataDir = "data"
+
+	// The Identity of the cache is in this file, whose time is that of the last use.
+	metaFile = "meta.json"
+
+	// A flock of this file is the only sign that somebody uses the cache.
+	lockFile = "lock"
+
+	// An overlay over data works in this directory.
+	workDir = "work"
+
+	// This becomes data when it is complete.
+	newData = "data.new"
+
+	// A directory whose name begins like this holds a cache that is being removed.
+	trash = ".trash-"
 )
 
-// entryGrammar is a hash, and the number of a further directory for sharing=private.
-var entryGrammar = lazyregexp.New(`^[0-9a-f]{64}(\.[0-9]+)?$`)
+// keyGrammar is a hash, and the number of a further directory for sharing=private.
+var keyGrammar = lazyregexp.New(`^[0-9a-f]{64}(\.[0-9]+)?$`)
 
 // Open makes dir where it is missing. It refuses one in which others can write: what they put there, builds would
 // install. The caches are in a directory of mode 0700 below it, so that dir itself may be one that CI made.
@@ -72,6 +78,7 @@ func OpenDir(dir, flag string) error {
 	return check(dir, flag)
 }
 
+// check refuses a directory in which somebody else could put what builds then install.
 func check(dir, flag string) error {
 	info, err := os.Stat(dir)
 	if err != nil {
@@ -89,81 +96,8 @@ func check(dir, flag string) error {
 	return nil
 }
 
-// Dir is the directory that holds the caches.
+// Dir is the directory that was opened.
 func (c *Caches) Dir() string { return filepath.Dir(c.dir) }
 
-// meta is what a hash stands for.
-type meta struct {
-	ID    string  `json:"id"`
-	Trust string  `json:"trust,omitempty"`
-	Scope string  `json:"scope,omitempty"`
-	UID   *int    `json:"uid,omitempty"`
-	GID   *int    `json:"gid,omitempty"`
-	Mode  *uint32 `json:"mode,omitempty"`
-	About string  `json:"about,omitempty"` // for people
-}
-
-func newMeta(id string, o Options) meta {
-	m := meta{ID: id, Trust: o.Trust, Scope: o.Scope, About: o.About}
-	if o.OwnerGiven {
-		m.UID, m.GID = &o.UID, &o.GID
-	}
-	if o.Mode != 0 {
-		m.Mode = &o.Mode
-	}
-	return m
-}
-
-// name is the directory of a cache. Every part is framed by its length, so that no two caches share one; an id is never
-// part of a path.
-func (m meta) name() string {
-	h := sha256.New()
-	frame := func(s string) {
-		_ = binary.Write(h, binary.BigEndian, uint64(len(s))) // a hash does not fail
-		h.Write([]byte(s))
-	}
-	frame(m.Scope)
-	frame(m.ID)
-	if m.Trust != "" {
-		frame("trust")
-		frame(m.Trust)
-	}
-	if m.UID != nil {
-		frame("owner")
-		frame(fmt.Sprintf("%d:%d", *m.UID, *m.GID))
-	}
-	if m.Mode != nil {
-		frame("mode")
-		frame(strconv.FormatUint(uint64(*m.Mode), 8))
-	}
-	return hex.EncodeToString(h.Sum(nil))
-}
-
-func readMeta(dir string) (meta, os.FileInfo, error) {
-	var m meta
-	path := filepath.Join(dir, metaFile)
-	src, err := os.ReadFile(path)
-	if err != nil {
-		return m, nil, fmt.Errorf("reading cache: %w", err)
-	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return m, nil, fmt.Errorf("reading cache: %w", err)
-	}
-	if err := json.Unmarshal(src, &m); err != nil {
-		return m, nil, fmt.Errorf("reading %s: %w", path, err)
-	}
-	return m, info, nil
-}
-
-// write makes meta.json appear whole.
-func (m meta) write(dir string) error {
-	src, err := json.Marshal(m)
-	if err != nil {
-		return fmt.Errorf("writing cache: %w", err)
-	}
-	if err := durable.Save(filepath.Join(dir, metaFile), src); err != nil {
-		return fmt.Errorf("writing cache: %w", err)
-	}
-	return nil
-}
+// path is the directory of a cache.
+func (c *Caches) path(key string) string { return filepath.Join(c.dir, key) }

@@ -100,23 +100,23 @@ func TestCacheOutlivesItsLease(t *testing.T) {
 
 func TestWhatNamesACache(t *testing.T) {
 	owned := func(uid, gid int) Options { return Options{UID: uid, GID: gid, OwnerGiven: true} }
-	all := []meta{
-		newMeta("a", Options{}), newMeta("b", Options{}), newMeta("a", Options{Scope: "x"}), newMeta("", Options{Scope: "a"}),
-		newMeta("a", owned(0, 0)), newMeta("a", owned(1, 0)), newMeta("a", owned(0, 1)), newMeta("a", Options{Mode: 0o700}),
-		newMeta("../../etc", Options{}),
+	all := []Identity{
+		newIdentity("a", Options{}), newIdentity("b", Options{}), newIdentity("a", Options{Scope: "x"}), newIdentity("", Options{Scope: "a"}),
+		newIdentity("a", owned(0, 0)), newIdentity("a", owned(1, 0)), newIdentity("a", owned(0, 1)), newIdentity("a", Options{Mode: 0o700}),
+		newIdentity("../../etc", Options{}),
 	}
-	seen := map[string]meta{}
+	seen := map[string]Identity{}
 	for _, m := range all {
-		name := m.name()
+		name := m.Key()
 		if other, ok := seen[name]; ok {
 			t.Errorf("%+v and %+v share %s", m, other, name)
 		}
-		if !entryGrammar().MatchString(name) {
+		if !keyGrammar().MatchString(name) {
 			t.Errorf("%q is no safe name", name)
 		}
 		seen[name] = m
 	}
-	if newMeta("a", Options{UID: 7}).name() != newMeta("a", Options{}).name() {
+	if newIdentity("a", Options{UID: 7}).Key() != newIdentity("a", Options{}).Key() {
 		t.Error("an owner that was not given names the cache")
 	}
 }

@@ -1,10 +1,11 @@
+// This file owns leases: how one is had, by one build or by many at once, and how it ends.
+
 package pipcache
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -19,58 +20,48 @@ type Sharing string
 
 // The ways of sharing, as in RUN --mount=type=cache,sharing=…
 const (
-	Shared  Sharing = "shared"  // all use the same directory
-	Private Sharing = "private" // each has its own; one that is free is used again
-	Locked  Sharing = "locked"  // one after the other
+	Shared  Sharing = "shared"  // All use the same directory.
+	Private Sharing = "private" // Each has its own; one that is free is used again.
+	Locked  Sharing = "locked"  // One uses it after the other.
 )
-
-// Options say which cache is meant beside its id, and how a new one starts.
-type Options struct {
-	Trust      string                 // whose the cache is: nobody else gets it by its id
-	Scope      string                 // parts caches of one owner and equal ids
-	About      string                 // says to people what the scope of a new cache is; no part of what names it
-	UID, GID   int                    // owner of a new cache; part of what names it when OwnerGiven
-	OwnerGiven bool                   //
-	Mode       uint32                 // permission bits of a new cache; 0 is 0755. Part of what names it when given
-	Seed       func(dir string) error // fills a new cache; metadata of dir that it sets stays, unless given here
-	Waiting    func(holder string)    // called once when the cache is in use and has to be waited for
-}
 
 // Lease is the right to use a cache until Release, or until the process ends.
 type Lease struct {
-	dir  string
+	// The cache's own directory has data in it, and what is about data.
+	dir string
+
+	// The lease ends when this is closed.
 	lock *os.File
 
-	renewed string // what stands for the cache, see Renew
-	remove  func() error
+	// This directory stands for the data of the cache, where Renew has made one; Release calls atEnd first then.
+	renewed string
+	atEnd   func() error
 
-	from syscall.Timespec // by the clock of the file system
+	// The lease began then, by the clock of the file system that the cache is on.
+	from syscall.Timespec
 	once sync.Once
 }
 
-// pollEvery is how often a busy cache is tried again: flock(2) cannot wait and be cancelled.
-const pollEvery = 100 * time.Millisecond
-
 // Acquire leases the cache of an id, which it makes where there is none. It waits while a locked cache is in use.
 func (c *Caches) Acquire(ctx context.Context, id string, s Sharing, o Options) (*Lease, error) {
-	m := newMeta(id, o)
+	w := &wanted{caches: c, identity: newIdentity(id, o), options: o}
+	w.key = w.identity.Key()
 	var lock *os.File
 	var err error
-	name := m.name()
 	switch s {
 	case Shared, "":
-		lock, err = c.share(ctx, name, m, o)
+		lock, err = w.share(ctx)
 	case Locked:
-		lock, err = c.own(name, m, o, c.waiter(ctx, name, o))
+		lock, err = w.own(w.waiter(ctx))
 	case Private:
-		lock, name, err = c.free(name, m, o)
+		lock, err = w.free()
 	default:
 		return nil, fmt.Errorf("acquiring cache %q: unknown sharing %q", id, s)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("acquiring cache %q: %w", id, err)
 	}
-	l := &Lease{dir: filepath.Join(c.dir, name), lock: lock}
+	l := &Lease{dir: c.path(w.key), lock: lock}
 	if err := l.touch(); err != nil {
 		lock.Close()
 		return nil, err
@@ -81,19 +72,19 @@ func (c *Caches) Acquire(ctx context.Context, id string, s Sharing, o Options) (
 // Borrow leases the cache of an id to be read, where there is one that nobody holds alone; else it returns nil. It does not
 // wait, so that two who borrow from each other never wait for each other.
 func (c *Caches) Borrow(id string, o Options) (*Lease, error) {
-	name := newMeta(id, o).name()
-	dir := filepath.Join(c.dir, name)
+	key := newIdentity(id, o).Key()
+	dir := c.path(key)
 	if !ready(dir) {
 		return nil, nil
 	}
-	lock, err := c.lock(name, durable.Shared, func() error { return durable.ErrLocked })
+	lock, err := c.lock(key, durable.Shared, refuse)
 	if errors.Is(err, durable.ErrLocked) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("borrowing cache %q: %w", id, err)
 	}
-	if !ready(dir) { // removed meanwhile
+	if !ready(dir) { // It was removed meanwhile.
 		lock.Close()
 		return nil, nil
 	}
@@ -101,45 +92,39 @@ func (c *Caches) Borrow(id string, o Options) (*Lease, error) {
 	return l, l.touch()
 }
 
-// Work makes an empty directory beside that of the cache, for who mounts it as the upper one of an overlay. Only one that
-// holds the cache alone may use it.
-func (l *Lease) Work() (string, error) {
-	dir := filepath.Join(l.dir, workDir)
-	if err := removeAll(dir); err != nil {
-		return "", fmt.Errorf("removing what an overlay left: %w", err)
-	}
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		return "", fmt.Errorf("making room for an overlay: %w", err)
-	}
-	return dir, nil
+// wanted is a cache that is asked for, in one of its directories.
+type wanted struct {
+	caches   *Caches
+	identity Identity
+	options  Options
+	key      string // This names the directory: for sharing=private it is one of several.
 }
 
 // share takes a shared lock. A cache that is not there yet is made under an exclusive one first.
-func (c *Caches) share(ctx context.Context, name string, m meta, o Options) (*os.File, error) {
+func (w *wanted) share(ctx context.Context) (*os.File, error) {
 	for {
-		f, err := c.lock(name, durable.Shared, c.waiter(ctx, name, o))
-		if err != nil || ready(filepath.Join(c.dir, name)) {
+		f, err := w.caches.lock(w.key, durable.Shared, w.waiter(ctx))
+		if err != nil || ready(w.caches.path(w.key)) {
 			return f, err
 		}
 		f.Close()
-		f, err = c.own(name, m, o, c.waiter(ctx, name, o))
+		f, err = w.own(w.waiter(ctx))
 		if err != nil {
 			return nil, err
 		}
-		_ = f.Truncate(0) // this process is the holder no longer
+		_ = f.Truncate(0) // This process is the holder no longer.
 		f.Close()
 	}
 }
 
 // own takes an exclusive lock, and makes the cache when it is not there.
-func (c *Caches) own(name string, m meta, o Options, wait func() error) (*os.File, error) {
-	f, err := c.lock(name, durable.Exclusive, wait)
+func (w *wanted) own(wait func() error) (*os.File, error) {
+	f, err := w.caches.lock(w.key, durable.Exclusive, wait)
 	if err != nil {
 		return nil, err
 	}
-	dir := filepath.Join(c.dir, name)
-	if !ready(dir) {
-		if err := prepare(dir, m, o); err != nil {
+	if dir := w.caches.path(w.key); !ready(dir) {
+		if err := prepare(dir, w.identity, w.options); err != nil {
 			f.Close()
 			return nil, err
 		}
@@ -149,129 +134,27 @@ func (c *Caches) own(name string, m meta, o Options, wait func() error) (*os.Fil
 }
 
 // free takes the first directory of a private cache that nobody uses.
-func (c *Caches) free(base string, m meta, o Options) (*os.File, string, error) {
-	name := base
+func (w *wanted) free() (*os.File, error) {
+	first := w.key
 	for n := 1; ; n++ {
-		f, err := c.own(name, m, o, func() error { return durable.ErrLocked })
+		f, err := w.own(refuse)
 		if !errors.Is(err, durable.ErrLocked) {
-			return f, name, err
+			return f, err
 		}
-		name = fmt.Sprintf("%s.%d", base, n)
+		w.key = fmt.Sprintf("%s.%d", first, n)
 	}
 }
 
-// lock opens and locks the lock file of a cache. wait is called while another holds it.
-func (c *Caches) lock(name string, how durable.Mode, wait func() error) (*os.File, error) {
-	dir := filepath.Join(c.dir, name)
-	for {
-		if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-			return nil, fmt.Errorf("making cache: %w", err)
-		}
-		f, err := durable.TryLock(filepath.Join(dir, lockFile), how)
-		switch {
-		case err == nil:
-			return f, nil
-		case errors.Is(err, fs.ErrNotExist): // removed between the two calls
-			continue
-		case !errors.Is(err, durable.ErrLocked):
-			return nil, fmt.Errorf("opening lock: %w", err)
-		}
-		if err := wait(); err != nil {
-			return nil, err
-		}
-	}
-}
-
-// waiter reports once who holds the cache, and then paces the tries.
-func (c *Caches) waiter(ctx context.Context, name string, o Options) func() error {
+// waiter waits for the lock of the cache, and says once who holds it.
+func (w *wanted) waiter(ctx context.Context) func() error {
 	told := false
 	return func() error {
-		if !told && o.Waiting != nil {
-			o.Waiting(holder(filepath.Join(c.dir, name)))
+		if !told && w.options.Waiting != nil {
+			w.options.Waiting(holder(w.caches.path(w.key)))
 		}
 		told = true
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-time.After(pollEvery):
-			return nil
-		}
+		return pause(ctx)
 	}
-}
-
-// sign writes who holds an exclusive lock, for messages only.
-func sign(f *os.File) {
-	_ = f.Truncate(0)
-	_, _ = fmt.Fprintf(f, "process %d", os.Getpid())
-}
-
-func ready(dir string) bool {
-	info, err := os.Lstat(filepath.Join(dir, dataDir))
-	if err != nil || !info.IsDir() {
-		return false
-	}
-	_, err = os.Lstat(filepath.Join(dir, metaFile))
-	return err == nil
-}
-
-// prepare makes meta.json and then data. The caller holds the exclusive lock; data gets its name last, so that a cache
-// with data is complete, whenever the process is killed.
-func prepare(dir string, m meta, o Options) error {
-	if err := m.write(dir); err != nil {
-		return err
-	}
-	if _, err := os.Lstat(filepath.Join(dir, dataDir)); err == nil {
-		return nil
-	}
-	fresh := filepath.Join(dir, newPrefix)
-	if err := removeAll(fresh); err != nil {
-		return fmt.Errorf("removing half a cache: %w", err)
-	}
-	if err := os.Mkdir(fresh, 0o755); err != nil {
-		return fmt.Errorf("making cache: %w", err)
-	}
-	if o.Seed != nil {
-		if err := o.Seed(fresh); err != nil {
-			return fmt.Errorf("filling new cache: %w", err)
-		}
-	}
-	if err := dress(fresh, o); err != nil {
-		return err
-	}
-	if err := os.Rename(fresh, filepath.Join(dir, dataDir)); err != nil {
-		return fmt.Errorf("making cache: %w", err)
-	}
-	return nil
-}
-
-// dress sets owner and mode: pip refuses a cache directory that its user does not own.
-func dress(dir string, o Options) error {
-	if o.OwnerGiven || o.Seed == nil {
-		if err := os.Chown(dir, o.UID, o.GID); err != nil && !ownedBy(dir, o.UID, o.GID) {
-			return fmt.Errorf("giving cache to %d:%d: %w", o.UID, o.GID, err)
-		}
-	}
-	mode := o.Mode
-	if mode == 0 && o.Seed == nil {
-		mode = 0o755
-	}
-	if mode == 0 {
-		return nil
-	}
-	// Not os.Chmod: its FileMode has other bits for setuid, setgid and sticky.
-	if err := syscall.Chmod(dir, mode&0o7777); err != nil {
-		return fmt.Errorf("setting mode of cache: %w", err)
-	}
-	return nil
-}
-
-func ownedBy(dir string, uid, gid int) bool {
-	info, err := os.Stat(dir)
-	if err != nil {
-		return false
-	}
-	st := info.Sys().(*syscall.Stat_t)
-	return int(st.Uid) == uid && int(st.Gid) == gid
 }
 
 // Dir is the directory to bind into the RUN.
@@ -300,7 +183,9 @@ func (l *Lease) touch() error {
 // Release ends the lease. It may be called more than once.
 func (l *Lease) Release() (err error) {
 	l.once.Do(func() {
-		err = l.replace()
+		if l.atEnd != nil {
+			err = l.atEnd()
+		}
 		_ = l.lock.Truncate(0)
 		now := time.Now()
 		err = errors.Join(err, os.Chtimes(filepath.Join(l.dir, metaFile), now, now), l.lock.Close())

@@ -1,3 +1,6 @@
+// This file owns lending: it reads the pages of indexes that a RUN's pip has fetched, and makes the entries of files that
+// another cache has and whose digests are on these pages. pip verifies what it finds by the same digests.
+
 package pipcache
 
 import (
@@ -11,12 +14,8 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
-	"unsafe"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/gbuild/gbuild/internal/lazyregexp"
 )
@@ -24,25 +23,20 @@ import (
 // Lending watches a cache of pip while a RUN uses it. For each page of an index that pip stores there, the files are lent
 // that the page links to and that Bodies has, before pip asks for them. Being late costs a download.
 type Lending struct {
-	bodies   *Bodies         // of all caches
-	have     map[string]bool // what is there
-	lent     string          // the directory that the RUN sees at
-	at       string          // this path
-	root     *os.Root        // of the cache, as the RUN sees it
-	indexes  []string        // URLs that pages may be below
-	uid, gid int             // that the cache belongs to
-
-	events  *os.File
-	watched map[int32]string // directories, in the cache
-	done    sync.WaitGroup
+	bodies  *Bodies         // The files that may be lent are those of all caches.
+	have    map[string]bool // These were there when the lending began.
+	lent    string          // A file is lent when it has a name in this directory.
+	root    *os.Root        // This is the cache as the RUN sees it.
+	watcher *watcher
+	options LendOptions
 }
 
 // LendOptions say how a RUN sees its cache.
 type LendOptions struct {
-	Dir      string   // the cache as the RUN sees it
-	Lent     string   // the RUN's path of Lease.BodiesDir
-	Indexes  []string // URLs of indexes that the RUN may ask
-	UID, GID int
+	Dir      string   // This is the cache as the RUN sees it.
+	Lent     string   // The RUN sees the directory of Lease.BodiesDir at this path.
+	Indexes  []string // The RUN may ask the indexes at these URLs.
+	UID, GID int      // The cache belongs to these.
 }
 
 // Lend begins to lend to the cache of a lease, until Stop.
@@ -51,7 +45,7 @@ func (b *Bodies) Lend(l *Lease, o LendOptions) (*Lending, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := &Lending{bodies: b, have: have, at: o.Lent, indexes: o.Indexes, uid: o.UID, gid: o.GID, watched: map[int32]string{}}
+	x := &Lending{bodies: b, have: have, options: o}
 	if x.lent, err = l.BodiesDir(); err != nil {
 		return nil, err
 	}
@@ -61,13 +55,10 @@ func (b *Bodies) Lend(l *Lease, o LendOptions) (*Lending, error) {
 	if x.root, err = os.OpenRoot(o.Dir); err != nil {
 		return nil, fmt.Errorf("watching cache: %w", err)
 	}
-	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
-	if err != nil {
+	if x.watcher, err = watchEntries(x.root, x.page); err != nil {
 		x.root.Close()
-		return nil, fmt.Errorf("watching cache: %w", err)
+		return nil, err
 	}
-	x.events = os.NewFile(uintptr(fd), "inotify")
-	x.done.Go(x.follow)
 	return x, nil
 }
 
@@ -92,85 +83,7 @@ func (x *Lending) inspect() error {
 
 // Stop ends the lending.
 func (x *Lending) Stop() error {
-	err := x.events.Close()
-	x.done.Wait()
-	return errors.Join(err, x.root.Close())
-}
-
-// maxDepth is how deep entries lie: http-v2, and a directory for each of the first five digits of the name.
-const maxDepth = 6
-
-// watch watches a directory and those in it. Files that are in a directory which was made just now are looked at.
-func (x *Lending) watch(dir string, depth int, fresh bool) {
-	f, err := x.root.OpenFile(dir, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0)
-	if err != nil {
-		return
-	}
-	defer f.Close()
-	if err := x.add(dir, fmt.Sprintf("/proc/self/fd/%d", f.Fd())); err != nil {
-		return // of too many directories some are not watched
-	}
-	entries, err := f.ReadDir(-1)
-	if err != nil {
-		return
-	}
-	for _, e := range entries {
-		x.found(dir, e.Name(), e.IsDir(), depth, fresh)
-	}
-}
-
-// add has the kernel tell of what appears in a directory.
-func (x *Lending) add(dir, path string) error {
-	conn, err := x.events.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var failed error
-	err = conn.Control(func(fd uintptr) {
-		var wd int
-		wd, failed = unix.InotifyAddWatch(int(fd), path, unix.IN_CREATE|unix.IN_MOVED_TO|unix.IN_CLOSE_WRITE|unix.IN_ONLYDIR)
-		x.watched[int32(wd)] = dir
-	})
-	return errors.Join(err, failed)
-}
-
-// found looks at what is in a directory.
-func (x *Lending) found(dir, name string, isDir bool, depth int, fresh bool) {
-	switch {
-	case depth == 0 && name != newEntries && name != oldEntries:
-	case isDir && depth < maxDepth:
-		x.watch(path.Join(dir, name), depth+1, fresh)
-	case !isDir && fresh && isEntryName(name):
-		x.page(strings.TrimSuffix(path.Join(dir, name), bodySuffix))
-	}
-}
-
-// follow reads events until Stop.
-func (x *Lending) follow() {
-	x.watch(".", 0, false)
-	buf := make([]byte, 64<<10)
-	for {
-		n, err := x.events.Read(buf)
-		if err != nil {
-			return
-		}
-		for at := 0; at+unix.SizeofInotifyEvent <= n; {
-			e := (*unix.InotifyEvent)(unsafe.Pointer(&buf[at]))
-			at += unix.SizeofInotifyEvent
-			name := strings.TrimRight(string(buf[at:at+int(e.Len)]), "\x00")
-			at += int(e.Len)
-			dir, known := x.watched[e.Wd]
-			isDir := e.Mask&unix.IN_ISDIR != 0
-			if !known || name == "" || !isDir && e.Mask&unix.IN_CREATE != 0 { // a file counts when it is whole
-				continue
-			}
-			depth := 0
-			if dir != "." {
-				depth = strings.Count(dir, "/") + 1
-			}
-			x.found(dir, name, isDir, depth, true)
-		}
-	}
+	return errors.Join(x.watcher.stop(), x.root.Close())
 }
 
 // page lends what the entry links to, if it is a page.
@@ -186,7 +99,7 @@ func (x *Lending) page(entry string) {
 			name += framedSuffix
 		}
 		if x.have[name] {
-			_ = x.lend(entryPath(entries, cleanURL(o.url)), name) // it is fetched then
+			_ = x.lend(entryPath(entries, cleanURL(o.url)), name) // Otherwise pip fetches it.
 		}
 	}
 }
@@ -225,7 +138,7 @@ func (x *Lending) pageURL(entry, file string) *url.URL {
 		project = file[:at[0]]
 	}
 	entries, _, _ := strings.Cut(entry, "/")
-	for _, index := range x.indexes {
+	for _, index := range x.options.Indexes {
 		u, err := url.Parse(strings.TrimRight(index, "/") + "/" + normal(project) + "/")
 		if err != nil {
 			continue
@@ -251,10 +164,10 @@ func (x *Lending) lend(entry, name string) error {
 	if !framed {
 		link += bodySuffix
 	}
-	if err := x.root.Symlink(path.Join(x.at, name), link); err != nil {
-		return err // pip has fetched it, or has it from us
+	if err := x.root.Symlink(path.Join(x.options.Lent, name), link); err != nil {
+		return err // Either pip has fetched it, or we have lent it.
 	}
-	if err := x.root.Lchown(link, x.uid, x.gid); err != nil || framed {
+	if err := x.root.Lchown(link, x.options.UID, x.options.GID); err != nil || framed {
 		return err
 	}
 	info, err := os.Stat(filepath.Join(x.lent, name))
@@ -292,7 +205,7 @@ func (x *Lending) parents(dir string) error {
 			continue
 		}
 		if err == nil {
-			err = x.root.Lchown(dir[:i], x.uid, x.gid)
+			err = x.root.Lchown(dir[:i], x.options.UID, x.options.GID)
 		}
 		if err != nil {
 			return err
@@ -310,7 +223,7 @@ func (x *Lending) write(name string, data []byte) error {
 	}
 	defer x.root.Remove(temp)
 	_, err = f.Write(data)
-	if err = errors.Join(err, f.Chown(x.uid, x.gid), f.Close()); err != nil {
+	if err = errors.Join(err, f.Chown(x.options.UID, x.options.GID), f.Close()); err != nil {
 		return err
 	}
 	return x.root.Link(temp, name)

@@ -1,3 +1,5 @@
+// This file owns what people are told of the caches: a list of them, and which of them a word means.
+
 package pipcache
 
 import (
@@ -8,24 +10,25 @@ import (
 	"path/filepath"
 	"sort"
 	"strings"
-	"syscall"
 	"time"
-
-	"github.com/gbuild/gbuild/internal/durable"
 )
 
 // Info describes one cache.
 type Info struct {
-	ID       string
-	Trust    string // whose it is; empty for one that a version without scopes made
-	Scope    string
-	About    string // what the scope is, for people
-	Key      string // name of its directory
-	Dir      string // its data
-	Size     int64  // bytes on disk; a file with several names counts once
-	Files    int
+	Identity
+
+	// The cache's directory has this name: that of the identity, with a number where it is one of several.
+	Key string
+
+	// The files of the cache are in this directory.
+	Dir string
+
+	// These are bytes on disk; a file with several names counts once.
+	Size  int64
+	Files int
+
 	LastUsed time.Time
-	Busy     bool // somebody has a lease on it now
+	Busy     bool // Somebody has a lease on the cache now.
 	Wheels   []Wheel
 }
 
@@ -37,12 +40,12 @@ func (c *Caches) List() ([]Info, error) {
 	}
 	var all []Info
 	for _, e := range entries {
-		if !e.IsDir() || !entryGrammar().MatchString(e.Name()) {
+		if !e.IsDir() || !keyGrammar().MatchString(e.Name()) {
 			continue
 		}
 		info, err := c.describe(e.Name())
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // being made, or being removed
+			continue // Somebody makes or removes it.
 		}
 		if err != nil {
 			return nil, fmt.Errorf("listing caches: %w", err)
@@ -53,13 +56,14 @@ func (c *Caches) List() ([]Info, error) {
 	return all, nil
 }
 
-func (c *Caches) describe(name string) (Info, error) {
-	dir := filepath.Join(c.dir, name)
-	m, meta, err := readMeta(dir)
+// describe walks through a cache, which takes time for one with many files.
+func (c *Caches) describe(key string) (Info, error) {
+	dir := c.path(key)
+	identity, meta, err := readIdentity(dir)
 	if err != nil {
 		return Info{}, err
 	}
-	info := Info{ID: m.ID, Trust: m.Trust, Scope: m.Scope, About: m.About, Key: name, Dir: filepath.Join(dir, dataDir), LastUsed: meta.ModTime(), Busy: busy(dir)}
+	info := Info{Identity: identity, Key: key, Dir: filepath.Join(dir, dataDir), LastUsed: meta.ModTime(), Busy: busy(dir)}
 	found, err := scan(info.Dir, nil)
 	if err != nil {
 		return Info{}, err
@@ -68,87 +72,57 @@ func (c *Caches) describe(name string) (Info, error) {
 	return info, nil
 }
 
-// busy tries the lock without making anything.
-func busy(dir string) bool {
-	f, err := os.Open(filepath.Join(dir, lockFile))
-	if err != nil {
-		return false
+// UnknownError says that an id means no cache, or several.
+type UnknownError struct {
+	ID    string
+	Means []string // It may mean each of these.
+	Have  string   // These are all ids that there are.
+}
+
+// Error implements error.
+func (e *UnknownError) Error() string {
+	if len(e.Means) > 0 {
+		return fmt.Sprintf("%q may mean several caches: %s", e.ID, strings.Join(e.Means, ", "))
 	}
-	defer f.Close()
-	return errors.Is(durable.TryHold(f, durable.Exclusive), durable.ErrLocked)
+	return fmt.Sprintf("there is no cache %q", e.ID)
 }
 
-// contents is what a walk through a cache finds.
-type contents struct {
-	bytes  int64 // on disk
-	files  int
-	wheels []Wheel
-}
-
-// scan walks a cache without following links: what is in it was written by the commands of builds. What this user may
-// not read is counted as far as it is seen. With since, only files that changed since then count.
-func scan(dir string, since *syscall.Timespec) (contents, error) {
-	var c contents
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return c, fmt.Errorf("reading cache: %w", err)
+// Hint lists what there is.
+func (e *UnknownError) Hint() string {
+	switch {
+	case len(e.Means) > 0:
+		return "give the whole id"
+	case e.Have == "":
+		return "there are no caches at all"
 	}
-	defer root.Close()
-	seen := map[[2]uint64]bool{}
-	err = fs.WalkDir(root.FS(), ".", func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return passOver(path, err)
-		}
-		info, err := d.Info()
-		if err != nil {
-			return passOver(path, err)
-		}
-		st := info.Sys().(*syscall.Stat_t)
-		id := [2]uint64{uint64(st.Dev), st.Ino}
-		if seen[id] && !d.IsDir() || since != nil && !changed(st, *since) {
-			return nil
-		}
-		seen[id] = true
-		if since == nil || !d.IsDir() {
-			c.bytes += st.Blocks * 512
-		}
-		if d.Type().IsRegular() {
-			c.files++
-		}
-		if w, ok := wheelAt(root, path, info); ok {
-			c.wheels = append(c.wheels, w)
-		}
-		return nil
-	})
-	sort.Slice(c.wheels, func(i, j int) bool { return c.wheels[i].less(c.wheels[j]) })
-	return c, err
+	return "there are: " + e.Have
 }
 
-// passOver ignores what vanished or is closed to this user, but not the cache itself.
-func passOver(path string, err error) error {
-	if path != "." && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission)) {
-		return nil
+// Match finds the caches that an id means: a whole id, the start of one, or the start of a key. One id may have several: for
+// other owners, and for private use.
+func Match(all []Info, id string) ([]Info, error) {
+	var exact, started []Info
+	for _, i := range all {
+		switch {
+		case i.ID == id || i.Key == id:
+			exact = append(exact, i)
+		case id != "" && (strings.HasPrefix(i.ID, id) || strings.HasPrefix(i.Key, id)):
+			started = append(started, i)
+		}
 	}
-	return fmt.Errorf("reading cache: %w", err)
-}
-
-// changed compares the time that nobody can set: ctime. Equal is changed, because the clock of a file system may stand
-// still for some milliseconds.
-func changed(st *syscall.Stat_t, since syscall.Timespec) bool {
-	return st.Ctim.Nano() >= since.Nano()
-}
-
-// Usage is what came into a cache during a lease. Other builds that share the cache count too.
-type Usage struct {
-	Files  int
-	Bytes  int64
-	Wheels []Wheel // fetched or built since
-}
-
-// Usage says what is new in the cache since Acquire.
-func (l *Lease) Usage() (Usage, error) {
-	c, err := scan(l.Dir(), &l.from)
-	return Usage{c.files, c.bytes, c.wheels}, err
+	if len(exact) > 0 {
+		return exact, nil
+	}
+	ids := names(started)
+	if len(started) == 0 {
+		return nil, &UnknownError{ID: id, Have: names(all)}
+	}
+	for _, i := range started {
+		if i.ID != started[0].ID {
+			return nil, &UnknownError{ID: id, Means: strings.Split(ids, ", ")}
+		}
+	}
+	return started, nil
 }
 
 // names lists ids for messages, each once.

@@ -1,3 +1,5 @@
+// This file owns the reading of pages of a package index, which anybody may have written.
+
 package pipcache
 
 import (
@@ -13,8 +15,6 @@ import (
 	"github.com/gbuild/gbuild/internal/lazyregexp"
 )
 
-// This file owns the reading of pages of a package index, which anybody may have written.
-
 // offered is a file that a page links to, with the digest that the page says it has.
 type offered struct {
 	url    *url.URL
@@ -22,7 +22,7 @@ type offered struct {
 }
 
 const (
-	maxPage  = 64 << 20 // bytes, unpacked
+	maxPage  = 64 << 20 // This counts unpacked bytes.
 	maxLinks = 200_000
 )
 

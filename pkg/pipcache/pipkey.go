@@ -1,3 +1,7 @@
+// This file owns what pip's cache of downloads looks like. Each answer has a name made of its URL. Since pip 23.3 an entry is
+// two files below http-v2: what is known of the answer, and NAME.body; before that it is one below http, which has the
+// body inside.
+
 package pipcache
 
 import (
@@ -14,10 +18,6 @@ import (
 	"strings"
 	"time"
 )
-
-// This file owns what pip's cache of downloads looks like. Each answer has a name made of its URL. Since pip 23.3 an entry is
-// two files below http-v2: what is known of the answer, and NAME.body; before that it is one below http, which has the
-// body inside.
 
 const (
 	newEntries = "http-v2"
@@ -78,7 +78,7 @@ func requote(part string) string {
 // entryOf is the first file of an entry, of a body that is beside it: an answer that is good for a year.
 func entryOf(size int64, now time.Time) []byte {
 	var b bytes.Buffer
-	text := func(s string) { // of less than 256 bytes
+	text := func(s string) { // The text has fewer than 256 bytes.
 		b.Write([]byte{0xd9, byte(len(s))})
 		b.WriteString(s)
 	}
@@ -157,6 +157,7 @@ func plainAnswer(f io.ReaderAt, size int64, body *io.SectionReader) bool {
 // packed reads the beginning of MessagePack.
 type packed struct{ rest []byte }
 
+// expect takes s off, if it is next.
 func (r *packed) expect(s string) bool {
 	ok := bytes.HasPrefix(r.rest, []byte(s))
 	if ok {
@@ -165,6 +166,7 @@ func (r *packed) expect(s string) bool {
 	return ok
 }
 
+// byte takes one byte off; behind the end there are zeros.
 func (r *packed) byte() (c byte) {
 	if len(r.rest) > 0 {
 		c, r.rest = r.rest[0], r.rest[1:]
@@ -172,10 +174,13 @@ func (r *packed) byte() (c byte) {
 	return c
 }
 
+// mapOf takes off the beginning of a map of fewer than 16 pairs.
 func (r *packed) mapOf() bool { return r.byte()&0xf0 == 0x80 }
 
+// key takes off a string of fewer than 16 bytes.
 func (r *packed) key(s string) bool { return r.byte() == 0xa0|byte(len(s)) && r.expect(s) }
 
+// binary takes off the beginning of a run of bytes, and returns its length.
 func (r *packed) binary() (int64, bool) {
 	width := map[byte]int{0xc4: 1, 0xc5: 2, 0xc6: 4}[r.byte()]
 	if width == 0 || len(r.rest) < width {

@@ -1,3 +1,6 @@
+// This file owns which of the wheels that pip has built are found by the digest of what they were built of. pip finds a
+// wheel by the address of its source, and by a digest only where a page or a requirement gave one.
+
 package pipcache
 
 import (
@@ -11,9 +14,6 @@ import (
 	"path"
 	"strings"
 )
-
-// This file owns which of the wheels that pip has built are found by the digest of what they were built of. pip finds a
-// wheel by the address of its source, and by a digest only where a page or a requirement gave one.
 
 const originFile = "origin.json"
 
@@ -85,6 +85,7 @@ func isFile(url string) bool {
 	return strings.HasPrefix(url, "file:///") && !strings.Contains(url, "cache")
 }
 
+// place is the directory that pip keeps such a wheel in, without the slashes.
 func (b *builtOf) place() (string, error) {
 	var text strings.Builder
 	enc := json.NewEncoder(&text)

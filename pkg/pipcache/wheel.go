@@ -1,3 +1,5 @@
+// This file owns the names of wheels: it finds the distributions in the caches of pip and uv.
+
 package pipcache
 
 import (
@@ -16,12 +18,13 @@ import (
 
 // Wheel is a distribution in pip's or uv's cache.
 type Wheel struct {
-	Name    string // normalised (PEP 503)
+	Name    string // The name is normalised, as in PEP 503.
 	Version string
-	File    string // name of the wheel file; empty for one that uv keeps unpacked
-	Size    int64  // bytes of the file
+	File    string // This is the name of the wheel file; it is empty for one that uv keeps unpacked.
+	Size    int64  // The size of the file is in bytes.
 }
 
+// less sorts by name, then by version as text.
 func (w Wheel) less(o Wheel) bool {
 	return w.Name < o.Name || w.Name == o.Name && (w.Version < o.Version || w.Version == o.Version && w.File < o.File)
 }
@@ -50,6 +53,7 @@ func under(file, name string) bool {
 	return slices.Contains(strings.Split(path.Dir(file), "/"), name)
 }
 
+// unpacked recognises what uv keeps: a directory ID/NAME-VERSION.dist-info.
 func unpacked(dir string) (Wheel, bool) {
 	parent := path.Base(path.Dir(path.Dir(dir)))
 	stem, ok := strings.CutSuffix(path.Base(dir), ".dist-info")

@@ -1,7 +1,7 @@
-package pipcache
-
 // Directories beside the caches that a process has for itself while it runs. A lock beside each is the only sign of life:
 // whoever makes one removes those that processes which were killed left behind.
+
+package pipcache
 
 import (
 	"crypto/rand"
@@ -22,7 +22,7 @@ func (c *Caches) Workspace() (dir string, remove func() error, err error) {
 	for {
 		dir = filepath.Join(c.dir, workPrefix+rand.Text())
 		f, err := durable.TryLock(dir+".lock", durable.Exclusive)
-		if errors.Is(err, durable.ErrLocked) { // by who reaps it
+		if errors.Is(err, durable.ErrLocked) { // Another process holds it to remove it.
 			continue
 		}
 		if err != nil {

@@ -24,15 +24,24 @@ import (
 	"github.com/gbuild/gbuild/pkg/pipcache"
 )
 
+// The media types say what a layer is. A client that knows neither of them still copies the image.
 const (
-	tagPrefix   = "gbuild-mounts-"
 	catalogType = types.MediaType("application/vnd.gbuild.cache.catalog.v1+json")
 	packType    = types.MediaType("application/vnd.gbuild.cache.pack.v1")
-	maxCatalog  = 256 << 20
-	refresh     = 24 * time.Hour // The last use of a file is as exact as this.
 )
 
-// Place keeps images under tags, as a repository of a registry does.
+const (
+	// The tags of images of cache mounts begin like this, in a repository that may have others.
+	tagPrefix = "gbuild-mounts-"
+
+	// A catalog with more bytes is refused: whoever can write to the repository could fill the memory.
+	maxCatalogSize = 256 << 20
+
+	// The last use of a file is as exact as this: not every push writes an image only to say that files were used.
+	refresh = 24 * time.Hour
+)
+
+// Place keeps images under tags, as a repository of a registry does. Its text is its name in messages.
 type Place interface {
 	fmt.Stringer
 	Tags(context.Context) ([]string, error)
@@ -41,31 +50,18 @@ type Place interface {
 	Remove(ctx context.Context, tag string) error
 }
 
-// Options say which cache mounts travel.
-type Options struct {
-	Scope     string        // Only the cache mounts of this scope leave, and only they get what arrives.
-	IDs       []string      // These cache mounts travel; none means all.
-	Downloads bool          // What could be fetched again leaves, too.
-	Keep      time.Duration // A push forgets the files that no machine has had in this time.
-}
-
 // Pull takes the files that a place has and the caches have not, and says in words what came.
 func Pull(ctx context.Context, place Place, caches *pipcache.Caches, o Options) (string, error) {
 	m, err := read(ctx, place)
 	if err != nil {
 		return "", err
 	}
-	arrived, err := caches.Import(ctx, &m.catalog, o.Scope, o.IDs, func(h v1.Hash) (io.ReadCloser, error) {
-		l := m.blobs[h]
-		if l == nil {
-			return nil, fmt.Errorf("%s is not there", h)
-		}
-		return l.Compressed()
-	})
+	im := &importer{caches: caches, scope: o.Scope, ids: o.IDs, open: m.open}
+	got, err := im.run(ctx, &m.catalog)
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("cache mounts: %s of files (%d) came from %s", units.HumanSizeWithPrecision(float64(arrived.Bytes), 3), arrived.Files, m.place), nil
+	return fmt.Sprintf("cache mounts: %s of files (%d) came from %s", units.HumanSizeWithPrecision(float64(got.bytes), 3), got.files, m.place), nil
 }
 
 // Push writes what the caches have and a place has not, and says in words what went.
@@ -74,19 +70,19 @@ func Push(ctx context.Context, place Place, caches *pipcache.Caches, o Options) 
 	if err != nil {
 		return "", err
 	}
-	stale := m.catalog.Stale(time.Now().Add(-refresh))
-	packs, err := caches.Export(ctx, &m.catalog, pipcache.ExportOptions{Trust: o.Scope, IDs: o.IDs, Downloads: o.Downloads})
+	stale := m.catalog.stale(time.Now().Add(-refresh))
+	packs, err := export(ctx, caches, &m.catalog, o)
 	if err != nil {
 		return "", err
 	}
-	gone := m.catalog.Forget(time.Now().Add(-o.Keep))
+	gone := m.catalog.forget(time.Now().Add(-o.Keep))
 	if len(packs) == 0 && gone == 0 && len(m.tags) < 2 && !stale {
 		return fmt.Sprintf("cache mounts: %s has everything", m.place), nil
 	}
 	var size int64
 	for _, p := range packs {
-		size += p.Size
-		m.blobs[p.Digest] = &blobLayer{digest: p.Digest, size: p.Size, mediaType: packType, open: p.Open}
+		size += p.size
+		m.blobs[p.digest] = &blobLayer{digest: p.digest, size: p.size, mediaType: packType, open: p.open}
 	}
 	if err := m.write(ctx); err != nil {
 		return "", err
@@ -97,11 +93,12 @@ func Push(ctx context.Context, place Place, caches *pipcache.Caches, o Options) 
 // mounts is all that a place has.
 type mounts struct {
 	place   Place
-	tags    []string
-	catalog pipcache.Catalog
+	tags    []string // These images were merged, and go when a new one has been written.
+	catalog catalog
 	blobs   map[v1.Hash]v1.Layer
 }
 
+// read merges what all images of a place have. Others may push meanwhile: what they push stays.
 func read(ctx context.Context, place Place) (*mounts, error) {
 	tags, err := place.Tags(ctx)
 	if err != nil {
@@ -120,6 +117,7 @@ func read(ctx context.Context, place Place) (*mounts, error) {
 	return m, nil
 }
 
+// add reads one image: its catalog, and where its blobs are.
 func (m *mounts) add(ctx context.Context, tag string) error {
 	img, err := m.place.Open(ctx, tag)
 	if err != nil {
@@ -136,11 +134,11 @@ func (m *mounts) add(ctx context.Context, tag string) error {
 	if err != nil {
 		return err
 	}
-	catalog, err := pipcache.ParseCatalog(raw)
+	found, err := parseCatalog(raw)
 	if err != nil {
 		return err
 	}
-	m.catalog.Merge(catalog)
+	m.catalog.merge(found)
 	for _, l := range all[1:] {
 		h, err := l.Digest()
 		if err != nil {
@@ -151,22 +149,32 @@ func (m *mounts) add(ctx context.Context, tag string) error {
 	return nil
 }
 
+// open reads a blob of the place.
+func (m *mounts) open(h v1.Hash) (io.ReadCloser, error) {
+	l := m.blobs[h]
+	if l == nil {
+		return nil, fmt.Errorf("%s is not there", h)
+	}
+	return l.Compressed()
+}
+
+// readLayer reads a catalog, which may come from anybody, so that its size has a bound.
 func readLayer(l v1.Layer) ([]byte, error) {
 	rc, err := l.Compressed()
 	if err != nil {
 		return nil, err
 	}
 	defer rc.Close()
-	raw, err := io.ReadAll(io.LimitReader(rc, maxCatalog+1))
-	if err == nil && len(raw) > maxCatalog {
-		err = fmt.Errorf("its catalog is larger than %s", units.BytesSize(maxCatalog))
+	raw, err := io.ReadAll(io.LimitReader(rc, maxCatalogSize+1))
+	if err == nil && len(raw) > maxCatalogSize {
+		err = fmt.Errorf("its catalog is larger than %s", units.BytesSize(maxCatalogSize))
 	}
 	return raw, err
 }
 
 // write makes one image of everything, and removes those that it replaces.
 func (m *mounts) write(ctx context.Context) error {
-	raw, err := m.catalog.Encode()
+	raw, err := m.catalog.encode()
 	if err != nil {
 		return err
 	}
@@ -184,12 +192,13 @@ func (m *mounts) write(ctx context.Context) error {
 	return nil
 }
 
-func (m *mounts) image(catalog []byte) (v1.Image, error) {
-	sum := sha256.Sum256(catalog)
-	first := &blobLayer{digest: v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(sum[:])}, size: int64(len(catalog)), mediaType: catalogType,
-		open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(catalog)), nil }}
+// image makes the image of a catalog and all blobs that it names. A registry gets only those that it lacks.
+func (m *mounts) image(raw []byte) (v1.Image, error) {
+	sum := sha256.Sum256(raw)
+	first := &blobLayer{digest: v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(sum[:])}, size: int64(len(raw)), mediaType: catalogType,
+		open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(raw)), nil }}
 	adds := []mutate.Addendum{{Layer: first, MediaType: catalogType}}
-	for _, h := range m.catalog.Blobs() {
+	for _, h := range m.catalog.blobs() {
 		l := m.blobs[h]
 		if l == nil {
 			return nil, fmt.Errorf("%s is in the catalog and not there", h)

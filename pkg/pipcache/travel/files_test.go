@@ -1,4 +1,4 @@
-package pipcache
+package travel
 
 import (
 	"bytes"
@@ -13,15 +13,17 @@ import (
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/gbuild/gbuild/pkg/pipcache"
 )
 
 // shelf is what a registry keeps of blobs.
 type shelf map[v1.Hash][]byte
 
-func (s shelf) put(t *testing.T, packs []*Pack) (bytes int64) {
+func (s shelf) put(t *testing.T, packs []*pack) (bytes int64) {
 	t.Helper()
 	for _, p := range packs {
-		rc, err := p.Open()
+		rc, err := p.open()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -30,11 +32,11 @@ func (s shelf) put(t *testing.T, packs []*Pack) (bytes int64) {
 			t.Fatal(err)
 		}
 		rc.Close()
-		if sum := sha256.Sum256(data); hex.EncodeToString(sum[:]) != p.Digest.Hex || int64(len(data)) != p.Size {
-			t.Fatalf("a pack of %d bytes says it is %v, with %d", len(data), p.Digest, p.Size)
+		if sum := sha256.Sum256(data); hex.EncodeToString(sum[:]) != p.digest.Hex || int64(len(data)) != p.size {
+			t.Fatalf("a pack of %d bytes says it is %v, with %d", len(data), p.digest, p.size)
 		}
-		s[p.Digest] = data
-		bytes += p.Size
+		s[p.digest] = data
+		bytes += p.size
 	}
 	return bytes
 }
@@ -47,13 +49,13 @@ func (s shelf) open(h v1.Hash) (io.ReadCloser, error) {
 	return io.NopCloser(bytes.NewReader(data)), nil
 }
 
-func newCaches(t *testing.T) *Caches {
+func newCaches(t *testing.T) *pipcache.Caches {
 	t.Helper()
 	dir := t.TempDir()
 	if err := os.Chmod(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	c, err := Open(dir)
+	c, err := pipcache.Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,9 +63,9 @@ func newCaches(t *testing.T) *Caches {
 }
 
 // fill writes files into a cache.
-func fill(t *testing.T, c *Caches, id string, files map[string]string) {
+func fill(t *testing.T, c *pipcache.Caches, id string, files map[string]string) {
 	t.Helper()
-	l, err := c.Acquire(context.Background(), id, Shared, Options{UID: os.Getuid(), GID: os.Getgid()})
+	l, err := c.Acquire(context.Background(), id, pipcache.Shared, pipcache.Options{UID: os.Getuid(), GID: os.Getgid()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,9 +81,9 @@ func fill(t *testing.T, c *Caches, id string, files map[string]string) {
 	}
 }
 
-func readCache(t *testing.T, c *Caches, id, name string) string {
+func readCache(t *testing.T, c *pipcache.Caches, id, name string) string {
 	t.Helper()
-	l, err := c.Acquire(context.Background(), id, Shared, Options{UID: os.Getuid(), GID: os.Getgid()})
+	l, err := c.Acquire(context.Background(), id, pipcache.Shared, pipcache.Options{UID: os.Getuid(), GID: os.Getgid()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,13 +96,13 @@ func readCache(t *testing.T, c *Caches, id, name string) string {
 }
 
 func TestCachesTravel(t *testing.T) {
-	ctx, blobs, catalog := t.Context(), shelf{}, &Catalog{}
+	ctx, blobs, found := t.Context(), shelf{}, &catalog{}
 	one := newCaches(t)
 	big := strings.Repeat("wheel", 1<<19)
 	fill(t, one, "/root/.cache/pip", map[string]string{"wheels/a/b/flash.whl": big, "wheels/a/b/origin.json": "{}", "http-v2/c/body": "page"})
 	fill(t, one, "ccache", map[string]string{"0/1": "object"})
 
-	packs, err := one.Export(ctx, catalog, ExportOptions{})
+	packs, err := export(ctx, one, found, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,22 +110,22 @@ func TestCachesTravel(t *testing.T) {
 		t.Errorf("%d packs, want one of the large file and one of the small", len(packs))
 	}
 	blobs.put(t, packs)
-	raw, err := catalog.Encode()
+	raw, err := found.encode()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if catalog, err = ParseCatalog(raw); err != nil {
+	if found, err = parseCatalog(raw); err != nil {
 		t.Fatal(err)
 	}
 
 	two := newCaches(t)
 	fill(t, two, "ccache", map[string]string{"0/1": "mine"})
-	arrived, err := two.Import(ctx, catalog, "", nil, blobs.open)
+	got, err := (&importer{caches: two, open: blobs.open}).run(ctx, found)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if arrived.Files != 2 {
-		t.Errorf("%d files arrived", arrived.Files)
+	if got.files != 2 {
+		t.Errorf("%d files arrived", got.files)
 	}
 	for name, want := range map[string]string{"wheels/a/b/flash.whl": big, "wheels/a/b/origin.json": "{}", "http-v2/c/body": "missing"} {
 		if got := readCache(t, two, "/root/.cache/pip", name); got != want {
@@ -133,13 +135,13 @@ func TestCachesTravel(t *testing.T) {
 	if got := readCache(t, two, "ccache", "0/1"); got != "mine" {
 		t.Errorf("a file that was here became %q", got)
 	}
-	again, err := two.Import(ctx, catalog, "", nil, blobs.open)
-	if err != nil || again.Files != 0 {
-		t.Errorf("a second import brought %d files: %v", again.Files, err)
+	again, err := (&importer{caches: two, open: blobs.open}).run(ctx, found)
+	if err != nil || again.files != 0 {
+		t.Errorf("a second import brought %d files: %v", again.files, err)
 	}
 
 	fill(t, two, "/root/.cache/pip", map[string]string{"wheels/z/new.whl": "new"})
-	packs, err = two.Export(ctx, catalog, ExportOptions{IDs: []string{"/root/.cache/pip"}, Downloads: true})
+	packs, err = export(ctx, two, found, Options{IDs: []string{"/root/.cache/pip"}, Downloads: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,48 +154,51 @@ func TestCatalogsOfTwoMachinesMerge(t *testing.T) {
 	one, two := newCaches(t), newCaches(t)
 	fill(t, one, "c", map[string]string{"a": "1"})
 	fill(t, two, "c", map[string]string{"b": "2", "z": "1"})
-	blobs, all := shelf{}, &Catalog{}
-	for _, c := range []*Caches{one, two} {
-		catalog := &Catalog{}
-		packs, err := c.Export(t.Context(), catalog, ExportOptions{})
+	blobs, all := shelf{}, &catalog{}
+	for _, c := range []*pipcache.Caches{one, two} {
+		found := &catalog{}
+		packs, err := export(t.Context(), c, found, Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		blobs.put(t, packs)
-		all.Merge(catalog)
+		all.merge(found)
 	}
 	three := newCaches(t)
-	if _, err := three.Import(t.Context(), all, "", nil, blobs.open); err != nil {
+	if _, err := (&importer{caches: three, open: blobs.open}).run(t.Context(), all); err != nil {
 		t.Fatal(err)
 	}
 	if got := readCache(t, three, "c", "a") + readCache(t, three, "c", "b") + readCache(t, three, "c", "z"); got != "121" {
 		t.Errorf("after both: %q", got)
 	}
-	if n := all.Forget(time.Now().Add(time.Hour)); n != 3 {
+	if n := all.forget(time.Now().Add(time.Hour)); n != 3 {
 		t.Errorf("%d files were forgotten", n)
 	}
 }
 
 func TestHostileCatalogs(t *testing.T) {
 	for _, path := range []string{"../x", "/etc/x", "a/../../x", "", ".", "a//b", "a\x00b"} {
-		c := &Catalog{Files: []File{{Cache: meta{ID: "c"}, Path: path, Mode: 0o644, Blob: v1.Hash{Algorithm: "sha256", Hex: "00"}}}}
-		raw, err := c.Encode()
+		c := &catalog{Files: []file{{Cache: pipcache.Identity{ID: "c"}, Path: path, Mode: 0o644, Blob: v1.Hash{Algorithm: "sha256", Hex: "00"}}}}
+		raw, err := c.encode()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := ParseCatalog(raw); err == nil {
+		if _, err := parseCatalog(raw); err == nil {
 			t.Errorf("the path %q was taken", path)
 		}
 	}
-	if _, err := ParseCatalog([]byte(`{"files":[{"cache":{"id":"c"},"path":"a","mode":2541}]}`)); err == nil {
+	if _, err := parseCatalog([]byte(`{"files":[{"cache":{"id":"c"},"path":"a","mode":2541}]}`)); err == nil {
 		t.Error("a setuid file was taken")
+	}
+	if _, err := parseCatalog([]byte(`{"files":[{"cache":{"id":"c","uid":0},"path":"a"}]}`)); err == nil {
+		t.Error("a cache with half an owner was taken: it has no key")
 	}
 }
 
 func TestImportStaysInTheCache(t *testing.T) {
 	c, outside, blobs := newCaches(t), t.TempDir(), shelf{}
 	fill(t, c, "c", nil)
-	l, err := c.Acquire(t.Context(), "c", Shared, Options{UID: os.Getuid(), GID: os.Getgid()})
+	l, err := c.Acquire(t.Context(), "c", pipcache.Shared, pipcache.Options{UID: os.Getuid(), GID: os.Getgid()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -204,9 +209,9 @@ func TestImportStaysInTheCache(t *testing.T) {
 	sum := sha256.Sum256([]byte("x"))
 	h := v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(sum[:])}
 	blobs[h] = []byte("x")
-	catalog := &Catalog{Files: []File{{Cache: meta{ID: "c"}, Path: "link/x", Mode: 0o644, Size: 1, Blob: h}}}
-	if arrived, err := c.Import(t.Context(), catalog, "", nil, blobs.open); err != nil || arrived.Files != 0 {
-		t.Errorf("behind a link %d files arrived: %v", arrived.Files, err)
+	found := &catalog{Files: []file{{Cache: pipcache.Identity{ID: "c"}, Path: "link/x", Mode: 0o644, Size: 1, Blob: h}}}
+	if got, err := (&importer{caches: c, open: blobs.open}).run(t.Context(), found); err != nil || got.files != 0 {
+		t.Errorf("behind a link %d files arrived: %v", got.files, err)
 	}
 	if left, _ := os.ReadDir(outside); len(left) > 0 {
 		t.Errorf("outside of the cache there is %v", left)
@@ -214,9 +219,9 @@ func TestImportStaysInTheCache(t *testing.T) {
 }
 
 func TestTruncatedBlobsNameNothing(t *testing.T) {
-	one, two, blobs, catalog := newCaches(t), newCaches(t), shelf{}, &Catalog{}
+	one, two, blobs, found := newCaches(t), newCaches(t), shelf{}, &catalog{}
 	fill(t, one, "c", map[string]string{"a": "12345678", "b": "12345678"})
-	packs, err := one.Export(t.Context(), catalog, ExportOptions{})
+	packs, err := export(t.Context(), one, found, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -224,10 +229,10 @@ func TestTruncatedBlobsNameNothing(t *testing.T) {
 	for h, data := range blobs {
 		blobs[h] = data[:12]
 	}
-	if _, err := two.Import(t.Context(), catalog, "", nil, blobs.open); err == nil {
+	if _, err := (&importer{caches: two, open: blobs.open}).run(t.Context(), found); err == nil {
 		t.Error("a truncated blob was taken")
 	}
-	l, err := two.Acquire(t.Context(), "c", Shared, Options{UID: os.Getuid(), GID: os.Getgid()})
+	l, err := two.Acquire(t.Context(), "c", pipcache.Shared, pipcache.Options{UID: os.Getuid(), GID: os.Getgid()})
 	if err != nil {
 		t.Fatal(err)
 	}

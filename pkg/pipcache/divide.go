@@ -1,0 +1,94 @@
+// This file owns the division of one tree among several caches.
+
+package pipcache
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path"
+
+	"golang.org/x/sys/unix"
+)
+
+// Below says of an entry that it is divided itself.
+const Below = "/"
+
+// Divide moves what is at the top of a directory into the directories that choose names; "" leaves it. Of what both have,
+// that which is moved stays.
+func Divide(dir string, choose func(path string) (into string)) error {
+	from, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	return divide(from, "", choose)
+}
+
+// divide divides the directory from, which has the path dir in the one that is divided.
+func divide(from *os.File, dir string, choose func(string) string) error {
+	names, err := from.Readdirnames(-1)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		switch into := choose(path.Join(dir, name)); into {
+		case "":
+		case Below:
+			below, err := openIn(from, name)
+			if err == nil {
+				err = divide(below, path.Join(dir, name), choose)
+				below.Close()
+			}
+			if err != nil {
+				return fmt.Errorf("keeping %s: %w", name, err)
+			}
+		default:
+			if err := moveInto(from, dir, name, into); err != nil {
+				return fmt.Errorf("keeping %s: %w", name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// moveInto moves an entry of from into the directory dir below into.
+func moveInto(from *os.File, dir, name, into string) error {
+	to, err := os.Open(into)
+	if err != nil {
+		return err
+	}
+	defer func() { to.Close() }()
+	if dir != "" {
+		below, err := makeIn(to, dir, from)
+		if err != nil {
+			return err
+		}
+		to.Close()
+		to = below
+	}
+	return moveEntry(from, to, name)
+}
+
+// makeIn opens the directory name in another one, and makes it with owner and mode of like where there is none.
+func makeIn(dir *os.File, name string, like *os.File) (*os.File, error) {
+	below, err := openIn(dir, name)
+	if !errors.Is(err, unix.ENOENT) {
+		return below, err
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(int(like.Fd()), &st); err != nil {
+		return nil, err
+	}
+	if err := unix.Mkdirat(int(dir.Fd()), name, st.Mode&0o7777); err != nil && !errors.Is(err, unix.EEXIST) {
+		return nil, err
+	}
+	if below, err = openIn(dir, name); err != nil {
+		return nil, err
+	}
+	if err := below.Chown(int(st.Uid), int(st.Gid)); err != nil {
+		below.Close()
+		return nil, err
+	}
+	return below, nil
+}
