@@ -25,7 +25,7 @@ func newGPUListCommand(a *app) *cobra.Command {
 		Example: "  gbuild gpu list",
 		RunE: func(c *cobra.Command, _ []string) error {
 			w := tabwriter.NewWriter(a.stdout, 0, 1, 3, ' ', 0)
-			driver, err := (gpu.Host{}).Driver(c.Context())
+			driver, err := gpu.FindDriver(c.Context())
 			if err != nil {
 				fmt.Fprintf(a.stderr, "gbuild: %v\n", err)
 				if remedy := hint.Of(err); remedy != "" {
@@ -67,7 +67,7 @@ func newGPUCDICommand(a *app) *cobra.Command {
 		Use: "cdi", Short: "Print the CDI spec of this host's NVIDIA driver", Args: cobra.NoArgs,
 		Example: "  gbuild gpu cdi > ~/.config/cdi/nvidia.yaml",
 		RunE: func(c *cobra.Command, _ []string) error {
-			driver, err := (gpu.Host{}).Driver(c.Context())
+			driver, err := gpu.FindDriver(c.Context())
 			if err != nil {
 				return err
 			}

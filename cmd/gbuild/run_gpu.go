@@ -41,7 +41,7 @@ func (a *app) cdiSpecDirs(given []string) []gpu.SpecDir {
 }
 
 func (a *app) catalog(ctx context.Context, given []string) *gpu.Catalog {
-	return gpu.OpenCatalog(ctx, gpu.CatalogOptions{Dirs: a.cdiSpecDirs(given)})
+	return gpu.OpenCatalog(ctx, a.cdiSpecDirs(given))
 }
 
 // addDevices gives the sandbox what --gpus and --device ask for.
@@ -130,7 +130,7 @@ func (a *app) inject(ctx context.Context, o *runOptions, box *runtime.Sandbox, n
 		}
 	}
 	if len(requests) > 0 {
-		if driver, err := (gpu.Host{}).Driver(ctx); err == nil {
+		if driver, err := gpu.FindDriver(ctx); err == nil {
 			if err := gpu.CheckRequirements(box.Env, driver); err != nil {
 				return err
 			}

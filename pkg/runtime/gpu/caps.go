@@ -1,3 +1,5 @@
+// This file owns NVIDIA_DRIVER_CAPABILITIES: which there are, and which files of the driver each needs.
+
 package gpu
 
 import (

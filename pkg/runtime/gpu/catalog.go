@@ -1,24 +1,21 @@
+// This file owns the catalog: which devices this host has, by name, and what they add to a sandbox.
+
 package gpu
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 
-	"golang.org/x/sys/unix"
-	"tags.cncf.io/container-device-interface/pkg/cdi"
-	"tags.cncf.io/container-device-interface/pkg/parser"
 	specs "tags.cncf.io/container-device-interface/specs-go"
 
-	"github.com/gbuild/gbuild/internal/lazyregexp"
+	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
 // SpecDir is a directory of CDI specs. A spec names programs that run with the sandbox's rights, so one in a directory
@@ -28,15 +25,8 @@ type SpecDir struct {
 	User bool
 }
 
-// CatalogOptions say where a Catalog looks.
-type CatalogOptions struct {
-	Dirs     []SpecDir // a later directory wins over an earlier one
-	Host     Host      // where the NVIDIA driver is, for specs that are missing or stale
-	HookDirs []string  // where the programs of hooks may lie; nil means DefaultHookDirs
-}
-
-// DefaultHookDirs are the directories of which specs may name programs as hooks.
-var DefaultHookDirs = []string{"/usr", "/bin", "/sbin", "/opt", "/nix/store"}
+// hookDirs are the directories of which specs may name programs as hooks.
+var hookDirs = []string{"/usr", "/bin", "/sbin", "/opt", "/nix/store"}
 
 // Catalog is the CDI devices of this host: those that specs describe, and NVIDIA's by a spec made in memory where none
 // is there or the one there is stale.
@@ -60,21 +50,20 @@ type cdiSpec struct {
 	dir  int
 }
 
-// maxSpec is far above what nvidia-ctk writes for 8 GPUs (40 KB).
-const maxSpec = 4 << 20
-
 // OpenCatalog reads the specs and, where NVIDIA's are missing or stale, describes the driver itself.
-// Nothing that is wrong with one spec is an error of the whole: see Errors and Notices.
-func OpenCatalog(ctx context.Context, o CatalogOptions) *Catalog {
-	c := &Catalog{devices: map[string]cdiDevice{}, hookDirs: o.HookDirs}
-	if c.hookDirs == nil {
-		c.hookDirs = DefaultHookDirs
-	}
+// Nothing that is wrong with one spec is an error of the whole: see Errors and Notices. A later directory wins over an
+// earlier one.
+func OpenCatalog(ctx context.Context, dirs []SpecDir) *Catalog {
+	return openCatalog(ctx, dirs, host{}, hookDirs)
+}
+
+func openCatalog(ctx context.Context, dirs []SpecDir, h host, hookDirs []string) *Catalog {
+	c := &Catalog{devices: map[string]cdiDevice{}, hookDirs: hookDirs}
 	var read []*cdiSpec
-	for i, d := range o.Dirs {
+	for i, d := range dirs {
 		read = append(read, c.readDir(d, i)...)
 	}
-	version := o.Host.version()
+	version := h.version()
 	usable := false
 	for _, s := range read {
 		if strings.HasPrefix(s.Kind, "nvidia.com/") {
@@ -87,14 +76,14 @@ func OpenCatalog(ctx context.Context, o CatalogOptions) *Catalog {
 		c.add(s)
 	}
 	if !usable {
-		c.generate(ctx, o.Host)
+		c.generate(ctx, h)
 	}
 	return c
 }
 
 // generate adds the spec of this host's driver, or remembers why there is none until somebody asks for a GPU.
-func (c *Catalog) generate(ctx context.Context, h Host) {
-	d, err := h.Driver(ctx)
+func (c *Catalog) generate(ctx context.Context, h host) {
+	d, err := h.driver(ctx)
 	if err != nil {
 		c.noDriver = err
 		return
@@ -175,148 +164,56 @@ func (c *Catalog) readDir(d SpecDir, priority int) []*cdiSpec {
 	return out
 }
 
-// overflowUID is how files of users outside a user namespace look in it.
-const overflowUID = 65534
-
-func untrusted(dir string, user bool) string {
-	st, err := os.Stat(dir)
-	if err != nil {
-		return ""
+// Inject gives the edits of the named devices. A name that no spec has, and a spec that asks for something that no
+// device needs (a mount of /, a path with "..", a hook outside the hook directories), are errors.
+func (c *Catalog) Inject(names []string, o InjectOptions) (runtime.Edits, error) {
+	in := &injection{options: o, hookDirs: c.hookDirs}
+	asked := o.Capabilities
+	if asked == "" {
+		asked, _ = lastEnv(o.Env, "NVIDIA_DRIVER_CAPABILITIES")
 	}
-	return untrustedInfo(st, user)
-}
-
-// untrustedInfo says why a file or directory of specs is not to be believed, or "". In a user namespace the
-// administrator's files belong to nobody, so for their directories only the mode can be held against them.
-func untrustedInfo(st fs.FileInfo, user bool) string {
-	var sys unix.Stat_t
-	if s, ok := statOf(st); ok {
-		sys = s
+	var err error
+	if in.caps, err = parseDriverCaps(asked); err != nil {
+		return runtime.Edits{}, err
 	}
-	switch {
-	case st.Mode().Perm()&0o002 != 0:
-		return "writable by everybody"
-	case user && st.Mode().Perm()&0o020 != 0:
-		return "writable by its group"
-	case int(sys.Uid) != os.Getuid() && sys.Uid != 0 && (user || sys.Uid != overflowUID):
-		return fmt.Sprintf("owned by another user (uid %d)", sys.Uid)
+	if err := c.check(names); err != nil {
+		return runtime.Edits{}, err
 	}
-	return ""
-}
-
-// readSpec reads and checks one spec. The checks of its owner are made on the opened file.
-func readSpec(file string, user bool) (s *specs.Spec, untrusted string, err error) {
-	// O_NONBLOCK: a FIFO in the directory must not hang the start.
-	f, err := os.OpenFile(file, os.O_RDONLY|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, "", err
-	}
-	defer f.Close()
-	st, err := f.Stat()
-	if err != nil {
-		return nil, "", err
-	}
-	if why := untrustedInfo(st, user); why != "" {
-		return nil, why, nil
-	}
-	if !st.Mode().IsRegular() {
-		return nil, "", errors.New("not a regular file")
-	}
-	data, err := io.ReadAll(io.LimitReader(f, maxSpec+1))
-	if err != nil {
-		return nil, "", err
-	}
-	if len(data) > maxSpec {
-		return nil, "", fmt.Errorf("larger than %d MiB", maxSpec>>20)
-	}
-	s, err = cdi.ParseSpec(data)
-	if err != nil {
-		return nil, "", err
-	}
-	return s, "", validateSpec(s)
-}
-
-// validateSpec makes the checks of cdi.ReadSpec, which can only read by path.
-func validateSpec(s *specs.Spec) error {
-	if s == nil {
-		return errors.New("no spec in it")
-	}
-	// YAML can say null where the library dereferences an entry.
-	if hasNull(&s.ContainerEdits) || slices.ContainsFunc(s.Devices, func(d specs.Device) bool { return hasNull(&d.ContainerEdits) }) {
-		return errors.New("an empty entry in its edits")
-	}
-	if err := specs.ValidateVersion(s); err != nil {
-		return err
-	}
-	vendor, class := parser.ParseQualifier(s.Kind)
-	if err := errors.Join(parser.ValidateVendorName(vendor), parser.ValidateClassName(class)); err != nil {
-		return err
-	}
-	if len(s.Devices) == 0 {
-		return errors.New("no devices in it")
-	}
-	if err := validateEdits(&s.ContainerEdits); err != nil {
-		return err
-	}
-	seen := map[string]bool{}
-	for i := range s.Devices {
-		d := &s.Devices[i]
-		if err := errors.Join(parser.ValidateDeviceName(d.Name), validateEdits(&d.ContainerEdits)); err != nil {
-			return fmt.Errorf("device %q: %w", d.Name, err)
+	done := map[*cdiSpec]bool{}
+	for _, n := range names {
+		d := c.devices[n]
+		all := []*specs.ContainerEdits{&d.edits}
+		if !done[d.spec] {
+			done[d.spec] = true
+			all = []*specs.ContainerEdits{&d.spec.ContainerEdits, &d.edits}
 		}
-		if seen[d.Name] {
-			return fmt.Errorf("device %q is described twice", d.Name)
-		}
-		seen[d.Name] = true
-	}
-	return nil
-}
-
-func hasNull(e *specs.ContainerEdits) bool {
-	return slices.Contains(e.DeviceNodes, nil) || slices.Contains(e.Mounts, nil) || slices.Contains(e.Hooks, nil) || slices.Contains(e.NetDevices, nil)
-}
-
-func validateEdits(e *specs.ContainerEdits) error {
-	return (&cdi.ContainerEdits{ContainerEdits: e}).Validate()
-}
-
-// driverSuffix finds the driver version in the name of a library.
-var driverSuffix = lazyregexp.New(`^(?:libcuda|libnvidia-ml)\.so\.([0-9]+\.[0-9.]+)$`)
-
-// stale says why a spec of NVIDIA's does not fit this host any more, or "". version is that of the running driver.
-func stale(s *specs.Spec, version string) string {
-	edits := []*specs.ContainerEdits{&s.ContainerEdits}
-	for i := range s.Devices {
-		edits = append(edits, &s.Devices[i].ContainerEdits)
-	}
-	for _, e := range edits {
-		for _, n := range e.DeviceNodes {
-			if f := hostPath(n); !optionalNode(n.Path) && !exists(f) {
-				return f + " does not exist"
-			}
-		}
-		for _, m := range e.Mounts {
-			base := path.Base(m.HostPath)
-			if strings.Contains(base, ".so.") && !exists(m.HostPath) {
-				return m.HostPath + " does not exist"
-			}
-			if v := driverSuffix().FindStringSubmatch(base); v != nil && version != "" && v[1] != version {
-				return fmt.Sprintf("it is of driver %s, running is %s", v[1], version)
+		for _, e := range all {
+			if err := in.apply(e, strings.HasPrefix(d.spec.Kind, "nvidia.com/")); err != nil {
+				return runtime.Edits{}, fmt.Errorf("injecting %s of %s: %w", n, d.spec.file, err)
 			}
 		}
 	}
-	return ""
+	in.finish()
+	return in.edits, nil
 }
 
-func hostPath(n *specs.DeviceNode) string {
-	if n.HostPath != "" {
-		return n.HostPath
+func (c *Catalog) check(names []string) error {
+	var unknown []string
+	for _, n := range names {
+		if _, ok := c.devices[n]; !ok {
+			unknown = append(unknown, n)
+		}
 	}
-	return n.Path
-}
-
-// optionalNode says whether CUDA works without a node, so that a missing one is only worth a notice.
-func optionalNode(p string) bool {
-	return strings.HasPrefix(p, "/dev/dri/") || strings.HasPrefix(p, "/dev/nvidia-caps-imex-channels/") ||
-		p == "/dev/nvidia-modeset" || p == "/dev/nvidia-uvm-tools"
+	if unknown == nil {
+		return nil
+	}
+	if strings.HasPrefix(unknown[0], nvidiaKind) && c.noDriver != nil {
+		return c.noDriver
+	}
+	err := unknownDevices(unknown, c.Names())
+	if gpu, ok := errors.AsType[*Error](err); ok && len(c.Errors) > 0 {
+		// The device may well be in the spec that could not be read.
+		gpu.Remedy += "; " + c.Errors[0].Error()
+	}
+	return err
 }

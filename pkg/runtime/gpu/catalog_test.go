@@ -29,11 +29,11 @@ func fixtures(t *testing.T) (dir string) {
 }
 
 func openDir(t *testing.T, hooks string, dirs ...string) *Catalog {
-	o := CatalogOptions{Host: Host{Root: t.TempDir()}, HookDirs: []string{hooks}}
+	var all []SpecDir
 	for _, d := range dirs {
-		o.Dirs = append(o.Dirs, SpecDir{Path: d})
+		all = append(all, SpecDir{Path: d})
 	}
-	return OpenCatalog(context.Background(), o)
+	return openCatalog(context.Background(), all, host{root: t.TempDir()}, []string{hooks})
 }
 
 func asJSON(v any) string {
@@ -101,7 +101,7 @@ func TestInjectUnknown(t *testing.T) {
 func TestGeneratedSpecInject(t *testing.T) {
 	r := newFakeRoot(t).loaded(v580).driver(v580, debianLibs).gpu("0000:1b:00.0", 0, uuidA, "NVIDIA H100").gpu("0000:1c:00.0", 1, uuidB, "NVIDIA H100")
 	r.script("/usr/bin/nvidia-smi", "#!/bin/sh\n")
-	c := OpenCatalog(context.Background(), CatalogOptions{Host: r.host()})
+	c := openCatalog(context.Background(), nil, r.host(), hookDirs)
 	names, err := c.Resolve(Request{Count: 1}, Request{DeviceIDs: []string{"0", uuidB}})
 	if err != nil || strings.Join(names, " ") != "nvidia.com/gpu=0 nvidia.com/gpu="+uuidB {
 		t.Fatal(names, err)
@@ -177,7 +177,7 @@ func TestUntrustedSpecs(t *testing.T) {
 			writeFile(t, dir+"/s.yaml", spec, 0o644)
 			chmod(t, dir, 0o755)
 			c.make(t, dir)
-			got := OpenCatalog(context.Background(), CatalogOptions{Host: Host{Root: t.TempDir()}, Dirs: []SpecDir{{dir, c.user}}})
+			got := openCatalog(context.Background(), []SpecDir{{dir, c.user}}, host{root: t.TempDir()}, hookDirs)
 			if (len(got.Names()) == 1) != (c.want == "") || c.want != "" && (len(got.Notices) != 1 || !strings.Contains(got.Notices[0], c.want)) {
 				t.Errorf("%v, %q; want %q", got.Names(), got.Notices, c.want)
 			}
@@ -303,7 +303,7 @@ func TestStaleSpec(t *testing.T) {
 	} {
 		dir := t.TempDir()
 		writeFile(t, dir+"/n.yaml", spec(c.lib, c.node), 0o644)
-		cat := OpenCatalog(context.Background(), CatalogOptions{Host: r.host(), Dirs: []SpecDir{{Path: dir}}})
+		cat := openCatalog(context.Background(), []SpecDir{{Path: dir}}, r.host(), hookDirs)
 		_, old := cat.devices["nvidia.com/gpu=old"]
 		if old != (c.want == "") || c.want != "" && (len(cat.Notices) != 1 || !strings.Contains(cat.Notices[0], c.want) || len(cat.Names()) != 3) {
 			t.Errorf("%+v: %v %q", c, cat.Names(), cat.Notices)

@@ -1,3 +1,5 @@
+// This file owns the finding of the NVIDIA driver and its GPUs, by files of the kernel, without NVML.
+
 package gpu
 
 import (
@@ -5,7 +7,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,13 +19,6 @@ import (
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
-// Host says where the NVIDIA driver is looked for. The zero value is this machine.
-type Host struct {
-	Root        string   // before /proc, /sys and /dev; "" is the root directory
-	DriverRoot  string   // where the driver's own files lie; "" tries Root, then /run/nvidia/driver below it
-	LibraryDirs []string // further directories of driver libraries, below the driver root
-}
-
 // Driver is the NVIDIA driver of a host and its GPUs.
 type Driver struct {
 	Version string // such as 580.159.04; "" where neither kernel nor libraries tell
@@ -32,7 +26,7 @@ type Driver struct {
 	Nodes   []string
 	Notices []string // what is missing, one line each, with its remedy
 
-	host Host
+	host host
 }
 
 // GPU is one GPU that this host can use.
@@ -54,26 +48,14 @@ type MIG struct {
 	Capabilities []string // its nodes under /dev/nvidia-caps
 }
 
-func (h Host) path(p string) string { return filepath.Join("/", h.Root, p) }
-
-func (h Host) isDevice(p string) bool {
-	st, err := os.Stat(h.path(p))
-	return err == nil && st.Mode()&fs.ModeCharDevice != 0
-}
-
-func (h Host) read(p string) string {
-	b, err := os.ReadFile(h.path(p))
-	if err != nil {
-		return ""
-	}
-	return strings.TrimSpace(string(b))
-}
-
 // commonNodes are those that every container with a GPU gets where they exist.
 var commonNodes = []string{"/dev/nvidia-modeset", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools", "/dev/nvidiactl"}
 
-// Driver looks for the driver and its GPUs in /proc, /sys and /dev. A host without either is a *Missing.
-func (h Host) Driver(ctx context.Context) (*Driver, error) {
+// FindDriver looks for the driver of this host and its GPUs in /proc, /sys and /dev. A host without either is a
+// *runtime.Missing.
+func FindDriver(ctx context.Context) (*Driver, error) { return host{}.driver(ctx) }
+
+func (h host) driver(ctx context.Context) (*Driver, error) {
 	d := &Driver{Version: h.version(), host: h}
 	for _, n := range commonNodes {
 		if h.isDevice(n) {
@@ -99,7 +81,7 @@ func (h Host) Driver(ctx context.Context) (*Driver, error) {
 	return d, nil
 }
 
-func (h Host) missingDriver(version string) error {
+func (h host) missingDriver(version string) error {
 	switch {
 	case version != "":
 		return &runtime.Missing{What: "the NVIDIA driver " + version + " is loaded, but no GPU of it can be used here (no /dev/nvidia0)",
@@ -114,7 +96,7 @@ func (h Host) missingDriver(version string) error {
 
 var moduleVersion = lazyregexp.New(`Kernel Module\s.*?\s([0-9]+\.[0-9.]+)\s`)
 
-func (h Host) version() string {
+func (h host) version() string {
 	if v := h.read("/sys/module/nvidia/version"); v != "" {
 		return v
 	}
@@ -125,7 +107,7 @@ func (h Host) version() string {
 }
 
 // gpus lists the GPUs whose node is here: inside a container /proc lists those of the whole machine.
-func (h Host) gpus() []GPU {
+func (h host) gpus() []GPU {
 	entries, _ := os.ReadDir(h.path("/proc/driver/nvidia/gpus"))
 	var out []GPU
 	for _, e := range entries {
@@ -156,7 +138,7 @@ func busNumbers(id string) []uint64 {
 	return out
 }
 
-func (h Host) gpu(busID string) (GPU, bool) {
+func (h host) gpu(busID string) (GPU, bool) {
 	file := "/proc/driver/nvidia/gpus/" + busID + "/information"
 	info := parseInformation(h.read(file))
 	minor, err := strconv.Atoi(info["Device Minor"])
@@ -182,7 +164,7 @@ func (h Host) gpu(busID string) (GPU, bool) {
 
 // awake reads a GPU's information while its node is open: the driver learns the UUID when it initialises the GPU, and
 // forgets it with the last closed node.
-func (h Host) awake(node, file string) map[string]string {
+func (h host) awake(node, file string) map[string]string {
 	for _, n := range []string{"/dev/nvidiactl", node} {
 		if f, err := os.Open(h.path(n)); err == nil {
 			defer f.Close()
@@ -204,7 +186,7 @@ func parseInformation(s string) map[string]string {
 var gpuNode = lazyregexp.New(`^nvidia([0-9]{1,4})$`)
 
 // gpusByNode is for kernels that show no /proc/driver/nvidia (gVisor, some pods): the nodes alone.
-func (h Host) gpusByNode() []GPU {
+func (h host) gpusByNode() []GPU {
 	entries, _ := os.ReadDir(h.path("/dev"))
 	var out []GPU
 	for _, e := range entries {
@@ -217,7 +199,7 @@ func (h Host) gpusByNode() []GPU {
 }
 
 // mig lists the instances of a GPU, in the order of (GPU instance, compute instance) that NVML's indices follow.
-func (h Host) mig(minor int) []MIG {
+func (h host) mig(minor int) []MIG {
 	base := fmt.Sprintf("/proc/driver/nvidia/capabilities/gpu%d/mig", minor)
 	found, _ := filepath.Glob(h.path(base + "/gi*/ci*/access"))
 	var out []MIG
@@ -242,7 +224,7 @@ func (h Host) mig(minor int) []MIG {
 }
 
 // capability gives the node of one access file, or "".
-func (h Host) capability(file string) string {
+func (h host) capability(file string) string {
 	minor := parseInformation(h.read(file))["DeviceFileMinor"]
 	if !isIndex(minor) {
 		return ""
@@ -259,7 +241,7 @@ func (d *Driver) askSMI(ctx context.Context) {
 	if err != nil {
 		return
 	}
-	smi := d.host.binary("nvidia-smi", libs)
+	smi := program("nvidia-smi", libs)
 	if smi == "" {
 		return
 	}

@@ -80,7 +80,7 @@ func TestDriverSpec(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			r := newFakeRoot(t)
 			c.make(r)
-			d, err := r.host().Driver(context.Background())
+			d, err := r.host().driver(context.Background())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -105,7 +105,7 @@ func TestDriverDetection(t *testing.T) {
 	full := func(t *testing.T) *fakeRoot { return newFakeRoot(t).loaded(v580).driver(v580, "/usr/lib64") }
 
 	t.Run("unknown UUID", func(t *testing.T) {
-		d, err := full(t).gpu("0000:01:00.0", 0, noUUID, "NVIDIA T4").host().Driver(ctx)
+		d, err := full(t).gpu("0000:01:00.0", 0, noUUID, "NVIDIA T4").host().driver(ctx)
 		if err != nil || len(d.GPUs) != 1 || d.GPUs[0].UUID != "" || d.Version != v580 || len(d.Notices) != 0 {
 			t.Fatalf("%+v, %v", d, err)
 		}
@@ -116,7 +116,7 @@ func TestDriverDetection(t *testing.T) {
 	})
 	t.Run("UUID from nvidia-smi", func(t *testing.T) {
 		r := full(t).gpu("0000:01:00.0", 0, noUUID, "NVIDIA T4")
-		d, err := r.script("/usr/bin/nvidia-smi", "#!/bin/sh\necho 'GPU 0: Tesla T4 (UUID: "+uuidA+")'\n").host().Driver(ctx)
+		d, err := r.script("/usr/bin/nvidia-smi", "#!/bin/sh\necho 'GPU 0: Tesla T4 (UUID: "+uuidA+")'\n").host().driver(ctx)
 		if err != nil || d.GPUs[0].UUID != uuidA || d.GPUs[0].Model != "NVIDIA T4" {
 			t.Errorf("%+v, %v", d, err)
 		}
@@ -124,7 +124,7 @@ func TestDriverDetection(t *testing.T) {
 	t.Run("missing uvm", func(t *testing.T) {
 		r := newFakeRoot(t).nodes("/dev/nvidiactl").gpu("0000:01:00.0", 0, uuidA, "T4").
 			file("/proc/driver/nvidia/version", "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.99.01  Release Build  (x)\nGCC version: gcc 12\n")
-		d, err := r.host().Driver(ctx)
+		d, err := r.host().driver(ctx)
 		if err != nil || d.Version != v580 || len(d.Notices) != 1 || !strings.Contains(d.Notices[0], "nvidia-modprobe -u -c 0") {
 			t.Errorf("%+v, %v", d, err)
 		}
@@ -133,7 +133,7 @@ func TestDriverDetection(t *testing.T) {
 		r := full(t).gpu("0000:01:00.0", 5, uuidA, "T4")
 		r.file("/proc/driver/nvidia/gpus/0000:02:00.0/information", "GPU UUID: GPU-x\nDevice Minor: 6\n")
 		r.nodes("/dev/nvidia7").file("/proc/driver/nvidia/gpus/0000:03:00.0/information", "Device Minor: 7\nGPU Excluded: Yes\n")
-		d, err := r.host().Driver(ctx)
+		d, err := r.host().driver(ctx)
 		if err != nil || len(d.GPUs) != 1 || d.GPUs[0].Minor != 5 || d.GPUs[0].Index != 0 {
 			t.Errorf("%+v, %v", d, err)
 		}
@@ -154,7 +154,7 @@ func TestDriverDetection(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := newFakeRoot(t)
 			c.make(r)
-			d, err := r.host().Driver(ctx)
+			d, err := r.host().driver(ctx)
 			if err == nil {
 				_, err = d.Spec()
 			}

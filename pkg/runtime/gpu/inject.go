@@ -1,3 +1,6 @@
+// This file owns the way from the edits of a CDI spec to those of a sandbox. A spec is a file that somebody else wrote: what no
+// device needs is refused.
+
 package gpu
 
 import (
@@ -10,88 +13,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
+	"time"
 
-	"golang.org/x/sys/unix"
 	specs "tags.cncf.io/container-device-interface/specs-go"
 
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
-
-// InjectOptions say into what devices go.
-type InjectOptions struct {
-	Env          []string // the container's environment so far, KEY=VALUE
-	Capabilities string   // NVIDIA_DRIVER_CAPABILITIES of the request; "" takes Env's
-	Layerless    bool     // for a RUN: nothing of the driver may stay in the root file system
-}
-
-// injection is one call of Inject.
-type injection struct {
-	InjectOptions
-	runtime.Edits
-	caps     driverCaps
-	hookDirs []string
-}
-
-// Inject gives the edits of the named devices. A name that no spec has, and a spec that asks for something that no
-// device needs (a mount of /, a path with "..", a hook outside the hook directories), are errors.
-func (c *Catalog) Inject(names []string, o InjectOptions) (runtime.Edits, error) {
-	in := &injection{InjectOptions: o, hookDirs: c.hookDirs}
-	asked := o.Capabilities
-	if asked == "" {
-		asked, _ = lastEnv(o.Env, "NVIDIA_DRIVER_CAPABILITIES")
-	}
-	var err error
-	if in.caps, err = parseDriverCaps(asked); err != nil {
-		return runtime.Edits{}, err
-	}
-	if err := c.check(names); err != nil {
-		return runtime.Edits{}, err
-	}
-	done := map[*cdiSpec]bool{}
-	for _, n := range names {
-		d := c.devices[n]
-		all := []*specs.ContainerEdits{&d.edits}
-		if !done[d.spec] {
-			done[d.spec] = true
-			all = []*specs.ContainerEdits{&d.spec.ContainerEdits, &d.edits}
-		}
-		for _, e := range all {
-			if err := in.apply(e, strings.HasPrefix(d.spec.Kind, "nvidia.com/")); err != nil {
-				return runtime.Edits{}, fmt.Errorf("injecting %s of %s: %w", n, d.spec.file, err)
-			}
-		}
-	}
-	in.finish()
-	return in.Edits, nil
-}
-
-func (c *Catalog) check(names []string) error {
-	var unknown []string
-	for _, n := range names {
-		if _, ok := c.devices[n]; !ok {
-			unknown = append(unknown, n)
-		}
-	}
-	if unknown == nil {
-		return nil
-	}
-	if strings.HasPrefix(unknown[0], nvidiaKind) && c.noDriver != nil {
-		return c.noDriver
-	}
-	err := unknownDevices(unknown, c.Names())
-	if gpu, ok := errors.AsType[*Error](err); ok && len(c.Errors) > 0 {
-		// The device may well be in the spec that could not be read.
-		gpu.Remedy += "; " + c.Errors[0].Error()
-	}
-	return err
-}
-
-func (in *injection) notice(format string, args ...any) {
-	if n := fmt.Sprintf(format, args...); !slices.Contains(in.Notices, n) {
-		in.Notices = append(in.Notices, n)
-	}
-}
 
 func (in *injection) apply(e *specs.ContainerEdits, nvidia bool) error {
 	for _, v := range e.Env {
@@ -122,12 +49,6 @@ func (in *injection) apply(e *specs.ContainerEdits, nvidia bool) error {
 	return nil
 }
 
-func (in *injection) setEnv(v string) {
-	key, _, _ := strings.Cut(v, "=")
-	in.Edits.Env = slices.DeleteFunc(in.Edits.Env, func(o string) bool { return strings.HasPrefix(o, key+"=") })
-	in.Edits.Env = append(in.Edits.Env, v)
-}
-
 // device takes a node.
 func (in *injection) device(n *specs.DeviceNode) error {
 	host := hostPath(n)
@@ -146,9 +67,9 @@ func (in *injection) device(n *specs.DeviceNode) error {
 	if kind == "" || n.Type != "" && n.Type != kind && (n.Type != "u" || kind != "c") {
 		return fmt.Errorf("%s is not a device node of type %q", host, cmp.Or(n.Type, "c, b or p"))
 	}
-	in.Mounts = slices.DeleteFunc(in.Mounts, func(m runtime.DeviceMount) bool { return m.Target == n.Path })
-	in.Devices = slices.DeleteFunc(in.Devices, func(d runtime.DeviceNode) bool { return d.Target == n.Path })
-	in.Devices = append(in.Devices, runtime.DeviceNode{Source: host, Target: n.Path})
+	in.edits.Mounts = slices.DeleteFunc(in.edits.Mounts, func(m runtime.DeviceMount) bool { return m.Target == n.Path })
+	in.edits.Devices = slices.DeleteFunc(in.edits.Devices, func(d runtime.DeviceNode) bool { return d.Target == n.Path })
+	in.edits.Devices = append(in.edits.Devices, runtime.DeviceNode{Source: host, Target: n.Path})
 	return nil
 }
 
@@ -177,8 +98,8 @@ func (in *injection) mount(m *specs.Mount, nvidia bool) error {
 			return nil
 		}
 	}
-	in.Mounts = slices.DeleteFunc(in.Mounts, func(o runtime.DeviceMount) bool { return o.Target == target })
-	in.Mounts = append(in.Mounts, runtime.DeviceMount{Source: m.HostPath, Target: target, Type: "bind", Options: mountOptions(m.Options)})
+	in.edits.Mounts = slices.DeleteFunc(in.edits.Mounts, func(o runtime.DeviceMount) bool { return o.Target == target })
+	in.edits.Mounts = append(in.edits.Mounts, runtime.DeviceMount{Source: m.HostPath, Target: target, Type: "bind", Options: mountOptions(m.Options)})
 	return nil
 }
 
@@ -207,51 +128,64 @@ func mountOptions(options []string) []string {
 	return out
 }
 
-// checkTarget refuses paths in the container that no device needs.
-func checkTarget(p string) error {
-	if err := checkPath(p); err != nil {
-		return err
-	}
-	p = path.Clean(p)
-	for _, d := range []string{"/proc", "/sys"} {
-		if p == d || strings.HasPrefix(p, d+"/") {
-			return fmt.Errorf("path %q in the container is the kernel's", p)
-		}
-	}
-	if p == "/" || p == "/dev" {
-		return fmt.Errorf("path %q in the container is the sandbox's own", p)
-	}
-	return nil
-}
-
-func checkSource(p string) error {
-	if err := checkPath(p); err != nil {
-		return err
-	}
-	if p, err := filepath.EvalSymlinks(p); err == nil && p == "/" || path.Clean(p) == "/" {
-		return errors.New("the host's root directory is no device")
-	}
-	return nil
-}
-
-func checkPath(p string) error {
-	if !path.IsAbs(p) || slices.Contains(strings.Split(p, "/"), "..") || strings.ContainsRune(p, 0) || len(p) >= unix.PathMax {
-		return fmt.Errorf("path %.80q is not an absolute path without \"..\"", p)
-	}
-	return nil
-}
-
-func statOf(st fs.FileInfo) (unix.Stat_t, bool) {
-	s, ok := st.Sys().(*syscall.Stat_t)
-	if !ok {
-		return unix.Stat_t{}, false
-	}
-	return unix.Stat_t{Uid: s.Uid, Gid: s.Gid, Mode: s.Mode, Rdev: s.Rdev}, true
-}
-
 func (in *injection) finish() {
-	slices.SortStableFunc(in.Mounts, func(a, b runtime.DeviceMount) int {
+	slices.SortStableFunc(in.edits.Mounts, func(a, b runtime.DeviceMount) int {
 		return strings.Count(a.Target, "/") - strings.Count(b.Target, "/")
 	})
 	in.finishNVIDIA()
+}
+
+// hook takes a hook: NVIDIA's own are turned into data, others stay programs.
+func (in *injection) hook(h *specs.Hook) error {
+	if name, flags, ok := nvidiaCall(h); ok {
+		return in.nvidiaHook(name, flags)
+	}
+	if h.HookName == "startContainer" {
+		// Its path is one of the container, where it runs with the container's own rights.
+		if err := checkPath(h.Path); err != nil {
+			return fmt.Errorf("hook: %w", err)
+		}
+	} else if err := in.checkHook(h.Path); err != nil {
+		return err
+	}
+	if in.options.Layerless {
+		in.notice("the hook %s may write into the layer of this step", h.Path)
+	}
+	d := runtime.DeviceHook{When: h.HookName, Path: h.Path, Args: h.Args, Env: h.Env}
+	if len(d.Env) == 0 {
+		// Not nil: a runtime gives such hooks the image's environment, and with it LD_PRELOAD (CVE-2025-23266).
+		d.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
+	}
+	if h.Timeout != nil {
+		d.Timeout = time.Duration(*h.Timeout) * time.Second
+	}
+	in.edits.Hooks = append(in.edits.Hooks, d)
+	return nil
+}
+
+// checkHook holds a program that a spec names against the directories where vendors install theirs.
+func (in *injection) checkHook(p string) error {
+	if err := checkPath(p); err != nil {
+		return fmt.Errorf("hook: %w", err)
+	}
+	real, err := filepath.EvalSymlinks(p)
+	if err != nil {
+		return &Error{fmt.Sprintf("hook %s of the CDI spec cannot be run: %v", p, errors.Unwrap(err)), "install the vendor's container tools, or write the spec again"}
+	}
+	st, err := os.Stat(real)
+	if err != nil {
+		return fmt.Errorf("reading hook: %w", err)
+	}
+	inside := slices.ContainsFunc(in.hookDirs, func(d string) bool {
+		dir, err := filepath.EvalSymlinks(d)
+		return err == nil && strings.HasPrefix(real, strings.TrimSuffix(dir, "/")+"/")
+	})
+	if !inside {
+		return &Error{fmt.Sprintf("hook %s of the CDI spec is outside the directories of hooks (%s)", p, strings.Join(in.hookDirs, ", ")),
+			"install it there: a hook runs with the rights of the sandbox"}
+	}
+	if !st.Mode().IsRegular() || st.Mode().Perm()&0o111 == 0 || st.Mode().Perm()&0o022 != 0 {
+		return fmt.Errorf("hook %s of the CDI spec is not a program that only its owner can write", p)
+	}
+	return nil
 }

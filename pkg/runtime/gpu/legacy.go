@@ -1,3 +1,5 @@
+// This file owns --gpus driver=nvidia.runtime-hook, by which NVIDIA's own hook is used in place of CDI.
+
 package gpu
 
 import (

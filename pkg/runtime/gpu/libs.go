@@ -1,3 +1,5 @@
+// This file owns the finding of the driver's files: libraries, programs, descriptions.
+
 package gpu
 
 import (
@@ -46,20 +48,13 @@ func libraryDirs() []string {
 var nativeMachine = map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64}[goruntime.GOARCH]
 
 // driverRoots gives the host paths below which the driver may be installed, without a trailing slash.
-func (h Host) driverRoots() []string {
-	roots := []string{h.path("/"), h.path("/run/nvidia/driver")}
-	if h.DriverRoot != "" {
-		roots = []string{h.DriverRoot}
-	}
-	for i, r := range roots {
-		roots[i] = strings.TrimSuffix(filepath.Clean(r), "/")
-	}
-	return roots
+func (h host) driverRoots() []string {
+	return []string{strings.TrimSuffix(h.path("/"), "/"), h.path("/run/nvidia/driver")}
 }
 
 // searchDirs lists the directories below a driver root in which libraries may be, each existing one once.
-func (h Host) searchDirs(root string) []string {
-	dirs := slices.Concat(h.LibraryDirs, loaderDirs(root, "/etc/ld.so.conf", 0), libraryDirs())
+func searchDirs(root string) []string {
+	dirs := slices.Concat(loaderDirs(root, "/etc/ld.so.conf", 0), libraryDirs())
 	var out []string
 	var seen []fs.FileInfo
 	for _, d := range dirs {
@@ -104,10 +99,10 @@ func loaderDirs(root, file string, depth int) []string {
 var libcudaFile = lazyregexp.New(`^libcuda\.so\.([0-9]+\.[0-9.]+)$`)
 
 // libraries finds the directory of libcuda for a driver version; with "" the first one found tells the version.
-func (h Host) libraries(version string) (driverLibraries, error) {
+func (h host) libraries(version string) (driverLibraries, error) {
 	var others []string
 	for _, root := range h.driverRoots() {
-		for _, dir := range h.searchDirs(root) {
+		for _, dir := range searchDirs(root) {
 			found, _ := filepath.Glob(root + dir + "/libcuda.so.*")
 			for _, f := range found {
 				m := libcudaFile().FindStringSubmatch(filepath.Base(f))
@@ -130,7 +125,7 @@ func (h Host) libraries(version string) (driverLibraries, error) {
 	}
 	return driverLibraries{}, &runtime.Missing{
 		What:   "no libcuda.so of NVIDIA driver " + version + " was found",
-		Remedy: "install the driver's libraries, or name their directory (--driver-root, --library-dir)"}
+		Remedy: "install the driver's libraries, or name their directory in /etc/ld.so.conf"}
 }
 
 // librarySoname reads the SONAME of a library, and whether it is one for this machine. 32-bit libraries are not.
@@ -161,8 +156,8 @@ var unversioned = []string{"libnvidia-egl-*.so.*.*", "libnvidia-nvvm*.so.4", "li
 var dispatchers = []string{"libGL.so", "libEGL.so", "libGLX.so", "libOpenGL.so", "libGLdispatch.so", "libGLESv1_CM.so", "libGLESv2.so", "libOpenCL.so"}
 
 // libraryFiles lists the libraries of one driver version, in the order of their container paths.
-func (h Host) libraryFiles(l driverLibraries) []driverFile {
-	dirs := h.searchDirs(l.root)
+func libraryFiles(l driverLibraries) []driverFile {
+	dirs := searchDirs(l.root)
 	// The directory of libcuda decides where several have the same file.
 	slices.SortStableFunc(dirs, func(a, b string) int { return rank(a, l.dir) - rank(b, l.dir) })
 	versioned := []string{"lib*.so." + l.version, "vdpau/lib*.so." + l.version}
@@ -176,7 +171,7 @@ func (h Host) libraryFiles(l driverLibraries) []driverFile {
 				if seen[base] || slices.ContainsFunc(dispatchers, func(d string) bool { return strings.HasPrefix(base, d) }) {
 					continue
 				}
-				if lib, ok := h.libraryFile(l, f); ok {
+				if lib, ok := libraryFile(l, f); ok {
 					seen[base] = true
 					out = append(out, lib)
 				}
@@ -203,7 +198,7 @@ func rank(dir, first string) int {
 	return 1
 }
 
-func (h Host) libraryFile(l driverLibraries, file string) (driverFile, bool) {
+func libraryFile(l driverLibraries, file string) (driverFile, bool) {
 	// A link such as libnvidia-egl-gbm.so.1 would come twice: its target is found by itself.
 	if st, err := os.Lstat(file); err != nil || !st.Mode().IsRegular() && !strings.HasSuffix(file, l.version) {
 		return driverFile{}, false
@@ -226,8 +221,8 @@ func containerLibrary(file string) string {
 	return path.Join(runtime.NvidiaLibraryDir, path.Base(file))
 }
 
-// binary finds one of the driver's programs, or "".
-func (h Host) binary(name string, l driverLibraries) string {
+// program finds one of the driver's programs, or "".
+func program(name string, l driverLibraries) string {
 	for _, d := range []string{path.Join(path.Dir(l.dir), "bin"), "/usr/bin", nvidiaBinDir, "/opt/bin", "/bin"} {
 		f := l.root + d + "/" + name
 		if st, err := os.Stat(f); err == nil && st.Mode().IsRegular() && st.Mode()&0o111 != 0 {
@@ -240,10 +235,10 @@ func (h Host) binary(name string, l driverLibraries) string {
 var driverPrograms = []string{"nvidia-smi", "nvidia-debugdump", "nvidia-persistenced", "nvidia-cuda-mps-control",
 	"nvidia-cuda-mps-server", "nvidia-imex", "nvidia-imex-ctl"}
 
-func (h Host) programFiles(l driverLibraries) []driverFile {
+func programFiles(l driverLibraries) []driverFile {
 	var out []driverFile
 	for _, name := range driverPrograms {
-		if f := h.binary(name, l); f != "" {
+		if f := program(name, l); f != "" {
 			in := strings.TrimPrefix(f, l.root)
 			if !strings.HasPrefix(in, "/usr/bin/") {
 				in = path.Join(nvidiaBinDir, name)
@@ -262,7 +257,7 @@ var driverShares = []string{
 }
 
 // otherFiles lists descriptions, firmware and the sockets of the driver's daemons.
-func (h Host) otherFiles(l driverLibraries) []driverFile {
+func (h host) otherFiles(l driverLibraries) []driverFile {
 	var out []driverFile
 	for _, s := range driverShares {
 		for _, at := range [][2]string{{"/usr/share/", "/usr/share/"}, {"/etc/", "/etc/"}, {"/usr/local/nvidia/share/", "/usr/share/"}} {
@@ -282,9 +277,4 @@ func (h Host) otherFiles(l driverLibraries) []driverFile {
 		}
 	}
 	return out
-}
-
-func exists(file string) bool {
-	_, err := os.Stat(file)
-	return err == nil
 }

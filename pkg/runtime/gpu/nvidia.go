@@ -1,15 +1,13 @@
+// This file owns what is special about NVIDIA's driver: where its files go in a container, and what NVIDIA's hooks would do,
+// as data.
+
 package gpu
 
 import (
-	"cmp"
-	"errors"
 	"fmt"
-	"os"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	specs "tags.cncf.io/container-device-interface/specs-go"
 
@@ -26,14 +24,14 @@ func (in *injection) place(target, host string) string {
 	lib := strings.HasPrefix(base, "lib") && strings.Contains(base, ".so")
 	prog := path.Base(path.Dir(target)) == "bin"
 	if !lib && !prog {
-		if in.Layerless {
+		if in.options.Layerless {
 			return ""
 		}
 		return target
 	}
-	in.Root.Glibc = true
+	in.edits.Root.Glibc = true
 	dir := in.searchDir(lib)
-	if in.Layerless {
+	if in.options.Layerless {
 		target = path.Join(dir, base)
 	}
 	if path.Dir(target) != dir {
@@ -50,74 +48,14 @@ func (in *injection) place(target, host string) string {
 
 func (in *injection) searchDir(lib bool) string {
 	switch {
-	case in.Layerless && lib:
+	case in.options.Layerless && lib:
 		return layerlessDir + "/lib64"
-	case in.Layerless:
+	case in.options.Layerless:
 		return layerlessDir + "/bin"
 	case lib:
 		return runtime.NvidiaLibraryDir
 	}
 	return nvidiaBinDir
-}
-
-func (in *injection) link(target, p string) {
-	in.Root.Links = slices.DeleteFunc(in.Root.Links, func(l runtime.RootLink) bool { return l.Path == p })
-	in.Root.Links = append(in.Root.Links, runtime.RootLink{Target: target, Path: p})
-}
-
-// hook takes a hook: NVIDIA's own are turned into data, others stay programs.
-func (in *injection) hook(h *specs.Hook) error {
-	if name, flags, ok := nvidiaCall(h); ok {
-		return in.nvidiaHook(name, flags)
-	}
-	if h.HookName == "startContainer" {
-		// Its path is one of the container, where it runs with the container's own rights.
-		if err := checkPath(h.Path); err != nil {
-			return fmt.Errorf("hook: %w", err)
-		}
-	} else if err := in.checkHook(h.Path); err != nil {
-		return err
-	}
-	if in.Layerless {
-		in.notice("the hook %s may write into the layer of this step", h.Path)
-	}
-	d := runtime.DeviceHook{When: h.HookName, Path: h.Path, Args: h.Args, Env: h.Env}
-	if len(d.Env) == 0 {
-		// Not nil: a runtime gives such hooks the image's environment, and with it LD_PRELOAD (CVE-2025-23266).
-		d.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
-	}
-	if h.Timeout != nil {
-		d.Timeout = time.Duration(*h.Timeout) * time.Second
-	}
-	in.Hooks = append(in.Hooks, d)
-	return nil
-}
-
-// checkHook holds a program that a spec names against the directories where vendors install theirs.
-func (in *injection) checkHook(p string) error {
-	if err := checkPath(p); err != nil {
-		return fmt.Errorf("hook: %w", err)
-	}
-	real, err := filepath.EvalSymlinks(p)
-	if err != nil {
-		return &Error{fmt.Sprintf("hook %s of the CDI spec cannot be run: %v", p, errors.Unwrap(err)), "install the vendor's container tools, or write the spec again"}
-	}
-	st, err := os.Stat(real)
-	if err != nil {
-		return fmt.Errorf("reading hook: %w", err)
-	}
-	inside := slices.ContainsFunc(in.hookDirs, func(d string) bool {
-		dir, err := filepath.EvalSymlinks(d)
-		return err == nil && strings.HasPrefix(real, strings.TrimSuffix(dir, "/")+"/")
-	})
-	if !inside {
-		return &Error{fmt.Sprintf("hook %s of the CDI spec is outside the directories of hooks (%s)", p, strings.Join(in.hookDirs, ", ")),
-			"install it there: a hook runs with the rights of the sandbox"}
-	}
-	if !st.Mode().IsRegular() || st.Mode().Perm()&0o111 == 0 || st.Mode().Perm()&0o022 != 0 {
-		return fmt.Errorf("hook %s of the CDI spec is not a program that only its owner can write", p)
-	}
-	return nil
 }
 
 // nvidiaCall recognises `nvidia-cdi-hook NAME FLAGS` and `nvidia-ctk hook NAME FLAGS`.
@@ -159,7 +97,7 @@ func (in *injection) nvidiaHook(name string, flags map[string][]string) error {
 		return in.folders(flags["folder"])
 	case "enable-cuda-compat", "cudacompat":
 		if v := flags["host-driver-version"]; len(v) > 0 {
-			in.Root.CompatVersion = v[0]
+			in.edits.Root.CompatVersion = v[0]
 		}
 	case "disable-device-node-modification", "chmod", "update-application-profile", "apply-cuda-memory-limits":
 		// A sandbox in a user namespace cannot make nodes, so there is nothing to forbid; modes of bound nodes are the
@@ -184,7 +122,7 @@ func (in *injection) symlinks(links []string) error {
 			continue
 		}
 		dir, base := in.searchDir(true), path.Base(p)
-		if !in.Layerless {
+		if !in.options.Layerless {
 			in.link(target, p)
 		}
 		if strings.HasPrefix(base, "lib") && path.Dir(p) != dir {
@@ -203,8 +141,8 @@ func (in *injection) folders(dirs []string) error {
 		if strings.ContainsAny(d, "\n\t #:,;=") {
 			return fmt.Errorf("library directory %q has a character that the loader's configuration cannot hold", d)
 		}
-		if d = path.Clean(d); !slices.Contains(in.Root.LibraryDirs, d) {
-			in.Root.LibraryDirs = append(in.Root.LibraryDirs, d)
+		if d = path.Clean(d); !slices.Contains(in.edits.Root.LibraryDirs, d) {
+			in.edits.Root.LibraryDirs = append(in.edits.Root.LibraryDirs, d)
 		}
 	}
 	return nil
@@ -212,26 +150,18 @@ func (in *injection) folders(dirs []string) error {
 
 // finishNVIDIA sets the search paths, and in a RUN takes back what would reach the layer.
 func (in *injection) finishNVIDIA() {
-	if !in.Root.Glibc {
+	if !in.edits.Root.Glibc {
 		return
 	}
 	lib, bin := in.searchDir(true), in.searchDir(false)
 	in.appendPath("LD_LIBRARY_PATH", "", lib)
 	in.appendPath("PATH", runtime.DefaultPath, bin)
-	if in.Layerless {
+	if in.options.Layerless {
 		in.appendPath("LIBRARY_PATH", "", lib)
-		in.Root.LibraryDirs, in.Root.CompatVersion = nil, ""
+		in.edits.Root.LibraryDirs, in.edits.Root.CompatVersion = nil, ""
 		tmpfs := runtime.DeviceMount{Target: layerlessDir, Type: "tmpfs", Options: []string{"nosuid", "nodev", "mode=0755"}}
-		in.Mounts = slices.Insert(in.Mounts, 0, tmpfs)
+		in.edits.Mounts = slices.Insert(in.edits.Mounts, 0, tmpfs)
 	}
 	// Links before what they name would hide nothing, but a stable order keeps two runs alike.
-	slices.SortStableFunc(in.Root.Links, func(a, b runtime.RootLink) int { return strings.Compare(a.Path, b.Path) })
-}
-
-func (in *injection) appendPath(key, unset, dir string) {
-	have, _ := lastEnv(slices.Concat(in.InjectOptions.Env, in.Edits.Env), key)
-	have = cmp.Or(have, unset)
-	if !slices.Contains(strings.Split(have, ":"), dir) {
-		in.setEnv(key + "=" + strings.TrimPrefix(have+":"+dir, ":"))
-	}
+	slices.SortStableFunc(in.edits.Root.Links, func(a, b runtime.RootLink) int { return strings.Compare(a.Path, b.Path) })
 }

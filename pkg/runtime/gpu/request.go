@@ -1,3 +1,5 @@
+// This file owns the reading of --gpus, and the choice of devices for it.
+
 package gpu
 
 import (

@@ -1,3 +1,5 @@
+// This file owns NVIDIA_REQUIRE_*: what an image demands of the driver.
+
 package gpu
 
 import (

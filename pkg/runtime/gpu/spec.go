@@ -1,3 +1,5 @@
+// This file owns the CDI spec of this host's NVIDIA driver.
+
 package gpu
 
 import (
@@ -92,8 +94,8 @@ func (d *Driver) common(l driverLibraries) specs.ContainerEdits {
 	e := d.nodes(d.Nodes)
 	// A container runtime inside the container must not inject the GPUs again.
 	e.Env = []string{"NVIDIA_VISIBLE_DEVICES=void"}
-	files := d.host.libraryFiles(l)
-	for _, f := range slices.Concat(files, d.host.programFiles(l), d.host.otherFiles(l)) {
+	files := libraryFiles(l)
+	for _, f := range slices.Concat(files, programFiles(l), d.host.otherFiles(l)) {
 		e.Mounts = append(e.Mounts, &specs.Mount{HostPath: f.host, ContainerPath: f.container, Options: fileOptions(f)})
 	}
 	e.Hooks = []*specs.Hook{

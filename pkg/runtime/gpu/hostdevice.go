@@ -1,3 +1,5 @@
+// This file owns --device values that are paths of device nodes.
+
 package gpu
 
 import (
@@ -37,8 +39,8 @@ func HostDevice(value string) (runtime.Edits, error) {
 		}
 		return in.device(&specs.DeviceNode{Path: target + strings.TrimPrefix(p, host), HostPath: p})
 	})
-	if err == nil && len(in.Devices)+len(in.Mounts) == 0 {
+	if err == nil && len(in.edits.Devices)+len(in.edits.Mounts) == 0 {
 		err = fmt.Errorf("no device node in %s", host)
 	}
-	return in.Edits, err
+	return in.edits, err
 }

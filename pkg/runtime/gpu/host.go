@@ -1,0 +1,35 @@
+// This file owns the view of a host: paths of its root, which a test makes up.
+
+package gpu
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// host is where the NVIDIA driver is looked for. The zero value is this machine.
+type host struct {
+	root string // before /proc, /sys and /dev; "" is the root directory
+}
+
+func (h host) path(p string) string { return filepath.Join("/", h.root, p) }
+
+func (h host) isDevice(p string) bool {
+	st, err := os.Stat(h.path(p))
+	return err == nil && st.Mode()&fs.ModeCharDevice != 0
+}
+
+func (h host) read(p string) string {
+	b, err := os.ReadFile(h.path(p))
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(b))
+}
+
+func exists(file string) bool {
+	_, err := os.Stat(file)
+	return err == nil
+}
