@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/moby/buildkit/frontend/dockerfile/dfgitutil"
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 	"github.com/moby/buildkit/frontend/dockerfile/linter"
 	"github.com/moby/patternmatcher"
@@ -74,9 +73,9 @@ func (r *resolver) finishCopy(step *Copy, sd instructions.SourcesAndDest, cmd in
 		return err
 	}
 	r.lintIgnored(step, cmd)
-	r.aptKeeps = r.aptKeeps || strings.HasPrefix(step.Dest, "/etc/apt")
+	r.scope.aptKeeps = r.scope.aptKeeps || strings.HasPrefix(step.Dest, "/etc/apt")
 	step.meta = Meta{
-		Location: locate(cmd.Location()), Title: r.title(text, r.lex, r.env),
+		Location: locate(cmd.Location()), Title: r.title(text, r.lex, r.scope.env),
 		History: r.commit(step.history(sd)+" # buildkit", true),
 	}
 	r.out.Steps = append(r.out.Steps, step)
@@ -140,10 +139,11 @@ func (c *Copy) check() error {
 // byName reports whether --chown needs files of the image to be understood.
 func byName(chown string) bool {
 	user, group, _ := strings.Cut(chown, ":")
-	return user != "" && !isNumber(user) || group != "" && !isNumber(group)
+	return user != "" && !isFixedID(user) || group != "" && !isFixedID(group)
 }
 
-func isNumber(s string) bool {
+// isFixedID says whether the number of an owner is known without the files of the image: a number, and root.
+func isFixedID(s string) bool {
 	_, err := strconv.ParseInt(s, 10, 32)
 	return err == nil || s == "root"
 }
@@ -212,61 +212,6 @@ func (c *Copy) checkRemote(src string) error {
 		return hint.Errorf("ADD fetches files", "source can't be a URL for COPY")
 	}
 	return nil
-}
-
-// IsHTTP reports whether a source of ADD is a download: a URL whose path does not end in .git.
-func IsHTTP(src string) bool {
-	return (strings.HasPrefix(src, "http://") || strings.HasPrefix(src, "https://")) && !isGit(src)
-}
-
-// IsGit reports whether a source of ADD is a git repository.
-func IsGit(src string) bool {
-	ref, _, err := parseGit(src)
-	return err == nil && !ref.IndistinguishableFromLocal
-}
-
-func isGit(src string) bool {
-	ref, git, _ := parseGit(src)
-	return ref != nil && git
-}
-
-var errNoGit = errors.New("no git reference")
-
-// parseGit spares paths, which nearly all sources are, what ParseGitRef takes to see that they are paths.
-func parseGit(src string) (*dfgitutil.GitRef, bool, error) {
-	if !strings.Contains(src, ":") && !strings.HasPrefix(src, "github.com/") {
-		return nil, false, errNoGit
-	}
-	return dfgitutil.ParseGitRef(src)
-}
-
-// ignorer are the patterns of .dockerignore, when there are some that decide on a path alone.
-type ignorer struct {
-	matcher *patternmatcher.PatternMatcher
-}
-
-func newIgnorer(patterns []string) ignorer {
-	m, err := patternmatcher.New(patterns)
-	if err != nil || len(patterns) == 0 || m.Exclusions() {
-		return ignorer{} // with a ! pattern, a path that is ignored may hold one that is not
-	}
-	return ignorer{m}
-}
-
-func (i ignorer) matches(src string) bool {
-	if i.matcher == nil {
-		return false
-	}
-	if src == "." || src == "/" {
-		for _, p := range i.matcher.Patterns() {
-			if s := p.String(); !p.Exclusion() && (s == "*" || s == "**" || s == "**/*") {
-				return true
-			}
-		}
-		return false
-	}
-	ok, err := i.matcher.MatchesOrParentMatches(src)
-	return ok && err == nil
 }
 
 func (r *resolver) lintIgnored(step *Copy, cmd instructions.Command) {

@@ -129,7 +129,7 @@ func TestDocsMounts(t *testing.T) {
 
 // TestDocsArgs compares the page with the predefined ARGs.
 func TestDocsArgs(t *testing.T) {
-	sameNames(t, "ARG", firstCells(docTable(t, "Predefined ARGs")), (&Plan{}).predefined("x").Keys())
+	sameNames(t, "ARG", firstCells(docTable(t, "Predefined ARGs")), predefined(&Plan{}, "x").Keys())
 }
 
 // TestDocsRules compares the page with BuildKit's lint rules and gbuild's.

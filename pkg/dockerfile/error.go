@@ -99,21 +99,11 @@ func unknownInstruction(e *instructions.UnknownInstructionError) error {
 	return hint.Wrap(err, `if it belongs to the command above, that line must end in a backslash`)
 }
 
-func locate(ranges []parser.Range) Location {
-	var l Location
-	for _, r := range ranges {
-		if l.Start == 0 || r.Start.Line < l.Start {
-			l.Start = r.Start.Line
-		}
-		l.End = max(l.End, r.End.Line)
-	}
-	return l
-}
+// errUnlocated is in the chain of errors about options, for which no line of the Dockerfile is to blame.
+var errUnlocated = errors.New("option")
 
-// clamped returns l inside the lines of the source, so that an error of the parser always points at one of them.
-func (l Location) clamped(source []byte) Location {
-	lines := bytes.Count(bytes.TrimSuffix(source, []byte("\n")), []byte("\n")) + 1
-	l.Start = min(max(l.Start, 1), lines)
-	l.End = min(max(l.End, l.Start), lines)
-	return l
-}
+type optionError struct{ error }
+
+func (e optionError) Unwrap() error { return e.error }
+
+func (optionError) Is(target error) bool { return target == errUnlocated }

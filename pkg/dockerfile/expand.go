@@ -22,27 +22,27 @@ const (
 // expansion counts what the instructions of each stage, and those before the first, were expanded to.
 type expansion struct {
 	mu    sync.Mutex
-	of    map[*Stage]int
+	of    map[any]int
 	total int
 }
 
 // add counts n bytes more of a stage.
-func (e *expansion) add(s *Stage, n int) {
+func (e *expansion) add(stage any, n int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.of == nil {
-		e.of = map[*Stage]int{}
+		e.of = map[any]int{}
 	}
-	e.of[s] += n
+	e.of[stage] += n
 	e.total += n
 }
 
 // restart forgets what was counted of a stage.
-func (e *expansion) restart(s *Stage) {
+func (e *expansion) restart(stage any) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.total -= e.of[s]
-	delete(e.of, s)
+	e.total -= e.of[stage]
+	delete(e.of, stage)
 }
 
 // allow says whether word may be expanded.
@@ -68,18 +68,18 @@ func (e *expansion) room(n int) error {
 }
 
 // expand expands a word of a stage, of nil before the first one. What would take too much memory is not begun.
-func (p *Plan) expand(s *Stage, lex *shell.Lex, word string, env shell.EnvGetter) (shell.ProcessWordResult, error) {
+func (e *expansion) expand(stage any, lex *shell.Lex, word string, env shell.EnvGetter) (shell.ProcessWordResult, error) {
 	if word = asText(word); strings.Contains(word, "\x00") {
 		return shell.ProcessWordResult{}, errors.New("the text has a NUL byte")
 	}
 	if strings.Contains(word, "$") {
-		if err := p.expanded.allow(word, env); err != nil {
+		if err := e.allow(word, env); err != nil {
 			return shell.ProcessWordResult{}, err
 		}
 	}
 	out, err := lex.ProcessWordWithMatches(word, env)
 	if err == nil && strings.Contains(word, "$") {
-		p.expanded.add(s, len(out.Result))
+		e.add(stage, len(out.Result))
 	}
 	return out, err
 }

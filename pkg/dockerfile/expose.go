@@ -19,10 +19,10 @@ func (r *resolver) expose(cmd *instructions.ExposeCommand) error {
 	}
 	var ports []string
 	for _, text := range cmd.Ports {
-		if err := r.plan.expanded.allow(text, r.env); err != nil {
+		if err := r.plan.expanded.allow(text, r.scope.env); err != nil {
 			return err
 		}
-		words, err := r.lex.ProcessWords(text, r.env)
+		words, err := r.lex.ProcessWords(text, r.scope.env)
 		if err != nil {
 			return err
 		}

@@ -1,20 +1,17 @@
 package dockerfile
 
 import (
+	"maps"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 	"github.com/moby/buildkit/frontend/dockerfile/linter"
 	"github.com/moby/buildkit/frontend/dockerfile/shell"
-
-	"github.com/gbuild/gbuild/internal/hint"
 )
 
-const epochName = "SOURCE_DATE_EPOCH"
-
-func (p *Plan) setPlatforms() {
+// setPlatforms finds the platforms of the build in their normal form.
+func setPlatforms(p *Plan) {
 	build := normalPlatform(p.opts.BuildPlatform)
 	p.opts.BuildPlatform = build
 	p.platform = normalPlatform(p.opts.Platform)
@@ -24,8 +21,7 @@ func (p *Plan) setPlatforms() {
 }
 
 // setGlobals evaluates the ARGs above the first FROM, over the predefined ones.
-func (p *Plan) setGlobals(stages []instructions.Stage, globals []instructions.ArgCommand, lint *linter.Linter) error {
-	lex := shell.NewLex(p.escape)
+func setGlobals(p *Plan, stages []instructions.Stage, globals []instructions.ArgCommand, lint *linter.Linter) error {
 	target := p.opts.Target
 	if target == "" {
 		target = stages[len(stages)-1].Name
@@ -33,19 +29,19 @@ func (p *Plan) setGlobals(stages []instructions.Stage, globals []instructions.Ar
 	if target == "" {
 		target = "default"
 	}
-	predefined := p.predefined(target)
+	predefined := predefined(p, target)
 	plain := predefined.clone()
-	if _, err := evaluate(plain, globals, nil, lex, p); err == nil {
-		p.lintDefaultBases(stages, plain, lex, lint)
+	if _, err := evaluate(p, plain, globals, nil); err == nil {
+		lintDefaultBases(p, stages, plain, lint)
 	}
 	p.global = predefined
 	var err error
-	p.globalDoc, err = evaluate(p.global, globals, p.args, lex, p)
+	p.globalDoc, err = evaluate(p, p.global, globals, p.args)
 	return err
 }
 
 // predefined are the ARGs that FROM knows without a line, and a stage after a bare ARG.
-func (p *Plan) predefined(target string) *variables {
+func predefined(p *Plan, target string) *variables {
 	b, t := p.opts.BuildPlatform, p.platform
 	v := newVariables()
 	for _, pair := range [][2]string{
@@ -62,23 +58,17 @@ func (p *Plan) predefined(target string) *variables {
 	return v
 }
 
-// declaration is an ARG as --call=outline shows it.
-type declaration struct {
-	name, value, doc string
-	location         Location
-	deps             map[string]struct{} // ARGs that its default names
-}
-
 // evaluate sets the ARGs in order. A default is expanded only where no build argument takes its place, so that an error
 // in one that is not used (${X:?}) does no harm.
-func evaluate(v *variables, cmds []instructions.ArgCommand, given map[string]string, lex *shell.Lex, p *Plan) ([]declaration, error) {
+func evaluate(p *Plan, v *variables, cmds []instructions.ArgCommand, given map[string]string) ([]declaration, error) {
+	lex := shell.NewLex(p.escape)
 	var out []declaration
 	for i := range cmds {
 		for _, arg := range cmds[i].Args {
 			d := declaration{name: arg.Key, doc: arg.DocComment, location: locate(cmds[i].Location())}
 			value, ok := given[arg.Key]
 			if !ok && arg.Value != nil {
-				match, err := p.expand(nil, lex, *arg.Value, v)
+				match, err := p.expanded.expand(nil, lex, *arg.Value, v)
 				if err != nil {
 					return nil, p.fail(err, cmds[i].Location())
 				}
@@ -95,7 +85,7 @@ func evaluate(v *variables, cmds []instructions.ArgCommand, given map[string]str
 }
 
 // fromArgNames are the names that FROM may use without a warning.
-func (p *Plan) fromArgNames() []string {
+func fromArgNames(p *Plan) []string {
 	names := p.global.Keys()
 	for _, d := range p.globalDoc {
 		names = append(names[:len(names):len(names)], d.name)
@@ -103,82 +93,14 @@ func (p *Plan) fromArgNames() []string {
 	return names
 }
 
-// setEpoch reads SOURCE_DATE_EPOCH from the build arguments, else from a global ARG.
-func (p *Plan) setEpoch(stages []instructions.Stage) error {
-	value, given := p.args[epochName]
-	if !given {
-		value, _ = p.global.Get(epochName)
-	}
-	if value == "" {
-		if given {
-			p.SetEpoch(nil)
-		}
-		return nil
-	}
-	if n, err := strconv.ParseInt(value, 10, 64); err == nil {
-		p.SetEpoch(&n)
-		return nil
-	}
-	if value == "context" {
-		p.EpochSource = &Source{Kind: FromContext}
-		return nil
-	}
-	if src, ok := p.namedContext(value, p.platform); ok {
-		p.EpochSource = &src
-		return nil
-	}
-	for i := range stages {
-		if strings.EqualFold(stages[i].Name, value) {
-			p.EpochSource = &Source{Kind: FromStage, Name: stages[i].Name}
-			return nil
-		}
-	}
-	remedy := "it is a number of seconds since 1970, context, or the name of a stage or of a named context"
-	err := hint.Errorf(remedy, "invalid %s: %s", epochName, value)
-	for _, d := range p.globalDoc {
-		if d.name == epochName && !given {
-			e := p.fail(err, nil).(*Error)
-			e.Location = d.location
-			return e
-		}
-	}
-	return optionError{err}
-}
-
-// resolveEpochStage puts the stage into EpochSource, when setEpoch found its name.
-func (p *Plan) resolveEpochStage() {
-	if p.EpochSource != nil && p.EpochSource.Kind == FromStage {
-		p.EpochSource.Stage = p.stageNamed(p.EpochSource.Name, len(p.Stages))
-	}
-}
-
-// SetEpoch sets SOURCE_DATE_EPOCH in Unix seconds; nil unsets it, as a source does that has no time of its own.
-func (p *Plan) SetEpoch(seconds *int64) {
-	p.Epoch = seconds
-	_, given := p.args[epochName]
-	_, declared := p.global.Get(epochName)
-	if seconds == nil {
-		delete(p.args, epochName)
-		p.global.remove(epochName)
-		return
-	}
-	text := strconv.FormatInt(*seconds, 10)
-	if given {
-		p.args[epochName] = text
-	}
-	if declared {
-		p.global.set(epochName, text)
-	}
-}
-
 // proxies are the build arguments that reach every RUN without an ARG, as pairs in upper and in lower case.
-func (p *Plan) proxies() []string {
+func proxies(args map[string]string) []string {
 	var out []string
 	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY"} {
 		value := ""
-		for _, key := range sortedKeys(p.args) {
+		for _, key := range slices.Sorted(maps.Keys(args)) {
 			if strings.EqualFold(key, name) {
-				value = p.args[key]
+				value = args[key]
 			}
 		}
 		if value != "" {
@@ -186,13 +108,4 @@ func (p *Plan) proxies() []string {
 		}
 	}
 	return out
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for key := range m {
-		keys = append(keys, key)
-	}
-	slices.Sort(keys)
-	return keys
 }

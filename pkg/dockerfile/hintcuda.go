@@ -3,6 +3,7 @@
 package dockerfile
 
 import (
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -76,7 +77,7 @@ func (h *hinter) compilesCUDA(c invocation) string {
 	}
 	line := strings.Join(c.words, " ")
 	source := strings.Contains(line, "git+") || strings.Contains(line, "--no-binary") || h.anyVariable(installer.BuildsDeepSpeed) ||
-		slices.ContainsFunc(sortedKeys(c.env), installer.BuildsDeepSpeed)
+		slices.ContainsFunc(slices.Collect(maps.Keys(c.env)), installer.BuildsDeepSpeed)
 	return installer.CompilesCUDA(c.words[1:], source)
 }
 

@@ -18,7 +18,7 @@ import (
 )
 
 // setChecks reads the check directive, or the build argument that takes its place.
-func (p *Plan) setChecks() error {
+func setChecks(p *Plan) error {
 	value, given := p.args["BUILDKIT_DOCKERFILE_CHECK"]
 	var at []parser.Range
 	if !given {
@@ -36,9 +36,9 @@ func (p *Plan) setChecks() error {
 	return nil
 }
 
-// linter returns a linter that adds what it finds to found.
-func (p *Plan) linter(found *[]Warning) *linter.Linter {
-	config := *p.check
+// newLinter returns a linter that adds what it finds to found.
+func newLinter(check *linter.Config, found *[]Warning) *linter.Linter {
+	config := *check
 	config.Warn = func(rule, description, url, message string, at []parser.Range) {
 		*found = append(*found, Warning{Rule: rule, Message: Redact(message), URL: url, Description: description, Location: locate(at),
 			Hint: isHint(rule)})
@@ -69,7 +69,7 @@ func (p *Plan) CheckError(found []Warning) error {
 var usualFrontend = lazyregexp.New(`^docker/dockerfile(-upstream)?(:(latest|labs|master(-labs)?|1(\.\d+){0,2}(-labs)?))?$`)
 
 // noteSyntax warns about a syntax directive that asks for another language, or for one fixed frontend image.
-func (p *Plan) noteSyntax(lint *linter.Linter) {
+func noteSyntax(p *Plan, lint *linter.Linter) {
 	frontend, at := p.args["BUILDKIT_SYNTAX"], []parser.Range(nil)
 	if frontend == "" {
 		frontend, _, at, _ = parser.DetectSyntax(p.Source)
@@ -136,9 +136,10 @@ func lintCasing(stages []instructions.Stage, lint *linter.Linter) {
 }
 
 // lintDefaultBases warns about a FROM that names nothing when no build argument is given.
-func (p *Plan) lintDefaultBases(stages []instructions.Stage, defaults *variables, lex *shell.Lex, lint *linter.Linter) {
+func lintDefaultBases(p *Plan, stages []instructions.Stage, defaults *variables, lint *linter.Linter) {
+	lex := shell.NewLex(p.escape)
 	for i := range stages {
-		match, err := p.expand(nil, lex, stages[i].BaseName, defaults)
+		match, err := p.expanded.expand(nil, lex, stages[i].BaseName, defaults)
 		if err != nil {
 			return
 		}
@@ -197,7 +198,7 @@ func lintImagePlatform(src Source, config *v1.ConfigFile, at []parser.Range, lin
 func (p *Plan) LintCopied(c *Copy, config *v1.ConfigFile) (found []Warning) {
 	if c.From.Kind == FromImage && !c.From.Named && !(p.implicit && samePlatform(p.opts.BuildPlatform, fromConfig(config))) {
 		at := []parser.Range{{Start: parser.Position{Line: c.Location.Start}, End: parser.Position{Line: c.Location.End}}}
-		lintImagePlatform(c.From, config, at, p.linter(&found))
+		lintImagePlatform(c.From, config, at, newLinter(p.check, &found))
 	}
 	return found
 }

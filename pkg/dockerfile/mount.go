@@ -6,39 +6,11 @@ import (
 	"fmt"
 	"path"
 	"slices"
-	"strings"
 
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
-	"github.com/moby/buildkit/frontend/dockerfile/parser"
 
 	"github.com/gbuild/gbuild/internal/hint"
 )
-
-// protectedDollar stands for a $ in a mount while BuildKit's parser looks at it: that refuses variables in from=, which
-// are expanded here. It is a code point for private use, and no part of a name.
-const protectedDollar = "\uE024"
-
-// protect hides the variables in the mounts of a RUN from the parser.
-func protect(node *parser.Node) {
-	if !strings.EqualFold(node.Value, "run") {
-		return
-	}
-	for i, flag := range node.Flags {
-		if strings.HasPrefix(flag, "--mount=") {
-			node.Flags[i] = strings.ReplaceAll(flag, "$", protectedDollar)
-		}
-	}
-}
-
-func unprotect(s string) string { return strings.ReplaceAll(s, protectedDollar, "$") }
-
-// unprotected gives an error that quotes a mount the text that the user wrote.
-func unprotected(err error) error {
-	if text := err.Error(); strings.Contains(text, protectedDollar) {
-		return errors.New(unprotect(text))
-	}
-	return err
-}
 
 // mounts converts the mounts of a RUN, whose values are expanded already.
 func (r *resolver) mounts(cmd *instructions.RunCommand) ([]Mount, error) {
@@ -55,11 +27,11 @@ func (r *resolver) mounts(cmd *instructions.RunCommand) ([]Mount, error) {
 		switch mount.Type {
 		case MountSecret:
 			err = mount.secret(m)
-			r.seen.secret(mount, cmd)
+			addInput(r.seen.secrets, mount.ID, mount.Required, cmd)
 		case MountSSH:
 			err = mount.ssh(m, sockets)
 			sockets++
-			r.seen.socket(mount, cmd)
+			addInput(r.seen.sockets, mount.ID, mount.Required, cmd)
 		default:
 			err = r.files(&mount, m)
 		}

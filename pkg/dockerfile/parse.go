@@ -11,7 +11,6 @@ import (
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 	"github.com/moby/buildkit/frontend/dockerfile/linter"
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
-	"github.com/moby/buildkit/frontend/dockerfile/shell"
 	"github.com/moby/buildkit/util/suggest"
 
 	"github.com/gbuild/gbuild/internal/hint"
@@ -33,10 +32,10 @@ func Parse(name string, src []byte, o Options) (*Plan, error) {
 	if p.args == nil {
 		p.args = map[string]string{}
 	}
-	p.setPlatforms()
-	p.setContexts()
+	setPlatforms(p)
+	setContexts(p)
 	p.ignore = newIgnorer(o.Ignore)
-	if err := p.parse(); err != nil {
+	if err := parse(p); err != nil {
 		e := p.fail(err, nil).(*Error)
 		if !errors.Is(err, errUnlocated) {
 			e.Location = e.clamped(src)
@@ -47,16 +46,8 @@ func Parse(name string, src []byte, o Options) (*Plan, error) {
 	return p, nil
 }
 
-// errUnlocated is in the chain of errors about options, for which no line of the Dockerfile is to blame.
-var errUnlocated = errors.New("option")
-
-type optionError struct{ error }
-
-func (e optionError) Unwrap() error { return e.error }
-
-func (optionError) Is(target error) bool { return target == errUnlocated }
-
-func (p *Plan) parse() error {
+// parse reads the text that is in the Plan.
+func parse(p *Plan) error {
 	if len(bytes.TrimSpace(p.Source)) == 0 {
 		return hint.Errorf("a Dockerfile begins with FROM", "the Dockerfile is empty")
 	}
@@ -66,11 +57,11 @@ func (p *Plan) parse() error {
 	if bytes.Count(p.Source, []byte("\n")) > maxLines {
 		return fmt.Errorf("the Dockerfile has more than %d lines", maxLines)
 	}
-	if err := p.setChecks(); err != nil {
+	if err := setChecks(p); err != nil {
 		return err
 	}
-	lint := p.linter(&p.Warnings)
-	p.noteSyntax(lint)
+	lint := newLinter(p.check, &p.Warnings)
+	noteSyntax(p, lint)
 	ast, err := parser.Parse(bytes.NewReader(p.Source))
 	if err != nil {
 		return counted(err)
@@ -91,10 +82,10 @@ func (p *Plan) parse() error {
 	}
 	lintStageNames(stages, lint)
 	lintCasing(stages, lint)
-	if err := p.setGlobals(stages, globals, lint); err != nil {
+	if err := setGlobals(p, stages, globals, lint); err != nil {
 		return err
 	}
-	return p.setStages(stages, stageNodes(ast.AST.Children), lint)
+	return setStages(p, stages, stageNodes(ast.AST.Children), lint)
 }
 
 // zeroBased are the errors whose line the parser counts from 0.
@@ -128,28 +119,31 @@ func stageNodes(nodes []*parser.Node) [][]*parser.Node {
 	return out
 }
 
-func (p *Plan) setStages(stages []instructions.Stage, nodes [][]*parser.Node, lint *linter.Linter) error {
-	if err := p.setEpoch(stages); err != nil {
+// setStages makes the stages in their order, and finds the target.
+func setStages(p *Plan, stages []instructions.Stage, nodes [][]*parser.Node, lint *linter.Linter) error {
+	if err := setEpoch(p, stages); err != nil {
 		return err
 	}
-	lex := shell.NewLex(p.escape)
 	for i := range stages {
-		s, err := p.newStage(i, &stages[i], nodes[i], lex, lint.WithMergedConfigFromComments(stages[i].Comments))
+		s, err := newStage(p, i, &stages[i], lint.WithMergedConfigFromComments(stages[i].Comments))
 		if err != nil {
 			return p.fail(err, stages[i].Location)
 		}
+		if !s.replaced {
+			s.nodes = nodes[i]
+		}
 		p.Stages = append(p.Stages, s)
 	}
-	p.resolveEpochStage()
-	target, err := p.findTarget()
+	resolveEpochStage(p)
+	target, err := findTarget(p)
 	if err != nil {
 		return err
 	}
 	p.Target = target
-	return p.checkDependencies(stages)
+	return checkDependencies(p, stages)
 }
 
-func (p *Plan) findTarget() (*Stage, error) {
+func findTarget(p *Plan) (*Stage, error) {
 	name := p.opts.Target
 	if name == "" {
 		return p.Stages[len(p.Stages)-1], nil
@@ -172,14 +166,4 @@ func (p *Plan) findTarget() (*Stage, error) {
 	}
 	err := suggest.WrapError(hint.Errorf(remedy, "target stage %q could not be found", name), name, names, true)
 	return nil, optionError{err}
-}
-
-// stageNamed returns the last stage of that name among the first before ones.
-func (p *Plan) stageNamed(name string, before int) *Stage {
-	for i := min(before, len(p.Stages)) - 1; i >= 0; i-- {
-		if s := p.Stages[i]; s.Name != "" && strings.EqualFold(s.Name, name) {
-			return s
-		}
-	}
-	return nil
 }

@@ -1,6 +1,8 @@
 package dockerfile
 
 import (
+	"fmt"
+	"strings"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -67,17 +69,6 @@ func (p *Plan) Platform() v1.Platform { return p.platform }
 // CacheNamespace parts the caches of builds that share nothing: BUILDKIT_CACHE_MOUNT_NS.
 func (p *Plan) CacheNamespace() string { return p.args["BUILDKIT_CACHE_MOUNT_NS"] }
 
-// Warning is one finding of a lint rule.
-type Warning struct {
-	Rule, Message, URL string
-	Description        string `json:",omitempty"` // of the rule
-	Location           Location
-	Hint               bool // the rule is none of BuildKit's: it advises, and error=true does not count it
-}
-
-// Location is a range of lines of the Dockerfile, 1-based and inclusive. The zero value is unknown.
-type Location struct{ Start, End int }
-
 // SourceKind says what a Source is.
 type SourceKind int
 
@@ -123,4 +114,22 @@ type Stage struct {
 	replaced bool      // a named context has the name of this stage: its instructions do not count
 	scope    *scope    // what a stage that is built on this one inherits, from the last Resolve
 	outline  *captured // what the last Resolve saw of ARGs, secrets and SSH sockets
+}
+
+// stageNamed returns the last stage of that name among the first before ones.
+func (p *Plan) stageNamed(name string, before int) *Stage {
+	for i := min(before, len(p.Stages)) - 1; i >= 0; i-- {
+		if s := p.Stages[i]; s.Name != "" && strings.EqualFold(s.Name, name) {
+			return s
+		}
+	}
+	return nil
+}
+
+// stageTitle is the name of a stage, or its number.
+func (p *Plan) stageTitle(i int) string {
+	if i < len(p.Stages) && p.Stages[i].Name != "" {
+		return p.Stages[i].Name
+	}
+	return fmt.Sprintf("stage-%d", i)
 }

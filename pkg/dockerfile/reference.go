@@ -102,3 +102,11 @@ func (r reference) tagged() reference {
 	}
 	return r
 }
+
+func familiar(name string) string {
+	r, err := parseReference(name)
+	if err != nil {
+		return name
+	}
+	return strings.TrimSuffix(r.familiar(), ":latest")
+}

@@ -6,56 +6,13 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 	"github.com/moby/buildkit/frontend/dockerfile/linter"
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
 	"github.com/moby/buildkit/frontend/dockerfile/shell"
-	"github.com/moby/buildkit/util/suggest"
 )
-
-// Resolved is a stage with all that its base said about it.
-type Resolved struct {
-	Steps    []Step
-	Config   *v1.ConfigFile // of the image: History is the base's and one entry for each instruction, Created left zero
-	Warnings []Warning
-
-	// StartInterval is the health check's, for which v1.HealthConfig has no field. MarshalConfig writes it.
-	StartInterval time.Duration
-}
-
-// scope is what a stage leaves to the stages that are built on it, beside its config.
-type scope struct {
-	env           *variables
-	args          []argument
-	workdirSet    bool
-	aptKeeps      bool // something has told apt to keep packages
-	startInterval time.Duration
-}
-
-// argument is an ARG that a stage declared; value is nil when nothing gives it one.
-type argument struct {
-	name  string
-	value *string
-}
-
-// resolver walks the instructions of one stage.
-type resolver struct {
-	scope
-	plan   *Plan
-	stage  *Stage
-	lex    *shell.Lex
-	root   *linter.Linter // of the file
-	lint   *linter.Linter // of the instruction: the comment above it may skip rules
-	config *v1.ConfigFile
-	out    *Resolved
-	seen   *captured
-
-	onbuild                      bool // the instruction is a trigger of the base
-	cmd, entrypoint, healthcheck once
-}
 
 // Resolve expands the instructions of a stage over the config of its base: nil for scratch and for a context, the
 // Config of its Resolved for another stage, whose Resolve must have returned before. The stage's plan is not changed,
@@ -88,13 +45,13 @@ func (s *Stage) Resolve(base *v1.ConfigFile) (*Resolved, error) {
 func (s *Stage) newResolver(base *v1.ConfigFile) *resolver {
 	s.plan.expanded.restart(s)
 	r := &resolver{
-		plan: s.plan, stage: s, lex: shell.NewLex(s.plan.escape), out: &Resolved{}, seen: newCaptured(s),
+		plan: s.plan, stage: s, lex: shell.NewLex(s.plan.escape), out: &Resolved{}, seen: newCaptured(s.plan.globalDoc, s.usedArgs),
 		scope: scope{env: newVariables(), startInterval: s.BaseStartInterval},
 	}
-	r.root = s.plan.linter(&r.out.Warnings)
+	r.root = newLinter(s.plan.check, &r.out.Warnings)
 	if parent := s.Base.Stage; parent != nil && parent.scope != nil {
 		r.scope = *parent.scope
-		r.env, r.args = r.env.clone(), slices.Clone(r.args)
+		r.scope.env, r.scope.args = r.scope.env.clone(), slices.Clone(r.scope.args)
 	}
 	r.config = inherit(base)
 	if base == nil {
@@ -124,9 +81,6 @@ func (r *resolver) triggers() ([]*parser.Node, error) {
 	return out, nil
 }
 
-// defaultPath is the PATH of an image that has none.
-const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
 // enter sets the variables and the directory that the config of the base asks for.
 func (r *resolver) enter() {
 	c := &r.config.Config
@@ -136,7 +90,7 @@ func (r *resolver) enter() {
 	}
 	for _, pair := range c.Env {
 		name, value, _ := strings.Cut(pair, "=")
-		r.env.set(name, value)
+		r.scope.env.set(name, value)
 	}
 	if c.WorkingDir != "" {
 		c.WorkingDir = absolute("/", c.WorkingDir)
@@ -153,7 +107,7 @@ func (r *resolver) finish() *Resolved {
 		maps.Copy(c.Config.Labels, r.plan.opts.Labels)
 		r.setTargetPlatform()
 	}
-	r.out.Config, r.out.StartInterval = c, r.startInterval
+	r.out.Config, r.out.StartInterval = c, r.scope.startInterval
 	r.stage.scope, r.stage.outline = &r.scope, r.seen
 	return r.out
 }
@@ -226,47 +180,4 @@ func (r *resolver) expand(cmd instructions.Command) error {
 		return c.ExpandRaw(func(word string) (string, error) { return r.word(word, lex, cmd) })
 	}
 	return nil
-}
-
-func (r *resolver) word(word string, lex *shell.Lex, cmd instructions.Command) (string, error) {
-	out, err := r.plan.expand(r.stage, lex, unprotect(word), r.env)
-	r.lintUnmatched(cmd, out.Unmatched)
-	return out.Result, err
-}
-
-// lintUnmatched warns about variables that neither an ENV nor an ARG has made known.
-func (r *resolver) lintUnmatched(cmd instructions.Command, unmatched map[string]struct{}) {
-	for _, name := range slices.Sorted(maps.Keys(unmatched)) {
-		declared := slices.ContainsFunc(r.args, func(a argument) bool { return a.name == name })
-		if declared || hiddenArgs[name] {
-			continue
-		}
-		near, _ := suggest.Search(name, r.env.Keys(), true)
-		r.lint.Run(&linter.RuleUndefinedVar, cmd.Location(), linter.RuleUndefinedVar.Format(name, near))
-	}
-}
-
-// title is an instruction as a progress display shows it, without the credentials in its addresses.
-func (r *resolver) title(text string, lex *shell.Lex, env shell.EnvGetter) string {
-	if out, err := r.plan.expand(r.stage, lex, text, env); err == nil {
-		text = out.Result
-	}
-	name, rest, ok := strings.Cut(text, " ")
-	text = strings.ToUpper(name)
-	if ok {
-		text += " " + rest
-	}
-	if r.onbuild {
-		text = "ONBUILD " + text
-	}
-	return Redact(text)
-}
-
-// commit adds an entry to the history and returns its index. Whoever has the image reads it: credentials stay out.
-func (r *resolver) commit(createdBy string, layer bool) int {
-	r.plan.expanded.add(r.stage, len(createdBy))
-	r.config.History = append(r.config.History, v1.History{
-		CreatedBy: Redact(createdBy), Comment: "buildkit.dockerfile.v0", EmptyLayer: !layer,
-	})
-	return len(r.config.History) - 1
 }

@@ -22,7 +22,7 @@ const scriptDir = "/dev/pipes/"
 func (r *resolver) run(cmd *instructions.RunCommand) error {
 	step := &Run{
 		Dir: path.Join("/", r.config.Config.WorkingDir), User: r.config.Config.User,
-		ProxyEnv: r.plan.proxies(), Hostname: r.plan.hostname(),
+		ProxyEnv: proxies(r.plan.args), Hostname: hostname(r.plan.args),
 	}
 	text := cmd.String()
 	args, err := runArgs(cmd, step)
@@ -44,7 +44,7 @@ func (r *resolver) run(cmd *instructions.RunCommand) error {
 	}
 	step.Env = r.runEnv(step.Mounts)
 	step.meta = Meta{
-		Location: locate(cmd.Location()), Title: r.title(text, r.rawLex(), maskSecrets(r.env, step.Mounts)),
+		Location: locate(cmd.Location()), Title: r.title(text, r.rawLex(), maskSecrets(r.scope.env, step.Mounts)),
 		History: r.commit("RUN "+r.runHistory(args)+" # buildkit", true),
 	}
 	r.out.Steps = append(r.out.Steps, step)
@@ -57,9 +57,9 @@ func (r *resolver) hints(cmd *instructions.RunCommand, step *Run) {
 	if r.onbuild {
 		return
 	}
-	h := newHinter(r.stage, step, r.env)
+	h := newHinter(r.stage, step, r.scope.env)
 	h.say = func(rule *hintRule, what string) { rule.say(r.lint, cmd.Location(), what) }
-	r.aptKeeps = h.hint(r.aptKeeps)
+	r.scope.aptKeeps = h.hint(r.scope.aptKeeps)
 }
 
 // runArgs returns the command without the shell. A single heredoc is the script itself; one that is part of a longer
@@ -145,7 +145,7 @@ func (r *resolver) runFlags(cmd *instructions.RunCommand, step *Run) error {
 }
 
 func (r *resolver) runEnv(mounts []Mount) []string {
-	env := r.env
+	env := r.scope.env
 	i := slices.IndexFunc(mounts, func(m Mount) bool { return m.Type == MountSSH })
 	if _, ok := env.Get("SSH_AUTH_SOCK"); i >= 0 && !ok {
 		env = env.clone()
@@ -162,8 +162,8 @@ func (r *resolver) runEnv(mounts []Mount) []string {
 func (r *resolver) runHistory(args []string) string {
 	known := newVariables()
 	var order []string
-	for _, a := range r.args {
-		value, ok := r.env.Get(a.name)
+	for _, a := range r.scope.args {
+		value, ok := r.scope.env.Get(a.name)
 		if !ok && a.value != nil {
 			value = *a.value
 		}
@@ -184,6 +184,6 @@ func (r *resolver) runHistory(args []string) string {
 }
 
 // hostname is that of the sandboxes of all RUNs.
-func (p *Plan) hostname() string {
-	return cmp.Or(p.args["BUILDKIT_SANDBOX_HOSTNAME"], "buildkitsandbox")
+func hostname(args map[string]string) string {
+	return cmp.Or(args["BUILDKIT_SANDBOX_HOSTNAME"], "buildkitsandbox")
 }

@@ -16,7 +16,7 @@ var errLaterStage = errors.New("needs to be defined before current stage")
 
 // stageFor returns the stage that from names for an instruction of stage i, or nil where from is no stage. A stage that
 // is not above stage i is returned with an error that is errLaterStage.
-func (p *Plan) stageFor(from string, i int, numbers bool) (*Stage, error) {
+func stageFor(p *Plan, from string, i int, numbers bool) (*Stage, error) {
 	if from == "" || strings.Contains(from, "$") {
 		return nil, nil
 	}
@@ -38,16 +38,8 @@ func (p *Plan) stageFor(from string, i int, numbers bool) (*Stage, error) {
 	return s, nil
 }
 
-// stageTitle is the name of a stage, or its number.
-func (p *Plan) stageTitle(i int) string {
-	if i < len(p.Stages) && p.Stages[i].Name != "" {
-		return p.Stages[i].Name
-	}
-	return fmt.Sprintf("stage-%d", i)
-}
-
 // setContexts writes the names of the named contexts as they are looked up: without the defaults of a reference.
-func (p *Plan) setContexts() {
+func setContexts(p *Plan) {
 	p.contexts = make(map[string]string, len(p.opts.Contexts))
 	for key := range p.opts.Contexts {
 		name, platform, ok := strings.Cut(key, "::")
@@ -59,16 +51,8 @@ func (p *Plan) setContexts() {
 	}
 }
 
-func familiar(name string) string {
-	r, err := parseReference(name)
-	if err != nil {
-		return name
-	}
-	return strings.TrimSuffix(r.familiar(), ":latest")
-}
-
 // namedContext returns what --build-context says that name is. Two names cannot be taken.
-func (p *Plan) namedContext(name string, platform v1.Platform) (Source, bool) {
+func namedContext(p *Plan, name string, platform v1.Platform) (Source, bool) {
 	if strings.EqualFold(name, "scratch") || strings.EqualFold(name, "context") {
 		return Source{}, false
 	}
@@ -96,7 +80,7 @@ func (p *Plan) namedContext(name string, platform v1.Platform) (Source, bool) {
 }
 
 // external returns what a name stands for that is no stage.
-func (p *Plan) external(name string, platform v1.Platform) (Source, error) {
+func external(p *Plan, name string, platform v1.Platform) (Source, error) {
 	if name == "scratch" {
 		return Source{Kind: FromScratch, Platform: platform}, nil
 	}
@@ -108,7 +92,7 @@ func (p *Plan) external(name string, platform v1.Platform) (Source, error) {
 		}
 		return Source{}, err
 	}
-	if src, ok := p.namedContext(name, platform); ok {
+	if src, ok := namedContext(p, name, platform); ok {
 		return src, nil
 	}
 	if scheme, _, ok := strings.Cut(name, ":"); ok && (scheme == "oci" || strings.HasSuffix(scheme, "-archive")) {
@@ -120,7 +104,7 @@ func (p *Plan) external(name string, platform v1.Platform) (Source, error) {
 
 // source returns what --from or a mount's from= stands for in stage s.
 func (s *Stage) source(from string, numbers bool) (Source, error) {
-	st, err := s.plan.stageFor(from, s.Index, numbers)
+	st, err := stageFor(s.plan, from, s.Index, numbers)
 	if err != nil {
 		return Source{}, err
 	}
@@ -130,5 +114,5 @@ func (s *Stage) source(from string, numbers bool) (Source, error) {
 	if st != nil {
 		return Source{Kind: FromStage, Stage: st, Name: st.Name}, nil
 	}
-	return s.plan.external(from, s.plan.platform)
+	return external(s.plan, from, s.plan.platform)
 }

@@ -8,7 +8,6 @@ import (
 
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 	"github.com/moby/buildkit/frontend/dockerfile/linter"
-	"github.com/moby/buildkit/frontend/dockerfile/parser"
 	"github.com/moby/buildkit/frontend/dockerfile/shell"
 	"github.com/moby/buildkit/util/suggest"
 
@@ -16,19 +15,20 @@ import (
 )
 
 // newStage expands a FROM and finds what it names.
-func (p *Plan) newStage(i int, st *instructions.Stage, nodes []*parser.Node, lex *shell.Lex, lint *linter.Linter) (*Stage, error) {
+func newStage(p *Plan, i int, st *instructions.Stage, lint *linter.Linter) (*Stage, error) {
+	lex := shell.NewLex(p.escape)
 	s := &Stage{
 		Index: i, Name: st.Name, Location: locate(st.Location), Description: st.DocComment,
-		plan: p, nodes: nodes, origin: st.Location, comments: st.Comments, baseText: st.BaseName, flagText: st.Platform,
+		plan: p, origin: st.Location, comments: st.Comments, baseText: st.BaseName, flagText: st.Platform,
 		usedArgs: map[string]bool{},
 	}
-	base, err := p.expand(nil, lex, st.BaseName, p.global)
-	lintFromArgs(p.fromArgNames(), base.Unmatched, st.Location, lint)
+	base, err := p.expanded.expand(nil, lex, st.BaseName, p.global)
+	lintFromArgs(fromArgNames(p), base.Unmatched, st.Location, lint)
 	if err != nil {
 		return nil, err
 	}
 	if base.Result == "" {
-		return nil, p.blankBase(st.BaseName, base)
+		return nil, blankBase(st.BaseName, base)
 	}
 	s.use(base.Matched)
 	if err := s.setPlatform(st, lex, lint); err != nil {
@@ -37,7 +37,7 @@ func (p *Plan) newStage(i int, st *instructions.Stage, nodes []*parser.Node, lex
 	return s, s.setBase(base.Result)
 }
 
-func (p *Plan) blankBase(text string, match shell.ProcessWordResult) error {
+func blankBase(text string, match shell.ProcessWordResult) error {
 	remedy := "name an image or a stage"
 	names := slices.Sorted(maps.Keys(match.Unmatched))
 	if len(names) > 0 {
@@ -58,8 +58,8 @@ func (s *Stage) setPlatform(st *instructions.Stage, lex *shell.Lex, lint *linter
 		return nil
 	}
 	p := s.plan
-	match, err := p.expand(nil, lex, st.Platform, p.global)
-	lintFromArgs(p.fromArgNames(), match.Unmatched, st.Location, lint)
+	match, err := p.expanded.expand(nil, lex, st.Platform, p.global)
+	lintFromArgs(fromArgNames(p), match.Unmatched, st.Location, lint)
 	lintPlatformFlag(st, match, p.global, lint)
 	if err != nil {
 		return fmt.Errorf("failed to process arguments for platform %s: %w", st.Platform, err)
@@ -95,8 +95,8 @@ func (s *Stage) setBase(name string) error {
 		platform = *s.platform
 	}
 	if s.Name != "" {
-		if src, ok := p.namedContext(s.Name, platform); ok {
-			s.Base, s.replaced, s.nodes = src, true, nil
+		if src, ok := namedContext(p, s.Name, platform); ok {
+			s.Base, s.replaced = src, true
 			return nil
 		}
 	}
@@ -104,21 +104,21 @@ func (s *Stage) setBase(name string) error {
 		s.Base = Source{Kind: FromStage, Stage: base, Name: base.Name, Platform: platform}
 		return nil
 	}
-	src, err := p.external(name, platform)
+	src, err := external(p, name, platform)
 	s.Base = src
 	return err
 }
 
 // checkDependencies refuses stages that need each other, and numbers that no stage has, whether the target needs them
 // or not. Names with variables are left to Resolve: there a stage may only use those above it.
-func (p *Plan) checkDependencies(stages []instructions.Stage) error {
+func checkDependencies(p *Plan, stages []instructions.Stage) error {
 	deps := make([][]dependency, len(stages))
 	for i := range stages {
 		if p.Stages[i].replaced {
 			continue
 		}
 		var err error
-		if deps[i], err = p.dependencies(i, &stages[i]); err != nil {
+		if deps[i], err = dependencies(p, i, &stages[i]); err != nil {
 			return err
 		}
 	}
@@ -138,7 +138,7 @@ type dependency struct {
 	cmd   instructions.Command
 }
 
-func (p *Plan) dependencies(i int, st *instructions.Stage) ([]dependency, error) {
+func dependencies(p *Plan, i int, st *instructions.Stage) ([]dependency, error) {
 	var out []dependency
 	for _, cmd := range st.Commands {
 		var names []string
@@ -152,7 +152,7 @@ func (p *Plan) dependencies(i int, st *instructions.Stage) ([]dependency, error)
 			}
 		}
 		for _, name := range names {
-			s, err := p.stageFor(unprotect(name), i, numbers)
+			s, err := stageFor(p, unprotect(name), i, numbers)
 			if err != nil && !errors.Is(err, errLaterStage) {
 				return nil, p.fail(err, cmd.Location())
 			}

@@ -3,7 +3,6 @@ package dockerfile
 import (
 	"maps"
 	"slices"
-	"strings"
 )
 
 // variables are names with values in the order of their last definition. They are what BuildKit's shell.EnvGetter asks for.
@@ -49,10 +48,10 @@ func (v *variables) list() []string {
 	return out
 }
 
-// withDefaults is v with values that hide its own.
+// withDefaults is variables with values that hide theirs.
 type withDefaults struct {
-	*variables
-	over map[string]string
+	under *variables
+	over  map[string]string
 }
 
 // Get returns the value that hides, else the one of the variables.
@@ -60,17 +59,8 @@ func (w withDefaults) Get(name string) (string, bool) {
 	if value, ok := w.over[name]; ok {
 		return value, true
 	}
-	return w.variables.Get(name)
+	return w.under.Get(name)
 }
 
-// setPair replaces name's entry in a list of NAME=VALUE where it stands, or appends one: the order of an image's Env is
-// that of the first definition, other than the order in which a process gets them.
-func setPair(list []string, name, value string) []string {
-	for i, pair := range list {
-		if n, _, _ := strings.Cut(pair, "="); n == name {
-			list[i] = name + "=" + value
-			return list
-		}
-	}
-	return append(list, name+"="+value)
-}
+// Keys returns the names of the variables.
+func (w withDefaults) Keys() []string { return w.under.Keys() }

@@ -1,0 +1,36 @@
+// This file owns which sources of ADD are addresses: files of web servers, and git repositories.
+
+package dockerfile
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/moby/buildkit/frontend/dockerfile/dfgitutil"
+)
+
+// IsHTTP reports whether a source of ADD is a download: a URL whose path does not end in .git.
+func IsHTTP(src string) bool {
+	return (strings.HasPrefix(src, "http://") || strings.HasPrefix(src, "https://")) && !isGit(src)
+}
+
+// IsGit reports whether a source of ADD is a git repository.
+func IsGit(src string) bool {
+	ref, _, err := parseGit(src)
+	return err == nil && !ref.IndistinguishableFromLocal
+}
+
+func isGit(src string) bool {
+	ref, git, _ := parseGit(src)
+	return ref != nil && git
+}
+
+var errNoGit = errors.New("no git reference")
+
+// parseGit spares paths, which nearly all sources are, what ParseGitRef takes to see that they are paths.
+func parseGit(src string) (*dfgitutil.GitRef, bool, error) {
+	if !strings.Contains(src, ":") && !strings.HasPrefix(src, "github.com/") {
+		return nil, false, errNoGit
+	}
+	return dfgitutil.ParseGitRef(src)
+}

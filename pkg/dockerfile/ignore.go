@@ -1,0 +1,34 @@
+// This file owns the patterns of .dockerignore, as far as a lint rule asks them.
+
+package dockerfile
+
+import "github.com/moby/patternmatcher"
+
+// ignorer are the patterns of .dockerignore, when there are some that decide on a path alone.
+type ignorer struct {
+	matcher *patternmatcher.PatternMatcher
+}
+
+func newIgnorer(patterns []string) ignorer {
+	m, err := patternmatcher.New(patterns)
+	if err != nil || len(patterns) == 0 || m.Exclusions() {
+		return ignorer{} // with a ! pattern, a path that is ignored may hold one that is not
+	}
+	return ignorer{m}
+}
+
+func (i ignorer) matches(src string) bool {
+	if i.matcher == nil {
+		return false
+	}
+	if src == "." || src == "/" {
+		for _, p := range i.matcher.Patterns() {
+			if s := p.String(); !p.Exclusion() && (s == "*" || s == "**" || s == "**/*") {
+				return true
+			}
+		}
+		return false
+	}
+	ok, err := i.matcher.MatchesOrParentMatches(src)
+	return ok && err == nil
+}
