@@ -33,7 +33,7 @@ func (a *adder) unpack(ctx context.Context, p *pick) (bool, error) {
 		return false, err
 	}
 	if a.owner == nil && os.Geteuid() != 0 {
-		return false, ErrNeedsNamespace // the owners are those in the archive
+		return false, ErrNoRights // the owners are those in the archive
 	}
 	r, err := codec.Decompress(f)
 	if err != nil {

@@ -21,10 +21,6 @@ import (
 	"github.com/gbuild/gbuild/pkg/runtime/network"
 )
 
-// ErrNeedsNamespace is returned by Build in a process that has no namespace of its own (Entered is false) when some
-// work needs one. Nothing was changed then; the caller enters a namespace and builds again.
-var ErrNeedsNamespace = errors.New("the build needs its own user namespace")
-
 // Builder has what all builds of a process share.
 type Builder struct {
 	Store   *layers.Store
@@ -203,17 +199,6 @@ func (r *run) firstError(ctx context.Context, err error) error {
 		return cause
 	}
 	return err
-}
-
-// checkNamespace says early that a namespace is needed where some step will surely run.
-func (r *run) checkNamespace(target *stage) error {
-	if r.Entered || !r.req.NoCache && len(r.req.Fresh) == 0 {
-		return nil
-	}
-	if target.hasRun(map[*stage]bool{}) {
-		return ErrNeedsNamespace
-	}
-	return nil
 }
 
 func (r *run) close() {

@@ -18,14 +18,14 @@ import (
 )
 
 // copyInto writes the result of a COPY or ADD into a draft, without any mount. tree is what local sources are relative
-// to. The error is ErrNeedsNamespace where the caller's own ids do not suffice.
+// to. The error is ErrNoRights where the caller's own ids do not suffice.
 func copyInto(ctx context.Context, d *layers.Draft, c *dockerfile.Copy, tree Tree, o remote.Fetcher) (err error) {
 	who, err := parseChown(c.Chown, c.Link, d.Lower().Follow)
 	if err != nil {
 		return err
 	}
 	if who != nil && *who != (owner{}) && os.Geteuid() != 0 {
-		return ErrNeedsNamespace
+		return ErrNoRights
 	}
 	mode, err := parseChmod(c.Chmod)
 	if err != nil {
@@ -38,7 +38,7 @@ func copyInto(ctx context.Context, d *layers.Draft, c *dockerfile.Copy, tree Tre
 	defer func() { err = cmp.Or(err, w.close()) }()
 	w.owner, w.chmod, w.notice = who, mode, o.Notice
 	a := &adder{Fetcher: o, writer: w, draft: d, copy: c, tree: tree}
-	return needsNamespace(a.all(ctx))
+	return NeedsRights(a.all(ctx))
 }
 
 // Linked says whether a COPY is made as if nothing was below it: with --link, but not with --chmod, where BuildKit copies as ever.
@@ -51,11 +51,11 @@ func CopyDirectory(ctx context.Context, v *layers.View, source, dir string) erro
 	if err != nil {
 		return err
 	}
-	return copyTree(ctx, viewTree(v), inside, dir)
+	return CopyTree(ctx, ViewTree(v), inside, dir)
 }
 
-// copyTree copies a directory of a tree onto a directory of this machine, owners and modes included.
-func copyTree(ctx context.Context, t Tree, source, dir string) (err error) {
+// CopyTree copies a directory of a tree onto a directory of this machine, owners and modes included.
+func CopyTree(ctx context.Context, t Tree, source, dir string) (err error) {
 	nodes, _, err := find(ctx, t, path.Clean("/"+source))
 	if err != nil {
 		return err
@@ -94,9 +94,9 @@ func copyPath(ctx context.Context, d *layers.Draft, t Tree, name string, notice 
 	w.notice = notice
 	w.begin(&pick{tree: t})
 	if err := w.push("/", false); err != nil {
-		return needsNamespace(err)
+		return NeedsRights(err)
 	}
-	return needsNamespace(w.descend(ctx, top, elements(name)))
+	return NeedsRights(w.descend(ctx, top, elements(name)))
 }
 
 // descend copies what the path rest names in the directory dir into the current one.
@@ -295,8 +295,15 @@ func nodeOf(f *os.File, name string, perm uint32) (*Node, error) {
 	return n, nil
 }
 
-// makeDir makes a WORKDIR and what is missing above it, as directories of the user. One that is there is left alone.
-func makeDir(d *layers.Draft, m *dockerfile.Mkdir, uid, gid int) (err error) {
+// MakeDir makes a WORKDIR and what is missing above it, as directories of the user: the rules are those of --chown, not of a
+// process, so USER 1234 makes a directory of 1234:1234. One that is there is left alone.
+func MakeDir(d *layers.Draft, m *dockerfile.Mkdir) (err error) {
+	who := &owner{}
+	if m.User != "" {
+		if who, err = parseChown(m.User, false, d.Lower().Follow); err != nil {
+			return err
+		}
+	}
 	w, err := draftWriter(d, false)
 	if err != nil {
 		return err
@@ -304,14 +311,14 @@ func makeDir(d *layers.Draft, m *dockerfile.Mkdir, uid, gid int) (err error) {
 	defer func() { err = cmp.Or(err, w.close()) }()
 	real, e, err := w.resolve(m.Path)
 	if err != nil {
-		return needsNamespace(err)
+		return NeedsRights(err)
 	}
 	if e != nil && !e.IsDir() {
 		return fmt.Errorf("cannot make directory %s: it exists and is no directory", m.Path)
 	}
-	made, err := w.mkdirAll(real, owner{uid, gid}, 0o755)
+	made, err := w.mkdirAll(real, *who, 0o755)
 	if err != nil || m.Time == nil {
-		return needsNamespace(err)
+		return NeedsRights(err)
 	}
 	for i := len(made) - 1; i >= 0; i-- {
 		if err := w.push(path.Dir(made[i]), true); err != nil {

@@ -74,14 +74,14 @@ func TestDigestOfStateAndContextAgree(t *testing.T) {
 		t.Fatal(err)
 	}
 	step := copyStep("d", "/x")
-	ofState, err := digestCopy(t.Context(), viewTree(v), step, remote.Fetcher{Store: b.store})
+	ofState, err := digestCopy(t.Context(), ViewTree(v), step, remote.Fetcher{Store: b.store})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if ofState != b.digest(step) {
 		t.Error("the same files have two digests")
 	}
-	path1, err1 := digestPath(t.Context(), viewTree(v), "d/../d/e")
+	path1, err1 := digestPath(t.Context(), ViewTree(v), "d/../d/e")
 	path2, err2 := digestPath(t.Context(), b.open().Tree(), "/d/e")
 	if err1 != nil || err2 != nil || path1 != path2 || path1 == ofState {
 		t.Errorf("%v %v %x %x", err1, err2, path1, path2)

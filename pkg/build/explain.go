@@ -164,30 +164,12 @@ func (w *work) copyFacts(ctx context.Context, f *facts, s *dockerfile.Copy) erro
 		return err
 	}
 	list := &fileLister{tree: tree, facts: f}
-	if err := list.all(ctx, s); errors.Is(err, errTooMany) {
+	if err := Selected(ctx, tree, s, list.file); errors.Is(err, errTooMany) {
 		f.Inputs["one of the files of the context, or how they are copied,"] = w.recipes.own.String()
 	} else if err != nil {
 		return err
 	}
 	list.done()
-	return nil
-}
-
-func (l *fileLister) all(ctx context.Context, s *dockerfile.Copy) error {
-	for _, source := range s.Sources {
-		if remote, err := parseRemote(s, source); err != nil || remote != nil {
-			continue // the sum of everything says whether it changed
-		}
-		picks, err := pickLocal(ctx, l.tree, s, source)
-		if err != nil {
-			return err
-		}
-		for i := range picks {
-			if err := l.pick(ctx, &picks[i]); err != nil {
-				return err
-			}
-		}
-	}
 	return nil
 }
 
@@ -202,24 +184,13 @@ type fileLister struct {
 	sums  []string
 }
 
-func (l *fileLister) pick(ctx context.Context, p *pick) error {
-	if !p.node.IsDir() {
-		return l.file(p.name, p.node)
-	}
-	return p.walk(ctx, l)
-}
-
-func (l *fileLister) enterDir(string, *Node) error       { return nil }
-func (l *fileLister) leaveDir(string, *Node, bool) error { return nil }
-
-func (l *fileLister) file(_ string, n *Node) error {
+func (l *fileLister) file(n *Node) error {
 	if len(l.names) == maxListed {
 		l.names = nil
 		return errTooMany
 	}
 	value := fmt.Sprint(n.Mode, n.Link)
-	if local, ok := l.tree.(*dirTree); ok && n.IsRegular() {
-		sum, known := local.hashes.lookup(n)
+	if sum, local, known := KnownHash(l.tree, n); local {
 		if !known {
 			sum = sha256.Sum256([]byte(fmt.Sprint(n.Size, n.ModTime.UnixNano())))
 		}

@@ -76,7 +76,7 @@ func (r *run) tree(ctx context.Context, src dockerfile.Source) (Tree, error) {
 	if err != nil {
 		return nil, err
 	}
-	return viewTree(view), nil
+	return ViewTree(view), nil
 }
 
 // copyDigest is the digest of what a COPY or ADD selects.
@@ -205,11 +205,7 @@ func (r *run) realPath(ctx context.Context, name, path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	n, err := follow(c.Tree(), path, true)
-	if err != nil {
-		return "", newMissing(c.Tree(), path, path)
-	}
-	return n.Path, nil
+	return RealPath(c.Tree(), path)
 }
 
 // contextKey is the state that holds a whole context.
@@ -267,18 +263,6 @@ func (w *work) copyIn(ctx context.Context, d *layers.Draft, s *dockerfile.Copy) 
 		return err
 	}
 	return copyInto(ctx, d, s, tree, w.fetcher())
-}
-
-func (w *work) mkdirIn(ctx context.Context, d *layers.Draft, s *dockerfile.Mkdir) error {
-	var o owner // the rules are those of --chown, not of a process: USER 1234 makes a directory of 1234:1234
-	if s.User != "" {
-		who, err := parseChown(s.User, false, d.Lower().Follow)
-		if err != nil {
-			return err
-		}
-		o = *who
-	}
-	return makeDir(d, s, o.uid, o.gid)
 }
 
 // platform is what the stage is built for: that of its base image, else the build's.

@@ -171,7 +171,7 @@ func (m *mounts) seed(ctx context.Context, state layers.Key, source, dir string)
 	if err != nil {
 		return err
 	}
-	return copyTree(ctx, viewTree(view), source, dir)
+	return CopyTree(ctx, ViewTree(view), source, dir)
 }
 
 func (m *mounts) secret(d *dockerfile.Mount, env []string) (*runtime.Mount, []string, error) {

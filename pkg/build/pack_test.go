@@ -2,7 +2,6 @@ package build
 
 import (
 	"errors"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -103,22 +102,22 @@ func TestPack(t *testing.T) {
 func (b *copyBench) comparePacked(c *dockerfile.Copy, refused, compared bool) {
 	b.Helper()
 	epoch := int64(1_500_000_000) // directories on the way change now
-	o := layers.LayerOptions{Compression: codec.Compression{Level: 1}, Epoch: &epoch, Alone: isLinked(c), Index: true}
+	o := layers.LayerOptions{Compression: codec.Compression{Level: 1}, Epoch: &epoch, Alone: Linked(c), Index: true}
 	parent, tree, packed := b.parent, b.open().Tree(), layers.Key{1}
 	lower, err := b.store.View(parent)
 	if err != nil {
 		b.Fatal(err)
 	}
 	known := b.indexView(false)
-	if isLinked(c) {
+	if Linked(c) {
 		lower, known = layers.NewView(), layers.NewView()
 	}
 	err = b.pack(packed, parent, lower, c, tree, o)
 	if refused || err != nil {
-		if !refused || !errors.Is(err, errNotPackable) || b.store.Has(packed) {
+		if !refused || !errors.Is(err, ErrNotPackable) || b.store.Has(packed) {
 			b.Fatalf("refused = %v, error %v", refused, err)
 		}
-		if err := b.pack(packed, layers.Key{9}, known, c, tree, o); !errors.Is(err, errNotPackable) {
+		if err := b.pack(packed, layers.Key{9}, known, c, tree, o); !errors.Is(err, ErrNotPackable) {
 			b.Errorf("on an index: %v", err)
 		}
 		return
@@ -154,7 +153,7 @@ func (b *copyBench) comparePackedOnSums(want string, c *dockerfile.Copy, tree Tr
 	b.states = all[:len(all)-1] // without the draft's
 	defer func() { b.states = all }()
 	known := b.indexView(true)
-	if isLinked(c) {
+	if Linked(c) {
 		known = layers.NewView()
 	}
 	if err := b.pack(layers.Key{3}, layers.Key{9}, known, c, tree, o); err != nil {
@@ -165,13 +164,11 @@ func (b *copyBench) comparePackedOnSums(want string, c *dockerfile.Copy, tree Tr
 }
 
 func (b *copyBench) pack(k, parent layers.Key, lower *layers.View, c *dockerfile.Copy, tree Tree, o layers.LayerOptions) error {
-	picks, err := packable(b.Context(), tree, c)
+	fill, err := Packing(b.Context(), tree, c)
 	if err != nil {
 		return err
 	}
-	return b.store.Pack(b.Context(), k, parent, lower, o, func(l *layers.LayerWriter) error {
-		return packCopy(b.Context(), l, c, picks)
-	})
+	return b.store.Pack(b.Context(), k, parent, lower, o, fill)
 }
 
 // indexView shows the state by the indexes of its snapshots.
@@ -230,7 +227,7 @@ func sameState(t *testing.T, s *layers.Store, got, want layers.Key) {
 	}
 }
 
-// TestPackDir holds packDir to the layers that makeDir gives.
+// TestPackDir holds PackDir to the layers that makeDir gives.
 func TestPackDir(t *testing.T) {
 	at, epoch := time.Unix(1_400_000_000, 0), int64(1_500_000_000)
 	for _, m := range []dockerfile.Mkdir{{Path: "/app"}, {Path: "/"}, {Path: "/app/new/er"}, {Path: "/link/new", User: "ann:staff"},
@@ -239,12 +236,11 @@ func TestPackDir(t *testing.T) {
 		b.base(packBase)
 		o := layers.LayerOptions{Compression: codec.Compression{Level: 1}, Epoch: &epoch}
 		v := b.indexView(false)
-		err := b.store.Pack(t.Context(), layers.Key{1}, layers.Key{9}, v, o, func(l *layers.LayerWriter) error { return packDir(l, &m) })
+		err := b.store.Pack(t.Context(), layers.Key{1}, layers.Key{9}, v, o, func(l *layers.LayerWriter) error { return PackDir(l, &m) })
 		if err != nil {
 			t.Fatal(err)
 		}
-		w := &work{}
-		b.step(func(d *layers.Draft) error { return w.mkdirIn(t.Context(), d, &m) })
+		b.step(func(d *layers.Draft) error { return MakeDir(d, &m) })
 		if got, want := b.diffID(layers.Key{1}, o), b.diffID(b.parent, o); got != want {
 			t.Errorf("WORKDIR %s of %q: the layer is %s, of a draft %s", m.Path, m.User, got, want)
 		}
@@ -252,9 +248,9 @@ func TestPackDir(t *testing.T) {
 	b := newCopyBench(t)
 	b.base(packBase)
 	err := b.store.Pack(t.Context(), layers.Key{1}, layers.Key{9}, b.indexView(false), layers.LayerOptions{}, func(l *layers.LayerWriter) error {
-		return packDir(l, &dockerfile.Mkdir{Path: "/etc/passwd/x"})
+		return PackDir(l, &dockerfile.Mkdir{Path: "/etc/passwd/x"})
 	})
-	if !errors.Is(err, errNotPackable) {
+	if !errors.Is(err, ErrNotPackable) {
 		t.Errorf("below a file: %v", err)
 	}
 }
@@ -273,78 +269,5 @@ func TestPackChanged(t *testing.T) {
 	err := b.pack(layers.Key{1}, layers.Key{}, layers.NewView(), c, tree, layers.LayerOptions{})
 	if err == nil || !strings.Contains(err.Error(), `"/src/b" changed while it was read`) || b.store.Has(layers.Key{1}) {
 		t.Errorf("error %v", err)
-	}
-}
-
-// TestPackedStep builds on a state that is packed: with a RUN, from another stage, with its files as the result.
-func TestPackedStep(t *testing.T) {
-	b := newBench(t)
-	b.file("src/f", "text")
-	const text = "FROM scratch\nWORKDIR /w\nCOPY src /w/src\nCMD [\"x\"]\n"
-	first := b.build(text)
-	if b.Store.Unpacked(first.Key) {
-		t.Fatal("the state is not packed")
-	}
-	if again := b.build(text); again.Steps != 0 || again.Key != first.Key || b.Store.Unpacked(first.Key) {
-		t.Errorf("the second build ran %d steps", again.Steps)
-	}
-	b.wantFile(b.build(text+"RUN write /after x").Key, "/w/src/f", "text")
-	b.wantRan("write /after x")
-	b.file("src/f", "other")
-	b.build(text)
-	from := b.build("FROM scratch AS a\nWORKDIR /w\nCOPY src /w/src\nFROM scratch\nCOPY --from=a /w/src/f /g")
-	b.wantFile(from.Key, "/g", "other")
-	b.file("src/f", "third")
-	packed := b.build(text)
-	files := b.mustTry(text, func(r *Request) { r.NoLayers = true })
-	if files.Key != packed.Key {
-		t.Error("another state")
-	}
-	if err := b.Store.Expand(t.Context(), files.Key); err != nil {
-		t.Fatal(err)
-	}
-	b.wantFile(files.Key, "/w/src/f", "third")
-}
-
-// TestPackedDistributions has a COPY that could become layers of distributions, and so is made file by file.
-func TestPackedDistributions(t *testing.T) {
-	b := newBench(t)
-	b.file("sp/x-1.dist-info/RECORD", "x/f,,\n")
-	b.file("sp/x/f", "text")
-	const text = "FROM scratch\nCOPY sp /sp\n"
-	if r := b.build(text); !b.Store.Unpacked(r.Key) {
-		t.Error("the state is packed")
-	}
-	b.file("sp/x/f", "other")
-	if r := b.build(text, func(r *Request) { r.Layering = StepLayers }); b.Store.Unpacked(r.Key) {
-		t.Error("the state is not packed")
-	}
-}
-
-func (b *bench) mustTry(text string, change ...func(*Request)) *Result {
-	b.Helper()
-	r, err := b.try(text, change...)
-	if err != nil {
-		b.Fatal(err)
-	}
-	return r
-}
-
-func (b *bench) wantFile(k layers.Key, name, want string) {
-	b.Helper()
-	if err := b.Store.Expand(b.T.Context(), k); err != nil {
-		b.Fatal(err)
-	}
-	v, err := b.Store.View(k)
-	if err != nil {
-		b.Fatal(err)
-	}
-	f, err := v.Open(name)
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer f.Close()
-	if data, err := io.ReadAll(f); string(data) != want || err != nil {
-		b.Errorf("%s has %q, %v", name, data, err)
 	}
 }

@@ -48,11 +48,11 @@ func (k *packer) end() {
 func (k *packer) files(dest string, picks []pick) error {
 	real, e, err := k.view.Resolve(dest, true)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return errNotPackable
+		return ErrNotPackable
 	}
 	into := strings.HasSuffix(dest, "/") || strings.HasSuffix(dest, "/.") || err == nil && e.IsDir()
 	if !into && len(picks) > 1 {
-		return errNotPackable
+		return ErrNotPackable
 	}
 	if !into {
 		picks = []pick{picks[0]}
@@ -64,7 +64,7 @@ func (k *packer) files(dest string, picks []pick) error {
 	}
 	for i, p := range picks {
 		if i > 0 && p.name == picks[i-1].name {
-			return errNotPackable
+			return ErrNotPackable
 		}
 		alone := *p.node
 		alone.Nlink = 1 // its other names are not copied
@@ -105,7 +105,7 @@ func (k *packer) leave() {
 func (k *packer) descend(dest string, at time.Time) error {
 	real, _, err := k.view.Resolve(dest, true)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return errNotPackable
+		return ErrNotPackable
 	}
 	way, name := []wayDir{{}}, "/"
 	for _, part := range elements(real) {
@@ -142,7 +142,7 @@ func (k *packer) onTheWay(name string) (wayDir, error) {
 	e, err := k.view.Lstat(name)
 	switch {
 	case err == nil && !e.IsDir():
-		return wayDir{}, errNotPackable
+		return wayDir{}, ErrNotPackable
 	case err == nil:
 		there := *e
 		return wayDir{Entry: &there}, nil
@@ -178,7 +178,7 @@ func (k *packer) enterDir(_ string, n *Node) error {
 		if fresh = err != nil; !fresh {
 			xattrs, err := below.Xattrs()
 			if err != nil || !below.IsDir() || len(xattrs) > 0 { // those would be merged
-				return cmp.Or(err, errNotPackable)
+				return cmp.Or(err, ErrNotPackable)
 			}
 		}
 	}
@@ -195,7 +195,7 @@ func (k *packer) file(_ string, n *Node) error { return k.put(path.Base(n.Path),
 func (k *packer) put(name string, n *Node) error {
 	e := k.entry(name, n)
 	if n.Mode&unix.S_IFMT == unix.S_IFSOCK || n.Mode&unix.S_IFMT == unix.S_IFCHR && n.Rdev == 0 {
-		return errNotPackable
+		return ErrNotPackable
 	}
 	if !k.top().fresh {
 		below, err := k.view.Lstat(e.Path)
@@ -203,7 +203,7 @@ func (k *packer) put(name string, n *Node) error {
 			return err
 		}
 		if err == nil && (below.IsDir() || n.Nlink > 1) { // of several names, some may not be copied
-			return errNotPackable
+			return ErrNotPackable
 		}
 	}
 	return k.Put(e)

@@ -2,17 +2,46 @@ package build
 
 import (
 	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/gbuild/gbuild/pkg/dockerfile"
+	"github.com/gbuild/gbuild/pkg/layers"
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
+// madeByShell returns a state that a script makes.
+func madeByShell(t *testing.T, script string) (*layers.Store, layers.Key) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("owners can only be set by root")
+	}
+	store, err := layers.Open(filepath.Join(t.TempDir(), "store"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	d, err := store.Draft(t.Context(), layers.Key{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("/bin/sh", "-euc", "umask 022\n"+script)
+	cmd.Dir = d.Dir()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if err := d.Commit(t.Context(), layers.Key{1}); err != nil {
+		t.Fatal(err)
+	}
+	return store, layers.Key{1}
+}
+
 // TestRunHints holds what is said of a RUN that failed, by the text of the step and the files that it saw.
 func TestRunHints(t *testing.T) {
-	b := newCopyBench(t)
-	b.base(`mkdir -p bin app; printf '#!/bin/sh\r\necho\r\n' >app/cr.sh; printf 'set -e\r\n' >app/plain.sh; printf '#!/usr/bin/perl -w\n' >bin/perly
+	store, parent := madeByShell(t, `mkdir -p bin app; printf '#!/bin/sh\r\necho\r\n' >app/cr.sh; printf 'set -e\r\n' >app/plain.sh; printf '#!/usr/bin/perl -w\n' >bin/perly
 		printf '#!/bin/sh\necho\n' >app/good.sh; printf '#!/bin/sh\n' >bin/sh; ln -s /app/cr.sh bin/linked`)
 	long := strings.Repeat("x", 128<<10)
 	tests := []struct {
@@ -34,7 +63,7 @@ func TestRunHints(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			d, err := b.store.Draft(t.Context(), b.parent)
+			d, err := store.Draft(t.Context(), parent)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -52,6 +52,15 @@ func newMissing(t Tree, name, written string) error {
 	return e
 }
 
+// RealPath follows the symbolic links of a path of a tree. The error is fs.ErrNotExist where it leads nowhere.
+func RealPath(t Tree, name string) (string, error) {
+	n, err := follow(t, name, true)
+	if err != nil {
+		return "", newMissing(t, name, name)
+	}
+	return n.Path, nil
+}
+
 func notThere(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
 }
@@ -241,6 +250,39 @@ func (p *pick) walk(ctx context.Context, v visitor) error {
 	w := &walker{pick: p, visitor: v}
 	return w.children(ctx, p.node, "", filterState{})
 }
+
+// Selected calls file for each file that the local sources of a COPY select, one that is no directory.
+func Selected(ctx context.Context, t Tree, c *dockerfile.Copy, file func(*Node) error) error {
+	for _, source := range c.Sources {
+		if remote, err := parseRemote(c, source); err != nil || remote != nil {
+			continue
+		}
+		picks, err := pickLocal(ctx, t, c, source)
+		if err != nil {
+			return err
+		}
+		for i := range picks {
+			if err := picks[i].files(ctx, file); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (p *pick) files(ctx context.Context, file func(*Node) error) error {
+	if p.node.IsDir() {
+		return p.walk(ctx, fileFunc(file))
+	}
+	return file(p.node)
+}
+
+// fileFunc is a visitor that looks at files only.
+type fileFunc func(*Node) error
+
+func (fileFunc) enterDir(string, *Node) error       { return nil }
+func (fileFunc) leaveDir(string, *Node, bool) error { return nil }
+func (f fileFunc) file(_ string, n *Node) error     { return f(n) }
 
 type walker struct {
 	*pick

@@ -1,7 +1,6 @@
 package build
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"iter"
@@ -117,15 +116,15 @@ func elements(name string) (parts []string) {
 	return parts
 }
 
-// viewTree makes a Tree of the files of a state.
-func viewTree(v *layers.View) Tree { return &stateTree{view: v} }
+// ViewTree makes a Tree of the files of a state.
+func ViewTree(v *layers.View) Tree { return &stateTree{view: v} }
 
 type stateTree struct{ view *layers.View }
 
 func (t *stateTree) Lstat(name string) (*Node, error) {
 	e, err := t.view.Lstat(name)
 	if err != nil {
-		return nil, needsNamespace(err)
+		return nil, NeedsRights(err)
 	}
 	return stateNode(e)
 }
@@ -140,7 +139,7 @@ func stateNode(e *layers.Entry) (*Node, error) {
 	}
 	if uid := os.Geteuid(); uid != 0 && e.Source() != "" {
 		if e.UID != uid || e.GID != os.Getegid() {
-			return nil, fmt.Errorf("%s belongs to user %d: %w", e.Path, e.UID, ErrNeedsNamespace)
+			return nil, fmt.Errorf("%s belongs to user %d: %w", e.Path, e.UID, ErrNoRights)
 		}
 		n.UID, n.GID = 0, 0
 	}
@@ -154,7 +153,7 @@ func (t *stateTree) ReadDir(dir *Node) iter.Seq2[*Node, error] {
 			if err == nil {
 				n, err = stateNode(e)
 			}
-			if !yield(n, needsNamespace(err)) || err != nil {
+			if !yield(n, NeedsRights(err)) || err != nil {
 				return
 			}
 		}
@@ -163,13 +162,5 @@ func (t *stateTree) ReadDir(dir *Node) iter.Seq2[*Node, error] {
 
 func (t *stateTree) Open(file *Node) (*os.File, error) {
 	f, err := file.entry.Open()
-	return f, needsNamespace(err)
-}
-
-// needsNamespace says that a lack of permission ends in a namespace, where the process is not root already.
-func needsNamespace(err error) error {
-	if err == nil || os.Geteuid() == 0 || !errors.Is(err, fs.ErrPermission) || errors.Is(err, ErrNeedsNamespace) {
-		return err
-	}
-	return fmt.Errorf("%w: %w", ErrNeedsNamespace, err)
+	return f, NeedsRights(err)
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/layers"
@@ -167,12 +166,6 @@ func (w *work) execute(ctx context.Context) (layers.Key, error) {
 	return out, nil
 }
 
-// mayWork says whether this process sees the owners of files as the image has them, and need not enter a namespace for
-// a RUN either: it has entered one, or it is root and only copies.
-func (r *run) mayWork() bool {
-	return r.Entered || os.Geteuid() == 0 && !r.target.hasRun(map[*stage]bool{})
-}
-
 // make makes the state of the step, and returns its name.
 func (w *work) make(ctx context.Context) (out layers.Key, err error) {
 	recipe, nonce := w.recipes.own, layers.Key{}
@@ -189,7 +182,7 @@ func (w *work) make(ctx context.Context) (out layers.Key, err error) {
 		}
 	}
 	err = w.pack(ctx, again(recipe, nonce), lower)
-	if err == errNotPackable {
+	if err == ErrNotPackable {
 		recipe, err = w.draft(ctx, nonce, lower != nil && isLinked(w.step))
 	}
 	if out = again(recipe, nonce); err != nil {
@@ -259,7 +252,7 @@ func (w *work) apply(ctx context.Context, d *layers.Draft) error {
 	case *dockerfile.Copy:
 		return w.copyIn(ctx, d, s)
 	case *dockerfile.Mkdir:
-		return w.mkdirIn(ctx, d, s)
+		return MakeDir(d, s)
 	}
 	panic(fmt.Sprintf("unknown step %T", w.step))
 }

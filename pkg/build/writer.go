@@ -165,7 +165,7 @@ func (w *writer) chown(name string, o owner) error {
 	host := o
 	if uid := os.Geteuid(); uid != 0 {
 		if o != (owner{}) {
-			return ErrNeedsNamespace
+			return ErrNoRights
 		}
 		host = owner{uid, os.Getegid()}
 	}
