@@ -13,6 +13,7 @@ import (
 	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/internal/scope"
 	"github.com/gbuild/gbuild/pkg/build"
+	"github.com/gbuild/gbuild/pkg/files"
 	"github.com/gbuild/gbuild/pkg/image"
 	"github.com/gbuild/gbuild/pkg/layers"
 	"github.com/gbuild/gbuild/pkg/pipcache"
@@ -128,7 +129,7 @@ func (a *app) buildAndWrite(ctx context.Context, o *buildOptions, in *input, sho
 		return err
 	}
 	if src := in.plan.EpochSource; src != nil {
-		epoch, err := build.Epoch(ctx, src, in.context, in.openNamed, in.options)
+		epoch, err := files.Epoch(ctx, src, in.context, in.openNamed, in.options)
 		if err != nil {
 			return err
 		}

@@ -19,15 +19,16 @@ import (
 	"github.com/gbuild/gbuild/internal/outfile"
 	"github.com/gbuild/gbuild/pkg/build"
 	"github.com/gbuild/gbuild/pkg/dockerfile"
+	"github.com/gbuild/gbuild/pkg/files"
 	sandbox "github.com/gbuild/gbuild/pkg/runtime"
 )
 
 // input is what a build reads: the Dockerfile, the context and the named contexts, secrets and ssh agents.
 type input struct {
 	plan    *dockerfile.Plan
-	context *build.Context
+	context *files.Context
 	named   map[string]string
-	options build.ContextOptions
+	options files.ContextOptions
 
 	secrets    map[string]build.Secret
 	agents     map[string]build.Secret
@@ -50,7 +51,7 @@ func (i *input) close() {
 
 // openNamed opens a --build-context that is no image. It has only a .dockerignore, whatever the Dockerfile is called,
 // and what is said of the .git of the build context is not said of it.
-func (i *input) openNamed(ctx context.Context, name string) (*build.Context, error) {
+func (i *input) openNamed(ctx context.Context, name string) (*files.Context, error) {
 	spec, ok := i.named[name]
 	if !ok {
 		return nil, fmt.Errorf("no --build-context has this name")
@@ -60,7 +61,7 @@ func (i *input) openNamed(ctx context.Context, name string) (*build.Context, err
 	}
 	o := i.options
 	o.Stdin, o.Dockerfile, o.KeepGit = nil, "-", false
-	return build.OpenContext(ctx, spec, o)
+	return files.OpenContext(ctx, spec, o)
 }
 
 func (a *app) openInput(ctx context.Context, o *buildOptions) (in *input, err error) {
@@ -105,7 +106,7 @@ func (a *app) openContext(ctx context.Context, o *buildOptions, in *input, args 
 	if in.agents, in.stopAgents, err = a.sshAgents(o.ssh, a.streams.reader(ctx)); err != nil {
 		return err
 	}
-	in.options = build.ContextOptions{Stdin: a.stdin, Dockerfile: o.dockerfile(), Environ: os.Environ(), Agent: in.agents["default"].Socket,
+	in.options = files.ContextOptions{Stdin: a.stdin, Dockerfile: o.dockerfile(), Environ: os.Environ(), Agent: in.agents["default"].Socket,
 		LocalNetwork: o.allowed()["network.host"],
 		Secret:       func(id string) ([]byte, bool) { s, ok := in.secrets[id]; return s.Data, ok }}
 	in.options.KeepGit, _ = strconv.ParseBool(args["BUILDKIT_CONTEXT_KEEP_GIT_DIR"]) // as BuildKit: what is no boolean says nothing
@@ -131,7 +132,7 @@ func (a *app) openContext(ctx context.Context, o *buildOptions, in *input, args 
 		}
 		spec = stdinName
 	}
-	in.context, err = build.OpenContext(ctx, spec, in.options)
+	in.context, err = files.OpenContext(ctx, spec, in.options)
 	return err
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/gbuild/gbuild/internal/outfile"
 	"github.com/gbuild/gbuild/pkg/build"
+	"github.com/gbuild/gbuild/pkg/files"
 	"github.com/gbuild/gbuild/pkg/image"
 )
 
@@ -184,18 +185,18 @@ func (w *writer) files(ctx context.Context, out output, r *build.Result) (err er
 	}
 	done := w.show.begin("writing files to " + out.dest)
 	defer func() { done(err) }()
-	o := build.ExportOptions{Delete: out.delete}
+	o := files.ExportOptions{Delete: out.delete}
 	if out.split {
 		o.Directory = strings.ReplaceAll(w.platform.String(), "/", "_")
 	}
 	if out.kind == "local" {
-		return build.ExportLocal(ctx, view, out.dest, o)
+		return files.ExportLocal(ctx, view, out.dest, o)
 	}
 	if out.dest == "-" {
 		if err := w.app.refuseTerminal(); err != nil {
 			return err
 		}
-		return outfile.Await(ctx, func() error { return build.ExportTar(ctx, view, w.app.rawOut, o) })
+		return outfile.Await(ctx, func() error { return files.ExportTar(ctx, view, w.app.rawOut, o) })
 	}
-	return outfile.Write(ctx, out.dest, func(f io.Writer) error { return build.ExportTar(ctx, view, f, o) })
+	return outfile.Write(ctx, out.dest, func(f io.Writer) error { return files.ExportTar(ctx, view, f, o) })
 }

@@ -11,8 +11,8 @@ import (
 	"os"
 	"syscall"
 
-	"github.com/gbuild/gbuild/pkg/build"
 	"github.com/gbuild/gbuild/pkg/container"
+	"github.com/gbuild/gbuild/pkg/files"
 	"github.com/gbuild/gbuild/pkg/layers"
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
@@ -48,7 +48,7 @@ func (a *app) runEntered(ctx context.Context, o *runOptions, c *container.Contai
 	if err != nil {
 		return err
 	}
-	release, err := volumes.Bind(ctx, box.Mounts, func(target, dir string) error { return build.CopyDirectory(ctx, d.Lower(), target, dir) })
+	release, err := volumes.Bind(ctx, box.Mounts, func(target, dir string) error { return files.CopyDirectory(ctx, d.Lower(), target, dir) })
 	defer func() { err = errors.Join(err, release()) }()
 	if err != nil {
 		return err

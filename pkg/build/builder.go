@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/gbuild/gbuild/pkg/dockerfile"
+	"github.com/gbuild/gbuild/pkg/files"
 	"github.com/gbuild/gbuild/pkg/layers"
 	"github.com/gbuild/gbuild/pkg/layers/codec"
 	"github.com/gbuild/gbuild/pkg/pipcache"
@@ -68,12 +69,12 @@ type Secret struct {
 // Request is one build.
 type Request struct {
 	Plan     *dockerfile.Plan
-	Context  *Context                                                 // nil: an empty context
-	Named    func(ctx context.Context, name string) (*Context, error) // opens a named context
-	Secrets  map[string]Secret                                        // by id
-	Agents   map[string]Secret                                        // ssh agents by id
-	NoCache  bool                                                     // run every step; cache mounts stay
-	Fresh    map[string]bool                                          // names of stages whose steps run again (--no-cache-filter)
+	Context  *files.Context                                                 // nil: an empty context
+	Named    func(ctx context.Context, name string) (*files.Context, error) // opens a named context
+	Secrets  map[string]Secret                                              // by id
+	Agents   map[string]Secret                                              // ssh agents by id
+	NoCache  bool                                                           // run every step; cache mounts stay
+	Fresh    map[string]bool                                                // names of stages whose steps run again (--no-cache-filter)
 	Limits   Limits
 	Allow    map[string]bool // entitlements: network.host, security.insecure
 	Compress codec.Compression
@@ -132,7 +133,7 @@ type run struct {
 	resolved map[*dockerfile.Stage]*stage
 	futures  map[any]*future
 	images   map[string]*base
-	contexts map[string]*Context
+	contexts map[string]*files.Context
 	imports  map[layers.Key]*imported
 	origins  map[layers.Key]origin
 	made     map[layers.Key][]v1.Layer // by layersOf
@@ -188,7 +189,7 @@ func (b *Builder) newRun(ctx context.Context, req *Request) *run {
 	}
 	return &run{Builder: b, outer: ctx, req: req, plan: req.Plan, slots: semaphore.NewWeighted(int64(jobs)), started: time.Now(),
 		scratch: &scratch{store: b.Store}, remotes: remote.NewFetched(), resolved: map[*dockerfile.Stage]*stage{}, futures: map[any]*future{},
-		images: map[string]*base{}, contexts: map[string]*Context{}, imports: map[layers.Key]*imported{}, origins: map[layers.Key]origin{},
+		images: map[string]*base{}, contexts: map[string]*files.Context{}, imports: map[layers.Key]*imported{}, origins: map[layers.Key]origin{},
 		made:    map[layers.Key][]v1.Layer{},
 		guessed: map[*stage]func() (layers.Key, error){}, caches: foreignTo(req.CacheFrom), identities: map[layers.Key]identity{}}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 
 	"github.com/gbuild/gbuild/pkg/dockerfile"
+	"github.com/gbuild/gbuild/pkg/files"
 	"github.com/gbuild/gbuild/pkg/layers"
 	"github.com/gbuild/gbuild/pkg/pipcache"
 	"github.com/gbuild/gbuild/pkg/remote"
@@ -112,7 +113,7 @@ func (b *bench) try(text string, change ...func(*Request)) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := OpenContext(b.T.Context(), b.context, ContextOptions{StateDir: b.Store.Dir()})
+	c, err := files.OpenContext(b.T.Context(), b.context, files.ContextOptions{StateDir: b.Store.Dir()})
 	if err != nil {
 		return nil, err
 	}

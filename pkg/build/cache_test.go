@@ -15,6 +15,7 @@ import (
 
 	"github.com/gbuild/gbuild/internal/testimage"
 	"github.com/gbuild/gbuild/pkg/dockerfile"
+	"github.com/gbuild/gbuild/pkg/files"
 	"github.com/gbuild/gbuild/pkg/layers"
 )
 
@@ -32,8 +33,8 @@ func (s *setting) run() *Result {
 	s.Fetch = func(context.Context, string, v1.Platform) (v1.Image, error) { return s.image, nil }
 	return s.build(s.text, func(r *Request) {
 		r.Secrets = s.secrets
-		r.Named = func(ctx context.Context, _ string) (*Context, error) {
-			return OpenContext(ctx, s.named, ContextOptions{Dockerfile: "-"})
+		r.Named = func(ctx context.Context, _ string) (*files.Context, error) {
+			return files.OpenContext(ctx, s.named, files.ContextOptions{Dockerfile: "-"})
 		}
 	})
 }

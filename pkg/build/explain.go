@@ -17,6 +17,7 @@ import (
 
 	"github.com/gbuild/gbuild/internal/lazyregexp"
 	"github.com/gbuild/gbuild/pkg/dockerfile"
+	"github.com/gbuild/gbuild/pkg/files"
 	"github.com/gbuild/gbuild/pkg/layers"
 )
 
@@ -164,7 +165,7 @@ func (w *work) copyFacts(ctx context.Context, f *facts, s *dockerfile.Copy) erro
 		return err
 	}
 	list := &fileLister{tree: tree, facts: f}
-	if err := Selected(ctx, tree, s, list.file); errors.Is(err, errTooMany) {
+	if err := files.Selected(ctx, tree, s, list.file); errors.Is(err, errTooMany) {
 		f.Inputs["one of the files of the context, or how they are copied,"] = w.recipes.own.String()
 	} else if err != nil {
 		return err
@@ -178,19 +179,19 @@ var errTooMany = errors.New("too many files to list")
 
 // A fileLister collects the files of a selection, with their hashes, which the key has needed already.
 type fileLister struct {
-	tree  Tree
+	tree  files.Tree
 	facts *facts
 	names []string
 	sums  []string
 }
 
-func (l *fileLister) file(n *Node) error {
+func (l *fileLister) file(n *files.Node) error {
 	if len(l.names) == maxListed {
 		l.names = nil
 		return errTooMany
 	}
 	value := fmt.Sprint(n.Mode, n.Link)
-	if sum, local, known := KnownHash(l.tree, n); local {
+	if sum, local, known := files.KnownHash(l.tree, n); local {
 		if !known {
 			sum = sha256.Sum256([]byte(fmt.Sprint(n.Size, n.ModTime.UnixNano())))
 		}
@@ -228,7 +229,7 @@ var requirementsName = lazyregexp.New(`^(requirements|constraints).*\.(txt|in)$`
 // pinned matches a line of them that names one version (PEP 508; extras and markers are left out).
 var pinned = lazyregexp.New(`^\s*([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^]]*\])?\s*===?\s*([^\s;#,]+)`)
 
-func (l *fileLister) versions(n *Node) {
+func (l *fileLister) versions(n *files.Node) {
 	if !requirementsName().MatchString(path.Base(n.Path)) || n.Size > maxRequirement {
 		return
 	}

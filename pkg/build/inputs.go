@@ -7,6 +7,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/gbuild/gbuild/pkg/dockerfile"
+	"github.com/gbuild/gbuild/pkg/files"
 	"github.com/gbuild/gbuild/pkg/layers"
 	"github.com/gbuild/gbuild/pkg/remote"
 )
@@ -33,7 +34,7 @@ func (r *run) state(ctx context.Context, src dockerfile.Source) (layers.Key, err
 }
 
 // context opens the build context (no name) or a named one, once.
-func (r *run) context(ctx context.Context, name string) (*Context, error) {
+func (r *run) context(ctx context.Context, name string) (*files.Context, error) {
 	if name == "" {
 		if r.req.Context == nil {
 			return nil, fmt.Errorf("this build has no context")
@@ -57,7 +58,7 @@ func (r *run) context(ctx context.Context, name string) (*Context, error) {
 }
 
 // tree opens the files of a source.
-func (r *run) tree(ctx context.Context, src dockerfile.Source) (Tree, error) {
+func (r *run) tree(ctx context.Context, src dockerfile.Source) (files.Tree, error) {
 	if src.Kind == dockerfile.FromContext {
 		c, err := r.context(ctx, src.Name)
 		if err != nil {
@@ -76,7 +77,7 @@ func (r *run) tree(ctx context.Context, src dockerfile.Source) (Tree, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ViewTree(view), nil
+	return files.ViewTree(view), nil
 }
 
 // copyDigest is the digest of what a COPY or ADD selects.
@@ -88,16 +89,16 @@ func (w *work) copyDigest(ctx context.Context, s *dockerfile.Copy) ([32]byte, er
 		}
 		return w.digest(ctx, tree, s)
 	}
-	return w.remembered(ctx, s.From, selector(s), func(t Tree) ([32]byte, error) { return w.digest(ctx, t, s) })
+	return w.remembered(ctx, s.From, selector(s), func(t files.Tree) ([32]byte, error) { return w.digest(ctx, t, s) })
 }
 
-// digest is digestCopy, with remote sources fetched by the options of this build.
-func (w *work) digest(ctx context.Context, t Tree, s *dockerfile.Copy) ([32]byte, error) {
-	return digestCopy(ctx, t, s, w.fetcher())
+// digest is files.DigestCopy, with remote sources fetched by the options of this build.
+func (w *work) digest(ctx context.Context, t files.Tree, s *dockerfile.Copy) ([32]byte, error) {
+	return files.DigestCopy(ctx, t, s, w.fetcher())
 }
 
 // remembered returns the digest of a selection of a state, from its record, from a shared cache, or computed.
-func (w *work) remembered(ctx context.Context, src dockerfile.Source, selection []string, compute func(Tree) ([32]byte, error)) (sum [32]byte, err error) {
+func (w *work) remembered(ctx context.Context, src dockerfile.Source, selection []string, compute func(files.Tree) ([32]byte, error)) (sum [32]byte, err error) {
 	state, err := w.expected(ctx, src)
 	if err != nil {
 		return sum, err
@@ -179,8 +180,8 @@ func (w *work) digestMounts(ctx context.Context, s *dockerfile.Run) (err error) 
 			w.sums[i] = w.sources[i]
 		case m.Type == dockerfile.MountBind:
 			if w.sources[i], err = w.expected(ctx, *m.From); err == nil {
-				w.sums[i], err = w.remembered(ctx, *m.From, []string{"bind", m.Source}, func(t Tree) ([32]byte, error) {
-					return digestPath(ctx, t, m.Source)
+				w.sums[i], err = w.remembered(ctx, *m.From, []string{"bind", m.Source}, func(t files.Tree) ([32]byte, error) {
+					return files.DigestPath(ctx, t, m.Source)
 				})
 			}
 		case m.From != nil: // the seed of a cache
@@ -205,7 +206,7 @@ func (r *run) realPath(ctx context.Context, name, path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return RealPath(c.Tree(), path)
+	return files.RealPath(c.Tree(), path)
 }
 
 // contextKey is the state that holds a whole context.
@@ -224,7 +225,7 @@ func (r *run) snapshotOf(ctx context.Context, name, path string) (key layers.Key
 	if err != nil {
 		return key, err
 	}
-	sum, err := digestPath(ctx, c.Tree(), path)
+	sum, err := files.DigestPath(ctx, c.Tree(), path)
 	if err != nil {
 		return key, err
 	}
@@ -251,7 +252,7 @@ func (r *run) materialise(ctx context.Context, key layers.Key, name, path string
 		return err
 	}
 	defer d.Discard()
-	if err := copyPath(ctx, d, c.Tree(), path, r.notice); err != nil {
+	if err := files.CopyPath(ctx, d, c.Tree(), path, r.notice); err != nil {
 		return err
 	}
 	return d.Commit(ctx, key)
@@ -262,7 +263,7 @@ func (w *work) copyIn(ctx context.Context, d *layers.Draft, s *dockerfile.Copy) 
 	if err != nil {
 		return err
 	}
-	return copyInto(ctx, d, s, tree, w.fetcher())
+	return files.CopyInto(ctx, d, s, tree, w.fetcher())
 }
 
 // platform is what the stage is built for: that of its base image, else the build's.

@@ -95,7 +95,7 @@ func optional[T any](v *T) string {
 	return fmt.Sprint(*v)
 }
 
-// copyKey names the state after a COPY or ADD; content is the digest of what it selects (digestCopy).
+// copyKey names the state after a COPY or ADD; content is the digest of what it selects (files.DigestCopy).
 func copyKey(parent layers.Key, s *dockerfile.Copy, content [32]byte, epoch *int64) layers.Key {
 	r := newRecipe("copy", parent)
 	r.text(s.Dest, s.Chown, s.Chmod, fmt.Sprint(s.Add, s.Link, s.Parents), optional(s.Unpack), optional(s.KeepGit), optional(epoch))

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/gbuild/gbuild/pkg/dockerfile"
+	"github.com/gbuild/gbuild/pkg/files"
 	"github.com/gbuild/gbuild/pkg/layers"
 )
 
@@ -23,7 +24,7 @@ import (
 // isLinked says whether a step is a COPY --link, which is the same whatever it stands on.
 func isLinked(s dockerfile.Step) bool {
 	c, ok := s.(*dockerfile.Copy)
-	return ok && Linked(c)
+	return ok && files.Linked(c)
 }
 
 func isLight(s dockerfile.Step) bool {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/pkg/dockerfile"
+	"github.com/gbuild/gbuild/pkg/files"
 	"github.com/gbuild/gbuild/pkg/layers"
 	"github.com/gbuild/gbuild/pkg/pipcache"
 	"github.com/gbuild/gbuild/pkg/runtime"
@@ -171,7 +172,7 @@ func (m *mounts) seed(ctx context.Context, state layers.Key, source, dir string)
 	if err != nil {
 		return err
 	}
-	return CopyTree(ctx, ViewTree(view), source, dir)
+	return files.CopyTree(ctx, files.ViewTree(view), source, dir)
 }
 
 func (m *mounts) secret(d *dockerfile.Mount, env []string) (*runtime.Mount, []string, error) {

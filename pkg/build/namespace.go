@@ -2,11 +2,14 @@
 
 package build
 
-import "os"
+import (
+	"github.com/gbuild/gbuild/pkg/files"
+	"os"
+)
 
 // ErrNeedsNamespace is returned by Build in a process that has no namespace of its own (Entered is false) when some
 // work needs one. Nothing was changed then; the caller enters a namespace and builds again.
-var ErrNeedsNamespace = ErrNoRights
+var ErrNeedsNamespace = files.ErrNoRights
 
 // mayWork says whether this process sees the owners of files as the image has them, and need not enter a namespace for
 // a RUN either: it has entered one, or it is root and only copies.

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/gbuild/gbuild/pkg/dockerfile"
+	"github.com/gbuild/gbuild/pkg/files"
 	"github.com/gbuild/gbuild/pkg/layers"
 )
 
@@ -13,7 +14,7 @@ import (
 // nothing in this build reads those of the step. The error is ErrNotPackable where the files must be made after all.
 func (w *work) pack(ctx context.Context, out layers.Key, lower *layers.View) error {
 	if lower == nil && !(w.unread(isLinked) && w.Store.Unpacked(w.parent)) {
-		return ErrNotPackable
+		return files.ErrNotPackable
 	}
 	fill, err := w.filler(ctx)
 	if err == nil && lower == nil {
@@ -26,12 +27,12 @@ func (w *work) pack(ctx context.Context, out layers.Key, lower *layers.View) err
 		w.begin()
 		return fill(l)
 	})
-	for _, why := range []error{ErrNotPackable, layers.ErrMaySplit, layers.ErrForeignOwner, layers.ErrNoContent} {
+	for _, why := range []error{files.ErrNotPackable, layers.ErrMaySplit, layers.ErrForeignOwner, layers.ErrNoContent} {
 		if errors.Is(err, why) {
-			return ErrNotPackable
+			return files.ErrNotPackable
 		}
 	}
-	return NeedsRights(err)
+	return files.NeedsRights(err)
 }
 
 // packOptions are the options of layers whose files are not kept.
@@ -47,13 +48,13 @@ func (w *work) packOptions() layers.LayerOptions {
 func (w *work) filler(ctx context.Context) (func(*layers.LayerWriter) error, error) {
 	switch s := w.step.(type) {
 	case *dockerfile.Mkdir:
-		return func(l *layers.LayerWriter) error { return PackDir(l, s) }, nil
+		return func(l *layers.LayerWriter) error { return files.PackDir(l, s) }, nil
 	case *dockerfile.Copy:
 		tree, err := w.tree(ctx, s.From)
 		if err != nil {
 			return nil, err
 		}
-		return Packing(ctx, tree, s)
+		return files.Packing(ctx, tree, s)
 	}
-	return nil, ErrNotPackable
+	return nil, files.ErrNotPackable
 }

@@ -14,6 +14,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/gbuild/gbuild/pkg/files"
 	"github.com/gbuild/gbuild/pkg/layers"
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
@@ -307,7 +308,7 @@ func assertSameFiles(t *testing.T, s1 *layers.Store, k1 layers.Key, s2 *layers.S
 			t.Fatal(err)
 		}
 		var b bytes.Buffer
-		if err := ExportTar(t.Context(), v, &b, ExportOptions{}); err != nil {
+		if err := files.ExportTar(t.Context(), v, &b, files.ExportOptions{}); err != nil {
 			t.Fatal(err)
 		}
 		var list strings.Builder

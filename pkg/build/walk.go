@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/gbuild/gbuild/pkg/dockerfile"
+	"github.com/gbuild/gbuild/pkg/files"
 	"github.com/gbuild/gbuild/pkg/layers"
 )
 
@@ -182,7 +183,7 @@ func (w *work) make(ctx context.Context) (out layers.Key, err error) {
 		}
 	}
 	err = w.pack(ctx, again(recipe, nonce), lower)
-	if err == ErrNotPackable {
+	if err == files.ErrNotPackable {
 		recipe, err = w.draft(ctx, nonce, lower != nil && isLinked(w.step))
 	}
 	if out = again(recipe, nonce); err != nil {
@@ -252,7 +253,7 @@ func (w *work) apply(ctx context.Context, d *layers.Draft) error {
 	case *dockerfile.Copy:
 		return w.copyIn(ctx, d, s)
 	case *dockerfile.Mkdir:
-		return MakeDir(d, s)
+		return files.MakeDir(d, s)
 	}
 	panic(fmt.Sprintf("unknown step %T", w.step))
 }

@@ -1,0 +1,209 @@
+// This file owns what ADD does beyond COPY: archives are unpacked, and sources may lie elsewhere.
+
+package files
+
+import (
+	"archive/tar"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/moby/buildkit/frontend/dockerfile/dfgitutil"
+	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/pkg/dockerfile"
+	"github.com/gbuild/gbuild/pkg/layers"
+	"github.com/gbuild/gbuild/pkg/layers/codec"
+	"github.com/gbuild/gbuild/pkg/remote"
+)
+
+// unpack unpacks a file into the destination, if it is an archive by its content.
+func (a *adder) unpack(ctx context.Context, p *pick) (bool, error) {
+	f, err := p.tree.Open(p.node)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	if ok, err := isArchive(f); !ok || err != nil {
+		return false, err
+	}
+	if a.owner == nil && os.Geteuid() != 0 {
+		return false, ErrNoRights // the owners are those in the archive
+	}
+	r, err := codec.Decompress(f)
+	if err != nil {
+		return false, err
+	}
+	defer r.Close()
+	// Directories on the way have no part in an octal --chmod: an archive brings its own modes.
+	real, _, err := a.resolve(a.copy.Dest)
+	if err == nil {
+		_, err = a.mkdirAll(real, a.parentOwner(), 0o755)
+	}
+	if err != nil {
+		return false, err
+	}
+	options := layers.ExtractOptions{Notice: a.Notice, Alone: Linked(a.copy)}
+	if a.owner != nil {
+		options.UID, options.GID = &a.owner.uid, &a.owner.gid
+	}
+	if err := layers.Extract(ctx, r, a.draft, real, options); err != nil {
+		return false, fmt.Errorf("unpacking %s: %w", p.name, err)
+	}
+	return true, nil
+}
+
+// isArchive says whether a file is a tar, compressed or not, and rewinds it.
+func isArchive(f *os.File) (bool, error) {
+	found := startsTar(f)
+	_, err := f.Seek(0, io.SeekStart)
+	return found, err
+}
+
+func startsTar(r io.Reader) bool {
+	plain, err := codec.Decompress(r)
+	if err != nil {
+		return false
+	}
+	defer plain.Close()
+	_, err = tar.NewReader(plain).Next()
+	return err == nil
+}
+
+// remoteSource is a source of an ADD that is not in the context.
+type remoteSource struct {
+	git      *remote.GitSource
+	url      string
+	name     string // of the file
+	checksum string
+}
+
+// parseRemote reads a source of an ADD; nil where it is a path.
+func parseRemote(c *dockerfile.Copy, source string) (*remoteSource, error) {
+	ref, isGit, err := dfgitutil.ParseGitRef(source)
+	if err != nil && isGit {
+		return nil, remote.WithoutAddress(err)
+	}
+	isGit = err == nil && !ref.IndistinguishableFromLocal
+	isURL := strings.HasPrefix(source, "http://") || strings.HasPrefix(source, "https://")
+	switch {
+	case !isGit && !isURL && c.Checksum != "":
+		return nil, errors.New("checksum requires HTTP(S) or Git sources")
+	case !isGit && !isURL:
+		return nil, nil
+	case !c.Add && isGit:
+		return nil, errors.New("source can't be a git ref for COPY")
+	case !c.Add:
+		return nil, errors.New("source can't be a URL for COPY")
+	case isGit:
+		g, err := remote.NewGitSource(ref, c.KeepGit, c.Checksum)
+		return &remoteSource{git: g}, err
+	}
+	return &remoteSource{url: source, name: urlName(source), checksum: c.Checksum}, nil
+}
+
+// urlName is what the file of a URL is called.
+func urlName(source string) string {
+	if u, err := url.Parse(source); err == nil {
+		if base := path.Base(u.Path); base != "." && base != "/" {
+			return base
+		}
+	}
+	return "__unnamed__"
+}
+
+// identity returns what names the content of the source.
+func (r *remoteSource) identity(ctx context.Context, o remote.Fetcher) ([]string, error) {
+	if r.git != nil {
+		return r.git.Identity(ctx, o)
+	}
+	sum, err := o.Digest(ctx, r.url, r.checksum)
+	if err != nil {
+		return nil, err
+	}
+	return []string{"url", r.name, sum.String()}, nil
+}
+
+// remote copies a remote source to the destination.
+func (a *adder) remote(ctx context.Context, r *remoteSource) error {
+	if r.git != nil {
+		return a.addGit(ctx, r.git)
+	}
+	f, n, err := a.open(ctx, r)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	p := &pick{tree: singleFile{f}, node: n, name: r.name}
+	return a.place(ctx, p, a.copy.Unpack != nil && *a.copy.Unpack)
+}
+
+// open opens the download of a source as a file 0600 of root.
+func (a *adder) open(ctx context.Context, r *remoteSource) (*os.File, *Node, error) {
+	f, at, err := a.Fetcher.Open(ctx, r.url, r.checksum)
+	if err != nil {
+		return nil, nil, err
+	}
+	n, err := nodeOf(f, "/"+r.name, 0o600)
+	if err == nil {
+		err = setTime(f, n, at)
+	}
+	if err != nil {
+		f.Close()
+		return nil, nil, err
+	}
+	return f, n, nil
+}
+
+// setTime gives an open file, and its node, a time.
+func setTime(f *os.File, n *Node, t time.Time) error {
+	spec, err := unix.TimeToTimespec(t)
+	if err != nil {
+		return err
+	}
+	tv := []unix.Timeval{unix.NsecToTimeval(unix.TimespecToNsec(spec)), unix.NsecToTimeval(unix.TimespecToNsec(spec))}
+	if err := unix.Futimes(int(f.Fd()), tv); err != nil {
+		return err
+	}
+	fresh, err := nodeOf(f, n.Path, n.Mode&0o7777)
+	if err == nil {
+		*n = *fresh
+	}
+	return err
+}
+
+// addGit copies the files of a repository.
+func (a *adder) addGit(ctx context.Context, g *remote.GitSource) (err error) {
+	scratch, err := newScratchDir(a.Store.Dir())
+	if err != nil {
+		return err
+	}
+	defer func() { err = cmp.Or(err, scratch.remove()) }()
+	sub, err := g.Checkout(ctx, a.Fetcher, scratch.path)
+	if err != nil {
+		return err
+	}
+	root, err := os.OpenRoot(sub)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	tree := newDirTree(root, nil)
+	defer tree.dirs.close()
+	top, err := tree.Lstat("/")
+	if err != nil {
+		return err
+	}
+	f, err := newFilter(nil, a.copy.Exclude)
+	if err != nil {
+		return err
+	}
+	return a.place(ctx, &pick{tree: tree, node: top, filter: f}, false)
+}

@@ -1,0 +1,142 @@
+// This file owns contexts that are no directory: archives, URLs, git repositories and the standard input.
+
+package files
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/moby/buildkit/frontend/dockerfile/dfgitutil"
+
+	"github.com/gbuild/gbuild/pkg/layers/codec"
+	"github.com/gbuild/gbuild/pkg/remote"
+)
+
+// fromStream tells a tar from a Dockerfile by its first bytes.
+func (c *Context) fromStream(ctx context.Context, r io.Reader) error {
+	if r == nil {
+		return errors.New("there is no standard input")
+	}
+	if c.options.Dockerfile == "-" {
+		return errors.New("the context and the Dockerfile cannot both be the standard input")
+	}
+	in, isTar, err := sniff(r)
+	if err != nil {
+		return err
+	}
+	if isTar {
+		return c.unpack(ctx, in)
+	}
+	if err := c.empty(); err != nil {
+		return err
+	}
+	c.dockerfile, err = readLimited(in)
+	return err
+}
+
+// sniff says whether r is a tar, compressed or not, and returns all of it.
+func sniff(r io.Reader) (all io.Reader, isTar bool, err error) {
+	in := bufio.NewReaderSize(r, 1<<20) // more than the first block of any compression
+	head, err := in.Peek(in.Size())
+	if err != nil && err != io.EOF {
+		return nil, false, err
+	}
+	return in, startsTar(bytes.NewReader(head)), nil
+}
+
+// empty makes the context a directory with nothing in it.
+func (c *Context) empty() (err error) {
+	if c.scratch, err = newScratchDir(c.options.StateDir); err != nil {
+		return err
+	}
+	return c.open(c.scratch.path)
+}
+
+// unpack makes the context what is in an archive.
+func (c *Context) unpack(ctx context.Context, r io.Reader) error {
+	if err := c.empty(); err != nil {
+		return err
+	}
+	plain, err := codec.Decompress(r)
+	if err != nil {
+		return err
+	}
+	defer plain.Close()
+	return unpackTar(ctx, plain, c.root)
+}
+
+func (c *Context) fromURL(ctx context.Context, address string) error {
+	res, err := c.options.remote().Ask(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return remote.BadStatus(res.StatusCode)
+	}
+	c.modified, _ = http.ParseTime(res.Header.Get("Last-Modified"))
+	in, isTar, err := sniff(res.Body)
+	if err != nil {
+		return err
+	}
+	if isTar {
+		return c.unpack(ctx, in)
+	}
+	return c.keep(in)
+}
+
+// keep makes the context one file, which is called as BuildKit calls it.
+func (c *Context) keep(r io.Reader) (err error) {
+	if err := c.empty(); err != nil {
+		return err
+	}
+	c.only = "context"
+	f, err := c.root.OpenFile(c.only, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(f, r)
+	if err := cmp.Or(err, f.Close()); err != nil {
+		return err
+	}
+	at := c.modified
+	if at.IsZero() {
+		at = time.Unix(0, 0)
+	}
+	return c.root.Chtimes(c.only, at, at)
+}
+
+func (o ContextOptions) remote() remote.Fetcher {
+	return remote.Fetcher{Secret: o.Secret, Environ: o.Environ, LocalNetwork: o.LocalNetwork, Named: !o.FromDockerfile, SSH: remote.GrantOf(o.Agent),
+		Bounds: remote.Bounds{Bytes: o.MaxDownload}}
+}
+
+func (c *Context) fromGit(ctx context.Context, ref *dfgitutil.GitRef) (err error) {
+	keep := &c.options.KeepGit
+	if ref.KeepGitDir != nil {
+		keep = nil
+	}
+	g, err := remote.NewGitSource(ref, keep, "")
+	if err != nil {
+		return err
+	}
+	if c.scratch, err = newScratchDir(c.options.StateDir); err != nil {
+		return err
+	}
+	o := c.options.remote()
+	if o.SSH == nil && o.Named {
+		o.SSH = g.OwnGrant(o.Environ)
+	}
+	dir, err := g.Checkout(ctx, o, c.scratch.path)
+	if err != nil {
+		return err
+	}
+	return c.open(dir)
+}

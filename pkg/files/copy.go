@@ -1,0 +1,336 @@
+// This file owns where the sources of a COPY go: what a destination means, and which directories are made on the way.
+
+package files
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"path"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/pkg/dockerfile"
+	"github.com/gbuild/gbuild/pkg/layers"
+	"github.com/gbuild/gbuild/pkg/remote"
+)
+
+// CopyInto writes the result of a COPY or ADD into a draft, without any mount. tree is what local sources are relative
+// to. The error is ErrNoRights where the caller's own ids do not suffice.
+func CopyInto(ctx context.Context, d *layers.Draft, c *dockerfile.Copy, tree Tree, o remote.Fetcher) (err error) {
+	who, err := parseChown(c.Chown, c.Link, d.Lower().Follow)
+	if err != nil {
+		return err
+	}
+	if who != nil && *who != (owner{}) && os.Geteuid() != 0 {
+		return ErrNoRights
+	}
+	mode, err := parseChmod(c.Chmod)
+	if err != nil {
+		return err
+	}
+	w, err := draftWriter(d, Linked(c))
+	if err != nil {
+		return err
+	}
+	defer func() { err = cmp.Or(err, w.close()) }()
+	w.owner, w.chmod, w.notice = who, mode, o.Notice
+	a := &adder{Fetcher: o, writer: w, draft: d, copy: c, tree: tree}
+	return NeedsRights(a.all(ctx))
+}
+
+// Linked says whether a COPY is made as if nothing was below it: with --link, but not with --chmod, where BuildKit copies as ever.
+func Linked(c *dockerfile.Copy) bool { return c.Link && c.Chmod == "" }
+
+// CopyDirectory copies a directory of a view, links in its path followed, into a directory of this machine: owners,
+// modes and the rest included, those of the directory itself too. The error is fs.ErrNotExist where there is none.
+func CopyDirectory(ctx context.Context, v *layers.View, source, dir string) error {
+	inside, _, err := v.Resolve(source, true)
+	if err != nil {
+		return err
+	}
+	return CopyTree(ctx, ViewTree(v), inside, dir)
+}
+
+// CopyTree copies a directory of a tree onto a directory of this machine, owners and modes included.
+func CopyTree(ctx context.Context, t Tree, source, dir string) (err error) {
+	nodes, _, err := find(ctx, t, path.Clean("/"+source))
+	if err != nil {
+		return err
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	w := &writer{root: root, view: layers.NewView(dir), copyUp: func(string) error { return nil }}
+	defer func() { err = cmp.Or(err, w.close()) }()
+	for _, n := range nodes {
+		if !n.IsDir() {
+			return fmt.Errorf("%q is not a directory", source)
+		}
+		p := &pick{tree: t, node: n}
+		err := w.contents(ctx, p, "/")
+		if err := cmp.Or(err, unix.Chown(dir, n.UID, n.GID), unix.Chmod(dir, n.Mode&0o7777)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// CopyPath copies what a path of a tree names to the same path of an empty draft, directories on the way included. The
+// path leads through no link, and nothing in it is a pattern.
+func CopyPath(ctx context.Context, d *layers.Draft, t Tree, name string, notice func(string)) (err error) {
+	top, err := t.Lstat("/")
+	if err != nil {
+		return err
+	}
+	w, err := draftWriter(d, false)
+	if err != nil {
+		return err
+	}
+	defer func() { err = cmp.Or(err, w.close()) }()
+	w.notice = notice
+	w.begin(&pick{tree: t})
+	if err := w.push("/", false); err != nil {
+		return NeedsRights(err)
+	}
+	return NeedsRights(w.descend(ctx, top, elements(name)))
+}
+
+// descend copies what the path rest names in the directory dir into the current one.
+func (w *writer) descend(ctx context.Context, dir *Node, rest []string) error {
+	if len(rest) == 0 {
+		p := &pick{tree: w.tree, node: dir}
+		return p.walk(ctx, w)
+	}
+	n, err := w.tree.Lstat(path.Join(dir.Path, rest[0]))
+	if err != nil {
+		return err
+	}
+	if !n.IsDir() {
+		return w.file(rest[0], n)
+	}
+	if err := w.enterDir(rest[0], n); err != nil {
+		return err
+	}
+	if err := w.descend(ctx, n, rest[1:]); err != nil {
+		return err
+	}
+	return w.leaveDir(rest[0], n, true)
+}
+
+// adder copies the sources of one COPY or ADD, in their order.
+type adder struct {
+	remote.Fetcher
+	*writer
+	draft *layers.Draft
+	copy  *dockerfile.Copy
+	tree  Tree
+}
+
+func (a *adder) all(ctx context.Context) error {
+	for _, source := range a.copy.Sources {
+		if err := a.source(ctx, source); err != nil {
+			return err
+		}
+	}
+	for _, f := range a.copy.Inline {
+		if err := a.inline(ctx, f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *adder) source(ctx context.Context, source string) error {
+	if a.copy.Add {
+		remote, err := parseRemote(a.copy, source)
+		if err != nil {
+			return err
+		}
+		if remote != nil {
+			return a.remote(ctx, remote)
+		}
+	}
+	picks, err := pickLocal(ctx, a.tree, a.copy, source)
+	if err != nil {
+		return err
+	}
+	unpack := a.copy.Add && (a.copy.Unpack == nil || *a.copy.Unpack)
+	for i := range picks {
+		if err := a.place(ctx, &picks[i], unpack); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// place copies one pick to the destination, or unpacks it there.
+func (a *adder) place(ctx context.Context, p *pick, unpack bool) error {
+	if unpack && p.node.IsRegular() {
+		if done, err := a.unpack(ctx, p); done || err != nil {
+			return err
+		}
+	}
+	return a.writer.place(ctx, p, a.copy.Dest)
+}
+
+// place decides what the destination is, and copies the pick there.
+func (w *writer) place(ctx context.Context, p *pick, dest string) error {
+	if strings.HasSuffix(dest, "/") || strings.HasSuffix(dest, "/.") {
+		if _, err := w.makeDest(dest); err != nil {
+			return err
+		}
+	}
+	real, e, err := w.resolve(dest)
+	if err != nil {
+		return err
+	}
+	if p.node.IsDir() {
+		if e != nil && !e.IsDir() {
+			return fmt.Errorf("cannot copy to non-directory: %s", real)
+		}
+		return w.contents(ctx, p, real)
+	}
+	if e != nil && e.IsDir() {
+		real = path.Join(real, p.name)
+	}
+	dir := path.Dir(real)
+	if _, err := w.mkdirAll(dir, w.parentOwner(), w.chmod.parents()); err != nil {
+		return err
+	}
+	if err := w.push(dir, false); err != nil {
+		return err
+	}
+	defer w.pop()
+	w.begin(p)
+	return w.put(p.node, path.Base(real))
+}
+
+// begin prepares the writer for another pick. Names of one file are kept together within a pick only.
+func (w *writer) begin(p *pick) { w.tree, w.links = p.tree, map[[2]uint64]string{} }
+
+// parentOwner is whom directories that are made on the way belong to.
+func (w *writer) parentOwner() owner {
+	if w.owner != nil {
+		return *w.owner
+	}
+	return owner{}
+}
+
+// makeDest makes the directory that a destination names, and returns its path without links.
+func (w *writer) makeDest(dest string) (string, error) {
+	real, _, err := w.resolve(dest)
+	if err != nil {
+		return "", err
+	}
+	_, err = w.mkdirAll(real, w.parentOwner(), w.chmod.parents())
+	return real, err
+}
+
+// contents copies what is in a directory into dir, which is made where it is missing. Its owner and mode are left alone;
+// it takes the time of the source.
+func (w *writer) contents(ctx context.Context, p *pick, dir string) error {
+	if _, err := w.mkdirAll(dir, w.parentOwner(), w.chmod.parents()); err != nil {
+		return err
+	}
+	if err := w.push(dir, false); err != nil {
+		return err
+	}
+	w.begin(p)
+	if err := p.walk(ctx, w); err != nil {
+		return err
+	}
+	err := w.touch(".", p.node)
+	w.pop()
+	return err
+}
+
+// inline writes a file whose bytes stand in the Dockerfile.
+func (a *adder) inline(ctx context.Context, f dockerfile.File) error {
+	fd, err := unix.MemfdCreate("inline", unix.MFD_CLOEXEC)
+	if err != nil {
+		return fmt.Errorf("making a file in memory: %w", err)
+	}
+	tmp := os.NewFile(uintptr(fd), f.Path)
+	defer tmp.Close()
+	if _, err := tmp.Write(f.Data); err != nil {
+		return err
+	}
+	n, err := nodeOf(tmp, path.Join("/", f.Path), 0o644)
+	if err != nil {
+		return err
+	}
+	return a.writer.place(ctx, &pick{tree: singleFile{tmp}, node: n, name: path.Base(f.Path)}, a.copy.Dest)
+}
+
+// singleFile is the Tree of one open file.
+type singleFile struct{ file *os.File }
+
+func (s singleFile) Lstat(name string) (*Node, error) { return nil, missing(name) }
+func (s singleFile) ReadDir(*Node) iter.Seq2[*Node, error] {
+	return func(func(*Node, error) bool) {}
+}
+func (s singleFile) Open(*Node) (*os.File, error) {
+	fd, err := unix.FcntlInt(s.file.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	f := os.NewFile(uintptr(fd), s.file.Name())
+	_, err = f.Seek(0, io.SeekStart)
+	return f, err
+}
+
+// nodeOf describes an open file that is to be copied as a file of root.
+func nodeOf(f *os.File, name string, perm uint32) (*Node, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return nil, err
+	}
+	n := &Node{Path: name}
+	n.fill(&st)
+	n.Mode = unix.S_IFREG | perm
+	return n, nil
+}
+
+// MakeDir makes a WORKDIR and what is missing above it, as directories of the user: the rules are those of --chown, not of a
+// process, so USER 1234 makes a directory of 1234:1234. One that is there is left alone.
+func MakeDir(d *layers.Draft, m *dockerfile.Mkdir) (err error) {
+	who := &owner{}
+	if m.User != "" {
+		if who, err = parseChown(m.User, false, d.Lower().Follow); err != nil {
+			return err
+		}
+	}
+	w, err := draftWriter(d, false)
+	if err != nil {
+		return err
+	}
+	defer func() { err = cmp.Or(err, w.close()) }()
+	real, e, err := w.resolve(m.Path)
+	if err != nil {
+		return NeedsRights(err)
+	}
+	if e != nil && !e.IsDir() {
+		return fmt.Errorf("cannot make directory %s: it exists and is no directory", m.Path)
+	}
+	made, err := w.mkdirAll(real, *who, 0o755)
+	if err != nil || m.Time == nil {
+		return NeedsRights(err)
+	}
+	for i := len(made) - 1; i >= 0; i-- {
+		if err := w.push(path.Dir(made[i]), true); err != nil {
+			return err
+		}
+		err := w.touch(path.Base(made[i]), &Node{ModTime: *m.Time})
+		w.pop()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

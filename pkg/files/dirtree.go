@@ -1,0 +1,322 @@
+// This file owns directories of this machine as trees, less what an ignore file leaves out.
+
+package files
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/internal/hint"
+	"github.com/gbuild/gbuild/pkg/layers"
+)
+
+// dirTree is a directory of this machine, less what rules leave out. All its files belong to root.
+type dirTree struct {
+	dirs   openDirs
+	rules  *ignoreRules    // nil: everything is there
+	own    map[string]bool // directories of gbuild itself, which are not there
+	hashes *hashes         // nil: none are remembered
+
+	mu   sync.Mutex
+	seen map[string]bool // of directories that are ignored: whether something below is not
+}
+
+func newDirTree(root *os.Root, rules *ignoreRules) *dirTree {
+	return &dirTree{dirs: openDirs{root: root, dirs: map[string]*os.File{}}, rules: rules, seen: map[string]bool{}}
+}
+
+// local returns the name by which os.Root knows a path of the tree.
+func local(name string) string {
+	if name = strings.Trim(name, "/"); name != "" {
+		return name
+	}
+	return "."
+}
+
+// Lstat goes down from the root, because rules look at every directory on the way.
+func (t *dirTree) Lstat(name string) (*Node, error) {
+	n, err := t.at("/")
+	if err != nil {
+		return nil, err
+	}
+	for _, part := range elements(name) {
+		parent := n
+		if !parent.IsDir() {
+			return nil, missing(name)
+		}
+		if n, err = t.at(path.Join(parent.Path, part)); err != nil {
+			return nil, err
+		}
+		if visible, err := t.visible(parent, n); err != nil || !visible {
+			return nil, cmp.Or(err, missing(name))
+		}
+	}
+	return n, nil
+}
+
+func missing(name string) error { return &fs.PathError{Op: "lstat", Path: name, Err: fs.ErrNotExist} }
+
+// at returns the node of a path, whatever the rules say.
+func (t *dirTree) at(name string) (n *Node, err error) {
+	base := path.Base(name)
+	if name == "/" {
+		base = "."
+	}
+	err = t.dirs.with(path.Dir(name), func(dir int) (err error) {
+		n, err = t.node(dir, base, name)
+		return err
+	})
+	return n, unreadable(name, err)
+}
+
+func (t *dirTree) node(dir int, base, name string) (*Node, error) {
+	var st unix.Stat_t
+	if err := unix.Fstatat(dir, base, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return nil, unreadable(name, &fs.PathError{Op: "lstat", Path: name, Err: err})
+	}
+	n := &Node{Path: name}
+	n.fill(&st)
+	switch {
+	case n.IsSymlink():
+		link, err := readlinkat(dir, base, n.Size)
+		if err != nil {
+			return nil, unreadable(name, err)
+		}
+		n.Link = link
+	case n.IsDir(), n.IsRegular():
+		n.xattrs = t.xattrs
+	}
+	return n, nil
+}
+
+// fill takes over what stat says, but for the owner.
+func (n *Node) fill(st *unix.Stat_t) {
+	n.Mode, n.Size, n.Rdev = st.Mode, st.Size, st.Rdev
+	n.Ino, n.Dev, n.Nlink = st.Ino, st.Dev, uint64(st.Nlink)
+	n.ModTime = time.Unix(st.Mtim.Unix())
+	n.changed = unix.TimespecToNsec(st.Ctim)
+}
+
+func readlinkat(dir int, base string, size int64) (string, error) {
+	for size = max(size, 127) + 1; ; size *= 2 {
+		buf := make([]byte, size)
+		n, err := unix.Readlinkat(dir, base, buf)
+		if err != nil {
+			return "", err
+		}
+		if int64(n) < size {
+			return string(buf[:n]), nil
+		}
+	}
+}
+
+// ReadDir lists a directory with one open of it, and one stat of each entry.
+func (t *dirTree) ReadDir(dir *Node) iter.Seq2[*Node, error] {
+	return func(yield func(*Node, error) bool) {
+		for n, err := range t.readAll(dir) {
+			visible := false
+			if err == nil {
+				visible, err = t.visible(dir, n)
+			}
+			if (visible || err != nil) && !yield(n, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// statAhead is how many entries of a directory are looked at before the first of them is passed on.
+const statAhead = 256
+
+func (t *dirTree) readAll(dir *Node) iter.Seq2[*Node, error] {
+	return func(yield func(*Node, error) bool) {
+		names, err := t.names(dir)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		defer names.Free()
+		for some := range names.Chunks(statAhead) {
+			nodes, err := t.nodes(dir.Path, some)
+			for _, n := range nodes {
+				if !yield(n, nil) {
+					return
+				}
+			}
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+		}
+	}
+}
+
+func (t *dirTree) names(dir *Node) (*layers.Names, error) {
+	f, err := t.dirs.openNew(dir.Path)
+	if err != nil {
+		return nil, unreadable(dir.Path, err)
+	}
+	names := &layers.Names{}
+	if err := names.Read(f); err != nil {
+		names.Free()
+		f.Close()
+		return nil, unreadable(dir.Path, err)
+	}
+	t.dirs.keep(dir.Path, f)
+	return names, nil
+}
+
+// nodes returns the nodes of the names of a directory.
+func (t *dirTree) nodes(dir string, names []string) ([]*Node, error) {
+	nodes := make([]*Node, 0, len(names))
+	err := t.dirs.with(dir, func(fd int) error {
+		nodes = nodes[:0]
+		for _, name := range names {
+			n, err := t.node(fd, name, path.Join(dir, name))
+			if errors.Is(err, fs.ErrNotExist) {
+				continue // removed a moment ago, as editors do with their temporary files
+			}
+			if err != nil {
+				return err
+			}
+			nodes = append(nodes, n)
+		}
+		return nil
+	})
+	return nodes, err
+}
+
+// visible says whether the rules leave n, an entry of the directory parent. An ignored directory is there when something
+// below it is.
+func (t *dirTree) visible(parent, n *Node) (bool, error) {
+	if t.rules == nil || t.own[n.Path] {
+		return !t.own[n.Path], nil
+	}
+	ignored, state, err := t.rules.match(local(n.Path), parent.matchedPattern)
+	if err != nil {
+		return false, err
+	}
+	n.ignored, n.matchedPattern = ignored, state
+	if !ignored || !n.IsDir() {
+		return !ignored, nil
+	}
+	if !t.rules.mayTakeBack(local(n.Path)) {
+		return false, nil
+	}
+	return t.hasVisible(n)
+}
+
+// hasVisible looks for anything below an ignored directory that an exception takes back.
+func (t *dirTree) hasVisible(dir *Node) (bool, error) {
+	t.mu.Lock()
+	found, known := t.seen[dir.Path]
+	t.mu.Unlock()
+	if known {
+		return found, nil
+	}
+	for n, err := range t.readAll(dir) {
+		if err == nil {
+			found, err = t.visible(dir, n)
+		}
+		if err != nil {
+			return false, err
+		}
+		if found {
+			break
+		}
+	}
+	t.mu.Lock()
+	t.seen[dir.Path] = found
+	t.mu.Unlock()
+	return found, nil
+}
+
+// Open opens a regular file, and fails if it is no longer the one that was listed.
+func (t *dirTree) Open(file *Node) (*os.File, error) {
+	f, err := t.open(file)
+	if err != nil {
+		return nil, unreadable(file.Path, err)
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil || st.Ino != file.Ino || st.Dev != file.Dev || !t.hashes.same(file) {
+		f.Close()
+		return nil, errChanged(file.Path)
+	}
+	return f, nil
+}
+
+func (t *dirTree) open(file *Node) (f *os.File, err error) {
+	if file.Path == "/" {
+		return t.dirs.openNew("/")
+	}
+	err = t.dirs.with(path.Dir(file.Path), func(dir int) (err error) {
+		f, err = openAt(dir, path.Base(file.Path), 0)
+		return err
+	})
+	return f, err
+}
+
+func (t *dirTree) xattrs(n *Node) (map[string][]byte, error) {
+	f, err := t.Open(n)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return fileXattrs(f)
+}
+
+// fileXattrs reads the attributes that belong into an image. Those of overlayfs would change what a snapshot means.
+func fileXattrs(f *os.File) (map[string][]byte, error) {
+	var buf [1024]byte
+	n, err := unix.Flistxattr(int(f.Fd()), buf[:])
+	list := buf[:max(n, 0)]
+	if err == unix.ERANGE {
+		list = make([]byte, 64<<10)
+		n, err = unix.Flistxattr(int(f.Fd()), list)
+		list = list[:max(n, 0)]
+	}
+	if err == unix.ENOTSUP || err == nil && n == 0 {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listing extended attributes of %s: %w", f.Name(), err)
+	}
+	found := map[string][]byte{}
+	for name := range strings.SplitSeq(strings.TrimSuffix(string(list), "\x00"), "\x00") {
+		if name != "security.capability" && (!strings.HasPrefix(name, "user.") || strings.HasPrefix(name, "user.overlay.")) {
+			continue
+		}
+		value := make([]byte, 64<<10) // XATTR_SIZE_MAX
+		n, err := unix.Fgetxattr(int(f.Fd()), name, value)
+		if err != nil {
+			return nil, fmt.Errorf("reading extended attribute %s of %s: %w", name, f.Name(), err)
+		}
+		found[name] = slices.Clone(value[:n])
+	}
+	return found, nil
+}
+
+// errChanged says that another process wrote to a file of the context while the build read it.
+func errChanged(name string) error {
+	return hint.Errorf("build again when nothing writes to the context, or name the file in .dockerignore", "%q changed while it was read", name)
+}
+
+// unreadable names a file of the context that the user may not read. It is no reason to enter a namespace: nobody may
+// read more there.
+func unreadable(name string, err error) error {
+	if errors.Is(err, fs.ErrPermission) {
+		return hint.Errorf("make it readable for the user who builds, or name it in .dockerignore", "reading %q: permission denied", name)
+	}
+	return err
+}

@@ -1,0 +1,20 @@
+// Package files reads the files that a build takes from somewhere, and places them where a COPY, an ADD or an export puts them.
+//
+// A Tree is a place that files come from: a directory of this machine, less what a .dockerignore leaves out (dirtree.go), or
+// the files of a state (tree.go). A Context is a Tree with the Dockerfile, from a directory, an archive, a URL or a git
+// repository; what is not a directory is unpacked into one that ends with it. What a Tree shows by a path is a Node.
+//
+// A source of a COPY is a path, or a pattern; what it selects of a Tree are picks (select.go). The same picks are used three
+// times, so that what a step is known by is what it copies:
+//   - DigestCopy makes the digest that the key of the step has: of names, bytes, modes and owners, not of times. For files of
+//     this machine it remembers the hashes from build to build (hashes.go).
+//   - CopyInto writes them into a draft, over what its state has: the directories of a draft are opened one below the other,
+//     and nothing is ever written through a link (writer.go).
+//   - Packing writes them as a layer, without making the files (packer.go). The layer is, byte for byte, the one that the draft
+//     would have given; where that is not certain, the error is ErrNotPackable.
+//
+// ExportTar and ExportLocal take the files of a state out again.
+//
+// This package knows neither plans nor keys nor caches, and mounts nothing. Where a process may not do what owners demand,
+// it changes nothing and returns ErrNoRights; it never asks whether there could be another process that may.
+package files

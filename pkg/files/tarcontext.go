@@ -1,0 +1,168 @@
+// This file owns the unpacking of archives that are contexts, and the directories that they are unpacked into.
+
+package files
+
+import (
+	"archive/tar"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/internal/durable"
+)
+
+// unpackTar unpacks the archive of a context. Owners do not matter, as a context has none; devices are left out. Nothing
+// is written outside of root.
+func unpackTar(ctx context.Context, r io.Reader, root *os.Root) error {
+	t := tar.NewReader(r)
+	dirs := map[string]dirTimes{}
+	for {
+		h, err := t.Next()
+		if err == io.EOF {
+			return finishDirs(root, dirs)
+		}
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return fmt.Errorf("unpacking: %w", err)
+		}
+		name := local(path.Clean("/" + h.Name))
+		if name == "." {
+			continue
+		}
+		if err := unpackEntry(root, t, h, name); err != nil {
+			return fmt.Errorf("unpacking %s: %w", h.Name, err)
+		}
+		if h.Typeflag == tar.TypeDir {
+			dirs[name] = dirTimes{h.Mode, h.ModTime}
+		}
+	}
+}
+
+func unpackEntry(root *os.Root, r io.Reader, h *tar.Header, name string) error {
+	if err := root.MkdirAll(path.Dir(name), 0o755); err != nil {
+		return err
+	}
+	if h.Typeflag == tar.TypeDir {
+		return root.MkdirAll(name, 0o755)
+	}
+	if info, err := root.Lstat(name); err == nil {
+		if info.IsDir() {
+			return errors.New("a directory is in its place")
+		}
+		if err := root.Remove(name); err != nil {
+			return err
+		}
+	}
+	switch h.Typeflag {
+	case tar.TypeReg:
+		return unpackFile(root, r, h, name)
+	case tar.TypeSymlink:
+		return root.Symlink(h.Linkname, name)
+	case tar.TypeLink:
+		return root.Link(local(path.Clean("/"+h.Linkname)), name)
+	}
+	return nil
+}
+
+func unpackFile(root *os.Root, r io.Reader, h *tar.Header, name string) (err error) {
+	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { err = cmp.Or(err, f.Close()) }()
+	if _, err := io.Copy(f, r); err != nil {
+		return err
+	}
+	if err := unix.Fchmod(int(f.Fd()), uint32(h.Mode)&0o7777); err != nil {
+		return err
+	}
+	return root.Chtimes(name, h.ModTime, h.ModTime)
+}
+
+// finishDirs sets modes and times of directories when nothing is put into them any more.
+func finishDirs(root *os.Root, dirs map[string]dirTimes) error {
+	for _, name := range slices.Backward(slices.Sorted(maps.Keys(dirs))) { // what is in a directory before it may be shut
+		d := dirs[name]
+		if err := cmp.Or(root.Chmod(name, fromBits(uint32(d.mode))), root.Chtimes(name, d.modified, d.modified)); err != nil {
+			return fmt.Errorf("unpacking %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// dirTimes are what a directory gets at the end; of entries for one that is there again, those of the last.
+type dirTimes struct {
+	mode     int64
+	modified time.Time
+}
+
+// fromBits is the os.FileMode of permissions in st_mode.
+func fromBits(bits uint32) os.FileMode { return toFileMode(&Node{Mode: bits & 0o7777}) }
+
+// scratchDir is a directory for one context, removed with it. That of a process that was killed is removed by the next
+// one: it is locked while it is used.
+type scratchDir struct {
+	path string
+	held *os.File
+}
+
+func newScratchDir(stateDir string) (*scratchDir, error) {
+	parent := ""
+	if stateDir != "" {
+		parent = filepath.Join(stateDir, "contexts")
+		if err := os.MkdirAll(parent, 0o700); err != nil {
+			return nil, err
+		}
+		reapScratch(parent)
+	}
+	dir, err := os.MkdirTemp(parent, "context-")
+	if err != nil {
+		return nil, err
+	}
+	s := &scratchDir{path: dir}
+	if s.held, err = os.Open(dir); err == nil {
+		err = durable.Hold(s.held, durable.Shared)
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.remove())
+	}
+	return s, nil
+}
+
+func reapScratch(parent string) {
+	left, _ := os.ReadDir(parent)
+	for _, e := range left {
+		info, err := e.Info()
+		if err != nil || time.Since(info.ModTime()) < time.Minute { // it may not be locked yet
+			continue
+		}
+		f, err := os.Open(filepath.Join(parent, e.Name()))
+		if err != nil {
+			continue
+		}
+		if durable.TryHold(f, durable.Exclusive) == nil {
+			os.RemoveAll(f.Name())
+		}
+		f.Close()
+	}
+}
+
+func (s *scratchDir) remove() error {
+	err := os.RemoveAll(s.path)
+	if s.held != nil {
+		s.held.Close()
+	}
+	return err
+}
