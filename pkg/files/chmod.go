@@ -102,7 +102,7 @@ func parseChown(text string, numeric bool, open func(string) (io.ReadCloser, err
 		return nil, nil
 	}
 	user, group, _ := strings.Cut(text, ":")
-	user, group = rootIsZero(user), rootIsZero(group)
+	user, group = runtime.RootIsZero(user), runtime.RootIsZero(group)
 	byName := !isNumber(user) || !isNumber(group)
 	if byName && numeric {
 		return nil, fmt.Errorf("--chown=%s: user and group names can't be resolved when used with --link, use numeric uid[:gid] instead", text)
@@ -127,13 +127,6 @@ func parseChown(text string, numeric bool, open func(string) (io.ReadCloser, err
 		id.GID = 0
 	}
 	return &owner{id.UID, id.GID}, nil
-}
-
-func rootIsZero(id string) string {
-	if id == "root" {
-		return "0"
-	}
-	return id
 }
 
 // isNumber says whether an id needs no look-up; an empty one does not either.

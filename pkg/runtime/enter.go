@@ -29,7 +29,7 @@ type EnterOptions struct {
 // capability and Entered is true, hands signals on to it, and returns its exit code (128+n when signal n ended it).
 // What the host lacks for that is a *Missing error. When ctx ends, the child is killed.
 func Enter(ctx context.Context, o EnterOptions) (code int, err error) {
-	maps, err := hostMaps()
+	maps, err := mapsFor(isolationOf(os.Geteuid()))
 	if err != nil {
 		return 0, err
 	}

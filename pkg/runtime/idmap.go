@@ -27,12 +27,12 @@ type idMaps struct {
 	Helpers bool
 }
 
-// hostMaps decides the maps for a namespace that is made by this process.
-func hostMaps() (*idMaps, error) {
-	uid, gid := os.Geteuid(), os.Getegid()
-	if uid == 0 {
+// mapsFor decides the maps for a namespace that is made by this process.
+func mapsFor(i Isolation) (*idMaps, error) {
+	if i == Root {
 		return identityMaps()
 	}
+	uid, gid := os.Geteuid(), os.Getegid()
 	if m := missingMapper(); m != nil {
 		return nil, m
 	}

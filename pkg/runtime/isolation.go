@@ -20,3 +20,11 @@ func (i Isolation) String() string {
 
 // CanRun says whether Enter, and so a RUN, works with it: files of an image belong to several users.
 func (i Isolation) CanRun() bool { return i >= Rootless }
+
+// isolationOf is what Enter makes for a user, where the host has what that needs.
+func isolationOf(uid int) Isolation {
+	if uid == 0 {
+		return Root
+	}
+	return Rootless
+}

@@ -1,3 +1,8 @@
+// This file owns the look-up of users and groups in an image's /etc/passwd and /etc/group. It stays ours although libraries have
+// one: these files may be hostile, so what is read of them is bounded and no list of accounts is built; ids beyond 31 bits are
+// refused, since they wrap around to root elsewhere (CVE-2024-40635); and the user's group is always among the groups
+// (CVE-2023-25173).
+
 package runtime
 
 import (
@@ -37,7 +42,7 @@ func LookupUser(open func(path string) (io.ReadCloser, error), user string) (Ide
 	if strings.Contains(group, ":") {
 		return Identity{}, fmt.Errorf("user %q is not USER or USER:GROUP", user)
 	}
-	if u, g := rootIsZero(name), rootIsZero(group); isID(u) && isID(g) {
+	if u, g := RootIsZero(name), RootIsZero(group); isID(u) && isID(g) {
 		name, group = u, g
 	}
 	accounts, err := readAccounts(open, "/etc/passwd", 7)
@@ -65,7 +70,8 @@ func LookupUser(open func(path string) (io.ReadCloser, error), user string) (Ide
 	return id, err
 }
 
-func rootIsZero(id string) string {
+// RootIsZero gives an id its number where that is known without an account.
+func RootIsZero(id string) string {
 	if id == "root" {
 		return "0"
 	}
