@@ -48,10 +48,12 @@ func bothOf(err error) []error {
 	return v.Convert(list).Interface().([]error)
 }
 
+// isTrouble tells a status that says nothing about the request: the registry fails, or has no time for anybody.
 func isTrouble(status int) bool {
 	return status >= 500 || status == http.StatusTooManyRequests || status == http.StatusRequestTimeout
 }
 
+// allAbsent says that there are errors, and each of them is absence.
 func allAbsent(list []error) bool {
 	for _, err := range list {
 		if !IsAbsence(err) {

@@ -15,16 +15,19 @@ import (
 	"github.com/gbuild/gbuild/pkg/image/wire"
 )
 
-// Growing is a blob that may still be written. Open reads it from its first byte on, and waits for those that are not
-// there yet; Digest waits for the last; Size is -1 until then.
+// Growing is a blob that may still be written.
 type Growing interface {
+	// Open reads the blob from its first byte on. A read waits for bytes that are not there yet.
 	Open() (io.ReadCloser, error)
+	// Digest waits for the last byte.
 	Digest() (v1.Hash, error)
+	// Size is -1 until the last byte is written.
 	Size() int64
 }
 
 // Ahead sends layers to a repository before the image that will hold them is complete. What it could not send is no
-// error: Write sends all that it does not find there, and says what is wrong.
+// error: Write sends all that it does not find there, and says what is wrong. A build makes one for each repository that
+// it will push to, gives it to Write, and closes it when the build fails.
 type Ahead struct {
 	ctx     context.Context
 	cancel  context.CancelFunc
@@ -36,7 +39,7 @@ type Ahead struct {
 	asked   sync.Map // It has, by tag, a func() tagAnswer.
 }
 
-// tagAnswer is what a tag stood for at a time, see client.standing.
+// tagAnswer is what a tag stood for at a time. See client.standing.
 type tagAnswer struct {
 	digest v1.Hash
 	at     time.Time
@@ -81,6 +84,7 @@ func (a *Ahead) Send(b Growing, known bool) {
 	})
 }
 
+// send sends a blob that is complete by its digest, and one that still grows as a stream.
 func (a *Ahead) send(c *client, b Growing, known bool) error {
 	if b.Size() < 0 {
 		return stream(a.ctx, c, b)

@@ -78,6 +78,7 @@ type tarFile struct {
 	time time.Time
 }
 
+// header writes an entry without an owner, whose time is that of the image: the same image makes the same tar.
 func (t *tarFile) header(name string, kind byte, mode, size int64) error {
 	h := &tar.Header{Name: name, Typeflag: kind, Mode: mode, Size: size, ModTime: t.time.Truncate(time.Second)}
 	if err := t.w.WriteHeader(h); err != nil {
@@ -98,6 +99,7 @@ func (t *tarFile) bytes(name string, raw []byte) error {
 	return nil
 }
 
+// blob writes a blob of the image. Its digest is checked when its last byte is written.
 func (t *tarFile) blob(ctx context.Context, f blobFile, m *meter) error {
 	rc, err := f.read(m)
 	if err != nil {

@@ -19,17 +19,20 @@ import (
 const layoutVersion = `{"imageLayoutVersion":"1.0.0"}`
 
 // bundle is an image as the files that layouts and archives hold.
+//
+// Its blobs are the layers, then the config, then the manifest, and each digest is there once. So a reader that has seen the
+// manifest has seen all that it names.
 type bundle struct {
 	kind    Kind
 	desc    v1.Descriptor // It is that of the manifest.
 	names   []string      // They are full references, or short names.
-	created time.Time
+	created time.Time     // It is zero where the config does not say it.
 	config  v1.Hash
 	layers  []v1.Hash // They are in order, with repetitions.
 	blobs   []blobFile
 }
 
-// blobFile is one blob, each digest once.
+// blobFile is one blob. open can be called more than once.
 type blobFile struct {
 	desc v1.Descriptor
 	open func() (io.ReadCloser, error)
@@ -123,6 +126,7 @@ func (b *bundle) addNames(r Ref, tags []string) error {
 	return nil
 }
 
+// addLayers lists the layers. A layer that the image has twice is one file.
 func (b *bundle) addLayers(img v1.Image) error {
 	layers, err := img.Layers()
 	if err != nil {
@@ -143,6 +147,7 @@ func (b *bundle) addLayers(img v1.Image) error {
 	return nil
 }
 
+// addBytes adds a blob that is in memory, and returns its digest.
 func (b *bundle) addBytes(raw []byte) v1.Hash {
 	h, size, _ := v1.SHA256(bytes.NewReader(raw)) // A bytes.Reader does not fail.
 	open := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(raw)), nil }
@@ -183,6 +188,7 @@ func (b *bundle) descriptors() []v1.Descriptor {
 	return ds
 }
 
+// annotations are those of an entry of index.json: when the image was made, its short name, and the full one that containerd reads.
 func (b *bundle) annotations(name string) map[string]string {
 	a := map[string]string{}
 	if !b.created.IsZero() {

@@ -77,6 +77,7 @@ func newClient(ctx context.Context, l login) (*client, error) {
 	return c, nil
 }
 
+// authenticator looks up who we are at a registry.
 func authenticator(ctx context.Context, k authn.Keychain, repo name.Repository) (authn.Authenticator, error) {
 	if k == nil {
 		return authn.Anonymous, nil
@@ -96,6 +97,7 @@ func (c *client) typed(err error) error {
 // String implements place.
 func (c *client) String() string { return c.ref.String() }
 
+// source implements place.
 func (c *client) source() string { return c.repo.Name() }
 
 // url is where the registry is asked first: by TLS, but on loopback. What a login finds out takes the scheme's place. ggcr

@@ -52,6 +52,7 @@ func (c *Collection) at(tag string) Ref {
 	return r
 }
 
+// prefix is what goes before every tag of the collection.
 func (c *Collection) prefix() string {
 	if c.ref.Tag == "" || c.ref.Tag == "latest" { // ParseRef adds latest.
 		return ""
@@ -135,6 +136,7 @@ func (c *Collection) Tags(ctx context.Context) ([]string, error) {
 	return tags, nil
 }
 
+// allTags lists all tags of the repository or the layout, also those that are not the collection's.
 func (c *Collection) allTags(ctx context.Context) (all []string, err error) {
 	if c.ref.Kind != KindRegistry {
 		return layoutTags(c.ref)

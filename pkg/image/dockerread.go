@@ -81,6 +81,7 @@ func (d *docker) find(tag string) (*dockerEntry, error) {
 	return nil, &NotFoundError{Ref: d.ref.String(), Have: names}
 }
 
+// sameName compares two names as references, so that app and docker.io/library/app:latest are one.
 func sameName(a, b string) bool {
 	ar, aerr := ParseRef(a)
 	br, berr := ParseRef(b)
@@ -156,6 +157,7 @@ func (d *docker) blob(_ context.Context, desc v1.Descriptor) (io.ReadCloser, err
 // String implements place.
 func (d *docker) String() string { return d.ref.String() }
 
+// source implements place. Layers of a file can be mounted from nowhere.
 func (d *docker) source() string { return "" }
 
 // The media types of layers in a docker archive, which says none.

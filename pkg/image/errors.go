@@ -17,9 +17,11 @@ const noRemedy = ""
 
 // NotFoundError says that an image, or the name of one inside a layout or an archive, does not exist.
 type NotFoundError struct {
-	Ref  string
-	Have []string // names that do exist there, where that is known
-	Err  error
+	Ref string
+	// Have are the names that do exist there, where that is known.
+	Have []string
+	// Err is what the registry or the file system said. It may be nil.
+	Err error
 }
 
 // Error implements error.
@@ -41,8 +43,9 @@ type UnauthorizedError struct {
 	Ref    string
 	Host   string
 	Status int
-	Tried  string // which credentials, and where they are from; never a secret
-	Err    error
+	// Tried says which credentials were sent, and where they are from. It never has a secret, and is empty where there were none.
+	Tried string
+	Err   error
 }
 
 // Error implements error.
@@ -72,6 +75,7 @@ func (e *UnauthorizedError) Hint() string {
 type PlatformError struct {
 	Ref  string
 	Want v1.Platform
+	// Have are the platforms that the image does exist for.
 	Have []v1.Platform
 }
 
@@ -94,9 +98,10 @@ func (e *PlatformError) Hint() string {
 
 // RegistryError says that a registry failed or refused a request for another reason than the caller's rights.
 type RegistryError struct {
-	Ref    string
-	Host   string
-	Status int // 0 when there was no answer
+	Ref  string
+	Host string
+	// Status is that of the answer. It is zero when there was none.
+	Status int
 	Remedy string
 	Err    error
 }
@@ -126,7 +131,9 @@ func (e *RegistryError) Hint() string { return e.Remedy }
 
 // DigestError says that bytes are not those that their digest promises.
 type DigestError struct {
-	What      string
+	// What names the bytes: a reference and their part in it.
+	What string
+	// Want and Got are two digests, or two sizes.
 	Want, Got string
 }
 

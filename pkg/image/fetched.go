@@ -31,11 +31,11 @@ type place interface {
 type fetched struct {
 	ctx    context.Context // It is that of Open: v1.Layer has none of its own.
 	place  place
-	raw    []byte
+	raw    []byte // It is the manifest, as it was read.
 	parsed *v1.Manifest
 	desc   v1.Descriptor
 	config []byte
-	diffs  []v1.Hash
+	diffs  []v1.Hash // They are the DiffIDs of the layers, one for each.
 }
 
 // newFetched reads the config at once: nobody opens an image without it, and a broken one is best refused early.
@@ -55,6 +55,7 @@ func newFetched(ctx context.Context, p place, m rawManifest) (v1.Image, error) {
 	return &placedImage{core, f}, nil
 }
 
+// readConfig also holds the config against the manifest: there is a DiffID for each layer.
 func (f *fetched) readConfig() error {
 	what := f.place.String() + ": config"
 	if f.parsed.Config.Size > maxConfig {
@@ -136,6 +137,7 @@ type placedLayer struct {
 	blob *placedBlob
 }
 
+// newLayer makes a layer of a blob. ggcr reads the whole layer for its DiffID where that is not known.
 func newLayer(b *placedBlob) (v1.Layer, error) {
 	var core partial.CompressedLayer = b
 	if b.diffID != (v1.Hash{}) {

@@ -80,7 +80,7 @@ func runHelper(ctx context.Context, helper, host string) ([]byte, error) {
 	case stdout.over:
 		return nil, fmt.Errorf("docker-credential-%s printed more than %d MiB", helper, maxHelperAnswer>>20)
 	case err == nil:
-		return append([]byte{}, stdout.kept.Bytes()...), nil // not nil: that it prints nothing is no answer
+		return append([]byte{}, stdout.kept.Bytes()...), nil // It is never nil: a helper that prints nothing has not answered.
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return nil, fmt.Errorf("docker-credential-%s did not answer within %s", helper, helperTimeout)
 	case errors.Is(err, exec.ErrNotFound):

@@ -48,7 +48,8 @@ func Digest(ctx context.Context, r Ref, o Options) (v1.Hash, error) {
 	return h, err
 }
 
-// Write puts an image to a place and returns the digest of its manifest.
+// Write puts an image to a place and returns the digest of its manifest. A tag of a registry, and a name in a layout, then
+// stand for this image; an archive is replaced whole. What is there already is not sent, or written, again.
 func Write(ctx context.Context, r Ref, img v1.Image, o WriteOptions) (v1.Hash, error) {
 	switch r.Kind {
 	case KindRegistry:
@@ -70,7 +71,7 @@ func Layer(ctx context.Context, source string, d v1.Descriptor, o Options) (v1.L
 	if r.Kind != KindRegistry {
 		return nil, badRef(source, "it is no repository of a registry")
 	}
-	o.Insecure = o.Insecure && !slices.Contains(o.Mirrors, r.Host) // eachHost does so, too.
+	o.Insecure = o.Insecure && !slices.Contains(o.Mirrors, r.Host) // See eachHost.
 	c, err := newClient(ctx, login{ref: r, options: o, action: transport.PullScope})
 	if err != nil {
 		return nil, err
@@ -78,6 +79,7 @@ func Layer(ctx context.Context, source string, d v1.Descriptor, o Options) (v1.L
 	return newLayer(&placedBlob{ctx: ctx, place: c, desc: d})
 }
 
+// openRegistry opens an image of a registry, or of a mirror of it.
 func openRegistry(ctx context.Context, r Ref, o Options) (v1.Image, error) {
 	var img v1.Image
 	err := eachHost(ctx, r, o, func(r Ref, o Options) error {

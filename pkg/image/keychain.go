@@ -19,7 +19,8 @@ import (
 	"github.com/gbuild/gbuild/internal/hint"
 )
 
-// authFile is what Docker's config.json and podman's auth.json have in common.
+// authFile is what Docker's config.json and podman's auth.json have in common. Its keys are hosts, repositories, or the URLs that
+// older versions of docker wrote.
 type authFile struct {
 	path        string
 	Auths       map[string]authEntry `json:"auths"`
@@ -27,6 +28,7 @@ type authFile struct {
 	CredHelpers map[string]string    `json:"credHelpers"`
 }
 
+// authEntry has the credentials for one key of auths; most files have only the field auth.
 type authEntry struct {
 	Auth          string `json:"auth"`
 	Username      string `json:"username"`
@@ -72,6 +74,7 @@ func (k *keychain) ResolveContext(ctx context.Context, target authn.Resource) (a
 	return authn.Anonymous, nil
 }
 
+// readAuthFile reads a file of either format. Fields that it does not know are left alone.
 func readAuthFile(path string) (*authFile, error) {
 	src, err := os.ReadFile(path)
 	if err != nil {
@@ -118,6 +121,7 @@ func helperRemedy(err error, helper, path string) string {
 	return fmt.Sprintf("mend docker-credential-%s, or remove it from %s", helper, path)
 }
 
+// fromHelper asks a helper that the file names. A nil Authenticator means that the helper knows nothing of the host.
 func (f *authFile) fromHelper(ctx context.Context, helper, host string) (authn.Authenticator, error) {
 	c, err := askHelper(ctx, helper, host)
 	if err != nil {

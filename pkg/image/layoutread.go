@@ -79,6 +79,7 @@ func openTree(r Ref) (*layout, error) {
 	return l, l.check()
 }
 
+// check refuses what is no layout, and says whether there is nothing at all.
 func (l *layout) check() error {
 	raw, err := readFile(l.tree, layoutFile, MaxManifest, l.ref)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -229,9 +230,11 @@ func (l *layout) blob(_ context.Context, d v1.Descriptor) (io.ReadCloser, error)
 	return verified(rc, fmt.Sprintf("%s: blob %s", l.ref.Name(), d.Digest), d), nil
 }
 
+// blobPath is where a layout has a blob.
 func blobPath(h v1.Hash) string { return "blobs/" + h.Algorithm + "/" + h.Hex }
 
 // String implements place.
 func (l *layout) String() string { return l.ref.String() }
 
+// source implements place. Layers of a file can be mounted from nowhere.
 func (l *layout) source() string { return "" }

@@ -91,6 +91,7 @@ func (l *layout) used(manifests []v1.Descriptor) (map[string]bool, error) {
 	return used, nil
 }
 
+// sweepLayout removes the blobs that are not used. One that is gone already is no error: two may sweep after each other.
 func sweepLayout(dir string, used map[string]bool) error {
 	blobs := filepath.Join(dir, "blobs", "sha256")
 	files, err := os.ReadDir(blobs)

@@ -148,6 +148,7 @@ func replaceIndex(ctx context.Context, dir string, ds []v1.Descriptor) error {
 	})
 }
 
+// replaced says whether one of the new entries stands for an old one: it has the same name, or the same manifest and no name.
 func replaced(old v1.Descriptor, added []v1.Descriptor) bool {
 	for _, d := range added {
 		sameName := old.Annotations[annotationRefName] == d.Annotations[annotationRefName] &&

@@ -21,13 +21,12 @@ type rawManifest struct {
 type document struct {
 	SchemaVersion int             `json:"schemaVersion"`
 	MediaType     types.MediaType `json:"mediaType"`
-	ArtifactType  string          `json:"artifactType"`
 	Manifests     json.RawMessage `json:"manifests"`
 	Layers        json.RawMessage `json:"layers"`
 	Config        *v1.Descriptor  `json:"config"`
 }
 
-// classify says what raw is. The media type of the answer and of the document must agree, and no document may be read
+// classify says what raw is: the media type that all later code may rely on. The media type of the answer and of the document must agree, and no document may be read
 // as both an index and a manifest (GHSA-qv35-3gw6-8q4j and its kin).
 func classify(ref string, raw []byte, announced types.MediaType) (types.MediaType, error) {
 	var doc document
@@ -55,6 +54,7 @@ func classify(ref string, raw []byte, announced types.MediaType) (types.MediaTyp
 	return mt, checkConfig(ref, doc)
 }
 
+// isManifest says whether a media type is one that can be opened: of an image, or of an index.
 func isManifest(mt types.MediaType) bool { return mt.IsImage() || mt.IsIndex() }
 
 // checkConfig refuses artifacts: they have the form of images, and hold charts, signatures and models.

@@ -60,4 +60,5 @@ func (r *metered) count(n int64) {
 	}
 }
 
+// undo takes back all that was counted. A transfer that starts over counts its bytes again.
 func (r *metered) undo() { r.count(-r.n) }

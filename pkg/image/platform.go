@@ -43,6 +43,7 @@ func choose(manifests []v1.Descriptor, want v1.Platform) (*v1.Descriptor, []v1.P
 	return best, have
 }
 
+// isAttestation sees BuildKit's attestations: by their mark, or by a platform that is no machine's.
 func isAttestation(d v1.Descriptor) bool {
 	return d.Annotations[attestationType] != "" || (d.Platform != nil && (d.Platform.OS == unknown || d.Platform.Architecture == unknown))
 }

@@ -145,6 +145,7 @@ func (p push) known() map[v1.Hash]bool {
 	return all
 }
 
+// config uploads the config. When layers were sent ahead, the image was made just now, and so was its config.
 func (p push) config(ctx context.Context, trust bool) error {
 	raw, err := p.img.RawConfigFile()
 	if err != nil {
@@ -203,6 +204,7 @@ func (p push) manifest(ctx context.Context) (v1.Hash, error) {
 	return h, p.put(ctx, rawManifest{raw, v1.Descriptor{Digest: h, MediaType: mt}})
 }
 
+// put writes a manifest. A registry that does not say which digest it stored is asked for it.
 func (p push) put(ctx context.Context, m rawManifest) error {
 	to := p.to.url("manifests", p.to.ref.identifier())
 	req, err := http.NewRequestWithContext(ctx, http.MethodPut, to.String(), bytes.NewReader(m.raw))
@@ -210,7 +212,7 @@ func (p push) put(ctx context.Context, m rawManifest) error {
 		return fmt.Errorf("making a request for %s: %w", to.Redacted(), err)
 	}
 	req.Header.Set("Content-Type", string(m.desc.MediaType))
-	resp, err := p.to.send(req, taken...)
+	resp, err := p.to.send(req, accepted...)
 	if err != nil {
 		return err
 	}

@@ -116,6 +116,7 @@ func cutDigest(s string) (before, digest string, ok bool) {
 	return s[:i], s[i+1:], true
 }
 
+// parseRegistry reads [HOST/]REPOSITORY[:TAG][@DIGEST].
 func parseRegistry(s string) (Ref, error) {
 	r := Ref{Kind: KindRegistry, Host: dockerHub}
 	rest, digest, pinned := strings.Cut(s, "@")
@@ -156,6 +157,7 @@ func (r Ref) finish(s string) (Ref, error) {
 	return r, nil
 }
 
+// brokenRule says which rule of the grammar a name breaks. It is empty where the name breaks none.
 func brokenRule(host, repository string) string {
 	if !hostGrammar().MatchString(host) {
 		return fmt.Sprintf("%q is no host name with an optional port", host)
@@ -182,6 +184,7 @@ func isHost(s string) bool {
 	return strings.ContainsAny(s, ".:") || s == "localhost"
 }
 
+// cutTag splits at the last colon, unless that belongs to the port of a host.
 func cutTag(s string) (path, tag string, ok bool) {
 	i := strings.LastIndex(s, ":")
 	if i < 0 || strings.Contains(s[i:], "/") {

@@ -15,15 +15,17 @@ import (
 	"github.com/gbuild/gbuild/pkg/image/wire"
 )
 
-// resuming reads a blob from a registry, and goes on where it was when the connection breaks.
+// resuming reads a blob from a registry, and goes on where it was when the connection breaks. It gives up after as many breaks in
+// a row as a request has retries; one byte that comes starts the count again. What it hands on is not verified yet: a registry
+// may have changed the blob between two connections.
 type resuming struct {
 	ctx  context.Context
-	c    *client
+	c    *client // It is that of the mirror first, and that of the hub when the mirror fails.
 	d    v1.Descriptor
-	body io.ReadCloser
-	off  int64
-	cuts int  // It counts since the last byte that came.
-	all  bool // The registry does not send parts, so all bytes are asked for again.
+	body io.ReadCloser // It is nil before the first connection, and after one that broke.
+	off  int64         // So many bytes have been handed on.
+	cuts int           // It counts since the last byte that came.
+	all  bool          // The registry does not send parts, so all bytes are asked for again.
 }
 
 // blob implements place. What it returns is verified at EOF.
@@ -125,6 +127,7 @@ func (r *resuming) Read(p []byte) (int, error) {
 	}
 }
 
+// next reads from the connection, and opens one where there is none.
 func (r *resuming) next(p []byte) (int, error) {
 	if r.body == nil {
 		if err := r.open(); err != nil {

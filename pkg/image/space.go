@@ -8,10 +8,10 @@ import (
 	"syscall"
 )
 
-// SpaceError says that a file system is full.
+// SpaceError says that a file system is full. Need and Have are bytes.
 type SpaceError struct {
 	Dir        string
-	Need, Have int64 // bytes
+	Need, Have int64
 	Err        error
 }
 

@@ -35,6 +35,7 @@ func readFile(t tree, name string, limit int64, r Ref) ([]byte, error) {
 // dirTree is a directory. os.Root keeps links in it from leading out.
 type dirTree string
 
+// open implements tree. What is no regular file is refused before it is opened: a pipe would wait for a writer.
 func (d dirTree) open(name string) (io.ReadCloser, int64, error) {
 	root, err := os.OpenRoot(string(d))
 	if err != nil {
@@ -62,6 +63,7 @@ type tarTree struct {
 	links map[string]string
 }
 
+// span is where the bytes of a file are in the tar.
 type span struct{ off, size int64 }
 
 // maxEntries bounds the index of an archive: an image has at most a few entries for each layer.
@@ -103,6 +105,7 @@ func openTar(file string) (*tarTree, error) {
 	return indexTar(f, file)
 }
 
+// compressor is the tool that made a compressed file, by the file's first bytes. It is empty for any other file.
 func compressor(magic []byte) string {
 	for tool, prefix := range map[string]string{"gzip": "\x1f\x8b", "zstd": "\x28\xb5\x2f\xfd", "xz": "\xfd7zXZ", "bzip2": "BZh"} {
 		if bytes.HasPrefix(magic, []byte(prefix)) {
@@ -112,6 +115,7 @@ func compressor(magic []byte) string {
 	return ""
 }
 
+// indexTar lists the files of a tar and where their bytes are.
 func indexTar(f *os.File, file string) (*tarTree, error) {
 	t := &tarTree{file: file, at: map[string]span{}, links: map[string]string{}}
 	// archive/tar seeks over bodies, so that this costs one read for each entry.
@@ -156,6 +160,7 @@ func (t *tarTree) open(name string) (io.ReadCloser, int64, error) {
 	return &section{io.NewSectionReader(f, at.off, at.size), f}, at.size, nil
 }
 
+// section is a file in the tar, read from a descriptor of its own.
 type section struct {
 	*io.SectionReader
 	io.Closer

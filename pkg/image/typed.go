@@ -19,7 +19,7 @@ func typed(err error, ref, host, tried string) error {
 	case err == nil:
 		return nil
 	case errors.As(err, &config):
-		return config // plain http, which is tried on loopback then, fails for another reason
+		return config // Plain http, which is tried on loopback then, fails for another reason.
 	case errors.As(err, &hinted):
 		return err
 	case !errors.As(err, &status):

@@ -26,6 +26,10 @@ const maxRestarts = 3
 const inOne = 64 << 10
 
 // upload is one blob on its way to a registry.
+//
+// The protocol has four ways, and registries differ in which of them they take: to mount the blob from another repository, to
+// send it with the request that commits it (PUT), to send it before that (PATCH), and to do all with the request that opens the
+// upload (POST). The first way that works is the one.
 type upload struct {
 	to     *client
 	digest v1.Hash
@@ -122,7 +126,7 @@ func (u upload) start(ctx context.Context) (*url.URL, error) {
 	if u.from != "" {
 		to.RawQuery = url.Values{"mount": {u.digest.String()}, "from": {u.from}}.Encode()
 	}
-	resp, err := u.to.do(ctx, request{method: http.MethodPost, to: to}, taken...)
+	resp, err := u.to.do(ctx, request{method: http.MethodPost, to: to}, accepted...)
 	if err == nil {
 		defer resp.Body.Close()
 		if u.from != "" && resp.StatusCode == http.StatusCreated {
@@ -157,7 +161,7 @@ func (u upload) sendThenCommit(ctx context.Context, to *url.URL) error {
 		}
 	}
 	commit := request{http.MethodPut, u.end(to), http.Header{"Content-Type": {"application/octet-stream"}}}
-	resp, err := u.to.do(wire.Once(ctx), commit, taken...)
+	resp, err := u.to.do(wire.Once(ctx), commit, accepted...)
 	if err != nil {
 		u.to.meter.add(-max(u.size, 0), 0)
 		return err
@@ -167,7 +171,7 @@ func (u upload) sendThenCommit(ctx context.Context, to *url.URL) error {
 
 // sendAndCommit sends the bytes with the request that commits them.
 func (u upload) sendAndCommit(ctx context.Context, to *url.URL) error {
-	resp, err := u.send(ctx, http.MethodPut, u.end(to), taken...)
+	resp, err := u.send(ctx, http.MethodPut, u.end(to), accepted...)
 	if err != nil {
 		return err
 	}
@@ -194,7 +198,7 @@ func (u upload) end(location *url.URL) *url.URL {
 
 // patch sends the bytes, and returns where they are committed: the same place, if the registry does not say.
 func (u upload) patch(ctx context.Context, to *url.URL) (*url.URL, error) {
-	resp, err := u.send(ctx, http.MethodPatch, to, taken...)
+	resp, err := u.send(ctx, http.MethodPatch, to, accepted...)
 	if err != nil {
 		return nil, err
 	}
@@ -231,8 +235,8 @@ func (u upload) send(ctx context.Context, method string, to *url.URL, want ...in
 	return resp, err
 }
 
-// taken are the answers of registries to what they have put away; the specification has 201 only.
-var taken = []int{http.StatusCreated, http.StatusOK, http.StatusAccepted, http.StatusNoContent}
+// accepted are the answers of registries to what they have put away; the specification has 201 only.
+var accepted = []int{http.StatusCreated, http.StatusOK, http.StatusAccepted, http.StatusNoContent}
 
 // errNowhere says that a registry opened an upload and did not say where.
 var errNowhere = errors.New("the registry gave no usable Location")

@@ -43,10 +43,12 @@ type verifier struct {
 	hash hash.Hash
 }
 
+// verified wraps bytes that must be those of d. what names them in errors.
 func verified(rc io.ReadCloser, what string, d v1.Descriptor) *verifier {
 	return &verifier{ReadCloser: rc, what: what, d: d, hash: hasher(d.Digest)}
 }
 
+// hasher is the hash of a digest's algorithm. v1.NewHash knows these two only.
 func hasher(h v1.Hash) hash.Hash {
 	if h.Algorithm == "sha512" {
 		return sha512.New()

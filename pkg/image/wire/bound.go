@@ -67,6 +67,7 @@ func (b *briefBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// over is the end of a body that reached a bound: an error, or no more than its end where it is cut.
 func (b *briefBody) over(err error) error {
 	if b.cut {
 		return io.EOF

@@ -66,6 +66,8 @@ type dialer struct {
 	trusted  sync.Map // It has the names that the user gave: the registry and its proxies.
 }
 
+// dial lets a name of this machine lead to loopback only, the registry and its proxies anywhere, and all other names to no service
+// of this machine. A registry on loopback may lead anywhere, too: whoever runs it runs this program.
 func (d *dialer) dial(ctx context.Context, network, addr string) (net.Conn, error) {
 	_, named := d.trusted.Load(Hostname(addr))
 	named = named || IsLoopback(d.registry)

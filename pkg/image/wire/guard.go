@@ -50,7 +50,7 @@ func newGuard(host string, o Options) *guard {
 	g.strict = newTransport(host, g.proxy)
 	if o.Insecure {
 		lax := newTransport(host, g.proxy)
-		lax.TLSClientConfig = &tls.Config{InsecureSkipVerify: true} //nolint:gosec // asked for with --insecure
+		lax.TLSClientConfig = &tls.Config{InsecureSkipVerify: true} //nolint:gosec // The user asked for it with --insecure.
 		g.lax = lax
 	}
 	return g
@@ -81,6 +81,7 @@ func (g *guard) greet(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
+// send sends a request that is allowed.
 func (g *guard) send(r *http.Request) (*http.Response, error) {
 	r = r.Clone(r.Context())
 	r.Header.Set("User-Agent", g.agent)

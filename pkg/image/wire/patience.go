@@ -79,11 +79,13 @@ func (p Patience) waitFor(ctx context.Context, attempt int, resp *http.Response)
 	return sleep(ctx, pause)
 }
 
+// pause grows with each attempt. The jitter keeps many clients from coming back at once.
 func (p Patience) pause(attempt int) time.Duration {
 	pause := p.Pause << attempt
 	return pause + time.Duration(rand.Int64N(int64(pause)/2+1))
 }
 
+// sleep ends with the context.
 func sleep(ctx context.Context, wait time.Duration) error {
 	timer := time.NewTimer(min(wait, maxPause))
 	defer timer.Stop()
