@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -50,15 +49,7 @@ func execCommand(a *app, o *execOptions, name string, args []string) error {
 	if err != nil {
 		return err
 	}
-	command := container.Command{Args: args, Dir: o.workdir, User: o.user, Detached: o.detach}
-	for _, e := range o.env {
-		if value, ok := a.lookup(e); !strings.Contains(e, "=") && ok {
-			e += "=" + value
-		}
-		if strings.Contains(e, "=") {
-			command.Env = append(command.Env, e)
-		}
-	}
+	command := container.Command{Args: args, Env: passed(o.env, a.environ), Dir: o.workdir, User: o.user, Detached: o.detach}
 	if o.tty {
 		command.Env = append([]string{"TERM=xterm"}, command.Env...)
 		return execTerminal(a, o, c, command)

@@ -319,7 +319,7 @@ func parseLimits(o *buildOptions) (l build.Limits, err error) {
 			name, address, ok = strings.Cut(h, ":")
 		}
 		if address == "host-gateway" {
-			address = (&runOptions{network: o.network}).hostGateway()
+			address = hostGateway(o.network)
 		}
 		address = strings.TrimSuffix(strings.TrimPrefix(address, "["), "]")
 		if !ok || name == "" || net.ParseIP(address) == nil {

@@ -1,3 +1,5 @@
+// This file owns the caches of the host that a container can share, such as those of pip and Hugging Face.
+
 package main
 
 import (
@@ -7,11 +9,13 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/spf13/pflag"
+
 	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
-// sharedCache is a directory of the host that a run can share: where it is below a home, and the variable that moves
+// sharedCache is a directory of the host that a container can share: its place below a home, and the variable that moves
 // it.
 type sharedCache struct{ name, below, variable string }
 
@@ -24,6 +28,13 @@ var sharedCaches = []sharedCache{
 	{"triton", ".triton", "TRITON_HOME"},
 	{"vllm", ".cache/vllm", "VLLM_CACHE_ROOT"},
 	{"wandb", ".cache/wandb", "WANDB_CACHE_DIR"},
+}
+
+type runCaches struct{ names string }
+
+func (c *runCaches) add(f *pflag.FlagSet) {
+	f.StringVar(&c.names, "caches", "", "share the host's caches: "+cacheNames()+" (default without a value: all; GBUILD_RUN_CACHES)")
+	f.Lookup("caches").NoOptDefVal = "all"
 }
 
 func cacheNames() string {
@@ -56,15 +67,15 @@ func pickCaches(list string) ([]sharedCache, error) {
 	return out, nil
 }
 
-// cacheMounts binds the host's caches where the user of the image looks for them. A place that a volume or the image has
+// fill binds the host's caches where the user of the image looks for them. A place that a volume or the image has
 // already chosen is respected.
-func (a *app) cacheMounts(o *runOptions, box *runtime.Sandbox, home string) error {
-	list, err := pickCaches(o.caches)
+func (c *runCaches) fill(box *runtime.Sandbox, home string, environ environment) error {
+	list, err := pickCaches(c.names)
 	if err != nil {
 		return err
 	}
 	for _, c := range list {
-		source := a.hostCache(c)
+		source := c.onHost(environ)
 		if source == "" {
 			return hint.Errorf("set HOME, or use -v", "sharing cache %s: HOME is not set", c.name)
 		}
@@ -90,20 +101,21 @@ func (a *app) cacheMounts(o *runOptions, box *runtime.Sandbox, home string) erro
 	return nil
 }
 
-func (a *app) hostCache(c sharedCache) string {
+// onHost is where the host has the cache, or "" where nobody says.
+func (c *sharedCache) onHost(environ environment) string {
 	if c.variable != "" {
-		if v := a.env(c.variable); filepath.IsAbs(v) {
+		if v := environ.get(c.variable); filepath.IsAbs(v) {
 			return v
 		}
 	}
 	below := c.below
-	if dir := a.env("XDG_CACHE_HOME"); filepath.IsAbs(dir) && strings.HasPrefix(below, ".cache/") {
+	if dir := environ.get("XDG_CACHE_HOME"); filepath.IsAbs(dir) && strings.HasPrefix(below, ".cache/") {
 		return filepath.Join(dir, strings.TrimPrefix(below, ".cache/"))
 	}
-	if a.env("HOME") == "" {
+	if environ.get("HOME") == "" {
 		return ""
 	}
-	return filepath.Join(a.env("HOME"), below)
+	return filepath.Join(environ.get("HOME"), below)
 }
 
 func covered(list []runtime.Mount, target string) bool {
@@ -113,4 +125,15 @@ func covered(list []runtime.Mount, target string) bool {
 		}
 	}
 	return false
+}
+
+// envValue is the last value of a variable in an environment.
+func envValue(env []string, name string) (string, bool) {
+	value, found := "", false
+	for _, e := range env {
+		if v, ok := strings.CutPrefix(e, name+"="); ok {
+			value, found = v, true
+		}
+	}
+	return value, found
 }

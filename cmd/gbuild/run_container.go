@@ -18,16 +18,16 @@ import (
 )
 
 // runEntered runs the container; this process is in its namespaces and holds the container's lock.
-func (a *app) runEntered(ctx context.Context, o *runOptions, c *container.Container, name string, command []string) (err error) {
+func (l *launch) runEntered(ctx context.Context) (err error) {
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	relay := container.NewRelay(func(s syscall.Signal) { cancel(interrupted{s}) })
 	defer passOn(relay.Hand, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)()
-	store, err := a.openStore(a.notice)
+	store, err := l.app.openStore(l.app.notice)
 	if err != nil {
 		return err
 	}
 	defer store.Close()
-	img, err := a.findImage(ctx, store, o, name)
+	img, err := l.options.image.find(ctx, l.app, store)
 	if err != nil {
 		return err
 	}
@@ -40,27 +40,28 @@ func (a *app) runEntered(ctx context.Context, o *runOptions, c *container.Contai
 		return err
 	}
 	defer func() { err = errors.Join(err, d.Discard()) }()
-	box, err := a.sandbox(ctx, o, c, &config.Config, d.Lower())
+	box, err := l.sandbox(ctx, &config.Config, d.Lower())
 	if err != nil {
 		return err
 	}
-	volumes, err := openVolumes(a)
-	if err != nil {
-		return err
-	}
-	release, err := volumes.Bind(ctx, box.Mounts, func(target, dir string) error { return files.CopyDirectory(ctx, d.Lower(), target, dir) })
+	release, err := l.bindVolumes(ctx, box, d.Lower())
 	defer func() { err = errors.Join(err, release()) }()
 	if err != nil {
 		return err
 	}
-	c.StopSignal = cmp.Or(o.stopSignal, config.Config.StopSignal, "SIGTERM")
-	c.Command = box.Args
-	restart, err := container.ParseRestart(o.restart)
+	c, life := l.container, &l.options.life
+	c.Command, c.StopSignal = box.Args, cmp.Or(life.stopSignal, config.Config.StopSignal, "SIGTERM")
+	s := &container.Session{Container: c, Relay: relay, Restart: life.policy, Once: runOnce(box), User: usersOf(box, d.Lower()), Notice: l.app.notice}
+	return l.runInDraft(ctx, box, d, s)
+}
+
+// bindVolumes leases the volumes of the sandbox until release is called, also after an error.
+func (l *launch) bindVolumes(ctx context.Context, box *runtime.Sandbox, image *layers.View) (release func() error, err error) {
+	volumes, err := openVolumes(l.app)
 	if err != nil {
-		return err
+		return func() error { return nil }, err
 	}
-	s := &container.Session{Container: c, Relay: relay, Restart: restart, Once: runOnce(box), User: usersOf(box, d.Lower()), Notice: a.notice}
-	return a.runInDraft(ctx, o, box, d, s)
+	return volumes.Bind(ctx, box.Mounts, func(target, dir string) error { return files.CopyDirectory(ctx, image, target, dir) })
 }
 
 // runOnce is the sandbox as a session runs it.
@@ -82,7 +83,7 @@ func usersOf(box *runtime.Sandbox, image *layers.View) func(string) (runtime.Ide
 }
 
 // runInDraft runs the session on the files of a draft.
-func (a *app) runInDraft(ctx context.Context, o *runOptions, box *runtime.Sandbox, d *layers.Draft, s *container.Session) (err error) {
+func (l *launch) runInDraft(ctx context.Context, box *runtime.Sandbox, d *layers.Draft, s *container.Session) (err error) {
 	if box.Root, err = d.Mount(ctx); err != nil {
 		return err
 	}
@@ -93,7 +94,7 @@ func (a *app) runInDraft(ctx context.Context, o *runOptions, box *runtime.Sandbo
 		}
 	}
 	box.StateDir = d.Private()
-	restore, err := a.connect(o, box, s.Container)
+	restore, err := l.connect(box)
 	if err != nil {
 		return err
 	}
@@ -102,25 +103,26 @@ func (a *app) runInDraft(ctx context.Context, o *runOptions, box *runtime.Sandbo
 }
 
 // connect gives the command its input and output: the caller's, or a log.
-func (a *app) connect(o *runOptions, box *runtime.Sandbox, c *container.Container) (restore func(), err error) {
+func (l *launch) connect(box *runtime.Sandbox) (restore func(), err error) {
+	a, p := l.app, &l.options.process
 	restore = func() {}
-	if c.Detached {
-		log, err := c.OpenLog()
+	if l.container.Detached {
+		log, err := l.container.OpenLog()
 		if err != nil {
 			return nil, err
 		}
 		box.Stdout, box.Stderr = log.Stream("stdout"), log.Stream("stderr")
-		if o.tty {
+		if p.tty {
 			box.Terminal = &runtime.Terminal{Size: runtime.TerminalSize{Rows: 24, Cols: 80}}
 		}
 		return func() { log.Close() }, nil
 	}
 	box.Stdout, box.Stderr = a.rawOut, a.rawErr
-	if o.interactive {
+	if p.interactive {
 		box.Stdin = a.stdin
 	}
-	if o.tty {
-		box.Terminal, restore, err = openTerminal(a.stdin, a.rawOut, o.interactive)
+	if p.tty {
+		box.Terminal, restore, err = openTerminal(a.stdin, a.rawOut, p.interactive)
 	}
 	return restore, err
 }

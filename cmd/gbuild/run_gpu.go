@@ -1,3 +1,5 @@
+// This file owns the GPUs and other devices that a container gets.
+
 package main
 
 import (
@@ -7,19 +9,24 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/spf13/pflag"
+
 	"github.com/gbuild/gbuild/internal/hint"
-	"github.com/gbuild/gbuild/pkg/container"
 	"github.com/gbuild/gbuild/pkg/runtime"
 	"github.com/gbuild/gbuild/pkg/runtime/gpu"
 )
 
-func (o *runOptions) checkDevices() error {
-	for _, g := range o.gpus {
-		if _, err := gpu.Parse(g); err != nil {
-			return err
-		}
-	}
-	return nil
+type runDevices struct {
+	gpus, devices, cdiDirs []string
+
+	requests     []gpu.Request // are what gpus says
+	capabilities string        // of the driver, as gpus says
+}
+
+func (d *runDevices) add(f *pflag.FlagSet) {
+	f.Var((*list)(&d.gpus), "gpus", "GPUs as docker takes them: all, 2, device=0,1, \"device=GPU-…\",… (repeatable)")
+	f.Var((*list)(&d.devices), "device", "CDI name (vendor/class=name) or /dev/NAME[:/dev/NAME][:rwm] (repeatable)")
+	f.Var((*list)(&d.cdiDirs), "cdi-spec-dir", "further directory of CDI specs (repeatable)")
 }
 
 // cdiDirs are the directories of CDI specs, of which a later one wins: the administrator's, the user's, and those given.
@@ -44,34 +51,41 @@ func (a *app) catalog(ctx context.Context, given []string) *gpu.Catalog {
 	return gpu.OpenCatalog(ctx, a.cdiSpecDirs(given))
 }
 
-// addDevices gives the sandbox what --gpus and --device ask for.
-func (a *app) addDevices(ctx context.Context, o *runOptions, c *container.Container, box *runtime.Sandbox) error {
+func (d *runDevices) parse() (err error) {
+	d.requests, d.capabilities, err = gpuRequests(d.gpus)
+	return err
+}
+
+// fill gives the sandbox what --gpus and --device ask for.
+func (d *runDevices) fill(ctx context.Context, box *runtime.Sandbox, l *launch) error {
 	var names []string
-	for _, d := range o.devices {
-		if gpu.IsCDIName(d) {
-			names = append(names, d)
+	for _, name := range d.devices {
+		if gpu.IsCDIName(name) {
+			names = append(names, name)
 			continue
 		}
-		edits, err := gpu.HostDevice(d)
+		edits, err := gpu.HostDevice(name)
 		if err != nil {
 			return err
 		}
 		box.Devices = append(box.Devices, edits)
 	}
-	requests, capabilities, err := gpuRequests(o.gpus)
+	requests, err := d.fillLegacy(box, l.container.Dir())
 	if err != nil {
 		return err
 	}
-	if requests, err = a.addLegacy(box, requests, c); err != nil {
-		return err
-	}
 	if len(names)+len(requests) == 0 {
-		if notice := gpu.Hint(box.Env); notice != "" && len(o.gpus) == 0 {
+		if notice := gpu.Hint(box.Env); notice != "" && len(d.gpus) == 0 {
 			box.Notice(notice)
 		}
 		return nil
 	}
-	return a.inject(ctx, o, box, names, requests, capabilities)
+	catalog := l.app.catalog(ctx, d.cdiDirs)
+	err = d.inject(ctx, box, catalog, names, requests)
+	for _, n := range catalog.Notices { // may be the reason for an error
+		box.Notice(n)
+	}
+	return err
 }
 
 // gpuRequests reads --gpus: which GPUs, and which of the driver's capabilities.
@@ -89,9 +103,9 @@ func gpuRequests(flags []string) (requests []gpu.Request, capabilities string, e
 	return requests, capabilities, nil
 }
 
-// addLegacy serves the requests that ask for NVIDIA's hook, and returns the others.
-func (a *app) addLegacy(box *runtime.Sandbox, requests []gpu.Request, c *container.Container) (others []gpu.Request, err error) {
-	for _, r := range requests {
+// fillLegacy serves the requests that ask for NVIDIA's hook, which works in dir, and returns the others.
+func (d *runDevices) fillLegacy(box *runtime.Sandbox, dir string) (others []gpu.Request, err error) {
+	for _, r := range d.requests {
 		legacy, err := r.Legacy()
 		if err != nil {
 			return nil, err
@@ -104,7 +118,7 @@ func (a *app) addLegacy(box *runtime.Sandbox, requests []gpu.Request, c *contain
 		if err != nil {
 			return nil, hint.Errorf("install NVIDIA's container toolkit, or leave out driver="+r.Driver+": gbuild needs no tools for --gpus", "nvidia-container-runtime-hook is not installed")
 		}
-		edits, err := gpu.LegacyEdits(r, hook, c.Dir())
+		edits, err := gpu.LegacyEdits(r, hook, dir)
 		if err != nil {
 			return nil, err
 		}
@@ -113,13 +127,8 @@ func (a *app) addLegacy(box *runtime.Sandbox, requests []gpu.Request, c *contain
 	return others, nil
 }
 
-func (a *app) inject(ctx context.Context, o *runOptions, box *runtime.Sandbox, names []string, requests []gpu.Request, capabilities string) error {
-	catalog := a.catalog(ctx, o.cdiDirs)
-	defer func() { // also before an error, of which they may be the reason
-		for _, n := range catalog.Notices {
-			box.Notice(n)
-		}
-	}()
+// inject adds the CDI devices of these names, and those that the requests mean.
+func (d *runDevices) inject(ctx context.Context, box *runtime.Sandbox, catalog *gpu.Catalog, names []string, requests []gpu.Request) error {
 	asked, err := catalog.Resolve(requests...)
 	if err != nil {
 		return err
@@ -136,7 +145,7 @@ func (a *app) inject(ctx context.Context, o *runOptions, box *runtime.Sandbox, n
 			}
 		}
 	}
-	edits, err := catalog.Inject(names, gpu.InjectOptions{Env: box.Env, Capabilities: capabilities})
+	edits, err := catalog.Inject(names, gpu.InjectOptions{Env: box.Env, Capabilities: d.capabilities})
 	if err != nil {
 		return err
 	}

@@ -1,3 +1,5 @@
+// This file owns the limits of a container, and the control group that enforces them.
+
 package main
 
 import (
@@ -6,8 +8,8 @@ import (
 	"strconv"
 
 	"github.com/docker/go-units"
+	"github.com/spf13/pflag"
 
-	"github.com/gbuild/gbuild/pkg/container"
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
@@ -17,40 +19,47 @@ const cgroupVar = "_GBUILD_CGROUP"
 // minMemory is docker's: with less, no container starts.
 const minMemory = 6 << 20
 
-// limits reads --memory, --cpus and --pids-limit.
-func (o *runOptions) limits() (l runtime.Limits, err error) {
-	if o.memory != "" {
-		if l.Memory, err = units.RAMInBytes(o.memory); err != nil {
-			return l, usagef("--memory %s: it is a size such as 512m or 8g", o.memory)
-		}
-		if l.Memory < minMemory {
-			return l, usagef("--memory %s: the minimum is 6m", o.memory)
-		}
-	}
-	if o.cpus != "" {
-		if l.CPUs, err = strconv.ParseFloat(o.cpus, 64); err != nil || l.CPUs < 0.01 || l.CPUs > 1<<20 {
-			return l, usagef("--cpus %s: it is a number of processors such as 1.5", o.cpus)
-		}
-	}
-	l.Pids = max(o.pids, 0) // -1 is no limit, too
-	return l, nil
+type runLimits struct {
+	memory, cpus string
+	pids         int64
+
+	parsed runtime.Limits
 }
 
-func (o *runOptions) checkLimits() error {
-	_, err := o.limits()
-	return err
+func (l *runLimits) add(f *pflag.FlagSet) {
+	f.StringVarP(&l.memory, "memory", "m", "", "limit of memory, such as 8g")
+	f.StringVar(&l.cpus, "cpus", "", "limit of processors' time, such as 1.5")
+	f.Int64Var(&l.pids, "pids-limit", 0, "limit of processes and threads")
+}
+
+func (l *runLimits) parse() (err error) {
+	p := &l.parsed
+	if l.memory != "" {
+		if p.Memory, err = units.RAMInBytes(l.memory); err != nil {
+			return usagef("--memory %s: it is a size such as 512m or 8g", l.memory)
+		}
+		if p.Memory < minMemory {
+			return usagef("--memory %s: the minimum is 6m", l.memory)
+		}
+	}
+	if l.cpus != "" {
+		if p.CPUs, err = strconv.ParseFloat(l.cpus, 64); err != nil || p.CPUs < 0.01 || p.CPUs > 1<<20 {
+			return usagef("--cpus %s: it is a number of processors such as 1.5", l.cpus)
+		}
+	}
+	p.Pids = max(l.pids, 0) // -1 is no limit, too
+	return nil
 }
 
 // makeCgroup makes what the limits need; nil where there are none, or where they cannot be enforced, which is said.
-func (a *app) makeCgroup(o *runOptions, c *container.Container) (*runtime.Cgroup, error) {
-	l, err := o.limits()
-	if err != nil || l == (runtime.Limits{}) {
-		return nil, err
+func (l *runLimits) makeCgroup(name string, notice func(string)) (*runtime.Cgroup, error) {
+	if l.parsed == (runtime.Limits{}) {
+		return nil, nil
 	}
-	group, err := runtime.MakeCgroup(c.ShortID(), l)
+	group, err := runtime.MakeCgroup(name, l.parsed)
 	var missing *runtime.Missing
 	if errors.As(err, &missing) {
-		a.notice(fmt.Sprintf("--memory, --cpus and --pids-limit are not enforced: %v (%s)", missing, missing.Hint()))
+		notice(fmt.Sprintf("--memory, --cpus and --pids-limit are not enforced: %v (%s)", missing, missing.Hint()))
 		return nil, nil
 	}
 	return group, err

@@ -1,3 +1,5 @@
+// This file owns -v, --mount and --tmpfs: what is mounted into a container.
+
 package main
 
 import (
@@ -12,60 +14,75 @@ import (
 	"strings"
 
 	"github.com/docker/go-units"
+	"github.com/spf13/pflag"
 
 	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/pkg/container"
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
-func (o *runOptions) checkMounts() error {
-	for _, parse := range []struct {
-		list []string
-		f    func(string) (runtime.Mount, error)
-	}{{o.volumes, parseVolume}, {o.mounts, parseMount}, {o.tmpfs, parseTmpfs}} {
-		for _, text := range parse.list {
-			if _, err := parse.f(text); err != nil {
+type runMounts struct {
+	volumes, mounts, tmpfs []string
+
+	parsed []flagMount
+}
+
+// flagMount is a mount, and the flag that asked for it.
+type flagMount struct {
+	runtime.Mount
+	flag, text string
+}
+
+func (m *runMounts) add(f *pflag.FlagSet) {
+	f.VarP((*list)(&m.volumes), "volume", "v", "SOURCE:TARGET[:ro]; a SOURCE without a slash is a volume (repeatable)")
+	f.Var((*list)(&m.mounts), "mount", "type=bind|volume,source=…,target=…[,readonly] or type=tmpfs,target=… (repeatable)")
+	f.Var((*list)(&m.tmpfs), "tmpfs", "DIRECTORY[:size=…,mode=…] (repeatable)")
+}
+
+func (m *runMounts) parse() error {
+	for _, kind := range []struct {
+		flag  string
+		texts []string
+		parse func(string) (runtime.Mount, error)
+	}{{"-v", m.volumes, parseVolume}, {"--mount", m.mounts, parseMount}, {"--tmpfs", m.tmpfs, parseTmpfs}} {
+		for _, text := range kind.texts {
+			mount, err := kind.parse(text)
+			if err != nil {
 				return err
 			}
+			m.parsed = append(m.parsed, flagMount{mount, kind.flag, text})
 		}
 	}
 	return nil
 }
 
-// allMounts are those of -v, --mount and --tmpfs. The source of a -v that is missing is made as a directory, as docker
-// does; that of a --mount must be there.
-func (o *runOptions) allMounts() ([]runtime.Mount, error) {
-	var list []runtime.Mount
-	for _, v := range o.volumes {
-		m, err := parseVolume(v)
-		if err != nil {
-			return nil, err
+func (m *runMounts) fill(box *runtime.Sandbox) error {
+	for _, one := range m.parsed {
+		if err := one.findSource(); err != nil {
+			return err
 		}
-		if _, err := os.Stat(m.Source); err != nil && m.Type == "bind" {
-			if err := os.MkdirAll(m.Source, 0o755); err != nil {
-				return nil, fmt.Errorf("making the source of -v %s: %w", v, err)
-			}
-		}
-		list = append(list, m)
+		box.Mounts = append(box.Mounts, one.Mount)
 	}
-	for _, text := range o.mounts {
-		m, err := parseMount(text)
-		if err != nil {
-			return nil, err
-		}
-		if _, err := os.Stat(m.Source); m.Type == "bind" && err != nil {
-			return nil, hint.Errorf("make it, or use -v, which does", "invalid mount config for type \"bind\": bind source path does not exist: %s", m.Source)
-		}
-		list = append(list, m)
+	m.noticeOwners(box.Notice)
+	return nil
+}
+
+// findSource looks for the source of a bind. That of a -v which is missing is made as a directory, as docker does; that of
+// a --mount must be there.
+func (m *flagMount) findSource() error {
+	if m.Type != "bind" {
+		return nil
 	}
-	for _, text := range o.tmpfs {
-		m, err := parseTmpfs(text)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, m)
+	if _, err := os.Stat(m.Source); err == nil {
+		return nil
 	}
-	return list, nil
+	if m.flag != "-v" {
+		return hint.Errorf("make it, or use -v, which does", "invalid mount config for type \"bind\": bind source path does not exist: %s", m.Source)
+	}
+	if err := os.MkdirAll(m.Source, 0o755); err != nil {
+		return fmt.Errorf("making the source of -v %s: %w", m.text, err)
+	}
+	return nil
 }
 
 // ignoredModes are options of -v that say nothing to a sandbox in its own user namespace.
@@ -75,8 +92,8 @@ var ignoredModes = []string{"rw", "z", "Z", "cached", "delegated", "consistent",
 const podmanOwner = "U"
 
 // noticeOwners says that podmanOwner changes nothing here: files of the host keep their owners.
-func (o *runOptions) noticeOwners(notice func(string)) {
-	for _, v := range o.volumes {
+func (m *runMounts) noticeOwners(notice func(string)) {
+	for _, v := range m.volumes {
 		if parts := strings.Split(v, ":"); len(parts) == 3 && slices.Contains(strings.Split(parts[2], ","), podmanOwner) {
 			notice(fmt.Sprintf("U of -v %s has no effect: the files keep their owners; run as their owner with --user, or change it before", v))
 		}

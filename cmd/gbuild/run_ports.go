@@ -1,3 +1,5 @@
+// This file owns the ports of the host that a container is reached by.
+
 package main
 
 import (
@@ -23,21 +25,15 @@ type port struct {
 // String is docker's way to write it.
 func (p port) String() string { return fmt.Sprintf("%s->%d/%s", p.address, p.target, p.protocol) }
 
-func (o *runOptions) checkPorts() error {
-	_, err := o.allPorts()
-	return err
-}
-
-func (o *runOptions) allPorts() ([]port, error) {
-	var list []port
-	for _, text := range o.ports {
+func (n *runNetwork) parsePorts() error {
+	for _, text := range n.publish {
 		ports, err := parsePorts(text)
 		if err != nil {
-			return nil, usageError{hint.Errorf("it is [[ADDRESS:]HOSTPORT:]PORT[/udp], with ranges as 8000-8003", "-p %s: %w", text, err)}
+			return usageError{hint.Errorf("it is [[ADDRESS:]HOSTPORT:]PORT[/udp], with ranges as 8000-8003", "-p %s: %w", text, err)}
 		}
-		list = append(list, ports...)
+		n.ports = append(n.ports, ports...)
 	}
-	return list, nil
+	return nil
 }
 
 // parsePorts reads one -p, which may be a range.
@@ -96,22 +92,18 @@ func portRange(s string) (from, to uint16, err error) {
 	return uint16(x), uint16(y), nil
 }
 
-// ownNetwork says whether the container gets a network of its own that leads out.
-func (o *runOptions) ownNetwork() bool { return o.network == "default" || o.network == "private" }
-
 // listen opens the sockets of the host here, outside of the user namespace, where root may have any port. With the
 // host's network the command listens itself.
-func (o *runOptions) listen() ([]port, error) {
-	list, err := o.allPorts()
-	if err != nil || !o.ownNetwork() {
-		return nil, err
+func (n *runNetwork) listen() ([]port, error) {
+	if !n.private() {
+		return nil, nil
 	}
-	for i := range list {
-		if err := list[i].open(); err != nil {
-			return nil, list[i].explain(err)
+	for i := range n.ports {
+		if err := n.ports[i].open(); err != nil {
+			return nil, n.ports[i].whyNot(err)
 		}
 	}
-	return list, nil
+	return n.ports, nil
 }
 
 func (p *port) open() (err error) {
@@ -142,7 +134,7 @@ func (p *port) bound(address string) {
 	p.address = net.JoinHostPort(host, number)
 }
 
-func (p *port) explain(err error) error {
+func (p *port) whyNot(err error) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return hint.Errorf("choose another port of the host, or leave it out: -p "+strconv.Itoa(int(p.target)), "publishing %s: port is already allocated", p)
@@ -152,19 +144,13 @@ func (p *port) explain(err error) error {
 	return fmt.Errorf("publishing %s: %w", p, err)
 }
 
-// receivePorts takes over the sockets that the parent opened, which follow the lock and the env files.
-func (o *runOptions) receivePorts() ([]network.Port, error) {
-	list, err := o.allPorts()
-	if err != nil || !o.ownNetwork() {
-		return nil, err
+// receivePorts takes over the sockets that the parent opened.
+func (n *runNetwork) receivePorts() (ports []network.Port, err error) {
+	if !n.private() {
+		return nil, nil
 	}
-	var ports []network.Port
-	from := lockFD + 1
-	if o.hasEnvFiles() {
-		from = envFD + 1
-	}
-	for i, p := range list {
-		f := os.NewFile(uintptr(from+i), p.address)
+	for i, p := range n.ports {
+		f := os.NewFile(uintptr(portsFD+i), p.address)
 		r := network.Port{Target: p.target}
 		if p.protocol == "udp" {
 			r.Packets, err = net.FilePacketConn(f)

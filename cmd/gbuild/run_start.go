@@ -1,5 +1,5 @@
-// This file owns the processes of gbuild run: the one that enters the namespaces, the supervisor of a detached container,
-// and what they inherit from each other.
+// This file owns the processes of gbuild run: the one that the user starts, the supervisor of a detached container, and the
+// one in the namespaces; and what they inherit from each other.
 
 package main
 
@@ -18,43 +18,83 @@ import (
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
-// containerVar carries the id of its container to a process that gbuild starts for it; the lock is its descriptor 3.
-const containerVar = "_GBUILD_CONTAINER"
-
-const lockFD = 3
-
-func isTerminal(f any) bool {
-	file, ok := f.(*os.File)
-	return ok && term.IsTerminal(int(file.Fd()))
+// launch is one gbuild run, as each of its processes sees it.
+type launch struct {
+	app       *app
+	options   *runOptions
+	container *container.Container
 }
 
-// enterContainer runs this command again in namespaces, with the lock of the container and the sockets of its ports.
-// What the child does to the terminal is undone, however it ends.
-func (a *app) enterContainer(ctx context.Context, o *runOptions, c *container.Container) (err error) {
+// containerVar carries the id of its container to a process that gbuild starts for it.
+const containerVar = "_GBUILD_CONTAINER"
+
+// The descriptors that a process inherits which gbuild starts for a container: its lock, and the sockets of its ports.
+const (
+	lockFD  = 3
+	portsFD = 4
+)
+
+// environ is the environment of a process for the container, to which this one hands the command on.
+func (l *launch) environ() ([]string, error) {
+	handed, err := l.app.handOn()
+	return append(os.Environ(), handed, containerVar+"="+l.container.ID), err
+}
+
+// goOn is the part of a process that gbuild started for the container: of the one in the namespaces, or of the supervisor.
+func (l *launch) goOn(ctx context.Context, id string) error {
+	all, err := openContainers(l.app)
+	if err != nil {
+		return err
+	}
+	syscall.CloseOnExec(lockFD)
+	if l.container, err = all.TakeOver(id, os.NewFile(lockFD, "lock")); err != nil {
+		return err
+	}
+	if runtime.Entered() {
+		return l.runEntered(ctx)
+	}
+	err = l.enter(ctx)
+	if l.container.Forget {
+		_ = l.container.Remove()
+	}
+	return err
+}
+
+// detach starts the supervisor, and waits until the container runs or could not be started.
+func (l *launch) detach(ctx context.Context) error {
+	env, err := l.environ()
+	if err != nil {
+		return err
+	}
+	c := l.container
+	supervisor := exec.Command("/proc/self/exe")
+	supervisor.Args = shownArgs("run", "-d", "--name", c.Name)
+	supervisor.Env, supervisor.ExtraFiles = env, []*os.File{c.Lock()}
+	err = c.Detach(ctx, supervisor, l.app.stderr)
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.ExitCode() > 0 {
+		return exitStatus(exit.ExitCode())
+	}
+	if err == nil {
+		fmt.Fprintln(l.app.stdout, c.ID)
+	}
+	return err
+}
+
+// enter runs this command again in namespaces, with the lock of the container and the sockets of its ports. What the child
+// does to the terminal is undone, however it ends.
+func (l *launch) enter(ctx context.Context) (err error) {
 	signal.Reset(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP) // Enter hands them on, and each of them
-	ports, err := o.listen()
+	files, err := l.openPorts()
 	if err != nil {
 		return err
 	}
-	files := o.inherited(c)
-	for _, p := range ports {
-		files = append(files, p.file)
-		c.Ports = append(c.Ports, p.String())
-	}
-	if err := c.Save(); err != nil {
-		return err
-	}
-	if stdin, ok := a.stdin.(*os.File); ok {
-		if saved, err := term.GetState(int(stdin.Fd())); err == nil {
-			defer func() { _ = term.Restore(int(stdin.Fd()), saved) }()
-		}
-	}
-	handed, err := a.handOn()
+	defer keepTerminal(l.app.stdin)()
+	env, err := l.environ()
 	if err != nil {
 		return err
 	}
-	env := append(os.Environ(), handed, containerVar+"="+c.ID)
-	group, err := a.makeCgroup(o, c)
+	group, err := l.options.limits.makeCgroup(l.container.ShortID(), l.app.notice)
 	if err != nil {
 		return err
 	}
@@ -62,53 +102,36 @@ func (a *app) enterContainer(ctx context.Context, o *runOptions, c *container.Co
 		env = append(env, cgroupVar+"="+group.Path)
 		defer func() { err = errors.Join(err, group.Remove()) }()
 	}
-	code, err := runtime.Enter(context.WithoutCancel(ctx), runtime.EnterOptions{Args: shownArgs("run", "--name", c.Name), Env: env, Files: files})
+	code, err := runtime.Enter(context.WithoutCancel(ctx), runtime.EnterOptions{Args: shownArgs("run", "--name", l.container.Name), Env: env, Files: files})
 	if err != nil || code == 0 {
 		return err
 	}
 	return exitStatus(code)
 }
 
-// takeOverContainer takes over the container that a parent registered.
-func takeOverContainer(a *app, id string) (*container.Container, error) {
-	all, err := openContainers(a)
+// openPorts returns the files that the process in the namespaces inherits, and writes the ports down.
+func (l *launch) openPorts() (files []*os.File, err error) {
+	ports, err := l.options.network.listen()
 	if err != nil {
 		return nil, err
 	}
-	syscall.CloseOnExec(lockFD)
-	return all.TakeOver(id, os.NewFile(lockFD, "lock"))
+	files = []*os.File{l.container.Lock()}
+	for _, p := range ports {
+		files = append(files, p.file)
+		l.container.Ports = append(l.container.Ports, p.String())
+	}
+	return files, l.container.Save()
 }
 
-// supervise is the process that stays behind for a detached container.
-func (a *app) supervise(ctx context.Context, o *runOptions, id string) error {
-	c, err := takeOverContainer(a, id)
+// keepTerminal returns a function that makes the terminal again what it is now.
+func keepTerminal(stdin any) (restore func()) {
+	in, ok := stdin.(*os.File)
+	if !ok {
+		return func() {}
+	}
+	saved, err := term.GetState(int(in.Fd()))
 	if err != nil {
-		return err
+		return func() {}
 	}
-	err = a.enterContainer(ctx, o, c)
-	if c.Forget {
-		_ = c.Remove()
-	}
-	return err
-}
-
-// detach starts the supervisor of the container, and waits until the container runs or could not be started.
-func (a *app) detach(ctx context.Context, o *runOptions, c *container.Container) error {
-	handed, err := a.handOn()
-	if err != nil {
-		return err
-	}
-	supervisor := exec.Command("/proc/self/exe")
-	supervisor.Args = shownArgs("run", "-d", "--name", c.Name)
-	supervisor.Env = append(os.Environ(), handed, containerVar+"="+c.ID)
-	supervisor.ExtraFiles = o.inherited(c)
-	err = c.Detach(ctx, supervisor, a.stderr)
-	var exit *exec.ExitError
-	if errors.As(err, &exit) && exit.ExitCode() > 0 {
-		return exitStatus(exit.ExitCode())
-	}
-	if err == nil {
-		fmt.Fprintln(a.stdout, c.ID)
-	}
-	return err
+	return func() { _ = term.Restore(int(in.Fd()), saved) }
 }

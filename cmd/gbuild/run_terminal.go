@@ -1,3 +1,5 @@
+// This file owns the caller's terminal, while the command of a container has it.
+
 package main
 
 import (
@@ -49,4 +51,9 @@ func sizeOf(f *os.File) runtime.TerminalSize {
 		return runtime.TerminalSize{}
 	}
 	return runtime.TerminalSize{Rows: uint16(rows), Cols: uint16(cols)}
+}
+
+func isTerminal(f any) bool {
+	file, ok := f.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
 }

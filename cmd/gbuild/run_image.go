@@ -1,0 +1,62 @@
+// This file owns the image that a container begins with, and the writable files over it.
+
+package main
+
+import (
+	"context"
+	"fmt"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/spf13/pflag"
+
+	"github.com/gbuild/gbuild/internal/bases"
+	"github.com/gbuild/gbuild/internal/hint"
+	"github.com/gbuild/gbuild/pkg/build"
+	"github.com/gbuild/gbuild/pkg/image"
+	"github.com/gbuild/gbuild/pkg/layers"
+)
+
+type runImage struct{ name, pull, platform string }
+
+func (i *runImage) add(f *pflag.FlagSet) {
+	f.StringVar(&i.pull, "pull", "missing", "always, missing or never")
+	f.StringVar(&i.platform, "platform", "", "platform of the image, such as linux/arm64")
+}
+
+func (i *runImage) parse() error { return oneOf("--pull", i.pull, "always", "missing", "never") }
+
+// find returns the image, which is fetched where it is not here or --pull says so.
+func (i *runImage) find(ctx context.Context, a *app, store *layers.Store) (v1.Image, error) {
+	var platform v1.Platform
+	if i.platform != "" {
+		p, err := v1.ParsePlatform(i.platform)
+		if err != nil {
+			return nil, usagef("--platform %s: %w", i.platform, err)
+		}
+		platform = *p
+	}
+	if img, err := bases.Local(store, i.name); err == nil && i.pull != "always" {
+		return img, bases.CheckPlatform(img, i.name, platform)
+	}
+	if ref, err := image.ParseRef(i.name); i.pull == "never" && (err != nil || ref.Kind == image.KindRegistry) {
+		return nil, hint.Errorf("gbuild images lists those that there are", "no local image %s, and --pull never", i.name)
+	}
+	show := a.plainDisplay(true)
+	f := &bases.Finder{Store: store, Options: a.registries.options(), Pull: i.pull == "always", Notice: show.notice}
+	return f.Find(ctx, i.name, platform)
+}
+
+// openDraft makes a writable state over the image; an image that was built here is already unpacked.
+func openDraft(ctx context.Context, store *layers.Store, img v1.Image) (*layers.Draft, error) {
+	key, err := build.StateOf(store, img)
+	if err != nil || !store.Has(key) {
+		list, err := img.Layers()
+		if err != nil {
+			return nil, err
+		}
+		if key, err = store.Unpack(ctx, list, func(int64, int64) {}); err != nil {
+			return nil, fmt.Errorf("unpacking the image: %w", err)
+		}
+	}
+	return store.Draft(ctx, key)
+}

@@ -1,0 +1,40 @@
+// This file owns what gbuild run says of a container's life: its name, how it ends, and whether it starts again.
+
+package main
+
+import (
+	"cmp"
+	"errors"
+
+	"github.com/spf13/pflag"
+
+	"github.com/gbuild/gbuild/pkg/container"
+)
+
+type runLife struct {
+	name, restart, stopSignal string
+	stopTimeout               int
+	detach, rm, rmGiven       bool
+
+	policy container.Restart // is what restart says
+}
+
+func (l *runLife) add(f *pflag.FlagSet) {
+	f.StringVar(&l.name, "name", "", "name of the container")
+	f.BoolVarP(&l.detach, "detach", "d", false, "run in the background and print the container's id")
+	f.BoolVar(&l.rm, "rm", true, "forget the container when it ends (with -d: only when given)")
+	f.StringVar(&l.restart, "restart", "no", "no, on-failure[:TIMES], always or unless-stopped")
+	f.StringVar(&l.stopSignal, "stop-signal", "", "signal by which gbuild stop asks it to end (default: the image's, or SIGTERM)")
+	f.IntVar(&l.stopTimeout, "stop-timeout", 10, "seconds after which gbuild stop kills it")
+}
+
+func (l *runLife) parse() (err error) {
+	if l.policy, err = container.ParseRestart(l.restart); err != nil {
+		return usagef("--restart %s: %w", l.restart, err)
+	}
+	if !l.policy.Never() && l.rmGiven && l.rm {
+		return errors.New("conflicting options: cannot specify both --restart and --rm")
+	}
+	_, err = parseSignal(cmp.Or(l.stopSignal, "SIGTERM"))
+	return err
+}

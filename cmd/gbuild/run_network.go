@@ -1,0 +1,95 @@
+// This file owns the network of a container: which one it is, and the names of the hosts in it.
+
+package main
+
+import (
+	"net"
+	"os"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/gbuild/gbuild/pkg/container"
+	"github.com/gbuild/gbuild/pkg/runtime"
+)
+
+type runNetwork struct {
+	kind, hostname string
+	publish, hosts []string
+
+	ports []port // is what publish says
+}
+
+func (n *runNetwork) add(f *pflag.FlagSet) {
+	f.StringVar(&n.kind, "network", "default", "default (private, where that can be had), private, host or none")
+	f.StringVar(&n.kind, "net", "default", "the same as --network")
+	_ = f.MarkHidden("net")
+	f.VarP((*list)(&n.publish), "publish", "p", "[[ADDRESS:]HOSTPORT:]PORT[/udp] (repeatable)")
+	f.Var((*list)(&n.hosts), "add-host", "NAME:ADDRESS for /etc/hosts (repeatable)")
+	f.StringVarP(&n.hostname, "hostname", "h", "", "host name of the container")
+}
+
+func (n *runNetwork) parse() error {
+	if err := oneOf("--network", n.kind, "default", "private", "bridge", "host", "none"); err != nil {
+		return err
+	}
+	if n.kind == "bridge" {
+		n.kind = "private"
+	}
+	return n.parsePorts()
+}
+
+// private says whether the container gets a network of its own that leads out.
+func (n *runNetwork) private() bool { return n.kind == "default" || n.kind == "private" }
+
+func (n *runNetwork) fill(box *runtime.Sandbox) (err error) {
+	box.Network = sandboxNetwork(n.kind)
+	if err := n.fillHosts(box); err != nil {
+		return err
+	}
+	box.Ports, err = n.receivePorts()
+	return err
+}
+
+// nameOf is the host name of a container.
+func (n *runNetwork) nameOf(c *container.Container) string {
+	if n.hostname != "" {
+		return n.hostname
+	}
+	if name, err := os.Hostname(); n.kind == "host" && err == nil {
+		return name
+	}
+	return c.ShortID()
+}
+
+func (n *runNetwork) fillHosts(box *runtime.Sandbox) error {
+	for _, h := range n.hosts {
+		name, address, ok := strings.Cut(h, "=")
+		if !ok {
+			name, address, ok = strings.Cut(h, ":")
+		}
+		if address == "host-gateway" {
+			address = hostGateway(n.kind)
+		}
+		address = strings.Trim(address, "[]")
+		if !ok || name == "" || net.ParseIP(address) == nil {
+			return usagef("--add-host %s: it is NAME:ADDRESS", h)
+		}
+		box.Hosts = append(box.Hosts, runtime.HostEntry{Name: name, Addr: address})
+	}
+	return nil
+}
+
+// hostGateway is an address of the host that a container in such a network can reach.
+func hostGateway(network string) string {
+	all, err := net.InterfaceAddrs()
+	if err != nil || network == "host" {
+		return "127.0.0.1"
+	}
+	for _, a := range all {
+		if ip, ok := a.(*net.IPNet); ok && ip.IP.To4() != nil && ip.IP.IsGlobalUnicast() {
+			return ip.IP.String()
+		}
+	}
+	return "127.0.0.1"
+}
