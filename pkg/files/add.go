@@ -54,7 +54,7 @@ func (a *adder) unpack(ctx context.Context, p *pick) (bool, error) {
 	if a.owner != nil {
 		options.UID, options.GID = &a.owner.uid, &a.owner.gid
 	}
-	if err := layers.Extract(ctx, r, a.draft, real, options); err != nil {
+	if err := layers.Extract(ctx, r, a.draft.Upper(), real, options); err != nil {
 		return false, fmt.Errorf("unpacking %s: %w", p.name, err)
 	}
 	return true, nil

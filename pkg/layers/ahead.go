@@ -94,7 +94,7 @@ func (a *ahead) run(ctx context.Context, workers int) {
 // begin hands what was found to a worker, unless it is over. Where there is a layer of such a distribution, it is likely to be
 // the same, and is found without compressing.
 func (a *ahead) begin(found aheadFile) bool {
-	like := part{names: []string{found.distribution}}
+	like := Part{names: []string{found.distribution}}
 	if _, known := a.store.Recall(a.kind, like.key()); known || a.begun[found.distribution] {
 		return true
 	}

@@ -203,18 +203,17 @@ func (f *aheadFinder) lstat(name string) (*Entry, error) {
 		f.leave()
 		f.dir, f.name = fd, dir
 	}
-	return lstat(fmt.Sprintf("/proc/self/fd/%d/%s", f.dir.Fd(), base), name)
+	return Lstat(fmt.Sprintf("/proc/self/fd/%d/%s", f.dir.Fd(), base), name)
 }
 
 // open opens a directory. Where the kernel or a filter refuses that call, nothing is found, and nothing packed ahead.
 func (f *aheadFinder) open(dir string, flags uint64) (*os.File, error) {
 	how := unix.OpenHow{Flags: flags | unix.O_DIRECTORY | unix.O_CLOEXEC,
 		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_XDEV}
-	var fd int
-	err := retryEINTR(func() (err error) {
+	fd, err := unix.Openat2(int(f.root.Fd()), "."+dir, &how)
+	for err == unix.EINTR {
 		fd, err = unix.Openat2(int(f.root.Fd()), "."+dir, &how)
-		return err
-	})
+	}
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: dir, Err: err}
 	}

@@ -13,67 +13,69 @@ import (
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sys/unix"
 
 	"github.com/gbuild/gbuild/pkg/layers/codec"
 )
-
-// ApplyOptions says how Apply unpacks.
-type ApplyOptions struct {
-	// Lower is what the layer lies on. Directories that the layer does not name, but has files in, get their metadata
-	// from there; hard links to its files become copies. nil is an empty one.
-	Lower *View
-	// MaxBytes limits the size of the unpacked tar, and of the files in it with their holes. 0 is 1 TiB.
-	MaxBytes int64
-	// Notice, if set, is told what could not be unpacked (device nodes, some attributes), once for each kind.
-	Notice func(text string)
-}
 
 const (
 	maxEntries = 10_000_000
 	maxDepth   = 4096
 )
 
-// Apply unpacks a layer (an uncompressed tar with OCI whiteouts) into the empty directory dir, so that dir becomes an
-// overlay lower directory, and returns the DiffID: the SHA-256 of all of r. It reads r to its end, and never leaves dir.
-// An entry that would is an error that names it.
-func Apply(ctx context.Context, r io.Reader, dir string, o ApplyOptions) (v1.Hash, error) {
+// Applier turns the entries of layers (uncompressed tars with OCI whiteouts) into files in a directory, which becomes an
+// overlay lower directory. It never leaves the directory: an entry that would is an error that names it. Layer may be called
+// for several layers, the lowest first; then Finish, which needs what lies below, and Close.
+type Applier struct {
+	tree    *tree
+	places  places
+	how     applying
+	notices *notices
+	parent  openParent
+	size    int64 // of the files so far
+	buffer  []byte
+
+	// What must wait for the end.
+	links []pendingLink
+	times []dirTime
+}
+
+// places finds the directories that an applier writes into.
+type places interface {
+	// open returns a descriptor of the directory at a clean relative path, and makes what is missing of it.
+	open(name string) (int, error)
+	// reopen returns a descriptor of a directory that open has made.
+	reopen(name string) (int, error)
+	// keep sees to it that a directory that the tar names, and that exists below, keeps its content.
+	keep(name string) error
+}
+
+// applying says how an applier treats entries.
+type applying struct {
+	limit    int64  // bytes of the tar, and of the files in it with their holes
+	overlay  bool   // entries named .wh. are whiteouts
+	uid, gid *int   // the owner of everything, if set
+	under    string // what names are relative to
+}
+
+// NewApplier begins to write into an empty directory. The tars, and the files in them with their holes, may have limit bytes
+// in all. notice, if not nil, is told what could not be unpacked (device nodes, some attributes), once for each kind.
+func NewApplier(dir string, limit int64, notice func(text string)) (*Applier, error) {
 	t, err := newTree(dir)
 	if err != nil {
-		return v1.Hash{}, fmt.Errorf("unpacking: %w", err)
+		return nil, err
 	}
-	defer t.close()
-	a := &applier{tree: t, notices: newNotices(o.Notice), limit: limitOr(o.MaxBytes)}
-	diffID, err := a.layer(ctx, r)
-	if err != nil {
-		return v1.Hash{}, err
-	}
-	lower := o.Lower
-	if lower == nil {
-		lower = NewView()
-	}
-	return diffID, a.finish(lower)
+	return newApplier(t, t, applying{limit: limit, overlay: true}, notice), nil
 }
 
-// applier turns tar entries into files.
-type applier struct {
-	*tree
-	notices  *notices
-	overlay  bool                    // entries named .wh. are whiteouts
-	uid, gid *int                    // the owner of everything, if set
-	under    string                  // what names are relative to
-	copyUp   func(name string) error // of a directory that exists below, if it should keep its content
-	links    []pendingLink
-	times    []dirTime
-	buffer   []byte
-	limit    int64 // of bytes
-	size     int64 // of the files so far
+func newApplier(t *tree, p places, how applying, notice func(text string)) *Applier {
+	return &Applier{tree: t, places: p, how: how, notices: newNotices(notice), parent: openParent{fd: -1}}
 }
 
-func limitOr(n int64) int64 {
-	if n <= 0 {
-		return 1 << 40
-	}
-	return n
+// Close gives back what the applier holds.
+func (a *Applier) Close() {
+	a.parent.close()
+	a.tree.close()
 }
 
 // pendingLink is a hard link whose target is not there (yet).
@@ -84,11 +86,10 @@ type dirTime struct {
 	at   time.Time
 }
 
-// layer unpacks the tar, reads r to its end and returns its digest. finish has to follow.
-func (a *applier) layer(ctx context.Context, r io.Reader) (v1.Hash, error) {
-	a.overlay = true
+// Layer unpacks a tar, and returns its DiffID: the SHA-256 of all of r. It reads r to its end.
+func (a *Applier) Layer(ctx context.Context, r io.Reader) (v1.Hash, error) {
 	sum := sha256.New()
-	ahead := codec.NewReadAhead(codec.Limit(ctx, r, a.limit))
+	ahead := codec.NewReadAhead(codec.Limit(ctx, r, a.how.limit))
 	defer ahead.Close()
 	hashed := io.TeeReader(ahead, sum) // on this side: the other one decompresses, which takes longer than all else
 	if err := a.entries(ctx, tar.NewReader(hashed)); err != nil {
@@ -100,7 +101,7 @@ func (a *applier) layer(ctx context.Context, r io.Reader) (v1.Hash, error) {
 	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(sum.Sum(nil))}, nil
 }
 
-func (a *applier) entries(ctx context.Context, tr *tar.Reader) error {
+func (a *Applier) entries(ctx context.Context, tr *tar.Reader) error {
 	for n := 0; ; n++ {
 		h, err := tr.Next()
 		if err == io.EOF {
@@ -115,7 +116,7 @@ func (a *applier) entries(ctx context.Context, tr *tar.Reader) error {
 		if err := ctx.Err(); err != nil {
 			return context.Cause(ctx)
 		}
-		if a.size += max(h.Size, 0); a.size < 0 || a.size > a.limit {
+		if a.size += max(h.Size, 0); a.size < 0 || a.size > a.how.limit {
 			return fmt.Errorf("unpacking entry %q: %w", h.Name, codec.ErrTooLarge)
 		}
 		if err := a.entry(h, codec.WithContext(ctx, tr)); err != nil {
@@ -147,7 +148,7 @@ func entryName(name string) (string, error) {
 	return cleaned, nil
 }
 
-func (a *applier) entry(h *tar.Header, body io.Reader) error {
+func (a *Applier) entry(h *tar.Header, body io.Reader) error {
 	if h.Typeflag == tar.TypeXGlobalHeader {
 		return nil
 	}
@@ -158,25 +159,26 @@ func (a *applier) entry(h *tar.Header, body io.Reader) error {
 	if name == "" {
 		return a.rootEntry(h)
 	}
-	if a.overlay && name == codec.StargzTable {
+	if a.how.overlay && name == codec.StargzTable {
 		return nil // it is the layer's, and no file of the image
 	}
-	if base := path.Base(name); a.overlay && strings.HasPrefix(base, whiteoutPrefix) {
+	if base := path.Base(name); a.how.overlay && strings.HasPrefix(base, WhiteoutPrefix) {
 		return a.whiteout(path.Dir(name), base)
 	}
-	if a.uid != nil {
-		h.Uid = *a.uid
+	if a.how.uid != nil {
+		h.Uid = *a.how.uid
 	}
-	if a.gid != nil {
-		h.Gid = *a.gid
+	if a.how.gid != nil {
+		h.Gid = *a.how.gid
 	}
-	return a.file(path.Join(a.under, name), h, body)
+	return a.file(path.Join(a.how.under, name), h, body)
 }
 
-// finish does what must wait for the last entry, and for the layers below: hard links to what is further on or further
-// down, the metadata of directories without an entry, and the times of directories.
-func (a *applier) finish(lower *View) error {
-	merged := lower.over(a.dir)
+// Finish does what must wait for the last entry, and for the layers below, which lower shows: hard links to what is further on
+// or further down become links or copies, directories without an entry get the metadata of those below, and all directories
+// their times.
+func (a *Applier) Finish(lower *View) error {
+	merged := lower.Over(a.tree.dir)
 	for _, l := range a.links {
 		if err := a.finishLink(l, merged); err != nil {
 			return fmt.Errorf("unpacking entry %q: linking to %q: %w", l.name, l.target, err)
@@ -187,12 +189,12 @@ func (a *applier) finish(lower *View) error {
 	}
 	for i := len(a.times) - 1; i >= 0; i-- {
 		t := a.times[i]
-		fd, err := a.reopen(t.name)
+		fd, err := a.places.reopen(t.name)
 		if err != nil {
 			continue // replaced by a later entry
 		}
 		err = setTimes(fd, ".", t.at)
-		closeFD(fd)
+		unix.Close(fd)
 		if err != nil {
 			return fmt.Errorf("setting the time of %q: %w", t.name, err)
 		}

@@ -21,16 +21,16 @@ func plain(t testing.TB, dir string) string {
 	check(t, filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {
 		check(t, err)
 		name := strings.TrimPrefix(strings.TrimPrefix(path, dir), "/")
-		e, err := lstat(path, "/"+name)
+		e, err := Lstat(path, "/"+name)
 		check(t, err)
 		switch {
-		case name == "" && !isOpaque(path):
+		case name == "" && !IsOpaque(path):
 			return nil
-		case e.isWhiteout():
+		case e.IsWhiteout():
 			name = "w:" + name
 		case e.IsDir():
 			name += "/"
-			if isOpaque(path) {
+			if IsOpaque(path) {
 				name += "!"
 			}
 		case e.IsSymlink():
@@ -125,7 +125,7 @@ func applyOdd(t *testing.T, entries []string, want, wantErr string) {
 		entries[i] = expand.Replace(entries[i])
 	}
 	dir := t.TempDir()
-	_, err = Apply(t.Context(), bytes.NewReader(tarOf(t, entries...)), dir, ApplyOptions{Lower: NewView(lower)})
+	_, err = apply(t.Context(), bytes.NewReader(tarOf(t, entries...)), dir, applyOptions{Lower: NewView(lower)})
 	switch {
 	case wantErr == "+contained":
 	case wantErr != "":
@@ -158,7 +158,7 @@ func anyOf(text, wanted string) bool {
 }
 
 func nlink(t *testing.T, path string) uint64 {
-	e, err := lstat(path, path)
+	e, err := Lstat(path, path)
 	check(t, err)
 	return e.Nlink
 }
@@ -208,7 +208,7 @@ func TestApplyMetadata(t *testing.T) {
 			t.Errorf("got %s, want %s", got, w)
 		}
 	}
-	if isOpaque(dir + "/user") {
+	if IsOpaque(dir + "/user") {
 		t.Error("an attribute of overlayfs was imported")
 	}
 }
@@ -219,7 +219,7 @@ func TestApplyImplied(t *testing.T) {
 	check(t, os.Chown(lower+"/a/b", 5, 6))
 	check(t, os.Chmod(lower+"/a/b", 0o700))
 	dir := applyTo(t, tarOf(t, "f a/b/c/f 1"), NewView(lower))
-	e, err := lstat(dir+"/a/b", "/a/b")
+	e, err := Lstat(dir+"/a/b", "/a/b")
 	check(t, err)
 	if e.UID != 5 || e.GID != 6 || e.Mode&0o7777 != 0o700 || e.ModTime.Unix() != 1000 {
 		t.Errorf("implied directory: %+v", e)
@@ -228,8 +228,8 @@ func TestApplyImplied(t *testing.T) {
 
 func TestApplyDevice(t *testing.T) {
 	var notes []string
-	_, err := Apply(t.Context(), bytes.NewReader(tarOf(t, "c dev/null", "c dev/zero", "f x 1")), t.TempDir(),
-		ApplyOptions{Notice: func(s string) { notes = append(notes, s) }})
+	_, err := apply(t.Context(), bytes.NewReader(tarOf(t, "c dev/null", "c dev/zero", "f x 1")), t.TempDir(),
+		applyOptions{Notice: func(s string) { notes = append(notes, s) }})
 	check(t, err)
 	if len(notes) > 1 {
 		t.Errorf("notices: %q", notes)
@@ -252,13 +252,13 @@ func TestApplyBroken(t *testing.T) {
 		"bad owner":    {ownedBy(t, 1<<32-1), 0, "no such ids"},
 	}
 	for name, test := range tests {
-		_, err := Apply(t.Context(), bytes.NewReader(test.data), t.TempDir(), ApplyOptions{MaxBytes: test.max})
+		_, err := apply(t.Context(), bytes.NewReader(test.data), t.TempDir(), applyOptions{MaxBytes: test.max})
 		if err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: error %v, want %q", name, err, test.want)
 		}
 	}
 	trailing := append(append([]byte(nil), good...), "garbage"...)
-	got, err := Apply(t.Context(), bytes.NewReader(trailing), t.TempDir(), ApplyOptions{})
+	got, err := apply(t.Context(), bytes.NewReader(trailing), t.TempDir(), applyOptions{})
 	check(t, err)
 	want, _, err := v1.SHA256(bytes.NewReader(trailing))
 	if err != nil || got != want {
@@ -266,7 +266,7 @@ func TestApplyBroken(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := Apply(ctx, bytes.NewReader(good), t.TempDir(), ApplyOptions{}); err == nil {
+	if _, err := apply(ctx, bytes.NewReader(good), t.TempDir(), applyOptions{}); err == nil {
 		t.Error("a cancelled context is ignored")
 	}
 }
@@ -301,7 +301,7 @@ func FuzzApply(f *testing.F) {
 		dir := parent + "/in"
 		check(t, os.Mkdir(dir, 0o755))
 		write(t, parent+"/canary", "canary")
-		diffID, err := Apply(t.Context(), bytes.NewReader(data), dir, ApplyOptions{MaxBytes: 1 << 20})
+		diffID, err := apply(t.Context(), bytes.NewReader(data), dir, applyOptions{MaxBytes: 1 << 20})
 		if want, _, _ := v1.SHA256(bytes.NewReader(data)); err == nil && diffID != want {
 			t.Errorf("DiffID %s, want %s", diffID, want)
 		}

@@ -30,19 +30,19 @@ func BenchmarkWriteDiff(b *testing.B) {
 	dir, size := manyFiles(b)
 	b.SetBytes(size)
 	for b.Loop() {
-		check(b, WriteDiff(context.Background(), io.Discard, dir, nil, DiffOptions{}))
+		check(b, WriteDiff(context.Background(), io.Discard, []string{dir}, DiffOptions{}))
 	}
 }
 
 func BenchmarkApply(b *testing.B) {
 	dir, size := manyFiles(b)
 	var buf bytes.Buffer
-	check(b, WriteDiff(context.Background(), &buf, dir, nil, DiffOptions{}))
+	check(b, WriteDiff(context.Background(), &buf, []string{dir}, DiffOptions{}))
 	b.SetBytes(size)
 	for i := 0; b.Loop(); i++ {
 		to := fmt.Sprintf("%s/%d", b.TempDir(), i)
 		check(b, os.MkdirAll(to, 0o755))
-		_, err := Apply(context.Background(), bytes.NewReader(buf.Bytes()), to, ApplyOptions{})
+		_, err := apply(context.Background(), bytes.NewReader(buf.Bytes()), to, applyOptions{})
 		check(b, err)
 		b.StopTimer()
 		os.RemoveAll(to)
@@ -57,7 +57,7 @@ func BenchmarkPack(b *testing.B) {
 	if tree := os.Getenv("GBUILD_BENCH_TREE"); tree != "" {
 		dir = tree
 	}
-	write := func(w io.Writer) error { return WriteDiff(context.Background(), w, dir, nil, DiffOptions{}) }
+	write := func(w io.Writer) error { return WriteDiff(context.Background(), w, []string{dir}, DiffOptions{}) }
 	var tar bytes.Buffer
 	check(b, write(&tar))
 	s := newStore(b)

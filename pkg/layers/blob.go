@@ -74,7 +74,7 @@ func (s *Store) PutBlob(ctx context.Context, r io.Reader, want v1.Hash) (v1.Desc
 type blobWriter struct {
 	store  *Store
 	file   *os.File
-	behind writeBehind
+	behind durable.Behind
 	sum    hash.Hash // nil: the bytes come from a checked reader
 	size   int64
 	grows  *Growing // nil: nobody is to read it yet
@@ -85,7 +85,7 @@ func (s *Store) newBlob(ctx context.Context) (*blobWriter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("writing a blob: %w", err)
 	}
-	return &blobWriter{store: s, file: f, behind: writeBehind{file: f}, sum: sha256.New()}, nil
+	return &blobWriter{store: s, file: f, behind: durable.Behind{File: f}, sum: sha256.New()}, nil
 }
 
 // Write implements io.Writer.
@@ -95,7 +95,7 @@ func (w *blobWriter) Write(p []byte) (int, error) {
 		w.sum.Write(p[:n])
 	}
 	w.size += int64(n)
-	w.behind.reached(w.size)
+	w.behind.Reached(w.size)
 	if w.grows != nil {
 		w.grows.grow(w.size)
 	}

@@ -16,45 +16,45 @@ import (
 	"github.com/gbuild/gbuild/pkg/layers/codec"
 )
 
-// DiffOptions says how WriteDiff writes.
+// DiffOptions says how a layer is written. All may be left out.
 type DiffOptions struct {
-	// Epoch, if set, is the latest time (Unix seconds) that anything in the tar has: later ones are set to it.
+	// Lower is what the layer lies on: what is the same there is left out.
+	Lower *View
+	// Epoch is the latest time (Unix seconds) that anything in the tar has: later ones are set to it.
 	Epoch *int64
-
-	alone bool   // lower is nothing, and the root directory is whatever it is below
-	apart *apart // what is in layers of its own, which lie between lower and this one
+	// Alone leaves the root directory out, whatever it is: the layer is made for any place.
+	Alone bool
+	// Apart is what is in layers of its own, which lie between Lower and this one.
+	Apart *Apart
+	// Index is told what is written.
+	Index *Indexer
 }
 
-// WriteDiff writes a snapshot directory (an overlay upper directory) as the tar of a layer over lower. The tar depends on
-// nothing but the names, content, modes, owners, attributes and whole seconds of the files: names are sorted, headers are
-// plain where they can be. What is the same as in lower is left out. Sockets are left out, as in every image.
-func WriteDiff(ctx context.Context, w io.Writer, snapshot string, lower *View, o DiffOptions) error {
-	if lower == nil {
-		lower = NewView()
-	}
-	if err := writeStack(ctx, w, []string{snapshot}, lower, o); err != nil {
+// WriteDiff writes snapshot directories (overlay upper directories), the uppermost first, as the tar of one layer. The tar
+// depends on nothing but the names, content, modes, owners, attributes and whole seconds of the files: names are sorted,
+// headers are plain where they can be. Sockets are left out, as in every image.
+func WriteDiff(ctx context.Context, w io.Writer, snapshots []string, o DiffOptions) error {
+	if err := newDiffer(ctx, w, o).snapshots(snapshots); err != nil {
 		return fmt.Errorf("writing a layer: %w", err)
 	}
 	return nil
 }
 
-// writeStack writes snapshots, the uppermost first, as one layer.
-func writeStack(ctx context.Context, w io.Writer, snapshots []string, lower *View, o DiffOptions) error {
-	root, err := lstat(snapshots[0], "/")
+func (d *differ) snapshots(dirs []string) error {
+	root, err := Lstat(dirs[0], "/")
 	if err != nil {
 		return err
 	}
-	d := newDiffer(ctx, w, lower, o)
-	below, err := lower.Lstat("/")
+	below, err := d.o.Lower.Lstat("/")
 	if err != nil {
 		return err
 	}
 	same, err := d.sameMetadata(root, below)
-	if err == nil && !same && !o.alone {
+	if err == nil && !same && !d.o.Alone {
 		err = d.header(root, nil, nil)
 	}
 	if err == nil {
-		err = d.children(root, newPlace(snapshots), below)
+		err = d.children(root, newPlace(dirs), below)
 	}
 	if err != nil {
 		return err
@@ -70,7 +70,7 @@ type place struct {
 
 func newPlace(dirs []string) place {
 	for i, dir := range dirs {
-		if isOpaque(dir) {
+		if IsOpaque(dir) {
 			return place{dirs[:i+1], true}
 		}
 	}
@@ -80,7 +80,7 @@ func newPlace(dirs []string) place {
 // find returns the uppermost entry of a name and, if it is a directory, the place that it is merged of.
 func (p place) find(dir *Entry, name string) (top *Entry, in place, err error) {
 	for _, d := range p.dirs {
-		e, err := lstat(d+"/"+name, path.Join(dir.Path, name))
+		e, err := Lstat(d+"/"+name, path.Join(dir.Path, name))
 		if isNotExist(err) {
 			continue
 		}
@@ -95,7 +95,7 @@ func (p place) find(dir *Entry, name string) (top *Entry, in place, err error) {
 			break
 		}
 		in.dirs = append(in.dirs, e.source)
-		if in.opaque = isOpaque(e.source); in.opaque || !top.IsDir() {
+		if in.opaque = IsOpaque(e.source); in.opaque || !top.IsDir() {
 			break
 		}
 	}
@@ -105,36 +105,37 @@ func (p place) find(dir *Entry, name string) (top *Entry, in place, err error) {
 	return top, in, nil
 }
 
+// differ writes the tar of a layer.
 type differ struct {
 	ctx    context.Context
 	tar    *tar.Writer
-	lower  *View
-	epoch  *int64
-	apart  *apart
+	files  codec.FileWriter // what the tar goes to, if it is to be told of large files
+	o      DiffOptions
 	byName bool                 // what lies below is hidden name by name, not by a mark on a directory above
 	names  map[[2]uint64]string // of files with more names than one: inode -> the name in the tar
 	open   []*Entry             // directories on the way that are written only if something in them is
 	buffer []byte               // for the content of files
-	index  *indexWriter         // if set, is told what is written
-	files  codec.FileWriter     // if set, is told of large files
 }
 
-func newDiffer(ctx context.Context, w io.Writer, lower *View, o DiffOptions) *differ {
+func newDiffer(ctx context.Context, w io.Writer, o DiffOptions) *differ {
+	if o.Lower == nil {
+		o.Lower = NewView()
+	}
 	files, _ := w.(codec.FileWriter)
-	return &differ{ctx: ctx, tar: tar.NewWriter(w), lower: lower, epoch: o.Epoch, apart: o.apart,
-		names: map[[2]uint64]string{}, files: files}
+	return &differ{ctx: ctx, tar: tar.NewWriter(w), files: files, o: o, names: map[[2]uint64]string{}}
 }
 
 // children writes what is in the directory dir. below is the directory that it is merged with, nil if there is none.
 func (d *differ) children(dir *Entry, in place, below *Entry) error {
 	var names Names
 	defer names.Free()
-	if err := names.readAll(in.dirs); err != nil {
+	if err := names.readDirs(in.dirs); err != nil {
 		return err
 	}
 	if below != nil && in.opaque || below == nil && d.byName {
-		defer func(outer bool) { d.byName = outer }(d.byName)
-		d.byName = d.apart.below(dir.Path)
+		outer := d.byName
+		defer func() { d.byName = outer }()
+		d.byName = d.o.Apart.under(dir.Path)
 		if err := d.hideBelow(dir); err != nil {
 			return err
 		}
@@ -158,7 +159,7 @@ func (d *differ) children(dir *Entry, in place, below *Entry) error {
 // hideBelow marks an opaque directory, if there is anything in it to be hidden: the kernel makes almost every new
 // directory opaque. The mark would hide what is in layers of its own, too; then each name is marked.
 func (d *differ) hideBelow(dir *Entry) error {
-	for e, err := range d.lower.Entries(dir.Path) {
+	for e, err := range d.o.Lower.Entries(dir.Path) {
 		if isNotExist(err) {
 			return nil
 		}
@@ -168,14 +169,14 @@ func (d *differ) hideBelow(dir *Entry) error {
 		if !d.byName {
 			return d.marker(path.Join(dir.Path, whiteoutOpaque))
 		}
-		above, err := lstat(dir.source+"/"+e.Name, e.Path)
+		above, err := Lstat(dir.source+"/"+e.Name, e.Path)
 		if err != nil && !isNotExist(err) {
 			return err
 		}
-		if err == nil && !above.isWhiteout() && above.Type() != unix.S_IFSOCK {
+		if err == nil && !above.IsWhiteout() && above.Type() != unix.S_IFSOCK {
 			continue
 		}
-		if err := d.marker(path.Join(dir.Path, whiteoutPrefix+e.Name)); err != nil {
+		if err := d.marker(path.Join(dir.Path, WhiteoutPrefix+e.Name)); err != nil {
 			return err
 		}
 	}
@@ -189,22 +190,22 @@ func (d *differ) entry(e *Entry, in place, parent *Entry) error {
 	var below *Entry
 	if parent != nil {
 		var err error
-		if below, err = d.lower.Lstat(e.Path); err != nil && !isNotExist(err) {
+		if below, err = d.o.Lower.Lstat(e.Path); err != nil && !isNotExist(err) {
 			return err
 		}
 	}
 	switch {
-	case e.isWhiteout() && below == nil:
+	case e.IsWhiteout() && below == nil:
 		return nil
-	case e.isWhiteout():
-		return d.marker(path.Join(path.Dir(e.Path), whiteoutPrefix+e.Name))
-	case strings.HasPrefix(e.Name, whiteoutPrefix):
+	case e.IsWhiteout():
+		return d.marker(path.Join(path.Dir(e.Path), WhiteoutPrefix+e.Name))
+	case strings.HasPrefix(e.Name, WhiteoutPrefix):
 		return hint.Wrap(errWhiteoutName, "rename it")
 	case e.Type() == unix.S_IFSOCK:
 		return nil
 	case e.IsDir():
 		return d.directory(e, in, below)
-	case d.apart.holds(e.Path):
+	case d.o.Apart.holds(e.Path):
 		return nil
 	}
 	same, err := d.same(e, below)
@@ -236,7 +237,7 @@ func (d *differ) enter(e, below *Entry) error {
 		return err
 	}
 	d.open = append(d.open, e)
-	if d.apart.below(e.Path) {
+	if d.o.Apart.under(e.Path) {
 		same = d.time(e.ModTime).Equal(d.time(time.Unix(SettledTime, 0)))
 	}
 	if same {

@@ -90,15 +90,15 @@ func TestDiffApply(t *testing.T) {
 			check(t, err)
 			lower, err := s.View(base)
 			check(t, err)
-			data := writeDiff(t, v.dirs[0], lower)
+			data := writeDiff(t, dirsOf(t, s, k)[0], lower)
 			if got := strings.Join(members(t, data), " "); got != c.want && c.want != "LONG" {
 				t.Errorf("members %q, want %q", got, c.want)
 			}
-			if !bytes.Equal(data, writeDiff(t, v.dirs[0], lower)) {
+			if !bytes.Equal(data, writeDiff(t, dirsOf(t, s, k)[0], lower)) {
 				t.Error("the second tar differs")
 			}
 			dir := applyTo(t, data, lower)
-			sameLines(t, "applied", lines(t, NewView(append([]string{dir}, lower.dirs...)...)), lines(t, v))
+			sameLines(t, "applied", lines(t, lower.Over(dir)), lines(t, v))
 			sameAsMount(t, s, k, v)
 		})
 	}
@@ -135,7 +135,7 @@ func TestDiffHeaders(t *testing.T) {
 	check(t, unix.Setxattr(dir+"/x", xattrOverlay+"origin", []byte("1"), 0))
 	epoch := int64(1500)
 	var buf bytes.Buffer
-	check(t, WriteDiff(context.Background(), &buf, dir, nil, DiffOptions{Epoch: &epoch}))
+	check(t, WriteDiff(context.Background(), &buf, []string{dir}, DiffOptions{Epoch: &epoch}))
 	r := tar.NewReader(&buf)
 	h, err := r.Next()
 	check(t, err)
@@ -148,7 +148,7 @@ func TestDiffHeaders(t *testing.T) {
 		t.Errorf("records %v", h.PAXRecords)
 	}
 	write(t, dir+"/.wh.bad", "")
-	err = WriteDiff(context.Background(), &buf, dir, nil, DiffOptions{})
+	err = WriteDiff(context.Background(), &buf, []string{dir}, DiffOptions{})
 	if err == nil || !strings.Contains(err.Error(), "/.wh.bad") {
 		t.Errorf("a name that cannot be in a layer: %v", err)
 	}
@@ -161,9 +161,9 @@ func FuzzDiffApply(f *testing.F) {
 	f.Fuzz(func(t *testing.T, low, up []byte) {
 		lower := NewView(applyFuzzed(t, low, NewView()))
 		upper := applyFuzzed(t, up, lower)
-		want := NewView(append([]string{upper}, lower.dirs...)...)
+		want := lower.Over(upper)
 		got := applyTo(t, writeDiff(t, upper, lower), lower)
-		sameLines(t, "applied", lines(t, NewView(append([]string{got}, lower.dirs...)...)), lines(t, want))
+		sameLines(t, "applied", lines(t, lower.Over(got)), lines(t, want))
 	})
 }
 
@@ -180,7 +180,7 @@ func applyFuzzed(t *testing.T, data []byte, lower *View) string {
 	}
 	dir := t.TempDir()
 	check(t, os.Chmod(dir, 0o755))
-	if _, err := Apply(t.Context(), bytes.NewReader(tarOf(t, entries...)), dir, ApplyOptions{Lower: lower}); err != nil {
+	if _, err := apply(t.Context(), bytes.NewReader(tarOf(t, entries...)), dir, applyOptions{Lower: lower}); err != nil {
 		t.Skip(err)
 	}
 	return dir

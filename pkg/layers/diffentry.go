@@ -119,8 +119,8 @@ func (d *differ) header(e *Entry, f *os.File, change func(*tar.Header)) error {
 	if err != nil {
 		return err
 	}
-	if d.index != nil {
-		if err := d.index.file(e, f, xattrs); err != nil {
+	if d.o.Index != nil {
+		if err := d.o.Index.file(e, f, xattrs); err != nil {
 			return err
 		}
 	}
@@ -139,8 +139,8 @@ func (d *differ) header(e *Entry, f *os.File, change func(*tar.Header)) error {
 // time returns the time as a layer has it: in whole seconds, and none after the epoch.
 func (d *differ) time(t time.Time) time.Time {
 	seconds := t.Unix()
-	if d.epoch != nil {
-		seconds = min(seconds, *d.epoch)
+	if d.o.Epoch != nil {
+		seconds = min(seconds, *d.o.Epoch)
 	}
 	return time.Unix(seconds, 0)
 }

@@ -238,11 +238,11 @@ func (f *distributionFinder) file(name string, d fs.DirEntry) error {
 	if !ok || owner == contested {
 		return nil
 	}
-	e, err := lstat(f.root+name, name)
+	e, err := Lstat(f.root+name, name)
 	if err != nil {
 		return err
 	}
-	if e.isWhiteout() || e.Type() == unix.S_IFSOCK || strings.HasPrefix(e.Name, whiteoutPrefix) {
+	if e.IsWhiteout() || e.Type() == unix.S_IFSOCK || strings.HasPrefix(e.Name, WhiteoutPrefix) {
 		return nil
 	}
 	dist := f.found[owner]

@@ -6,10 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/gbuild/gbuild/internal/durable"
 )
@@ -22,6 +19,7 @@ type Draft struct {
 	dir     string // drafts/<random>
 	held    *os.File
 	lower   *View
+	lowers  []string // the directories of lower, the uppermost first
 	began   time.Time
 	mounted bool
 	ahead   *ahead // nil: nothing is compressed ahead
@@ -36,7 +34,11 @@ func (s *Store) Draft(ctx context.Context, parent Key) (*Draft, error) {
 	if err != nil {
 		return nil, fmt.Errorf("starting a draft: %w", err)
 	}
-	d := &Draft{store: s, parent: parent, lower: lower, began: time.Now(), dir: s.path("drafts", rand.Text())}
+	dirs, err := s.stack(parent)
+	if err != nil {
+		return nil, fmt.Errorf("starting a draft: %w", err)
+	}
+	d := &Draft{store: s, parent: parent, lower: lower, lowers: dirs, began: time.Now(), dir: s.path("drafts", rand.Text())}
 	if d.held, err = durable.Lock(ctx, d.dir+".lock", durable.Exclusive); err != nil {
 		return nil, fmt.Errorf("starting a draft: %w", err)
 	}
@@ -54,7 +56,7 @@ func (d *Draft) make() error {
 	if err != nil {
 		return err
 	}
-	return copyDir(root, d.Dir())
+	return CopyDir(root, d.Dir())
 }
 
 // Dir returns the upper directory: what the draft changes.
@@ -67,76 +69,13 @@ func (d *Draft) Private() string { return d.dir }
 func (d *Draft) Lower() *View { return d.lower }
 
 // View returns the files of the parent with the changes of the draft, as they are at the moment of each call.
-func (d *Draft) View() *View { return d.lower.over(d.Dir()) }
+func (d *Draft) View() *View { return d.Upper().View() }
 
-// CopyUp makes the directories of name in the upper directory, with the metadata that they have below, so that files can be
-// written there. If name is itself a directory, it is among them. name must be free of links (see View.Resolve).
-// A directory that exists nowhere is fs.ErrNotExist.
-func (d *Draft) CopyUp(name string) error {
-	view, at := d.View(), "/"
-	parts := split(clean(name))
-	for i, part := range parts {
-		at = path.Join(at, part)
-		e, err := view.Lstat(at)
-		if i == len(parts)-1 && (isNotExist(err) || err == nil && !e.IsDir()) {
-			return nil
-		}
-		if err == nil && !e.IsDir() {
-			err = unix.ENOTDIR
-		}
-		if err == nil && e.source != d.Dir()+at {
-			err = copyDir(e, d.Dir()+at)
-		}
-		if err != nil {
-			return fmt.Errorf("copying up %s: %w", at, err)
-		}
-	}
-	return nil
-}
+// CopyUp makes the directories of name in the upper directory, as Upper.CopyUp does.
+func (d *Draft) CopyUp(name string) error { return d.Upper().CopyUp(name) }
 
-// copyDir makes an empty directory at target with the metadata of e. For who looks at the state nothing has happened, so
-// the directory above keeps its time.
-func copyDir(e *Entry, target string) error {
-	var above unix.Stat_t
-	if err := unix.Stat(path.Dir(target), &above); err != nil {
-		return err
-	}
-	if err := os.Mkdir(target, 0o700); err != nil {
-		return err
-	}
-	if err := copyMetadata(e, target); err != nil {
-		return errors.Join(err, os.Remove(target))
-	}
-	return unix.UtimesNanoAt(unix.AT_FDCWD, path.Dir(target), []unix.Timespec{above.Atim, above.Mtim}, 0)
-}
-
-// copyMetadata gives the file at target, which is ours and not a link, the owner, attributes, mode and time of e.
-func copyMetadata(e *Entry, target string) error {
-	if e.source != "" && (os.Geteuid() != e.UID || os.Getegid() != e.GID) { // what exists nowhere yet is ours
-		if err := os.Lchown(target, e.UID, e.GID); err != nil {
-			return err
-		}
-	}
-	if e.source != "" {
-		xattrs, err := e.Xattrs()
-		if err != nil {
-			return err
-		}
-		for name, value := range xattrs {
-			if err := unix.Lsetxattr(target, name, value, 0); err != nil {
-				return fmt.Errorf("setting %s: %w", name, err)
-			}
-		}
-	}
-	if err := unix.Chmod(target, e.Mode&0o7777); err != nil {
-		return err
-	}
-	if e.ModTime.IsZero() {
-		return nil
-	}
-	times := []unix.Timespec{timespec(e.ModTime), timespec(e.ModTime)}
-	return unix.UtimesNanoAt(unix.AT_FDCWD, target, times, unix.AT_SYMLINK_NOFOLLOW)
-}
+// Upper returns where the changes of the draft go.
+func (d *Draft) Upper() Upper { return Upper{d.Dir(), d.lower} }
 
 // Commit makes the draft the snapshot of the state k. If k is there already, that one stays: the same key is the same
 // state. The draft is over when Commit returns, with an error or without.

@@ -17,49 +17,56 @@ import (
 type ExtractOptions struct {
 	// UID and GID, if set, are the owner of everything that is unpacked, in the place of what the archive says.
 	UID, GID *int
-	// Alone unpacks as if the draft had no parent: its links are not followed, its files are in nobody's way.
+	// Alone unpacks as if there were no lower files: its links are not followed, its files are in nobody's way.
 	Alone bool
-	// MaxBytes limits the size of the unpacked tar, and of the files in it with their holes. 0 is 1 TiB.
-	MaxBytes int64
 	// Notice, if set, is told what could not be unpacked, once for each kind.
 	Notice func(text string)
 }
 
-// Extract unpacks an archive (an uncompressed tar) into a draft at the directory dest, as ADD does. Links of dest are
+// mostUnpacked is how many bytes an archive may unpack to.
+const mostUnpacked = 1 << 40
+
+// Extract unpacks an archive (an uncompressed tar) into upper at the directory dest, as ADD does. Links of dest are
 // followed within the root, those on the way to an entry within dest. Directories are merged, anything else is replaced.
 // Names that start with .wh. are not special.
-func Extract(ctx context.Context, r io.Reader, d *Draft, dest string, o ExtractOptions) error {
-	t, err := newTree(d.Dir())
+func Extract(ctx context.Context, r io.Reader, upper Upper, dest string, o ExtractOptions) error {
+	x, err := newExtractor(upper, dest, o)
 	if err != nil {
-		return fmt.Errorf("unpacking an archive: %w", err)
-	}
-	defer t.close()
-	lower := d.Lower()
-	if o.Alone {
-		lower = NewView()
-	}
-	x := &extractor{tree: t, draft: d, view: lower.over(d.Dir())}
-	if x.dest, _, err = x.view.Resolve(dest, true); err != nil && !isNotExist(err) {
 		return fmt.Errorf("unpacking an archive to %s: %w", clean(dest), err)
 	}
-	x.dest = strings.TrimPrefix(x.dest, "/")
-	t.open, t.reopen = x.open, x.open
-	a := &applier{tree: t, notices: newNotices(o.Notice), uid: o.UID, gid: o.GID, under: x.dest, copyUp: x.copyUp, limit: limitOr(o.MaxBytes)}
-	if _, _, err := t.parent(path.Join(x.dest, "x")); err != nil {
+	a := newApplier(x.tree, x, applying{limit: mostUnpacked, uid: o.UID, gid: o.GID, under: x.dest}, o.Notice)
+	defer a.Close()
+	if _, _, err := a.dirOf(path.Join(x.dest, "x")); err != nil {
 		return fmt.Errorf("unpacking an archive to %s: %w", clean(dest), err)
 	}
-	if err := a.entries(ctx, tar.NewReader(codec.Limit(ctx, r, a.limit))); err != nil {
+	if err := a.entries(ctx, tar.NewReader(codec.Limit(ctx, r, mostUnpacked))); err != nil {
 		return err
 	}
-	return a.finish(lower)
+	return a.Finish(x.upper.Lower)
 }
 
 // extractor finds the places where Extract writes: in the upper directory, at the path that the merged view resolves to.
 type extractor struct {
 	tree  *tree
-	draft *Draft
+	upper Upper // what is written into, over what the archive sees
+	files Upper // the same over all that is there
 	view  *View
 	dest  string
+}
+
+func newExtractor(upper Upper, dest string, o ExtractOptions) (*extractor, error) {
+	x := &extractor{upper: upper, files: upper}
+	if o.Alone {
+		x.upper.Lower = NewView()
+	}
+	x.view = x.upper.View()
+	var err error
+	if x.dest, _, err = x.view.Resolve(dest, true); err != nil && !isNotExist(err) {
+		return nil, err
+	}
+	x.dest = strings.TrimPrefix(x.dest, "/")
+	x.tree, err = newTree(upper.Dir)
+	return x, err
 }
 
 // resolve follows the links of a name below the destination as a process whose root is that would.
@@ -68,7 +75,8 @@ func (x *extractor) resolve(name string) (string, *Entry, error) {
 	return x.view.resolve("/"+x.dest, rest, true)
 }
 
-// open returns the directory of the merged view in the upper directory, copied up, and made where it is missing.
+// open implements places: it returns the directory of the merged view in the upper directory, copied up, and made where it is
+// missing.
 func (x *extractor) open(name string) (int, error) {
 	real, e, err := x.resolve(name)
 	switch {
@@ -77,7 +85,7 @@ func (x *extractor) open(name string) (int, error) {
 	case err == nil && !e.IsDir():
 		err = unix.ENOTDIR
 	case err == nil:
-		err = x.draft.CopyUp(real)
+		err = x.files.CopyUp(real)
 	}
 	if err != nil {
 		return -1, err
@@ -109,7 +117,7 @@ func (x *extractor) mkdirs(real string) error {
 }
 
 func (x *extractor) mkdir(dir, base string) error {
-	if err := x.draft.CopyUp(dir); err != nil {
+	if err := x.files.CopyUp(dir); err != nil {
 		return err
 	}
 	fd, err := x.tree.lookup(strings.TrimPrefix(dir, "/"))
@@ -129,11 +137,14 @@ func (x *extractor) mkdir(dir, base string) error {
 	return x.tree.mkdir(fd, base, st != nil)
 }
 
-// copyUp brings the directory name, which the archive names as well, into the upper directory.
-func (x *extractor) copyUp(name string) error {
+// reopen implements places.
+func (x *extractor) reopen(name string) (int, error) { return x.open(name) }
+
+// keep implements places: it brings the directory, which the archive names as well, into the upper directory.
+func (x *extractor) keep(name string) error {
 	dir, _, err := x.resolve(strings.TrimPrefix(path.Dir(name), "."))
 	if err != nil {
 		return err
 	}
-	return x.draft.CopyUp(path.Join(dir, path.Base(name)))
+	return x.files.CopyUp(path.Join(dir, path.Base(name)))
 }

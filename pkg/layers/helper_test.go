@@ -3,6 +3,7 @@ package layers
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"fmt"
@@ -190,15 +191,44 @@ func members(t testing.TB, data []byte) []string {
 func writeDiff(t testing.TB, snapshot string, lower *View) []byte {
 	t.Helper()
 	var buf bytes.Buffer
-	check(t, WriteDiff(context.Background(), &buf, snapshot, lower, DiffOptions{}))
+	check(t, WriteDiff(context.Background(), &buf, []string{snapshot}, DiffOptions{Lower: lower}))
 	return buf.Bytes()
+}
+
+// applyOptions are what apply may leave out.
+type applyOptions struct {
+	Lower    *View
+	MaxBytes int64 // 0 is 1 TiB
+	Notice   func(text string)
+}
+
+// apply unpacks one layer.
+func apply(ctx context.Context, r io.Reader, dir string, o applyOptions) (v1.Hash, error) {
+	a, err := NewApplier(dir, cmp.Or(o.MaxBytes, 1<<40), o.Notice)
+	if err != nil {
+		return v1.Hash{}, err
+	}
+	defer a.Close()
+	diffID, err := a.Layer(ctx, r)
+	if err != nil {
+		return v1.Hash{}, err
+	}
+	return diffID, a.Finish(cmp.Or(o.Lower, NewView()))
+}
+
+// dirsOf returns the directories of a state, the uppermost first.
+func dirsOf(t testing.TB, s *Store, k Key) []string {
+	t.Helper()
+	dirs, err := s.stack(k)
+	check(t, err)
+	return dirs
 }
 
 func applyTo(t testing.TB, data []byte, lower *View) string {
 	t.Helper()
 	dir := t.TempDir()
 	check(t, os.Chmod(dir, 0o755))
-	_, err := Apply(t.Context(), bytes.NewReader(data), dir, ApplyOptions{Lower: lower})
+	_, err := apply(t.Context(), bytes.NewReader(data), dir, applyOptions{Lower: lower})
 	check(t, err)
 	return dir
 }

@@ -50,8 +50,8 @@ func indexKey(name string) string {
 	return strings.ReplaceAll(strings.TrimPrefix(name, "/"), "/", "\x00")
 }
 
-// indexWriter collects the names of a snapshot, in the order of a walk.
-type indexWriter struct {
+// Indexer makes an index. It is told the names of a snapshot in the order of a walk.
+type Indexer struct {
 	raw  []byte
 	last string
 	n    int
@@ -59,7 +59,10 @@ type indexWriter struct {
 	sums bool // digests of files are wanted
 }
 
-func (w *indexWriter) add(x *indexed) {
+// NewIndexer begins an index. With sums it has digests of all files that are open when they are added.
+func NewIndexer(sums bool) *Indexer { return &Indexer{sums: sums} }
+
+func (w *Indexer) add(x *indexed) {
 	key := indexKey(x.entry.Path)
 	switch {
 	case w.err != nil:
@@ -84,11 +87,11 @@ func (w *indexWriter) add(x *indexed) {
 	w.n++
 }
 
-func (w *indexWriter) bytes(b []byte) {
+func (w *Indexer) bytes(b []byte) {
 	w.raw = append(binary.AppendUvarint(w.raw, uint64(len(b))), b...)
 }
 
-func (w *indexWriter) fields(x *indexed) {
+func (w *Indexer) fields(x *indexed) {
 	e, flags := &x.entry, uint64(0)
 	if x.opaque {
 		flags |= 1
@@ -130,8 +133,8 @@ func sortedKeys(m map[string][]byte) []string {
 	return names
 }
 
-// pack returns the index of what was added.
-func (w *indexWriter) pack() ([]byte, error) {
+// Index returns the index of what was added.
+func (w *Indexer) Index() ([]byte, error) {
 	if w.err != nil {
 		return nil, w.err
 	}
@@ -143,7 +146,7 @@ func (w *indexWriter) pack() ([]byte, error) {
 }
 
 // file adds an entry that a layer has, which may be open as f.
-func (w *indexWriter) file(e *Entry, f *os.File, xattrs map[string][]byte) error {
+func (w *Indexer) file(e *Entry, f *os.File, xattrs map[string][]byte) error {
 	x := &indexed{entry: *e, xattrs: xattrs}
 	if f != nil && e.IsRegular() && accounts(e.Path) && e.Size <= maxAccounts {
 		x.content = make([]byte, e.Size)
@@ -169,9 +172,12 @@ func fileSum(f *os.File, size int64) ([]byte, error) {
 	return h.Sum(nil), err
 }
 
+// Directory adds all that the directory of a snapshot has.
+func (w *Indexer) Directory(ctx context.Context, dir string) error { return w.directory(ctx, dir, "") }
+
 // directory adds what the directory of a snapshot has at name, and all below it.
-func (w *indexWriter) directory(ctx context.Context, dir, name string) error {
-	e, err := lstat(dir+name, clean(name))
+func (w *Indexer) directory(ctx context.Context, dir, name string) error {
+	e, err := Lstat(dir+name, clean(name))
 	if err == nil {
 		err = w.snapshotFile(e)
 	}
@@ -180,7 +186,7 @@ func (w *indexWriter) directory(ctx context.Context, dir, name string) error {
 	}
 	var names Names
 	defer names.Free()
-	if err := names.readAll([]string{e.source}); err != nil {
+	if err := names.readDirs([]string{e.source}); err != nil {
 		return err
 	}
 	for base := range names.All() {
@@ -194,13 +200,13 @@ func (w *indexWriter) directory(ctx context.Context, dir, name string) error {
 	return w.err
 }
 
-func (w *indexWriter) snapshotFile(e *Entry) error {
+func (w *Indexer) snapshotFile(e *Entry) error {
 	xattrs, err := e.Xattrs()
 	if err != nil {
 		return err
 	}
 	if e.IsDir() {
-		w.add(&indexed{entry: *e, xattrs: xattrs, opaque: isOpaque(e.source)})
+		w.add(&indexed{entry: *e, xattrs: xattrs, opaque: IsOpaque(e.source)})
 		return nil
 	}
 	if !e.IsRegular() || !w.sums && !accounts(e.Path) {

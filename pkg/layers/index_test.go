@@ -90,7 +90,7 @@ func TestIndexView(t *testing.T) {
 
 // TestIndexDamaged reads indexes that were cut or changed: none may be taken for another number of names, or panic.
 func TestIndexDamaged(t *testing.T) {
-	var w indexWriter
+	var w Indexer
 	for i := range 40 {
 		w.add(&indexed{entry: Entry{Path: path.Join("/", fmt.Sprintf("%03d", i)), Mode: unix.S_IFREG, ModTime: time.Unix(int64(i), 0)},
 			xattrs: maps.Clone(map[string][]byte{"user.a": []byte("b")})})
@@ -98,7 +98,7 @@ func TestIndexDamaged(t *testing.T) {
 	raw := w.raw
 	for i := range raw {
 		for _, damaged := range [][]byte{raw[:i], append(append(append([]byte{}, raw[:i]...), raw[i]^0xff), raw[i+1:]...)} {
-			data, err := (&indexWriter{raw: damaged}).pack()
+			data, err := (&Indexer{raw: damaged}).Index()
 			check(t, err)
 			if x, err := readIndex(data); err == nil {
 				x.lookup("/025")

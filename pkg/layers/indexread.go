@@ -4,12 +4,10 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
-	"os"
 	"slices"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
-	"golang.org/x/sys/unix"
 )
 
 // index is one that is read.
@@ -134,27 +132,4 @@ func (r *indexReader) next(x *indexed) {
 	if flags&4 != 0 {
 		x.sum = r.bytes()
 	}
-}
-
-// Xattrs implements Content.
-func (x *indexed) Xattrs(*os.File) (map[string][]byte, error) { return x.xattrs, nil }
-
-// Unchanged implements Content.
-func (x *indexed) Unchanged(*os.File) error { return nil }
-
-// Open implements Content. The error is ErrNoContent for almost every file.
-func (x *indexed) Open() (*os.File, error) {
-	if x.content == nil {
-		return nil, ErrNoContent
-	}
-	fd, err := unix.MemfdCreate("indexed", unix.MFD_CLOEXEC)
-	if err != nil {
-		return nil, fmt.Errorf("making a file in memory: %w", err)
-	}
-	f := os.NewFile(uintptr(fd), x.entry.Path)
-	if _, err := f.WriteAt(x.content, 0); err != nil {
-		f.Close()
-		return nil, err
-	}
-	return f, nil
 }

@@ -115,11 +115,11 @@ func (s *Store) makeLayers(ctx context.Context, k Key, o LayerOptions) ([]*store
 	if err := s.Expand(ctx, k); err != nil {
 		return nil, err
 	}
-	view, err := s.View(k)
+	dirs, err := s.stack(k)
 	if err != nil {
 		return nil, err
 	}
-	if len(view.dirs) == 0 {
+	if len(dirs) == 0 {
 		return nil, fmt.Errorf("scratch has no layer")
 	}
 	lower, err := s.below(k)
@@ -131,7 +131,7 @@ func (s *Store) makeLayers(ctx context.Context, k Key, o LayerOptions) ([]*store
 		<-a.ended
 		o.blocks = a.blocks
 	}
-	return s.layersOf(ctx, k, view.dirs[0], lower, o)
+	return s.layersOf(ctx, k, dirs[0], lower, o)
 }
 
 // layersOf makes the layers of a snapshot directory and remembers them under k.
@@ -148,7 +148,7 @@ func (s *Store) layersOf(ctx context.Context, k Key, snapshot string, lower *Vie
 	parts := divide(found, o.Max)
 	records, err := s.packParts(ctx, snapshot, parts, o, func(ctx context.Context) (layerRecord, error) {
 		return s.pack(ctx, packing{o.Compression, o.sendFrom(sendFrom), o.blocks, o.Report}, func(w io.Writer) error {
-			return WriteDiff(ctx, w, snapshot, lower, DiffOptions{Epoch: o.Epoch, alone: o.Alone, apart: newApart(parts)})
+			return WriteDiff(ctx, w, []string{snapshot}, DiffOptions{Lower: lower, Epoch: o.Epoch, Alone: o.Alone, Apart: apart(parts)})
 		})
 	})
 	if err != nil {

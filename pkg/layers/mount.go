@@ -22,19 +22,19 @@ func (d *Draft) Mount(ctx context.Context) (string, error) {
 	if d.mounted {
 		return root, nil
 	}
-	if len(d.lower.dirs) > maxLowers {
+	if len(d.lowers) > maxLowers {
 		return "", hint.Errorf("start from a base image with fewer layers", "mounting a draft: %w", ErrTooDeep)
 	}
 	if err := d.mountPoints(root); err != nil {
 		return "", fmt.Errorf("mounting a draft: %w", err)
 	}
-	lowers := d.lower.dirs
+	lowers := d.lowers
 	if len(lowers) == 0 {
 		lowers = []string{d.dir + "/empty"} // overlayfs wants at least one
 	}
 	o := overlay{lowers: lowers, upper: d.Dir(), work: d.dir + "/work"}
 	if err := o.mount(root); err != nil {
-		return "", fmt.Errorf("mounting %d layers: %w", len(d.lower.dirs)+1, err)
+		return "", fmt.Errorf("mounting %d layers: %w", len(d.lowers)+1, err)
 	}
 	d.mounted = true
 	return root, nil
@@ -46,7 +46,7 @@ func (d *Draft) mountPoints(root string) error {
 		return err
 	}
 	dirs := []string{d.dir + "/work", root}
-	if len(d.lower.dirs) == 0 {
+	if len(d.lowers) == 0 {
 		dirs = append(dirs, d.dir+"/empty")
 	}
 	for _, dir := range dirs {

@@ -39,10 +39,19 @@ func (n *Names) Read(dir *os.File) error {
 	}
 }
 
-// readAll is Read of the directories at paths, the uppermost first.
-func (n *Names) readAll(paths []string) error {
+// readDirs is Read of the directories at paths, the uppermost first.
+func (n *Names) readDirs(paths []string) error {
+	var parts []part
 	for _, path := range paths {
-		dir, err := os.Open(path)
+		parts = append(parts, part{disk{}, path})
+	}
+	return n.readParts(parts)
+}
+
+// readParts is Read of the parts of a directory, the uppermost first.
+func (n *Names) readParts(parts []part) error {
+	for _, p := range parts {
+		dir, err := p.level.open(p.at)
 		if err != nil {
 			return err
 		}

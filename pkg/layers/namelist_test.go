@@ -37,7 +37,7 @@ func TestNames(t *testing.T) {
 	}
 	var names Names
 	defer names.Free()
-	check(t, names.readAll(dirs))
+	check(t, names.readDirs(dirs))
 	var got []string
 	for name, part := range names.All() {
 		got = append(got, fmt.Sprint(name, part))

@@ -9,80 +9,18 @@ import (
 	"io"
 	"os"
 	"slices"
-	"strings"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/gbuild/gbuild/internal/durable"
-	"github.com/gbuild/gbuild/internal/hint"
 )
-
-// ErrForeignOwner says that a file belongs to an id that only a namespace of the build can name.
-var ErrForeignOwner = errors.New("the file belongs to another user")
 
 // ErrMaySplit says that a snapshot has Python distributions, and so may become several layers.
 var ErrMaySplit = errors.New("the files may be several layers")
 
 var errPacked = errors.New("its files are not unpacked")
 
-// LayerWriter writes the tar of a layer over the files below it. It is told of each directory before what is in it, and of
-// the names of a directory in their order; what is the same below it leaves out.
-type LayerWriter struct {
-	differ *differ
-	dirs   []openDir // those that were entered, from the root
-	split  bool      // the layer is refused if it has a list of a Python distribution
-}
-
-// openDir is a directory that is being written.
-type openDir struct {
-	below *Entry // what it is merged with, nil if there is nothing
-	depth int    // of the differ, before it was entered
-}
-
-// Lower returns the files below the layer.
-func (w *LayerWriter) Lower() *View { return w.differ.lower }
-
-func (w *LayerWriter) top() openDir { return w.dirs[len(w.dirs)-1] }
-
-// Enter starts a directory in the one that was entered last.
-func (w *LayerWriter) Enter(e *Entry) error {
-	d := w.differ
-	if strings.HasPrefix(e.Name, whiteoutPrefix) {
-		return hint.Errorf("rename it", "%s: %w", e.Path, errWhiteoutName)
-	}
-	next := openDir{depth: len(d.open)}
-	if w.top().below != nil {
-		below, err := d.lower.Lstat(e.Path)
-		if err != nil && !isNotExist(err) {
-			return err
-		}
-		if err == nil && below.IsDir() {
-			next.below = below
-		}
-	}
-	w.dirs = append(w.dirs, next)
-	if err := d.enter(e, next.below); err != nil {
-		return fmt.Errorf("%s: %w", e.Path, err)
-	}
-	return nil
-}
-
-// Leave ends the directory that was entered last.
-func (w *LayerWriter) Leave() {
-	w.differ.leave(w.top().depth)
-	w.dirs = w.dirs[:len(w.dirs)-1]
-}
-
-// Put writes anything but a directory.
-func (w *LayerWriter) Put(e *Entry) error {
-	if w.differ.ctx.Err() != nil {
-		return context.Cause(w.differ.ctx)
-	}
-	if _, list := listKind(e.Path); list != nil && w.split {
+func maySplit(name string) error {
+	if _, list := listKind(name); list != nil {
 		return ErrMaySplit
-	}
-	if err := w.differ.entry(e, place{}, w.top().below); err != nil {
-		return fmt.Errorf("%s: %w", e.Path, err)
 	}
 	return nil
 }
@@ -92,7 +30,9 @@ func (w *LayerWriter) Put(e *Entry) error {
 // is not here, only Layers knows k. Seen from outside of a namespace, the caller's own files below
 // are root's; the error is ErrForeignOwner where others matter, and ErrMaySplit where Layers could make several.
 func (s *Store) Pack(ctx context.Context, k, parent Key, lower *View, o LayerOptions, fill func(*LayerWriter) error) error {
-	lower.own = lower.indexes == nil && os.Geteuid() != 0
+	if os.Geteuid() != 0 {
+		lower = lower.AsRoot()
+	}
 	held, err := durable.Lock(ctx, s.path("locks", k.String()+".layer"), durable.Exclusive)
 	if err != nil {
 		return fmt.Errorf("packing %s: %w", k, err)
@@ -102,20 +42,20 @@ func (s *Store) Pack(ctx context.Context, k, parent Key, lower *View, o LayerOpt
 	if s.Has(k) || !below && s.HasLayers(k, o) {
 		return nil
 	}
-	names := indexWriter{sums: true}
+	how := DiffOptions{Lower: lower, Epoch: o.Epoch}
+	if o.Index {
+		how.Index = NewIndexer(true)
+	}
 	r, err := s.pack(ctx, packing{Compression: o.Compression, from: sendFrom, report: o.Report}, func(w io.Writer) error {
-		d := newDiffer(ctx, w, lower, DiffOptions{Epoch: o.Epoch})
-		if o.Index {
-			d.index = &names
-		}
-		root := &Entry{Name: "/", Path: "/", Mode: unix.S_IFDIR}
-		if err := fill(&LayerWriter{differ: d, dirs: []openDir{{below: root}}, split: o.Max > 1}); err != nil {
-			return err
-		}
-		return d.tar.Close()
+		return WriteLayer(ctx, w, how, func(l *LayerWriter) error {
+			if o.Max > 1 {
+				l.Refuse(maySplit)
+			}
+			return fill(l)
+		})
 	})
 	if err == nil && o.Index {
-		err = s.keepIndex(&names, r)
+		err = s.keepIndex(how.Index, r)
 	}
 	if err == nil {
 		err = s.rememberLayer(o.kind(), k, r)
@@ -210,17 +150,8 @@ func (s *Store) expand(ctx context.Context, k Key) error {
 	if err := u.finish(0); err != nil {
 		return err
 	}
-	if err := syncFilesystem(s.dir); err != nil {
+	if err := durable.SyncFilesystem(s.dir); err != nil {
 		return err
 	}
 	return os.Rename(j.dir+"/fs", s.snapshot(k, "fs"))
-}
-
-// toRoot makes an entry of the caller's root's.
-func (e *Entry) toRoot() error {
-	if e.UID != os.Geteuid() || e.GID != os.Getegid() {
-		return fmt.Errorf("%s belongs to %d:%d: %w", e.Path, e.UID, e.GID, ErrForeignOwner)
-	}
-	e.UID, e.GID = 0, 0
-	return nil
 }

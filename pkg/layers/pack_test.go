@@ -17,7 +17,7 @@ func packed(t *testing.T, s *Store, parent, k Key, content string) {
 	t.Helper()
 	source := t.TempDir() + "/f"
 	write(t, source, content)
-	f, err := lstat(source, "/etc/f")
+	f, err := Lstat(source, "/etc/f")
 	check(t, err)
 	lower, err := s.View(parent)
 	check(t, err)
@@ -137,7 +137,7 @@ func TestPackOutside(t *testing.T) {
 	check(t, d.Commit(t.Context(), keyOf("base")))
 	v, err := s.View(keyOf("base"))
 	check(t, err)
-	v.own = true
+	v = v.AsRoot()
 	e, err := v.Lstat("/etc")
 	if err != nil || e.UID != 0 || e.GID != 0 {
 		t.Errorf("%+v %v", e, err)

@@ -31,7 +31,7 @@ func (l *storedLayer) Distributions() []string { return l.record.Distributions }
 // packParts makes the layers of parts and, the last, that of the rest, which is mostly a walk, beside them. Those that were
 // made before, of any state, are found by the digest of their tar: so that is taken first, of all side by side, for parts
 // whose distributions are known. The files are read every time, since neither a version nor a list says truly what is in them.
-func (s *Store) packParts(ctx context.Context, snapshot string, parts []*part, o LayerOptions,
+func (s *Store) packParts(ctx context.Context, snapshot string, parts []*Part, o LayerOptions,
 	rest func(context.Context) (layerRecord, error)) ([]layerRecord, error) {
 	records := make([]layerRecord, len(parts)+1)
 	group, ctx := errgroup.WithContext(ctx)
@@ -58,7 +58,7 @@ func (s *Store) packParts(ctx context.Context, snapshot string, parts []*part, o
 }
 
 // findParts sets the records of parts whose layers were made before.
-func (s *Store) findParts(ctx context.Context, snapshot string, parts []*part, o LayerOptions, records []layerRecord) error {
+func (s *Store) findParts(ctx context.Context, snapshot string, parts []*Part, o LayerOptions, records []layerRecord) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	for i, p := range parts {
@@ -74,7 +74,7 @@ func (s *Store) findParts(ctx context.Context, snapshot string, parts []*part, o
 
 // largestFirst returns the indices of parts in the order in which they are packed: what is still to be sent when the last
 // one is ready is small.
-func largestFirst(parts []*part) []int {
+func largestFirst(parts []*Part) []int {
 	order := make([]int, len(parts))
 	for i := range order {
 		order[i] = i
@@ -88,12 +88,12 @@ func largestFirst(parts []*part) []int {
 func (o LayerOptions) partKind() string { return fmt.Sprintf("part-%s-%d", o.Name(), o.Level) }
 
 // key names a part by its distributions.
-func (p *part) key() Key { return sha256.Sum256([]byte(strings.Join(p.names, "\x00"))) }
+func (p *Part) key() Key { return sha256.Sum256([]byte(strings.Join(p.names, "\x00"))) }
 
 // findPart returns the layer of a part if there is one already; else an empty record.
-func (s *Store) findPart(ctx context.Context, snapshot string, p *part, o LayerOptions) (r layerRecord, err error) {
+func (s *Store) findPart(ctx context.Context, snapshot string, p *Part, o LayerOptions) (r layerRecord, err error) {
 	sum := sha256.New()
-	if err := p.write(ctx, sum, snapshot, o.Epoch); err != nil {
+	if err := WriteFiles(ctx, sum, snapshot, p.files, o.Epoch); err != nil {
 		return r, err
 	}
 	data, ok := s.Recall(o.partKind(), Key(sum.Sum(nil)))
@@ -106,9 +106,9 @@ func (s *Store) findPart(ctx context.Context, snapshot string, p *part, o LayerO
 	return r, nil
 }
 
-func (s *Store) packPart(ctx context.Context, snapshot string, p *part, o LayerOptions) (r layerRecord, err error) {
+func (s *Store) packPart(ctx context.Context, snapshot string, p *Part, o LayerOptions) (r layerRecord, err error) {
 	how := packing{o.Compression, o.sendFrom(sendWhole), o.blocks, o.Report}
-	r, err = s.pack(ctx, how, func(w io.Writer) error { return p.write(ctx, w, snapshot, o.Epoch) })
+	r, err = s.pack(ctx, how, func(w io.Writer) error { return WriteFiles(ctx, w, snapshot, p.files, o.Epoch) })
 	if err != nil {
 		return r, err
 	}

@@ -75,7 +75,7 @@ func (s *Store) copyTar(ctx context.Context, w io.Writer, l v1.Layer) error {
 		return err
 	}
 	defer r.Close()
-	limited := codec.Limit(ctx, r, max(minUnpacked, maxRatio*size))
+	limited := codec.Limit(ctx, r, mostUnpackedOf(size))
 	_, err = io.CopyBuffer(struct{ io.Writer }{w}, limited, make([]byte, copyBuffer))
 	return err
 }

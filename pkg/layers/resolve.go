@@ -1,7 +1,6 @@
 package layers
 
 import (
-	"io"
 	"io/fs"
 	"path"
 	"strings"
@@ -69,13 +68,4 @@ func split(name string) []string {
 		}
 	}
 	return parts
-}
-
-// Follow opens a regular file for reading; symbolic links are followed inside the view.
-func (v *View) Follow(name string) (io.ReadCloser, error) {
-	real, _, err := v.Resolve(name, true)
-	if err != nil {
-		return nil, err
-	}
-	return v.Open(real)
 }

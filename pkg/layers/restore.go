@@ -45,19 +45,18 @@ func (u *unpacking) restoreAll(ctx context.Context, d *Draft, all []v1.Layer) er
 		}
 		u.jobs = append(u.jobs, j)
 	}
-	t, err := newTree(d.Dir())
+	a, err := NewApplier(d.Dir(), mostUnpackedOf(u.total), u.store.notice)
 	if err != nil {
 		return err
 	}
-	defer t.close()
-	a := u.store.layerApplier(t, u.total)
+	defer a.Close()
 	for _, j := range u.jobs {
 		j.applier = a
 		if err := u.restore(ctx, j); err != nil {
 			return fmt.Errorf("layer %s: %w", j.record.Digest, err)
 		}
 	}
-	return a.finish(d.Lower())
+	return a.Finish(d.Lower())
 }
 
 func (u *unpacking) restore(ctx context.Context, j *unpackJob) error {

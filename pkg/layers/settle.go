@@ -26,7 +26,7 @@ func (d *Draft) Settle() error {
 			owners[name] = dist
 		}
 	}
-	parts, codes := make([]*part, len(found)), make([]map[string]int64, len(found))
+	parts, codes := make([]*Part, len(found)), make([]map[string]int64, len(found))
 	err = sideBySide(len(found), func(i int) error {
 		if at, ok := pycTimes(d.Dir(), found[i], owners); ok {
 			parts[i], codes[i] = partOf(found[i]), at
@@ -39,7 +39,7 @@ func (d *Draft) Settle() error {
 	if err != nil {
 		return err
 	}
-	names := d.settling(newApart(slices.DeleteFunc(parts, func(p *part) bool { return p == nil })))
+	names := d.settling(apart(slices.DeleteFunc(parts, func(p *Part) bool { return p == nil })))
 	return sideBySide(len(names), func(i int) error {
 		if err := settle(d.Dir() + names[i]); err != nil {
 			return fmt.Errorf("setting the time of %s: %w", names[i], err)
@@ -58,12 +58,12 @@ func (d *Draft) settlePycs(at map[string]int64) error {
 }
 
 // settling lists what gets SettledTime with the files of a.
-func (d *Draft) settling(a *apart) []string {
+func (d *Draft) settling(a *Apart) []string {
 	changed := map[string]bool{}
-	for name := range a.files {
+	for name := range a.Files {
 		changed[name], changed[path.Dir(name)] = true, true
 	}
-	for name := range a.dirs {
+	for name := range a.Dirs {
 		if _, err := d.lower.Lstat(name); isNotExist(err) {
 			changed[name], changed[path.Dir(name)] = true, true
 		}

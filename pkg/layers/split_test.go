@@ -61,7 +61,8 @@ const dist = `dist() { d=$1; shift; mkdir -p sp/$d-1.dist-info; echo meta-$d >sp
 	printf "$d-1.dist-info/METADATA,,\n$d-1.dist-info/RECORD,,\n" >>sp/$d-1.dist-info/RECORD; }
 `
 
-func installedState(t *testing.T, s *Store, text string) (lower, v *View) {
+// installedState returns the snapshot directory of what the script installs, and the files below it.
+func installedState(t *testing.T, s *Store, text string) (lower *View, snapshot string) {
 	t.Helper()
 	base, k := keyOf("base"), keyOf("installed")
 	change(t, s, Key{}, base, func(root string) {
@@ -69,11 +70,9 @@ func installedState(t *testing.T, s *Store, text string) (lower, v *View) {
 			find . -exec touch -h -d @1000 {} +`)
 	})
 	change(t, s, base, k, func(root string) { script(t, root, dist+text) })
-	v, err := s.View(k)
+	lower, err := s.View(base)
 	check(t, err)
-	lower, err = s.View(base)
-	check(t, err)
-	return lower, v
+	return lower, dirsOf(t, s, k)[0]
 }
 
 // The law: whatever lists say, the layers of a split snapshot are together what it is in one, each unpacked by itself.
@@ -82,10 +81,10 @@ func TestSplit(t *testing.T) {
 	for name, c := range installs {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			lower, v := installedState(t, newStore(t), c.script)
-			found, err := distributions(v.dirs[0])
+			lower, snapshot := installedState(t, newStore(t), c.script)
+			found, err := distributions(snapshot)
 			check(t, err)
-			var parts []*part
+			var parts []*Part
 			var got []string
 			for _, d := range found {
 				if p := partOf(d); len(p.files) > 0 {
@@ -99,38 +98,38 @@ func TestSplit(t *testing.T) {
 			if text := strings.Join(got, "\n"); text != c.parts {
 				t.Errorf("parts\n%s\nwant\n%s", text, c.parts)
 			}
-			sameSplit(t, v.dirs[0], lower, parts)
+			sameSplit(t, snapshot, lower, parts)
 		})
 	}
 }
 
 // sameSplit compares what the layers of parts and the rest make with what the whole layer makes.
-func sameSplit(t *testing.T, snapshot string, lower *View, parts []*part) {
+func sameSplit(t *testing.T, snapshot string, lower *View, parts []*Part) {
 	t.Helper()
 	whole := applyTo(t, writeDiff(t, snapshot, lower), lower)
-	want := timed(t, NewView(append([]string{whole}, lower.dirs...)...))
-	dirs := lower.dirs
+	want := timed(t, lower.Over(whole))
+	below := lower
 	seen := map[string]bool{}
 	for _, p := range parts {
 		var buf bytes.Buffer
-		check(t, p.write(t.Context(), &buf, snapshot, nil))
+		check(t, WriteFiles(t.Context(), &buf, snapshot, p.files, nil))
 		for _, name := range members(t, buf.Bytes()) {
 			if !strings.HasSuffix(name, "/") && seen[name] {
 				t.Errorf("%s is in two layers", name)
 			}
 			seen[name] = true
 		}
-		dirs = append([]string{applyTo(t, buf.Bytes(), NewView())}, dirs...)
+		below = below.Over(applyTo(t, buf.Bytes(), NewView()))
 	}
 	var buf bytes.Buffer
-	check(t, WriteDiff(t.Context(), &buf, snapshot, lower, DiffOptions{apart: newApart(parts)}))
+	check(t, WriteDiff(t.Context(), &buf, []string{snapshot}, DiffOptions{Lower: lower, Apart: apart(parts)}))
 	for _, name := range members(t, buf.Bytes()) {
 		if !strings.HasSuffix(name, "/") && seen[name] {
 			t.Errorf("%s is in the rest, too", name)
 		}
 	}
-	rest := applyTo(t, buf.Bytes(), NewView(dirs...))
-	sameLines(t, "split", timed(t, NewView(append([]string{rest}, dirs...)...)), want)
+	rest := applyTo(t, buf.Bytes(), below)
+	sameLines(t, "split", timed(t, below.Over(rest)), want)
 }
 
 // timed is lines with the times of directories.
@@ -152,7 +151,7 @@ func FuzzSplit(f *testing.F) {
 	f.Fuzz(func(t *testing.T, low, up []byte, choice uint64) {
 		lower := NewView(applyFuzzed(t, low, NewView()))
 		upper := applyFuzzed(t, up, lower)
-		parts := []*part{{}, {}}
+		parts := []*Part{{}, {}}
 		finder := &distributionFinder{root: upper, found: []*distribution{{}, {}}, claims: map[string]int{}, links: map[uint64]*linked{}}
 		check(t, NewView(upper).Walk("/", func(e *Entry) error {
 			choice = choice>>3 | choice<<61
@@ -274,7 +273,7 @@ func TestSplitEpoch(t *testing.T) {
 	check(t, unix.Chmod(dir+"/x", 0o600))
 	epoch := int64(1000)
 	var buf bytes.Buffer
-	check(t, (&part{files: []string{"/x"}}).write(t.Context(), &buf, dir, &epoch))
+	check(t, WriteFiles(t.Context(), &buf, dir, []string{"/x"}, &epoch))
 	if got := times(t, buf.Bytes()); got != "x 1000" {
 		t.Errorf("times %s", got)
 	}

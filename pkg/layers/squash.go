@@ -58,19 +58,23 @@ func (s *Store) squash(ctx context.Context, k, base Key, o LayerOptions) (r laye
 	if err := s.Expand(ctx, k); err != nil {
 		return r, err
 	}
-	view, err := s.View(k)
+	dirs, err := s.stack(k)
 	if err != nil {
 		return r, err
+	}
+	below, err := s.stack(base)
+	if err != nil {
+		return r, err
+	}
+	n := len(dirs) - len(below)
+	if n <= 0 || n < len(dirs) && dirs[n] != below[0] {
+		return r, errors.New("it does not stand on " + base.String())
 	}
 	lower, err := s.View(base)
 	if err != nil {
 		return r, err
 	}
-	n := len(view.dirs) - len(lower.dirs)
-	if n <= 0 || n < len(view.dirs) && view.dirs[n] != lower.dirs[0] {
-		return r, errors.New("it does not stand on " + base.String())
-	}
 	return s.pack(ctx, packing{Compression: o.Compression, from: sendFrom, report: o.Report}, func(w io.Writer) error {
-		return writeStack(ctx, w, view.dirs[:n], lower, DiffOptions{Epoch: o.Epoch})
+		return WriteDiff(ctx, w, dirs[:n], DiffOptions{Lower: lower, Epoch: o.Epoch})
 	})
 }

@@ -25,9 +25,9 @@ func TestSquashLaw(t *testing.T) {
 				lower, err := s.View(base)
 				check(t, err)
 				var buf bytes.Buffer
-				check(t, writeStack(t.Context(), &buf, v.dirs[:2], lower, DiffOptions{}))
+				check(t, WriteDiff(t.Context(), &buf, dirsOf(t, s, keyOf("two"))[:2], DiffOptions{Lower: lower}))
 				dir := applyTo(t, buf.Bytes(), lower)
-				sameLines(t, "squashed", lines(t, NewView(append([]string{dir}, lower.dirs...)...)), lines(t, v))
+				sameLines(t, "squashed", lines(t, lower.Over(dir)), lines(t, v))
 			})
 		}
 	}
@@ -40,12 +40,12 @@ func FuzzSquash(f *testing.F) {
 	f.Fuzz(func(t *testing.T, low, middle, up []byte) {
 		lower := NewView(applyFuzzed(t, low, NewView()))
 		one := applyFuzzed(t, middle, lower)
-		two := applyFuzzed(t, up, NewView(append([]string{one}, lower.dirs...)...))
-		want := NewView(append([]string{two, one}, lower.dirs...)...)
+		two := applyFuzzed(t, up, lower.Over(one))
+		want := lower.Over(one).Over(two)
 		var buf bytes.Buffer
-		check(t, writeStack(t.Context(), &buf, []string{two, one}, lower, DiffOptions{}))
+		check(t, WriteDiff(t.Context(), &buf, []string{two, one}, DiffOptions{Lower: lower}))
 		got := applyTo(t, buf.Bytes(), lower)
-		sameLines(t, "squashed", lines(t, NewView(append([]string{got}, lower.dirs...)...)), lines(t, want))
+		sameLines(t, "squashed", lines(t, lower.Over(got)), lines(t, want))
 	})
 }
 

@@ -436,7 +436,7 @@ func TestOldKernels(t *testing.T) {
 	defer d.Discard()
 	check(t, d.mountPoints(d.dir+"/root"))
 	name := func(dir string) string { return filepath.Join(s.Dir(), "x", "..", strings.TrimPrefix(dir, s.Dir())) }
-	o := overlay{lowers: []string{name(d.lower.dirs[0])}, upper: name(d.Dir()), work: name(d.dir + "/work")}
+	o := overlay{lowers: []string{name(d.lowers[0])}, upper: name(d.Dir()), work: name(d.dir + "/work")}
 	if err := o.mountOld(d.dir + "/root"); err != nil {
 		t.Fatal(err)
 	}
@@ -445,7 +445,7 @@ func TestOldKernels(t *testing.T) {
 		t.Errorf("%q %v", data, err)
 	}
 	check(t, d.Unmount())
-	tr, err := newTree(d.lower.dirs[0])
+	tr, err := newTree(d.lowers[0])
 	check(t, err)
 	defer tr.close()
 	for name, want := range map[string]error{"etc": nil, ".": nil, "../..": nil, "missing": unix.ENOENT, "etc/passwd": unix.ENOTDIR, "var/run": nil} {

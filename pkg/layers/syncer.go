@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/gbuild/gbuild/internal/durable"
 )
 
 // syncDelay is for how long more may join what is flushed. Most builds end before, and then flush once.
@@ -123,7 +125,7 @@ func (y *syncer) flush() error {
 	if len(named) == 0 {
 		return nil
 	}
-	if err := syncFilesystem(y.store.dir); err != nil {
+	if err := durable.SyncFilesystem(y.store.dir); err != nil {
 		return err
 	}
 	for _, name := range named {

@@ -19,13 +19,6 @@ type tree struct {
 	dir     string
 	root    *os.File
 	implied map[string]bool // directories that were made because something lies in them
-	// open returns a descriptor of the directory at a clean relative path, and makes what is missing of it.
-	open func(name string) (int, error)
-	// reopen returns a descriptor of a directory that open has made.
-	reopen func(name string) (int, error)
-
-	lastName string
-	lastFD   int
 }
 
 // newTree starts to write into dir.
@@ -34,42 +27,19 @@ func newTree(dir string) (*tree, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &tree{dir: dir, root: root, implied: map[string]bool{}, lastFD: -1}
-	t.reopen = t.lookup
-	t.open = func(name string) (int, error) { return t.ensure(name, maxLinks) }
-	return t, nil
+	return &tree{dir: dir, root: root, implied: map[string]bool{}}, nil
 }
 
-func (t *tree) close() {
-	t.forget()
-	t.root.Close()
-}
+func (t *tree) close() { t.root.Close() }
 
-// forget closes the directory that was used last. Nothing else need do so: what is changed in that directory does not
-// change where its own name leads.
-func (t *tree) forget() {
-	if t.lastFD >= 0 {
-		unix.Close(t.lastFD)
-	}
-	t.lastFD = -1
-}
+// open implements places.
+func (t *tree) open(name string) (int, error) { return t.ensure(name, maxLinks) }
 
-// parent returns the directory that name lies in, which it makes if it must, and the last element of name. The
-// descriptor is good until the next call.
-func (t *tree) parent(name string) (int, string, error) {
-	dir, base := path.Split(name)
-	dir = strings.TrimSuffix(dir, "/")
-	if t.lastFD >= 0 && t.lastName == dir {
-		return t.lastFD, base, nil
-	}
-	fd, err := t.open(dir)
-	if err != nil {
-		return -1, "", fmt.Errorf("opening the directory %q: %w", dir, err)
-	}
-	t.forget()
-	t.lastFD, t.lastName = fd, dir
-	return fd, base, nil
-}
+// reopen implements places.
+func (t *tree) reopen(name string) (int, error) { return t.lookup(name) }
+
+// keep implements places. The directory was empty in the beginning.
+func (t *tree) keep(string) error { return nil }
 
 // lookup opens the directory at name, following links as a process whose root is the tree.
 func (t *tree) lookup(name string) (int, error) {

@@ -68,7 +68,7 @@ type unpackJob struct {
 	held        *os.File
 	draft       *os.File
 	dir         string
-	applier     *applier
+	applier     *Applier
 }
 
 func (u *unpacking) plan(layers []v1.Layer) error {
@@ -183,12 +183,8 @@ func (j *unpackJob) start(ctx context.Context, s *Store) (err error) {
 	if err := os.Chmod(fs, 0o755); err != nil {
 		return err
 	}
-	t, err := newTree(fs)
-	if err != nil {
-		return err
-	}
-	j.applier = s.layerApplier(t, j.record.Size)
-	return nil
+	j.applier, err = NewApplier(fs, mostUnpackedOf(j.record.Size), s.notice)
+	return err
 }
 
 // largeLayer is the size, compressed and in bytes, from which a layer is likely to have so many files that a place for them is
@@ -212,10 +208,8 @@ func setApart(dir string) {
 // topDirectory is FS_TOPDIR_FL of linux/fs.h.
 const topDirectory = 0x20000
 
-// layerApplier unpacks layers of so many compressed bytes in all into t.
-func (s *Store) layerApplier(t *tree, size int64) *applier {
-	return &applier{tree: t, notices: newNotices(s.notice), limit: max(minUnpacked, maxRatio*size)}
-}
+// mostUnpackedOf is how much layers of so many compressed bytes may unpack to.
+func mostUnpackedOf(size int64) int64 { return max(minUnpacked, maxRatio*size) }
 
 const (
 	minUnpacked = 20 << 30 // a layer may always unpack to so many bytes
@@ -256,7 +250,7 @@ func (u *unpacking) decompress(ctx context.Context, j *unpackJob, r io.Reader) (
 		return v1.Hash{}, err
 	}
 	defer z.Close()
-	return j.applier.layer(ctx, z)
+	return j.applier.Layer(ctx, z)
 }
 
 func (u *unpacking) progress(n int64) {
@@ -377,7 +371,7 @@ func (u *unpacking) finish(i int) error {
 	if err != nil {
 		return err
 	}
-	return u.jobs[i].applier.finish(NewView(append(dirs, rest...)...))
+	return u.jobs[i].applier.Finish(NewView(append(dirs, rest...)...))
 }
 
 // fs returns where the files of a layer are by now.
@@ -398,7 +392,7 @@ func (j *unpackJob) close() {
 
 func (j *unpackJob) clean() {
 	if j.applier != nil {
-		j.applier.close()
+		j.applier.Close()
 	}
 	if j.draft != nil {
 		draft := filepath.Dir(j.dir)

@@ -22,24 +22,24 @@ func (v *View) ReadDir(name string) (all []*Entry, err error) {
 func (v *View) Entries(name string) iter.Seq2[*Entry, error] {
 	name = clean(name)
 	return func(yield func(*Entry, error) bool) {
-		stack, err := v.stackOf(name)
+		parts, err := v.stack.parts(name)
 		if err != nil {
 			yield(nil, err)
 			return
 		}
 		var names Names
 		defer names.Free()
-		if err := names.readAll(stack); err != nil {
+		if err := names.readParts(parts); err != nil {
 			yield(nil, fmt.Errorf("reading directory %s: %w", name, err))
 			return
 		}
-		for base, part := range names.All() {
-			e, err := lstat(stack[part]+"/"+base, path.Join(name, base))
+		for base, i := range names.All() {
+			e, err := parts[i].level.lstat(parts[i].at+"/"+base, path.Join(name, base))
 			if err != nil {
 				yield(nil, fmt.Errorf("reading directory %s: %w", name, err))
 				return
 			}
-			if !e.isWhiteout() && !yield(e, nil) {
+			if !e.IsWhiteout() && !yield(e, nil) {
 				return
 			}
 		}

@@ -1,0 +1,145 @@
+package layers
+
+import (
+	"archive/tar"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"sort"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/pkg/layers/codec"
+)
+
+// What needs more than its own entry: hard links, and directories that no entry names.
+
+// hardlink links to what this layer has at the target, or leaves that to finish.
+func (a *Applier) hardlink(fd int, base, name, linkname string) error {
+	target, err := entryName(linkname)
+	if err != nil || target == "" {
+		return fmt.Errorf("linking to %q: %w", linkname, errors.Join(err, errEscapes))
+	}
+	target = path.Join(a.how.under, target)
+	dir, leaf := path.Split(target)
+	from, err := a.tree.lookup(strings.TrimSuffix(dir, "/"))
+	if err == unix.ENOENT || err == unix.ENOTDIR {
+		a.links = append(a.links, pendingLink{name, target})
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer unix.Close(from)
+	st, err := statAt(from, leaf)
+	switch {
+	case err != nil:
+		return err
+	case st == nil:
+		a.links = append(a.links, pendingLink{name, target})
+		return nil
+	case isWhiteoutStat(st):
+		return fmt.Errorf("linking to %q: %w", linkname, os.ErrNotExist)
+	case st.Mode&unix.S_IFMT == unix.S_IFDIR:
+		return fmt.Errorf("linking to %q: it is a directory", linkname)
+	}
+	if there, err := statAt(fd, base); err == nil && there != nil && there.Ino == st.Ino && there.Dev == st.Dev {
+		return nil
+	}
+	return a.replace(fd, base, func() error { return unix.Linkat(from, leaf, fd, base, 0) })
+}
+
+// finishLink makes a hard link to what came later, or a copy of what a layer below has.
+func (a *Applier) finishLink(l pendingLink, merged *View) error {
+	_, target, err := merged.Resolve(l.target, false)
+	if err != nil {
+		return err
+	}
+	if target.IsDir() {
+		return errors.New("it is a directory")
+	}
+	fd, base, err := a.dirOf(l.name)
+	if err != nil {
+		return err
+	}
+	if there, err := statAt(fd, base); err != nil || there != nil && !isWhiteoutStat(there) {
+		return err // a later entry has taken the name
+	}
+	if strings.HasPrefix(target.source, a.tree.dir+"/") {
+		return a.replace(fd, base, func() error { return unix.Linkat(unix.AT_FDCWD, target.source, fd, base, 0) })
+	}
+	return a.copyEntry(fd, base, target)
+}
+
+// copyEntry copies a file that is not a directory.
+func (a *Applier) copyEntry(fd int, base string, e *Entry) error {
+	h := &tar.Header{Name: base, Mode: int64(e.Mode & 0o7777), Uid: e.UID, Gid: e.GID, Size: e.Size, ModTime: e.ModTime,
+		Linkname: e.Link, Devmajor: int64(unix.Major(e.Rdev)), Devminor: int64(unix.Minor(e.Rdev)), PAXRecords: map[string]string{}}
+	xattrs, err := e.Xattrs()
+	if err != nil {
+		return err
+	}
+	for name, value := range xattrs {
+		h.PAXRecords[codec.PaxXattr+name] = string(value)
+	}
+	switch e.Type() {
+	case unix.S_IFREG:
+		f, err := e.Open()
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		if err := a.regular(fd, base, h, f); err != nil {
+			return err
+		}
+	case unix.S_IFLNK:
+		if err := a.replace(fd, base, func() error { return unix.Symlinkat(e.Link, fd, base) }); err != nil {
+			return err
+		}
+		if err := lchown(fd, base, h); err != nil {
+			return err
+		}
+	default:
+		h.Typeflag = map[uint32]byte{unix.S_IFIFO: tar.TypeFifo, unix.S_IFCHR: tar.TypeChar, unix.S_IFBLK: tar.TypeBlock}[e.Type()]
+		return a.special(fd, base, base, h)
+	}
+	return setTimes(fd, base, e.ModTime)
+}
+
+// finishImplied gives directories without an entry the metadata of the directory below, shortest names first.
+func (a *Applier) finishImplied(lower *View) error {
+	names := make([]string, 0, len(a.tree.implied))
+	for name := range a.tree.implied {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	for _, name := range names {
+		e, err := lower.Lstat(name)
+		if isNotExist(err) || err == nil && !e.IsDir() {
+			e, err = &Entry{Mode: 0o755, ModTime: time.Unix(0, 0)}, nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := a.impliedMetadata(name, e); err != nil {
+			return fmt.Errorf("setting the metadata of %q: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func (a *Applier) impliedMetadata(name string, e *Entry) error {
+	fd, err := a.tree.lookup(name)
+	if err != nil {
+		return nil // replaced by a later entry
+	}
+	defer unix.Close(fd)
+	if err := copyMetadata(e, fmt.Sprintf("/proc/self/fd/%d/.", fd)); err != nil {
+		return err
+	}
+	a.times = append(a.times, dirTime{name, e.ModTime})
+	return nil
+}

@@ -1,0 +1,88 @@
+package layers
+
+import (
+	"archive/tar"
+	"errors"
+	"fmt"
+	"math"
+	"sort"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/internal/hint"
+	"github.com/gbuild/gbuild/pkg/layers/codec"
+)
+
+// Owners and attributes of what is unpacked, and the notices of what could not be.
+
+func chown(fd int, h *tar.Header) error {
+	if err := checkOwner(h); err != nil {
+		return err
+	}
+	return ownerError(unix.Fchown(fd, h.Uid, h.Gid), h)
+}
+
+func lchown(fd int, base string, h *tar.Header) error {
+	if err := checkOwner(h); err != nil {
+		return err
+	}
+	return ownerError(unix.Fchownat(fd, base, h.Uid, h.Gid, unix.AT_SYMLINK_NOFOLLOW), h)
+}
+
+// checkOwner refuses ids that chown would take for "leave it as it is".
+func checkOwner(h *tar.Header) error {
+	if h.Uid < 0 || h.Gid < 0 || h.Uid >= math.MaxUint32 || h.Gid >= math.MaxUint32 {
+		return fmt.Errorf("setting the owner %d:%d: no such ids", h.Uid, h.Gid)
+	}
+	return nil
+}
+
+func ownerError(err error, h *tar.Header) error {
+	if err == nil {
+		return nil
+	}
+	err = fmt.Errorf("setting the owner %d:%d: %w", h.Uid, h.Gid, err)
+	if errors.Is(err, unix.EINVAL) {
+		return hint.Wrap(err, "the ids are outside of the range that this user may use; add a wider range to /etc/subuid and /etc/subgid")
+	}
+	return err
+}
+
+func (a *Applier) setXattrs(fd int, h *tar.Header) error {
+	var names []string
+	for key := range h.PAXRecords {
+		if name, ok := strings.CutPrefix(key, codec.PaxXattr); ok && portableXattr(name) {
+			names = append(names, name)
+		}
+	}
+	sort.Strings(names)
+	for _, name := range names {
+		value := []byte(h.PAXRecords[codec.PaxXattr+name])
+		if name == xattrCapability {
+			value = capabilityV2(value)
+		}
+		err := unix.Fsetxattr(fd, name, value, 0)
+		if err == unix.ENOTSUP || err == unix.EPERM && name == xattrCapability {
+			a.notices.add("xattr", "left out the attribute %s of %s: %v", name, h.Name, err)
+		} else if err != nil {
+			return fmt.Errorf("setting attribute %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// notices passes each kind of notice on once.
+type notices struct {
+	tell func(string)
+	seen map[string]bool
+}
+
+func newNotices(tell func(string)) *notices { return &notices{tell: tell, seen: map[string]bool{}} }
+
+func (n *notices) add(kind, format string, args ...any) {
+	if n.tell != nil && !n.seen[kind] {
+		n.seen[kind] = true
+		n.tell(fmt.Sprintf(format, args...))
+	}
+}

@@ -1,0 +1,50 @@
+package layers
+
+// The files of states, as views.
+
+// View returns the merged files of the state k, which must not be packed (see Expand).
+func (s *Store) View(k Key) (*View, error) {
+	dirs, err := s.stack(k)
+	if err != nil {
+		return nil, err
+	}
+	return MergedView(dirs, s.rootDepth(k, dirs)), nil
+}
+
+// Changed returns the files that the state k has of its own, without those of what it stands on.
+func (s *Store) Changed(k Key) (*View, error) {
+	dirs, err := s.stack(k)
+	if err != nil || len(dirs) == 0 {
+		return NewView(), err
+	}
+	return NewView(dirs[0]), nil
+}
+
+// below returns the view of what the snapshot of k stands on.
+func (s *Store) below(k Key) (*View, error) {
+	m, err := s.heldMeta(k)
+	if err != nil {
+		return nil, err
+	}
+	return s.View(m.Parent)
+}
+
+// rootDepth says how many snapshots of the state k, which are in dirs, its root directory is merged of. It is remembered:
+// a build of many layers looks at each state.
+func (s *Store) rootDepth(k Key, dirs []string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for at := k; n < len(dirs); at = s.known[at].Parent {
+		below, known := s.roots[at]
+		if known {
+			n += below
+			break
+		}
+		if n++; IsOpaque(dirs[n-1]) {
+			break
+		}
+	}
+	s.roots[k] = n
+	return n
+}
