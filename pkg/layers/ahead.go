@@ -4,6 +4,8 @@ import (
 	"archive/zip"
 	"context"
 	"crypto/rand"
+	"errors"
+	"io/fs"
 	"os"
 	"runtime"
 	"sync"
@@ -159,7 +161,7 @@ func (s *Store) newBlocks(c codec.Compression) (*codec.Blocks, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := os.Remove(path); err != nil && !isNotExist(err) { // another process may have taken it for left
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) { // another process may have taken it for left
 		f.Close()
 		return nil, err
 	}

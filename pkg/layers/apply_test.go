@@ -189,8 +189,8 @@ func TestApplyMetadata(t *testing.T) {
 		check(t, err)
 		x, err := e.Xattrs()
 		check(t, err)
-		if string(x[xattrCapability]) != want {
-			t.Errorf("%s: capability %x", name, x[xattrCapability])
+		if string(x["security.capability"]) != want {
+			t.Errorf("%s: capability %x", name, x["security.capability"])
 		}
 	}
 	want := []string{"closed 40000 7:0 []", "closed/in 100000 70000:0 []", "sticky 41777 7:0 []", "user 104755 1000:100 [user.note]"}

@@ -96,7 +96,7 @@ func whiteoutAt(fd int, base string) error { return unix.Mknodat(fd, base, unix.
 
 func (a *Applier) opaque(dir string) error {
 	if dir == "." {
-		return unix.Fsetxattr(int(a.tree.root.Fd()), xattrOpaque, []byte("y"), 0)
+		return unix.Fsetxattr(int(a.tree.root.Fd()), XattrOpaque, []byte("y"), 0)
 	}
 	fd, _, err := a.dirOf(dir + "/x")
 	if err != nil {
@@ -175,21 +175,21 @@ func (a *Applier) regular(dir int, base string, h *tar.Header, body io.Reader) e
 	return errors.Join(err, f.Close())
 }
 
-const copyBuffer = 256 << 10
+const copyBlock = 256 << 10
 
 // copySparse copies the body, and leaves holes for blocks of zeros. The disk begins to write while the rest still comes.
 func (a *Applier) copySparse(f *os.File, body io.Reader, size int64) error {
 	if a.buffer == nil {
-		a.buffer = make([]byte, copyBuffer)
+		a.buffer = make([]byte, copyBlock)
 	}
 	hole, behind := false, durable.Behind{File: f}
 	for done := int64(0); done < size; {
-		n, err := io.ReadFull(body, a.buffer[:min(size-done, copyBuffer)])
+		n, err := io.ReadFull(body, a.buffer[:min(size-done, copyBlock)])
 		if err != nil {
 			return fmt.Errorf("reading the file's content: %w", err)
 		}
 		chunk := a.buffer[:n]
-		hole = n == copyBuffer && allZero(chunk)
+		hole = n == copyBlock && allZero(chunk)
 		if !hole {
 			if _, err := f.WriteAt(chunk, done); err != nil {
 				return err

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path"
 	"sort"
@@ -118,7 +119,7 @@ func (a *Applier) finishImplied(lower *View) error {
 	sort.Strings(names)
 	for _, name := range names {
 		e, err := lower.Lstat(name)
-		if isNotExist(err) || err == nil && !e.IsDir() {
+		if errors.Is(err, fs.ErrNotExist) || err == nil && !e.IsDir() {
 			e, err = &Entry{Mode: 0o755, ModTime: time.Unix(0, 0)}, nil
 		}
 		if err != nil {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"io/fs"
 	"os"
 	"time"
 
@@ -227,6 +228,9 @@ func (s *Store) peekBlob(h v1.Hash) ([]byte, error) {
 
 const maxDocument = 8 << 20 // of a manifest or a config
 
+// copyBuffer is how many bytes are copied at once.
+const copyBuffer = 256 << 10
+
 // storedLayer is a layer whose bytes are a blob here, or can be had from where they came from.
 type storedLayer struct {
 	store  *Store
@@ -271,7 +275,7 @@ func (l *storedLayer) Source() string { return l.record.Source }
 // Compressed implements v1.Layer.
 func (l *storedLayer) Compressed() (io.ReadCloser, error) {
 	r, _, err := l.store.Blob(l.record.Digest)
-	if !isNotExist(err) || l.record.Source == "" || l.store.Fetch == nil {
+	if !errors.Is(err, fs.ErrNotExist) || l.record.Source == "" || l.store.Fetch == nil {
 		return r, err
 	}
 	d := v1.Descriptor{Digest: l.record.Digest, Size: l.record.Size, MediaType: l.record.MediaType}

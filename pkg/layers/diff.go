@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path"
 	"strings"
 	"time"
@@ -81,7 +82,7 @@ func newPlace(dirs []string) place {
 func (p place) find(dir *Entry, name string) (top *Entry, in place, err error) {
 	for _, d := range p.dirs {
 		e, err := Lstat(d+"/"+name, path.Join(dir.Path, name))
-		if isNotExist(err) {
+		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
@@ -160,7 +161,7 @@ func (d *differ) children(dir *Entry, in place, below *Entry) error {
 // directory opaque. The mark would hide what is in layers of its own, too; then each name is marked.
 func (d *differ) hideBelow(dir *Entry) error {
 	for e, err := range d.o.Lower.Entries(dir.Path) {
-		if isNotExist(err) {
+		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
 		if err != nil {
@@ -170,7 +171,7 @@ func (d *differ) hideBelow(dir *Entry) error {
 			return d.marker(path.Join(dir.Path, whiteoutOpaque))
 		}
 		above, err := Lstat(dir.source+"/"+e.Name, e.Path)
-		if err != nil && !isNotExist(err) {
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 		if err == nil && !above.IsWhiteout() && above.Type() != unix.S_IFSOCK {
@@ -190,7 +191,7 @@ func (d *differ) entry(e *Entry, in place, parent *Entry) error {
 	var below *Entry
 	if parent != nil {
 		var err error
-		if below, err = d.o.Lower.Lstat(e.Path); err != nil && !isNotExist(err) {
+		if below, err = d.o.Lower.Lstat(e.Path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}

@@ -132,7 +132,7 @@ func TestDiffHeaders(t *testing.T) {
 	check(t, os.Chtimes(dir+"/f", time.Unix(5, 999), time.Unix(2000, 999999999)))
 	write(t, dir+"/x", "x")
 	check(t, unix.Setxattr(dir+"/x", "user.a", []byte("1"), 0))
-	check(t, unix.Setxattr(dir+"/x", xattrOverlay+"origin", []byte("1"), 0))
+	check(t, unix.Setxattr(dir+"/x", "user.overlay.origin", []byte("1"), 0))
 	epoch := int64(1500)
 	var buf bytes.Buffer
 	check(t, WriteDiff(context.Background(), &buf, []string{dir}, DiffOptions{Epoch: &epoch}))

@@ -40,8 +40,6 @@ func (e *CorruptError) Error() string { return fmt.Sprintf("corrupt %s: %v", e.W
 
 func (e *CorruptError) Unwrap() error { return e.Err }
 
-func isNotExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }
-
 // explain adds what to do to an error of a full disk.
 func (s *Store) explain(err error) error {
 	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {

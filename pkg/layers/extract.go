@@ -3,8 +3,10 @@ package layers
 import (
 	"archive/tar"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path"
 	"strings"
 
@@ -61,7 +63,7 @@ func newExtractor(upper Upper, dest string, o ExtractOptions) (*extractor, error
 	}
 	x.view = x.upper.View()
 	var err error
-	if x.dest, _, err = x.view.Resolve(dest, true); err != nil && !isNotExist(err) {
+	if x.dest, _, err = x.view.Resolve(dest, true); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	x.dest = strings.TrimPrefix(x.dest, "/")
@@ -80,7 +82,7 @@ func (x *extractor) resolve(name string) (string, *Entry, error) {
 func (x *extractor) open(name string) (int, error) {
 	real, e, err := x.resolve(name)
 	switch {
-	case isNotExist(err):
+	case errors.Is(err, fs.ErrNotExist):
 		err = x.mkdirs(real)
 	case err == nil && !e.IsDir():
 		err = unix.ENOTDIR
@@ -106,7 +108,7 @@ func (x *extractor) mkdirs(real string) error {
 		if err == nil {
 			return unix.ENOTDIR
 		}
-		if !isNotExist(err) {
+		if !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 		if err := x.mkdir(dir, part); err != nil {

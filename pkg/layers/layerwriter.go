@@ -2,8 +2,10 @@ package layers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -54,7 +56,7 @@ func (w *LayerWriter) Enter(e *Entry) error {
 	next := openDir{depth: len(d.open)}
 	if w.top().below != nil {
 		below, err := d.o.Lower.Lstat(e.Path)
-		if err != nil && !isNotExist(err) {
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 		if err == nil && below.IsDir() {

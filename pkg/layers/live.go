@@ -1,6 +1,8 @@
 package layers
 
 import (
+	"errors"
+	"io/fs"
 	"path"
 )
 
@@ -34,7 +36,7 @@ func (l *live) parts(dir string) ([]part, error) {
 		p.at += "/" + name
 		e, err := p.level.lstat(p.at, dir)
 		switch {
-		case isNotExist(err) && !hidden:
+		case errors.Is(err, fs.ErrNotExist) && !hidden:
 			return l.lower.parts(dir)
 		case err != nil:
 			return nil, err
@@ -48,7 +50,7 @@ func (l *live) parts(dir string) ([]part, error) {
 		return parts, nil
 	}
 	below, err := l.lower.parts(dir)
-	if err != nil && !isNotExist(err) {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	return append(parts, below...), nil

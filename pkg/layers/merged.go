@@ -3,6 +3,7 @@ package layers
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"path"
 	"sync"
 
@@ -41,7 +42,7 @@ func (m *merged) root() (*Entry, []part, error) {
 	e := &Entry{Name: "/", Path: "/", Mode: unix.S_IFDIR | 0o755}
 	for _, top := range m.tops {
 		found, err := top.level.lstat(top.at, "/")
-		if isNotExist(err) {
+		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
@@ -83,7 +84,7 @@ func findIn(above []part, name string) (*Entry, []part, error) {
 	for _, dir := range above {
 		p := part{dir.level, dir.at + base}
 		e, err := p.level.lstat(p.at, name)
-		if isNotExist(err) || errors.Is(err, unix.ENOTDIR) {
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
 			continue
 		}
 		if err != nil {

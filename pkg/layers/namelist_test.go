@@ -30,14 +30,20 @@ func TestNames(t *testing.T) {
 	var dirs []string
 	for i, names := range [][]string{{"b", "a.b", "a"}, {}, {"c", "b", "a"}, {"d", "c"}} {
 		dirs = append(dirs, filepath.Join(root, fmt.Sprint(i)))
-		check(t, os.Mkdir(dirs[i], 0o700))
+		if err := os.Mkdir(dirs[i], 0o700); err != nil {
+			t.Fatal(err)
+		}
 		for _, name := range names {
-			check(t, os.WriteFile(filepath.Join(dirs[i], name), nil, 0o600))
+			if err := os.WriteFile(filepath.Join(dirs[i], name), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	var names Names
 	defer names.Free()
-	check(t, names.readDirs(dirs))
+	if err := names.readDirs(dirs); err != nil {
+		t.Fatal(err)
+	}
 	var got []string
 	for name, part := range names.All() {
 		got = append(got, fmt.Sprint(name, part))

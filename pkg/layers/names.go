@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -134,7 +135,7 @@ func (s *Store) keepLayer(l v1.Layer, r *nameRecord) error {
 // Untag removes a local name. The image stays until it is pruned.
 func (s *Store) Untag(name string) error {
 	err := os.Remove(s.namePath(name))
-	if isNotExist(err) {
+	if errors.Is(err, fs.ErrNotExist) {
 		return &NotFoundError{Kind: "image", Name: name}
 	}
 	if err != nil {
@@ -153,7 +154,7 @@ func (s *Store) names() ([]nameRecord, error) {
 	for _, path := range files {
 		if r, err := readName(path); err == nil {
 			records = append(records, r)
-		} else if !isNotExist(err) {
+		} else if !errors.Is(err, fs.ErrNotExist) {
 			s.notice(err.Error())
 		}
 	}
@@ -179,7 +180,7 @@ func (s *Store) Image(name string) (v1.Image, error) {
 	if err == nil {
 		return s.open(r)
 	}
-	if !isNotExist(err) {
+	if !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	return s.imageByDigest(name)

@@ -4,7 +4,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -47,7 +49,7 @@ func (s *Store) Remember(kind string, k Key, v []byte) error {
 	sum := sha256.Sum256(v)
 	data := append(sum[:], v...)
 	err := durable.Replace(path, data)
-	if isNotExist(err) {
+	if errors.Is(err, fs.ErrNotExist) {
 		if err = os.MkdirAll(filepath.Dir(path), 0o700); err == nil {
 			err = durable.Replace(path, data)
 		}

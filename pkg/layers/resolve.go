@@ -1,6 +1,7 @@
 package layers
 
 import (
+	"errors"
 	"io/fs"
 	"path"
 	"strings"
@@ -23,7 +24,7 @@ func (v *View) Resolve(name string, follow bool) (string, *Entry, error) {
 func (v *View) resolve(root, name string, follow bool) (string, *Entry, error) {
 	at, rest, links := root, split(name), 0
 	e, err := v.Lstat(root)
-	if isNotExist(err) {
+	if errors.Is(err, fs.ErrNotExist) {
 		return path.Join(root, name), nil, err
 	}
 	for err == nil && len(rest) > 0 {

@@ -1,7 +1,9 @@
 package layers
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"path"
 	"runtime"
@@ -64,7 +66,7 @@ func (d *Draft) settling(a *Apart) []string {
 		changed[name], changed[path.Dir(name)] = true, true
 	}
 	for name := range a.Dirs {
-		if _, err := d.lower.Lstat(name); isNotExist(err) {
+		if _, err := d.lower.Lstat(name); errors.Is(err, fs.ErrNotExist) {
 			changed[name], changed[path.Dir(name)] = true, true
 		}
 	}

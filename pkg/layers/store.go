@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -120,7 +121,7 @@ func (s *Store) checkFormat() error {
 	case err == nil:
 		return hint.Errorf("use the gbuild that made it, or another directory",
 			"the store %s has the format %q, this gbuild reads %q", s.dir, strings.TrimSpace(string(found)), strings.TrimSpace(version))
-	case !isNotExist(err):
+	case !errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("opening the store: %w", err)
 	}
 	if err := s.checkFilesystem(); err != nil {
@@ -163,7 +164,7 @@ func (s *Store) checkFilesystem() error {
 		return hint.Errorf("name a directory that you can write to", "making the store: %w", err)
 	}
 	defer os.RemoveAll(probe)
-	if err := unix.Setxattr(probe, xattrOpaque, []byte("y"), 0); err != nil {
+	if err := unix.Setxattr(probe, XattrOpaque, []byte("y"), 0); err != nil {
 		return unfit("it has no user extended attributes: " + err.Error())
 	}
 	if err := unix.Mknod(filepath.Join(probe, "whiteout"), unix.S_IFCHR, 0); err != nil {
@@ -206,7 +207,7 @@ func (s *Store) reapOne(path string) {
 // discard takes a tree out of use at once. The removal of its files follows.
 func (s *Store) discard(path string) error {
 	err := os.Rename(path, s.path("trash", rand.Text()))
-	if isNotExist(err) {
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	return err

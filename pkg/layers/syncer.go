@@ -77,7 +77,7 @@ func (y *syncer) forget() {
 	for _, m := range marks {
 		path := y.store.path("unsynced", m.Name())
 		written, err := os.Readlink(path)
-		if isNotExist(err) || written == boot {
+		if errors.Is(err, fs.ErrNotExist) || written == boot {
 			continue
 		}
 		if y.store.discard(y.marked(m.Name())) == nil {

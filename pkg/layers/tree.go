@@ -154,7 +154,7 @@ func setOpaque(fd int, base string) error {
 		return err
 	}
 	defer unix.Close(dir)
-	return unix.Fsetxattr(dir, xattrOpaque, []byte("y"), 0)
+	return unix.Fsetxattr(dir, XattrOpaque, []byte("y"), 0)
 }
 
 // stat returns what lies at base, nil if nothing does.

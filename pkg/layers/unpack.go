@@ -170,20 +170,20 @@ func (j *unpackJob) start(ctx context.Context, s *Store) (err error) {
 		return err
 	}
 	j.dir = draft + "/snap"
-	fs := j.dir + "/fs"
+	files := j.dir + "/fs"
 	if err := os.MkdirAll(j.dir, 0o700); err != nil {
 		return err
 	}
 	if j.record.Size >= largeLayer {
 		setApart(j.dir)
 	}
-	if err := os.Mkdir(fs, 0o700); err != nil {
+	if err := os.Mkdir(files, 0o700); err != nil {
 		return err
 	}
-	if err := os.Chmod(fs, 0o755); err != nil {
+	if err := os.Chmod(files, 0o755); err != nil {
 		return err
 	}
-	j.applier, err = NewApplier(fs, mostUnpackedOf(j.record.Size), s.notice)
+	j.applier, err = NewApplier(files, mostUnpackedOf(j.record.Size), s.notice)
 	return err
 }
 

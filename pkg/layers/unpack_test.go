@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -199,7 +200,7 @@ func TestBlob(t *testing.T) {
 		t.Errorf("a rotten blob: %v", err)
 	}
 	r.Close()
-	if _, _, err := s.Blob(d.Digest); !isNotExist(err) {
+	if _, _, err := s.Blob(d.Digest); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a rotten blob stays: %v", err)
 	}
 	if left, _ := os.ReadDir(s.path("ingest")); len(left) > 0 {

@@ -5,6 +5,7 @@ package layers
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path"
 
@@ -29,7 +30,7 @@ func (u Upper) CopyUp(name string) error {
 	for i, part := range parts {
 		at = path.Join(at, part)
 		e, err := view.Lstat(at)
-		if i == len(parts)-1 && (isNotExist(err) || err == nil && !e.IsDir()) {
+		if i == len(parts)-1 && (errors.Is(err, fs.ErrNotExist) || err == nil && !e.IsDir()) {
 			return nil
 		}
 		if err == nil && !e.IsDir() {

@@ -13,7 +13,7 @@ import (
 // Names of extended attributes. Those of overlayfs say how snapshots are stacked; they never enter or leave in a layer.
 const (
 	xattrOverlay    = "user.overlay."
-	xattrOpaque     = "user.overlay.opaque"
+	XattrOpaque     = "user.overlay.opaque"
 	xattrCapability = "security.capability"
 )
 
@@ -108,6 +108,6 @@ func getXattr(path, name string) ([]byte, error) {
 // IsOpaque says whether the directory on disk hides what lies below it.
 func IsOpaque(dir string) bool {
 	var value [4]byte
-	n, err := unix.Lgetxattr(dir, xattrOpaque, value[:])
+	n, err := unix.Lgetxattr(dir, XattrOpaque, value[:])
 	return err == nil && n == 1 && value[0] == 'y'
 }
