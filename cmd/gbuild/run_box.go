@@ -15,7 +15,7 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
 
-	"github.com/gbuild/gbuild/pkg/layers"
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
@@ -41,7 +41,7 @@ func (b *runBox) parse() error { return oneOf("--ipc", b.ipc, "private", "host")
 
 // sandbox puts together what the flags and the image's config say. A room that comes later sees what those before it have
 // filled in.
-func (l *launch) sandbox(ctx context.Context, config *v1.Config, image *layers.View) (*runtime.Sandbox, error) {
+func (l *launch) sandbox(ctx context.Context, config *v1.Config, image *rootfs.View) (*runtime.Sandbox, error) {
 	a, o := l.app, l.options
 	id, err := runtime.LookupUser(image.Follow, cmp.Or(o.process.user, config.User))
 	if err != nil {

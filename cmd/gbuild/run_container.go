@@ -14,6 +14,7 @@ import (
 	"github.com/gbuild/gbuild/pkg/container"
 	"github.com/gbuild/gbuild/pkg/files"
 	"github.com/gbuild/gbuild/pkg/layers"
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
@@ -56,7 +57,7 @@ func (l *launch) runEntered(ctx context.Context) (err error) {
 }
 
 // bindVolumes leases the volumes of the sandbox until release is called, also after an error.
-func (l *launch) bindVolumes(ctx context.Context, box *runtime.Sandbox, image *layers.View) (release func() error, err error) {
+func (l *launch) bindVolumes(ctx context.Context, box *runtime.Sandbox, image *rootfs.View) (release func() error, err error) {
 	volumes, err := openVolumes(l.app)
 	if err != nil {
 		return func() error { return nil }, err
@@ -73,7 +74,7 @@ func runOnce(box *runtime.Sandbox) func(context.Context, func(container.Process)
 }
 
 // usersOf finds users of the image, and that of the sandbox where no name is given.
-func usersOf(box *runtime.Sandbox, image *layers.View) func(string) (runtime.Identity, error) {
+func usersOf(box *runtime.Sandbox, image *rootfs.View) func(string) (runtime.Identity, error) {
 	return func(name string) (runtime.Identity, error) {
 		if name == "" {
 			return runtime.Identity{UID: box.UID, GID: box.GID, Groups: box.Groups}, nil
@@ -128,11 +129,11 @@ func (l *launch) connect(box *runtime.Sandbox) (restore func(), err error) {
 }
 
 // giveToUser gives the files of the image that belong to the kept user to 0, who is that user in the sandbox.
-func giveToUser(view *layers.View, root string, k *runtime.KeepID) error {
+func giveToUser(view *rootfs.View, root string, k *runtime.KeepID) error {
 	if k.UID == 0 {
 		return nil
 	}
-	return view.Walk("/", func(e *layers.Entry) error {
+	return view.Walk("/", func(e *rootfs.Entry) error {
 		uid, gid := -1, -1
 		if e.UID == k.UID {
 			uid = 0

@@ -13,7 +13,7 @@ import (
 
 	"github.com/gbuild/gbuild/internal/lazyregexp"
 	"github.com/gbuild/gbuild/pkg/dockerfile"
-	"github.com/gbuild/gbuild/pkg/layers"
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 	"github.com/gbuild/gbuild/pkg/pipcache"
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
@@ -116,7 +116,7 @@ func (m *mounts) copies(dir, target string, change func(name string, text []byte
 // maxConfig is how much of a file of apt is read: the largest is a few kB.
 const maxConfig = 1 << 20
 
-func readSmall(v *layers.View, name string) ([]byte, error) {
+func readSmall(v *rootfs.View, name string) ([]byte, error) {
 	f, err := v.Follow(name)
 	if err != nil {
 		return nil, err

@@ -11,6 +11,7 @@ import (
 	"github.com/gbuild/gbuild/pkg/caching"
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/layers"
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 	"github.com/gbuild/gbuild/pkg/pipcache"
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
@@ -256,7 +257,7 @@ func (m *mounts) about() string {
 	return "on " + base + ": " + text
 }
 
-func resolvedDir(v *layers.View, dir string) ([]*layers.Entry, error) {
+func resolvedDir(v *rootfs.View, dir string) ([]*rootfs.Entry, error) {
 	real, e, err := v.Resolve(dir, true)
 	if err != nil {
 		return nil, err

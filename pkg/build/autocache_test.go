@@ -17,7 +17,7 @@ import (
 
 	"github.com/gbuild/gbuild/internal/testimage"
 	"github.com/gbuild/gbuild/pkg/dockerfile"
-	"github.com/gbuild/gbuild/pkg/layers"
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 	"github.com/gbuild/gbuild/pkg/pipcache"
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
@@ -152,7 +152,7 @@ func (p *pythonBench) files(r *Result) map[string]bool {
 	}
 	all := map[string]bool{}
 	for _, dir := range []string{"/root", "/home", "/dev", "/run", "/tmp", "/usr/local/lib", "/opt"} {
-		_ = v.Walk(dir, func(e *layers.Entry) error { // it need not exist
+		_ = v.Walk(dir, func(e *rootfs.Entry) error { // it need not exist
 			if !strings.HasSuffix(e.Name, ".pyc") {
 				all[e.Path] = true
 			}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/layers"
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 	"github.com/gbuild/gbuild/pkg/shell"
 )
 
@@ -45,7 +46,7 @@ func (m *mounts) scriptsOf(ctx context.Context, s *dockerfile.Run) func(name str
 }
 
 // bound is the state that a bind mount shows a path of.
-func (m *mounts) bound(ctx context.Context, d *dockerfile.Mount, state layers.Key, source string) (*layers.View, error) {
+func (m *mounts) bound(ctx context.Context, d *dockerfile.Mount, state layers.Key, source string) (*rootfs.View, error) {
 	if name, ok := contextName(d); ok {
 		if err := m.materialise(ctx, state, name, source); err != nil {
 			return nil, err
@@ -58,7 +59,7 @@ func (m *mounts) bound(ctx context.Context, d *dockerfile.Mount, state layers.Ke
 }
 
 // readScript reads a file that is short enough for a script.
-func readScript(v *layers.View, name string) ([]byte, error) {
+func readScript(v *rootfs.View, name string) ([]byte, error) {
 	f, err := v.Follow(name)
 	if err != nil {
 		return nil, err

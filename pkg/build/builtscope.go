@@ -17,6 +17,7 @@ import (
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/installer"
 	"github.com/gbuild/gbuild/pkg/layers"
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
 // unseen are variables that decide what pip and uv print and how patiently they ask, and nothing that is built.
@@ -147,7 +148,7 @@ func (m *mounts) onlyRequirements(k layers.Key, named map[string]bool) bool {
 	if err != nil {
 		return false
 	}
-	return v.Walk("/", func(e *layers.Entry) error {
+	return v.Walk("/", func(e *rootfs.Entry) error {
 		if e.IsDir() || e.IsRegular() && (named[e.Path] || isRequirements(path.Base(e.Path))) {
 			return nil
 		}
@@ -166,7 +167,7 @@ func isRequirements(name string) bool {
 
 // requirements reads files of requirements, and those that they name.
 type requirements struct {
-	view    *layers.View
+	view    *rootfs.View
 	named   map[string]bool // without links
 	options []string        // lines that say how something is built
 }
@@ -228,7 +229,7 @@ func (q *requirements) line(words []string, dir string, depth int) error {
 }
 
 // readView reads a short file.
-func readView(v *layers.View, name string) ([]byte, error) {
+func readView(v *rootfs.View, name string) ([]byte, error) {
 	f, err := v.Follow(name)
 	if err != nil {
 		return nil, err

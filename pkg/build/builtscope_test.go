@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/gbuild/gbuild/pkg/layers"
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
 // nativeBackend builds a wheel that has what its build saw, as an extension module would.
@@ -212,7 +212,7 @@ func TestRequirementOptions(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	q := &requirements{view: layers.NewView(dir), named: map[string]bool{}}
+	q := &requirements{view: rootfs.NewView(dir), named: map[string]bool{}}
 	if err := q.read("/r.txt", maxNested); err != nil {
 		t.Fatal(err)
 	}

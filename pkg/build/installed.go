@@ -12,7 +12,7 @@ import (
 	"strings"
 
 	"github.com/gbuild/gbuild/pkg/dockerfile"
-	"github.com/gbuild/gbuild/pkg/layers"
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
 // lists are the files in which the package managers of distributions say what is installed.
@@ -25,7 +25,7 @@ const maxInstalled = 256 << 20
 // packages in the places where the RUN's Pythons look.
 func (m *mounts) installed(s *dockerfile.Run) (all []string) {
 	for _, name := range lists {
-		_ = m.lower.Walk(name, func(e *layers.Entry) error { // most of them are not there
+		_ = m.lower.Walk(name, func(e *rootfs.Entry) error { // most of them are not there
 			if e.IsRegular() {
 				all = append(all, e.Path+" "+listDigest(e))
 			}
@@ -48,7 +48,7 @@ func (m *mounts) installed(s *dockerfile.Run) (all []string) {
 	return slices.Compact(all)
 }
 
-func listDigest(e *layers.Entry) string {
+func listDigest(e *rootfs.Entry) string {
 	f, err := e.Open()
 	if err != nil {
 		return err.Error()
@@ -60,7 +60,7 @@ func listDigest(e *layers.Entry) string {
 }
 
 // packageLists are the paths of the lists of packages in a directory.
-func packageLists(v *layers.View, dir string) (found []string) {
+func packageLists(v *rootfs.View, dir string) (found []string) {
 	entries, _ := resolvedDir(v, dir)
 	for _, e := range entries {
 		for _, end := range []string{".dist-info", ".egg-info", ".egg-link", ".json"} {

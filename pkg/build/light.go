@@ -16,6 +16,7 @@ import (
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/files"
 	"github.com/gbuild/gbuild/pkg/layers"
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
 // Steps at the end of an image are light where they can be made as layers while the files that they stand on stay in a
@@ -52,20 +53,20 @@ func (w *work) unread(kind func(dockerfile.Step) bool) bool {
 }
 
 // below returns the files that a packed layer is written over, where they are here.
-func (w *work) below() (*layers.View, error) {
+func (w *work) below() (*rootfs.View, error) {
 	if isLinked(w.step) {
-		return layers.NewView(), nil
+		return rootfs.NewView(), nil
 	}
 	return w.Store.View(w.parent)
 }
 
 // light returns what the layer of a light step is written over, and whether that is known from a shared cache only. It is
 // nil where the files of the parent are here, or have to be.
-func (w *work) light(ctx context.Context) (v *layers.View, foreign bool) {
+func (w *work) light(ctx context.Context) (v *rootfs.View, foreign bool) {
 	if !isLight(w.step) || w.Store.Unpacked(w.parent) {
 		return nil, false
 	}
-	nothing, linked := layers.NewView(), isLinked(w.step)
+	nothing, linked := rootfs.NewView(), isLinked(w.step)
 	if linked && w.unread(isLinked) {
 		return nothing, false
 	}
@@ -163,7 +164,7 @@ func (r *run) index(ctx context.Context, l level) ([]byte, error) {
 }
 
 // indexView returns what is known of the files of a state without them: here, or, then it is foreign, in a shared cache.
-func (r *run) indexView(ctx context.Context, k layers.Key) (v *layers.View, foreign bool, err error) {
+func (r *run) indexView(ctx context.Context, k layers.Key) (v *rootfs.View, foreign bool, err error) {
 	all, err := r.levels(ctx, k)
 	if err != nil {
 		return nil, false, err
@@ -180,7 +181,7 @@ func (r *run) indexView(ctx context.Context, k layers.Key) (v *layers.View, fore
 			return nil, false, err
 		}
 	}
-	v, err = layers.IndexView(indexes...)
+	v, err = rootfs.IndexView(indexes...)
 	return v, foreign, err
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/files"
 	"github.com/gbuild/gbuild/pkg/layers"
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 	"github.com/gbuild/gbuild/pkg/pipcache"
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
@@ -23,7 +24,7 @@ import (
 type mounts struct {
 	*work
 	user    runtime.Identity // of the RUN
-	lower   *layers.View     // the files before it
+	lower   *rootfs.View     // the files before it
 	private string           // a directory that ends with the RUN's draft
 	uses    []cacheUse
 

@@ -8,11 +8,12 @@ import (
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/files"
 	"github.com/gbuild/gbuild/pkg/layers"
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
 // pack makes the state of the step as a layer only, over the files of lower; nil: those of the parent, if they are here and
 // nothing in this build reads those of the step. The error is ErrNotPackable where the files must be made after all.
-func (w *work) pack(ctx context.Context, out layers.Key, lower *layers.View) error {
+func (w *work) pack(ctx context.Context, out layers.Key, lower *rootfs.View) error {
 	if lower == nil && !(w.unread(isLinked) && w.Store.Unpacked(w.parent)) {
 		return files.ErrNotPackable
 	}
@@ -23,11 +24,11 @@ func (w *work) pack(ctx context.Context, out layers.Key, lower *layers.View) err
 	if err != nil {
 		return err
 	}
-	err = w.Store.Pack(ctx, out, w.parent, lower, w.packOptions(), func(l *layers.LayerWriter) error {
+	err = w.Store.Pack(ctx, out, w.parent, lower, w.packOptions(), func(l *rootfs.LayerWriter) error {
 		w.begin()
 		return fill(l)
 	})
-	for _, why := range []error{files.ErrNotPackable, layers.ErrMaySplit, layers.ErrForeignOwner, layers.ErrNoContent} {
+	for _, why := range []error{files.ErrNotPackable, layers.ErrMaySplit, rootfs.ErrForeignOwner, rootfs.ErrNoContent} {
 		if errors.Is(err, why) {
 			return files.ErrNotPackable
 		}
@@ -45,10 +46,10 @@ func (w *work) packOptions() layers.LayerOptions {
 }
 
 // filler returns what writes the layer of the step.
-func (w *work) filler(ctx context.Context) (func(*layers.LayerWriter) error, error) {
+func (w *work) filler(ctx context.Context) (func(*rootfs.LayerWriter) error, error) {
 	switch s := w.step.(type) {
 	case *dockerfile.Mkdir:
-		return func(l *layers.LayerWriter) error { return files.PackDir(l, s) }, nil
+		return func(l *rootfs.LayerWriter) error { return files.PackDir(l, s) }, nil
 	case *dockerfile.Copy:
 		tree, err := w.tree(ctx, s.From)
 		if err != nil {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/layers"
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
@@ -106,7 +107,7 @@ const (
 
 // blameScript looks at the scripts that the RUN names: one whose lines end in CR LF, or whose #! line names no program of
 // the image, fails with "not found", whatever is there. It is empty where there is none.
-func blameScript(v *layers.View, s *dockerfile.Run) string {
+func blameScript(v *rootfs.View, s *dockerfile.Run) string {
 	words := s.Calls().Words()
 	for _, word := range words[:min(len(words), maxScripts)] {
 		for _, name := range candidates(s, word) {
@@ -135,7 +136,7 @@ func candidates(s *dockerfile.Run, word string) (all []string) {
 	return all
 }
 
-func blameFile(v *layers.View, name string) string {
+func blameFile(v *rootfs.View, name string) string {
 	f, err := v.Follow(name)
 	if err != nil {
 		return ""

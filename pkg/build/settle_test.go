@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gbuild/gbuild/pkg/layers"
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
 // Two installations of real distributions at two times are the same files, with byte code that Python takes, though the
@@ -45,7 +45,7 @@ func (p *pythonBench) installed(r *Result) map[string]string {
 		p.Fatal(err)
 	}
 	all := map[string]string{}
-	err = v.Walk("/usr/local/lib", func(e *layers.Entry) error {
+	err = v.Walk("/usr/local/lib", func(e *rootfs.Entry) error {
 		all[e.Path] = e.ModTime.String()
 		if e.IsDir() {
 			return nil

@@ -19,8 +19,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gbuild/gbuild/pkg/dockerfile"
-	"github.com/gbuild/gbuild/pkg/layers"
 	"github.com/gbuild/gbuild/pkg/layers/codec"
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 	"github.com/gbuild/gbuild/pkg/remote"
 )
 
@@ -50,11 +50,11 @@ func (a *adder) unpack(ctx context.Context, p *pick) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	options := layers.ExtractOptions{Notice: a.Notice, Alone: Linked(a.copy)}
+	options := rootfs.ExtractOptions{Notice: a.Notice, Alone: Linked(a.copy)}
 	if a.owner != nil {
 		options.UID, options.GID = &a.owner.uid, &a.owner.gid
 	}
-	if err := layers.Extract(ctx, r, a.draft.Upper(), real, options); err != nil {
+	if err := rootfs.Extract(ctx, r, a.draft.Upper(), real, options); err != nil {
 		return false, fmt.Errorf("unpacking %s: %w", p.name, err)
 	}
 	return true, nil

@@ -16,6 +16,7 @@ import (
 
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/layers"
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 	"github.com/gbuild/gbuild/pkg/remote"
 )
 
@@ -48,7 +49,7 @@ func Linked(c *dockerfile.Copy) bool { return c.Link && c.Chmod == "" }
 
 // CopyDirectory copies a directory of a view, links in its path followed, into a directory of this machine: owners,
 // modes and the rest included, those of the directory itself too. The error is fs.ErrNotExist where there is none.
-func CopyDirectory(ctx context.Context, v *layers.View, source, dir string) error {
+func CopyDirectory(ctx context.Context, v *rootfs.View, source, dir string) error {
 	inside, _, err := v.Resolve(source, true)
 	if err != nil {
 		return err
@@ -66,7 +67,7 @@ func CopyTree(ctx context.Context, t Tree, source, dir string) (err error) {
 	if err != nil {
 		return err
 	}
-	w := &writer{root: root, view: layers.NewView(dir), copyUp: func(string) error { return nil }}
+	w := &writer{root: root, view: rootfs.NewView(dir), copyUp: func(string) error { return nil }}
 	defer func() { err = cmp.Or(err, w.close()) }()
 	for _, n := range nodes {
 		if !n.IsDir() {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/layers"
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 	"github.com/gbuild/gbuild/pkg/remote"
 )
 
@@ -137,11 +138,11 @@ func (b *copyBench) want(text string) {
 	wantTree(b.T, v, text)
 }
 
-func wantTree(t *testing.T, v *layers.View, text string) {
+func wantTree(t *testing.T, v *rootfs.View, text string) {
 	t.Helper()
 	var got []string
 	names := map[uint64]string{}
-	err := v.Walk("/", func(e *layers.Entry) error {
+	err := v.Walk("/", func(e *rootfs.Entry) error {
 		if e.Path != "/" {
 			got = append(got, describe(t, e, names))
 		}
@@ -161,7 +162,7 @@ func wantTree(t *testing.T, v *layers.View, text string) {
 	}
 }
 
-func describe(t *testing.T, e *layers.Entry, names map[uint64]string) string {
+func describe(t *testing.T, e *rootfs.Entry, names map[uint64]string) string {
 	kind, rest := "?", ""
 	switch e.Mode & unix.S_IFMT {
 	case unix.S_IFDIR:

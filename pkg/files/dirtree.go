@@ -18,7 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gbuild/gbuild/internal/hint"
-	"github.com/gbuild/gbuild/pkg/layers"
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
 // dirTree is a directory of this machine, less what rules leave out. All its files belong to root.
@@ -162,12 +162,12 @@ func (t *dirTree) readAll(dir *Node) iter.Seq2[*Node, error] {
 	}
 }
 
-func (t *dirTree) names(dir *Node) (*layers.Names, error) {
+func (t *dirTree) names(dir *Node) (*rootfs.Names, error) {
 	f, err := t.dirs.openNew(dir.Path)
 	if err != nil {
 		return nil, unreadable(dir.Path, err)
 	}
-	names := &layers.Names{}
+	names := &rootfs.Names{}
 	if err := names.Read(f); err != nil {
 		names.Free()
 		f.Close()

@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/gbuild/gbuild/pkg/layers"
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
 // ExportOptions say how files are exported.
@@ -21,7 +21,7 @@ type ExportOptions struct {
 }
 
 // ExportTar writes the files of a state as one tar, with their owners. Hard links stay links.
-func ExportTar(ctx context.Context, v *layers.View, w io.Writer, o ExportOptions) error {
+func ExportTar(ctx context.Context, v *rootfs.View, w io.Writer, o ExportOptions) error {
 	t := &treeTar{Writer: tar.NewWriter(w), view: v, seen: map[[2]uint64]string{}}
 	if o.Directory != "" {
 		t.prefix = o.Directory + "/"
@@ -29,7 +29,7 @@ func ExportTar(ctx context.Context, v *layers.View, w io.Writer, o ExportOptions
 			return fmt.Errorf("writing %s: %w", o.Directory, err)
 		}
 	}
-	err := v.Walk("/", func(e *layers.Entry) error {
+	err := v.Walk("/", func(e *rootfs.Entry) error {
 		if err := ctx.Err(); err != nil || e.Path == "/" {
 			return err
 		}
@@ -44,12 +44,12 @@ func ExportTar(ctx context.Context, v *layers.View, w io.Writer, o ExportOptions
 // treeTar is a tar of a view's files.
 type treeTar struct {
 	*tar.Writer
-	view   *layers.View
+	view   *rootfs.View
 	prefix string
 	seen   map[[2]uint64]string // inode -> its first name
 }
 
-func (t *treeTar) entry(e *layers.Entry) error {
+func (t *treeTar) entry(e *rootfs.Entry) error {
 	h, err := tarHeader(e)
 	if h == nil || err != nil {
 		return err
@@ -76,7 +76,7 @@ func (t *treeTar) entry(e *layers.Entry) error {
 }
 
 // tarHeader returns nil for what a tar cannot hold (sockets).
-func tarHeader(e *layers.Entry) (*tar.Header, error) {
+func tarHeader(e *rootfs.Entry) (*tar.Header, error) {
 	h := &tar.Header{Name: e.Path[1:], Mode: int64(e.Mode & 0o7777), Uid: e.UID, Gid: e.GID,
 		ModTime: e.ModTime.Truncate(time.Second), Format: tar.FormatPAX}
 	switch e.Mode & unix.S_IFMT {

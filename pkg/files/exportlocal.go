@@ -14,13 +14,13 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/gbuild/gbuild/pkg/layers"
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
 // ExportLocal writes the files of a state into dir, which is made; they belong to the caller. Devices are left out. Each
 // name is replaced, whatever it was, but that a directory stays one: nothing is written into a file that has another
 // name, through a link, or into a program that runs. What else is in dir stays.
-func ExportLocal(ctx context.Context, v *layers.View, dir string, o ExportOptions) error {
+func ExportLocal(ctx context.Context, v *rootfs.View, dir string, o ExportOptions) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
@@ -41,7 +41,7 @@ func ExportLocal(ctx context.Context, v *layers.View, dir string, o ExportOption
 		}
 	}
 	t := &localTree{root: root, view: v, seen: map[[2]uint64]string{}}
-	err = v.Walk("/", func(e *layers.Entry) error {
+	err = v.Walk("/", func(e *rootfs.Entry) error {
 		if err := ctx.Err(); err != nil || e.Path == "/" {
 			return err
 		}
@@ -66,7 +66,7 @@ func subdirectory(root *os.Root, name string) (*os.Root, error) {
 }
 
 // removeOthers removes what the view does not have, and what is a directory on one side only.
-func removeOthers(ctx context.Context, root *os.Root, v *layers.View, dir string) error {
+func removeOthers(ctx context.Context, root *os.Root, v *rootfs.View, dir string) error {
 	names, err := fs.ReadDir(root.FS(), local(dir))
 	if err != nil {
 		return err
@@ -93,12 +93,12 @@ func removeOthers(ctx context.Context, root *os.Root, v *layers.View, dir string
 // localTree is a directory that gets the files of a view.
 type localTree struct {
 	root *os.Root
-	view *layers.View
+	view *rootfs.View
 	seen map[[2]uint64]string // inode -> its first name
-	dirs []*layers.Entry
+	dirs []*rootfs.Entry
 }
 
-func (t *localTree) write(e *layers.Entry) error {
+func (t *localTree) write(e *rootfs.Entry) error {
 	name := e.Path[1:]
 	switch e.Mode & unix.S_IFMT {
 	case unix.S_IFDIR:
@@ -160,7 +160,7 @@ func (t *localTree) rename(from, to string) error {
 }
 
 // copy makes a regular file.
-func (t *localTree) copy(e *layers.Entry, name string) error {
+func (t *localTree) copy(e *rootfs.Entry, name string) error {
 	in, err := t.view.Open(e.Path)
 	if err != nil {
 		return err

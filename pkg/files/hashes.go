@@ -14,7 +14,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/gbuild/gbuild/pkg/layers"
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
 // racy is how old a file must be before its hash is believed next time: a file that was written twice within one
@@ -31,9 +31,9 @@ type hashes struct {
 	mu     sync.Mutex
 	loaded bool
 	dirty  bool
-	kept   layers.Vector[hashed] // what the file has, sorted by path, each path once
-	added  layers.Vector[hashed] // what was hashed since, each path once
-	index  layers.Vector[int32]  // where a path is in added, plus one: a hash table with open addresses; 0 is free
+	kept   rootfs.Vector[hashed] // what the file has, sorted by path, each path once
+	added  rootfs.Vector[hashed] // what was hashed since, each path once
+	index  rootfs.Vector[int32]  // where a path is in added, plus one: a hash table with open addresses; 0 is free
 }
 
 // hashed is one file.

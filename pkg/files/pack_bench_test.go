@@ -15,6 +15,7 @@ import (
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/layers"
 	"github.com/gbuild/gbuild/pkg/layers/codec"
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 	"github.com/gbuild/gbuild/pkg/remote"
 )
 
@@ -142,7 +143,7 @@ func (m *copyMany) write(k layers.Key) {
 func (m *copyMany) pack(k layers.Key, x *Context, c *dockerfile.Copy, o layers.LayerOptions) {
 	picks, err := pickLocal(m.Context(), x.Tree(), c, c.Sources[0])
 	m.check(err)
-	m.check(m.store.Pack(m.Context(), k, layers.Key{}, layers.NewView(), o, func(l *layers.LayerWriter) error {
+	m.check(m.store.Pack(m.Context(), k, layers.Key{}, rootfs.NewView(), o, func(l *rootfs.LayerWriter) error {
 		return packCopy(m.Context(), l, c, picks)
 	}))
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/layers"
 	"github.com/gbuild/gbuild/pkg/layers/codec"
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 	"github.com/gbuild/gbuild/pkg/remote"
 )
 
@@ -110,7 +111,7 @@ func (b *copyBench) comparePacked(c *dockerfile.Copy, refused, compared bool) {
 	}
 	known := b.indexView(false)
 	if Linked(c) {
-		lower, known = layers.NewView(), layers.NewView()
+		lower, known = rootfs.NewView(), rootfs.NewView()
 	}
 	err = b.pack(packed, parent, lower, c, tree, o)
 	if refused || err != nil {
@@ -128,7 +129,7 @@ func (b *copyBench) comparePacked(c *dockerfile.Copy, refused, compared bool) {
 		b.Errorf("the layer is %s, of a draft %s", got, want)
 	}
 	err = b.pack(layers.Key{2}, layers.Key{9}, known, c, tree, o)
-	if compared && errors.Is(err, layers.ErrNoContent) {
+	if compared && errors.Is(err, rootfs.ErrNoContent) {
 		err = nil
 	} else if got := b.diffID(layers.Key{2}, o); got != want || b.store.Has(layers.Key{2}) || compared {
 		b.Errorf("on an index the layer is %s, of a draft %s", got, want)
@@ -154,7 +155,7 @@ func (b *copyBench) comparePackedOnSums(want string, c *dockerfile.Copy, tree Tr
 	defer func() { b.states = all }()
 	known := b.indexView(true)
 	if Linked(c) {
-		known = layers.NewView()
+		known = rootfs.NewView()
 	}
 	if err := b.pack(layers.Key{3}, layers.Key{9}, known, c, tree, o); err != nil {
 		b.Error(err)
@@ -163,7 +164,7 @@ func (b *copyBench) comparePackedOnSums(want string, c *dockerfile.Copy, tree Tr
 	}
 }
 
-func (b *copyBench) pack(k, parent layers.Key, lower *layers.View, c *dockerfile.Copy, tree Tree, o layers.LayerOptions) error {
+func (b *copyBench) pack(k, parent layers.Key, lower *rootfs.View, c *dockerfile.Copy, tree Tree, o layers.LayerOptions) error {
 	fill, err := Packing(b.Context(), tree, c)
 	if err != nil {
 		return err
@@ -172,7 +173,7 @@ func (b *copyBench) pack(k, parent layers.Key, lower *layers.View, c *dockerfile
 }
 
 // indexView shows the state by the indexes of its snapshots.
-func (b *copyBench) indexView(sums bool) *layers.View {
+func (b *copyBench) indexView(sums bool) *rootfs.View {
 	b.Helper()
 	var all [][]byte
 	for _, k := range slices.Backward(b.states) {
@@ -186,7 +187,7 @@ func (b *copyBench) indexView(sums bool) *layers.View {
 		}
 		all = append(all, data)
 	}
-	v, err := layers.IndexView(all...)
+	v, err := rootfs.IndexView(all...)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -216,7 +217,7 @@ func sameState(t *testing.T, s *layers.Store, got, want layers.Key) {
 			t.Fatal(err)
 		}
 		names := map[uint64]string{}
-		if err := v.Walk("/", func(e *layers.Entry) error { lists[i] = append(lists[i], describe(t, e, names)); return nil }); err != nil {
+		if err := v.Walk("/", func(e *rootfs.Entry) error { lists[i] = append(lists[i], describe(t, e, names)); return nil }); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -236,7 +237,7 @@ func TestPackDir(t *testing.T) {
 		b.base(packBase)
 		o := layers.LayerOptions{Compression: codec.Compression{Level: 1}, Epoch: &epoch}
 		v := b.indexView(false)
-		err := b.store.Pack(t.Context(), layers.Key{1}, layers.Key{9}, v, o, func(l *layers.LayerWriter) error { return PackDir(l, &m) })
+		err := b.store.Pack(t.Context(), layers.Key{1}, layers.Key{9}, v, o, func(l *rootfs.LayerWriter) error { return PackDir(l, &m) })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -247,7 +248,7 @@ func TestPackDir(t *testing.T) {
 	}
 	b := newCopyBench(t)
 	b.base(packBase)
-	err := b.store.Pack(t.Context(), layers.Key{1}, layers.Key{9}, b.indexView(false), layers.LayerOptions{}, func(l *layers.LayerWriter) error {
+	err := b.store.Pack(t.Context(), layers.Key{1}, layers.Key{9}, b.indexView(false), layers.LayerOptions{}, func(l *rootfs.LayerWriter) error {
 		return PackDir(l, &dockerfile.Mkdir{Path: "/etc/passwd/x"})
 	})
 	if !errors.Is(err, ErrNotPackable) {
@@ -266,7 +267,7 @@ func TestPackChanged(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(b.context, "src/b"), []byte("changed"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	err := b.pack(layers.Key{1}, layers.Key{}, layers.NewView(), c, tree, layers.LayerOptions{})
+	err := b.pack(layers.Key{1}, layers.Key{}, rootfs.NewView(), c, tree, layers.LayerOptions{})
 	if err == nil || !strings.Contains(err.Error(), `"/src/b" changed while it was read`) || b.store.Has(layers.Key{1}) {
 		t.Errorf("error %v", err)
 	}

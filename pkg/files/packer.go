@@ -16,10 +16,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gbuild/gbuild/pkg/dockerfile"
-	"github.com/gbuild/gbuild/pkg/layers"
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
-func newPacker(l *layers.LayerWriter, c *dockerfile.Copy, t Tree) (*packer, error) {
+func newPacker(l *rootfs.LayerWriter, c *dockerfile.Copy, t Tree) (*packer, error) {
 	who, err := parseChown(c.Chown, c.Link, l.Lower().Follow)
 	if err != nil {
 		return nil, err
@@ -80,8 +80,8 @@ func (k *packer) files(dest string, picks []pick) error {
 
 // packer is the visitor of a pick that writes it into a layer.
 type packer struct {
-	*layers.LayerWriter
-	view  *layers.View // what the copy is merged with
+	*rootfs.LayerWriter
+	view  *rootfs.View // what the copy is merged with
 	tree  Tree
 	owner *owner
 	chmod chmod
@@ -135,7 +135,7 @@ func (k *packer) descend(dest string, at time.Time) error {
 
 // wayDir is a directory above or at the destination.
 type wayDir struct {
-	*layers.Entry
+	*rootfs.Entry
 	fresh bool
 }
 
@@ -151,7 +151,7 @@ func (k *packer) onTheWay(name string) (wayDir, error) {
 	case !errors.Is(err, fs.ErrNotExist):
 		return wayDir{}, err
 	}
-	e = &layers.Entry{Name: path.Base(name), Path: name, Mode: unix.S_IFDIR | k.chmod.parents(), ModTime: time.Now()}
+	e = &rootfs.Entry{Name: path.Base(name), Path: name, Mode: unix.S_IFDIR | k.chmod.parents(), ModTime: time.Now()}
 	if k.owner != nil {
 		e.UID, e.GID = k.owner.uid, k.owner.gid
 	}
@@ -161,7 +161,7 @@ func (k *packer) onTheWay(name string) (wayDir, error) {
 	return wayDir{Entry: e, fresh: true}, nil
 }
 
-func (k *packer) enter(e *layers.Entry, fresh bool) error {
+func (k *packer) enter(e *rootfs.Entry, fresh bool) error {
 	if err := k.Enter(e); err != nil {
 		return err
 	}
@@ -212,8 +212,8 @@ func (k *packer) put(name string, n *Node) error {
 }
 
 // entry describes the copy of n.
-func (k *packer) entry(name string, n *Node) *layers.Entry {
-	e := &layers.Entry{Name: name, Path: path.Join(k.top().path, name), Mode: n.Mode, UID: n.UID, GID: n.GID, Size: n.Size,
+func (k *packer) entry(name string, n *Node) *rootfs.Entry {
+	e := &rootfs.Entry{Name: name, Path: path.Join(k.top().path, name), Mode: n.Mode, UID: n.UID, GID: n.GID, Size: n.Size,
 		ModTime: n.ModTime, Link: n.Link, Rdev: n.Rdev, Ino: n.Ino, Dev: n.Dev, Nlink: n.Nlink}
 	if !n.IsSymlink() {
 		e.Mode = n.Mode&unix.S_IFMT | k.chmod.apply(n)

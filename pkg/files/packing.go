@@ -9,16 +9,16 @@ import (
 	"time"
 
 	"github.com/gbuild/gbuild/pkg/dockerfile"
-	"github.com/gbuild/gbuild/pkg/layers"
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
 // ErrNotPackable says that a COPY has to be done file by file: it is no plain copy of one directory or of files, or it fails.
 var ErrNotPackable = errors.New("the step cannot be packed")
 
 // Packing selects what a COPY copies, and returns what writes the layer of it, if it is one directory, or files only.
-func Packing(ctx context.Context, tree Tree, c *dockerfile.Copy) (func(*layers.LayerWriter) error, error) {
+func Packing(ctx context.Context, tree Tree, c *dockerfile.Copy) (func(*rootfs.LayerWriter) error, error) {
 	picks, err := packable(ctx, tree, c)
-	return func(l *layers.LayerWriter) error { return packCopy(ctx, l, c, picks) }, err
+	return func(l *rootfs.LayerWriter) error { return packCopy(ctx, l, c, picks) }, err
 }
 
 // packable returns what a COPY selects, if it is one directory, or files only.
@@ -46,7 +46,7 @@ func packable(ctx context.Context, tree Tree, c *dockerfile.Copy) (all []pick, e
 }
 
 // packCopy writes the layer of a COPY.
-func packCopy(ctx context.Context, l *layers.LayerWriter, c *dockerfile.Copy, picks []pick) error {
+func packCopy(ctx context.Context, l *rootfs.LayerWriter, c *dockerfile.Copy, picks []pick) error {
 	k, err := newPacker(l, c, picks[0].tree)
 	if err != nil {
 		return err
@@ -61,7 +61,7 @@ func packCopy(ctx context.Context, l *layers.LayerWriter, c *dockerfile.Copy, pi
 }
 
 // PackDir writes the layer of a WORKDIR, as MakeDir and the layer of its draft would.
-func PackDir(l *layers.LayerWriter, m *dockerfile.Mkdir) error {
+func PackDir(l *rootfs.LayerWriter, m *dockerfile.Mkdir) error {
 	k := &packer{LayerWriter: l, view: l.Lower(), made: m.Time}
 	if m.User != "" {
 		who, err := parseChown(m.User, false, l.Lower().Follow)

@@ -13,7 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/gbuild/gbuild/pkg/layers"
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
 // Node is one name in a Tree, as lstat shows it. UID and GID are those that the image gets: 0 for files of a context.
@@ -29,7 +29,7 @@ type Node struct {
 	Nlink          uint64
 	changed        int64 // ctime in nanoseconds; 0 where it is not known
 	xattrs         func(*Node) (map[string][]byte, error)
-	entry          *layers.Entry
+	entry          *rootfs.Entry
 	ignored        bool // seen only because something below it is not ignored
 	matchedPattern matchState
 }
@@ -119,9 +119,9 @@ func elements(name string) (parts []string) {
 }
 
 // ViewTree makes a Tree of the files of a state.
-func ViewTree(v *layers.View) Tree { return &stateTree{view: v} }
+func ViewTree(v *rootfs.View) Tree { return &stateTree{view: v} }
 
-type stateTree struct{ view *layers.View }
+type stateTree struct{ view *rootfs.View }
 
 func (t *stateTree) Lstat(name string) (*Node, error) {
 	e, err := t.view.Lstat(name)
@@ -133,7 +133,7 @@ func (t *stateTree) Lstat(name string) (*Node, error) {
 
 // stateNode takes over an entry. Outside of a namespace the caller's own files are root's; those of other ids are files
 // that only a namespace can name.
-func stateNode(e *layers.Entry) (*Node, error) {
+func stateNode(e *rootfs.Entry) (*Node, error) {
 	n := &Node{Path: e.Path, Mode: e.Mode, UID: e.UID, GID: e.GID, Size: e.Size, ModTime: e.ModTime, Link: e.Link,
 		Rdev: e.Rdev, Ino: e.Ino, Dev: e.Dev, Nlink: e.Nlink, entry: e}
 	if e.Source() != "" {

@@ -12,13 +12,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gbuild/gbuild/pkg/layers"
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
 // writer puts copies into the upper directory of a draft, or into a plain directory. Every file is made by the
 // descriptor of its directory and never through a link.
 type writer struct {
 	root   *os.Root
-	view   *layers.View           // what is there: decides what is merged, replaced or refused
+	view   *rootfs.View           // what is there: decides what is merged, replaced or refused
 	copyUp func(dir string) error // makes a directory of view in the upper directory
 	owner  *owner                 // nil: the owner of each source
 	chmod  chmod
@@ -45,7 +46,7 @@ func draftWriter(d *layers.Draft, link bool) (*writer, error) {
 		return nil, err
 	}
 	if link {
-		return &writer{root: root, view: layers.NewView(d.Dir()), copyUp: func(string) error { return nil }}, nil
+		return &writer{root: root, view: rootfs.NewView(d.Dir()), copyUp: func(string) error { return nil }}, nil
 	}
 	return &writer{root: root, view: d.View(), copyUp: d.CopyUp}, nil
 }
@@ -85,7 +86,7 @@ func (w *writer) push(dir string, fresh bool) error {
 }
 
 // resolve follows the links of a destination. Where the path does not exist it returns where it would be, and nil.
-func (w *writer) resolve(name string) (string, *layers.Entry, error) {
+func (w *writer) resolve(name string) (string, *rootfs.Entry, error) {
 	real, e, err := w.view.Resolve(name, true)
 	if errors.Is(err, fs.ErrNotExist) {
 		return path.Clean(real), nil, nil

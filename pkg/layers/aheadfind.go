@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gbuild/gbuild/pkg/layers/codec"
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
 // aheadFinder finds distributions in a directory that processes write into which nobody trusts: no link is followed.
@@ -118,7 +119,7 @@ func (f *aheadFinder) installedIn(packages string, yield func(aheadFile) bool) b
 }
 
 // changed returns the entry of a regular file, nil if it is the one that it was when it was asked for last.
-func (f *aheadFinder) changed(name string) *Entry {
+func (f *aheadFinder) changed(name string) *rootfs.Entry {
 	e, err := f.lstat(name)
 	if err != nil || !e.IsRegular() {
 		return nil
@@ -149,7 +150,7 @@ func (f *aheadFinder) list(dir, prefix, suffix string) (names []string) {
 
 // largeFiles returns the paths of the large files on a list, none if the distribution is not complete. Installers write the
 // list anew at the end, with what they added: INSTALLER is. Until then it is that of the wheel.
-func (f *aheadFinder) largeFiles(list *Entry) (files []string, err error) {
+func (f *aheadFinder) largeFiles(list *rootfs.Entry) (files []string, err error) {
 	file, err := list.Open()
 	if err != nil {
 		return nil, err
@@ -193,7 +194,7 @@ func (f *aheadFinder) openFile(name string) (*os.File, error) {
 }
 
 // lstat returns the entry at name, which can be read until the next call.
-func (f *aheadFinder) lstat(name string) (*Entry, error) {
+func (f *aheadFinder) lstat(name string) (*rootfs.Entry, error) {
 	dir, base := path.Split(name)
 	if f.dir == nil || f.name != dir {
 		fd, err := f.open(dir, unix.O_PATH)
@@ -203,7 +204,7 @@ func (f *aheadFinder) lstat(name string) (*Entry, error) {
 		f.leave()
 		f.dir, f.name = fd, dir
 	}
-	return Lstat(fmt.Sprintf("/proc/self/fd/%d/%s", f.dir.Fd(), base), name)
+	return rootfs.Lstat(fmt.Sprintf("/proc/self/fd/%d/%s", f.dir.Fd(), base), name)
 }
 
 // open opens a directory. Where the kernel or a filter refuses that call, nothing is found, and nothing packed ahead.

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sys/unix"
 )
@@ -21,16 +22,16 @@ func plain(t testing.TB, dir string) string {
 	check(t, filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {
 		check(t, err)
 		name := strings.TrimPrefix(strings.TrimPrefix(path, dir), "/")
-		e, err := Lstat(path, "/"+name)
+		e, err := rootfs.Lstat(path, "/"+name)
 		check(t, err)
 		switch {
-		case name == "" && !IsOpaque(path):
+		case name == "" && !rootfs.IsOpaque(path):
 			return nil
 		case e.IsWhiteout():
 			name = "w:" + name
 		case e.IsDir():
 			name += "/"
-			if IsOpaque(path) {
+			if rootfs.IsOpaque(path) {
 				name += "!"
 			}
 		case e.IsSymlink():
@@ -125,7 +126,7 @@ func applyOdd(t *testing.T, entries []string, want, wantErr string) {
 		entries[i] = expand.Replace(entries[i])
 	}
 	dir := t.TempDir()
-	_, err = apply(t.Context(), bytes.NewReader(tarOf(t, entries...)), dir, applyOptions{Lower: NewView(lower)})
+	_, err = apply(t.Context(), bytes.NewReader(tarOf(t, entries...)), dir, applyOptions{Lower: rootfs.NewView(lower)})
 	switch {
 	case wantErr == "+contained":
 	case wantErr != "":
@@ -158,7 +159,7 @@ func anyOf(text, wanted string) bool {
 }
 
 func nlink(t *testing.T, path string) uint64 {
-	e, err := Lstat(path, path)
+	e, err := rootfs.Lstat(path, path)
 	check(t, err)
 	return e.Nlink
 }
@@ -183,7 +184,7 @@ func TestApplyMetadata(t *testing.T) {
 	}
 	check(t, w.Close())
 	dir := applyTo(t, buf.Bytes(), nil)
-	v := NewView(dir)
+	v := rootfs.NewView(dir)
 	for name, want := range map[string]string{"caps2": v2, "caps3": v2} {
 		e, err := v.Lstat(name)
 		check(t, err)
@@ -208,7 +209,7 @@ func TestApplyMetadata(t *testing.T) {
 			t.Errorf("got %s, want %s", got, w)
 		}
 	}
-	if IsOpaque(dir + "/user") {
+	if rootfs.IsOpaque(dir + "/user") {
 		t.Error("an attribute of overlayfs was imported")
 	}
 }
@@ -218,8 +219,8 @@ func TestApplyImplied(t *testing.T) {
 	lower := applyTo(t, tarOf(t, "d a", "d a/b"), nil)
 	check(t, os.Chown(lower+"/a/b", 5, 6))
 	check(t, os.Chmod(lower+"/a/b", 0o700))
-	dir := applyTo(t, tarOf(t, "f a/b/c/f 1"), NewView(lower))
-	e, err := Lstat(dir+"/a/b", "/a/b")
+	dir := applyTo(t, tarOf(t, "f a/b/c/f 1"), rootfs.NewView(lower))
+	e, err := rootfs.Lstat(dir+"/a/b", "/a/b")
 	check(t, err)
 	if e.UID != 5 || e.GID != 6 || e.Mode&0o7777 != 0o700 || e.ModTime.Unix() != 1000 {
 		t.Errorf("implied directory: %+v", e)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/gbuild/gbuild/internal/testimage"
 	"github.com/gbuild/gbuild/pkg/layers/codec"
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
 // manyFiles makes 2000 files of 4 KiB and one of 64 MiB.
@@ -30,14 +31,14 @@ func BenchmarkWriteDiff(b *testing.B) {
 	dir, size := manyFiles(b)
 	b.SetBytes(size)
 	for b.Loop() {
-		check(b, WriteDiff(context.Background(), io.Discard, []string{dir}, DiffOptions{}))
+		check(b, rootfs.WriteDiff(context.Background(), io.Discard, []string{dir}, rootfs.DiffOptions{}))
 	}
 }
 
 func BenchmarkApply(b *testing.B) {
 	dir, size := manyFiles(b)
 	var buf bytes.Buffer
-	check(b, WriteDiff(context.Background(), &buf, []string{dir}, DiffOptions{}))
+	check(b, rootfs.WriteDiff(context.Background(), &buf, []string{dir}, rootfs.DiffOptions{}))
 	b.SetBytes(size)
 	for i := 0; b.Loop(); i++ {
 		to := fmt.Sprintf("%s/%d", b.TempDir(), i)
@@ -57,7 +58,9 @@ func BenchmarkPack(b *testing.B) {
 	if tree := os.Getenv("GBUILD_BENCH_TREE"); tree != "" {
 		dir = tree
 	}
-	write := func(w io.Writer) error { return WriteDiff(context.Background(), w, []string{dir}, DiffOptions{}) }
+	write := func(w io.Writer) error {
+		return rootfs.WriteDiff(context.Background(), w, []string{dir}, rootfs.DiffOptions{})
+	}
 	var tar bytes.Buffer
 	check(b, write(&tar))
 	s := newStore(b)

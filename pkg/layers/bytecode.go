@@ -10,6 +10,7 @@ import (
 	"path"
 	"strings"
 
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 	"golang.org/x/sys/unix"
 )
 
@@ -107,6 +108,6 @@ func settlePyc(path string, offset int64) error {
 		return err
 	}
 	defer file.Close()
-	_, err = file.WriteAt(binary.LittleEndian.AppendUint32(nil, SettledTime), offset)
+	_, err = file.WriteAt(binary.LittleEndian.AppendUint32(nil, rootfs.SettledTime), offset)
 	return err
 }

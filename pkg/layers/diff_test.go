@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 	"golang.org/x/sys/unix"
 )
 
@@ -105,13 +106,13 @@ func TestDiffApply(t *testing.T) {
 }
 
 // sameAsMount compares a View with what the kernel shows.
-func sameAsMount(t *testing.T, s *Store, k Key, v *View) {
+func sameAsMount(t *testing.T, s *Store, k Key, v *rootfs.View) {
 	d, err := s.Draft(t.Context(), k)
 	check(t, err)
 	defer d.Discard()
 	root, err := d.Mount(t.Context())
 	check(t, err)
-	want := lines(t, NewView(root))
+	want := lines(t, rootfs.NewView(root))
 	// A file of several names in different snapshots is one for the kernel only where it is one on disk: compare names.
 	sameLines(t, "view", names(lines(t, v)), names(want))
 }
@@ -135,7 +136,7 @@ func TestDiffHeaders(t *testing.T) {
 	check(t, unix.Setxattr(dir+"/x", "user.overlay.origin", []byte("1"), 0))
 	epoch := int64(1500)
 	var buf bytes.Buffer
-	check(t, WriteDiff(context.Background(), &buf, []string{dir}, DiffOptions{Epoch: &epoch}))
+	check(t, rootfs.WriteDiff(context.Background(), &buf, []string{dir}, rootfs.DiffOptions{Epoch: &epoch}))
 	r := tar.NewReader(&buf)
 	h, err := r.Next()
 	check(t, err)
@@ -148,7 +149,7 @@ func TestDiffHeaders(t *testing.T) {
 		t.Errorf("records %v", h.PAXRecords)
 	}
 	write(t, dir+"/.wh.bad", "")
-	err = WriteDiff(context.Background(), &buf, []string{dir}, DiffOptions{})
+	err = rootfs.WriteDiff(context.Background(), &buf, []string{dir}, rootfs.DiffOptions{})
 	if err == nil || !strings.Contains(err.Error(), "/.wh.bad") {
 		t.Errorf("a name that cannot be in a layer: %v", err)
 	}
@@ -159,7 +160,7 @@ func FuzzDiffApply(f *testing.F) {
 	f.Add([]byte("\x00a\x01b\x02c"), []byte("\x03a\x04b\x05c"))
 	f.Add([]byte("\x00d\x10d\x11d"), []byte("\x05d\x20d\x00d\x31e"))
 	f.Fuzz(func(t *testing.T, low, up []byte) {
-		lower := NewView(applyFuzzed(t, low, NewView()))
+		lower := rootfs.NewView(applyFuzzed(t, low, rootfs.NewView()))
 		upper := applyFuzzed(t, up, lower)
 		want := lower.Over(upper)
 		got := applyTo(t, writeDiff(t, upper, lower), lower)
@@ -168,7 +169,7 @@ func FuzzDiffApply(f *testing.F) {
 }
 
 // applyFuzzed makes a layer of a few short names: each pair of bytes is a kind and a name.
-func applyFuzzed(t *testing.T, data []byte, lower *View) string {
+func applyFuzzed(t *testing.T, data []byte, lower *rootfs.View) string {
 	var entries []string
 	for i := 0; i+1 < len(data) && i < 40; i += 2 {
 		kind, name := data[i], data[i+1]

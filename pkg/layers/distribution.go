@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 	"golang.org/x/sys/unix"
 )
 
@@ -238,11 +239,11 @@ func (f *distributionFinder) file(name string, d fs.DirEntry) error {
 	if !ok || owner == contested {
 		return nil
 	}
-	e, err := Lstat(f.root+name, name)
+	e, err := rootfs.Lstat(f.root+name, name)
 	if err != nil {
 		return err
 	}
-	if e.IsWhiteout() || e.Type() == unix.S_IFSOCK || strings.HasPrefix(e.Name, WhiteoutPrefix) {
+	if e.IsWhiteout() || e.Type() == unix.S_IFSOCK || strings.HasPrefix(e.Name, rootfs.WhiteoutPrefix) {
 		return nil
 	}
 	dist := f.found[owner]

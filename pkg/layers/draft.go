@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gbuild/gbuild/internal/durable"
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
 // Draft is a writable snapshot over a parent. It ends with Commit or Discard; until then its directory belongs to the
@@ -18,7 +19,7 @@ type Draft struct {
 	parent  Key
 	dir     string // drafts/<random>
 	held    *os.File
-	lower   *View
+	lower   *rootfs.View
 	lowers  []string // the directories of lower, the uppermost first
 	began   time.Time
 	mounted bool
@@ -56,7 +57,7 @@ func (d *Draft) make() error {
 	if err != nil {
 		return err
 	}
-	return CopyDir(root, d.Dir())
+	return rootfs.CopyDir(root, d.Dir())
 }
 
 // Dir returns the upper directory: what the draft changes.
@@ -66,16 +67,16 @@ func (d *Draft) Dir() string { return d.dir + "/snap/fs" }
 func (d *Draft) Private() string { return d.dir }
 
 // Lower returns the files of the parent.
-func (d *Draft) Lower() *View { return d.lower }
+func (d *Draft) Lower() *rootfs.View { return d.lower }
 
 // View returns the files of the parent with the changes of the draft, as they are at the moment of each call.
-func (d *Draft) View() *View { return d.Upper().View() }
+func (d *Draft) View() *rootfs.View { return d.Upper().View() }
 
 // CopyUp makes the directories of name in the upper directory, as Upper.CopyUp does.
 func (d *Draft) CopyUp(name string) error { return d.Upper().CopyUp(name) }
 
 // Upper returns where the changes of the draft go.
-func (d *Draft) Upper() Upper { return Upper{d.Dir(), d.lower} }
+func (d *Draft) Upper() rootfs.Upper { return rootfs.Upper{Dir: d.Dir(), Lower: d.lower} }
 
 // Commit makes the draft the snapshot of the state k. If k is there already, that one stays: the same key is the same
 // state. The draft is over when Commit returns, with an error or without.

@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gbuild/gbuild/pkg/layers/codec"
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
 func newStore(t testing.TB) *Store {
@@ -70,11 +71,11 @@ func change(t testing.TB, s *Store, parent, k Key, fn func(root string)) {
 }
 
 // lines describes all files of a view: what a layer can carry.
-func lines(t testing.TB, v *View) []string {
+func lines(t testing.TB, v *rootfs.View) []string {
 	t.Helper()
 	var out []string
 	names := map[string]string{}
-	err := v.Walk("/", func(e *Entry) error {
+	err := v.Walk("/", func(e *rootfs.Entry) error {
 		if e.Type() == unix.S_IFSOCK {
 			return nil
 		}
@@ -188,23 +189,23 @@ func members(t testing.TB, data []byte) []string {
 	}
 }
 
-func writeDiff(t testing.TB, snapshot string, lower *View) []byte {
+func writeDiff(t testing.TB, snapshot string, lower *rootfs.View) []byte {
 	t.Helper()
 	var buf bytes.Buffer
-	check(t, WriteDiff(context.Background(), &buf, []string{snapshot}, DiffOptions{Lower: lower}))
+	check(t, rootfs.WriteDiff(context.Background(), &buf, []string{snapshot}, rootfs.DiffOptions{Lower: lower}))
 	return buf.Bytes()
 }
 
 // applyOptions are what apply may leave out.
 type applyOptions struct {
-	Lower    *View
+	Lower    *rootfs.View
 	MaxBytes int64 // 0 is 1 TiB
 	Notice   func(text string)
 }
 
 // apply unpacks one layer.
 func apply(ctx context.Context, r io.Reader, dir string, o applyOptions) (v1.Hash, error) {
-	a, err := NewApplier(dir, cmp.Or(o.MaxBytes, 1<<40), o.Notice)
+	a, err := rootfs.NewApplier(dir, cmp.Or(o.MaxBytes, 1<<40), o.Notice)
 	if err != nil {
 		return v1.Hash{}, err
 	}
@@ -213,7 +214,7 @@ func apply(ctx context.Context, r io.Reader, dir string, o applyOptions) (v1.Has
 	if err != nil {
 		return v1.Hash{}, err
 	}
-	return diffID, a.Finish(cmp.Or(o.Lower, NewView()))
+	return diffID, a.Finish(cmp.Or(o.Lower, rootfs.NewView()))
 }
 
 // dirsOf returns the directories of a state, the uppermost first.
@@ -224,7 +225,7 @@ func dirsOf(t testing.TB, s *Store, k Key) []string {
 	return dirs
 }
 
-func applyTo(t testing.TB, data []byte, lower *View) string {
+func applyTo(t testing.TB, data []byte, lower *rootfs.View) string {
 	t.Helper()
 	dir := t.TempDir()
 	check(t, os.Chmod(dir, 0o755))

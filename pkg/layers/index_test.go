@@ -9,11 +9,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 	"golang.org/x/sys/unix"
 )
 
 // describeIndexed is what an index says of an entry.
-func describeIndexed(t *testing.T, e *Entry) string {
+func describeIndexed(t *testing.T, e *rootfs.Entry) string {
 	t.Helper()
 	xattrs, err := e.Xattrs()
 	check(t, err)
@@ -48,7 +49,7 @@ func TestIndexView(t *testing.T) {
 	check(t, err)
 	check(t, unix.Mknod(d.Dir()+"/gone", unix.S_IFCHR, 0))
 	file("/replaced/b", "22")
-	check(t, unix.Setxattr(d.Dir()+"/replaced", XattrOpaque, []byte("y"), 0))
+	check(t, unix.Setxattr(d.Dir()+"/replaced", rootfs.XattrOpaque, []byte("y"), 0))
 	check(t, d.CopyUp("/many"))
 	check(t, unix.Mknod(d.Dir()+"/many/7", unix.S_IFCHR, 0))
 	check(t, d.Commit(t.Context(), upper))
@@ -65,12 +66,12 @@ func TestIndexView(t *testing.T) {
 		}
 		indexes = append(indexes, data)
 	}
-	known, err := IndexView(indexes...)
+	known, err := rootfs.IndexView(indexes...)
 	check(t, err)
 	files, err := s.View(upper)
 	check(t, err)
 	names := []string{"/gone", "/gone/a", "/replaced/a", "/many/7", "/many/7/f", "/etc/passwd/x", "/nothing", "/link/passwd"}
-	check(t, files.Walk("/", func(e *Entry) error { names = append(names, e.Path); return nil }))
+	check(t, files.Walk("/", func(e *rootfs.Entry) error { names = append(names, e.Path); return nil }))
 	for _, name := range names {
 		want, wantErr := files.Lstat(name)
 		got, err := known.Lstat(name)
@@ -83,7 +84,7 @@ func TestIndexView(t *testing.T) {
 	} else {
 		check(t, r.Close())
 	}
-	if _, err := known.Open("/etc.d/a"); !errors.Is(err, ErrNoContent) {
+	if _, err := known.Open("/etc.d/a"); !errors.Is(err, rootfs.ErrNoContent) {
 		t.Errorf("opening a file: %v", err)
 	}
 }

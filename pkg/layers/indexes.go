@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
@@ -54,7 +55,7 @@ func (s *Store) MakeIndex(ctx context.Context, k Key, all []v1.Layer, sums bool)
 }
 
 func (s *Store) indexDirectory(ctx context.Context, dir string, name Key, sums bool) ([]byte, error) {
-	w := NewIndexer(sums)
+	w := rootfs.NewIndexer(sums)
 	err := w.Directory(ctx, dir)
 	var data []byte
 	if err == nil {
@@ -70,7 +71,7 @@ func (s *Store) indexDirectory(ctx context.Context, dir string, name Key, sums b
 func (s *Store) KeepIndex(all []v1.Layer, from Key, data []byte) error {
 	name, err := indexName(all, from)
 	if err == nil {
-		_, err = IndexView(data)
+		_, err = rootfs.IndexView(data)
 	}
 	if err != nil {
 		return err
@@ -79,7 +80,7 @@ func (s *Store) KeepIndex(all []v1.Layer, from Key, data []byte) error {
 }
 
 // keepIndex remembers the index that w made of a layer, if it could.
-func (s *Store) keepIndex(w *Indexer, r layerRecord) error {
+func (s *Store) keepIndex(w *rootfs.Indexer, r layerRecord) error {
 	data, err := w.Index()
 	if err != nil {
 		return nil // it would only have saved time

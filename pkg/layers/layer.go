@@ -11,6 +11,7 @@ import (
 
 	"github.com/gbuild/gbuild/internal/durable"
 	"github.com/gbuild/gbuild/pkg/layers/codec"
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
 // baseKind is the record of a layer that came from an image: it is what it is, whatever compression is asked for.
@@ -135,9 +136,9 @@ func (s *Store) makeLayers(ctx context.Context, k Key, o LayerOptions) ([]*store
 }
 
 // layersOf makes the layers of a snapshot directory and remembers them under k.
-func (s *Store) layersOf(ctx context.Context, k Key, snapshot string, lower *View, o LayerOptions) (all []*storedLayer, err error) {
+func (s *Store) layersOf(ctx context.Context, k Key, snapshot string, lower *rootfs.View, o LayerOptions) (all []*storedLayer, err error) {
 	if o.Alone {
-		lower = NewView()
+		lower = rootfs.NewView()
 	}
 	var found []*distribution
 	if o.Max > 1 {
@@ -148,7 +149,7 @@ func (s *Store) layersOf(ctx context.Context, k Key, snapshot string, lower *Vie
 	parts := divide(found, o.Max)
 	records, err := s.packParts(ctx, snapshot, parts, o, func(ctx context.Context) (layerRecord, error) {
 		return s.pack(ctx, packing{o.Compression, o.sendFrom(sendFrom), o.blocks, o.Report}, func(w io.Writer) error {
-			return WriteDiff(ctx, w, []string{snapshot}, DiffOptions{Lower: lower, Epoch: o.Epoch, Alone: o.Alone, Apart: apart(parts)})
+			return rootfs.WriteDiff(ctx, w, []string{snapshot}, rootfs.DiffOptions{Lower: lower, Epoch: o.Epoch, Alone: o.Alone, Apart: apart(parts)})
 		})
 	})
 	if err != nil {

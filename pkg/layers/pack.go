@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"github.com/gbuild/gbuild/internal/durable"
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
 // ErrMaySplit says that a snapshot has Python distributions, and so may become several layers.
@@ -29,7 +30,7 @@ func maySplit(name string) error {
 // has the files that the layer is written over. The state's own are unpacked when they are needed (see Expand); where parent
 // is not here, only Layers knows k. Seen from outside of a namespace, the caller's own files below
 // are root's; the error is ErrForeignOwner where others matter, and ErrMaySplit where Layers could make several.
-func (s *Store) Pack(ctx context.Context, k, parent Key, lower *View, o LayerOptions, fill func(*LayerWriter) error) error {
+func (s *Store) Pack(ctx context.Context, k, parent Key, lower *rootfs.View, o LayerOptions, fill func(*rootfs.LayerWriter) error) error {
 	if os.Geteuid() != 0 {
 		lower = lower.AsRoot()
 	}
@@ -42,12 +43,12 @@ func (s *Store) Pack(ctx context.Context, k, parent Key, lower *View, o LayerOpt
 	if s.Has(k) || !below && s.HasLayers(k, o) {
 		return nil
 	}
-	how := DiffOptions{Lower: lower, Epoch: o.Epoch}
+	how := rootfs.DiffOptions{Lower: lower, Epoch: o.Epoch}
 	if o.Index {
-		how.Index = NewIndexer(true)
+		how.Index = rootfs.NewIndexer(true)
 	}
 	r, err := s.pack(ctx, packing{Compression: o.Compression, from: sendFrom, report: o.Report}, func(w io.Writer) error {
-		return WriteLayer(ctx, w, how, func(l *LayerWriter) error {
+		return rootfs.WriteLayer(ctx, w, how, func(l *rootfs.LayerWriter) error {
 			if o.Max > 1 {
 				l.Refuse(maySplit)
 			}

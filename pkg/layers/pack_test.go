@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gbuild/gbuild/pkg/layers/codec"
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
 // packed makes the state k over parent of one file, as a layer only.
@@ -17,12 +18,12 @@ func packed(t *testing.T, s *Store, parent, k Key, content string) {
 	t.Helper()
 	source := t.TempDir() + "/f"
 	write(t, source, content)
-	f, err := Lstat(source, "/etc/f")
+	f, err := rootfs.Lstat(source, "/etc/f")
 	check(t, err)
 	lower, err := s.View(parent)
 	check(t, err)
-	check(t, s.Pack(t.Context(), k, parent, lower, LayerOptions{}, func(l *LayerWriter) error {
-		check(t, l.Enter(&Entry{Name: "etc", Path: "/etc", Mode: unix.S_IFDIR | 0o755, ModTime: time.Unix(1, 0)}))
+	check(t, s.Pack(t.Context(), k, parent, lower, LayerOptions{}, func(l *rootfs.LayerWriter) error {
+		check(t, l.Enter(&rootfs.Entry{Name: "etc", Path: "/etc", Mode: unix.S_IFDIR | 0o755, ModTime: time.Unix(1, 0)}))
 		defer l.Leave()
 		return l.Put(f)
 	}))
@@ -144,7 +145,7 @@ func TestPackOutside(t *testing.T) {
 	}
 	needRoot(t)
 	check(t, os.Chown(s.snapshot(keyOf("base"), "fs/etc"), 1000, 1000))
-	if _, err := v.Lstat("/etc"); !errors.Is(err, ErrForeignOwner) {
+	if _, err := v.Lstat("/etc"); !errors.Is(err, rootfs.ErrForeignOwner) {
 		t.Errorf("error %v", err)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
 )
@@ -93,7 +94,7 @@ func (p *Part) key() Key { return sha256.Sum256([]byte(strings.Join(p.names, "\x
 // findPart returns the layer of a part if there is one already; else an empty record.
 func (s *Store) findPart(ctx context.Context, snapshot string, p *Part, o LayerOptions) (r layerRecord, err error) {
 	sum := sha256.New()
-	if err := WriteFiles(ctx, sum, snapshot, p.files, o.Epoch); err != nil {
+	if err := rootfs.WriteFiles(ctx, sum, snapshot, p.files, o.Epoch); err != nil {
 		return r, err
 	}
 	data, ok := s.Recall(o.partKind(), Key(sum.Sum(nil)))
@@ -108,7 +109,7 @@ func (s *Store) findPart(ctx context.Context, snapshot string, p *Part, o LayerO
 
 func (s *Store) packPart(ctx context.Context, snapshot string, p *Part, o LayerOptions) (r layerRecord, err error) {
 	how := packing{o.Compression, o.sendFrom(sendWhole), o.blocks, o.Report}
-	r, err = s.pack(ctx, how, func(w io.Writer) error { return WriteFiles(ctx, w, snapshot, p.files, o.Epoch) })
+	r, err = s.pack(ctx, how, func(w io.Writer) error { return rootfs.WriteFiles(ctx, w, snapshot, p.files, o.Epoch) })
 	if err != nil {
 		return r, err
 	}

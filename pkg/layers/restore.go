@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
@@ -45,7 +46,7 @@ func (u *unpacking) restoreAll(ctx context.Context, d *Draft, all []v1.Layer) er
 		}
 		u.jobs = append(u.jobs, j)
 	}
-	a, err := NewApplier(d.Dir(), mostUnpackedOf(u.total), u.store.notice)
+	a, err := rootfs.NewApplier(d.Dir(), mostUnpackedOf(u.total), u.store.notice)
 	if err != nil {
 		return err
 	}

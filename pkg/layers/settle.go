@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"slices"
 
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 )
@@ -60,7 +61,7 @@ func (d *Draft) settlePycs(at map[string]int64) error {
 }
 
 // settling lists what gets SettledTime with the files of a.
-func (d *Draft) settling(a *Apart) []string {
+func (d *Draft) settling(a *rootfs.Apart) []string {
 	changed := map[string]bool{}
 	for name := range a.Files {
 		changed[name], changed[path.Dir(name)] = true, true
@@ -91,6 +92,6 @@ func sideBySide(n int, fn func(i int) error) error {
 }
 
 func settle(path string) error {
-	at := unix.Timespec{Sec: SettledTime}
+	at := unix.Timespec{Sec: rootfs.SettledTime}
 	return unix.UtimesNanoAt(unix.AT_FDCWD, path, []unix.Timespec{at, at}, unix.AT_SYMLINK_NOFOLLOW)
 }

@@ -2,6 +2,7 @@ package layers
 
 import (
 	"cmp"
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 	"slices"
 	"strings"
 )
@@ -88,10 +89,10 @@ func partOf(all ...*distribution) *Part {
 }
 
 // apart returns the files of parts.
-func apart(parts []*Part) *Apart {
+func apart(parts []*Part) *rootfs.Apart {
 	var lists [][]string
 	for _, p := range parts {
 		lists = append(lists, p.files)
 	}
-	return NewApart(lists...)
+	return rootfs.NewApart(lists...)
 }

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sys/unix"
 )
@@ -62,7 +63,7 @@ const dist = `dist() { d=$1; shift; mkdir -p sp/$d-1.dist-info; echo meta-$d >sp
 `
 
 // installedState returns the snapshot directory of what the script installs, and the files below it.
-func installedState(t *testing.T, s *Store, text string) (lower *View, snapshot string) {
+func installedState(t *testing.T, s *Store, text string) (lower *rootfs.View, snapshot string) {
 	t.Helper()
 	base, k := keyOf("base"), keyOf("installed")
 	change(t, s, Key{}, base, func(root string) {
@@ -104,7 +105,7 @@ func TestSplit(t *testing.T) {
 }
 
 // sameSplit compares what the layers of parts and the rest make with what the whole layer makes.
-func sameSplit(t *testing.T, snapshot string, lower *View, parts []*Part) {
+func sameSplit(t *testing.T, snapshot string, lower *rootfs.View, parts []*Part) {
 	t.Helper()
 	whole := applyTo(t, writeDiff(t, snapshot, lower), lower)
 	want := timed(t, lower.Over(whole))
@@ -112,17 +113,17 @@ func sameSplit(t *testing.T, snapshot string, lower *View, parts []*Part) {
 	seen := map[string]bool{}
 	for _, p := range parts {
 		var buf bytes.Buffer
-		check(t, WriteFiles(t.Context(), &buf, snapshot, p.files, nil))
+		check(t, rootfs.WriteFiles(t.Context(), &buf, snapshot, p.files, nil))
 		for _, name := range members(t, buf.Bytes()) {
 			if !strings.HasSuffix(name, "/") && seen[name] {
 				t.Errorf("%s is in two layers", name)
 			}
 			seen[name] = true
 		}
-		below = below.Over(applyTo(t, buf.Bytes(), NewView()))
+		below = below.Over(applyTo(t, buf.Bytes(), rootfs.NewView()))
 	}
 	var buf bytes.Buffer
-	check(t, WriteDiff(t.Context(), &buf, []string{snapshot}, DiffOptions{Lower: lower, Apart: apart(parts)}))
+	check(t, rootfs.WriteDiff(t.Context(), &buf, []string{snapshot}, rootfs.DiffOptions{Lower: lower, Apart: apart(parts)}))
 	for _, name := range members(t, buf.Bytes()) {
 		if !strings.HasSuffix(name, "/") && seen[name] {
 			t.Errorf("%s is in the rest, too", name)
@@ -133,9 +134,9 @@ func sameSplit(t *testing.T, snapshot string, lower *View, parts []*Part) {
 }
 
 // timed is lines with the times of directories.
-func timed(t testing.TB, v *View) []string {
+func timed(t testing.TB, v *rootfs.View) []string {
 	all := lines(t, v)
-	check(t, v.Walk("/", func(e *Entry) error {
+	check(t, v.Walk("/", func(e *rootfs.Entry) error {
 		if e.IsDir() && e.Path != "/" {
 			all = append(all, fmt.Sprintf("%s at %d", e.Path, e.ModTime.Unix()))
 		}
@@ -149,11 +150,11 @@ func FuzzSplit(f *testing.F) {
 	f.Add([]byte("\x00a\x01b\x02c"), []byte("\x03a\x04b\x05c"), uint64(5))
 	f.Add([]byte("\x00d\x10d\x11d"), []byte("\x05d\x20d\x00d\x31e"), uint64(0xffffffff))
 	f.Fuzz(func(t *testing.T, low, up []byte, choice uint64) {
-		lower := NewView(applyFuzzed(t, low, NewView()))
+		lower := rootfs.NewView(applyFuzzed(t, low, rootfs.NewView()))
 		upper := applyFuzzed(t, up, lower)
 		parts := []*Part{{}, {}}
 		finder := &distributionFinder{root: upper, found: []*distribution{{}, {}}, claims: map[string]int{}, links: map[uint64]*linked{}}
-		check(t, NewView(upper).Walk("/", func(e *Entry) error {
+		check(t, rootfs.NewView(upper).Walk("/", func(e *rootfs.Entry) error {
 			choice = choice>>3 | choice<<61
 			if choice&3 < 2 {
 				finder.claims[e.Path] = int(choice & 3)
@@ -273,7 +274,7 @@ func TestSplitEpoch(t *testing.T) {
 	check(t, unix.Chmod(dir+"/x", 0o600))
 	epoch := int64(1000)
 	var buf bytes.Buffer
-	check(t, WriteFiles(t.Context(), &buf, dir, []string{"/x"}, &epoch))
+	check(t, rootfs.WriteFiles(t.Context(), &buf, dir, []string{"/x"}, &epoch))
 	if got := times(t, buf.Bytes()); got != "x 1000" {
 		t.Errorf("times %s", got)
 	}
@@ -316,8 +317,8 @@ func TestSettle(t *testing.T) {
 	for _, at := range []int{5000, 6000} {
 		v, err := s.View(install(at))
 		check(t, err)
-		want := map[string]int64{"/sp": SettledTime, "/sp/a": SettledTime, "/sp/a/deep": SettledTime, "/sp/a/deep/x.py": SettledTime,
-			"/sp/a/l": SettledTime, "/sp/a-1.dist-info/RECORD": SettledTime, "/sp/b/x.py": int64(at), "/sp/b": int64(at), "/sp/other": int64(at),
+		want := map[string]int64{"/sp": rootfs.SettledTime, "/sp/a": rootfs.SettledTime, "/sp/a/deep": rootfs.SettledTime, "/sp/a/deep/x.py": rootfs.SettledTime,
+			"/sp/a/l": rootfs.SettledTime, "/sp/a-1.dist-info/RECORD": rootfs.SettledTime, "/sp/b/x.py": int64(at), "/sp/b": int64(at), "/sp/other": int64(at),
 			"/new": int64(at), "/etc": 1000}
 		for name, time := range want {
 			e, err := v.Lstat(name)
@@ -362,7 +363,7 @@ func TestSettleByteCode(t *testing.T) {
 		place := d.Dir() + "/sp/" + c.place
 		check(t, os.WriteFile(place, words(c.code), 0o444))
 		check(t, d.Settle())
-		want, at := c.want, int64(SettledTime)
+		want, at := c.want, int64(rootfs.SettledTime)
 		if want == "left" {
 			want = c.code
 			at, err = strconv.ParseInt(c.source, 10, 64)

@@ -10,6 +10,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/gbuild/gbuild/internal/durable"
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
 // Squash returns one layer of all snapshots of the state k that are above the state base, and whether it was there
@@ -75,6 +76,6 @@ func (s *Store) squash(ctx context.Context, k, base Key, o LayerOptions) (r laye
 		return r, err
 	}
 	return s.pack(ctx, packing{Compression: o.Compression, from: sendFrom, report: o.Report}, func(w io.Writer) error {
-		return WriteDiff(ctx, w, dirs[:n], DiffOptions{Lower: lower, Epoch: o.Epoch})
+		return rootfs.WriteDiff(ctx, w, dirs[:n], rootfs.DiffOptions{Lower: lower, Epoch: o.Epoch})
 	})
 }

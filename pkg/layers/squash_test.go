@@ -2,6 +2,7 @@ package layers
 
 import (
 	"bytes"
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 	"maps"
 	"slices"
 	"testing"
@@ -25,7 +26,7 @@ func TestSquashLaw(t *testing.T) {
 				lower, err := s.View(base)
 				check(t, err)
 				var buf bytes.Buffer
-				check(t, WriteDiff(t.Context(), &buf, dirsOf(t, s, keyOf("two"))[:2], DiffOptions{Lower: lower}))
+				check(t, rootfs.WriteDiff(t.Context(), &buf, dirsOf(t, s, keyOf("two"))[:2], rootfs.DiffOptions{Lower: lower}))
 				dir := applyTo(t, buf.Bytes(), lower)
 				sameLines(t, "squashed", lines(t, lower.Over(dir)), lines(t, v))
 			})
@@ -38,12 +39,12 @@ func FuzzSquash(f *testing.F) {
 	f.Add([]byte("\x00a\x01b\x02c"), []byte("\x03a\x04b\x05c"), []byte("\x00a"))
 	f.Add([]byte("\x00d\x10d\x11d"), []byte("\x05d\x20d\x00d\x31e"), []byte("\x04d"))
 	f.Fuzz(func(t *testing.T, low, middle, up []byte) {
-		lower := NewView(applyFuzzed(t, low, NewView()))
+		lower := rootfs.NewView(applyFuzzed(t, low, rootfs.NewView()))
 		one := applyFuzzed(t, middle, lower)
 		two := applyFuzzed(t, up, lower.Over(one))
 		want := lower.Over(one).Over(two)
 		var buf bytes.Buffer
-		check(t, WriteDiff(t.Context(), &buf, []string{two, one}, DiffOptions{Lower: lower}))
+		check(t, rootfs.WriteDiff(t.Context(), &buf, []string{two, one}, rootfs.DiffOptions{Lower: lower}))
 		got := applyTo(t, buf.Bytes(), lower)
 		sameLines(t, "squashed", lines(t, lower.Over(got)), lines(t, want))
 	})

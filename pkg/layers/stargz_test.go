@@ -19,6 +19,7 @@ import (
 
 	"github.com/gbuild/gbuild/internal/testimage"
 	"github.com/gbuild/gbuild/pkg/layers/codec"
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
 const chunk = 1 << 20 // bytes of a file in one member
@@ -43,7 +44,7 @@ func stargzTree(t *testing.T) (dir string, files map[string][]byte) {
 func packStargz(t *testing.T, s *Store, dir string, level int) ([]byte, layerRecord) {
 	t.Helper()
 	how := packing{Compression: codec.Compression{Algorithm: "estargz", Level: level}, from: sendNever}
-	r, err := s.pack(t.Context(), how, func(w io.Writer) error { return WriteDiff(t.Context(), w, []string{dir}, DiffOptions{}) })
+	r, err := s.pack(t.Context(), how, func(w io.Writer) error { return rootfs.WriteDiff(t.Context(), w, []string{dir}, rootfs.DiffOptions{}) })
 	check(t, err)
 	blob, _, err := s.Blob(r.Digest)
 	check(t, err)
@@ -108,7 +109,7 @@ func TestStargzForOthers(t *testing.T) {
 		t.Error("the digest or the size of the tar is wrong")
 	}
 	var plain bytes.Buffer
-	check(t, WriteDiff(t.Context(), &plain, []string{dir}, DiffOptions{}))
+	check(t, rootfs.WriteDiff(t.Context(), &plain, []string{dir}, rootfs.DiffOptions{}))
 	want := members(t, plain.Bytes())
 	if have := members(t, got); !slices.Equal(have[:len(have)-1], want) || have[len(have)-1] != codec.StargzTable {
 		t.Errorf("the tar has %v, want %v and the table", have, want)
@@ -119,7 +120,7 @@ func TestStargzForOthers(t *testing.T) {
 	_, err = apply(t.Context(), r, unpacked, applyOptions{})
 	check(t, err)
 	var again bytes.Buffer
-	check(t, WriteDiff(t.Context(), &again, []string{unpacked}, DiffOptions{}))
+	check(t, rootfs.WriteDiff(t.Context(), &again, []string{unpacked}, rootfs.DiffOptions{}))
 	if !bytes.Equal(again.Bytes(), plain.Bytes()) {
 		t.Error("what is unpacked is something else")
 	}

@@ -1,27 +1,29 @@
 package layers
 
+import "github.com/gbuild/gbuild/pkg/layers/rootfs"
+
 // The files of states, as views.
 
 // View returns the merged files of the state k, which must not be packed (see Expand).
-func (s *Store) View(k Key) (*View, error) {
+func (s *Store) View(k Key) (*rootfs.View, error) {
 	dirs, err := s.stack(k)
 	if err != nil {
 		return nil, err
 	}
-	return MergedView(dirs, s.rootDepth(k, dirs)), nil
+	return rootfs.MergedView(dirs, s.rootDepth(k, dirs)), nil
 }
 
 // Changed returns the files that the state k has of its own, without those of what it stands on.
-func (s *Store) Changed(k Key) (*View, error) {
+func (s *Store) Changed(k Key) (*rootfs.View, error) {
 	dirs, err := s.stack(k)
 	if err != nil || len(dirs) == 0 {
-		return NewView(), err
+		return rootfs.NewView(), err
 	}
-	return NewView(dirs[0]), nil
+	return rootfs.NewView(dirs[0]), nil
 }
 
 // below returns the view of what the snapshot of k stands on.
-func (s *Store) below(k Key) (*View, error) {
+func (s *Store) below(k Key) (*rootfs.View, error) {
 	m, err := s.heldMeta(k)
 	if err != nil {
 		return nil, err
@@ -41,7 +43,7 @@ func (s *Store) rootDepth(k Key, dirs []string) int {
 			n += below
 			break
 		}
-		if n++; IsOpaque(dirs[n-1]) {
+		if n++; rootfs.IsOpaque(dirs[n-1]) {
 			break
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/gbuild/gbuild/internal/durable"
 	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/pkg/layers/codec"
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
 // version is the content of the file VERSION. It changes when an older gbuild could not read the store.
@@ -164,7 +165,7 @@ func (s *Store) checkFilesystem() error {
 		return hint.Errorf("name a directory that you can write to", "making the store: %w", err)
 	}
 	defer os.RemoveAll(probe)
-	if err := unix.Setxattr(probe, XattrOpaque, []byte("y"), 0); err != nil {
+	if err := unix.Setxattr(probe, rootfs.XattrOpaque, []byte("y"), 0); err != nil {
 		return unfit("it has no user extended attributes: " + err.Error())
 	}
 	if err := unix.Mknod(filepath.Join(probe, "whiteout"), unix.S_IFCHR, 0); err != nil {

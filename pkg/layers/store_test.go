@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sys/unix"
 )
@@ -21,7 +22,7 @@ func write(t testing.TB, path, content string) {
 	check(t, os.WriteFile(path, []byte(content), 0o644))
 }
 
-func read(t testing.TB, v *View, name string) string {
+func read(t testing.TB, v *rootfs.View, name string) string {
 	t.Helper()
 	f, err := v.Open(name)
 	check(t, err)
@@ -193,7 +194,7 @@ func wantFiles(t *testing.T, s *Store, k Key, want string) {
 	v, err := s.View(k)
 	check(t, err)
 	var names []string
-	check(t, v.Walk("/", func(e *Entry) error { names = append(names, e.Path); return nil }))
+	check(t, v.Walk("/", func(e *rootfs.Entry) error { names = append(names, e.Path); return nil }))
 	if got := strings.Join(names, " "); got != want {
 		t.Errorf("files of the state: %q, want %q", got, want)
 	}
@@ -425,7 +426,7 @@ func plainUser(dir string) {
 	must(s.Tag("here", img))
 	v, err := s.View(own)
 	must(err)
-	must(v.Walk("/", func(e *Entry) error { _, err := e.Xattrs(); return err }))
+	must(v.Walk("/", func(e *rootfs.Entry) error { _, err := e.Xattrs(); return err }))
 }
 
 // Both ways of mounting show the same.

@@ -18,6 +18,7 @@ import (
 
 	"github.com/gbuild/gbuild/internal/durable"
 	"github.com/gbuild/gbuild/pkg/layers/codec"
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
 const unpackJobs = 4 // layers at once: enough to keep a network and two disks busy
@@ -68,7 +69,7 @@ type unpackJob struct {
 	held        *os.File
 	draft       *os.File
 	dir         string
-	applier     *Applier
+	applier     *rootfs.Applier
 }
 
 func (u *unpacking) plan(layers []v1.Layer) error {
@@ -183,7 +184,7 @@ func (j *unpackJob) start(ctx context.Context, s *Store) (err error) {
 	if err := os.Chmod(files, 0o755); err != nil {
 		return err
 	}
-	j.applier, err = NewApplier(files, mostUnpackedOf(j.record.Size), s.notice)
+	j.applier, err = rootfs.NewApplier(files, mostUnpackedOf(j.record.Size), s.notice)
 	return err
 }
 
@@ -371,7 +372,7 @@ func (u *unpacking) finish(i int) error {
 	if err != nil {
 		return err
 	}
-	return u.jobs[i].applier.Finish(NewView(append(dirs, rest...)...))
+	return u.jobs[i].applier.Finish(rootfs.NewView(append(dirs, rest...)...))
 }
 
 // fs returns where the files of a layer are by now.

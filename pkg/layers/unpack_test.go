@@ -21,6 +21,7 @@ import (
 
 	"github.com/gbuild/gbuild/internal/testimage"
 	"github.com/gbuild/gbuild/pkg/layers/codec"
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
 func someLayers(t testing.TB) []v1.Layer {
@@ -375,7 +376,7 @@ func TestExtract(t *testing.T) {
 	for _, test := range alone {
 		d, err := s.Draft(t.Context(), keyOf("1"))
 		check(t, err)
-		check(t, Extract(t.Context(), bytes.NewReader(tarOf(t, test.entries...)), d.Upper(), test.dest, ExtractOptions{Alone: true}))
+		check(t, rootfs.Extract(t.Context(), bytes.NewReader(tarOf(t, test.entries...)), d.Upper(), test.dest, rootfs.ExtractOptions{Alone: true}))
 		if got := plain(t, d.Dir()); got != test.want {
 			t.Errorf("alone: got %q, want %q", got, test.want)
 		}
@@ -384,7 +385,7 @@ func TestExtract(t *testing.T) {
 	for i, test := range tests {
 		d, err := s.Draft(t.Context(), keyOf("1"))
 		check(t, err)
-		err = Extract(t.Context(), bytes.NewReader(tarOf(t, test.entries...)), d.Upper(), test.dest, ExtractOptions{})
+		err = rootfs.Extract(t.Context(), bytes.NewReader(tarOf(t, test.entries...)), d.Upper(), test.dest, rootfs.ExtractOptions{})
 		switch got := plain(t, d.Dir()); {
 		case test.err != "":
 			if err == nil || !strings.Contains(err.Error(), test.err) {
@@ -401,7 +402,7 @@ func TestExtract(t *testing.T) {
 	check(t, err)
 	defer d.Discard()
 	uid := 0
-	check(t, Extract(t.Context(), bytes.NewReader(tarOf(t, "d dir/sub/n", "d dir")), d.Upper(), "/opt", ExtractOptions{UID: &uid, GID: &uid}))
+	check(t, rootfs.Extract(t.Context(), bytes.NewReader(tarOf(t, "d dir/sub/n", "d dir")), d.Upper(), "/opt", rootfs.ExtractOptions{UID: &uid, GID: &uid}))
 	if e, err := d.View().Lstat("/opt/dir/sub"); err != nil || e.Mode&0o7777 != 0o711 {
 		t.Errorf("a directory on the way: %+v %v", e, err)
 	}

@@ -1,4 +1,4 @@
-package layers
+package rootfs
 
 // Entry, the one type for a name in a tree and its metadata.
 

@@ -1,4 +1,4 @@
-package layers
+package rootfs
 
 // Upper, a directory that is written over a view as the upper directory of an overlay mount is.
 

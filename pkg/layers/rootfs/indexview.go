@@ -1,4 +1,4 @@
-package layers
+package rootfs
 
 // Views of indexes: an index is a level, whose places are the paths of its names.
 

@@ -1,4 +1,4 @@
-package layers
+package rootfs
 
 // Files of a snapshot that are in layers of their own, below that of the rest.
 

@@ -1,0 +1,27 @@
+// Package rootfs is about the files of an image: how the directories of its layers look together, and how the tar of a layer
+// becomes such a directory, and a directory a tar. It works on directories that it is given; it knows no store and no key.
+//
+// An Entry is one name with its metadata, as lstat shows it. It is the one type for that: what a layer is written from, what a
+// view shows, and what an index keeps.
+//
+// # Looking
+//
+// A View shows a stack of directories as overlayfs would, without a mount: whiteouts hide what is below, opaque directories hide
+// what they would be merged with. Its directories may be on disk, or be indexes (IndexView), which have all names of a
+// snapshot but no content. Upper is a directory that is written over a view, and CopyUp brings directories into it.
+// View.Resolve is the one place where links of an image are followed; no path leads out of a view.
+//
+// # In
+//
+// An Applier turns the tars of layers into files. A tar is not trusted: everything is done relative to descriptors of directories
+// which were opened with the directory as their root (tree.go). What needs the layers below waits for Finish. Extract does the
+// same with an archive of an ADD, over what is there.
+//
+// # Out
+//
+// WriteDiff writes snapshot directories as the tar of a layer, WriteLayer one that is described name by name, and WriteFiles some
+// files only. All write what is the same below as nothing, and the same files as the same bytes, at any time and on any machine.
+//
+// An overlay's marks (user.overlay.*) never enter or leave in a tar. Ids are never shifted, but that AsRoot shows the caller's
+// own files as root's.
+package rootfs
