@@ -16,8 +16,8 @@
 //
 // # One file for each tool
 //
-// pip.go, uv.go, apt.go, conda.go and npm.go each hold what is known of one tool, and register it. To add a tool, write
-// such a file and name the tool in the list of tool.go: the readers of shell text (pkg/shell), the caches of a RUN
+// pip.go, uv.go, apt.go, conda.go and npm.go each hold what is known of one tool. To add a tool, write such a file, in the
+// forms of tool.go, and name the tool in registry.go: the readers of shell text (pkg/shell), the caches of a RUN
 // (pkg/caching) and the hints (pkg/dockerfile) go by what is registered. What several tools of Python share is in
 // python.go: names of Pythons, and the modules that they run.
 //

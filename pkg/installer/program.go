@@ -4,25 +4,7 @@ package installer
 
 import (
 	"slices"
-	"strings"
 )
-
-// Program is a command that fetches packages.
-type Program struct {
-	Fetch []string // sub-commands that fetch; nil: all but those that manage the cache
-	Own   string   // why it is given no cache, for one that uses none of a Tool's
-	Runs  *Runner  // how it starts another command; nil: it does not
-}
-
-// Runner says where the other command begins in the words of a program that starts one.
-type Runner struct {
-	Sub      []string // it starts one after one of these only; nil: it always does
-	Group    string   // a word that may stand before that: uv tool run
-	Valued   []string // options whose value is the next word
-	Clears   string   // an option that clears the environment
-	Itself   bool     // it fetches packages itself, too
-	Prefixed bool     // its first word is ENVIRONMENT:COMMAND
-}
 
 // program finds a program by its canonical name, and the tool whose cache it uses.
 func program(name string) (p Program, t Tool, ok bool) {
@@ -49,12 +31,6 @@ func Canonical(name string) string {
 func Runs(name string) *Runner {
 	p, _, _ := program(name)
 	return p.Runs
-}
-
-// Call is a program as it is called: Name is canonical, and Args are without quotes.
-type Call struct {
-	Name string
-	Args []string
 }
 
 // Uses says whether the program uses the cache of the tool, if it fetches.
@@ -94,17 +70,4 @@ func (c Call) Own() string {
 func (c Call) Tells() bool {
 	p, _, _ := program(c.Name)
 	return c.Name == "uv" && c.Has("install") || p.Fetch != nil && c.Name != "setup.py"
-}
-
-// Has says whether an argument is there.
-func (c Call) Has(arg string) bool { return slices.Contains(c.Args, arg) }
-
-// Subcommand is the first argument that is no option.
-func (c Call) Subcommand() string {
-	for _, arg := range c.Args {
-		if !strings.HasPrefix(arg, "-") {
-			return arg
-		}
-	}
-	return ""
 }

@@ -9,12 +9,6 @@ import (
 	"github.com/gbuild/gbuild/internal/lazyregexp"
 )
 
-// Unknown stands in a word for what only the shell knows: the value of a variable that no text sets.
-const Unknown = "\x00"
-
-// versions are what may follow the name of a Python or of pip.
-const versions = "0123456789." + Unknown
-
 // IsPython says whether a name is that of a Python, with a version or without.
 func IsPython(name string) bool {
 	name = strings.TrimRight(name, versions)

@@ -1,14 +1,15 @@
-// This file owns the list of the tools, and what can be said of each in one form.
+// This file owns the forms in which tools are described: each tool's own file fills them in.
 
 package installer
 
-import "regexp"
+import (
+	"regexp"
+	"slices"
+	"strings"
+)
 
 // Tool is a package manager that can keep what it fetches in a cache.
 type Tool string
-
-// Tools are all that are known, in the order in which they are listed for people.
-var Tools = []Tool{Pip, Uv, Apt, Conda, Npm}
 
 // Cache says how a tool is told about its cache, and where it is by itself.
 type Cache struct {
@@ -25,20 +26,44 @@ type Cache struct {
 	Mention func() *regexp.Regexp
 }
 
-// known is a tool with what belongs to it.
-type known struct {
-	cache    Cache
-	programs map[string]Program
+// Program is a command that fetches packages.
+type Program struct {
+	Fetch []string // sub-commands that fetch; nil: all but those that manage the cache
+	Own   string   // why it is given no cache, for one that uses none of a Tool's
+	Runs  *Runner  // how it starts another command; nil: it does not
 }
 
-var tools = map[Tool]known{
-	Pip:   {pipCache, pipPrograms},
-	Uv:    {uvCache, uvPrograms},
-	Apt:   {aptCache, aptPrograms},
-	Conda: {condaCache, condaPrograms},
-	Npm:   {npmCache, npmPrograms},
-	"":    {programs: otherPrograms},
+// Runner says where the other command begins in the words of a program that starts one.
+type Runner struct {
+	Sub      []string // it starts one after one of these only; nil: it always does
+	Group    string   // a word that may stand before that: uv tool run
+	Valued   []string // options whose value is the next word
+	Clears   string   // an option that clears the environment
+	Itself   bool     // it fetches packages itself, too
+	Prefixed bool     // its first word is ENVIRONMENT:COMMAND
 }
 
-// Cache returns what is known of the cache of the tool.
-func (t Tool) Cache() Cache { return tools[t].cache }
+// Call is a program as it is called: Name is canonical, and Args are without quotes.
+type Call struct {
+	Name string
+	Args []string
+}
+
+// Has says whether an argument is there.
+func (c Call) Has(arg string) bool { return slices.Contains(c.Args, arg) }
+
+// Subcommand is the first argument that is no option.
+func (c Call) Subcommand() string {
+	for _, arg := range c.Args {
+		if !strings.HasPrefix(arg, "-") {
+			return arg
+		}
+	}
+	return ""
+}
+
+// Unknown stands in a word for what only the shell knows: the value of a variable that no text sets.
+const Unknown = "\x00"
+
+// versions are what may follow the name of a Python or of pip.
+const versions = "0123456789." + Unknown

@@ -1,10 +1,9 @@
-// This file owns commands, and where in one a shell reads text.
+// This file owns commands: where in one a shell reads text, and which scripts it executes.
 
 package shell
 
 import (
 	"slices"
-	"strings"
 )
 
 // Command is what a RUN executes.
@@ -19,12 +18,7 @@ type Command struct {
 
 // Lookup returns the value of a variable of the environment, and whether it has one.
 func (c *Command) Lookup(name string) (string, bool) {
-	for _, pair := range slices.Backward(c.Env) {
-		if value, ok := strings.CutPrefix(pair, name+"="); ok && name != "" {
-			return value, true
-		}
-	}
-	return "", false
+	return lookup(c.Env, name)
 }
 
 // Getenv returns the value of a variable of the environment; empty when it has none.
@@ -69,7 +63,9 @@ func (c *Command) Texts() (all []Text) {
 }
 
 // Calls lists the simple commands of a text of the command, in its order.
-func (c *Command) Calls(t Text) []*Call { return newReader(c, t.Text, t.barrier).calls() }
+func (c *Command) Calls(t Text) []*Call {
+	return newReader(c.surroundings(), t.Text, t.barrier).calls()
+}
 
 // AllCalls lists the simple commands of all texts, in their order; those of scripts come last. What the shell would not
 // understand has none. A command without a shell is one call.
@@ -83,10 +79,42 @@ func (c *Command) AllCalls() (all []*Call) {
 		all = append(all, &Call{Words: words, dir: c.Dir, does: understand(words, c.User, nil)})
 	}
 	for _, s := range c.Scripts.read {
-		all = append(all, s.calls(c)...)
+		all = append(all, s.calls(c.surroundings())...)
 	}
 	return all
 }
+
+// FindScripts reads the shell scripts that the command executes, and those that they execute, as far as read has them.
+// What they call counts as what the command itself calls. Their text is never changed.
+func (c *Command) FindScripts(read func(name string) ([]byte, error)) (found Scripts) {
+	seen := map[string]bool{}
+	for next := c.AllCalls(); len(next) > 0; {
+		var more []*Call
+		for _, call := range next {
+			f, ok := call.scriptFile()
+			if !ok || seen[f.path] || len(seen) == maxScripts {
+				continue
+			}
+			seen[f.path] = true
+			text, err := read(f.path)
+			if err != nil {
+				found.Unread = append(found.Unread, f.path)
+				continue
+			}
+			if !call.readByShell(string(text), c.User) {
+				continue
+			}
+			f.text = string(text)
+			found.read = append(found.read, f)
+			more = append(more, f.calls(c.surroundings())...)
+		}
+		next = more
+	}
+	return found
+}
+
+// surroundings are what a shell of the command knows at first.
+func (c *Command) surroundings() surroundings { return surroundings{c.Env, c.Dir, c.User} }
 
 // argWords are the arguments as words, whose places are their indexes.
 func (c *Command) argWords() (all []Word) {
@@ -94,19 +122,4 @@ func (c *Command) argWords() (all []Word) {
 		all = append(all, Word{Value: a, At: i, End: i})
 	}
 	return all
-}
-
-// shebang says whether the first line of a file names a shell, and what that line means.
-func shebang(text, user string) (meaning, bool) {
-	line, _, _ := strings.Cut(text, "\n")
-	line, ok := strings.CutPrefix(line, "#!")
-	if !ok {
-		return meaning{}, false
-	}
-	var words []Word
-	for _, field := range strings.Fields(line) {
-		words = append(words, Word{Value: field})
-	}
-	m := understand(words, user, nil)
-	return m, m.stdin || m.script != nil && !m.script.direct
 }

@@ -74,9 +74,9 @@ func (r *reader) written(c *Call, s *syntax.Stmt) {
 		return
 	}
 	f.text = r.scope.files[f.path]
-	if c.readByShell(f.text, r.scope.command.User) {
+	if c.readByShell(f.text, r.scope.around.user) {
 		delete(r.scope.files, f.path) // it may call itself
-		r.found = append(r.found, f.calls(r.scope.command)...)
+		r.found = append(r.found, f.calls(r.scope.around)...)
 	}
 }
 

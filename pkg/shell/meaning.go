@@ -21,6 +21,12 @@ type meaning struct {
 	script   *scriptRef // the file that a shell reads, or that may be a script
 }
 
+// scriptRef names a file that a call makes a shell read.
+type scriptRef struct {
+	name   string // as written
+	direct bool   // it is executed by itself: only its first line says whether it is shell text
+}
+
 // behind says what stands before the command.
 func (m *meaning) behind(b Barrier) {
 	m.barrier = b.then(m.barrier)

@@ -3,25 +3,11 @@
 package shell
 
 import (
-	"fmt"
-	"strings"
-
 	"mvdan.cc/sh/v3/syntax"
 )
 
-// maxText is how long a text may be that is read as shell text: nested deeply, one takes a thousand times its length.
-const maxText = 64 << 10
-
 // maxDepth is how many shells in shells are followed.
 const maxDepth = 6
-
-// Parse reads text as a shell does. Its error says why the text is not understood.
-func Parse(text string) (*syntax.File, error) {
-	if len(text) > maxText {
-		return nil, fmt.Errorf("it is longer than %d bytes", maxText)
-	}
-	return syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(text), "")
-}
 
 // reader collects the calls of one text, and of the texts that shells are given in it.
 type reader struct {
@@ -36,9 +22,9 @@ type reader struct {
 	found   []*Call
 }
 
-// newReader reads a text of the command, behind a barrier.
-func newReader(c *Command, text string, b Barrier) *reader {
-	s := newScope(c)
+// newReader reads a text in its surroundings, behind a barrier.
+func newReader(around surroundings, text string, b Barrier) *reader {
+	s := newScope(around)
 	return &reader{text: text, depth: maxDepth, barrier: b, scope: s, expand: expander{scope: s}}
 }
 
@@ -123,7 +109,7 @@ func (r *reader) stmt(s *syntax.Stmt, loop bool) {
 
 // add understands a call and takes it in.
 func (r *reader) add(c *Call) {
-	c.does = understand(c.Words, r.scope.command.User, r.scope.runners)
+	c.does = understand(c.Words, r.scope.around.user, r.scope.runners)
 	c.does.behind(r.barrier)
 	c.Repeats = c.Repeats || c.does.loops
 	r.found = append(r.found, c)

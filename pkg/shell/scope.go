@@ -4,22 +4,43 @@ package shell
 
 import (
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/gbuild/gbuild/pkg/installer"
 )
 
+// surroundings are what a shell knows before it reads.
+type surroundings struct {
+	env  []string // NAME=VALUE; a later one wins
+	dir  string   // empty: not known
+	user string
+}
+
+// in is the same in another directory.
+func (s surroundings) in(dir string) surroundings { return surroundings{s.env, dir, s.user} }
+
+// lookup returns the value of a variable of an environment, and whether it has one.
+func lookup(env []string, name string) (string, bool) {
+	for _, pair := range slices.Backward(env) {
+		if value, ok := strings.CutPrefix(pair, name+"="); ok && name != "" {
+			return value, true
+		}
+	}
+	return "", false
+}
+
 // scope is what a shell knows while it reads, as far as the text shows.
 type scope struct {
-	command *Command
+	around  surroundings      // as they were at first
 	dir     string            // empty: not known
 	values  map[string]string // of variables that the text sets
 	runners map[string]bool   // functions that run the command that they are given
 	files   map[string]string // that the text writes
 }
 
-func newScope(c *Command) *scope {
-	return &scope{command: c, dir: c.Dir, values: map[string]string{}, runners: map[string]bool{}, files: map[string]string{}}
+func newScope(s surroundings) *scope {
+	return &scope{around: s, dir: s.dir, values: map[string]string{}, runners: map[string]bool{}, files: map[string]string{}}
 }
 
 // lookup returns the value of a variable that the text sets, or else the environment.
@@ -27,7 +48,7 @@ func (s *scope) lookup(name string) (string, bool) {
 	if value, ok := s.values[name]; ok {
 		return value, true
 	}
-	return s.command.Lookup(name)
+	return lookup(s.around.env, name)
 }
 
 // remember notes what a call changes for the later ones.

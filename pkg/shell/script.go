@@ -4,12 +4,6 @@ package shell
 
 import "strings"
 
-// scriptRef names a file that a call makes a shell read.
-type scriptRef struct {
-	name   string // as written
-	direct bool   // it is executed by itself: only its first line says whether it is shell text
-}
-
 // scriptFile is a script with its text.
 type scriptFile struct {
 	path    string // absolute
@@ -30,35 +24,6 @@ const (
 	MaxScript  = maxText
 	maxScripts = 16
 )
-
-// FindScripts reads the shell scripts that the command executes, and those that they execute, as far as read has them.
-// What they call counts as what the command itself calls. Their text is never changed.
-func (c *Command) FindScripts(read func(name string) ([]byte, error)) (found Scripts) {
-	seen := map[string]bool{}
-	for next := c.AllCalls(); len(next) > 0; {
-		var more []*Call
-		for _, call := range next {
-			f, ok := call.scriptFile()
-			if !ok || seen[f.path] || len(seen) == maxScripts {
-				continue
-			}
-			seen[f.path] = true
-			text, err := read(f.path)
-			if err != nil {
-				found.Unread = append(found.Unread, f.path)
-				continue
-			}
-			if !call.readByShell(string(text), c.User) {
-				continue
-			}
-			f.text = string(text)
-			found.read = append(found.read, f)
-			more = append(more, f.calls(c)...)
-		}
-		next = more
-	}
-	return found
-}
 
 // scriptFile is the file that the call makes a shell read, where it is known.
 func (c *Call) scriptFile() (scriptFile, bool) {
@@ -83,10 +48,10 @@ func (c *Call) readByShell(text, user string) bool {
 	return shell || !strings.HasPrefix(text, "#!")
 }
 
-// calls are those of the script.
-func (f *scriptFile) calls(c *Command) []*Call {
-	r := newReader(c, f.text, f.barrier)
-	r.fixed, r.scope.dir = true, f.dir
+// calls are those of the script, which runs in the surroundings of the call.
+func (f *scriptFile) calls(s surroundings) []*Call {
+	r := newReader(s.in(f.dir), f.text, f.barrier)
+	r.fixed = true
 	all := r.calls()
 	for _, call := range all {
 		call.File = f.path
@@ -96,3 +61,18 @@ func (f *scriptFile) calls(c *Command) []*Call {
 
 // Found says whether any script has been read.
 func (s Scripts) Found() bool { return len(s.read) > 0 }
+
+// shebang says whether the first line of a file names a shell, and what that line means.
+func shebang(text, user string) (meaning, bool) {
+	line, _, _ := strings.Cut(text, "\n")
+	line, ok := strings.CutPrefix(line, "#!")
+	if !ok {
+		return meaning{}, false
+	}
+	var words []Word
+	for _, field := range strings.Fields(line) {
+		words = append(words, Word{Value: field})
+	}
+	m := understand(words, user, nil)
+	return m, m.stdin || m.script != nil && !m.script.direct
+}

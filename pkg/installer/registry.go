@@ -1,0 +1,24 @@
+// This file owns the list of the tools. A new one is a file of its own, and a line here.
+
+package installer
+
+// Tools are all that are known, in the order in which they are listed for people.
+var Tools = []Tool{Pip, Uv, Apt, Conda, Npm}
+
+// known is a tool with what belongs to it.
+type known struct {
+	cache    Cache
+	programs map[string]Program
+}
+
+var tools = map[Tool]known{
+	Pip:   {pipCache, pipPrograms},
+	Uv:    {uvCache, uvPrograms},
+	Apt:   {aptCache, aptPrograms},
+	Conda: {condaCache, condaPrograms},
+	Npm:   {npmCache, npmPrograms},
+	"":    {programs: otherPrograms},
+}
+
+// Cache returns what is known of the cache of the tool.
+func (t Tool) Cache() Cache { return tools[t].cache }
