@@ -38,10 +38,8 @@ bench-pip: build ## measure what one changed requirement costs (BENCH_SIZE=small
 bench-go: ## run the Go benchmarks of the parts (BENCH=RunStart for some)
 	$(GO) test -tags seccomp -run '^$$' -bench '$(or $(BENCH),.)' -benchmem ./...
 
-lint: ## gofmt, go vet and staticcheck
-	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "gofmt the files above"; exit 1; }
-	$(GO) vet -tags seccomp ./...
-	$(GO) tool staticcheck -tags seccomp ./...
+lint: ## format, vet and lint the code, as .golangci.yml says
+	$(GO) tool -modfile=tools/go.mod golangci-lint run
 
 demo: ## build the example twice, push it, save it, run it
 	scripts/demo.sh

@@ -33,10 +33,10 @@ func Of(err error) string {
 	if h, ok := err.(interface{ Hint() string }); ok && h.Hint() != "" {
 		return h.Hint()
 	}
-	switch e := err.(type) {
-	case interface{ Unwrap() error }:
+	if e, ok := err.(interface{ Unwrap() error }); ok {
 		return Of(e.Unwrap())
-	case interface{ Unwrap() []error }:
+	}
+	if e, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, inner := range e.Unwrap() {
 			if text := Of(inner); text != "" {
 				return text

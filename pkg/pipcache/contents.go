@@ -38,7 +38,7 @@ func scan(dir string, since *syscall.Timespec) (contents, error) {
 			return passOver(path, err)
 		}
 		st := info.Sys().(*syscall.Stat_t)
-		id := [2]uint64{uint64(st.Dev), st.Ino}
+		id := [2]uint64{st.Dev, st.Ino}
 		if seen[id] && !d.IsDir() || since != nil && !changed(st, *since) {
 			return nil
 		}

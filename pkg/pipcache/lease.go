@@ -18,7 +18,7 @@ import (
 // Sharing says what happens when several builds want one cache at once.
 type Sharing string
 
-// The ways of sharing, as in RUN --mount=type=cache,sharing=…
+// These are the values of sharing= in RUN --mount=type=cache.
 const (
 	Shared  Sharing = "shared"  // All use the same directory.
 	Private Sharing = "private" // Each has its own; one that is free is used again.

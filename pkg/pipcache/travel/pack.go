@@ -3,6 +3,7 @@
 package travel
 
 import (
+	"errors"
 	"io"
 	"os"
 
@@ -61,7 +62,7 @@ func (f *lateFile) Read(p []byte) (int, error) {
 		f.file, f.open.now = file, file
 	}
 	n, err := f.file.Read(p)
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		if closeErr := f.open.Close(); closeErr != nil {
 			err = closeErr
 		}
