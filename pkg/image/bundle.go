@@ -3,7 +3,6 @@
 package image
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -44,9 +43,9 @@ func newBundle(img v1.Image, r Ref, o WriteOptions) (*bundle, error) {
 	if err := b.addNames(r, o.Tags); err != nil {
 		return nil, err
 	}
-	raw, err := img.RawManifest()
+	m, err := manifestOf(img)
 	if err != nil {
-		return nil, fmt.Errorf("making manifest: %w", err)
+		return nil, err
 	}
 	config, err := img.RawConfigFile()
 	if err != nil {
@@ -60,23 +59,16 @@ func newBundle(img v1.Image, r Ref, o WriteOptions) (*bundle, error) {
 	if err := b.addLayers(img); err != nil {
 		return nil, err
 	}
-	mt, err := img.MediaType()
-	if err != nil {
-		return nil, fmt.Errorf("making manifest: %w", err)
-	}
-	if mt == types.DockerManifestSchema2 && r.Kind != KindDockerArchive && !o.KeepTypes {
-		if raw, err = ociForm(raw); err != nil {
+	if m.desc.MediaType == types.DockerManifestSchema2 && r.Kind != KindDockerArchive && !o.KeepTypes {
+		if m, err = ociForm(m.raw); err != nil {
 			return nil, err
 		}
-		mt = types.OCIManifestSchema1
 	}
 	b.config = b.addBytes(config)
-	h := b.addBytes(raw)
-	b.desc = v1.Descriptor{MediaType: mt, Digest: h, Size: int64(len(raw)), Platform: platformOf(parsed)}
-	if r.Digest != "" && r.Digest != h.String() {
-		return nil, &DigestError{r.String() + ": manifest", r.Digest, h.String()}
-	}
-	return b, nil
+	b.addBytes(m.raw)
+	b.desc = m.desc
+	b.desc.Platform = platformOf(parsed)
+	return b, r.check(b.desc.Digest)
 }
 
 // ociTypes are the OCI media types for Docker's layers, which mean the same bytes.
@@ -87,10 +79,10 @@ var ociTypes = map[types.MediaType]types.MediaType{
 }
 
 // ociForm rewrites a manifest of Docker's types: readers of OCI layouts (skopeo, podman) do not see those.
-func ociForm(raw []byte) ([]byte, error) {
+func ociForm(raw []byte) (rawManifest, error) {
 	var m v1.Manifest
 	if err := json.Unmarshal(raw, &m); err != nil {
-		return nil, fmt.Errorf("reading manifest: %w", err)
+		return rawManifest{}, fmt.Errorf("reading manifest: %w", err)
 	}
 	m.MediaType = types.OCIManifestSchema1
 	m.Config.MediaType = types.OCIConfigJSON
@@ -101,9 +93,9 @@ func ociForm(raw []byte) ([]byte, error) {
 	}
 	out, err := json.Marshal(m)
 	if err != nil {
-		return nil, fmt.Errorf("writing manifest: %w", err)
+		return rawManifest{}, fmt.Errorf("writing manifest: %w", err)
 	}
-	return out, nil
+	return newManifest(out, m.MediaType), nil
 }
 
 // addNames brings names to their full form. A short one, without a slash and a colon, stays as it is.
@@ -149,9 +141,8 @@ func (b *bundle) addLayers(img v1.Image) error {
 
 // addBytes adds a blob that is in memory, and returns its digest.
 func (b *bundle) addBytes(raw []byte) v1.Hash {
-	h, size, _ := v1.SHA256(bytes.NewReader(raw)) // A bytes.Reader does not fail.
-	open := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(raw)), nil }
-	b.blobs = append(b.blobs, blobFile{v1.Descriptor{Digest: h, Size: size}, open})
+	h, size := digestOf(raw)
+	b.blobs = append(b.blobs, blobFile{v1.Descriptor{Digest: h, Size: size}, inMemory(raw)})
 	return h
 }
 

@@ -4,7 +4,6 @@
 package image
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"net/http"
@@ -151,6 +150,14 @@ func (c *client) send(req *http.Request, want ...int) (*http.Response, error) {
 	return resp, nil
 }
 
+// closed drops the body of an answer of which only the status counts.
+func closed(resp *http.Response, err error) error {
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close()
+}
+
 // look is a HEAD, whose answer may be any. There is no body to close.
 func (c *client) look(ctx context.Context, u *url.URL, header http.Header) (*http.Response, error) {
 	req, err := request{http.MethodHead, u, header}.make(ctx)
@@ -183,17 +190,14 @@ func (c *client) get(ctx context.Context, id string) (rawManifest, error) {
 	if err != nil {
 		return rawManifest{}, c.typed(err)
 	}
-	digest, size, err := v1.SHA256(bytes.NewReader(raw))
-	if err != nil {
-		return rawManifest{}, fmt.Errorf("hashing manifest: %w", err)
-	}
+	mediaType, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
+	m := newManifest(raw, types.MediaType(strings.TrimSpace(mediaType)))
 	for _, want := range []string{id, resp.Header.Get("Docker-Content-Digest")} {
-		if strings.HasPrefix(want, "sha256:") && want != digest.String() {
-			return rawManifest{}, &DigestError{c.ref.String() + ": manifest", want, digest.String()}
+		if got := m.desc.Digest.String(); strings.HasPrefix(want, "sha256:") && want != got {
+			return rawManifest{}, &DigestError{c.ref.String() + ": manifest", want, got}
 		}
 	}
-	mediaType, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
-	return rawManifest{raw, v1.Descriptor{Digest: digest, Size: size, MediaType: types.MediaType(strings.TrimSpace(mediaType))}}, nil
+	return m, nil
 }
 
 // manifest implements place.

@@ -195,9 +195,6 @@ func (c *Collection) Remove(ctx context.Context, tag string) error {
 	if err != nil {
 		return err
 	}
-	resp, err := to.do(ctx, request{method: http.MethodDelete, to: to.url("manifests", digest.String())}, http.StatusAccepted, http.StatusOK, http.StatusNoContent)
-	if err != nil {
-		return err
-	}
-	return resp.Body.Close()
+	remove := request{method: http.MethodDelete, to: to.url("manifests", digest.String())}
+	return closed(to.do(ctx, remove, http.StatusAccepted, http.StatusOK, http.StatusNoContent))
 }

@@ -54,11 +54,7 @@ func openDocker(ctx context.Context, r Ref, o Options) (v1.Image, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", r, err)
 	}
-	digest, size, err := v1.SHA256(bytes.NewReader(raw))
-	if err != nil {
-		return nil, fmt.Errorf("hashing manifest: %w", err)
-	}
-	return newFetched(ctx, d, rawManifest{raw, v1.Descriptor{Digest: digest, Size: size, MediaType: types.DockerManifestSchema2}})
+	return newFetched(ctx, d, newManifest(raw, types.DockerManifestSchema2))
 }
 
 // find picks the image of a name, or the only one.
@@ -99,10 +95,7 @@ func (d *docker) compose(e *dockerEntry) ([]byte, error) {
 		return nil, hint.Errorf("the archive is broken: save it again", "%s: its config and its layers do not fit", d.ref)
 	}
 	m := v1.Manifest{SchemaVersion: 2, MediaType: types.DockerManifestSchema2}
-	h, size, err := v1.SHA256(bytes.NewReader(raw))
-	if err != nil {
-		return nil, fmt.Errorf("hashing config: %w", err)
-	}
+	h, size := digestOf(raw)
 	d.files[h] = e.Config
 	m.Config = v1.Descriptor{MediaType: types.DockerConfigJSON, Digest: h, Size: size}
 	for i, file := range e.Layers {

@@ -37,11 +37,7 @@ func Digest(ctx context.Context, r Ref, o Options) (v1.Hash, error) {
 		return placeDigest(ctx, r, o)
 	}
 	var h v1.Hash
-	err := eachHost(ctx, r, o, func(r Ref, o Options) error {
-		c, err := newClient(ctx, login{ref: r, options: o, action: transport.PullScope})
-		if err != nil {
-			return err
-		}
+	err := eachHost(ctx, r, o, func(c *client) (err error) {
 		h, err = c.digest(ctx, r.identifier())
 		return err
 	})
@@ -82,11 +78,7 @@ func Layer(ctx context.Context, source string, d v1.Descriptor, o Options) (v1.L
 // openRegistry opens an image of a registry, or of a mirror of it.
 func openRegistry(ctx context.Context, r Ref, o Options) (v1.Image, error) {
 	var img v1.Image
-	err := eachHost(ctx, r, o, func(r Ref, o Options) error {
-		c, err := newClient(ctx, login{ref: r, options: o, action: transport.PullScope})
-		if err != nil {
-			return err
-		}
+	err := eachHost(ctx, r, o, func(c *client) error {
 		m, err := c.get(ctx, r.identifier())
 		if err != nil {
 			return err
@@ -100,15 +92,21 @@ func openRegistry(ctx context.Context, r Ref, o Options) (v1.Image, error) {
 // eachHost tries the mirrors of Docker Hub before the hub itself. A mirror that fails or lacks the image is no news where the hub
 // has it, and where the hub has not, the hub's error counts; but one that is set up wrongly is told of when the hub is out of reach.
 // Insecure is about the host that the user named, so mirrors get it only on loopback, where it is not needed.
-func eachHost(ctx context.Context, r Ref, o Options, try func(Ref, Options) error) error {
+func eachHost(ctx context.Context, r Ref, o Options, ask func(*client) error) error {
+	try := func(l login) error {
+		c, err := newClient(ctx, l)
+		if err != nil {
+			return err
+		}
+		return ask(c)
+	}
 	var wrong error
+	named := login{ref: r, options: o, action: transport.PullScope}
 	if r.Host == dockerHub {
 		for _, host := range o.Mirrors {
-			mirrored := r
-			mirrored.Host = host
-			strict := o
-			strict.Insecure = false
-			err := try(mirrored, strict)
+			mirror := named
+			mirror.ref.Host, mirror.options.Insecure = host, false
+			err := try(mirror)
 			if err == nil || ctx.Err() != nil {
 				return err
 			}
@@ -118,7 +116,7 @@ func eachHost(ctx context.Context, r Ref, o Options, try func(Ref, Options) erro
 			}
 		}
 	}
-	err := try(r, o)
+	err := try(named)
 	if wrong != nil && IsAbsence(err) {
 		return fmt.Errorf("%w, and its mirror does not help: %w", err, wrong)
 	}

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
@@ -120,20 +121,16 @@ func (f blobFile) sameAs(path string) bool {
 
 // writeIndex replaces the entries of the same names, and those that only name the same manifest.
 func writeIndex(ctx context.Context, r Ref, b *bundle) error {
-	var ds []v1.Descriptor
+	var kept []v1.Descriptor
 	old, err := (&layout{r, dirTree(r.Path)}).index()
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	added := b.descriptors()
 	if old != nil {
-		for _, d := range old.Manifests {
-			if !replaced(d, added) {
-				ds = append(ds, d)
-			}
-		}
+		kept = slices.DeleteFunc(old.Manifests, func(d v1.Descriptor) bool { return replaced(d, added) })
 	}
-	return replaceIndex(ctx, r.Path, append(ds, added...))
+	return replaceIndex(ctx, r.Path, append(kept, added...))
 }
 
 // replaceIndex makes a new index.json appear whole.

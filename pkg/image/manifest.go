@@ -4,6 +4,7 @@ package image
 
 import (
 	"encoding/json"
+	"fmt"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -15,6 +16,25 @@ import (
 type rawManifest struct {
 	raw  []byte
 	desc v1.Descriptor
+}
+
+// newManifest is a manifest whose bytes are in memory.
+func newManifest(raw []byte, mt types.MediaType) rawManifest {
+	h, size := digestOf(raw)
+	return rawManifest{raw, v1.Descriptor{Digest: h, Size: size, MediaType: mt}}
+}
+
+// manifestOf is the manifest of an image, which may be made only now.
+func manifestOf(img v1.Image) (rawManifest, error) {
+	raw, err := img.RawManifest()
+	if err != nil {
+		return rawManifest{}, fmt.Errorf("making manifest: %w", err)
+	}
+	mt, err := img.MediaType()
+	if err != nil {
+		return rawManifest{}, fmt.Errorf("making manifest: %w", err)
+	}
+	return newManifest(raw, mt), nil
 }
 
 // document is what manifests and indexes of all kinds have, to tell them apart.

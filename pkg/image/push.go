@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 
@@ -151,16 +150,12 @@ func (p push) config(ctx context.Context, trust bool) error {
 	if err != nil {
 		return fmt.Errorf("making config: %w", err)
 	}
-	h, size, err := v1.SHA256(bytes.NewReader(raw))
-	if err != nil {
-		return fmt.Errorf("hashing config: %w", err)
-	}
+	h, size := digestOf(raw)
 	ahead := p.options.Ahead
 	if trust && ahead.has(h) {
 		return nil
 	}
-	open := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(raw)), nil }
-	err = upload{to: p.to, digest: h, size: size, open: open, ask: trust, unseen: ahead != nil}.run(ctx)
+	err = upload{to: p.to, digest: h, size: size, open: inMemory(raw), ask: trust, unseen: ahead != nil}.run(ctx)
 	if err == nil && ahead != nil {
 		ahead.there.Store(h, true)
 	}
@@ -185,23 +180,14 @@ func (p push) layer(ctx context.Context, l v1.Layer, trust bool) error {
 
 // manifest puts the manifest under the reference's tag or digest, and makes sure that the registry has these bytes.
 func (p push) manifest(ctx context.Context) (v1.Hash, error) {
-	raw, err := p.img.RawManifest()
+	m, err := manifestOf(p.img)
+	if err == nil {
+		err = p.to.ref.check(m.desc.Digest)
+	}
 	if err != nil {
-		return v1.Hash{}, fmt.Errorf("making manifest: %w", err)
+		return v1.Hash{}, err
 	}
-	mt, err := p.img.MediaType()
-	if err != nil {
-		return v1.Hash{}, fmt.Errorf("making manifest: %w", err)
-	}
-	h, _, err := v1.SHA256(bytes.NewReader(raw))
-	if err != nil {
-		return v1.Hash{}, fmt.Errorf("hashing manifest: %w", err)
-	}
-	ref := p.to.ref
-	if ref.Digest != "" && ref.Digest != h.String() {
-		return v1.Hash{}, &DigestError{ref.String() + ": manifest", ref.Digest, h.String()}
-	}
-	return h, p.put(ctx, rawManifest{raw, v1.Descriptor{Digest: h, MediaType: mt}})
+	return m.desc.Digest, p.put(ctx, m)
 }
 
 // put writes a manifest. A registry that does not say which digest it stored is asked for it.

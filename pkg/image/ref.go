@@ -227,6 +227,14 @@ func (r Ref) Familiar() string {
 	return strings.TrimPrefix(strings.TrimPrefix(s, dockerHub+"/"), "library/")
 }
 
+// check refuses a manifest that is not the one of the digest in the reference, where that has one.
+func (r Ref) check(got v1.Hash) error {
+	if r.Digest != "" && r.Digest != got.String() {
+		return &DigestError{r.String() + ": manifest", r.Digest, got.String()}
+	}
+	return nil
+}
+
 // registryHost is the host that is asked.
 func (r Ref) registryHost() string {
 	if r.Host == dockerHub {

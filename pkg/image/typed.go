@@ -25,26 +25,29 @@ func typed(err error, ref, host, tried string) error {
 	case !errors.As(err, &status):
 		return &RegistryError{ref, host, 0, remedyOf(err), err}
 	}
-	switch status.StatusCode {
+	code := status.StatusCode
+	switch code {
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return &UnauthorizedError{ref, host, status.StatusCode, tried, err}
+		return &UnauthorizedError{ref, host, code, tried, err}
 	case http.StatusNotFound:
 		return &NotFoundError{Ref: ref, Err: err}
-	case http.StatusConflict:
-		return &RegistryError{ref, host, status.StatusCode, "the tag is immutable in this registry: push under another tag", err}
-	case http.StatusTooManyRequests:
-		return &RegistryError{ref, host, status.StatusCode, "the registry limits requests: log in for a higher limit, use a mirror, or try later", err}
 	}
-	switch remedy := remedyOf(err); {
-	case remedy != "":
+	remedy := remedies[code]
+	if cause := remedyOf(err); cause != "" && code != http.StatusConflict && code != http.StatusTooManyRequests {
 		// Https failed, and then plain http, which is tried on loopback, met a status: the first is the cause.
-		return &RegistryError{ref, host, 0, remedy, err}
-	case status.StatusCode >= 500:
-		return &RegistryError{ref, host, status.StatusCode, "the registry failed several times in a row: try again later", err}
-	case status.StatusCode == http.StatusRequestEntityTooLarge:
-		return &RegistryError{ref, host, status.StatusCode, "the registry, or a proxy before it, refuses layers of this size", err}
+		return &RegistryError{ref, host, 0, cause, err}
 	}
-	return &RegistryError{ref, host, status.StatusCode, "", err}
+	if code >= 500 {
+		remedy = "the registry failed several times in a row: try again later"
+	}
+	return &RegistryError{ref, host, code, remedy, err}
+}
+
+// remedies are hints for what a registry answers to a request that it understood.
+var remedies = map[int]string{
+	http.StatusConflict:              "the tag is immutable in this registry: push under another tag",
+	http.StatusTooManyRequests:       "the registry limits requests: log in for a higher limit, use a mirror, or try later",
+	http.StatusRequestEntityTooLarge: "the registry, or a proxy before it, refuses layers of this size",
 }
 
 // plainAnswer is what net/http says when there is no TLS at a port.

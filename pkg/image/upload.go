@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -111,12 +112,9 @@ func (u upload) once(ctx context.Context) error {
 
 // refusesWay says that a registry did not like how it was given the bytes.
 func refusesWay(err error) bool {
-	switch wire.StatusOf(err) {
-	case http.StatusBadRequest, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusLengthRequired,
-		http.StatusUnsupportedMediaType, http.StatusRequestedRangeNotSatisfiable, http.StatusUnprocessableEntity, http.StatusNotImplemented:
-		return true
-	}
-	return false
+	return slices.Contains([]int{http.StatusBadRequest, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusLengthRequired,
+		http.StatusUnsupportedMediaType, http.StatusRequestedRangeNotSatisfiable, http.StatusUnprocessableEntity,
+		http.StatusNotImplemented}, wire.StatusOf(err))
 }
 
 // start opens an upload and returns where it goes. Nil means that the blob was mounted, and nothing is left to do. A registry that
@@ -161,30 +159,21 @@ func (u upload) sendThenCommit(ctx context.Context, to *url.URL) error {
 		}
 	}
 	commit := request{http.MethodPut, u.end(to), http.Header{"Content-Type": {"application/octet-stream"}}}
-	resp, err := u.to.do(wire.Once(ctx), commit, accepted...)
+	err = closed(u.to.do(wire.Once(ctx), commit, accepted...))
 	if err != nil {
 		u.to.meter.add(-max(u.size, 0), 0)
-		return err
 	}
-	return resp.Body.Close()
+	return err
 }
 
 // sendAndCommit sends the bytes with the request that commits them.
 func (u upload) sendAndCommit(ctx context.Context, to *url.URL) error {
-	resp, err := u.send(ctx, http.MethodPut, u.end(to), accepted...)
-	if err != nil {
-		return err
-	}
-	return resp.Body.Close()
+	return closed(u.send(ctx, http.MethodPut, u.end(to), accepted...))
 }
 
 // sendAtOnce opens, sends and commits with one request, which is all that is left where the registry opens uploads nowhere.
 func (u upload) sendAtOnce(ctx context.Context) error {
-	resp, err := u.send(ctx, http.MethodPost, u.end(u.to.url("blobs", "uploads/")), http.StatusCreated, http.StatusOK, http.StatusNoContent)
-	if err != nil {
-		return err
-	}
-	return resp.Body.Close()
+	return closed(u.send(ctx, http.MethodPost, u.end(u.to.url("blobs", "uploads/")), http.StatusCreated, http.StatusOK, http.StatusNoContent))
 }
 
 // end is where an upload is committed.

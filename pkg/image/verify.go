@@ -3,6 +3,7 @@
 package image
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/hex"
@@ -21,6 +22,17 @@ const MaxManifest = wire.MaxDocument
 
 // maxConfig is the size of the largest config that is read, which is held in memory as a manifest is.
 const maxConfig = 16 << 20
+
+// digestOf is the digest of bytes in memory, and how many they are.
+func digestOf(raw []byte) (v1.Hash, int64) {
+	h, size, _ := v1.SHA256(bytes.NewReader(raw)) // A bytes.Reader does not fail.
+	return h, size
+}
+
+// inMemory opens bytes in memory as a blob.
+func inMemory(raw []byte) func() (io.ReadCloser, error) {
+	return func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(raw)), nil }
+}
 
 // readCapped reads all, and refuses more than limit bytes.
 func readCapped(r io.Reader, limit int64, what string) ([]byte, error) {

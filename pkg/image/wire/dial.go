@@ -35,12 +35,9 @@ func (e *TrustError) Error() string {
 // Hint says what may help.
 func (e *TrustError) Hint() string { return e.Remedy }
 
-// proxyFunc chooses the proxy of a request, as http.Transport wants it.
-type proxyFunc func(*http.Request) (*url.URL, error)
-
 // newTransport makes a transport that dials loopback and link-local addresses only where the registry itself, or a
 // proxy that the user set, is there. Names are judged after they are resolved.
-func newTransport(registry string, proxy proxyFunc) *http.Transport {
+func newTransport(registry string, proxy func(*http.Request) (*url.URL, error)) *http.Transport {
 	d := &dialer{registry: registry}
 	d.trusted.Store(Hostname(registry), true)
 	return &http.Transport{

@@ -27,14 +27,11 @@ type Options struct {
 // guard is the last RoundTripper before the network. It decides what may be sent where: no credentials to hosts that have
 // nothing to do with the registry, no plain http except to loopback, no way to services of this machine.
 type guard struct {
-	host     string // It is the registry, with its port.
-	insecure bool
-	agent    string
-	certs    func(host string) (*tls.Config, error)
-	proxy    proxyFunc
-	strict   http.RoundTripper
-	lax      http.RoundTripper // It verifies no certificate: for the registry itself when that is insecure, else nil.
-	hello    greetings
+	host    string // It is the registry, with its port.
+	options Options
+	strict  http.RoundTripper
+	lax     http.RoundTripper // It verifies no certificate: for the registry itself when that is insecure, else nil.
+	hello   greetings
 
 	mu     sync.Mutex
 	routes map[string]http.RoundTripper // They are those with TLS, by host.
@@ -42,14 +39,12 @@ type guard struct {
 
 // newGuard makes the transports for one registry.
 func newGuard(host string, o Options) *guard {
-	g := &guard{host: host, insecure: o.Insecure, agent: cmp.Or(o.UserAgent, "gbuild"), certs: o.Certs, proxy: o.Proxy,
-		routes: map[string]http.RoundTripper{}}
-	if g.proxy == nil {
-		g.proxy = http.ProxyFromEnvironment
+	if o.Proxy == nil {
+		o.Proxy = http.ProxyFromEnvironment
 	}
-	g.strict = newTransport(host, g.proxy)
+	g := &guard{host: host, options: o, strict: newTransport(host, o.Proxy), routes: map[string]http.RoundTripper{}}
 	if o.Insecure {
-		lax := newTransport(host, g.proxy)
+		lax := newTransport(host, o.Proxy)
 		lax.TLSClientConfig = &tls.Config{InsecureSkipVerify: true} //nolint:gosec // The user asked for it with --insecure.
 		g.lax = lax
 	}
@@ -84,7 +79,7 @@ func (g *guard) greet(r *http.Request) (*http.Response, error) {
 // send sends a request that is allowed.
 func (g *guard) send(r *http.Request) (*http.Response, error) {
 	r = r.Clone(r.Context())
-	r.Header.Set("User-Agent", g.agent)
+	r.Header.Set("User-Agent", cmp.Or(g.options.UserAgent, "gbuild"))
 	t, err := g.route(r.URL)
 	if err != nil {
 		return nil, err
@@ -99,7 +94,7 @@ func (g *guard) route(u *url.URL) (http.RoundTripper, error) {
 	if lax {
 		t = g.lax
 	}
-	if u.Scheme != "https" || g.certs == nil {
+	if u.Scheme != "https" || g.options.Certs == nil {
 		return t, nil
 	}
 	g.mu.Lock()
@@ -107,13 +102,13 @@ func (g *guard) route(u *url.URL) (http.RoundTripper, error) {
 	if known := g.routes[u.Host]; known != nil {
 		return known, nil
 	}
-	c, err := g.certs(u.Host)
+	c, err := g.options.Certs(u.Host)
 	if err != nil {
 		return nil, err
 	}
 	if c != nil {
 		c.InsecureSkipVerify = lax
-		own := newTransport(g.host, g.proxy)
+		own := newTransport(g.host, g.options.Proxy)
 		own.TLSClientConfig, t = c, own
 	}
 	g.routes[u.Host] = t
@@ -122,7 +117,7 @@ func (g *guard) route(u *url.URL) (http.RoundTripper, error) {
 
 // plainAllowed permits plain http to loopback when the registry is there, and to an insecure registry itself.
 func (g *guard) plainAllowed(u *url.URL) bool {
-	return (IsLoopback(u.Host) && IsLoopback(g.host)) || (g.insecure && sameSite(u.Host, g.host))
+	return (IsLoopback(u.Host) && IsLoopback(g.host)) || (g.options.Insecure && sameSite(u.Host, g.host))
 }
 
 // carriesSecret sees both ways in which a secret leaves: the header, and the form of the OAuth token request.

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -26,12 +27,8 @@ func StatusOf(err error) int {
 
 // PassingStatus tells answers that may be others at the next try.
 func PassingStatus(status int) bool {
-	switch status {
-	case http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusBadGateway,
-		http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		return true
-	}
-	return false
+	return slices.Contains([]int{http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusInternalServerError,
+		http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout}, status)
 }
 
 // Passing tells failures of the network that may be gone at the next try.
@@ -52,12 +49,12 @@ func Passing(err error) bool {
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return true
 	}
-	for _, passes := range []error{errStalled, io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, syscall.ECONNRESET, syscall.EPIPE, syscall.ECONNABORTED} {
-		if errors.Is(err, passes) {
-			return true
-		}
-	}
-	return false
+	return isAny(err, errStalled, io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, syscall.ECONNRESET, syscall.EPIPE, syscall.ECONNABORTED)
+}
+
+// isAny says whether an error is one of several.
+func isAny(err error, all ...error) bool {
+	return slices.ContainsFunc(all, func(one error) bool { return errors.Is(err, one) })
 }
 
 // errStalled is the cause of a request that was given up because nothing moved.
@@ -85,13 +82,10 @@ func endedByServer(err error) bool {
 
 // cutError says that an answer broke off. How the connection ended does not matter (HTTP/2 alone has a dozen ways): what came is
 // compared with a digest, so the rest can be asked for again.
-type cutError struct{ err error }
-
-// Error implements error.
-func (e *cutError) Error() string { return e.err.Error() }
+type cutError struct{ error }
 
 // Unwrap returns how the connection ended.
-func (e *cutError) Unwrap() error { return e.err }
+func (e *cutError) Unwrap() error { return e.error }
 
 // Cut marks the error of a body as one after which the body can be asked for again.
 func Cut(err error) error {
@@ -102,10 +96,4 @@ func Cut(err error) error {
 }
 
 // boundError says that an answer is too long. It is an answer: asking again would give the same, and the registry is not absent.
-type boundError struct{ err error }
-
-// Error implements error.
-func (e *boundError) Error() string { return e.err.Error() }
-
-// Unwrap returns what was too much.
-func (e *boundError) Unwrap() error { return e.err }
+type boundError struct{ error }

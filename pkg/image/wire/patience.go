@@ -3,6 +3,7 @@
 package wire
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -28,26 +29,17 @@ type Patience struct {
 
 // OrDefault puts the usual times where p has none.
 func (p Patience) OrDefault() Patience {
-	if p.Pause == 0 {
-		p.Pause = defaultPause
-	}
-	if p.Stall == 0 {
-		p.Stall = defaultStall
-	}
-	return p
+	return Patience{cmp.Or(p.Pause, defaultPause), cmp.Or(p.Stall, defaultStall)}
 }
 
 // laterError is a refusal that says when to ask again.
 type laterError struct {
-	err   error
+	error
 	after time.Duration
 }
 
-// Error implements error.
-func (e *laterError) Error() string { return e.err.Error() }
-
 // Unwrap returns the refusal.
-func (e *laterError) Unwrap() error { return e.err }
+func (e *laterError) Unwrap() error { return e.error }
 
 // Dated keeps with the error that was made of an answer when the registry wants to be asked again, for Wait.
 func Dated(err error, resp *http.Response) error {
