@@ -115,6 +115,18 @@ func (a *app) mustEnter(ctx context.Context, f func(ctx context.Context) error) 
 	return f(ctx)
 }
 
+// inStore is mustEnter for commands that work on the store.
+func (a *app) inStore(ctx context.Context, f func(context.Context, *layers.Store) error) error {
+	return a.mustEnter(ctx, func(ctx context.Context) error {
+		store, err := a.openStore(a.notice)
+		if err != nil {
+			return err
+		}
+		defer store.Close()
+		return f(ctx, store)
+	})
+}
+
 // enter runs this command again in a namespace and ends with its exit code.
 func (a *app) enter(ctx context.Context) error {
 	// The child gets the signals, too, and cleans up; ending this context would kill it in the midst of that.

@@ -1,27 +1,36 @@
+// This file owns gbuild build: the order in which the parts of its command line are read, the build is done, and what it
+// made is written. Each part has a file of its own, with its flags and what they mean.
+
 package main
 
 import (
 	"context"
 	"errors"
-	"fmt"
-	"path/filepath"
-	"strings"
+	"runtime"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
-	"github.com/gbuild/gbuild/internal/bases"
 	"github.com/gbuild/gbuild/internal/hint"
-	"github.com/gbuild/gbuild/internal/scope"
+	"github.com/gbuild/gbuild/internal/output"
 	"github.com/gbuild/gbuild/pkg/build"
-	"github.com/gbuild/gbuild/pkg/files"
-	"github.com/gbuild/gbuild/pkg/image"
-	"github.com/gbuild/gbuild/pkg/layers"
-	"github.com/gbuild/gbuild/pkg/pipcache"
 	sandbox "github.com/gbuild/gbuild/pkg/runtime"
 )
 
+// buildFlags are the flags of gbuild build, by what they are about.
+type buildFlags struct {
+	source  sourceFlags
+	caches  cacheFlags
+	steps   stepFlags
+	outputs outputFlags
+	call    callFlags
+	docker  dockerFlags
+	explain bool
+	jobs    int
+}
+
 func newBuildCommand(a *app) *cobra.Command {
-	o := &buildOptions{}
+	f := &buildFlags{}
 	c := &cobra.Command{
 		Use:   "build [flags] CONTEXT",
 		Short: "Build an image from a Dockerfile",
@@ -42,215 +51,154 @@ EXIT STATUS: 0; 1 the build failed; 2 the command line is wrong; 64 this host la
 			return nil
 		},
 		RunE: func(c *cobra.Command, args []string) error {
-			o.context = args[0]
-			return a.inNamespace(c.Context(), func(ctx context.Context, entered bool) error { return a.runBuild(ctx, o, entered) })
+			f.source.context = args[0]
+			return a.inNamespace(c.Context(), func(ctx context.Context, entered bool) error { return runBuild(ctx, a, f, entered) })
 		},
 	}
-	a.addBuildFlags(c.Flags(), o)
-	addForeignFlags(c, o)
+	f.add(c.Flags(), a)
 	return c
 }
 
-func truthy(s string) bool {
-	switch strings.ToLower(s) {
-	case "", "0", "false", "no", "off":
-		return false
+func (f *buildFlags) add(flags *pflag.FlagSet, a *app) {
+	f.source.add(flags)
+	f.caches.add(flags, a.environ)
+	f.steps.add(flags)
+	f.outputs.add(flags, a.environ)
+	f.call.add(flags)
+	f.docker.add(flags)
+	a.registries.addInsecure(flags)
+	flags.BoolVar(&f.explain, "explain", false, "say for each step why it runs, or why it need not")
+	flags.IntVar(&f.jobs, "jobs", runtime.NumCPU(), "steps that run at once")
+}
+
+// job is one build, as the command line wants it.
+type job struct {
+	app     *app
+	flags   *buildFlags
+	entered bool // This process is in the namespace.
+
+	call    call
+	out     outputs
+	shared  remoteCaches
+	request *build.Request // What the flags say is in it from the start; the rest comes with the input.
+	in      *input
+	show    *display
+}
+
+// newJob reads the whole command line, and nothing else.
+func newJob(a *app, f *buildFlags, entered bool) (j *job, err error) {
+	j = &job{app: a, flags: f, entered: entered, request: &build.Request{Explain: f.explain, Place: f.source.place()}}
+	if err := f.docker.refuse(); err != nil {
+		return nil, err
 	}
-	return true
+	if err := f.steps.fill(j.request, a.environ); err != nil {
+		return nil, err
+	}
+	if j.out, err = f.outputs.parse(a.environ); err != nil {
+		return nil, err
+	}
+	j.out.fill(j.request)
+	if j.call, err = f.call.parse(); err != nil {
+		return nil, err
+	}
+	if err := f.caches.fill(j.request, a, f.source.context); err != nil {
+		return nil, err
+	}
+	j.shared, err = f.caches.share(j.request, a)
+	return j, err
 }
 
 // runBuild builds once: in the user's own process what needs no namespace, in the namespace everything.
-func (a *app) runBuild(ctx context.Context, o *buildOptions, entered bool) (err error) {
-	if err := o.refuse(); err != nil {
-		return err
-	}
-	if o.network, err = a.acceptedNetwork(o.network, o.allowed()["network.host"]); err != nil {
-		return err
-	}
-	names, err := a.imageNames(o)
+func runBuild(ctx context.Context, a *app, f *buildFlags, entered bool) error {
+	j, err := newJob(a, f, entered)
 	if err != nil {
 		return err
 	}
-	outputs, err := parseOutputs(o, names)
-	if err != nil {
-		return err
-	}
-	call, err := parseCall(o)
-	if err != nil {
-		return err
-	}
-	if !entered && call.method == "build" && a.readsOnce(o, outputs) {
+	if !entered && j.call.method == "build" && (f.source.isOnce() || output.NeedFiles(j.out.list)) {
 		return build.ErrNeedsNamespace
 	}
-	in, err := a.openInput(ctx, o)
-	if err != nil {
-		a.printFoundBefore(call, err)
+	if j.in, err = openInput(ctx, a, f, j.request); err != nil {
+		j.call.printFoundBefore(a, err)
 		return err
 	}
-	defer in.close()
-	show, err := a.newDisplay(o, in, entered)
-	if err != nil {
-		return err
+	defer j.in.close()
+	j.show = newDisplay(a, j.out.progress, entered)
+	j.show.setSource(j.in.plan)
+	err = j.do(ctx)
+	a.handed.Broken = nil // While not all was shown, that a cache failed was not said: the process that goes on finds it out, too.
+	if j.show.end(err) {
+		a.handed.Broken = j.shared.broken()
 	}
-	defer func() {
-		a.handed.Broken = nil // While not all was shown, that a cache failed was not said: the process that goes on finds it out, too.
-		if show.end(err) {
-			a.handed.Broken = brokenCaches(in.shared)
-		}
-		a.handed.Told = show.told
-	}()
-	for _, text := range o.notices() {
-		show.notice(text)
-	}
-	if call.method != "build" {
-		return a.answer(ctx, o, call, in, show)
-	}
-	return a.buildAndWrite(ctx, o, in, show, names, outputs, entered)
+	a.handed.Told = j.show.told
+	return err
 }
 
-// readsOnce says whether the build consumes something that a second process could not read again, or surely needs the
-// namespace to write its output.
-func (a *app) readsOnce(o *buildOptions, outputs []output) bool {
-	if o.context == stdinName || isStream(o.context) || strings.Contains(o.context, "://") || strings.HasPrefix(o.context, "git@") {
-		return true
+// do answers the call, or builds.
+func (j *job) do(ctx context.Context) error {
+	for _, text := range append(j.flags.docker.notices(), j.flags.caches.notices()...) {
+		j.show.notice(text)
 	}
-	for _, out := range outputs {
-		if out.kind == "local" || out.kind == "tar" {
-			return true
-		}
+	if j.call.method != "build" {
+		return j.call.answer(ctx, j.app, j.in, j.show.notice)
 	}
-	return false
-}
-
-// buildAndWrite builds, and writes the outputs.
-func (a *app) buildAndWrite(ctx context.Context, o *buildOptions, in *input, show *display, names []string, outputs []output, entered bool) error {
-	annotations, err := parseAnnotations(o.annotations)
-	if err != nil {
+	if err := j.in.setEpoch(ctx); err != nil {
 		return err
 	}
-	if src := in.plan.EpochSource; src != nil {
-		epoch, err := files.Epoch(ctx, src, in.context, in.openNamed, in.options)
-		if err != nil {
-			return err
-		}
-		in.plan.SetEpoch(epoch)
-	}
-	store, err := a.openStore(show.notice)
+	store, err := j.app.openStore(j.show.notice)
 	if err != nil {
 		return err
 	}
 	defer store.Close()
-	caches, err := a.openCaches()
+	caches, err := j.app.openCaches()
 	if err != nil {
 		return err
 	}
-	f := &bases.Finder{Store: store, Options: a.registries.options(), Pull: o.pull, TTL: o.pullTTL, Notice: show.notice}
-	b := a.builder(o, store, caches, show, f, entered)
-	req, err := a.request(ctx, o, in)
-	if err != nil {
+	if err := j.flags.steps.devices.fill(ctx, j.request, j.app.environ); err != nil {
 		return err
 	}
-	req.NoLayers, req.Files = onlyFiles(outputs), readsFiles(outputs)
-	if req.Compress, err = compressionOf(o, outputs); err != nil {
+	j.in.fill(j.request)
+	f := j.flags.source.finder(j.app, store, j.show.notice)
+	b := &build.Builder{Store: store, Caches: caches, Jobs: j.flags.jobs, Report: j.show.handle, Entered: j.entered, Fetch: f.Find,
+		Exec:   func(ctx context.Context, s *sandbox.Sandbox) error { return s.Run(ctx) },
+		Inject: j.flags.steps.devices.injector(j.app.environ, j.show.notice)}
+	w := j.out.writer(j.app, store, j.show)
+	w.Platform = j.in.plan.Platform()
+	if err := w.Prepare(ctx, j.out.list); err != nil {
 		return err
 	}
-	if req.Layering, err = build.ParseLayering(o.layers); err != nil {
-		return usageError{fmt.Errorf("--layers: %w", err)}
-	}
-	if err := a.shareCaches(o, in, req); err != nil {
-		return err
-	}
-	w := &writer{app: a, store: store, options: f.Options, show: show, names: names, platform: req.Plan.Platform(),
-		annotations: annotations}
-	if err := w.sendAhead(ctx, outputs); err != nil {
-		return err
-	}
-	defer w.ahead.close()
-	return w.buildWith(ctx, b, req, o, outputs)
+	defer w.Close()
+	return j.buildAndWrite(ctx, b, w)
 }
 
-// buildWith builds and writes the result, again without shared caches where one of them turns out to be broken. Cache
+// buildAndWrite builds and writes the result, again without shared caches where one of them turns out to be broken. Cache
 // mounts of other machines come before the first step, and leave after the last.
-func (w *writer) buildWith(ctx context.Context, b *build.Builder, req *build.Request, o *buildOptions, outputs []output) error {
-	if b.Entered {
-		takeMounts(ctx, w.app, o, w.show)
+func (j *job) buildAndWrite(ctx context.Context, b *build.Builder, w *output.Writer) error {
+	mounts := &j.flags.caches.mounts
+	if j.entered {
+		mounts.take(ctx, j.app, j.request.Scope, j.show.notice)
 	}
 	for {
-		result, err := b.Build(ctx, req)
+		result, err := b.Build(ctx, j.request)
 		if err == nil {
-			err = w.write(ctx, o, result, outputs)
+			err = j.write(ctx, w, result)
 		}
-		if err == nil && b.Entered && result.Steps > 0 {
-			giveMounts(ctx, w.app, o, w.show)
+		if err == nil && j.entered && result.Steps > 0 {
+			mounts.give(ctx, j.app, j.request.Scope, j.show.notice)
 		}
 		var broken *build.CacheError
 		if !errors.As(err, &broken) {
 			return err
 		}
-		w.show.notice(broken.Error() + "; the build is done without --cache-from")
-		req.CacheFrom = nil
+		j.show.notice(broken.Error() + "; the build is done without --cache-from")
+		j.request.CacheFrom = nil
 	}
 }
 
-func (a *app) builder(o *buildOptions, store *layers.Store, caches *pipcache.Caches, show *display, f *bases.Finder, entered bool) *build.Builder {
-	return &build.Builder{Store: store, Caches: caches, Jobs: o.jobs, Report: show.handle, Entered: entered, Fetch: f.Find,
-		Exec:   func(ctx context.Context, s *sandbox.Sandbox) error { return s.Run(ctx) },
-		Inject: a.buildDevices(o, show.notice)}
-}
-
-// request collects what the command line adds to the plan.
-func (a *app) request(ctx context.Context, o *buildOptions, in *input) (*build.Request, error) {
-	limits, err := parseLimits(o)
+// write writes the outputs, and what is said of them.
+func (j *job) write(ctx context.Context, w *output.Writer, result *build.Result) error {
+	img, err := w.Write(ctx, result, j.out.list)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if limits.Devices, err = a.deviceNames(ctx, o); err != nil {
-		return nil, err
-	}
-	fresh := map[string]bool{}
-	for _, s := range o.noCacheFilter {
-		fresh[strings.ToLower(s)] = true
-	}
-	req := &build.Request{Plan: in.plan, Explain: o.explain, Place: placeOf(o), Context: in.context, Named: in.openNamed, Secrets: in.secrets, Agents: in.agents,
-		NoCache: o.noCache, Fresh: fresh, Limits: limits, Allow: o.allowed(), Environ: in.options.Environ, MaxDownload: in.options.MaxDownload,
-		NoCacheMounts: o.noCacheMounts, Scope: scopeOf(a, o.cacheScope, o.context)}
-	for _, name := range o.scopesBelow {
-		req.ScopesBelow = append(req.ScopesBelow, scope.Named(name))
-	}
-	return req, a.addCaches(o, req)
-}
-
-// imageNames are the full names of the image: every -t, and --name with the bare tags or IMAGE_TAG.
-func (a *app) imageNames(o *buildOptions) ([]string, error) {
-	tags := o.tags
-	if tag := a.env("IMAGE_TAG"); len(tags) == 0 && tag != "" {
-		if o.name == "" {
-			return nil, usagef("IMAGE_TAG is set, but neither IMAGE_NAME nor --name")
-		}
-		tags = []string{tag}
-	}
-	if o.name != "" && len(tags) == 0 {
-		tags = []string{"latest"}
-	}
-	var names []string
-	for _, t := range tags {
-		if o.name != "" && !strings.ContainsAny(t, ":/") {
-			t = o.name + ":" + t
-		}
-		ref, err := image.ParseName(t)
-		if err != nil {
-			return nil, usageError{err}
-		}
-		names = append(names, ref.String())
-	}
-	return names, nil
-}
-
-// placeOf names a Dockerfile and its context, for --explain.
-func placeOf(o *buildOptions) string {
-	context := o.context
-	if abs, err := filepath.Abs(context); err == nil && !strings.Contains(context, "://") {
-		context = abs
-	}
-	return context + "\x00" + o.file + "\x00" + o.target
+	return j.out.report(ctx, j.app, img, j.show.handle)
 }

@@ -1,3 +1,6 @@
+// This file owns the flags of gbuild build about what earlier builds left: which steps are done again, whose caches are
+// used, and the caches that are shared with other machines.
+
 package main
 
 import (
@@ -16,14 +19,51 @@ import (
 	"github.com/gbuild/gbuild/pkg/image"
 )
 
-func (a *app) addCacheFlags(f *pflag.FlagSet, o *buildOptions) {
-	f.Var((*list)(&o.cacheFrom), "cache-from", "REF, type=registry,ref=REF or type=local,src=DIR: take steps from there that are not stored here (repeatable)")
-	f.Var((*list)(&o.cacheTo), "cache-to", "type=registry,ref=REF[,mode=max] or type=local,dest=DIR: write steps there; max: those of all stages (repeatable)")
-	f.Var((*list)(&o.cacheRepo), "cache-repo", "REF: --cache-from and --cache-to of it (repeatable)")
-	f.Var((*list)(&o.mountsFrom), "cache-mounts-from", "REF or oci:DIR: take what cache mounts have there and not here, before a step runs (repeatable)")
-	f.Var((*list)(&o.mountsTo), "cache-mounts-to", "REF or ref=REF,downloads=true: write what is new in cache mounts there, after steps have run (repeatable)")
-	f.StringVar(&o.cacheScope, "cache-scope", "", "trust scope of all caches, instead of the project; of a shared cache it is read first, then what was written without a scope")
-	f.Var((*list)(&o.scopesBelow), "cache-scope-from", "trust scope whose cache mounts and pip caches are seen, too, and not written (repeatable)")
+type cacheFlags struct {
+	noCache, noCacheMounts bool
+	noCacheFilter          []string
+	scope                  string
+	scopesBelow            []string
+	from, to, repo         []string
+	mounts                 mountFlags
+	tools                  toolFlags
+}
+
+func (f *cacheFlags) add(flags *pflag.FlagSet, environ environment) {
+	flags.BoolVar(&f.noCache, "no-cache", truthy(environ.get("NO_CACHE")), "run every step again; cache mounts are kept (NO_CACHE)")
+	flags.StringSliceVar(&f.noCacheFilter, "no-cache-filter", nil, "stages whose steps run again")
+	flags.BoolVar(&f.noCacheMounts, "no-cache-mounts", false, "empty the cache mounts of the steps that run")
+	flags.Var((*list)(&f.from), "cache-from", "REF, type=registry,ref=REF or type=local,src=DIR: take steps from there that are not stored here (repeatable)")
+	flags.Var((*list)(&f.to), "cache-to", "type=registry,ref=REF[,mode=max] or type=local,dest=DIR: write steps there; max: those of all stages (repeatable)")
+	flags.Var((*list)(&f.repo), "cache-repo", "REF: --cache-from and --cache-to of it (repeatable)")
+	flags.StringVar(&f.scope, "cache-scope", "", "trust scope of all caches, instead of the project; of a shared cache it is read first, then what was written without a scope")
+	flags.Var((*list)(&f.scopesBelow), "cache-scope-from", "trust scope whose cache mounts and pip caches are seen, too, and not written (repeatable)")
+	f.mounts.add(flags)
+	f.tools.add(flags)
+}
+
+// fill puts into the request what is used of earlier builds, and the shared caches.
+func (f *cacheFlags) fill(req *build.Request, a *app, context string) error {
+	req.NoCache, req.NoCacheMounts, req.Fresh = f.noCache, f.noCacheMounts, map[string]bool{}
+	for _, stage := range f.noCacheFilter {
+		req.Fresh[strings.ToLower(stage)] = true
+	}
+	req.Scope = a.environ.scopeOf(f.scope, context)
+	for _, name := range f.scopesBelow {
+		req.ScopesBelow = append(req.ScopesBelow, scope.Named(name))
+	}
+	if err := f.tools.fill(req, a.environ); err != nil {
+		return err
+	}
+	return f.mounts.check(a)
+}
+
+// notices are what the user should know about flags that have no effect.
+func (f *cacheFlags) notices() []string {
+	if slices.ContainsFunc(slices.Concat(f.from, f.to), func(s string) bool { return strings.Contains(s, "type=inline") }) {
+		return []string{"type=inline of --cache-from and --cache-to has no effect: use type=registry, which has an entry for each step"}
+	}
+	return nil
 }
 
 // cachePlace is a parsed --cache-from or --cache-to.
@@ -78,56 +118,54 @@ func parseCachePlace(flag, s, dir string) (*cachePlace, error) {
 	return p, nil
 }
 
-// shareCaches adds the caches of the command line to the request.
-func (a *app) shareCaches(o *buildOptions, in *input, req *build.Request) error {
-	for _, s := range slices.Concat(o.mountsFrom, o.mountsTo) {
-		f, err := parseMountsFlag(s)
-		if err == nil {
-			_, err = placeOfMounts(a, f.ref)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	in.shared = map[cachePlace]*build.SharedCache{}
-	for _, s := range slices.Concat(o.cacheFrom, o.cacheRepo) {
+// remoteCaches are the caches of one build that other machines share. Reading and writing the same place is one.
+type remoteCaches struct {
+	made    map[cachePlace]*build.SharedCache
+	options image.Options
+	failed  []string // the names of those that failed before this process was started
+}
+
+// share opens the caches of the command line for the request.
+func (f *cacheFlags) share(req *build.Request, a *app) (shared remoteCaches, err error) {
+	shared = remoteCaches{made: map[cachePlace]*build.SharedCache{}, options: a.registries.options(), failed: a.handed.Broken}
+	for _, s := range slices.Concat(f.from, f.repo) {
 		p, err := parseCachePlace("--cache-from", s, "src")
 		if err != nil || p == nil {
-			return err
+			return shared, err
 		}
 		scopes := []string{p.scope}
-		if p.scope == "" && o.cacheScope != "" {
-			scopes = []string{o.cacheScope, ""}
+		if p.scope == "" && f.scope != "" {
+			scopes = []string{f.scope, ""}
 		}
 		for _, scope := range scopes {
-			c, err := a.openShared(in, cachePlace{ref: p.ref, scope: scope})
+			c, err := shared.open(cachePlace{ref: p.ref, scope: scope})
 			if err != nil {
-				return err
+				return shared, err
 			}
 			req.CacheFrom = append(req.CacheFrom, c)
 		}
 	}
-	for _, s := range slices.Concat(o.cacheTo, o.cacheRepo) {
+	for _, s := range slices.Concat(f.to, f.repo) {
 		p, err := parseCachePlace("--cache-to", s, "dest")
 		if err != nil || p == nil {
-			return err
+			return shared, err
 		}
-		c, err := a.openShared(in, cachePlace{ref: p.ref, scope: cmp.Or(p.scope, o.cacheScope)})
+		c, err := shared.open(cachePlace{ref: p.ref, scope: cmp.Or(p.scope, f.scope)})
 		if err != nil {
-			return err
+			return shared, err
 		}
 		c.All = c.All || p.all
 		req.CacheTo = append(req.CacheTo, c)
 	}
-	return nil
+	return shared, nil
 }
 
-// openShared makes the cache of a place; reading and writing the same place is one.
-func (a *app) openShared(in *input, p cachePlace) (*build.SharedCache, error) {
-	if c := in.shared[p]; c != nil {
+// open makes the cache of a place, once.
+func (s remoteCaches) open(p cachePlace) (*build.SharedCache, error) {
+	if c := s.made[p]; c != nil {
 		return c, nil
 	}
-	images, err := image.NewCollection(p.ref, a.registries.options())
+	images, err := image.NewCollection(p.ref, s.options)
 	if err != nil {
 		return nil, usageError{err}
 	}
@@ -140,11 +178,21 @@ func (a *app) openShared(in *input, p cachePlace) (*build.SharedCache, error) {
 			}
 			return img, err
 		}}
-	if slices.Contains(a.handed.Broken, c.Name) {
+	if slices.Contains(s.failed, c.Name) {
 		c.GiveUp()
 	}
-	in.shared[p] = c
+	s.made[p] = c
 	return c, nil
+}
+
+// broken are the names of those that failed.
+func (s remoteCaches) broken() (names []string) {
+	for _, c := range s.made {
+		if !c.Works() {
+			names = append(names, c.Name)
+		}
+	}
+	return names
 }
 
 // placeOfCache names a cache wherever the command stands.
@@ -153,14 +201,4 @@ func placeOfCache(ref image.Ref) string {
 		ref.Path = scope.RealPath(ref.Path)
 	}
 	return ref.String()
-}
-
-// brokenCaches are the names of those that failed.
-func brokenCaches(shared map[cachePlace]*build.SharedCache) (names []string) {
-	for _, c := range shared {
-		if !c.Works() {
-			names = append(names, c.Name)
-		}
-	}
-	return names
 }

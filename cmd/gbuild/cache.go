@@ -131,7 +131,7 @@ func (a *app) cachesOf(list []pipcache.Info, name, id string) ([]pipcache.Info, 
 	if name == "all" {
 		return pipcache.Match(list, id)
 	}
-	trust := scopeOf(a, name, ".")
+	trust := a.environ.scopeOf(name, ".")
 	mine := slices.DeleteFunc(slices.Clone(list), func(i pipcache.Info) bool {
 		return i.Trust != trust && (i.Trust != "" || name != "")
 	})

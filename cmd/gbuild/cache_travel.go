@@ -1,16 +1,14 @@
-// This file owns gbuild cache push and pull, and the flags of gbuild build by which cache mounts travel between machines.
+// This file owns gbuild cache push and pull, by which cache mounts travel between machines.
 
 package main
 
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/gbuild/gbuild/internal/scope"
 	"github.com/gbuild/gbuild/pkg/image"
 	"github.com/gbuild/gbuild/pkg/pipcache"
 	"github.com/gbuild/gbuild/pkg/pipcache/travel"
@@ -32,7 +30,7 @@ leaves: wheels that pip built, ccache. --downloads adds what could be fetched ag
 Those of the project leave that the working directory belongs to, or of --cache-scope; only the same scope takes them.`,
 		Example: "  gbuild cache push registry.example/me/mounts\n  gbuild cache push --downloads oci:.gbuild/mounts /root/.cache/pip",
 		RunE: func(c *cobra.Command, args []string) error {
-			o.IDs, o.Scope = args[1:], scopeOf(a, name, ".")
+			o.IDs, o.Scope = args[1:], a.environ.scopeOf(name, ".")
 			return a.mustEnter(c.Context(), func(ctx context.Context) error { return moveAndSay(ctx, a, travel.Push, args[0], o) })
 		},
 	}
@@ -52,7 +50,7 @@ func newCachePullCommand(a *app) *cobra.Command {
 project are taken that the working directory belongs to, or of --cache-scope.`,
 		Example: "  gbuild cache pull registry.example/me/mounts\n  gbuild cache pull oci:.gbuild/mounts /root/.cache/pip",
 		RunE: func(c *cobra.Command, args []string) error {
-			o.IDs, o.Scope = args[1:], scopeOf(a, name, ".")
+			o.IDs, o.Scope = args[1:], a.environ.scopeOf(name, ".")
 			return a.mustEnter(c.Context(), func(ctx context.Context) error { return moveAndSay(ctx, a, travel.Pull, args[0], o) })
 		},
 	}
@@ -92,62 +90,4 @@ func placeOfMounts(a *app, text string) (*image.Collection, error) {
 		return nil, usageError{err}
 	}
 	return place, nil
-}
-
-// scopeOf is the scope that a flag names, else that of the project that a context belongs to.
-func scopeOf(a *app, name, context string) string {
-	if name != "" {
-		return scope.Named(name)
-	}
-	return scope.Of(context, a.env("HOME"))
-}
-
-// mountsFlag is a parsed --cache-mounts-from or --cache-mounts-to.
-type mountsFlag struct {
-	ref       string
-	downloads bool
-}
-
-func parseMountsFlag(s string) (f mountsFlag, err error) {
-	if !strings.HasPrefix(s, "ref=") {
-		return mountsFlag{ref: s}, nil
-	}
-	fields, err := csvFields(s)
-	if err != nil {
-		return f, err
-	}
-	f = mountsFlag{fields["ref"], truthy(fields["downloads"])}
-	delete(fields, "ref")
-	delete(fields, "downloads")
-	for key := range fields {
-		return f, usagef("--cache-mounts-to %s: unknown key %q", s, key)
-	}
-	return f, nil
-}
-
-// takeMounts brings cache mounts here before a build runs steps. A place that fails costs a line.
-func takeMounts(ctx context.Context, a *app, o *buildOptions, show *display) {
-	for _, s := range o.mountsFrom {
-		show.notice(travelled(ctx, a, travel.Pull, s, scopeOf(a, o.cacheScope, o.context)))
-	}
-}
-
-// giveMounts writes what the steps of a build added to cache mounts.
-func giveMounts(ctx context.Context, a *app, o *buildOptions, show *display) {
-	for _, s := range o.mountsTo {
-		show.notice(travelled(ctx, a, travel.Push, s, scopeOf(a, o.cacheScope, o.context)))
-	}
-}
-
-// travelled moves cache mounts as a flag says, and says what came of it.
-func travelled(ctx context.Context, a *app, move move, flag, scope string) string {
-	f, err := parseMountsFlag(flag)
-	text := ""
-	if err == nil {
-		text, err = moveMounts(ctx, a, move, f.ref, travel.Options{Scope: scope, Downloads: f.downloads, Keep: keepTravelled})
-	}
-	if err != nil {
-		return fmt.Sprintf("cache mounts: %v; the build goes on without", err)
-	}
-	return text
 }

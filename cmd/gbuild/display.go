@@ -17,7 +17,7 @@ const holdBack = 250 * time.Millisecond
 
 // display passes Events on to the progress display, and numbers the lines of work that main itself does.
 type display struct {
-	*progress.Display
+	drawn   *progress.Display
 	mu      sync.Mutex
 	held    []build.Event
 	holding bool
@@ -27,27 +27,31 @@ type display struct {
 	before  *retelling // nil where no process has shown anything
 }
 
-func (a *app) newDisplay(o *buildOptions, in *input, entered bool) (*display, error) {
-	mode, err := progress.ParseMode(o.progress)
-	if err != nil {
-		return nil, usageError{err}
-	}
-	if o.quiet {
-		mode = progress.Quiet
-	}
-	tty, width := isTerminal(a.rawErr), 0
-	if tty {
-		width, _, _ = term.GetSize(int(a.rawErr.Fd()))
-	}
-	d := &display{Display: progress.New(mode, a.rawErr, tty, width), holding: !entered}
-	d.SetSource(in.plan.Name, dockerfile.RedactSource(in.plan.Source))
+// newDisplay draws a build. In the namespace, what is shown stays; before that it is held back for a while.
+func newDisplay(a *app, mode progress.Mode, entered bool) *display {
+	d := plainDisplay(a, mode)
+	d.holding = !entered
 	if len(a.handed.Told.Lines)+len(a.handed.Told.Texts) > 0 {
 		d.before = newRetelling(a.handed.Told)
 	}
 	if d.holding {
 		d.timer = time.AfterFunc(holdBack, d.release)
 	}
-	return d, nil
+	return d
+}
+
+// plainDisplay draws the progress of commands that build nothing.
+func plainDisplay(a *app, mode progress.Mode) *display {
+	tty, width := isTerminal(a.rawErr), 0
+	if tty {
+		width, _, _ = term.GetSize(int(a.rawErr.Fd()))
+	}
+	return &display{drawn: progress.New(mode, a.rawErr, tty, width)}
+}
+
+// setSource says which Dockerfile the warnings are about.
+func (d *display) setSource(p *dockerfile.Plan) {
+	d.drawn.SetSource(p.Name, dockerfile.RedactSource(p.Source))
 }
 
 func (d *display) handle(e build.Event) {
@@ -66,15 +70,15 @@ func (d *display) handle(e build.Event) {
 func (d *display) show(e build.Event) {
 	if d.before == nil {
 		d.told.add(e)
-		d.Handle(e)
+		d.drawn.Handle(e)
 		return
 	}
 	events, resumed := d.before.filter(e)
 	for _, e := range events {
 		if resumed {
-			d.Resume(e)
+			d.drawn.Resume(e)
 		} else {
-			d.Handle(e)
+			d.drawn.Handle(e)
 		}
 	}
 }
@@ -97,7 +101,7 @@ func (d *display) end(err error) bool {
 	if err != build.ErrNeedsNamespace {
 		d.release()
 	}
-	d.Close()
+	d.drawn.Close()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return !d.holding
@@ -105,8 +109,8 @@ func (d *display) end(err error) bool {
 
 func (d *display) notice(text string) { d.handle(build.Event{Type: build.Notice, Text: text}) }
 
-// begin opens a line of work; the function that it returns ends it.
-func (d *display) begin(title string) func(error) {
+// Begin opens a line of work; the function that it returns ends it.
+func (d *display) Begin(title string) func(error) {
 	d.mu.Lock()
 	d.last++
 	step := d.last
@@ -121,10 +125,13 @@ func (d *display) begin(title string) func(error) {
 	}
 }
 
-// progress reports the bytes of the line of work that was begun last.
-func (d *display) progress(current, total int64) {
+// Progress reports the bytes of the line of work that was begun last.
+func (d *display) Progress(current, total int64) {
 	d.mu.Lock()
 	step := d.last
 	d.mu.Unlock()
 	d.handle(build.Event{Type: build.Progress, Step: step, Current: current, Total: total, Text: "bytes"})
 }
+
+// close ends a display that holds nothing back.
+func (d *display) close() { d.drawn.Close() }

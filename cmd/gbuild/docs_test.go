@@ -1,7 +1,6 @@
 package main
 
 import (
-	"maps"
 	"os"
 	"regexp"
 	"slices"
@@ -44,22 +43,6 @@ func TestDocsOptions(t *testing.T) {
 	slices.Sort(flags)
 	if docs := docCells(t, "Options of gbuild build", 1); !slices.Equal(docs, flags) {
 		t.Errorf("docs/dockerfile.md has\n%v\ngbuild build has\n%v", docs, flags)
-	}
-}
-
-// TestDocsOutputs compares the page with the types of --output and their options.
-func TestDocsOutputs(t *testing.T) {
-	want := slices.Concat(slices.Collect(maps.Keys(exporterOptions)), imageOptionNames)
-	slices.Sort(want)
-	if docs := docCells(t, "Outputs", 1); !slices.Equal(docs, want) {
-		t.Errorf("docs/dockerfile.md has\n%v\n--output has\n%v", docs, want)
-	}
-	options := slices.Concat(slices.Collect(maps.Values(exporterOptions))...)
-	documented := docCells(t, "Outputs", 2)
-	for _, o := range options {
-		if !slices.Contains(documented, o) {
-			t.Errorf("option %s of --output is not in docs/dockerfile.md", o)
-		}
 	}
 }
 

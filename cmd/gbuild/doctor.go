@@ -32,7 +32,7 @@ func newDoctorCommand(a *app) *cobra.Command {
 				fmt.Fprintln(a.stdout, "RUN: it cannot be executed here; what is MISSING above says why")
 				return exitStatus(exitHost)
 			}
-			said, err := a.networkOfRun(s)
+			said, err := a.environ.networkOfRun(s)
 			if err == nil {
 				fmt.Fprintln(a.stdout, "network of RUN:", said)
 			}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"github.com/gbuild/gbuild/internal/hint"
+	"github.com/gbuild/gbuild/internal/scope"
 	"github.com/gbuild/gbuild/pkg/image"
 )
 
@@ -62,4 +63,12 @@ func (e environment) certDirs() []string {
 // would talk to.
 func (e environment) dockerProxies() (map[string]string, error) {
 	return image.Proxies(e.dockerConfigDir(), cmp.Or(e.get("DOCKER_HOST"), "unix:///var/run/docker.sock"))
+}
+
+// scopeOf is the trust scope that a flag names, else that of the project that a context belongs to.
+func (e environment) scopeOf(name, context string) string {
+	if name != "" {
+		return scope.Named(name)
+	}
+	return scope.Of(context, e.get("HOME"))
 }

@@ -34,7 +34,7 @@ func newGPUListCommand(a *app) *cobra.Command {
 			} else {
 				writeGPUs(w, driver)
 			}
-			catalog := a.catalog(c.Context(), dirs)
+			catalog := openCatalog(c.Context(), a.environ, dirs)
 			if names := catalog.Names(); len(names) > 0 {
 				fmt.Fprintf(w, "CDI devices: %s\n", strings.Join(names, ", "))
 			}

@@ -27,8 +27,8 @@ var isolationLevels = []string{anyIsolation: "any", privateNetwork: "private-net
 func (l isolationLevel) String() string { return isolationLevels[l] }
 
 // minIsolation reads the environment. A value that is not known is refused: it may ask for more than this gbuild can give.
-func (a *app) minIsolation() (isolationLevel, error) {
-	value := a.env(minIsolationVar)
+func (e environment) minIsolation() (isolationLevel, error) {
+	value := e.get(minIsolationVar)
 	if value == "" {
 		return anyIsolation, nil
 	}
@@ -39,15 +39,18 @@ func (a *app) minIsolation() (isolationLevel, error) {
 	return isolationLevel(at), nil
 }
 
-// acceptedNetwork returns the network that --network asks for, or a stricter one where that is demanded; granted says that
-// a Dockerfile may ask for the host's.
-func (a *app) acceptedNetwork(flag string, granted bool) (string, error) {
-	least, err := a.minIsolation()
+// hostNetwork is the entitlement by which a Dockerfile may ask for the network of the host.
+const hostNetwork = "network.host"
+
+// acceptedNetwork returns the network that --network asks for, or a stricter one where that is demanded; allow has the
+// entitlements that a Dockerfile is granted.
+func (e environment) acceptedNetwork(flag string, allow map[string]bool) (string, error) {
+	least, err := e.minIsolation()
 	switch {
 	case err != nil || least < privateNetwork:
 		return flag, err
-	case flag == "host" || granted:
-		return "", &runtime.Missing{What: fmt.Sprintf("the host's network is not to be had here: %s is %s", minIsolationVar, a.env(minIsolationVar)),
+	case flag == "host" || allow[hostNetwork]:
+		return "", &runtime.Missing{What: fmt.Sprintf("the host's network is not to be had here: %s is %s", minIsolationVar, e.get(minIsolationVar)),
 			Remedy: "leave out --network=host and --allow network.host, or ask who runs this machine"}
 	case flag == "default":
 		return "private", nil
@@ -55,17 +58,9 @@ func (a *app) acceptedNetwork(flag string, granted bool) (string, error) {
 	return flag, nil
 }
 
-// sandboxNetwork is --network as a sandbox has it.
-func sandboxNetwork(flag string) string {
-	if flag == "default" {
-		return ""
-	}
-	return flag
-}
-
 // networkOfRun says which network a RUN that asks for none gets here, and why.
-func (a *app) networkOfRun(s runtime.Support) (string, error) {
-	least, err := a.minIsolation()
+func (e environment) networkOfRun(s runtime.Support) (string, error) {
+	least, err := e.minIsolation()
 	switch {
 	case err != nil:
 		return "", err
@@ -74,7 +69,7 @@ func (a *app) networkOfRun(s runtime.Support) (string, error) {
 	case s.PrivateNetwork() == nil:
 		return "private, by virtual Ethernet devices: " + s.Tun.Error(), nil
 	case least >= privateNetwork:
-		return fmt.Sprintf("none, a build is refused: %s is %s", minIsolationVar, a.env(minIsolationVar)), nil
+		return fmt.Sprintf("none, a build is refused: %s is %s", minIsolationVar, e.get(minIsolationVar)), nil
 	}
 	return "the host's, its loopback included; --network=private and " + minIsolationVar + "=" + privateNetwork.String() + " refuse that", nil
 }

@@ -71,7 +71,7 @@ func (o *runOptions) check(a *app) error {
 		}
 	}
 	var err error
-	o.network.kind, err = a.acceptedNetwork(o.network.kind, false)
+	o.network.kind, err = a.environ.acceptedNetwork(o.network.kind, nil)
 	return err
 }
 

@@ -3,10 +3,8 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"os/exec"
-	"path/filepath"
 	"slices"
 
 	"github.com/spf13/pflag"
@@ -27,28 +25,6 @@ func (d *runDevices) add(f *pflag.FlagSet) {
 	f.Var((*list)(&d.gpus), "gpus", "GPUs as docker takes them: all, 2, device=0,1, \"device=GPU-…\",… (repeatable)")
 	f.Var((*list)(&d.devices), "device", "CDI name (vendor/class=name) or /dev/NAME[:/dev/NAME][:rwm] (repeatable)")
 	f.Var((*list)(&d.cdiDirs), "cdi-spec-dir", "further directory of CDI specs (repeatable)")
-}
-
-// cdiDirs are the directories of CDI specs, of which a later one wins: the administrator's, the user's, and those given.
-func (a *app) cdiSpecDirs(given []string) []gpu.SpecDir {
-	dirs := []gpu.SpecDir{{Path: "/etc/cdi"}, {Path: "/var/run/cdi"}}
-	config := a.env("XDG_CONFIG_HOME")
-	if config == "" && a.env("HOME") != "" {
-		config = filepath.Join(a.env("HOME"), ".config")
-	}
-	for _, base := range []string{config, a.env("XDG_RUNTIME_DIR")} {
-		if filepath.IsAbs(base) {
-			dirs = append(dirs, gpu.SpecDir{Path: filepath.Join(base, "cdi"), User: true})
-		}
-	}
-	for _, d := range given {
-		dirs = append(dirs, gpu.SpecDir{Path: d, User: true})
-	}
-	return dirs
-}
-
-func (a *app) catalog(ctx context.Context, given []string) *gpu.Catalog {
-	return gpu.OpenCatalog(ctx, a.cdiSpecDirs(given))
 }
 
 func (d *runDevices) parse() (err error) {
@@ -80,27 +56,12 @@ func (d *runDevices) fill(ctx context.Context, box *runtime.Sandbox, l *launch) 
 		}
 		return nil
 	}
-	catalog := l.app.catalog(ctx, d.cdiDirs)
+	catalog := openCatalog(ctx, l.app.environ, d.cdiDirs)
 	err = d.inject(ctx, box, catalog, names, requests)
 	for _, n := range catalog.Notices { // may be the reason for an error
 		box.Notice(n)
 	}
 	return err
-}
-
-// gpuRequests reads --gpus: which GPUs, and which of the driver's capabilities.
-func gpuRequests(flags []string) (requests []gpu.Request, capabilities string, err error) {
-	for _, g := range flags {
-		r, err := gpu.Parse(g)
-		if err != nil {
-			return nil, "", err
-		}
-		if !r.None() {
-			requests = append(requests, r)
-			capabilities = cmp.Or(r.DriverCapabilities(), capabilities)
-		}
-	}
-	return requests, capabilities, nil
 }
 
 // fillLegacy serves the requests that ask for NVIDIA's hook, which works in dir, and returns the others.

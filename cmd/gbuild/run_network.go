@@ -3,9 +3,7 @@
 package main
 
 import (
-	"net"
 	"os"
-	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -63,33 +61,12 @@ func (n *runNetwork) nameOf(c *container.Container) string {
 }
 
 func (n *runNetwork) fillHosts(box *runtime.Sandbox) error {
-	for _, h := range n.hosts {
-		name, address, ok := strings.Cut(h, "=")
+	for _, text := range n.hosts {
+		host, ok := parseHost(text, n.kind)
 		if !ok {
-			name, address, ok = strings.Cut(h, ":")
+			return usagef("--add-host %s: it is NAME:ADDRESS", text)
 		}
-		if address == "host-gateway" {
-			address = hostGateway(n.kind)
-		}
-		address = strings.Trim(address, "[]")
-		if !ok || name == "" || net.ParseIP(address) == nil {
-			return usagef("--add-host %s: it is NAME:ADDRESS", h)
-		}
-		box.Hosts = append(box.Hosts, runtime.HostEntry{Name: name, Addr: address})
+		box.Hosts = append(box.Hosts, host)
 	}
 	return nil
-}
-
-// hostGateway is an address of the host that a container in such a network can reach.
-func hostGateway(network string) string {
-	all, err := net.InterfaceAddrs()
-	if err != nil || network == "host" {
-		return "127.0.0.1"
-	}
-	for _, a := range all {
-		if ip, ok := a.(*net.IPNet); ok && ip.IP.To4() != nil && ip.IP.IsGlobalUnicast() {
-			return ip.IP.String()
-		}
-	}
-	return "127.0.0.1"
 }

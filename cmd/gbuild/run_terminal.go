@@ -52,8 +52,3 @@ func sizeOf(f *os.File) runtime.TerminalSize {
 	}
 	return runtime.TerminalSize{Rows: uint16(rows), Cols: uint16(cols)}
 }
-
-func isTerminal(f any) bool {
-	file, ok := f.(*os.File)
-	return ok && term.IsTerminal(int(file.Fd()))
-}

@@ -11,23 +11,22 @@ import (
 
 func TestCacheFlags(t *testing.T) {
 	for _, c := range []struct {
-		o     buildOptions
+		o     toolFlags
 		tools []dockerfile.Tool
 		dir   string
 		fail  string
 	}{
-		{o: buildOptions{pipCache: "auto", autoCache: []string{"pip", "uv"}}, tools: []dockerfile.Tool{"pip", "uv"}},
-		{o: buildOptions{pipCache: "off", autoCache: []string{"pip", "uv"}}, tools: []dockerfile.Tool{"uv"}},
-		{o: buildOptions{pipCache: "auto", autoCache: []string{"none"}}},
-		{o: buildOptions{pipCache: "/c", autoCache: []string{"apt", " npm"}}, tools: []dockerfile.Tool{"apt", "npm", "pip"}, dir: "/c"},
-		{o: buildOptions{pipCache: "", autoCache: []string{"pip"}}, fail: "auto, off, or a directory"},
-		{o: buildOptions{pipCache: "auto", autoCache: []string{"cargo"}}, fail: "pip, uv, apt, conda and npm"},
-		{o: buildOptions{pipCache: "auto", mirrors: []string{"npm=https://m.example"}}, fail: "pip=URL"},
-		{o: buildOptions{pipCache: "auto", mirrors: []string{"pip=ftp://me:secret@m.example"}}, fail: "no http or https URL"},
+		{o: toolFlags{pipCache: "auto", autoCache: []string{"pip", "uv"}}, tools: []dockerfile.Tool{"pip", "uv"}},
+		{o: toolFlags{pipCache: "off", autoCache: []string{"pip", "uv"}}, tools: []dockerfile.Tool{"uv"}},
+		{o: toolFlags{pipCache: "auto", autoCache: []string{"none"}}},
+		{o: toolFlags{pipCache: "/c", autoCache: []string{"apt", " npm"}}, tools: []dockerfile.Tool{"apt", "npm", "pip"}, dir: "/c"},
+		{o: toolFlags{pipCache: "", autoCache: []string{"pip"}}, fail: "auto, off, or a directory"},
+		{o: toolFlags{pipCache: "auto", autoCache: []string{"cargo"}}, fail: "pip, uv, apt, conda and npm"},
+		{o: toolFlags{pipCache: "auto", mirrors: []string{"npm=https://m.example"}}, fail: "pip=URL"},
+		{o: toolFlags{pipCache: "auto", mirrors: []string{"pip=ftp://me:secret@m.example"}}, fail: "no http or https URL"},
 	} {
-		a := testApp(nil)
 		req := &build.Request{}
-		err := a.addCaches(&c.o, req)
+		err := c.o.fill(req, testApp(nil).environ)
 		if c.fail != "" {
 			if err == nil || !strings.Contains(err.Error(), c.fail) || strings.Contains(err.Error(), "secret") {
 				t.Errorf("%+v: %v", c.o, err)
@@ -43,7 +42,8 @@ func TestCacheFlags(t *testing.T) {
 func TestMirrorsOfTheEnvironmentComeFirst(t *testing.T) {
 	a := testApp(map[string]string{"GBUILD_MIRROR": "pip=https://one.example/simple apt=http://one.example"})
 	req := &build.Request{}
-	if err := a.addCaches(&buildOptions{pipCache: "auto", mirrors: []string{"pip=https://two.example/simple"}}, req); err != nil {
+	f := toolFlags{pipCache: "auto", mirrors: []string{"pip=https://two.example/simple"}}
+	if err := f.fill(req, a.environ); err != nil {
 		t.Fatal(err)
 	}
 	if req.Mirrors["pip"].Host != "two.example" || req.Mirrors["apt"].Host != "one.example" {

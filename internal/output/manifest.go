@@ -1,4 +1,4 @@
-package main
+package output
 
 import (
 	"bytes"
@@ -12,6 +12,8 @@ import (
 
 	"github.com/gbuild/gbuild/internal/hint"
 )
+
+// This file owns the manifest that an output gives the image: with annotations, or with Docker's media types.
 
 // remanifested is an image with another manifest of the same config and layers.
 type remanifested struct {
@@ -28,10 +30,13 @@ func (r *remanifested) Manifest() (*v1.Manifest, error) {
 	return v1.ParseManifest(bytes.NewReader(r.raw))
 }
 
-// reshape gives an image annotations and, where docker is set, the media types of Docker's schema 2. Without either it
-// returns the image itself.
-func reshape(img v1.Image, annotations map[string]string, docker bool) (v1.Image, error) {
-	if len(annotations) == 0 && !docker {
+// reshape gives an image the annotations of the build and of the output and, where the output wants them, the media types
+// of Docker's schema 2. Without either it returns the image itself.
+func (out *Output) reshape(img v1.Image, common map[string]string) (v1.Image, error) {
+	annotations := map[string]string{}
+	maps.Copy(annotations, common)
+	maps.Copy(annotations, out.annotations)
+	if len(annotations) == 0 && !out.dockerTypes {
 		return img, nil
 	}
 	raw, err := img.RawManifest()
@@ -46,7 +51,7 @@ func reshape(img v1.Image, annotations map[string]string, docker bool) (v1.Image
 		m.Annotations = map[string]string{}
 	}
 	maps.Copy(m.Annotations, annotations)
-	if docker {
+	if out.dockerTypes {
 		m.MediaType, m.Config.MediaType = types.DockerManifestSchema2, types.DockerConfigJSON
 		for i := range m.Layers {
 			if m.Layers[i].MediaType, err = dockerLayerType(m.Layers[i].MediaType); err != nil {

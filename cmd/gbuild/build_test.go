@@ -1,9 +1,6 @@
 package main
 
 import (
-	"crypto/ed25519"
-	"crypto/rand"
-	"encoding/pem"
 	"fmt"
 	"net"
 	"os"
@@ -11,32 +8,36 @@ import (
 	"strings"
 	"testing"
 
-	"golang.org/x/crypto/ssh"
-	"golang.org/x/crypto/ssh/agent"
-
+	"github.com/gbuild/gbuild/internal/output"
 	"github.com/gbuild/gbuild/pkg/layers/codec"
 )
 
 // What cannot be honoured is refused, what means nothing is accepted.
 func TestRefuse(t *testing.T) {
 	for _, test := range []struct {
-		o       buildOptions
+		o       dockerFlags
 		refused string
 	}{
-		{buildOptions{}, ""},
-		{buildOptions{provenance: "false", sbom: "false"}, ""},
-		{buildOptions{provenance: "mode=max", attest: []string{"type=provenance,mode=min", "type=sbom,disabled=true"}}, ""},
-		{buildOptions{provenance: "true"}, "--provenance"},
-		{buildOptions{sbom: "generator=x"}, "--sbom"},
-		{buildOptions{attest: []string{"type=sbom"}}, "type=sbom"},
-		{buildOptions{attest: []string{"type=other"}}, "type=other"},
-		{buildOptions{cacheTo: []string{"type=inline"}}, ""},
-		{buildOptions{cgroup: "x"}, "--cgroup-parent"},
+		{dockerFlags{}, ""},
+		{dockerFlags{provenance: "false", sbom: "false"}, ""},
+		{dockerFlags{provenance: "mode=max", attest: []string{"type=provenance,mode=min", "type=sbom,disabled=true"}}, ""},
+		{dockerFlags{provenance: "true"}, "--provenance"},
+		{dockerFlags{sbom: "generator=x"}, "--sbom"},
+		{dockerFlags{attest: []string{"type=sbom"}}, "type=sbom"},
+		{dockerFlags{attest: []string{"type=other"}}, "type=other"},
+		{dockerFlags{cgroup: "x"}, "--cgroup-parent"},
 	} {
 		err := test.o.refuse()
 		if (err == nil) != (test.refused == "") || err != nil && !strings.Contains(err.Error(), test.refused) {
 			t.Errorf("%+v: %v", test.o, err)
 		}
+	}
+}
+
+// Docker's cache inside of an image has no effect, and is no reason to fail.
+func TestInlineCacheIsAccepted(t *testing.T) {
+	if p, err := parseCachePlace("--cache-to", "type=inline", "dest"); p != nil || err != nil {
+		t.Errorf("%v, %v", p, err)
 	}
 }
 
@@ -57,7 +58,8 @@ func TestParseOutputs(t *testing.T) {
 		{"type=local,dest=a,mode=move", "copy or delete"}, {"type=local,dest=.,mode=delete", "working"}, {"type=local,dest=/,mode=delete", "working"},
 		{"type=image,name=r/x,push=true,push-by-digest=true,name-canonical=true", ""}, {"type=foo", "unknown type"}, {"type=local,dest=a,name=b", "unknown option"},
 	} {
-		_, err := parseOutputs(&buildOptions{outputs: strings.Fields(test.list)}, nil)
+		f := outputFlags{layers: "auto", outputs: strings.Fields(test.list)}
+		_, err := f.parse(testApp(nil).environ)
 		if (err == nil) != (test.fail == "") || err != nil && !strings.Contains(err.Error(), test.fail) {
 			t.Errorf("%s: %v", test.list, err)
 		}
@@ -66,30 +68,27 @@ func TestParseOutputs(t *testing.T) {
 
 func TestCompressionOf(t *testing.T) {
 	for _, test := range []struct {
-		o       buildOptions
+		o       outputFlags
 		outputs string
 		want    codec.Compression
 		fail    string
 	}{
-		{buildOptions{}, "", codec.Compression{Algorithm: "gzip"}, ""},
-		{buildOptions{compression: "zstd", compressionLevel: "9"}, "", codec.Compression{Algorithm: "zstd", Level: 9}, ""},
-		{buildOptions{compression: "none"}, "type=oci", codec.Compression{Algorithm: "none"}, ""},
-		{buildOptions{forceCompression: true}, "type=oci", codec.Compression{Algorithm: "gzip", Force: true}, ""},
-		{buildOptions{compression: "zstd"}, "type=oci,compression=zstd", codec.Compression{Algorithm: "zstd"}, ""},
-		{buildOptions{compression: "zstd"}, "type=oci,compression=gzip", codec.Compression{}, "one compression"},
-		{buildOptions{compression: "zstd"}, "type=registry,name=r/x,oci-mediatypes=false", codec.Compression{}, "oci-mediatypes"},
-		{buildOptions{compression: "estargz", compressionLevel: "0"}, "", codec.Compression{Algorithm: "estargz", Level: 1}, ""},
-		{buildOptions{compression: "estargz", forceCompression: true}, "", codec.Compression{}, "--force-compression with"},
-		{buildOptions{compression: "rar"}, "", codec.Compression{}, "--compression=rar"},
-		{buildOptions{compressionLevel: "x"}, "", codec.Compression{}, "--compression-level=x"},
+		{outputFlags{}, "", codec.Compression{Algorithm: "gzip"}, ""},
+		{outputFlags{compression: output.Compression{Algorithm: "zstd", Level: "9"}}, "", codec.Compression{Algorithm: "zstd", Level: 9}, ""},
+		{outputFlags{compression: output.Compression{Algorithm: "none"}}, "type=oci", codec.Compression{Algorithm: "none"}, ""},
+		{outputFlags{compression: output.Compression{Force: true}}, "type=oci", codec.Compression{Algorithm: "gzip", Force: true}, ""},
+		{outputFlags{compression: output.Compression{Algorithm: "zstd"}}, "type=oci,compression=zstd", codec.Compression{Algorithm: "zstd"}, ""},
+		{outputFlags{compression: output.Compression{Algorithm: "zstd"}}, "type=oci,compression=gzip", codec.Compression{}, "one compression"},
+		{outputFlags{compression: output.Compression{Algorithm: "zstd"}}, "type=registry,name=r/x,oci-mediatypes=false", codec.Compression{}, "oci-mediatypes"},
+		{outputFlags{compression: output.Compression{Algorithm: "estargz", Level: "0"}}, "", codec.Compression{Algorithm: "estargz", Level: 1}, ""},
+		{outputFlags{compression: output.Compression{Algorithm: "estargz", Force: true}}, "", codec.Compression{}, "--force-compression with"},
+		{outputFlags{compression: output.Compression{Algorithm: "rar"}}, "", codec.Compression{}, "--compression=rar"},
+		{outputFlags{compression: output.Compression{Level: "x"}}, "", codec.Compression{}, "--compression-level=x"},
 	} {
-		test.o.outputs = strings.Fields(test.outputs)
-		outputs, err := parseOutputs(&test.o, nil)
-		if err == nil {
-			var c codec.Compression
-			if c, err = compressionOf(&test.o, outputs); c != test.want {
-				t.Errorf("%+v: %+v", test.o, c)
-			}
+		test.o.layers, test.o.outputs = "auto", strings.Fields(test.outputs)
+		o, err := test.o.parse(testApp(nil).environ)
+		if err == nil && o.compression != test.want {
+			t.Errorf("%+v: %+v", test.o, o.compression)
 		}
 		if (err == nil) != (test.fail == "") || err != nil && !strings.Contains(err.Error(), test.fail) {
 			t.Errorf("%+v: %v", test.o, err)
@@ -104,49 +103,10 @@ func TestBuildArgFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := testApp(map[string]string{"FROM_ENV": "env", "HOME": dir, "DOCKER_CONFIG": dir})
-	args, err := a.buildArgs(&buildOptions{argFiles: []string{file}, args: []string{"A=2"}, epoch: "7"}, os.ReadFile)
+	f := sourceFlags{argFiles: []string{file}, args: []string{"A=2"}, epoch: "7"}
+	args, err := f.buildArgs(a.environ, os.ReadFile)
 	if err != nil || len(args) != 4 || args["A"] != "2" || args["B"] != "x=y" || args["FROM_ENV"] != "env" || args["SOURCE_DATE_EPOCH"] != "7" {
 		t.Errorf("%v, %v", args, err)
-	}
-}
-
-// The agent of --ssh default=KEY has the key, and gives nobody power over it.
-func TestServeKeys(t *testing.T) {
-	_, key, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	block, err := ssh.MarshalPrivateKey(key, "test")
-	if err != nil {
-		t.Fatal(err)
-	}
-	file := filepath.Join(t.TempDir(), "key")
-	if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	socket, stop, err := serveKeys([]string{file}, os.ReadFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := net.Dial("unix", socket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	client := agent.NewClient(c)
-	keys, err := client.List()
-	if err != nil || len(keys) != 1 {
-		t.Fatalf("keys %v, %v", keys, err)
-	}
-	if _, err := client.Sign(keys[0], []byte("data")); err != nil {
-		t.Error(err)
-	}
-	if client.RemoveAll() == nil {
-		t.Error("the keys can be removed")
-	}
-	c.Close()
-	stop()
-	if _, err := os.Stat(filepath.Dir(socket)); !os.IsNotExist(err) {
-		t.Errorf("the directory of the socket is left: %v", err)
 	}
 }
 
@@ -159,7 +119,7 @@ func TestSSHFlags(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	if err := os.WriteFile(key, make([]byte, maxKeyFile+1), 0o600); err != nil {
+	if err := os.WriteFile(key, make([]byte, 200<<10), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	a := testApp(map[string]string{"SSH_AUTH_SOCK": socket})
@@ -182,7 +142,7 @@ func TestSSHFlags(t *testing.T) {
 		"default default":                     "given twice",
 		"default =" + socket:                  "given twice",
 	} {
-		agents, stop, err := a.sshAgents(strings.Split(flags, " "), os.ReadFile)
+		agents, stop, err := sshAgents(strings.Split(flags, " "), a.environ, os.ReadFile)
 		got := fmt.Sprint(err)
 		if err == nil {
 			for id, s := range agents {

@@ -1,3 +1,6 @@
+// This file owns the flags of gbuild build about what package managers fetch in a RUN: caches that nobody mounted, and
+// mirrors.
+
 package main
 
 import (
@@ -14,19 +17,23 @@ import (
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 )
 
-// addFetchFlags adds the flags about what RUN fetches.
-func (a *app) addFetchFlags(f *pflag.FlagSet, o *buildOptions) {
-	f.StringVar(&o.pipCache, "pip-cache", "auto", "cache for a RUN that calls pip and mounts none: auto, off, or a directory, e.g. ~/.cache/pip")
-	f.StringSliceVar(&o.autoCache, "auto-cache", []string{"pip", "uv"}, "tools that get a cache in each RUN that mounts none: pip, uv, apt, conda, npm; or none")
-	f.Var((*list)(&o.mirrors), "mirror", "pip=URL, uv=URL or apt=URL to fetch packages from in RUN (repeatable; GBUILD_MIRROR)")
+type toolFlags struct {
+	pipCache           string
+	autoCache, mirrors []string
+}
+
+func (f *toolFlags) add(flags *pflag.FlagSet) {
+	flags.StringVar(&f.pipCache, "pip-cache", "auto", "cache for a RUN that calls pip and mounts none: auto, off, or a directory, e.g. ~/.cache/pip")
+	flags.StringSliceVar(&f.autoCache, "auto-cache", []string{"pip", "uv"}, "tools that get a cache in each RUN that mounts none: pip, uv, apt, conda, npm; or none")
+	flags.Var((*list)(&f.mirrors), "mirror", "pip=URL, uv=URL or apt=URL to fetch packages from in RUN (repeatable; GBUILD_MIRROR)")
 }
 
 // autoTools are the tools that get a cache by themselves.
-func (o *buildOptions) autoTools() (tools []dockerfile.Tool, err error) {
-	for _, name := range o.autoCache {
+func (f *toolFlags) autoTools() (tools []dockerfile.Tool, err error) {
+	for _, name := range f.autoCache {
 		t := dockerfile.Tool(strings.TrimSpace(name))
 		switch {
-		case t == "none" || t == dockerfile.Pip && o.pipCache == "off":
+		case t == "none" || t == dockerfile.Pip && f.pipCache == "off":
 		case slices.Contains(dockerfile.Tools, t):
 			tools = append(tools, t)
 		default:
@@ -36,17 +43,17 @@ func (o *buildOptions) autoTools() (tools []dockerfile.Tool, err error) {
 	return tools, nil
 }
 
-// addCaches puts the flags about what RUN fetches into the request.
-func (a *app) addCaches(o *buildOptions, req *build.Request) (err error) {
-	if req.AutoCache, err = o.autoTools(); err != nil {
+// fill puts into the request which tools get caches, and which mirrors they ask.
+func (f *toolFlags) fill(req *build.Request, environ environment) (err error) {
+	if req.AutoCache, err = f.autoTools(); err != nil {
 		return err
 	}
-	switch o.pipCache {
+	switch f.pipCache {
 	case "auto", "off":
 	case "":
 		return usagef("--pip-cache: it is auto, off, or a directory")
 	default:
-		if req.PipDir, err = filepath.Abs(o.pipCache); err != nil {
+		if req.PipDir, err = filepath.Abs(f.pipCache); err != nil {
 			return fmt.Errorf("finding --pip-cache: %w", err)
 		}
 		if !slices.Contains(req.AutoCache, dockerfile.Pip) {
@@ -54,14 +61,14 @@ func (a *app) addCaches(o *buildOptions, req *build.Request) (err error) {
 		}
 	}
 	// The variable is no default of the flag: help would print it with its passwords.
-	req.Mirrors, err = parseMirrors(append(strings.Fields(a.env("GBUILD_MIRROR")), o.mirrors...))
+	req.Mirrors, err = parseMirrors(append(strings.Fields(environ.get("GBUILD_MIRROR")), f.mirrors...))
 	return err
 }
 
 // parseMirrors reads TOOL=URL. Errors do not repeat a URL: it may have a password.
-func parseMirrors(list []string) (map[dockerfile.Tool]*url.URL, error) {
+func parseMirrors(words []string) (map[dockerfile.Tool]*url.URL, error) {
 	mirrors := map[dockerfile.Tool]*url.URL{}
-	for _, s := range list {
+	for _, s := range words {
 		name, text, _ := strings.Cut(s, "=")
 		t := dockerfile.Tool(name)
 		if t != dockerfile.Pip && t != dockerfile.Uv && t != dockerfile.Apt {

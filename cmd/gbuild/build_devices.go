@@ -1,0 +1,71 @@
+// This file owns the devices and GPUs that gbuild build gives every RUN.
+
+package main
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"github.com/spf13/pflag"
+
+	"github.com/gbuild/gbuild/pkg/build"
+	"github.com/gbuild/gbuild/pkg/runtime"
+	"github.com/gbuild/gbuild/pkg/runtime/gpu"
+)
+
+type deviceFlags struct{ gpus, devices, cdiDirs []string }
+
+func (f *deviceFlags) add(flags *pflag.FlagSet) {
+	flags.Var((*list)(&f.gpus), "gpus", "GPUs for every RUN, as gbuild run takes them: all, 2, device=0,1 (repeatable)")
+	flags.Var((*list)(&f.devices), "device", "CDI name or /dev/NAME[:/dev/NAME][:rwm] for every RUN (repeatable)")
+	flags.Var((*list)(&f.cdiDirs), "cdi-spec-dir", "further directory of CDI specs (repeatable)")
+}
+
+// fill puts into the request the devices that --device and --gpus give every RUN, the latter as CDI names.
+func (f *deviceFlags) fill(ctx context.Context, req *build.Request, environ environment) error {
+	req.Limits.Devices = slices.Clone(f.devices)
+	requests, _, err := gpuRequests(f.gpus)
+	if err != nil || len(requests) == 0 {
+		return err
+	}
+	for _, r := range requests {
+		if legacy, err := r.Legacy(); err != nil || legacy {
+			return cmp.Or(err, usagef("--gpus …,driver=%s is for gbuild run: NVIDIA's hook would leave the driver in layers", r.Driver))
+		}
+	}
+	gpus, err := openCatalog(ctx, environ, f.cdiDirs).Resolve(requests...)
+	req.Limits.Devices = append(req.Limits.Devices, gpus...)
+	return err
+}
+
+// injector finds the devices of a RUN, without a trace of them in its layer.
+func (f *deviceFlags) injector(environ environment, notice func(string)) func(context.Context, []string, []string) ([]runtime.Edits, error) {
+	return func(ctx context.Context, names, env []string) (all []runtime.Edits, err error) {
+		var cdi []string
+		for _, n := range names {
+			if gpu.IsCDIName(n) {
+				cdi = append(cdi, n)
+				continue
+			}
+			edits, err := gpu.HostDevice(n)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, edits)
+		}
+		if len(cdi) == 0 {
+			return all, nil
+		}
+		_, capabilities, err := gpuRequests(f.gpus)
+		if err != nil {
+			return nil, err
+		}
+		catalog := openCatalog(ctx, environ, f.cdiDirs)
+		edits, err := catalog.Inject(cdi, gpu.InjectOptions{Env: env, Capabilities: capabilities, Layerless: true})
+		for _, n := range append(catalog.Notices, edits.Notices...) {
+			notice(n)
+		}
+		return append(all, edits), err
+	}
+}

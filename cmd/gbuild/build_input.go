@@ -1,0 +1,177 @@
+// This file owns what a build reads, once it is open: the Dockerfile as a plan, the contexts, and the credentials that
+// reading them takes.
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+
+	"github.com/docker/go-units"
+
+	"github.com/gbuild/gbuild/internal/outfile"
+	"github.com/gbuild/gbuild/pkg/build"
+	"github.com/gbuild/gbuild/pkg/dockerfile"
+	"github.com/gbuild/gbuild/pkg/files"
+)
+
+// input is what a build reads.
+type input struct {
+	plan        *dockerfile.Plan
+	target      string
+	context     *files.Context
+	named       map[string]string // --build-context
+	options     files.ContextOptions
+	credentials credentials
+	stream      io.Closer // a context that is a pipe
+}
+
+func (i *input) close() {
+	if i.context != nil {
+		i.context.Close()
+	}
+	if i.stream != nil {
+		i.stream.Close()
+	}
+	i.credentials.close()
+}
+
+// openNamed opens a --build-context that is no image. It has only a .dockerignore, whatever the Dockerfile is called,
+// and what is said of the .git of the build context is not said of it.
+func (i *input) openNamed(ctx context.Context, name string) (*files.Context, error) {
+	spec, ok := i.named[name]
+	if !ok {
+		return nil, fmt.Errorf("no --build-context has this name")
+	}
+	if spec == "-" {
+		return nil, usagef("--build-context %s=-: only the build context can be the standard input", name)
+	}
+	o := i.options
+	o.Stdin, o.Dockerfile, o.KeepGit = nil, "-", false
+	return files.OpenContext(ctx, spec, o)
+}
+
+// setEpoch gives the plan the time of a context or a stage where SOURCE_DATE_EPOCH names one.
+func (i *input) setEpoch(ctx context.Context) error {
+	if i.plan.EpochSource == nil {
+		return nil
+	}
+	epoch, err := files.Epoch(ctx, i.plan.EpochSource, i.context, i.openNamed, i.options)
+	if err == nil {
+		i.plan.SetEpoch(epoch)
+	}
+	return err
+}
+
+// fill puts into the request what was read.
+func (i *input) fill(req *build.Request) {
+	req.Plan, req.Context, req.Named = i.plan, i.context, i.openNamed
+	req.Secrets, req.Agents = i.credentials.secrets, i.credentials.agents
+	req.Environ, req.MaxDownload = i.options.Environ, i.options.MaxDownload
+}
+
+// openInput opens what the flags name. What the Dockerfile is parsed with is partly in the request already.
+func openInput(ctx context.Context, a *app, f *buildFlags, req *build.Request) (in *input, err error) {
+	in = &input{target: f.source.target}
+	defer func() {
+		if err != nil {
+			in.close()
+			in = nil
+		}
+	}()
+	if f.source.context == stdinName || isStream(f.source.context) {
+		a.streams.reserve(f.source.context, "the build context")
+	}
+	args, err := f.source.buildArgs(a.environ, a.streams.reader(ctx))
+	if err != nil {
+		return in, err
+	}
+	options, err := f.source.plan(args)
+	if err != nil {
+		return in, err
+	}
+	in.named = options.Contexts
+	options.AutoCache = req.AutoCache
+	if options.Network, err = planNetwork(req.Limits.Network); err != nil {
+		return in, err
+	}
+	if in.credentials, err = f.steps.credentials.open(a.environ, a.streams.reader(ctx)); err != nil {
+		return in, err
+	}
+	if in.options, err = contextOptions(a, args); err != nil {
+		return in, err
+	}
+	in.options.Dockerfile, in.options.LocalNetwork = f.source.dockerfile(), req.Allow[hostNetwork]
+	in.options.Agent, in.options.Secret = in.credentials.agents["default"].Socket, in.credentials.secret
+	if err := in.openContext(ctx, f.source.context); err != nil {
+		return in, err
+	}
+	name, text, err := in.readDockerfile(f.source, a.streams.reader(ctx))
+	if err != nil {
+		return in, err
+	}
+	options.Ignore = in.context.IgnorePatterns()
+	in.plan, err = dockerfile.Parse(name, text, options)
+	return in, err
+}
+
+// contextOptions are those that do not depend on the context.
+func contextOptions(a *app, args map[string]string) (o files.ContextOptions, err error) {
+	o = files.ContextOptions{Stdin: a.stdin, Environ: os.Environ()}
+	o.KeepGit, _ = strconv.ParseBool(args["BUILDKIT_CONTEXT_KEEP_GIT_DIR"]) // as BuildKit: what is no boolean says nothing
+	if o.StateDir, err = a.stateDir(); err != nil {
+		return o, err
+	}
+	if o.MaxDownload, err = maxDownload(a.environ); err != nil {
+		return o, err
+	}
+	o.Own = []string{o.StateDir}
+	if caches, err := a.cachesDir(); err == nil {
+		o.Own = append(o.Own, caches)
+	}
+	return o, nil
+}
+
+// openContext opens the build context, which may be a pipe.
+func (i *input) openContext(ctx context.Context, spec string) (err error) {
+	if isStream(spec) {
+		err := outfile.Await(ctx, func() error {
+			f, err := openStream(spec)
+			i.options.Stdin, i.stream = f, f
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("opening build context: %w", err)
+		}
+		spec = stdinName
+	}
+	i.context, err = files.OpenContext(ctx, spec, i.options)
+	return err
+}
+
+// readDockerfile reads the Dockerfile, which may be a stream that this process cannot read again.
+func (i *input) readDockerfile(f sourceFlags, read fileReader) (name string, text []byte, err error) {
+	if !isStream(f.file) && (f.file != stdinName || f.context == stdinName) {
+		return i.context.Dockerfile(f.file)
+	}
+	if text, err = read(f.file); err != nil {
+		return "", nil, fmt.Errorf("reading Dockerfile: %w", err)
+	}
+	return "Dockerfile", text, nil
+}
+
+// maxDownload is GBUILD_MAX_DOWNLOAD: how many bytes ADD and a context may fetch from one place. Zero is the default.
+func maxDownload(environ environment) (int64, error) {
+	text := environ.get("GBUILD_MAX_DOWNLOAD")
+	if text == "" {
+		return 0, nil
+	}
+	n, err := units.FromHumanSize(text)
+	if err != nil || n <= 0 {
+		return 0, usagef("GBUILD_MAX_DOWNLOAD=%s: it is a size such as 500GB", text)
+	}
+	return n, nil
+}

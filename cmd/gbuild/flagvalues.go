@@ -1,0 +1,65 @@
+// This file owns the forms that values of flags have: lists, k=v,k=v, NAME=VALUE and switches.
+
+package main
+
+import (
+	"encoding/csv"
+	"fmt"
+	"strings"
+)
+
+// list is the value of a flag that may be repeated. pflag's own takes a CSV writer with its buffer of 4 kB for the default
+// of each such flag, whatever command is called.
+type list []string
+
+// Set implements pflag.Value.
+func (l *list) Set(s string) error {
+	*l = append(*l, s)
+	return nil
+}
+
+// String implements pflag.Value.
+func (l *list) String() string { return strings.Join(*l, ",") }
+
+// Type implements pflag.Value, and is what help shows.
+func (l *list) Type() string { return "stringArray" }
+
+// csvFields reads k=v,k=v as buildx does: quotes around a field, a bare word is k=true.
+func csvFields(s string) (map[string]string, error) {
+	r := csv.NewReader(strings.NewReader(s))
+	words, err := r.Read()
+	if err != nil {
+		return nil, fmt.Errorf("%q: %w", s, err)
+	}
+	fields := map[string]string{}
+	for _, f := range words {
+		k, v, ok := strings.Cut(f, "=")
+		if !ok {
+			v = "true"
+		}
+		fields[strings.ToLower(strings.TrimSpace(k))] = v
+	}
+	return fields, nil
+}
+
+// pairs reads NAME=VALUE flags.
+func pairs(flag string, words []string) (map[string]string, error) {
+	m := map[string]string{}
+	for _, s := range words {
+		name, value, ok := strings.Cut(s, "=")
+		if name == "" || !ok && flag != "--label" {
+			return nil, usagef("%s %q: it is NAME=VALUE", flag, s)
+		}
+		m[name] = value
+	}
+	return m, nil
+}
+
+// truthy says whether a word switches something on.
+func truthy(s string) bool {
+	switch strings.ToLower(s) {
+	case "", "0", "false", "no", "off":
+		return false
+	}
+	return true
+}

@@ -1,0 +1,119 @@
+// This file owns gbuild push and gbuild save, by which an image of the store goes elsewhere.
+
+package main
+
+import (
+	"context"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/spf13/cobra"
+
+	"github.com/gbuild/gbuild/internal/bases"
+	"github.com/gbuild/gbuild/internal/output"
+	"github.com/gbuild/gbuild/internal/progress"
+	"github.com/gbuild/gbuild/pkg/build"
+	"github.com/gbuild/gbuild/pkg/image"
+	"github.com/gbuild/gbuild/pkg/layers"
+)
+
+func newPushCommand(a *app) *cobra.Command {
+	var quiet bool
+	c := &cobra.Command{
+		Use: "push IMAGE [DESTINATION...]", Short: "Push a local image to a registry", Args: cobra.MinimumNArgs(1),
+		Example: "  gbuild push registry.example/me/app:v1\n  gbuild push my-agent registry.example/me/my-agent:v1",
+		RunE: func(c *cobra.Command, args []string) error {
+			to := args[1:]
+			if len(to) == 0 {
+				to = args
+			}
+			mode := progress.Auto
+			if quiet {
+				mode = progress.Quiet
+			}
+			return a.inStore(c.Context(), func(ctx context.Context, store *layers.Store) error {
+				img, err := bases.Local(store, args[0])
+				if err != nil {
+					return err
+				}
+				w, done := imageWriter(a, store, mode)
+				defer done()
+				w.Names = to
+				return w.WriteTo(ctx, &build.Result{Image: img}, output.Push())
+			})
+		},
+	}
+	a.registries.addInsecure(c.Flags())
+	c.Flags().BoolVarP(&quiet, "quiet", "q", false, "print nothing but errors")
+	return c
+}
+
+func newSaveCommand(a *app) *cobra.Command {
+	var dest, format string
+	c := &cobra.Command{
+		Use: "save IMAGE [IMAGE...]", Short: "Write a local image to a tarball or an OCI layout", Args: cobra.MinimumNArgs(1),
+		Example: "  gbuild save my-agent -o my-agent.tar && docker load -i my-agent.tar\n  gbuild save my-agent --format oci -o my-agent.oci.tar",
+		RunE: func(c *cobra.Command, args []string) error {
+			mode := progress.Auto
+			if dest == "-" {
+				mode = progress.Quiet
+			}
+			return a.inStore(c.Context(), func(ctx context.Context, store *layers.Store) error {
+				img, names, err := sameImage(store, args)
+				if err != nil {
+					return err
+				}
+				out, err := output.Archive(format, dest)
+				if err != nil {
+					return usageError{err}
+				}
+				w, done := imageWriter(a, store, mode)
+				defer done()
+				w.Names = names
+				return w.WriteTo(ctx, &build.Result{Image: img}, out)
+			})
+		},
+	}
+	c.Flags().StringVarP(&dest, "output", "o", "-", "file to write (default: standard output)")
+	c.Flags().StringVar(&format, "format", "docker", "docker (docker load reads it), oci, or oci-dir")
+	a.registries.addInsecure(c.Flags())
+	return c
+}
+
+// imageWriter writes images of the store, and shows that as work until done is called.
+func imageWriter(a *app, store *layers.Store, mode progress.Mode) (w *output.Writer, done func()) {
+	show := plainDisplay(a, mode)
+	return &output.Writer{Store: store, Options: a.registries.options(), Display: show, Stdout: a.archiveOutput}, show.close
+}
+
+// sameImage finds the one image that all names are of, and returns its full names.
+func sameImage(store *layers.Store, names []string) (img v1.Image, full []string, err error) {
+	for _, n := range names {
+		same, err := bases.Local(store, n)
+		if err != nil {
+			return nil, nil, err
+		}
+		if img == nil {
+			img = same
+		}
+		if err := refuseOther(img, same, n); err != nil {
+			return nil, nil, err
+		}
+		ref, err := image.ParseName(n)
+		if err != nil {
+			return nil, nil, err
+		}
+		full = append(full, ref.String())
+	}
+	return img, full, nil
+}
+
+func refuseOther(a, b v1.Image, name string) error {
+	x, err := a.Digest()
+	if err != nil {
+		return err
+	}
+	if y, err := b.Digest(); err != nil || x != y {
+		return usagef("%s is another image: save writes one image under several names", name)
+	}
+	return nil
+}

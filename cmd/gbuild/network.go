@@ -1,0 +1,44 @@
+// This file owns what --network and --add-host mean, for builds and for containers.
+
+package main
+
+import (
+	"net"
+	"strings"
+
+	"github.com/gbuild/gbuild/pkg/runtime"
+)
+
+// sandboxNetwork is --network as a sandbox has it.
+func sandboxNetwork(flag string) string {
+	if flag == "default" {
+		return ""
+	}
+	return flag
+}
+
+// parseHost reads NAME:ADDRESS for what has a network; host-gateway is an address of this host that can be reached there.
+func parseHost(text, network string) (h runtime.HostEntry, ok bool) {
+	name, address, ok := strings.Cut(text, "=")
+	if !ok {
+		name, address, ok = strings.Cut(text, ":")
+	}
+	if address == "host-gateway" {
+		address = hostGateway(network)
+	}
+	address = strings.Trim(address, "[]")
+	return runtime.HostEntry{Name: name, Addr: address}, ok && name != "" && net.ParseIP(address) != nil
+}
+
+func hostGateway(network string) string {
+	all, err := net.InterfaceAddrs()
+	if err != nil || network == "host" {
+		return "127.0.0.1"
+	}
+	for _, a := range all {
+		if ip, ok := a.(*net.IPNet); ok && ip.IP.To4() != nil && ip.IP.IsGlobalUnicast() {
+			return ip.IP.String()
+		}
+	}
+	return "127.0.0.1"
+}

@@ -1,0 +1,64 @@
+// This file owns the forms in which commands print: tables, JSON, and archives that a terminal does not get.
+
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"os"
+	"strings"
+	"text/tabwriter"
+
+	"golang.org/x/term"
+
+	"github.com/gbuild/gbuild/internal/progress"
+)
+
+// printJSON prints a value with an indent.
+func (a *app) printJSON(v any, indent string) error {
+	text, err := json.MarshalIndent(v, "", indent)
+	if err == nil {
+		_, err = a.rawOut.Write(append(progress.EscapeJSON(text), '\n'))
+	}
+	return err
+}
+
+func short(hex string) string { return hex[:min(12, len(hex))] }
+
+// headings are docker's names of columns.
+var headings = strings.NewReplacer("{{.Repository}}", "REPOSITORY", "{{.Tag}}", "TAG", "{{.ID}}", "IMAGE ID", "{{.Digest}}", "DIGEST",
+	"{{.CreatedSince}}", "CREATED", "{{.CreatedAt}}", "CREATED AT", "{{.Size}}", "SIZE", "{{.LastUsed}}", "LAST USED", "{{.Wheels}}", "WHEELS")
+
+// table prints rows by a template; "table " before it adds a heading and aligns.
+func (a *app) table(format string, rows []any) error {
+	format = strings.ReplaceAll(format, `\t`, "\t")
+	body, aligned := strings.CutPrefix(format, "table ")
+	t, err := template.New("format").Parse(body + "\n")
+	if err != nil {
+		return usagef("--format: %w", err)
+	}
+	w := tabwriter.NewWriter(a.stdout, 10, 1, 3, ' ', 0)
+	if aligned {
+		fmt.Fprintln(w, headings.Replace(body))
+	}
+	for _, r := range rows {
+		if err := t.Execute(w, r); err != nil {
+			return usagef("--format: %w", err)
+		}
+	}
+	return w.Flush()
+}
+
+// archiveOutput is standard output for an archive, unless that is a terminal.
+func (a *app) archiveOutput() (*os.File, error) {
+	if isTerminal(a.rawOut) {
+		return nil, usagef("not writing an archive to a terminal: redirect it, or give dest=FILE")
+	}
+	return a.rawOut, nil
+}
+
+func isTerminal(f any) bool {
+	file, ok := f.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
+}

@@ -1,0 +1,114 @@
+package output
+
+import (
+	"context"
+	"io"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/gbuild/gbuild/pkg/build"
+	"github.com/gbuild/gbuild/pkg/image"
+	"github.com/gbuild/gbuild/pkg/layers"
+)
+
+// This file owns type=registry: pushing, which begins while the image is still built.
+
+var registry = kind{name: "registry", image: true, named: true, reported: true,
+	options: []string{"name", "push", "push-by-digest", "registry.insecure", "name-canonical", "unpack", "store", "dangling-name-prefix"},
+	set:     setRegistry, prepare: prepareRegistry, write: writeRegistry}
+
+// Push is the output of --push and of gbuild push: the registries that the names of the image say.
+func Push() *Output { return &Output{kind: &registry} }
+
+func setRegistry(out *Output, from fields) error {
+	if err := from.boolean("registry.insecure", &out.insecure); err != nil {
+		return err
+	}
+	return from.boolean("push-by-digest", &out.byDigest)
+}
+
+func writeRegistry(ctx context.Context, w *Writer, out *Output, r build.Result) error {
+	for _, n := range out.names(w.Names) {
+		if out.byDigest {
+			h, err := r.Image.Digest()
+			if err != nil {
+				return err
+			}
+			n += "@" + h.String()
+		}
+		ref, err := image.ParseName(n)
+		if err != nil {
+			return err
+		}
+		o := w.pushOptions(out)
+		o.Ahead, o.Manifest = w.ahead[ref.Name()], w.manifest
+		if err := w.transfer(ctx, transfer{"pushing " + ref.Familiar(), ref, o}, r.Image); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *Writer) pushOptions(out *Output) image.WriteOptions {
+	o := image.WriteOptions{Options: w.Options}
+	o.Insecure = o.Insecure || out.insecure
+	return o
+}
+
+// manifest is the one with a digest if the store has it, else nil.
+func (w *Writer) manifest(h v1.Hash) []byte {
+	r, size, err := w.Store.Blob(h)
+	if err != nil {
+		return nil
+	}
+	defer r.Close()
+	if size > image.MaxManifest { // it may be a layer that a registry calls a manifest
+		return nil
+	}
+	data, err := io.ReadAll(r)
+	if err != nil {
+		return nil
+	}
+	return data
+}
+
+// ahead has what sends layers to where the image will be pushed, while later steps run: one image.Ahead for each
+// repository, by its name.
+type ahead map[string]*image.Ahead
+
+// prepareRegistry makes the store's new layers leave for the registries that the output names.
+func prepareRegistry(ctx context.Context, w *Writer, out *Output) error {
+	o := w.pushOptions(out)
+	o.Report = nil
+	for _, n := range out.names(w.Names) {
+		ref, err := image.ParseName(n)
+		if err != nil {
+			return err
+		}
+		to := w.ahead[ref.Name()]
+		if to == nil {
+			if to, err = image.NewAhead(ctx, ref, o.Options); err != nil {
+				return err
+			}
+			w.ahead[ref.Name()] = to
+		}
+		if ref.Digest == "" && !out.byDigest {
+			to.Ask(ref.Tag)
+		}
+	}
+	w.Store.Sending = w.ahead.send
+	return nil
+}
+
+func (a ahead) send(g *layers.Growing) {
+	for _, to := range a {
+		to.Send(g, g.Known())
+	}
+}
+
+// close ends what is under way: the build has failed.
+func (a ahead) close() {
+	for _, to := range a {
+		to.Close()
+	}
+}
