@@ -1,4 +1,5 @@
-// This file owns the mounts that are made in the root before the container starts.
+// This file owns the mounts that are made in the root before the container starts: binds and tmpfs. The other mounts are in
+// latemounts.go.
 
 package runtime
 

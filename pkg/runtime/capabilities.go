@@ -37,6 +37,7 @@ func grant(all []string, insecure bool, add, drop []string) ([]string, error) {
 	return slices.Compact(caps), nil
 }
 
+// expandCaps gives names their full form, and ALL its meaning.
 func expandCaps(all, names []string) ([]string, error) {
 	var out []string
 	for _, n := range names {

@@ -35,6 +35,7 @@ func controllersOf(l Limits) (list []string) {
 
 const cpuPeriod = 100_000 // microseconds, as docker has it
 
+// resourcesOf words limits for the library.
 func resourcesOf(l Limits) *cgroups.Resources {
 	r := &cgroups.Resources{Memory: l.Memory}
 	if l.CPUs > 0 {
@@ -51,8 +52,8 @@ func resourcesOf(l Limits) *cgroups.Resources {
 type Cgroup struct {
 	// Path is what Sandbox.Cgroup takes: with version 1 of cgroups, below the own group of each hierarchy.
 	Path string
-	dirs []string
-	lock *os.File
+	dirs []string // all directories of the group, one for each hierarchy
+	lock *os.File // is on the first of them
 }
 
 const (
@@ -118,6 +119,7 @@ func (c *Cgroup) add(dir string) error {
 	}
 }
 
+// lockGroup locks a group by one of durable's ways to hold a lock.
 func lockGroup(dir string, lock func(*os.File, durable.Mode) error) (*os.File, error) {
 	f, err := os.Open(dir)
 	if err != nil {
@@ -213,6 +215,7 @@ func boundSwap(dir string, memory int64) {
 	}
 }
 
+// missingCgroup is the reason with the remedy for this user.
 func missingCgroup(cause error) error {
 	remedy := "as an ordinary user, limits need version 2 of cgroups"
 	switch {

@@ -26,7 +26,7 @@ type prepared struct {
 	root   string // see bindRoot
 	net    *connection
 	mounts []lateMount
-	env    []string
+	env    []string                                 // the environment of the first process, HOME included
 	open   func(path string) (io.ReadCloser, error) // opens a file of the root
 	hooks  []DeviceHook
 	bundle string // the directory in which hooks find a configuration; "" without hooks
@@ -77,6 +77,7 @@ func configure(s *Sandbox, p *prepared) (*configs.Config, error) {
 	return c, nil
 }
 
+// namespaces are those that libcontainer makes or joins.
 func namespaces(s *Sandbox, net *connection) configs.Namespaces {
 	list := configs.Namespaces{{Type: configs.NEWNS}, {Type: configs.NEWPID}, {Type: configs.NEWUTS}, {Type: configs.NEWCGROUP}}
 	if !s.HostIPC {
@@ -91,6 +92,7 @@ func namespaces(s *Sandbox, net *connection) configs.Namespaces {
 	return list
 }
 
+// mounts words late mounts for libcontainer, which makes them in their order.
 func mounts(all []lateMount) []*configs.Mount {
 	list := make([]*configs.Mount, len(all))
 	for i, m := range all {
@@ -123,6 +125,7 @@ func idMappings(ranges []idRange) []configs.IDMap {
 	return out
 }
 
+// hooks sorts hooks by when they run; those of one time keep their order.
 func hooks(all []DeviceHook) configs.Hooks {
 	out := configs.Hooks{}
 	for _, h := range all {

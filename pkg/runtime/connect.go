@@ -1,4 +1,5 @@
-// This file owns the choice of a sandbox's network, and what is said where it is weaker than asked.
+// This file owns the choice of a sandbox's network: the host's, none, or a private one of package network; and what is said where
+// it is weaker than asked.
 
 package runtime
 

@@ -75,6 +75,7 @@ func runContainer(ctx context.Context, s *Sandbox, p *prepared, config *configs.
 	return exitError(state, err)
 }
 
+// kill ends a container whose start failed half-way.
 func kill(p *libcontainer.Process) {
 	_ = p.Signal(unix.SIGKILL)
 	_, _ = p.Wait()
@@ -96,6 +97,7 @@ type streams struct {
 	stdin   *os.File
 }
 
+// attach begins to copy, once the container has started.
 func (s streams) attach(box *Sandbox) error {
 	if s.console == nil {
 		return nil
@@ -103,6 +105,7 @@ func (s streams) attach(box *Sandbox) error {
 	return s.console.attach(box.Terminal, box.Stdin, box.Stdout)
 }
 
+// finish waits for what is left of the output.
 func (s streams) finish() {
 	if s.console != nil {
 		s.console.finish()

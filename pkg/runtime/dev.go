@@ -1,4 +1,5 @@
-// This file owns /dev.
+// This file owns /dev. It is the sandbox's own: a tmpfs with the six nodes that every program expects, bound from the host since a
+// user namespace has no mknod.
 
 package runtime
 
@@ -29,6 +30,7 @@ func mountDev(t *tree, root string, s *Sandbox) error {
 	return fillDev(filepath.Join(root, "dev"), s)
 }
 
+// fillDev mounts /dev itself and what is in it.
 func fillDev(dev string, s *Sandbox) error {
 	zero := s.KeepID.owner(0, 0)
 	owner := fmt.Sprintf("uid=%d,gid=%d", zero.uid, zero.gid)
@@ -52,6 +54,7 @@ func fillDev(dev string, s *Sandbox) error {
 	return nil
 }
 
+// mountTerminals gives the sandbox pseudo-terminals of its own.
 func mountTerminals(pts string) error {
 	if err := os.Mkdir(pts, 0o755); err != nil {
 		return err

@@ -1,3 +1,50 @@
-// Package runtime runs one process in a sandbox, with mounts, a network and CDI devices, and says what this host can do
-// and why not. libcontainer is used in one file of it.
+// Package runtime runs one process in a sandbox, on a root file system that lies mounted somewhere, and says what this host
+// can do for that and why not. It needs no daemon and no root. It cares neither for images nor for builds.
+//
+// # Nouns
+//
+// A Sandbox is data: the command, its user, its root, its mounts, its network, what of the kernel it may use. Sandbox.Run
+// does what it says. A Process is its first process while it runs; more commands join it by Process.Exec. An ExitError is a
+// command that did not end well; everything else that goes wrong is an error of ours.
+//
+// Missing is what a host lacks for one ability, with the remedy. Probe gathers facts about the host and decides what they
+// mean: a Support has one field for each ability, and an Isolation is the strongest way in which a sandbox can be made.
+//
+// Edits are what devices add to a sandbox, as data; package gpu makes them. A network.Pool gives sandboxes networks of their
+// own; package network makes them. An Identity is a user of an image, found by LookupUser.
+//
+// # How a sandbox comes to life
+//
+// Only a process that has its own user and mount namespace, in which it is uid 0, can mount anything. So main calls Init
+// first. Where a Sandbox is to be run, Enter starts this program once more inside of such namespaces, and Entered is true
+// there; `gbuild run` is there already, by a fork in C before Go starts (early.c). The user's subordinate ids are the other
+// users in there. Root does the same, with all ids mapped to themselves, so there is one way for both.
+//
+// Run then goes through the steps of run.go. It binds the root to a place of its own, in a private directory in memory, and
+// opens it as a tree (tree.go): from there on, every mount point is found, or made, by descriptors, so that no symbolic
+// link of the image leads out of it. It makes the network, /dev, /etc/hosts and /etc/resolv.conf, and mounts all binds
+// and tmpfs. What only the kernel's namespaces can have (/proc, /sys, the files of devices) it leaves to libcontainer, as
+// data (latemounts.go). configure translates the rest of the Sandbox, runContainer starts the container and waits.
+// In the end everything is taken away again, and a mount point that the command has not touched is removed: it is no part of
+// what the command changed.
+//
+// # Processes that this program is
+//
+// One binary plays many parts, and Init tells them apart: the command line; the process that Enter starts; the init of a
+// container; the reaper inside of a sandbox; the hook that edits a container's root for devices; the process that tries what
+// of a network can be made. Each of these starts anew for each sandbox. So package variables here cost nothing at the start:
+// regular expressions are compiled when they are first used, and nothing is read.
+//
+// # Who knows what
+//
+// sandbox.go, edits.go, process.go, exit.go, missing.go and keepid.go are types that know nobody above them. Functions take
+// a Sandbox and give data back; only run.go knows their order. libcontainer has no stable API and is known by two files:
+// config.go translates, container.go runs. support.go decides by facts and touches nothing, probe.go gathers them.
+//
+// # What is never done here
+//
+// A process of the caller's prints nothing, and its environment decides nothing: what counts is in the Sandbox. No path of
+// an image is opened but below its root. Nothing that a sandbox is given is weaker than asked without a Notice or an error. No
+// id is shifted, but for KeepID. No file of an image is changed, but by RootEdits, which a driver needs: what is mounted over
+// one goes away again.
 package runtime

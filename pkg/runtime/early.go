@@ -1,4 +1,4 @@
-// This file owns what Go knows of early.c.
+// This file owns what Go knows of early.c, which may have entered the namespaces before Go started.
 
 package runtime
 

@@ -1,13 +1,13 @@
+// This file owns what devices add to a sandbox: data that package gpu makes of CDI specs, and that others could make of
+// something else. It knows nobody.
+
 package runtime
 
 import "time"
 
-// This file owns what devices add to a sandbox: data that package gpu makes of CDI specs, and that others could make of
-// something else.
-
 // Edits is what devices add to a sandbox, as plain data.
 type Edits struct {
-	Env     []string // KEY=VALUE, one per key, to be set over the container's own
+	Env     []string // KEY=VALUE, one for each key; they win over the container's own
 	Mounts  []DeviceMount
 	Devices []DeviceNode
 	Hooks   []DeviceHook
@@ -38,7 +38,7 @@ type DeviceHook struct {
 // RootEdits is what NVIDIA's hooks would do in a container's root, as data for gbuild's own hook.
 type RootEdits struct {
 	Links         []RootLink `json:",omitempty"`
-	LibraryDirs   []string   `json:",omitempty"` // for the loader's cache
+	LibraryDirs   []string   `json:",omitempty"` // directories that the loader's cache is to have
 	CompatVersion string     `json:",omitempty"` // the driver's version, where newer CUDA libraries of the image may be used
 	Glibc         bool       `json:",omitempty"` // the driver's libraries need it
 }

@@ -141,6 +141,7 @@ func inForeground() bool {
 	return err == nil && pgrp == unix.Getpgrp()
 }
 
+// exitCode is the code by which this process can end as its child did.
 func exitCode(err error) (int, error) {
 	var exit *exec.ExitError
 	if err == nil {

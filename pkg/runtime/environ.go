@@ -29,6 +29,7 @@ func environOf(s *Sandbox, open func(string) (io.ReadCloser, error), uid int) ([
 	return withHome(slices.DeleteFunc(env, isHome), open, uid)
 }
 
+// withHome adds the home of a user, as the root's /etc/passwd has it.
 func withHome(env []string, open func(string) (io.ReadCloser, error), uid int) ([]string, error) {
 	home, err := homeOf(open, uid)
 	if err != nil {
@@ -37,4 +38,5 @@ func withHome(env []string, open func(string) (io.ReadCloser, error), uid int) (
 	return append(env, "HOME="+home), nil
 }
 
+// isHome: an empty HOME counts as none.
 func isHome(e string) bool { return strings.HasPrefix(e, "HOME=") && e != "HOME=" }

@@ -1,4 +1,5 @@
-// This file owns the files of /etc that a sandbox has of its own: hosts and resolv.conf.
+// This file owns the files of /etc that a sandbox has of its own: hosts and resolv.conf. An image's are an example of whoever made
+// it; they stay what they are.
 
 package runtime
 

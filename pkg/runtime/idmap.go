@@ -1,4 +1,5 @@
-// This file owns the ids of users: the maps of a user namespace, and the subordinate ids that a user has for it.
+// This file owns the ids of users: the maps of a user namespace, and the subordinate ids that a user has for it. early.c does
+// the same for the common case; what is decided here must stay true there.
 
 package runtime
 
@@ -17,7 +18,8 @@ import (
 
 // idRange is one line of a uid_map or gid_map; see user_namespaces(7).
 type idRange struct {
-	Inside, Outside, Count uint32
+	Inside, Outside uint32 // the first id in the namespace, and who that is outside of it
+	Count           uint32 // ids that follow each other
 }
 
 // idMaps are both maps of a user namespace.
@@ -60,6 +62,7 @@ func identityMaps() (*idMaps, error) {
 	return &idMaps{UIDs: uids, GIDs: gids}, nil
 }
 
+// identityMap reads a map of this process, and maps what it has inside to itself.
 func identityMap(path string) ([]idRange, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {
@@ -75,6 +78,7 @@ func identityMap(path string) ([]idRange, error) {
 	return ranges, nil
 }
 
+// parseIDMap reads the text of a uid_map or gid_map.
 func parseIDMap(s string) ([]idRange, error) {
 	var ranges []idRange
 	for line := range strings.Lines(s) {
@@ -87,6 +91,7 @@ func parseIDMap(s string) ([]idRange, error) {
 	return ranges, nil
 }
 
+// isMapped says whether an id exists in a namespace with that map.
 func isMapped(ranges []idRange, id int) bool {
 	for _, r := range ranges {
 		if int64(id) >= int64(r.Inside) && int64(id) < int64(r.Inside)+int64(r.Count) {
@@ -194,6 +199,7 @@ func formatIDMap(ranges []idRange) []byte {
 	return []byte(b.String())
 }
 
+// applyHelpers has the maps written by the programs that may do so, setuid root: the kernel lets an ordinary user map one id.
 func (m *idMaps) applyHelpers(pid int) error {
 	if err := runMapper("newuidmap", pid, m.UIDs); err != nil {
 		return err
@@ -220,6 +226,7 @@ func runMapper(tool string, pid int, ranges []idRange) error {
 	}
 }
 
+// missingMapper says which of the programs that write maps is not installed, or nil.
 func missingMapper() *Missing {
 	for _, tool := range []string{"newuidmap", "newgidmap"} {
 		if _, err := exec.LookPath(tool); err != nil {

@@ -91,8 +91,9 @@ func awaitIDs(v string) error {
 	return nil
 }
 
+// separateMounts keeps mounts that are made here from the host, while what the host mounts later (a USB disk, autofs) still
+// arrives.
 func separateMounts() error {
-	// Mounts made here must not reach the host, while what the host mounts later (a USB disk, autofs) still arrives.
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
 		return fmt.Errorf("separating the mounts of this process from the host's: %w", err)
 	}

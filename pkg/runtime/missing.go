@@ -1,4 +1,5 @@
-// This file owns the error of what a host lacks.
+// This file owns the error of what a host lacks. It is the only error of this package that a caller may go on after: with less
+// than it asked for, and a word to the user.
 
 package runtime
 

@@ -19,6 +19,7 @@ func Probe() Support {
 	return decide(gather())
 }
 
+// gather asks the kernel by trying: a setting alone does not say what a policy or a container around this one forbids.
 func gather() facts {
 	f := facts{
 		uid:          os.Geteuid(),

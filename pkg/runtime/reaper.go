@@ -1,4 +1,5 @@
-// This file owns the first process of a sandbox that was asked to have one which waits for orphans: this program again.
+// This file owns the reaper: a first process that waits for orphans and hands signals on, for commands that do neither. It is this
+// program again.
 
 package runtime
 

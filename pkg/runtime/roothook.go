@@ -95,6 +95,7 @@ func createSymlinks(root *os.File, links []RootLink) error {
 	return nil
 }
 
+// createSymlink makes one link, unless it is there as it should be.
 func createSymlink(root *os.File, l RootLink) error {
 	dir, err := pathrs.MkdirAllHandle(root, path.Dir(l.Path), 0o755)
 	if err != nil {
@@ -178,6 +179,7 @@ func writeInRoot(root *os.File, dir, name, text string, replace bool) error {
 	return errors.Join(err, f.Close())
 }
 
+// inRoot says whether the image has a path.
 func inRoot(root *os.File, p string) bool {
 	f, err := pathrs.OpenatInRoot(root, p)
 	if err != nil {
@@ -187,6 +189,7 @@ func inRoot(root *os.File, p string) bool {
 	return true
 }
 
+// muslOnly says whether the image has the loader of musl libc and none of glibc.
 func muslOnly(root *os.File) bool {
 	musl := false
 	for _, a := range []string{"x86_64", "aarch64"} {
@@ -225,6 +228,7 @@ func compatLinks(root *os.File, driver string) (dir string, links []RootLink) {
 	return compatDir, links
 }
 
+// readDirInRoot lists the names in a directory of the image, in order; none where there is no such directory.
 func readDirInRoot(root *os.File, p string) []string {
 	h, err := pathrs.OpenatInRoot(root, p)
 	if err != nil {

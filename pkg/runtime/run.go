@@ -54,7 +54,7 @@ func (s *Sandbox) runIn(ctx context.Context, dir string) (err error) {
 	if err != nil {
 		return errors.Join(err, unbindRoot(p.root))
 	}
-	defer func() { err = errors.Join(err, unbindRoot(p.root), t.restore()) }()
+	defer func() { err = errors.Join(err, unbindRoot(p.root), t.close()) }()
 	if p.net, err = connect(s); err != nil {
 		return err
 	}

@@ -14,7 +14,7 @@ import (
 // flags of `docker run` are many.
 type Sandbox struct {
 	Root     string // the mounted root file system; not that of another Sandbox that runs
-	StateDir string // where Run keeps a private directory of its own while it runs
+	StateDir string // the directory in which Run keeps a private one of its own while it runs
 
 	Args []string // the command; Args[0] is looked up in the PATH of Env
 	Env  []string // NAME=value, nothing is added but HOME, from the root's /etc/passwd
@@ -25,7 +25,7 @@ type Sandbox struct {
 
 	Mounts       []Mount
 	Network      string        // "private", "host" or "none"; "" is private where that can be had, else the host's
-	Networks     *network.Pool // where a private network comes from; nil: it is made, and taken away in the end
+	Networks     *network.Pool // gives a private network and gets it back; nil: one is made, and taken away in the end
 	Hostname     string        // "gbuild" when empty
 	Hosts        []HostEntry
 	Insecure     bool // every capability, no system call filter, nothing masked

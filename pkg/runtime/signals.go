@@ -1,3 +1,5 @@
+// This file owns the signals that a command in a sandbox begins with.
+
 package runtime
 
 import (
@@ -6,10 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// This file owns the signals that a command in a sandbox begins with.
-
 const (
-	lastSignal = 64         // of Linux: _NSIG
+	lastSignal = 64         // _NSIG of Linux
 	setSize    = 64 / 8     // bytes of a set of signals
 	ignored    = uintptr(1) // SIG_IGN
 )

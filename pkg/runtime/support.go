@@ -44,19 +44,19 @@ func (s Support) Isolation() Isolation {
 // facts are what Probe reads from the host.
 type facts struct {
 	uid          int
-	clone        error  // from making the namespaces
-	network      error  // from making one of the network besides
-	apparmor     string // kernel.apparmor_restrict_unprivileged_userns
-	unprivileged string // kernel.unprivileged_userns_clone (Debian's)
-	maxUserns    string // user.max_user_namespaces
-	mapper       *Missing
-	subordinate  *Missing
-	kernel       string // uname -r
+	clone        error    // says why the namespaces cannot be made
+	network      error    // says why one of the network cannot be made besides
+	apparmor     string   // kernel.apparmor_restrict_unprivileged_userns
+	unprivileged string   // kernel.unprivileged_userns_clone (Debian's)
+	maxUserns    string   // user.max_user_namespaces
+	mapper       *Missing // newuidmap or newgidmap
+	subordinate  *Missing // a range in /etc/subuid or /etc/subgid
+	kernel       string   // uname -r
 	mountinfo    string
-	tun          error
+	tun          error // says why /dev/net/tun cannot be used
 	pair         error // is looked for only without a tun
 	cgroupV2     bool
-	controllers  string // of the own cgroup, where it is writable
+	controllers  string // those of the own cgroup, if it is writable
 	seccomp      bool
 }
 
@@ -77,6 +77,7 @@ func decide(f facts) Support {
 	}
 }
 
+// decideNamespaces looks for the setting that forbids user namespaces; each distribution has its own.
 func decideNamespaces(f facts) *Missing {
 	if f.clone == nil {
 		return nil
@@ -125,6 +126,7 @@ func decideProc(mountinfo string) *Missing {
 	return nil
 }
 
+// decideTun: without a tun a pair of devices does, more slowly, so this alone keeps nothing from running.
 func decideTun(err error) *Missing {
 	if err == nil {
 		return nil
@@ -143,6 +145,7 @@ func decideNetwork(f facts) *Missing {
 	return noNetworkNamespace(f.network)
 }
 
+// noNetworkNamespace is for all who want a namespace of the network, and for a sandbox without one, too.
 func noNetworkNamespace(err error) *Missing {
 	return &Missing{
 		What:   "a network namespace cannot be made",
@@ -185,6 +188,7 @@ func missingDevice(tun *Missing, pair error) *Missing {
 	return &Missing{What: "RUN has no network of its own", Remedy: tun.Remedy, Cause: fmt.Errorf("%w, and %w", tun, pair)}
 }
 
+// decideSeccomp: the filter is compiled by libseccomp, which a build without the tag leaves out.
 func decideSeccomp(enabled bool) *Missing {
 	if enabled {
 		return nil
@@ -192,6 +196,7 @@ func decideSeccomp(enabled bool) *Missing {
 	return &Missing{What: "this gbuild was built without seccomp, so system calls are not filtered", Remedy: "use a release binary, or build with -tags seccomp"}
 }
 
+// decideCgroups: only version 2 lets a user without privileges set limits, where systemd delegates a group.
 func decideCgroups(f facts) *Missing {
 	if f.cgroupV2 && strings.Contains(f.controllers, "memory") {
 		return nil

@@ -1,4 +1,5 @@
-// This file owns the pseudo-terminal of a sandbox.
+// This file owns the pseudo-terminal of a sandbox. The container's init makes it and hands its master over a socket; here it is
+// copied from and to.
 
 package runtime
 
@@ -16,17 +17,18 @@ type TerminalSize struct{ Rows, Cols uint16 }
 
 // Terminal asks for a pseudo-terminal of the sandbox's own. Its other end is copied from Stdin and to Stdout.
 type Terminal struct {
-	Size   TerminalSize        // at the start
+	Size   TerminalSize        // the size that it begins with
 	Resize <-chan TerminalSize // new sizes; may be nil
 }
 
-// console hands over the master of a terminal that the container's init makes.
+// console is the way on which the master of a terminal comes from the container's init.
 type console struct {
-	ours, theirs *os.File
-	master       *os.File
-	copied       chan struct{}
+	ours, theirs *os.File      // the ends of the socket
+	master       *os.File      // nil until it has come
+	copied       chan struct{} // is closed when all output is copied
 }
 
+// newConsole makes the socket. It must be closed.
 func newConsole() (*console, error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

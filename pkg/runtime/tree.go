@@ -1,4 +1,6 @@
-// This file owns the places inside a root at which something is mounted or made.
+// This file owns the places inside a root at which something is mounted or made. An image may say anything: every component of a
+// path may be a symbolic link, also one that leads out, and another process may be changing what a cache mount shows. So a
+// path is walked by descriptors, a name at a time, and never looked up twice.
 
 package runtime
 
@@ -20,8 +22,7 @@ import (
 type tree struct {
 	root    *os.File
 	covered map[string]cover // what is mounted on resolved paths
-	stubs   []stub
-	touched []touched
+	stubs   stubs            // made, to be taken away
 }
 
 // cover says whether a mount is there already, so that the way leads on through it, or will be made by libcontainer.
@@ -31,19 +32,6 @@ const (
 	coverLater cover = iota + 1
 	coverThere
 )
-
-// stub is a mount point that the tree made.
-type stub struct {
-	parent, self *os.File // O_PATH
-	name         string
-	made         unix.Stat_t
-}
-
-// touched is a directory in which stubs were made.
-type touched struct {
-	dir           *os.File
-	before, after unix.Stat_t
-}
 
 // owner is who owns directories that stay.
 type owner struct{ uid, gid int }
@@ -58,11 +46,11 @@ func openTree(root string) (*tree, error) {
 
 // cursor is a walk through the tree: the directories from the root to where it stands.
 type cursor struct {
-	dirs  []*os.File
-	names []string
-	todo  []string
-	links int
-	inner int // how many of dirs lie outside of the first mount on the way; 0: all
+	dirs  []*os.File // the root first
+	names []string   // the names of dirs, without the root's
+	todo  []string   // what is left of the path
+	links int        // followed so far
+	inner int        // how many of dirs lie outside of the first mount on the way; 0: all
 }
 
 func (c *cursor) dir() *os.File { return c.dirs[len(c.dirs)-1] }
@@ -70,6 +58,7 @@ func (c *cursor) path(name string) string {
 	return "/" + path.Join(append(slices.Clone(c.names), name)...)
 }
 
+// back returns to the directory that n entries lead to.
 func (c *cursor) back(n int) {
 	for _, f := range c.dirs[n:] {
 		f.Close()
@@ -146,14 +135,6 @@ func (t *tree) walk(c *cursor, s *spot, file bool, own *owner) (later bool, err 
 	return false, nil
 }
 
-func duplicate(f *os.File) (*os.File, error) {
-	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
-		return nil, err
-	}
-	return os.NewFile(uintptr(fd), f.Name()), nil
-}
-
 // open opens a regular file in the root for reading; symbolic links stay inside. It does not wait for a fifo.
 func (t *tree) open(p string) (io.ReadCloser, error) {
 	how := &unix.OpenHow{Flags: unix.O_RDONLY | unix.O_NONBLOCK | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS}
@@ -223,7 +204,7 @@ func (t *tree) create(c *cursor, name string, file bool, own *owner) (*os.File, 
 	dir := int(c.dir().Fd())
 	stays := own != nil || c.inner > 0
 	if !stays {
-		if err := t.touch(c.dir()); err != nil {
+		if err := t.stubs.touch(c.dir()); err != nil {
 			return nil, err
 		}
 	}
@@ -249,7 +230,7 @@ func (t *tree) create(c *cursor, name string, file bool, own *owner) (*os.File, 
 	if stays {
 		return reopen(c.dir(), name)
 	}
-	next, err := t.record(c.dir(), name)
+	next, err := t.stubs.record(c.dir(), name)
 	if err != nil {
 		flags := unix.AT_REMOVEDIR
 		if file {
@@ -260,129 +241,9 @@ func (t *tree) create(c *cursor, name string, file bool, own *owner) (*os.File, 
 	return next, err
 }
 
-// touch remembers the times of a directory before the first stub in it.
-func (t *tree) touch(dir *os.File) error {
-	var st unix.Stat_t
-	if err := unix.Fstat(int(dir.Fd()), &st); err != nil {
-		return err
-	}
-	if t.touchedAs(&st) != nil {
-		return nil
-	}
-	keep, err := reopen(dir, ".")
-	if err != nil {
-		return err
-	}
-	t.touched = append(t.touched, touched{dir: keep, before: st})
-	return nil
-}
-
-func (t *tree) touchedAs(st *unix.Stat_t) *touched {
-	i := slices.IndexFunc(t.touched, func(d touched) bool { return same(&d.before, st) })
-	if i < 0 {
-		return nil
-	}
-	return &t.touched[i]
-}
-
-func same(a, b *unix.Stat_t) bool { return a.Dev == b.Dev && a.Ino == b.Ino }
-
-// record remembers a stub that was just made, and what its directory looks like with it.
-func (t *tree) record(dir *os.File, name string) (next *os.File, err error) {
-	s := stub{name: name}
-	var files []*os.File
-	for _, at := range []string{".", name, name} {
-		f, err := reopen(dir, at)
-		if err != nil {
-			closeAll(files)
-			return nil, err
-		}
-		files = append(files, f)
-	}
-	s.parent, s.self, next = files[0], files[1], files[2]
-	var st unix.Stat_t
-	if err := errors.Join(unix.Fstat(int(s.self.Fd()), &s.made), unix.Fstat(int(dir.Fd()), &st)); err != nil {
-		closeAll(files)
-		return nil, err
-	}
-	t.stubs = append(t.stubs, s)
-	t.touchedAs(&st).after = st
-	return next, nil
-}
-
-func closeAll(files []*os.File) {
-	for _, f := range files {
-		f.Close()
-	}
-}
-
-// restore removes the stubs that are still what they were, and gives their directories the times that they would have
-// without them. It must only be called when no process of the sandbox is left.
-func (t *tree) restore() error {
-	var errs []error
-	now := make([]unix.Stat_t, len(t.touched))
-	for i, d := range t.touched {
-		errs = append(errs, unix.Fstat(int(d.dir.Fd()), &now[i]))
-	}
-	for _, s := range slices.Backward(t.stubs) {
-		errs = append(errs, s.remove())
-		s.parent.Close()
-		s.self.Close()
-	}
-	for i, d := range t.touched {
-		errs = append(errs, d.restore(&now[i]))
-		d.dir.Close()
-	}
+// close removes the stubs that are still what they were. It must only be called when no process of the sandbox is left.
+func (t *tree) close() error {
+	err := t.stubs.restore()
 	t.root.Close()
-	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("removing mount points: %w", err)
-	}
-	return nil
-}
-
-// remove takes the stub away unless the command has used, moved or replaced it (CVE-2024-23652).
-func (s *stub) remove() error {
-	var st unix.Stat_t
-	err := unix.Fstatat(int(s.parent.Fd()), s.name, &st, unix.AT_SYMLINK_NOFOLLOW)
-	if err != nil || !same(&st, &s.made) || st.Mode != s.made.Mode || st.Uid != s.made.Uid || st.Gid != s.made.Gid {
-		return nil
-	}
-	flags := unix.AT_REMOVEDIR
-	if st.Mode&unix.S_IFMT != unix.S_IFDIR {
-		if flags = 0; st.Size != 0 || st.Nlink != 1 {
-			return nil
-		}
-	}
-	err = unix.Unlinkat(int(s.parent.Fd()), s.name, flags)
-	if errors.Is(err, unix.ENOTEMPTY) || errors.Is(err, unix.EEXIST) || errors.Is(err, unix.ENOENT) {
-		return nil
-	}
 	return err
 }
-
-// restore sets the times from before the stubs, or, where the command has changed the directory too, those that it left.
-func (d *touched) restore(now *unix.Stat_t) error {
-	if now.Nlink == 0 {
-		return nil
-	}
-	st := now
-	if now.Mtim == d.after.Mtim {
-		st = &d.before
-	}
-	err := unix.UtimesNanoAt(unix.AT_FDCWD, procPath(d.dir), []unix.Timespec{st.Atim, st.Mtim}, 0)
-	if errors.Is(err, unix.ENOENT) {
-		return nil
-	}
-	return err
-}
-
-// reopen opens name in dir, whatever it is, without following it or reading from it.
-func reopen(dir *os.File, name string) (*os.File, error) {
-	fd, err := unix.Openat(int(dir.Fd()), name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, err
-	}
-	return os.NewFile(uintptr(fd), name), nil
-}
-
-func procPath(f *os.File) string { return fmt.Sprintf("/proc/self/fd/%d", f.Fd()) }

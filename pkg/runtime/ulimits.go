@@ -1,4 +1,5 @@
-// This file owns resource limits of a process, in the words of Docker's --ulimit.
+// This file owns resource limits of a process, in the words of Docker's --ulimit. An ordinary user cannot go beyond the hard limits
+// that this process has; what asks for more gets those.
 
 package runtime
 
@@ -51,6 +52,7 @@ func readUlimits(ulimits []string) ([]limit, error) {
 	return all, nil
 }
 
+// parseUlimit reads NAME=SOFT[:HARD].
 func parseUlimit(text string) (limit, error) {
 	name, values, ok := strings.Cut(text, "=")
 	kind, known := limitKinds()[name]
@@ -74,6 +76,7 @@ func parseUlimit(text string) (limit, error) {
 	return limit{kind, soft, hard}, nil
 }
 
+// parseLimit reads one value; there are two words for no limit.
 func parseLimit(s string) (uint64, error) {
 	if s == "-1" || s == "unlimited" {
 		return unix.RLIM_INFINITY, nil

@@ -116,6 +116,7 @@ func (id *Identity) setUser(accounts table, name string) (account string, err er
 	return f[0], nil
 }
 
+// findGroup finds the number of a group; digits are always a number.
 func findGroup(groups table, name string) (int, error) {
 	gid, err := parseID(name)
 	if !errors.Is(err, errNotNumber) {
@@ -131,6 +132,7 @@ func findGroup(groups table, name string) (int, error) {
 	return gid, nil
 }
 
+// memberships are the groups that list the account.
 func memberships(groups table, account string) (ids []int, err error) {
 	groups.find(func(f []string) bool {
 		if !slices.Contains(strings.Split(f[3], ","), account) {
@@ -168,6 +170,7 @@ type table struct {
 	fields int
 }
 
+// readAccounts reads a file of accounts; one that is missing is empty, one that is too large is an error.
 func readAccounts(open func(string) (io.ReadCloser, error), path string, fields int) (table, error) {
 	f, err := open(path)
 	if errors.Is(err, fs.ErrNotExist) {
