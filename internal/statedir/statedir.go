@@ -1,5 +1,6 @@
 // Package statedir is the table of what lies in the state directory (--root). Each part is a directory with one owner, a
-// package that alone makes, reads and removes what is in it. Whoever needs a new part gives it a name here.
+// package that alone makes, reads and removes what is in it. Whoever needs a new part gives it a name here. Temporary files of
+// pkg/remote lie beside the parts; they lose their names before anything is written.
 package statedir
 
 import "path/filepath"
@@ -14,8 +15,8 @@ type Part string
 const (
 	Containers Part = "containers" // of pkg/container: the registry
 	Volumes    Part = "volumes"    // of pkg/container: the named volumes
-	Hashes     Part = "hashes"     // of pkg/build: the digests of the files of contexts
-	Contexts   Part = "contexts"   // of pkg/build: contexts that are no directories, while they are used
+	Hashes     Part = "hashes"     // of pkg/files: the digests of the files of contexts
+	Contexts   Part = "contexts"   // of pkg/files: contexts that are no directories, while they are used
 )
 
 // In is the directory of the part in a state directory.

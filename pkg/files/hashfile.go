@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/gbuild/gbuild/internal/durable"
+	"github.com/gbuild/gbuild/internal/statedir"
 )
 
 // The hashes of a context are kept in a file of their own: a magic line, what hashed has of each file but for seen, and
@@ -27,7 +28,7 @@ const (
 // hashesFile is where the hashes of the context dir are kept.
 func hashesFile(stateDir, dir string) string {
 	sum := sha256.Sum256([]byte(dir))
-	return filepath.Join(stateDir, "hashes", hex.EncodeToString(sum[:16]))
+	return filepath.Join(statedir.Hashes.In(stateDir), hex.EncodeToString(sum[:16]))
 }
 
 // fields are the parts of a record, in their order.

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gbuild/gbuild/internal/durable"
+	"github.com/gbuild/gbuild/internal/statedir"
 )
 
 // unpackTar unpacks the archive of a context. Owners do not matter, as a context has none; devices are left out. Nothing
@@ -121,7 +122,7 @@ type scratchDir struct {
 func newScratchDir(stateDir string) (*scratchDir, error) {
 	parent := ""
 	if stateDir != "" {
-		parent = filepath.Join(stateDir, "contexts")
+		parent = statedir.Contexts.In(stateDir)
 		if err := os.MkdirAll(parent, 0o700); err != nil {
 			return nil, err
 		}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/gbuild/gbuild/internal/durable"
 	"github.com/gbuild/gbuild/internal/hint"
+	"github.com/gbuild/gbuild/internal/statedir"
 	"github.com/gbuild/gbuild/pkg/layers/codec"
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
@@ -128,7 +129,7 @@ func (s *Store) checkFormat() error {
 	if err := s.checkFilesystem(); err != nil {
 		return err
 	}
-	for _, name := range []string{"snapshots", "drafts", "blobs/sha256", "records", "names", "locks", "leases", "ingest", "trash", "unsynced"} {
+	for _, name := range statedir.Store {
 		if err := os.MkdirAll(s.path(name), 0o700); err != nil {
 			return fmt.Errorf("making the store: %w", err)
 		}
