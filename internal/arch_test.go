@@ -53,7 +53,7 @@ var arrows = map[string]struct {
 	"internal/hint":       {nil, "it is one error type, for all"},
 	"internal/sshagent":   {[]string{"internal/hint"}, "it passes messages on and knows no build"},
 	"internal/lazyregexp": {nil, "it is one function of the standard library that is missing"},
-	"internal/output": {[]string{"internal/hint", "internal/outfile", "pkg/build", "pkg/files", "pkg/image", "pkg/layers", "pkg/layers/codec"},
+	"internal/output": {[]string{"internal/hint", "internal/outfile", "pkg/build", "pkg/files", "pkg/image", "pkg/layers", "pkg/layers/codec", "pkg/layers/rootfs"},
 		"it writes what a build made, and neither prints nor builds"},
 	"internal/report":    {[]string{"internal/progress", "pkg/build", "pkg/dockerfile"}, "it words what is known of a Dockerfile, and finds out nothing"},
 	"internal/bases":     {[]string{"internal/hint", "pkg/image", "pkg/layers"}, "it finds images and cares not what begins with them"},

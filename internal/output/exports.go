@@ -11,7 +11,7 @@ import (
 	"github.com/gbuild/gbuild/internal/outfile"
 	"github.com/gbuild/gbuild/pkg/build"
 	"github.com/gbuild/gbuild/pkg/files"
-	"github.com/gbuild/gbuild/pkg/layers"
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
 // This file owns the outputs that are the files of the result, without an image: in a directory, or in a tar.
@@ -93,7 +93,7 @@ func writeTar(ctx context.Context, w *Writer, out *Output, r build.Result) (err 
 }
 
 // beginFiles makes the files of the result readable, and opens the line of work in which they are written.
-func (w *Writer) beginFiles(ctx context.Context, out *Output, r build.Result) (*layers.View, func(error), error) {
+func (w *Writer) beginFiles(ctx context.Context, out *Output, r build.Result) (*rootfs.View, func(error), error) {
 	if err := w.Store.Expand(ctx, r.Key); err != nil {
 		return nil, nil, err
 	}
