@@ -37,9 +37,9 @@ func installing(t *testing.T, s *Store, o LayerOptions, first string, blocks int
 	}
 	d.PackAhead(t.Context(), []string{"/usr", "/"}, o)
 	script(t, root, first)
-	for began := time.Now(); d.ahead.blocks.Len() < blocks; time.Sleep(10 * time.Millisecond) {
+	for began := time.Now(); d.ahead.Blocks.Len() < blocks; time.Sleep(10 * time.Millisecond) {
 		if time.Since(began) > 5*time.Minute { // at the lowest priority, beside other tests
-			t.Fatalf("%d blocks were compressed ahead", d.ahead.blocks.Len())
+			t.Fatalf("%d blocks were compressed ahead", d.ahead.Blocks.Len())
 		}
 	}
 	script(t, root, meanwhile)
@@ -93,14 +93,14 @@ func layersElsewhere(t *testing.T, d *Draft, o LayerOptions) []string {
 // layersAfter makes the layers of a draft, which are to have these digests, and returns how many blocks were of no use.
 func layersAfter(t *testing.T, s *Store, d *Draft, o LayerOptions, want []string) int {
 	t.Helper()
-	blocks := d.ahead.blocks
+	blocks := d.ahead.Blocks
 	check(t, d.Commit(t.Context(), keyOf("a")))
 	all, _, err := s.Layers(t.Context(), keyOf("a"), o)
 	check(t, err)
 	if got := digests(t, all); !slices.Equal(got, want) {
 		t.Errorf("layers %v, want %v", got, want)
 	}
-	if len(s.aheads) > 0 || open(blocks) {
+	if len(s.aheads.all) > 0 || open(blocks) {
 		t.Error("the blocks are kept")
 	}
 	return blocks.Len()
@@ -131,7 +131,7 @@ func TestPackAheadDiscarded(t *testing.T) {
 	for _, blocks := range []int{0, 1, 17} {
 		s := newStore(t)
 		d := installing(t, s, LayerOptions{}, installer+"install a", blocks, "")
-		kept := d.ahead.blocks
+		kept := d.ahead.Blocks
 		check(t, d.Discard())
 		if open(kept) {
 			t.Error("the blocks are kept")
@@ -142,7 +142,7 @@ func TestPackAheadDiscarded(t *testing.T) {
 	}
 	s := newStore(t)
 	d := installing(t, s, LayerOptions{}, installer+"install a", 1, "")
-	kept := d.ahead.blocks
+	kept := d.ahead.Blocks
 	check(t, d.Commit(t.Context(), keyOf("a")))
 	check(t, s.Close())
 	if open(kept) {
@@ -196,79 +196,6 @@ func TestPackAheadWheels(t *testing.T) {
 			}
 		})
 	}
-}
-
-// The directory of an archive is read into memory, so it is bounded.
-func TestOpenWheel(t *testing.T) {
-	f, err := os.Create(t.TempDir() + "/x.whl")
-	check(t, err)
-	defer f.Close()
-	z := zip.NewWriter(f)
-	comment := strings.Repeat("x", 1<<16-1)
-	for range maxList>>16 + 2 {
-		_, err := z.CreateHeader(&zip.FileHeader{Name: "a", Comment: comment})
-		check(t, err)
-	}
-	check(t, z.Close())
-	if _, err := openWheel(f); err == nil {
-		t.Error("a directory of more than maxList was read")
-	}
-}
-
-// Links, pipes and lists of a hostile step lead nowhere, and nothing waits for them.
-func TestAheadFinder(t *testing.T) {
-	secret := t.TempDir()
-	write(t, secret+"/secret.whl", strings.Repeat("x", codec.WholeFrom))
-	for name, text := range map[string]string{
-		"a link for a prefix":    "mv lib " + secret + "/lib; ln -s " + secret + "/lib lib",
-		"a link for a directory": "cd lib/python3/site-packages; mv a " + secret + "/a; ln -s " + secret + "/a a",
-		"a link to the host":     "cd lib/python3/site-packages; ln -s " + secret + " s; echo s/secret.whl,, >>a-1.dist-info/RECORD",
-		"the files of the host":  "cd lib/python3/site-packages; echo ../../../../../../../.." + secret + "/secret.whl,, >>a-1.dist-info/RECORD",
-		"a link for a list":      "cd lib/python3/site-packages/a-1.dist-info; mv RECORD r; ln -s r RECORD",
-		"a pipe for a list":      "cd lib/python3/site-packages/a-1.dist-info; rm RECORD; mkfifo RECORD",
-		"a link for a file":      "cd lib/python3/site-packages/a; rm lib.so; ln -s " + secret + "/secret.whl lib.so",
-		"a small file":           "truncate -s 2000000 lib/python3/site-packages/a/lib.so",
-		"a file that is missing": "rm lib/python3/site-packages/a/lib.so",
-		"the list of a wheel":    "cd lib/python3/site-packages/a-1.dist-info; grep -v INSTALLER RECORD >r; mv r RECORD",
-		"a link for a wheel":     "rm -r lib; mkdir -p tmp/pip-unpack-1; ln -s " + secret + "/secret.whl tmp/pip-unpack-1",
-		"a pipe for a wheel":     "rm -r lib; mkdir -p tmp/pip-unpack-1; mkfifo tmp/pip-unpack-1/a-1-any.whl",
-		"a link for wheels":      "rm -r lib; mkdir tmp; ln -s " + secret + " tmp/pip-unpack-1",
-	} {
-		dir := t.TempDir()
-		script(t, dir, strings.NewReplacer("17m", "2m", "sleep 0.7;", "").Replace(installer)+"install a")
-		if got := foundAhead(t, dir); got != "a 1: /lib/python3/site-packages/a/lib.so" {
-			t.Fatalf("found %q", got)
-		}
-		script(t, dir, text)
-		if got := foundAhead(t, dir); got != "" {
-			t.Errorf("%s: found %q", name, got)
-		}
-		script(t, secret, "rm -rf lib a")
-	}
-	dir := t.TempDir()
-	script(t, dir, "mkdir -p tmp/pip-unpack-1 tmp/other; echo >tmp/pip-unpack-1/big_a-1.0.0-py3-none-any.whl; echo >tmp/other/x.whl")
-	if got := foundAhead(t, dir); got != "big_a 1.0.0: /tmp/pip-unpack-1/big_a-1.0.0-py3-none-any.whl" {
-		t.Errorf("found %q", got)
-	}
-}
-
-func foundAhead(t *testing.T, dir string) string {
-	root, err := os.Open(dir)
-	check(t, err)
-	f := newAheadFinder(root, []string{"/"})
-	defer f.close()
-	var found []string
-	for range 2 {
-		for file := range f.look() {
-			opened, err := f.openFile(file.path)
-			if err != nil {
-				continue
-			}
-			opened.Close()
-			found = append(found, file.distribution+": "+file.path)
-		}
-	}
-	return strings.Join(found, " ")
 }
 
 // open says whether there is still a place for blocks.

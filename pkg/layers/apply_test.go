@@ -10,9 +10,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
 // plain lists files below dir as they lie on disk: whiteouts as "w name", opaque directories with a "!".

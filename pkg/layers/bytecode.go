@@ -10,8 +10,9 @@ import (
 	"path"
 	"strings"
 
-	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
 // Offsets in the header, behind the magic number. PEP 552 (Python 3.7) put flags before the time.
@@ -59,9 +60,9 @@ func pycSource(name string) (source string, known bool) {
 
 // pycTimes finds, of the byte code among the files of a distribution, what names the time of its source, and where. ok is
 // false when some would not hold any more if all the files got another time. owners has the owner of every file that does.
-func pycTimes(root string, d *distribution, owners map[string]*distribution) (at map[string]int64, ok bool) {
+func pycTimes(root string, d *Distribution, owners map[string]*Distribution) (at map[string]int64, ok bool) {
 	at = map[string]int64{}
-	for _, name := range d.files {
+	for _, name := range d.Files {
 		if !strings.HasSuffix(name, ".pyc") {
 			continue
 		}

@@ -6,13 +6,13 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
 // changes are what a RUN may do to a state that has /etc/{passwd,group}, /opt/{a,b} (one file), /opt/dir/{one,two},
@@ -64,18 +64,6 @@ func baseState(t *testing.T, s *Store) Key {
 			find . -exec touch -h -d @1000 {} +`)
 	})
 	return k
-}
-
-func script(t testing.TB, dir, text string) {
-	t.Helper()
-	cmd := exec.Command("sh", "-ec", text)
-	cmd.Dir = dir
-	if out, err := cmd.CombinedOutput(); err != nil {
-		if strings.Contains(string(out), "not found") {
-			t.Skipf("a tool is missing: %s", out)
-		}
-		t.Fatalf("%s: %v: %s", text, err, out)
-	}
 }
 
 // The law: what WriteDiff writes and Apply reads is the state that it was. And the layer has no more than it needs.

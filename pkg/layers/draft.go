@@ -23,7 +23,7 @@ type Draft struct {
 	lowers  []string // the directories of lower, the uppermost first
 	began   time.Time
 	mounted bool
-	ahead   *ahead // nil: nothing is compressed ahead
+	ahead   *Ahead // nil: nothing is compressed ahead
 }
 
 // Draft makes a draft over the state parent.
@@ -77,6 +77,10 @@ func (d *Draft) CopyUp(name string) error { return d.Upper().CopyUp(name) }
 
 // Upper returns where the changes of the draft go.
 func (d *Draft) Upper() rootfs.Upper { return rootfs.Upper{Dir: d.Dir(), Lower: d.lower} }
+
+// Settle gives what is installed in the draft times that do not tell when that was (see split.Settle). The draft must not be
+// mounted.
+func (d *Draft) Settle() error { return Settle(d.Upper()) }
 
 // Commit makes the draft the snapshot of the state k. If k is there already, that one stays: the same key is the same
 // state. The draft is over when Commit returns, with an error or without.

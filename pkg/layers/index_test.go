@@ -9,8 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
 // describeIndexed is what an index says of an entry.

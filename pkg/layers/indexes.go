@@ -5,8 +5,9 @@ import (
 	"crypto/sha256"
 	"fmt"
 
-	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
 // The indexes of snapshots, which are kept as records under the layers that the snapshots have.

@@ -127,10 +127,10 @@ func (s *Store) makeLayers(ctx context.Context, k Key, o LayerOptions) ([]*store
 	if err != nil {
 		return nil, err
 	}
-	if a := s.takeAhead(k); a != nil {
-		defer a.close()
-		<-a.ended
-		o.blocks = a.blocks
+	if a := s.aheads.take(k); a != nil {
+		defer a.Close()
+		a.Wait()
+		o.blocks = a.Blocks
 	}
 	return s.layersOf(ctx, k, dirs[0], lower, o)
 }
@@ -140,16 +140,16 @@ func (s *Store) layersOf(ctx context.Context, k Key, snapshot string, lower *roo
 	if o.Alone {
 		lower = rootfs.NewView()
 	}
-	var found []*distribution
+	var found []*Distribution
 	if o.Max > 1 {
-		if found, err = distributions(snapshot); err != nil {
+		if found, err = Find(snapshot); err != nil {
 			return nil, err
 		}
 	}
-	parts := divide(found, o.Max)
+	parts := Divide(found, o.Max)
 	records, err := s.packParts(ctx, snapshot, parts, o, func(ctx context.Context) (layerRecord, error) {
 		return s.pack(ctx, packing{o.Compression, o.sendFrom(sendFrom), o.blocks, o.Report}, func(w io.Writer) error {
-			return rootfs.WriteDiff(ctx, w, []string{snapshot}, rootfs.DiffOptions{Lower: lower, Epoch: o.Epoch, Alone: o.Alone, Apart: apart(parts)})
+			return rootfs.WriteDiff(ctx, w, []string{snapshot}, rootfs.DiffOptions{Lower: lower, Epoch: o.Epoch, Alone: o.Alone, Apart: Apart(parts)})
 		})
 	})
 	if err != nil {

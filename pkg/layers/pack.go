@@ -20,7 +20,7 @@ var ErrMaySplit = errors.New("the files may be several layers")
 var errPacked = errors.New("its files are not unpacked")
 
 func maySplit(name string) error {
-	if _, list := listKind(name); list != nil {
+	if IsList(name) {
 		return ErrMaySplit
 	}
 	return nil

@@ -12,9 +12,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
 // DistributionsOf names the Python distributions that a layer of a split snapshot has; none for that of the rest, and
@@ -51,7 +52,7 @@ func (s *Store) packParts(ctx context.Context, snapshot string, parts []*Part, o
 					return err
 				}
 			}
-			records[i].Distributions = parts[i].names
+			records[i].Distributions = parts[i].Names
 		}
 		return nil
 	})
@@ -63,7 +64,7 @@ func (s *Store) findParts(ctx context.Context, snapshot string, parts []*Part, o
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	for i, p := range parts {
-		if _, known := s.Recall(o.partKind(), p.key()); known {
+		if _, known := s.Recall(o.partKind(), partKey(p.Names)); known {
 			group.Go(func() (err error) {
 				records[i], err = s.findPart(ctx, snapshot, p, o)
 				return err
@@ -80,21 +81,21 @@ func largestFirst(parts []*Part) []int {
 	for i := range order {
 		order[i] = i
 	}
-	slices.SortStableFunc(order, func(i, j int) int { return cmp.Compare(parts[j].size, parts[i].size) })
+	slices.SortStableFunc(order, func(i, j int) int { return cmp.Compare(parts[j].Size, parts[i].Size) })
 	return order
 }
 
-// partKind names the records of parts: that one of such distributions was made (under part.key), and the layer that it
+// partKind names the records of parts: that one of such distributions was made (under partKey), and the layer that it
 // became (under the digest of its tar).
 func (o LayerOptions) partKind() string { return fmt.Sprintf("part-%s-%d", o.Name(), o.Level) }
 
-// key names a part by its distributions.
-func (p *Part) key() Key { return sha256.Sum256([]byte(strings.Join(p.names, "\x00"))) }
+// partKey names a part by its distributions.
+func partKey(names []string) Key { return sha256.Sum256([]byte(strings.Join(names, "\x00"))) }
 
 // findPart returns the layer of a part if there is one already; else an empty record.
 func (s *Store) findPart(ctx context.Context, snapshot string, p *Part, o LayerOptions) (r layerRecord, err error) {
 	sum := sha256.New()
-	if err := rootfs.WriteFiles(ctx, sum, snapshot, p.files, o.Epoch); err != nil {
+	if err := rootfs.WriteFiles(ctx, sum, snapshot, p.Files, o.Epoch); err != nil {
 		return r, err
 	}
 	data, ok := s.Recall(o.partKind(), Key(sum.Sum(nil)))
@@ -109,7 +110,7 @@ func (s *Store) findPart(ctx context.Context, snapshot string, p *Part, o LayerO
 
 func (s *Store) packPart(ctx context.Context, snapshot string, p *Part, o LayerOptions) (r layerRecord, err error) {
 	how := packing{o.Compression, o.sendFrom(sendWhole), o.blocks, o.Report}
-	r, err = s.pack(ctx, how, func(w io.Writer) error { return rootfs.WriteFiles(ctx, w, snapshot, p.files, o.Epoch) })
+	r, err = s.pack(ctx, how, func(w io.Writer) error { return rootfs.WriteFiles(ctx, w, snapshot, p.Files, o.Epoch) })
 	if err != nil {
 		return r, err
 	}
@@ -120,5 +121,5 @@ func (s *Store) packPart(ctx context.Context, snapshot string, p *Part, o LayerO
 	if err := s.rememberLayer(o.partKind(), k, r); err != nil {
 		return r, err
 	}
-	return r, s.Remember(o.partKind(), p.key(), nil)
+	return r, s.Remember(o.partKind(), partKey(p.Names), nil)
 }

@@ -6,8 +6,9 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
 // Restore makes the state k over parent from the layers that another machine made of it, the lowest first. They become

@@ -1,5 +1,7 @@
 package layers
 
+// Times of what was installed, which must not tell when that was.
+
 import (
 	"errors"
 	"fmt"
@@ -9,65 +11,65 @@ import (
 	"runtime"
 	"slices"
 
-	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
-// Settle gives the files of the Python distributions that the draft has, the directories that they are in, and new ones
-// above those SettledTime: else no two installations of one distribution would be the same. Byte code that names the time
-// of its source names the new one; a distribution where that is not the time which the source has is left alone. The draft
-// must not be mounted.
-func (d *Draft) Settle() error {
-	found, err := distributions(d.Dir())
+// Settle gives the files of the Python distributions that an upper directory has, the directories that they are in, and new
+// ones above those rootfs.SettledTime: else no two installations of one distribution would be the same. Byte code that names
+// the time of its source names the new one; a distribution where that is not the time which the source has is left as it is.
+func Settle(upper rootfs.Upper) error {
+	found, err := Find(upper.Dir)
 	if err != nil {
 		return err
 	}
-	owners := map[string]*distribution{}
+	owners := map[string]*Distribution{}
 	for _, dist := range found {
-		for _, name := range dist.files {
+		for _, name := range dist.Files {
 			owners[name] = dist
 		}
 	}
 	parts, codes := make([]*Part, len(found)), make([]map[string]int64, len(found))
 	err = sideBySide(len(found), func(i int) error {
-		if at, ok := pycTimes(d.Dir(), found[i], owners); ok {
-			parts[i], codes[i] = partOf(found[i]), at
+		if at, ok := pycTimes(upper.Dir, found[i], owners); ok {
+			parts[i], codes[i] = NewPart(found[i]), at
 		}
 		return nil
 	})
 	if err == nil {
-		err = sideBySide(len(found), func(i int) error { return d.settlePycs(codes[i]) })
+		err = sideBySide(len(found), func(i int) error { return settlePycs(upper.Dir, codes[i]) })
 	}
 	if err != nil {
 		return err
 	}
-	names := d.settling(apart(slices.DeleteFunc(parts, func(p *Part) bool { return p == nil })))
+	names := settling(upper, Apart(slices.DeleteFunc(parts, func(p *Part) bool { return p == nil })))
 	return sideBySide(len(names), func(i int) error {
-		if err := settle(d.Dir() + names[i]); err != nil {
+		if err := settle(upper.Dir + names[i]); err != nil {
 			return fmt.Errorf("setting the time of %s: %w", names[i], err)
 		}
 		return nil
 	})
 }
 
-func (d *Draft) settlePycs(at map[string]int64) error {
+func settlePycs(dir string, at map[string]int64) error {
 	for name, offset := range at {
-		if err := settlePyc(d.Dir()+name, offset); err != nil {
+		if err := settlePyc(dir+name, offset); err != nil {
 			return fmt.Errorf("setting the time of the source in %s: %w", name, err)
 		}
 	}
 	return nil
 }
 
-// settling lists what gets SettledTime with the files of a.
-func (d *Draft) settling(a *rootfs.Apart) []string {
+// settling lists what gets the settled time with the files of a.
+func settling(upper rootfs.Upper, a *rootfs.Apart) []string {
 	changed := map[string]bool{}
 	for name := range a.Files {
 		changed[name], changed[path.Dir(name)] = true, true
 	}
 	for name := range a.Dirs {
-		if _, err := d.lower.Lstat(name); errors.Is(err, fs.ErrNotExist) {
+		if _, err := upper.Lower.Lstat(name); errors.Is(err, fs.ErrNotExist) {
 			changed[name], changed[path.Dir(name)] = true, true
 		}
 	}

@@ -14,9 +14,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
 // installs are what a RUN may do with distributions in /sp, over a state that has /sp/old/{a,sub/b}, /sp/old-1.dist-info
@@ -83,15 +84,15 @@ func TestSplit(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			lower, snapshot := installedState(t, newStore(t), c.script)
-			found, err := distributions(snapshot)
+			found, err := Find(snapshot)
 			check(t, err)
 			var parts []*Part
 			var got []string
 			for _, d := range found {
-				if p := partOf(d); len(p.files) > 0 {
+				if p := NewPart(d); len(p.Files) > 0 {
 					parts = append(parts, p)
-					info := path.Dir(d.list) + "/"
-					line := strings.Join(p.files, " ")
+					info := path.Dir(d.List) + "/"
+					line := strings.Join(p.Files, " ")
 					line = strings.ReplaceAll(line, info+"METADATA "+info+"RECORD", "INFO")
 					got = append(got, strings.ReplaceAll(strings.ReplaceAll(line, "/sp/", ""), "/bin", "bin"))
 				}
@@ -113,7 +114,7 @@ func sameSplit(t *testing.T, snapshot string, lower *rootfs.View, parts []*Part)
 	seen := map[string]bool{}
 	for _, p := range parts {
 		var buf bytes.Buffer
-		check(t, rootfs.WriteFiles(t.Context(), &buf, snapshot, p.files, nil))
+		check(t, rootfs.WriteFiles(t.Context(), &buf, snapshot, p.Files, nil))
 		for _, name := range members(t, buf.Bytes()) {
 			if !strings.HasSuffix(name, "/") && seen[name] {
 				t.Errorf("%s is in two layers", name)
@@ -123,7 +124,7 @@ func sameSplit(t *testing.T, snapshot string, lower *rootfs.View, parts []*Part)
 		below = below.Over(applyTo(t, buf.Bytes(), rootfs.NewView()))
 	}
 	var buf bytes.Buffer
-	check(t, rootfs.WriteDiff(t.Context(), &buf, []string{snapshot}, rootfs.DiffOptions{Lower: lower, Apart: apart(parts)}))
+	check(t, rootfs.WriteDiff(t.Context(), &buf, []string{snapshot}, rootfs.DiffOptions{Lower: lower, Apart: Apart(parts)}))
 	for _, name := range members(t, buf.Bytes()) {
 		if !strings.HasSuffix(name, "/") && seen[name] {
 			t.Errorf("%s is in the rest, too", name)
@@ -152,19 +153,24 @@ func FuzzSplit(f *testing.F) {
 	f.Fuzz(func(t *testing.T, low, up []byte, choice uint64) {
 		lower := rootfs.NewView(applyFuzzed(t, low, rootfs.NewView()))
 		upper := applyFuzzed(t, up, lower)
-		parts := []*Part{{}, {}}
-		finder := &distributionFinder{root: upper, found: []*distribution{{}, {}}, claims: map[string]int{}, links: map[uint64]*linked{}}
+		var lists [2]strings.Builder
 		check(t, rootfs.NewView(upper).Walk("/", func(e *rootfs.Entry) error {
 			choice = choice>>3 | choice<<61
 			if choice&3 < 2 {
-				finder.claims[e.Path] = int(choice & 3)
+				fmt.Fprintf(&lists[choice&3], "%q,,\n", e.Path)
 			}
 			return nil
 		}))
-		check(t, finder.walk("", finder.file))
-		finder.unlink()
-		for i, d := range finder.found {
-			parts[i] = partOf(d)
+		for i := range lists {
+			dir := fmt.Sprintf("%s/list%d-1.dist-info", upper, i)
+			check(t, os.Mkdir(dir, 0o755))
+			write(t, dir+"/RECORD", lists[i].String())
+		}
+		found, err := Find(upper)
+		check(t, err)
+		var parts []*Part
+		for _, d := range found {
+			parts = append(parts, NewPart(d))
 		}
 		sameSplit(t, upper, lower, parts)
 	})
@@ -231,39 +237,6 @@ func mustDigest(t *testing.T, l v1.Layer) v1.Hash {
 	_, err = io.Copy(io.Discard, r)
 	check(t, err)
 	return d
-}
-
-func TestDivide(t *testing.T) {
-	make := func(sizes ...int64) (all []*distribution) {
-		for i, mb := range sizes {
-			all = append(all, &distribution{list: fmt.Sprintf("/%02d", i), name: fmt.Sprint(i), size: mb << 20})
-		}
-		return all
-	}
-	many := slices.Repeat([]int64{20}, 14)
-	for _, c := range []struct {
-		all  []*distribution
-		n    int
-		want string
-	}{
-		{make(), 12, ""},
-		{make(5, 100, 2), 1, ""},
-		{make(5, 100, 2), 12, "[1]"},
-		{make(5, 100, 12, 20), 12, "[1] [3] [0 2]"},
-		{make(9, 9), 12, "[0 1]"},
-		{make(many...), 12, "[0] [1] [2] [3] [4] [5] [6] [7] [8] [9] [10 11 12 13]"},
-		{make(append([]int64{9, 8, 0}, many...)...), 12, "[3] [4] [5] [6] [7] [8] [9] [10] [11] [12 13 14 15 16] [0 1]"},
-		{make(append([]int64{9, 8, 0}, many...)...), 2, "[3]"},
-		{make(20, 30, 9, 8), 3, "[1] [2 3]"},
-	} {
-		var got []string
-		for _, p := range divide(c.all, c.n) {
-			got = append(got, fmt.Sprint(p.names))
-		}
-		if text := strings.Join(got, " "); text != c.want || len(got) >= max(c.n, 1) {
-			t.Errorf("got %s, want %s", text, c.want)
-		}
-	}
 }
 
 // SOURCE_DATE_EPOCH holds in the layers of distributions, too.
@@ -376,33 +349,5 @@ func TestSettleByteCode(t *testing.T) {
 		if !bytes.Equal(got, words(want)) || info.ModTime().Unix() != at {
 			t.Errorf("%s: %x, the source is of %d; want %x and %d", c.name, got, info.ModTime().Unix(), words(want), at)
 		}
-	}
-}
-
-// Lists of no honest length claim nothing, and cost little: a list that is too large is not read, and there is an end to
-// the names of all lists together. What other lists claim stays.
-func TestLongListsClaimNothing(t *testing.T) {
-	root := t.TempDir()
-	rows := strings.Repeat("a,,\n", maxClaims/2)
-	for name, text := range map[string]string{
-		"sp/a-1.dist-info/RECORD": "a/x,,\n",
-		"sp/b-1.dist-info/RECORD": rows + rows + rows,                                        // too many names
-		"sp/c-1.dist-info/RECORD": strings.Repeat("x", maxList+1),                            // too many bytes
-		"sp/d-1.dist-info/RECORD": rows,                                                      // as many as there may be, but for a few
-		"sp/e-1.dist-info/RECORD": rows,                                                      // too many after d
-		"conda-meta/z-1.json":     `{"files":["y"` + strings.Repeat(`,""`, maxClaims) + "]}", // too many
-		"conda-meta/y-1.json":     `{"files":["y"]}`,
-	} {
-		check(t, os.MkdirAll(root+"/"+path.Dir(name), 0o755))
-		write(t, root+"/"+name, text)
-	}
-	found, err := distributions(root)
-	check(t, err)
-	var names []string
-	for _, d := range found {
-		names = append(names, d.name)
-	}
-	if got, want := fmt.Sprint(names), "[y 1 a 1 d 1]"; got != want {
-		t.Errorf("distributions %s, want %s", got, want)
 	}
 }

@@ -2,10 +2,11 @@ package layers
 
 import (
 	"bytes"
-	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 	"maps"
 	"slices"
 	"testing"
+
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
 // The law: one layer of several snapshots is what they are together.

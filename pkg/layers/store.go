@@ -41,12 +41,12 @@ type Store struct {
 
 	encoders codec.Encoders // of all layers
 
+	aheads aheads
 	beside sync.WaitGroup // the removal of what is left of drafts
 
-	mu     sync.Mutex
-	known  map[Key]meta   // of committed snapshots; it never changes for a key that exists
-	roots  map[Key]int    // see rootDepth
-	aheads map[Key]*ahead // of snapshots whose layers are not made yet
+	mu    sync.Mutex
+	known map[Key]meta // of committed snapshots; it never changes for a key that exists
+	roots map[Key]int  // see rootDepth
 }
 
 // Open opens the store in dir, and makes it if it is not there. It refuses a directory that others can write to, one of a
@@ -56,7 +56,7 @@ func Open(dir string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the store: %w", err)
 	}
-	s := &Store{dir: dir, known: map[Key]meta{}, roots: map[Key]int{}, aheads: map[Key]*ahead{}}
+	s := &Store{dir: dir, known: map[Key]meta{}, roots: map[Key]int{}}
 	s.lease.store, s.sync.store = s, s
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, hint.Errorf("name a directory that you can write to", "making the store: %w", err)
@@ -75,7 +75,7 @@ func Open(dir string) (*Store, error) {
 
 // Close brings what was committed to the disk, and gives back the lease.
 func (s *Store) Close() error {
-	s.dropAhead()
+	s.aheads.drop()
 	s.beside.Wait()
 	return errors.Join(s.sync.end(), s.lease.close())
 }

@@ -12,15 +12,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sys/unix"
-)
 
-func write(t testing.TB, path, content string) {
-	t.Helper()
-	check(t, os.WriteFile(path, []byte(content), 0o644))
-}
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
+)
 
 func read(t testing.TB, v *rootfs.View, name string) string {
 	t.Helper()

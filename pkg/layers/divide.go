@@ -1,10 +1,13 @@
 package layers
 
+// Dividing a snapshot: which distributions get a layer, alone or together.
+
 import (
 	"cmp"
-	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 	"slices"
 	"strings"
+
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
 // MaxSplit is the most layers that one snapshot should become.
@@ -20,37 +23,37 @@ const (
 
 // Part is what one layer of a split snapshot has.
 type Part struct {
-	names []string // of its distributions
-	files []string
-	size  int64
+	Names []string // of its distributions
+	Files []string
+	Size  int64
 }
 
-func (p *Part) add(d *distribution) {
-	p.names = append(p.names, d.name)
-	p.files = append(p.files, d.files...)
-	p.size += d.size
+func (p *Part) add(d *Distribution) {
+	p.Names = append(p.Names, d.Name)
+	p.Files = append(p.Files, d.Files...)
+	p.Size += d.Size
 }
 
-// divide says which distributions get layers, n of them with that of the rest: each of the largest its own; then those
+// Divide says which distributions get layers, n of them with that of the rest: each of the largest its own; then those
 // that are as large but too many, and those of middling size, one layer for each sort, so that the rest, which changes
 // with every change, is small. The order is by name.
-func divide(all []*distribution, n int) []*Part {
+func Divide(all []*Distribution, n int) []*Part {
 	if n < 2 {
 		return nil
 	}
 	all = slices.Clone(all)
-	slices.SortFunc(all, func(a, b *distribution) int {
-		return cmp.Or(cmp.Compare(b.size, a.size), strings.Compare(a.list, b.list))
+	slices.SortFunc(all, func(a, b *Distribution) int {
+		return cmp.Or(cmp.Compare(b.Size, a.Size), strings.Compare(a.List, b.List))
 	})
-	var large, middling []*distribution
+	var large, middling []*Distribution
 	var small int64
 	for _, d := range all {
 		switch {
-		case d.size >= worthLayer:
+		case d.Size >= worthLayer:
 			large = append(large, d)
-		case d.size >= worthMoving:
+		case d.Size >= worthMoving:
 			middling = append(middling, d)
-			small += d.size
+			small += d.Size
 		}
 	}
 	room := n - 1
@@ -66,33 +69,34 @@ func divide(all []*distribution, n int) []*Part {
 		many = nil
 	}
 	var parts []*Part
-	slices.SortFunc(own, func(a, b *distribution) int { return strings.Compare(a.list, b.list) })
+	slices.SortFunc(own, func(a, b *Distribution) int { return strings.Compare(a.List, b.List) })
 	for _, d := range own {
-		parts = append(parts, partOf(d))
+		parts = append(parts, NewPart(d))
 	}
-	for _, together := range [][]*distribution{many, middling} {
+	for _, together := range [][]*Distribution{many, middling} {
 		if len(together) > 0 {
-			parts = append(parts, partOf(together...))
+			parts = append(parts, NewPart(together...))
 		}
 	}
 	return parts
 }
 
-func partOf(all ...*distribution) *Part {
+// NewPart returns the part that distributions make.
+func NewPart(all ...*Distribution) *Part {
 	p := &Part{}
-	slices.SortFunc(all, func(a, b *distribution) int { return strings.Compare(a.list, b.list) })
+	slices.SortFunc(all, func(a, b *Distribution) int { return strings.Compare(a.List, b.List) })
 	for _, d := range all {
 		p.add(d)
 	}
-	slices.Sort(p.files)
+	slices.Sort(p.Files)
 	return p
 }
 
-// apart returns the files of parts.
-func apart(parts []*Part) *rootfs.Apart {
+// Apart returns the files of parts.
+func Apart(parts []*Part) *rootfs.Apart {
 	var lists [][]string
 	for _, p := range parts {
-		lists = append(lists, p.files)
+		lists = append(lists, p.Files)
 	}
 	return rootfs.NewApart(lists...)
 }

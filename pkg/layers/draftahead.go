@@ -1,0 +1,116 @@
+package layers
+
+// What is compressed of a draft ahead of its layers, and kept from Commit until they are made.
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"io/fs"
+	"os"
+	"sync"
+
+	"github.com/gbuild/gbuild/pkg/layers/codec"
+)
+
+// PackAhead starts to compress the large files of Python distributions that are installed into the draft below prefixes
+// (of which lib/python3.X/site-packages is a part), for a later call of Layers with the same options. One processor is
+// left to others, so on a machine with no other one it does nothing. It ends with the draft.
+func (d *Draft) PackAhead(ctx context.Context, prefixes []string, o LayerOptions) {
+	if AheadWorkers() < 1 || d.ahead != nil {
+		return
+	}
+	root, err := os.Open(d.Dir())
+	if err != nil {
+		return
+	}
+	blocks, err := d.store.newBlocks(o.Compression)
+	if err != nil {
+		root.Close()
+		return
+	}
+	d.ahead = NewAhead(root, prefixes, blocks, func(name string) bool {
+		_, known := d.store.Recall(o.partKind(), partKey([]string{name}))
+		return known
+	})
+	go d.ahead.Run(ctx)
+}
+
+// newBlocks makes a place for compressed blocks. The file ends with the process.
+func (s *Store) newBlocks(c codec.Compression) (*codec.Blocks, error) {
+	path := s.path("ingest", rand.Text())
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) { // another process may have taken it for left
+		f.Close()
+		return nil, err
+	}
+	b, err := codec.NewBlocks(c, &s.encoders, f)
+	if err != nil {
+		f.Close()
+	}
+	return b, err
+}
+
+// endAhead lets no more be compressed ahead, and drops what was.
+func (d *Draft) endAhead() {
+	if a := d.ahead; a != nil {
+		d.ahead = nil
+		a.Stop()
+		a.Close()
+	}
+}
+
+// keepAhead lets no more be compressed ahead, and keeps what was for the layers of the state k.
+func (d *Draft) keepAhead(k Key) {
+	a := d.ahead
+	if a == nil {
+		return
+	}
+	d.ahead = nil
+	a.Stop()
+	if !d.store.aheads.keep(k, a) {
+		d.store.beside.Go(a.Close)
+	}
+}
+
+// aheads are of snapshots whose layers are not made yet.
+type aheads struct {
+	mu  sync.Mutex
+	all map[Key]*Ahead
+}
+
+// keep is false where the state has one already.
+func (s *aheads) keep(k Key, a *Ahead) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, kept := s.all[k]; kept {
+		return false
+	}
+	if s.all == nil {
+		s.all = map[Key]*Ahead{}
+	}
+	s.all[k] = a
+	return true
+}
+
+// take returns what was compressed ahead of the layers of the state k, nil if nothing was.
+func (s *aheads) take(k Key) *Ahead {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.all[k]
+	delete(s.all, k)
+	return a
+}
+
+// drop drops all that was compressed ahead of layers that nobody wanted.
+func (s *aheads) drop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, a := range s.all {
+		a.Close()
+	}
+	clear(s.all)
+}
