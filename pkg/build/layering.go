@@ -10,6 +10,7 @@ import (
 
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/layers"
+	"github.com/gbuild/gbuild/pkg/layers/split"
 )
 
 // Layering says what the layers of an image are.
@@ -50,7 +51,7 @@ func (r *run) extraLayers() int {
 }
 
 func (r *run) layerOptions(extra int) layers.LayerOptions {
-	return layers.LayerOptions{Compression: r.req.Compress, Epoch: r.plan.Epoch, Max: min(1+extra, layers.MaxSplit), Report: r.packed}
+	return layers.LayerOptions{Compression: r.req.Compress, Epoch: r.plan.Epoch, Max: min(1+extra, split.MaxLayers), Report: r.packed}
 }
 
 // layerName names the future of the layers of a step, beside that of the step whose snapshot they are made of.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/gbuild/gbuild/internal/durable"
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
+	"github.com/gbuild/gbuild/pkg/layers/split"
 )
 
 // Draft is a writable snapshot over a parent. It ends with Commit or Discard; until then its directory belongs to the
@@ -23,7 +24,7 @@ type Draft struct {
 	lowers  []string // the directories of lower, the uppermost first
 	began   time.Time
 	mounted bool
-	ahead   *Ahead // nil: nothing is compressed ahead
+	ahead   *split.Ahead // nil: nothing is compressed ahead
 }
 
 // Draft makes a draft over the state parent.
@@ -80,7 +81,7 @@ func (d *Draft) Upper() rootfs.Upper { return rootfs.Upper{Dir: d.Dir(), Lower: 
 
 // Settle gives what is installed in the draft times that do not tell when that was (see split.Settle). The draft must not be
 // mounted.
-func (d *Draft) Settle() error { return Settle(d.Upper()) }
+func (d *Draft) Settle() error { return split.Settle(d.Upper()) }
 
 // Commit makes the draft the snapshot of the state k. If k is there already, that one stays: the same key is the same
 // state. The draft is over when Commit returns, with an error or without.

@@ -11,13 +11,14 @@ import (
 	"sync"
 
 	"github.com/gbuild/gbuild/pkg/layers/codec"
+	"github.com/gbuild/gbuild/pkg/layers/split"
 )
 
 // PackAhead starts to compress the large files of Python distributions that are installed into the draft below prefixes
 // (of which lib/python3.X/site-packages is a part), for a later call of Layers with the same options. One processor is
 // left to others, so on a machine with no other one it does nothing. It ends with the draft.
 func (d *Draft) PackAhead(ctx context.Context, prefixes []string, o LayerOptions) {
-	if AheadWorkers() < 1 || d.ahead != nil {
+	if split.Workers() < 1 || d.ahead != nil {
 		return
 	}
 	root, err := os.Open(d.Dir())
@@ -29,7 +30,7 @@ func (d *Draft) PackAhead(ctx context.Context, prefixes []string, o LayerOptions
 		root.Close()
 		return
 	}
-	d.ahead = NewAhead(root, prefixes, blocks, func(name string) bool {
+	d.ahead = split.NewAhead(root, prefixes, blocks, func(name string) bool {
 		_, known := d.store.Recall(o.partKind(), partKey([]string{name}))
 		return known
 	})
@@ -79,25 +80,25 @@ func (d *Draft) keepAhead(k Key) {
 // aheads are of snapshots whose layers are not made yet.
 type aheads struct {
 	mu  sync.Mutex
-	all map[Key]*Ahead
+	all map[Key]*split.Ahead
 }
 
 // keep is false where the state has one already.
-func (s *aheads) keep(k Key, a *Ahead) bool {
+func (s *aheads) keep(k Key, a *split.Ahead) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, kept := s.all[k]; kept {
 		return false
 	}
 	if s.all == nil {
-		s.all = map[Key]*Ahead{}
+		s.all = map[Key]*split.Ahead{}
 	}
 	s.all[k] = a
 	return true
 }
 
 // take returns what was compressed ahead of the layers of the state k, nil if nothing was.
-func (s *aheads) take(k Key) *Ahead {
+func (s *aheads) take(k Key) *split.Ahead {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	a := s.all[k]

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
+	"github.com/gbuild/gbuild/pkg/layers/split"
 )
 
 // describeIndexed is what an index says of an entry.
@@ -93,7 +94,7 @@ func TestIndexView(t *testing.T) {
 // TestLayersOnly makes a state of which only the layers are here, and prunes it.
 func TestLayersOnly(t *testing.T) {
 	s := newStore(t)
-	k, o := keyOf("floating"), LayerOptions{Index: true, Max: MaxSplit}
+	k, o := keyOf("floating"), LayerOptions{Index: true, Max: split.MaxLayers}
 	d, err := s.Draft(t.Context(), Key{})
 	check(t, err)
 	write(t, d.Dir()+"/f", "x")

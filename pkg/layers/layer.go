@@ -12,6 +12,7 @@ import (
 	"github.com/gbuild/gbuild/internal/durable"
 	"github.com/gbuild/gbuild/pkg/layers/codec"
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
+	"github.com/gbuild/gbuild/pkg/layers/split"
 )
 
 // baseKind is the record of a layer that came from an image: it is what it is, whatever compression is asked for.
@@ -140,16 +141,16 @@ func (s *Store) layersOf(ctx context.Context, k Key, snapshot string, lower *roo
 	if o.Alone {
 		lower = rootfs.NewView()
 	}
-	var found []*Distribution
+	var found []*split.Distribution
 	if o.Max > 1 {
-		if found, err = Find(snapshot); err != nil {
+		if found, err = split.Find(snapshot); err != nil {
 			return nil, err
 		}
 	}
-	parts := Divide(found, o.Max)
+	parts := split.Divide(found, o.Max)
 	records, err := s.packParts(ctx, snapshot, parts, o, func(ctx context.Context) (layerRecord, error) {
 		return s.pack(ctx, packing{o.Compression, o.sendFrom(sendFrom), o.blocks, o.Report}, func(w io.Writer) error {
-			return rootfs.WriteDiff(ctx, w, []string{snapshot}, rootfs.DiffOptions{Lower: lower, Epoch: o.Epoch, Alone: o.Alone, Apart: Apart(parts)})
+			return rootfs.WriteDiff(ctx, w, []string{snapshot}, rootfs.DiffOptions{Lower: lower, Epoch: o.Epoch, Alone: o.Alone, Apart: split.Apart(parts)})
 		})
 	})
 	if err != nil {

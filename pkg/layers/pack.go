@@ -12,6 +12,7 @@ import (
 
 	"github.com/gbuild/gbuild/internal/durable"
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
+	"github.com/gbuild/gbuild/pkg/layers/split"
 )
 
 // ErrMaySplit says that a snapshot has Python distributions, and so may become several layers.
@@ -20,7 +21,7 @@ var ErrMaySplit = errors.New("the files may be several layers")
 var errPacked = errors.New("its files are not unpacked")
 
 func maySplit(name string) error {
-	if IsList(name) {
+	if split.IsList(name) {
 		return ErrMaySplit
 	}
 	return nil

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
+	"github.com/gbuild/gbuild/pkg/layers/split"
 )
 
 // DistributionsOf names the Python distributions that a layer of a split snapshot has; none for that of the rest, and
@@ -33,7 +34,7 @@ func (l *storedLayer) Distributions() []string { return l.record.Distributions }
 // packParts makes the layers of parts and, the last, that of the rest, which is mostly a walk, beside them. Those that were
 // made before, of any state, are found by the digest of their tar: so that is taken first, of all side by side, for parts
 // whose distributions are known. The files are read every time, since neither a version nor a list says truly what is in them.
-func (s *Store) packParts(ctx context.Context, snapshot string, parts []*Part, o LayerOptions,
+func (s *Store) packParts(ctx context.Context, snapshot string, parts []*split.Part, o LayerOptions,
 	rest func(context.Context) (layerRecord, error)) ([]layerRecord, error) {
 	records := make([]layerRecord, len(parts)+1)
 	group, ctx := errgroup.WithContext(ctx)
@@ -60,7 +61,7 @@ func (s *Store) packParts(ctx context.Context, snapshot string, parts []*Part, o
 }
 
 // findParts sets the records of parts whose layers were made before.
-func (s *Store) findParts(ctx context.Context, snapshot string, parts []*Part, o LayerOptions, records []layerRecord) error {
+func (s *Store) findParts(ctx context.Context, snapshot string, parts []*split.Part, o LayerOptions, records []layerRecord) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	for i, p := range parts {
@@ -76,7 +77,7 @@ func (s *Store) findParts(ctx context.Context, snapshot string, parts []*Part, o
 
 // largestFirst returns the indices of parts in the order in which they are packed: what is still to be sent when the last
 // one is ready is small.
-func largestFirst(parts []*Part) []int {
+func largestFirst(parts []*split.Part) []int {
 	order := make([]int, len(parts))
 	for i := range order {
 		order[i] = i
@@ -93,7 +94,7 @@ func (o LayerOptions) partKind() string { return fmt.Sprintf("part-%s-%d", o.Nam
 func partKey(names []string) Key { return sha256.Sum256([]byte(strings.Join(names, "\x00"))) }
 
 // findPart returns the layer of a part if there is one already; else an empty record.
-func (s *Store) findPart(ctx context.Context, snapshot string, p *Part, o LayerOptions) (r layerRecord, err error) {
+func (s *Store) findPart(ctx context.Context, snapshot string, p *split.Part, o LayerOptions) (r layerRecord, err error) {
 	sum := sha256.New()
 	if err := rootfs.WriteFiles(ctx, sum, snapshot, p.Files, o.Epoch); err != nil {
 		return r, err
@@ -108,7 +109,7 @@ func (s *Store) findPart(ctx context.Context, snapshot string, p *Part, o LayerO
 	return r, nil
 }
 
-func (s *Store) packPart(ctx context.Context, snapshot string, p *Part, o LayerOptions) (r layerRecord, err error) {
+func (s *Store) packPart(ctx context.Context, snapshot string, p *split.Part, o LayerOptions) (r layerRecord, err error) {
 	how := packing{o.Compression, o.sendFrom(sendWhole), o.blocks, o.Report}
 	r, err = s.pack(ctx, how, func(w io.Writer) error { return rootfs.WriteFiles(ctx, w, snapshot, p.Files, o.Epoch) })
 	if err != nil {

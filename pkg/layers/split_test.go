@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
+	"github.com/gbuild/gbuild/pkg/layers/split"
 )
 
 // installs are what a RUN may do with distributions in /sp, over a state that has /sp/old/{a,sub/b}, /sp/old-1.dist-info
@@ -84,12 +85,12 @@ func TestSplit(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			lower, snapshot := installedState(t, newStore(t), c.script)
-			found, err := Find(snapshot)
+			found, err := split.Find(snapshot)
 			check(t, err)
-			var parts []*Part
+			var parts []*split.Part
 			var got []string
 			for _, d := range found {
-				if p := NewPart(d); len(p.Files) > 0 {
+				if p := split.NewPart(d); len(p.Files) > 0 {
 					parts = append(parts, p)
 					info := path.Dir(d.List) + "/"
 					line := strings.Join(p.Files, " ")
@@ -106,7 +107,7 @@ func TestSplit(t *testing.T) {
 }
 
 // sameSplit compares what the layers of parts and the rest make with what the whole layer makes.
-func sameSplit(t *testing.T, snapshot string, lower *rootfs.View, parts []*Part) {
+func sameSplit(t *testing.T, snapshot string, lower *rootfs.View, parts []*split.Part) {
 	t.Helper()
 	whole := applyTo(t, writeDiff(t, snapshot, lower), lower)
 	want := timed(t, lower.Over(whole))
@@ -124,7 +125,7 @@ func sameSplit(t *testing.T, snapshot string, lower *rootfs.View, parts []*Part)
 		below = below.Over(applyTo(t, buf.Bytes(), rootfs.NewView()))
 	}
 	var buf bytes.Buffer
-	check(t, rootfs.WriteDiff(t.Context(), &buf, []string{snapshot}, rootfs.DiffOptions{Lower: lower, Apart: Apart(parts)}))
+	check(t, rootfs.WriteDiff(t.Context(), &buf, []string{snapshot}, rootfs.DiffOptions{Lower: lower, Apart: split.Apart(parts)}))
 	for _, name := range members(t, buf.Bytes()) {
 		if !strings.HasSuffix(name, "/") && seen[name] {
 			t.Errorf("%s is in the rest, too", name)
@@ -166,11 +167,11 @@ func FuzzSplit(f *testing.F) {
 			check(t, os.Mkdir(dir, 0o755))
 			write(t, dir+"/RECORD", lists[i].String())
 		}
-		found, err := Find(upper)
+		found, err := split.Find(upper)
 		check(t, err)
-		var parts []*Part
+		var parts []*split.Part
 		for _, d := range found {
-			parts = append(parts, NewPart(d))
+			parts = append(parts, split.NewPart(d))
 		}
 		sameSplit(t, upper, lower, parts)
 	})

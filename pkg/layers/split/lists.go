@@ -1,4 +1,4 @@
-package layers
+package split
 
 // The lists of files that package managers keep of what they installed: RECORD of a Python distribution, conda-meta of conda.
 

@@ -1,4 +1,4 @@
-package layers
+package split
 
 // Dividing a snapshot: which distributions get a layer, alone or together.
 
@@ -10,8 +10,8 @@ import (
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
-// MaxSplit is the most layers that one snapshot should become.
-const MaxSplit = 12
+// MaxLayers is the most layers that one snapshot should become.
+const MaxLayers = 12
 
 const (
 	// A layer costs a request when it is pushed, a directory of the mount when it runs: what is smaller than this is not

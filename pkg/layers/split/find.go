@@ -1,4 +1,4 @@
-package layers
+package split
 
 // Finding the distributions of a snapshot by their own lists.
 

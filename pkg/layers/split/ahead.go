@@ -1,4 +1,4 @@
-package layers
+package split
 
 // Compressing what a RUN installs while it still runs.
 
@@ -42,8 +42,8 @@ type aheadTask struct {
 	wheel *zip.Reader // what is in it; nil for a file that is installed
 }
 
-// AheadWorkers is how many files are compressed at once: one processor is left to others.
-func AheadWorkers() int { return min(runtime.GOMAXPROCS(0)-1, mostAhead) }
+// Workers is how many files are compressed at once: one processor is left to others.
+func Workers() int { return min(runtime.GOMAXPROCS(0)-1, mostAhead) }
 
 // NewAhead makes one for the distributions that are installed into root below prefixes (of which lib/python3.X/site-packages is a
 // part), but for those that are known: their layer is likely to be there, and is found without compressing. It
@@ -60,7 +60,7 @@ func (a *Ahead) Run(ctx context.Context) {
 	var working sync.WaitGroup
 	defer working.Wait()
 	defer close(a.tasks)
-	for range AheadWorkers() {
+	for range Workers() {
 		working.Go(a.work)
 	}
 	tick := time.NewTicker(lookEvery)

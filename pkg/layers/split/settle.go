@@ -1,4 +1,4 @@
-package layers
+package split
 
 // Times of what was installed, which must not tell when that was.
 
