@@ -20,11 +20,13 @@ func IsGit(src string) bool {
 	return err == nil && !ref.IndistinguishableFromLocal
 }
 
+// isGit says whether a source is written as a git repository, in a form that is right or not.
 func isGit(src string) bool {
 	ref, git, _ := parseGit(src)
 	return ref != nil && git
 }
 
+// errNoGit is what parseGit says of a path.
 var errNoGit = errors.New("no git reference")
 
 // parseGit spares paths, which nearly all sources are, what ParseGitRef takes to see that they are paths.

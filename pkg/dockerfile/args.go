@@ -34,6 +34,7 @@ func (r *resolver) arg(cmd *instructions.ArgCommand) error {
 	return nil
 }
 
+// argValue finds the value of an ARG; nil where there is none.
 func (r *resolver) argValue(cmd *instructions.ArgCommand, a instructions.KeyValuePairOptional) (*string, error) {
 	given, isGiven := r.plan.args[a.Key]
 	global, isGlobal := r.plan.global.Get(a.Key)

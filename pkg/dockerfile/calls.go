@@ -95,6 +95,7 @@ func ReadsCaches(s Step) bool {
 	return false
 }
 
+// readsCaches looks at the mounts of the RUN, and at the words of its calls. To remove or print such a path needs no cache.
 func (r *Run) readsCaches() bool {
 	for _, m := range r.Mounts {
 		if m.Type == MountBind && m.From != nil && cachePath().MatchString(m.Source) {

@@ -1,3 +1,5 @@
+// This file owns COPY and ADD: the step that one makes, and which flags and sources do not go together.
+
 package dockerfile
 
 import (
@@ -49,6 +51,7 @@ func (r *resolver) add(cmd *instructions.AddCommand) error {
 	return r.finishCopy(step, cmd.SourcesAndDest, cmd, cmd.String())
 }
 
+// excludes expands the patterns of --exclude, and refuses those that are none.
 func (r *resolver) excludes(step *Copy, patterns []string, cmd instructions.Command) error {
 	for _, pattern := range patterns {
 		word, err := r.word(pattern, r.lex, cmd)
@@ -63,6 +66,7 @@ func (r *resolver) excludes(step *Copy, patterns []string, cmd instructions.Comm
 	return nil
 }
 
+// finishCopy adds what COPY and ADD have in common, and the step to the stage.
 func (r *resolver) finishCopy(step *Copy, sd instructions.SourcesAndDest, cmd instructions.Command, text string) error {
 	step.Sources = sd.SourcePaths
 	for _, c := range sd.SourceContents {
@@ -82,6 +86,7 @@ func (r *resolver) finishCopy(step *Copy, sd instructions.SourcesAndDest, cmd in
 	return nil
 }
 
+// history is how the instruction stands in the history of the image.
 func (c *Copy) history(sd instructions.SourcesAndDest) string {
 	words := []string{"COPY"}
 	if c.Add {
@@ -148,6 +153,7 @@ func isFixedID(s string) bool {
 	return err == nil || s == "root"
 }
 
+// checkMode refuses what is neither an octal mode nor a symbolic one.
 func checkMode(chmod string) error {
 	if chmod == "" {
 		return nil
@@ -174,6 +180,7 @@ func checkMode(chmod string) error {
 // digests are the forms of --checksum for a download.
 var digests = lazyregexp.New(`^(sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})$`)
 
+// checkChecksum refuses a --checksum where nothing is fetched, or that is no digest.
 func (c *Copy) checkChecksum() error {
 	if c.Checksum == "" {
 		return nil
@@ -214,6 +221,7 @@ func (c *Copy) checkRemote(src string) error {
 	return nil
 }
 
+// lintIgnored warns about a source that .dockerignore keeps out of the context.
 func (r *resolver) lintIgnored(step *Copy, cmd instructions.Command) {
 	if step.From.Kind != FromContext || step.From.Name != "" {
 		return

@@ -11,6 +11,7 @@ import (
 	"github.com/gbuild/gbuild/internal/hint"
 )
 
+// epochName is the build argument, and the variable, that says the time in seconds.
 const epochName = "SOURCE_DATE_EPOCH"
 
 // setEpoch reads SOURCE_DATE_EPOCH from the build arguments, else from a global ARG.

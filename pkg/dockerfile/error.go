@@ -1,3 +1,6 @@
+// This file owns errors about a Dockerfile: where they are, what they show of the text, and how errors of BuildKit's packages
+// become such.
+
 package dockerfile
 
 import (
@@ -102,6 +105,7 @@ func unknownInstruction(e *instructions.UnknownInstructionError) error {
 // errUnlocated is in the chain of errors about options, for which no line of the Dockerfile is to blame.
 var errUnlocated = errors.New("option")
 
+// optionError is an error about an option.
 type optionError struct{ error }
 
 func (e optionError) Unwrap() error { return e.error }

@@ -1,6 +1,7 @@
-package dockerfile
+// This file owns what bounds the text that the variables of a Dockerfile make: a few lines that double a value make
+// gigabytes.
 
-// What bounds the text that the variables of a Dockerfile make: a few lines that double a value make gigabytes.
+package dockerfile
 
 import (
 	"errors"
@@ -13,10 +14,11 @@ import (
 	"github.com/moby/buildkit/frontend/dockerfile/shell"
 )
 
+// An honest Dockerfile stays far below all of these.
 const (
 	maxExpanded = 64 << 20 // bytes that variables, environments and history may take, of all stages together
 	maxPattern  = 64 << 10 // bytes of a pattern and of what takes its place
-	maxBraces   = 1000     // of ${…} inside of each other
+	maxBraces   = 1000     // ${…} inside of each other
 )
 
 // expansion counts what the instructions of each stage, and those before the first, were expanded to.

@@ -1,3 +1,5 @@
+// This file owns EXPOSE, and the forms in which it takes ports.
+
 package dockerfile
 
 import (
@@ -84,6 +86,7 @@ func (r *resolver) ports(word string, cmd instructions.Command) ([]string, error
 	return out, nil
 }
 
+// splitProtocol cuts the protocol off a port; without one it is tcp.
 func splitProtocol(port string) (string, string, error) {
 	port, proto, _ := strings.Cut(port, "/")
 	if port == "" {
@@ -98,6 +101,7 @@ func splitProtocol(port string) (string, string, error) {
 	return "", "", fmt.Errorf("invalid proto: %s", proto)
 }
 
+// portRange reads PORT or FIRST-LAST.
 func portRange(s string) (first, last int, err error) {
 	from, to, ok := strings.Cut(s, "-")
 	if first, err = portNumber(from); err != nil || !ok {
@@ -109,6 +113,7 @@ func portRange(s string) (first, last int, err error) {
 	return first, last, err
 }
 
+// portNumber reads a port, of which 0 is one for BuildKit, too.
 func portNumber(s string) (int, error) {
 	n, err := strconv.Atoi(s) // as BuildKit, which takes +80
 	if err == nil && (n < 0 || n > 65535) {

@@ -11,14 +11,17 @@ import (
 // Warning is one finding of a lint rule.
 type Warning struct {
 	Rule, Message, URL string
-	Description        string `json:",omitempty"` // of the rule
-	Location           Location
-	Hint               bool // the rule is none of BuildKit's: it advises, and error=true does not count it
+	// Description says what the rule is about, whatever it has found.
+	Description string `json:",omitempty"`
+	Location    Location
+	// Hint says that the rule is none of BuildKit's: it advises, and error=true does not count it.
+	Hint bool
 }
 
 // Location is a range of lines of the Dockerfile, 1-based and inclusive. The zero value is unknown.
 type Location struct{ Start, End int }
 
+// locate is the range of lines that ranges of the parser span.
 func locate(ranges []parser.Range) Location {
 	var l Location
 	for _, r := range ranges {

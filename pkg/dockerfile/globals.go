@@ -1,3 +1,6 @@
+// This file owns what holds before the first FROM: the platforms of the build, the predefined ARGs, and those that the
+// Dockerfile has there.
+
 package dockerfile
 
 import (

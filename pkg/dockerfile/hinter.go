@@ -17,12 +17,15 @@ import (
 type hinter struct {
 	step     *Run
 	stage    *Stage
-	env      *variables // of the stage, as the RUN gets it
+	env      *variables // what the stage has set before the RUN
 	calls    *caching.Calls
 	commands []invocation
-	say      func(rule *hintRule, what string)
+
+	// say reports a finding at the RUN.
+	say func(rule *hintRule, what string)
 }
 
+// newHinter reads the calls of a RUN of a stage, which sees the variables env. Whoever asks for hints sets say.
 func newHinter(s *Stage, step *Run, env *variables) *hinter {
 	calls := step.Calls()
 	return &hinter{stage: s, step: step, env: env, calls: calls, commands: invocations(calls.All())}
@@ -32,7 +35,7 @@ func newHinter(s *Stage, step *Run, env *variables) *hinter {
 type invocation struct {
 	call  *shell.Call
 	env   map[string]string // assignments before it, and exports
-	words []string          // of the call, without what only a shell would put in
+	words []string          // the call's words, without what only a shell would put in
 }
 
 // invocations adds to the calls of a RUN what the text has set for each.

@@ -44,6 +44,7 @@ var (
 var ownRules = []*hintRule{&syntaxIgnored, &pipMountUnused, &pipMountForUv, &aptMountCleaned, &cudaArchMissing, &pipCacheInLayer, &podmanField,
 	&uvMountUnused, &mountElsewhere}
 
+// isHint says whether a rule of that name is one of gbuild's own.
 func isHint(rule string) bool {
 	return slices.ContainsFunc(ownRules, func(r *hintRule) bool { return r.name == rule })
 }

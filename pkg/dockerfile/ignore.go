@@ -9,6 +9,7 @@ type ignorer struct {
 	matcher *patternmatcher.PatternMatcher
 }
 
+// newIgnorer reads patterns. Those that cannot be read, or that take paths back in, match nothing.
 func newIgnorer(patterns []string) ignorer {
 	m, err := patternmatcher.New(patterns)
 	if err != nil || len(patterns) == 0 || m.Exclusions() {
@@ -17,6 +18,7 @@ func newIgnorer(patterns []string) ignorer {
 	return ignorer{m}
 }
 
+// matches says whether a source is ignored as a whole.
 func (i ignorer) matches(src string) bool {
 	if i.matcher == nil {
 		return false

@@ -14,8 +14,9 @@ import (
 
 // Resolved is a stage with all that its base said about it.
 type Resolved struct {
-	Steps    []Step
-	Config   *v1.ConfigFile // of the image: History is the base's and one entry for each instruction, Created left zero
+	Steps []Step
+	// Config is the image's. Its History is the base's and one entry for each instruction, and Created is left zero.
+	Config   *v1.ConfigFile
 	Warnings []Warning
 
 	// StartInterval is the health check's, for which v1.HealthConfig has no field. MarshalConfig writes it.

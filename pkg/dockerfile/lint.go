@@ -1,3 +1,5 @@
+// This file owns BuildKit's lint rules: how findings are collected, and those rules that its packages leave to their caller.
+
 package dockerfile
 
 import (
@@ -80,6 +82,7 @@ func noteSyntax(p *Plan, lint *linter.Linter) {
 	syntaxIgnored.say(lint, at, frontend)
 }
 
+// lintContinuations reports what the parser found: empty lines inside of an instruction.
 func lintContinuations(warnings []parser.Warning, lint *linter.Linter) {
 	for _, w := range warnings {
 		if w.URL == linter.RuleNoEmptyContinuation.URL && w.Location != nil {
@@ -88,6 +91,7 @@ func lintContinuations(warnings []parser.Warning, lint *linter.Linter) {
 	}
 }
 
+// lintStageNames warns about names of stages that mean something else, or two stages.
 func lintStageNames(stages []instructions.Stage, lint *linter.Linter) {
 	seen := map[string]bool{"": true}
 	for i := range stages {
@@ -150,6 +154,7 @@ func lintDefaultBases(p *Plan, stages []instructions.Stage, defaults *variables,
 	}
 }
 
+// lintFromArgs warns about variables of a FROM that no ARG above it declares.
 func lintFromArgs(known []string, unmatched map[string]struct{}, at []parser.Range, lint *linter.Linter) {
 	for _, name := range slices.Sorted(maps.Keys(unmatched)) {
 		if slices.Contains(known, name) {
@@ -179,6 +184,8 @@ func lintPlatformFlag(st *instructions.Stage, match shell.ProcessWordResult, glo
 	lint.Run(&linter.RuleFromPlatformFlagConstDisallowed, st.Location, msg)
 }
 
+// lintBasePlatform warns about a base for another platform than the stage asks for. A base that the machine's own platform
+// chose by itself is none.
 func lintBasePlatform(s *Stage, base *v1.ConfigFile, lint *linter.Linter) {
 	if s.Base.Named || s.Base.Kind != FromImage || base == nil || s.plan.implicit && s.platform == nil && samePlatform(s.plan.opts.BuildPlatform, fromConfig(base)) {
 		return
@@ -186,6 +193,7 @@ func lintBasePlatform(s *Stage, base *v1.ConfigFile, lint *linter.Linter) {
 	lintImagePlatform(s.Base, base, s.origin, lint)
 }
 
+// lintImagePlatform warns where the config of an image names another platform than its Source.
 func lintImagePlatform(src Source, config *v1.ConfigFile, at []parser.Range, lint *linter.Linter) {
 	if want, got := src.Platform, fromConfig(config); !samePlatform(want, got) {
 		msg := linter.RuleInvalidBaseImagePlatform.Format(src.Name,
@@ -209,6 +217,7 @@ var (
 	publicName = lazyregexp.New(`(?i)(?:_|^)(?:public|file|version)(?:_|$)`)
 )
 
+// lintSecretName warns about an ARG or ENV whose name is that of a secret: the image shows its value.
 func lintSecretName(instruction, name string, at []parser.Range, lint *linter.Linter) {
 	if secretName().MatchString(name) && !publicName().MatchString(name) {
 		lint.Run(&linter.RuleSecretsUsedInArgOrEnv, at, linter.RuleSecretsUsedInArgOrEnv.Format(instruction, name))
@@ -221,6 +230,7 @@ type once struct {
 	at  []parser.Range
 }
 
+// mark notes an instruction, and warns if there was one before.
 func (o *once) mark(cmd instructions.Command, lint *linter.Linter) {
 	if o.set {
 		msg := linter.RuleMultipleInstructionsDisallowed.Format(cmd.Name())

@@ -1,3 +1,5 @@
+// This file owns the mounts of a RUN: what each type needs, and in what order they are made.
+
 package dockerfile
 
 import (
@@ -15,7 +17,7 @@ import (
 // mounts converts the mounts of a RUN, whose values are expanded already.
 func (r *resolver) mounts(cmd *instructions.RunCommand) ([]Mount, error) {
 	var out []Mount
-	sockets := 0
+	sockets := 0 // each has a target of its own unless it says one
 	for _, m := range instructions.GetMounts(cmd) {
 		mount := Mount{Type: MountType(m.Type), ReadOnly: m.ReadOnly, ID: m.CacheID, Size: m.SizeLimit, Required: m.Required,
 			HasTarget: m.Target != "", UID: number(m.UID), GID: number(m.GID)}
@@ -61,6 +63,7 @@ func rank(m Mount) int {
 	return 0
 }
 
+// number is an id as steps have it; nil stays nil.
 func number(n *uint64) *int {
 	if n == nil {
 		return nil

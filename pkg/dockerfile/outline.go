@@ -1,3 +1,5 @@
+// This file owns the outline of a target: what can be given to it, as --call=outline prints it.
+
 package dockerfile
 
 import (
@@ -33,6 +35,7 @@ func (p *Plan) Outline(needed []*Stage) Outline {
 	return o
 }
 
+// sortedInputs are inputs in the order of the Dockerfile.
 func sortedInputs(m map[string]OutlineInput) []OutlineInput {
 	return slices.SortedFunc(maps.Values(m), func(a, b OutlineInput) int {
 		return cmp.Or(a.Location.Start-b.Location.Start, cmp.Compare(a.Name, b.Name))

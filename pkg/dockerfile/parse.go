@@ -1,3 +1,5 @@
+// This file owns the way from the text of a Dockerfile to a Plan. What a Dockerfile may have at most is here, too.
+
 package dockerfile
 
 import (
@@ -143,6 +145,7 @@ func setStages(p *Plan, stages []instructions.Stage, nodes [][]*parser.Node, lin
 	return checkDependencies(p, stages)
 }
 
+// findTarget finds the stage to build: by name, by index, or the last one.
 func findTarget(p *Plan) (*Stage, error) {
 	name := p.opts.Target
 	if name == "" {

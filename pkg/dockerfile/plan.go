@@ -1,3 +1,5 @@
+// This file owns the data of a parsed Dockerfile: the Plan, its Stages, and the Sources that they name.
+
 package dockerfile
 
 import (
@@ -36,31 +38,48 @@ type Options struct {
 	Ignore []string
 }
 
-// Plan is a parsed Dockerfile. Stages are in the order of the file; which of them a target needs follows from
-// resolving it (an image's ONBUILD triggers can add some), so the caller walks from Target.
+// Plan is a parsed Dockerfile. It is data that Parse fills in; later only SetEpoch changes it, and Resolve notes what child
+// stages inherit. Stages are in the order of the file; which of them a target needs follows from resolving it (an image's
+// ONBUILD triggers can add some), so the caller walks from Target.
 type Plan struct {
-	Name     string // of the Dockerfile, for messages
-	Source   []byte
-	Stages   []*Stage
-	Target   *Stage
-	Warnings []Warning // found so far; Resolve adds those that need the config of a base
-	Epoch    *int64    // SOURCE_DATE_EPOCH in Unix seconds, from an option or a global ARG
+	// Name is the Dockerfile's in messages, and Source its text.
+	Name   string
+	Source []byte
+	Stages []*Stage
+	Target *Stage
+
+	// Warnings are those found so far; Resolve adds those that need the config of a base.
+	Warnings []Warning
+
+	// Epoch is SOURCE_DATE_EPOCH in Unix seconds, from an option or a global ARG.
+	Epoch *int64
 
 	// EpochSource is where SOURCE_DATE_EPOCH is to be taken from, when it names a context ("context" is the build
 	// context) or a stage instead of a number. The caller finds the time and calls SetEpoch before the first Resolve.
 	EpochSource *Source
 
-	args      map[string]string // Options.Args with the names that this package reads taken out where they mean nothing
-	contexts  map[string]string // normalised name of a named context -> its key in opts.Contexts
-	opts      Options
-	platform  v1.Platform // of the target, normal form
-	implicit  bool        // nobody asked for a platform
-	escape    rune
-	expanded  expansion
-	global    *variables // predefined and global ARGs
+	// opts are what Parse was given. args are its Args, without the names that this package reads where they mean
+	// nothing; contexts lead from the normalised name of a named context to its key in opts.Contexts.
+	opts     Options
+	args     map[string]string
+	contexts map[string]string
+
+	// platform is the target's, in its normal form; implicit says that nobody asked for one.
+	platform v1.Platform
+	implicit bool
+
+	// escape is the character that continues lines.
+	escape rune
+
+	// global are the predefined and the global ARGs, globalDoc the latter as the outline shows them. expanded counts what
+	// all variables came to.
+	global    *variables
 	globalDoc []declaration
-	check     *linter.Config
-	ignore    ignorer
+	expanded  expansion
+
+	// check is what the Dockerfile or an option says of lint rules; ignore serves one of them.
+	check  *linter.Config
+	ignore ignorer
 }
 
 // Platform is what is built for, in its normal form.
@@ -82,11 +101,15 @@ const (
 
 // Source is a place that files, or a base, come from.
 type Source struct {
-	Kind     SourceKind
-	Name     string
-	Stage    *Stage
-	Platform v1.Platform // of an image
-	Named    bool        // a --build-context says what the name means
+	Kind  SourceKind
+	Name  string
+	Stage *Stage
+
+	// Platform is what an image is wanted for.
+	Platform v1.Platform
+
+	// Named says that a --build-context says what the name means.
+	Named bool
 }
 
 // Stage is one FROM and its instructions.
@@ -103,17 +126,27 @@ type Stage struct {
 	// StartInterval). The caller sets it before Resolve; a base that is a stage needs nothing.
 	BaseStartInterval time.Duration
 
-	plan     *Plan
-	nodes    []*parser.Node // its instructions, FROM not included
-	origin   []parser.Range // of FROM
-	comments []string       // directly above FROM
-	baseText string         // what FROM names, as written
-	flagText string         // --platform, as written
-	platform *v1.Platform   // --platform, when it is given
+	plan *Plan
+
+	// nodes are the instructions, FROM not included; a stage that is replaced by a named context has none that count.
+	nodes    []*parser.Node
+	replaced bool
+
+	// origin is where FROM stands, and comments are those directly above it. baseText and flagText are what it names and
+	// its --platform, as they are written; platform is the latter, when it is given.
+	origin   []parser.Range
+	comments []string
+	baseText string
+	flagText string
+	platform *v1.Platform
+
+	// usedArgs are the global ARGs that FROM has used.
 	usedArgs map[string]bool
-	replaced bool      // a named context has the name of this stage: its instructions do not count
-	scope    *scope    // what a stage that is built on this one inherits, from the last Resolve
-	outline  *captured // what the last Resolve saw of ARGs, secrets and SSH sockets
+
+	// scope is what a stage that is built on this one inherits, and outline what was seen of ARGs, secrets and SSH
+	// sockets; both are from the last Resolve.
+	scope   *scope
+	outline *captured
 }
 
 // stageNamed returns the last stage of that name among the first before ones.

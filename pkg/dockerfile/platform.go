@@ -1,3 +1,5 @@
+// This file owns platforms: how they are written and compared, and how the types of two libraries become each other.
+
 package dockerfile
 
 import (
@@ -6,6 +8,7 @@ import (
 	specs "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
+// toSpec and fromSpec carry a platform between go-containerregistry and containerd.
 func toSpec(p v1.Platform) specs.Platform {
 	return specs.Platform{OS: p.OS, Architecture: p.Architecture, Variant: p.Variant, OSVersion: p.OSVersion, OSFeatures: p.OSFeatures}
 }
@@ -17,6 +20,7 @@ func fromSpec(p specs.Platform) v1.Platform {
 // normalPlatform gives a platform its usual names: x86_64 is amd64, arm64/v8 is arm64.
 func normalPlatform(p v1.Platform) v1.Platform { return fromSpec(platforms.Normalize(toSpec(p))) }
 
+// parsePlatform reads OS/ARCH[/VARIANT], or one of them alone.
 func parsePlatform(s string) (v1.Platform, error) {
 	p, err := platforms.Parse(s)
 	return fromSpec(p), err
@@ -30,8 +34,10 @@ func formatPlatform(p v1.Platform, all bool) string {
 	return platforms.Format(toSpec(p))
 }
 
+// samePlatform says whether two run the same programs, whatever their variants are.
 func samePlatform(a, b v1.Platform) bool { return a.OS == b.OS && a.Architecture == b.Architecture }
 
+// fromConfig is the platform that the config of an image names.
 func fromConfig(c *v1.ConfigFile) v1.Platform {
 	return v1.Platform{OS: c.OS, Architecture: c.Architecture, Variant: c.Variant, OSVersion: c.OSVersion, OSFeatures: c.OSFeatures}
 }

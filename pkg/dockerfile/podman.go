@@ -23,6 +23,7 @@ var (
 // podmanSize is podman's name for the size of a tmpfs.
 const podmanSize = "tmpfs-size="
 
+// isPodmanField says whether a field of a mount is podman's, with a value or as a word.
 func isPodmanField(field string) bool {
 	key, _, given := strings.Cut(field, "=")
 	if given {
@@ -60,6 +61,7 @@ func dropPodmanFields(node *parser.Node) (dropped []string) {
 	return dropped
 }
 
+// joinFields writes fields as one line of CSV, the form of --mount.
 func joinFields(fields []string) string {
 	var b strings.Builder
 	w := csv.NewWriter(&b)

@@ -25,6 +25,7 @@ func protect(node *parser.Node) {
 	}
 }
 
+// unprotect brings the variables back.
 func unprotect(s string) string { return strings.ReplaceAll(s, protectedDollar, "$") }
 
 // unprotected gives an error that quotes a mount the text that the user wrote.

@@ -1,3 +1,5 @@
+// This file owns what is hidden of credentials in addresses, wherever a text of the Dockerfile is shown.
+
 package dockerfile
 
 import (
@@ -38,6 +40,7 @@ func RedactSource(source []byte) []byte {
 	return []byte(Redact(string(source)))
 }
 
+// masked is what is shown of a secret. A variable of the shell is none.
 func masked(s string) string {
 	if s == "" || strings.Contains(s, "$") {
 		return s

@@ -1,3 +1,5 @@
+// This file owns the names of images, as docker reads and writes them.
+
 package dockerfile
 
 import (
@@ -103,6 +105,7 @@ func (r reference) tagged() reference {
 	return r
 }
 
+// familiar is a name without what is meant anyway; one that cannot be read stays as it is.
 func familiar(name string) string {
 	r, err := parseReference(name)
 	if err != nil {

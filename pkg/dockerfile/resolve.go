@@ -1,3 +1,5 @@
+// This file owns the way from a Stage and the config of its base to Steps and a config.
+
 package dockerfile
 
 import (
@@ -42,6 +44,7 @@ func (s *Stage) Resolve(base *v1.ConfigFile) (*Resolved, error) {
 	return r.finish(), nil
 }
 
+// newResolver begins with what the base leaves: its config, and the scope of a stage.
 func (s *Stage) newResolver(base *v1.ConfigFile) *resolver {
 	s.plan.expanded.restart(s)
 	r := &resolver{
@@ -112,6 +115,7 @@ func (r *resolver) finish() *Resolved {
 	return r.out
 }
 
+// setTargetPlatform writes the platform that was asked for into the config, in its normal form.
 func (r *resolver) setTargetPlatform() {
 	c, want := r.config, r.plan.platform
 	if !r.plan.implicit {

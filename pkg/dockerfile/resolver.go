@@ -17,20 +17,27 @@ import (
 
 // resolver walks the instructions of one stage.
 type resolver struct {
-	scope  scope
-	plan   *Plan
-	stage  *Stage
-	lex    *shell.Lex
-	root   *linter.Linter // of the file
-	lint   *linter.Linter // of the instruction: the comment above it may skip rules
+	scope scope
+	plan  *Plan
+	stage *Stage
+	lex   *shell.Lex
+
+	// root is the linter of the file, lint that of the instruction: the comment above it may skip rules.
+	root, lint *linter.Linter
+
+	// config and out are the result, seen what the outline is made of.
 	config *v1.ConfigFile
 	out    *Resolved
 	seen   *captured
 
-	onbuild                      bool // the instruction is a trigger of the base
+	// onbuild says that the instruction is a trigger of the base.
+	onbuild bool
+
+	// These instructions count once in a stage.
 	cmd, entrypoint, healthcheck once
 }
 
+// word expands a word of an instruction, and warns about variables that nothing has set.
 func (r *resolver) word(word string, lex *shell.Lex, cmd instructions.Command) (string, error) {
 	out, err := r.plan.expanded.expand(r.stage, lex, unprotect(word), r.scope.env)
 	r.lintUnmatched(cmd, out.Unmatched)

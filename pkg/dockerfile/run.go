@@ -1,3 +1,5 @@
+// This file owns RUN: its arguments, flags, environment and history.
+
 package dockerfile
 
 import (
@@ -90,6 +92,7 @@ func runArgs(cmd *instructions.RunCommand, step *Run) ([]string, error) {
 	return []string{script}, nil
 }
 
+// firstLine is what a title shows of a heredoc.
 func firstLine(text string) string {
 	line, _, more := strings.Cut(strings.TrimSpace(text), "\n")
 	line = strings.TrimSuffix(line, "\r")
@@ -117,6 +120,7 @@ func maskSecrets(env *variables, mounts []Mount) shell.EnvGetter {
 	return withDefaults{env, over}
 }
 
+// runFlags adds what --mount, --network, --security and --device ask for.
 func (r *resolver) runFlags(cmd *instructions.RunCommand, step *Run) error {
 	mounts, err := r.mounts(cmd)
 	if err != nil {
@@ -144,6 +148,7 @@ func (r *resolver) runFlags(cmd *instructions.RunCommand, step *Run) error {
 	return nil
 }
 
+// runEnv is the environment of the process, with the socket of an ssh mount.
 func (r *resolver) runEnv(mounts []Mount) []string {
 	env := r.scope.env
 	i := slices.IndexFunc(mounts, func(m Mount) bool { return m.Type == MountSSH })

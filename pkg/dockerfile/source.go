@@ -1,3 +1,5 @@
+// This file owns what a name stands for, in FROM, in --from or in from=: a stage, a named context, or an image.
+
 package dockerfile
 
 import (

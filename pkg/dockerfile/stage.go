@@ -1,3 +1,5 @@
+// This file owns how a FROM is read, and which stages may use which.
+
 package dockerfile
 
 import (
@@ -37,6 +39,7 @@ func newStage(p *Plan, i int, st *instructions.Stage, lint *linter.Linter) (*Sta
 	return s, s.setBase(base.Result)
 }
 
+// blankBase is the error about a FROM whose variables have no value.
 func blankBase(text string, match shell.ProcessWordResult) error {
 	remedy := "name an image or a stage"
 	names := slices.Sorted(maps.Keys(match.Unmatched))
@@ -46,6 +49,7 @@ func blankBase(text string, match shell.ProcessWordResult) error {
 	return hint.Errorf(remedy, "base name (%s) should not be blank", text)
 }
 
+// use notes global ARGs that the FROM of the stage has used.
 func (s *Stage) use(names map[string]struct{}) {
 	for name := range names {
 		s.usedArgs[name] = true
@@ -77,6 +81,7 @@ func (s *Stage) setPlatform(st *instructions.Stage, lex *shell.Lex, lint *linter
 	return nil
 }
 
+// suggestAny adds to an error which variable is close to the first of those that nothing sets.
 func suggestAny(err error, names map[string]struct{}, options []string) error {
 	for _, name := range slices.Sorted(maps.Keys(names)) {
 		if ok, better := suggest.WrapErrorMaybe(err, name, options, true); ok {
@@ -138,6 +143,7 @@ type dependency struct {
 	cmd   instructions.Command
 }
 
+// dependencies are the stages that the instructions of a stage copy from or mount.
 func dependencies(p *Plan, i int, st *instructions.Stage) ([]dependency, error) {
 	var out []dependency
 	for _, cmd := range st.Commands {

@@ -1,3 +1,5 @@
+// This file owns the data of steps: what an instruction that changes files asks for.
+
 package dockerfile
 
 import (
@@ -29,19 +31,34 @@ func (m *Meta) Meta() *Meta { return m }
 // Run is a RUN: one process in a sandbox.
 type Run struct {
 	meta
-	Args     []string // the whole argument vector, the SHELL included
-	Env      []string // NAME=VALUE in the order of definition, declared ARGs included; a later one wins; PATH is always there
-	ProxyEnv []string // predefined proxy variables, in upper and lower case: given to the process after Env, no part of the key
-	Dir      string   // absolute; made, owned by User, where it is missing
-	User     string   // as written (name|uid[:group|gid]), to be looked up in the files of the state; empty: root
+
+	// Args is the whole argument vector, the SHELL included.
+	Args []string
+
+	// Env is NAME=VALUE in the order of definition, declared ARGs included. A later one wins, and PATH is always there.
+	Env []string
+
+	// ProxyEnv are the predefined proxy variables, in upper and lower case. The process gets them after Env; they are no
+	// part of the key.
+	ProxyEnv []string
+
+	// Dir is absolute. It is made, owned by User, where it is missing.
+	Dir string
+
+	// User is written name|uid[:group|gid], and looked up in the files of the state; empty is root.
+	User string
+
 	Mounts   []Mount
 	Network  string // "" (private), "none" or "host"
 	Security string // "" (sandbox) or "insecure"
 	Devices  []Device
 	Hostname string
-	Files    []File // scripts of heredocs that start with #!, to be seen at Path, 0755, during the RUN only
 
-	scripts shell.Scripts // those that it executes, as far as they have been read
+	// Files are scripts of heredocs that start with #!. They are seen at Path, 0755, during the RUN only.
+	Files []File
+
+	// scripts are those that it executes, as far as they have been read.
+	scripts shell.Scripts
 }
 
 // File is a small file whose bytes stand in the Dockerfile.
@@ -93,7 +110,7 @@ type Copy struct {
 	Sources  []string // expanded, as written otherwise: local paths and wildcards; for Add also URLs and git references
 	Inline   []File   // heredocs, after the Sources
 	Dest     string   // absolute, against WORKDIR; ends in "/" where it was written so (or as ".", or empty)
-	Chown    string   // as written, expanded; empty: root for a context, kept for stages and images
+	Chown    string   // empty: root for a context, kept for stages and images
 	Chmod    string   // octal or symbolic; empty: kept
 	Link     bool
 	Parents  bool

@@ -1,3 +1,5 @@
+// This file owns variables, as ARG and ENV set them. Their order is that of an environment.
+
 package dockerfile
 
 import (
@@ -22,6 +24,7 @@ func (v *variables) Get(name string) (string, bool) {
 // Keys returns the names, the one defined last at the end.
 func (v *variables) Keys() []string { return v.names }
 
+// set gives a variable its value, and makes it the last.
 func (v *variables) set(name, value string) {
 	if _, ok := v.values[name]; ok {
 		v.remove(name)
@@ -35,6 +38,7 @@ func (v *variables) remove(name string) {
 	v.names = slices.DeleteFunc(v.names, func(n string) bool { return n == name })
 }
 
+// clone is a copy that can be changed.
 func (v *variables) clone() *variables {
 	return &variables{names: slices.Clone(v.names), values: maps.Clone(v.values)}
 }

@@ -21,10 +21,12 @@ func (b Barrier) then(next Barrier) Barrier {
 	return b
 }
 
+// cleared is the barrier of a command that drops the variables.
 func cleared(by string) Barrier {
 	return Barrier{"behind " + by + ", which clears the environment", false}
 }
 
+// otherUser is the barrier of a command that changes the user.
 func otherUser(by string) Barrier {
 	return Barrier{"behind " + by + ", which runs it as a user whose cache it would not be", true}
 }
@@ -56,6 +58,7 @@ func always(b Barrier) func([]Word, string) Barrier {
 	return func([]Word, string) Barrier { return b }
 }
 
+// envBarrier is that of env, which may start with an empty environment.
 func envBarrier(opts []Word, _ string) Barrier {
 	for _, name := range []string{"-i", "-", "--ignore-environment", "-iS"} {
 		if hasOption(opts, name) {
@@ -65,6 +68,7 @@ func envBarrier(opts []Word, _ string) Barrier {
 	return Barrier{}
 }
 
+// sudoBarrier is that of sudo, which clears the environment but with -E.
 func sudoBarrier(opts []Word, user string) Barrier {
 	keeps := slices.ContainsFunc(opts, func(w Word) bool { // a list of names has none of a cache
 		return w.Value == "--preserve-env" || len(w.Value) > 1 && w.Value[0] == '-' && w.Value[1] != '-' && strings.Contains(w.Value, "E")
@@ -111,6 +115,7 @@ func firstUser(by string) func([]Word, string) Barrier {
 	}
 }
 
+// chpstBarrier is that of runit's chpst.
 func chpstBarrier(opts []Word, user string) Barrier {
 	if as, ok := optionValue(opts, "-u", "-u"); ok && !SameUser(as, user) {
 		return otherUser("chpst")
@@ -118,6 +123,7 @@ func chpstBarrier(opts []Word, user string) Barrier {
 	return Barrier{}
 }
 
+// setprivBarrier is that of setpriv, which changes ids and may reset the environment.
 func setprivBarrier(opts []Word, user string) Barrier {
 	if hasOption(opts, "--reset-env") {
 		return cleared("setpriv --reset-env")

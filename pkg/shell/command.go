@@ -11,9 +11,9 @@ type Command struct {
 	Args    []string // the whole argument vector
 	Env     []string // NAME=VALUE; a later one wins
 	Dir     string   // absolute; empty: not known
-	User    string   // as USER names it
+	User    string   // the name or number that USER has
 	Files   []string // texts of files that are executed: heredocs with a first line of #!
-	Scripts Scripts  // of the files before it, as far as they have been read
+	Scripts Scripts  // those among the files before it, as far as they have been read
 }
 
 // Lookup returns the value of a variable of the environment, and whether it has one.

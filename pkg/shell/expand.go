@@ -108,6 +108,7 @@ func (e expander) literal(parts []syntax.WordPart) string {
 	return b.String()
 }
 
+// unescape takes backslashes and continued lines out of a text.
 func unescape(s string) string {
 	s = strings.ReplaceAll(s, "\\\n", "")
 	return strings.ReplaceAll(s, `\`, "")

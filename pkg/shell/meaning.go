@@ -23,7 +23,7 @@ type meaning struct {
 
 // scriptRef names a file that a call makes a shell read.
 type scriptRef struct {
-	name   string // as written
+	name   string // its path, however that is written
 	direct bool   // it is executed by itself: only its first line says whether it is shell text
 }
 

@@ -28,6 +28,7 @@ func newReader(around surroundings, text string, b Barrier) *reader {
 	return &reader{text: text, depth: maxDepth, barrier: b, scope: s, expand: expander{scope: s}}
 }
 
+// calls reads the whole text. What is no shell text, or too deep, has none.
 func (r *reader) calls() []*Call {
 	file, err := Parse(r.text)
 	if err != nil || r.depth == 0 {
@@ -38,6 +39,7 @@ func (r *reader) calls() []*Call {
 	return r.found
 }
 
+// read walks a part of the text; loop says that it may run several times.
 func (r *reader) read(node syntax.Node, loop bool) {
 	syntax.Walk(node, func(n syntax.Node) bool {
 		switch n := n.(type) {
@@ -85,6 +87,7 @@ func runsArguments(body *syntax.Stmt) (found bool) {
 	return found
 }
 
+// stmt takes in a simple command, and remembers what it changes for the later ones.
 func (r *reader) stmt(s *syntax.Stmt, loop bool) {
 	c := &Call{Repeats: loop, Fixed: r.fixed, dir: r.scope.dir}
 	switch cmd := s.Cmd.(type) {

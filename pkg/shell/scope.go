@@ -32,11 +32,11 @@ func lookup(env []string, name string) (string, bool) {
 
 // scope is what a shell knows while it reads, as far as the text shows.
 type scope struct {
-	around  surroundings      // as they were at first
+	around  surroundings      // what it knew at first
 	dir     string            // empty: not known
-	values  map[string]string // of variables that the text sets
+	values  map[string]string // variables that the text sets
 	runners map[string]bool   // functions that run the command that they are given
-	files   map[string]string // that the text writes
+	files   map[string]string // paths and texts of files that the text writes
 }
 
 func newScope(s surroundings) *scope {

@@ -42,6 +42,7 @@ func values(words []Word) []string {
 
 func isOption(w Word) bool { return strings.HasPrefix(w.Value, "-") }
 
+// hasOption says whether an option is given, a long one with a value or without.
 func hasOption(opts []Word, name string) bool {
 	return slices.ContainsFunc(opts, func(w Word) bool {
 		return w.Value == name || strings.HasPrefix(name, "--") && strings.HasPrefix(w.Value, name+"=")

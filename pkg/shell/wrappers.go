@@ -13,6 +13,7 @@ func after(sub ...string) installer.Runner { return installer.Runner{Sub: sub} }
 
 var suOptions = []string{"-c", "--command", "--session-command"}
 
+// wrappers are the commands by their names. A wrapper without fields starts what stands after its options.
 var wrappers = map[string]*wrapper{
 	"env":     {assigns: true, Runner: valued("-u", "--unset", "-C", "--chdir"), barrier: envBarrier},
 	"exec":    {Runner: valued("-a"), barrier: ifOption("-c", cleared("exec -c"))},

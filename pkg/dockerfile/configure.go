@@ -1,3 +1,5 @@
+// This file owns the instructions that change nothing but the config of the image: ENV, LABEL, USER, CMD and the like.
+
 package dockerfile
 
 import (
@@ -53,6 +55,7 @@ func (r *resolver) configure(cmd instructions.Command) error {
 	return nil
 }
 
+// setEnv sets variables for the later instructions, and in the image.
 func (r *resolver) setEnv(cmd *instructions.EnvCommand) {
 	text := "ENV"
 	for _, e := range cmd.Env {
@@ -65,12 +68,14 @@ func (r *resolver) setEnv(cmd *instructions.EnvCommand) {
 	r.commit(text, false)
 }
 
+// lintDelimiter warns about NAME VALUE, the form without =.
 func (r *resolver) lintDelimiter(cmd instructions.Command, pair instructions.KeyValuePair) {
 	if pair.NoDelim {
 		r.lint.Run(&linter.RuleLegacyKeyValueFormat, cmd.Location(), linter.RuleLegacyKeyValueFormat.Format(cmd.Name()))
 	}
 }
 
+// setLabels adds labels; one of the base with the same name is replaced.
 func (r *resolver) setLabels(cmd *instructions.LabelCommand) {
 	c := &r.config.Config
 	if c.Labels == nil {
@@ -96,6 +101,7 @@ func (r *resolver) commandLine(cmd instructions.Command, line instructions.Shell
 	return r.withShell(line.CmdLine)
 }
 
+// withShell puts the words behind the shell of the image, as one text.
 func (r *resolver) withShell(args []string) []string {
 	shell := r.config.Config.Shell
 	if len(shell) == 0 {
@@ -104,6 +110,7 @@ func (r *resolver) withShell(args []string) []string {
 	return append(slices.Clone(shell), strings.Join(args, " "))
 }
 
+// setEntrypoint sets the program of the image.
 func (r *resolver) setEntrypoint(cmd *instructions.EntrypointCommand) {
 	r.entrypoint.mark(cmd, r.lint)
 	c := &r.config.Config
@@ -114,6 +121,7 @@ func (r *resolver) setEntrypoint(cmd *instructions.EntrypointCommand) {
 	r.commit(fmt.Sprintf("ENTRYPOINT %q", c.Entrypoint), false)
 }
 
+// setHealthcheck sets the check; what the base had of one is gone.
 func (r *resolver) setHealthcheck(cmd *instructions.HealthCheckCommand) {
 	r.healthcheck.mark(cmd, r.lint)
 	h := cmd.Health
@@ -124,6 +132,7 @@ func (r *resolver) setHealthcheck(cmd *instructions.HealthCheckCommand) {
 	r.commit(fmt.Sprintf("HEALTHCHECK %+v", *h), false)
 }
 
+// setVolumes adds volumes to those of the base.
 func (r *resolver) setVolumes(cmd *instructions.VolumeCommand) error {
 	c := &r.config.Config
 	if c.Volumes == nil {
