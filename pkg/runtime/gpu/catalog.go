@@ -39,15 +39,17 @@ type Catalog struct {
 	hookDirs []string
 }
 
+// cdiDevice is one device, with the spec that has it.
 type cdiDevice struct {
 	spec  *cdiSpec
 	edits specs.ContainerEdits
 }
 
+// cdiSpec is one spec, and where it comes from.
 type cdiSpec struct {
 	*specs.Spec
-	file string
-	dir  int
+	file string // as messages name it
+	dir  int    // the number of its directory; -1: it was made here
 }
 
 // OpenCatalog reads the specs and, where NVIDIA's are missing or stale, describes the driver itself.
@@ -57,6 +59,7 @@ func OpenCatalog(ctx context.Context, dirs []SpecDir) *Catalog {
 	return openCatalog(ctx, dirs, host{}, hookDirs)
 }
 
+// openCatalog is OpenCatalog for any host.
 func openCatalog(ctx context.Context, dirs []SpecDir, h host, hookDirs []string) *Catalog {
 	c := &Catalog{devices: map[string]cdiDevice{}, hookDirs: hookDirs}
 	var read []*cdiSpec
@@ -120,6 +123,7 @@ func (c *Catalog) Resolve(requests ...Request) ([]string, error) {
 	return out, nil
 }
 
+// add takes the devices of a spec. What an earlier directory called the same gives way; in one directory the first stays.
 func (c *Catalog) add(s *cdiSpec) {
 	for _, d := range s.Devices {
 		name := s.Kind + "=" + d.Name
@@ -132,6 +136,7 @@ func (c *Catalog) add(s *cdiSpec) {
 	}
 }
 
+// readDir reads the specs of one directory, in the order of their names. One that is not there is empty.
 func (c *Catalog) readDir(d SpecDir, priority int) []*cdiSpec {
 	entries, err := os.ReadDir(d.Path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -197,6 +202,7 @@ func (c *Catalog) Inject(names []string, o InjectOptions) (runtime.Edits, error)
 	return in.edits, nil
 }
 
+// check refuses names that no spec has, with the reason that is most likely.
 func (c *Catalog) check(names []string) error {
 	var unknown []string
 	for _, n := range names {

@@ -21,9 +21,9 @@ import (
 
 // Driver is the NVIDIA driver of a host and its GPUs.
 type Driver struct {
-	Version string // such as 580.159.04; "" where neither kernel nor libraries tell
-	GPUs    []GPU  // in the order of their indices
-	Nodes   []string
+	Version string   // such as 580.159.04; "" where neither kernel nor libraries tell
+	GPUs    []GPU    // sorted by their indices
+	Nodes   []string // device nodes that every container with a GPU gets
 	Notices []string // what is missing, one line each, with its remedy
 
 	host host
@@ -32,7 +32,7 @@ type Driver struct {
 // GPU is one GPU that this host can use.
 type GPU struct {
 	Index int      // NVML's: the order of bus ids
-	Minor int      // of /dev/nvidiaN, which need not be the index
+	Minor int      // the N of /dev/nvidiaN, which need not be the index
 	UUID  string   // "" where the driver does not tell it
 	Model string   // "" where the driver does not tell it
 	BusID string   // such as 0000:1b:00.0; "" where /proc does not list it
@@ -42,7 +42,7 @@ type GPU struct {
 
 // MIG is one compute instance of a partitioned GPU.
 type MIG struct {
-	Index        int // in the GPU
+	Index        int // the number within its GPU
 	GI, CI       int // its GPU instance and compute instance
 	UUID         string
 	Capabilities []string // its nodes under /dev/nvidia-caps
@@ -55,6 +55,7 @@ var commonNodes = []string{"/dev/nvidia-modeset", "/dev/nvidia-uvm", "/dev/nvidi
 // *runtime.Missing.
 func FindDriver(ctx context.Context) (*Driver, error) { return host{}.driver(ctx) }
 
+// driver is FindDriver for any host.
 func (h host) driver(ctx context.Context) (*Driver, error) {
 	d := &Driver{Version: h.version(), host: h}
 	for _, n := range commonNodes {
@@ -81,6 +82,7 @@ func (h host) driver(ctx context.Context) (*Driver, error) {
 	return d, nil
 }
 
+// missingDriver says which of the reasons for a host without a usable GPU it is.
 func (h host) missingDriver(version string) error {
 	switch {
 	case version != "":
@@ -96,6 +98,7 @@ func (h host) missingDriver(version string) error {
 
 var moduleVersion = lazyregexp.New(`Kernel Module\s.*?\s([0-9]+\.[0-9.]+)\s`)
 
+// version is that of the kernel's module, or "".
 func (h host) version() string {
 	if v := h.read("/sys/module/nvidia/version"); v != "" {
 		return v
@@ -138,6 +141,7 @@ func busNumbers(id string) []uint64 {
 	return out
 }
 
+// gpu describes one GPU of /proc; false where it cannot be used here.
 func (h host) gpu(busID string) (GPU, bool) {
 	file := "/proc/driver/nvidia/gpus/" + busID + "/information"
 	info := parseInformation(h.read(file))
@@ -173,6 +177,7 @@ func (h host) awake(node, file string) map[string]string {
 	return parseInformation(h.read(file))
 }
 
+// parseInformation reads lines of KEY: VALUE, as files of the driver in /proc have them.
 func parseInformation(s string) map[string]string {
 	m := map[string]string{}
 	for line := range strings.Lines(s) {
@@ -260,6 +265,7 @@ var (
 	smiMIG = lazyregexp.New(`^\s+MIG .*Device\s+([0-9]+): \(UUID: (MIG-[0-9A-Za-z/-]+)\)`)
 )
 
+// readSMI takes what is not known yet. Its lines are in the order of the indices; what does not fit them is passed over.
 func (d *Driver) readSMI(out []byte) {
 	var g *GPU
 	for line := range bytes.Lines(out) {

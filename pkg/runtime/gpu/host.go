@@ -11,16 +11,19 @@ import (
 
 // host is where the NVIDIA driver is looked for. The zero value is this machine.
 type host struct {
-	root string // before /proc, /sys and /dev; "" is the root directory
+	root string // the directory that stands for /; "" is / itself
 }
 
+// path is where a path of the host lies.
 func (h host) path(p string) string { return filepath.Join("/", h.root, p) }
 
+// isDevice says whether a character device is there.
 func (h host) isDevice(p string) bool {
 	st, err := os.Stat(h.path(p))
 	return err == nil && st.Mode()&fs.ModeCharDevice != 0
 }
 
+// read gives the text of a small file, "" where it cannot be read.
 func (h host) read(p string) string {
 	b, err := os.ReadFile(h.path(p))
 	if err != nil {
@@ -29,6 +32,7 @@ func (h host) read(p string) string {
 	return strings.TrimSpace(string(b))
 }
 
+// exists says whether a path leads to something.
 func exists(file string) bool {
 	_, err := os.Stat(file)
 	return err == nil

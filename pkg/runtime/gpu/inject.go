@@ -20,6 +20,7 @@ import (
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
+// apply takes all edits of one device, or of one spec. What cannot be had in a user namespace is left out with a notice.
 func (in *injection) apply(e *specs.ContainerEdits, nvidia bool) error {
 	for _, v := range e.Env {
 		in.setEnv(v)
@@ -115,6 +116,7 @@ func optionalMount(p string) bool {
 
 var allowedMountOptions = []string{"ro", "rw", "bind", "rbind", "private", "rprivate", "slave", "rslave", "nosuid", "nodev", "noexec", "noatime", "nodiratime", "relatime"}
 
+// mountOptions keeps the options that a device may have, each once.
 func mountOptions(options []string) []string {
 	var out []string
 	for _, o := range slices.Concat(options, []string{"nosuid", "nodev"}) {
@@ -128,6 +130,7 @@ func mountOptions(options []string) []string {
 	return out
 }
 
+// finish orders the mounts, so that none covers one that is below it.
 func (in *injection) finish() {
 	slices.SortStableFunc(in.edits.Mounts, func(a, b runtime.DeviceMount) int {
 		return strings.Count(a.Target, "/") - strings.Count(b.Target, "/")

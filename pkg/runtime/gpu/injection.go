@@ -21,7 +21,7 @@ import (
 type InjectOptions struct {
 	Env          []string // the container's environment so far, KEY=VALUE
 	Capabilities string   // NVIDIA_DRIVER_CAPABILITIES of the request; "" takes Env's
-	Layerless    bool     // for a RUN: nothing of the driver may stay in the root file system
+	Layerless    bool     // nothing of the driver may stay in the root file system: it is that of a RUN
 }
 
 // injection is one call of Inject.
@@ -32,18 +32,21 @@ type injection struct {
 	hookDirs []string
 }
 
+// notice says what is left out, once.
 func (in *injection) notice(format string, args ...any) {
 	if n := fmt.Sprintf(format, args...); !slices.Contains(in.edits.Notices, n) {
 		in.edits.Notices = append(in.edits.Notices, n)
 	}
 }
 
+// setEnv takes a variable; the last one of a name counts.
 func (in *injection) setEnv(v string) {
 	key, _, _ := strings.Cut(v, "=")
 	in.edits.Env = slices.DeleteFunc(in.edits.Env, func(o string) bool { return strings.HasPrefix(o, key+"=") })
 	in.edits.Env = append(in.edits.Env, v)
 }
 
+// appendPath adds a directory to a list of them in a variable; unset is what a variable without a value means.
 func (in *injection) appendPath(key, unset, dir string) {
 	have, _ := lastEnv(slices.Concat(in.options.Env, in.edits.Env), key)
 	have = cmp.Or(have, unset)
@@ -52,6 +55,7 @@ func (in *injection) appendPath(key, unset, dir string) {
 	}
 }
 
+// link asks for a symbolic link; the last one of a path counts.
 func (in *injection) link(target, p string) {
 	in.edits.Root.Links = slices.DeleteFunc(in.edits.Root.Links, func(l runtime.RootLink) bool { return l.Path == p })
 	in.edits.Root.Links = append(in.edits.Root.Links, runtime.RootLink{Target: target, Path: p})
@@ -74,6 +78,7 @@ func checkTarget(p string) error {
 	return nil
 }
 
+// checkSource refuses paths of the host that are no device's: the whole of it, above all.
 func checkSource(p string) error {
 	if err := checkPath(p); err != nil {
 		return err
@@ -84,6 +89,7 @@ func checkSource(p string) error {
 	return nil
 }
 
+// checkPath refuses what is no plain absolute path.
 func checkPath(p string) error {
 	if !path.IsAbs(p) || slices.Contains(strings.Split(p, "/"), "..") || strings.ContainsRune(p, 0) || len(p) >= unix.PathMax {
 		return fmt.Errorf("path %.80q is not an absolute path without \"..\"", p)

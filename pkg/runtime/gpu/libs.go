@@ -21,14 +21,14 @@ import (
 // driverFile is one file of the driver: where it is on the host and where a container finds it.
 type driverFile struct {
 	host, container string
-	soname          string // of a library, where it has one
+	soname          string // the name by which programs ask for a library; "" where it has none
 }
 
 // driverLibraries is where the libraries of one driver version lie.
 type driverLibraries struct {
 	version string
 	root    string // host path of the driver root, "" for the root directory
-	dir     string // of libcuda, below root
+	dir     string // the directory of libcuda, below root
 }
 
 // nvidiaBinDir is where images of NVIDIA's look for the driver's programs.
@@ -191,6 +191,7 @@ func unversionedIn(i int) []string {
 	return nil
 }
 
+// rank puts one directory before all others.
 func rank(dir, first string) int {
 	if dir == first {
 		return 0
@@ -198,6 +199,7 @@ func rank(dir, first string) int {
 	return 1
 }
 
+// libraryFile describes one library; false where the file is none for this machine.
 func libraryFile(l driverLibraries, file string) (driverFile, bool) {
 	// A link such as libnvidia-egl-gbm.so.1 would come twice: its target is found by itself.
 	if st, err := os.Lstat(file); err != nil || !st.Mode().IsRegular() && !strings.HasSuffix(file, l.version) {
@@ -235,6 +237,7 @@ func program(name string, l driverLibraries) string {
 var driverPrograms = []string{"nvidia-smi", "nvidia-debugdump", "nvidia-persistenced", "nvidia-cuda-mps-control",
 	"nvidia-cuda-mps-server", "nvidia-imex", "nvidia-imex-ctl"}
 
+// programFiles lists the driver's programs. What is in no usual place goes to where NVIDIA's own images look.
 func programFiles(l driverLibraries) []driverFile {
 	var out []driverFile
 	for _, name := range driverPrograms {

@@ -46,6 +46,7 @@ func (in *injection) place(target, host string) string {
 	return target
 }
 
+// searchDir is the directory in which a container finds libraries, or programs.
 func (in *injection) searchDir(lib bool) string {
 	switch {
 	case in.options.Layerless && lib:
@@ -89,6 +90,7 @@ func nvidiaCall(h *specs.Hook) (name string, flags map[string][]string, ok bool)
 	return args[0], flags, true
 }
 
+// nvidiaHook turns one call of NVIDIA's hook into data.
 func (in *injection) nvidiaHook(name string, flags map[string][]string) error {
 	switch name {
 	case "create-symlinks":
@@ -108,6 +110,7 @@ func (in *injection) nvidiaHook(name string, flags map[string][]string) error {
 	return nil
 }
 
+// symlinks takes links as target::path, those of files that the container has.
 func (in *injection) symlinks(links []string) error {
 	for _, l := range links {
 		target, p, ok := strings.Cut(l, "::")
@@ -132,6 +135,7 @@ func (in *injection) symlinks(links []string) error {
 	return nil
 }
 
+// folders takes directories that the loader is to know.
 func (in *injection) folders(dirs []string) error {
 	for _, d := range dirs {
 		if err := checkTarget(d); err != nil {

@@ -17,10 +17,10 @@ import (
 
 // Request is one --gpus flag: how many GPUs, or which. The zero value asks for none.
 type Request struct {
-	Driver       string            // as given; "" leaves the choice to gbuild
+	Driver       string            // the word that was given; "" leaves the choice to gbuild
 	Count        int               // -1 means all; 0 with no DeviceIDs means none
 	DeviceIDs    []string          // indices, UUIDs, "gpu:mig" indices or CDI names
-	Capabilities []string          // as requested, always with "gpu"
+	Capabilities []string          // the words that were given, and always "gpu"
 	Options      map[string]string // kept; no NVIDIA driver reads them
 }
 
@@ -85,6 +85,7 @@ func continuesDevice(fields []string) bool {
 	return false
 }
 
+// set takes one field of the request.
 func (r *Request) set(key, val, field string) (err error) {
 	switch key {
 	case "driver":
@@ -103,6 +104,7 @@ func (r *Request) set(key, val, field string) (err error) {
 	return err
 }
 
+// finish refuses what contradicts itself, and fills in what is left out.
 func (r *Request) finish(counted bool) error {
 	if slices.Contains(r.DeviceIDs, "") {
 		return &Error{"device= names no GPU", gpusRemedy}
@@ -118,6 +120,7 @@ func (r *Request) finish(counted bool) error {
 	return nil
 }
 
+// parseGPUCount reads a count; -1 is all. Its errors are docker's.
 func parseGPUCount(s string) (int, error) {
 	if s == "all" {
 		return -1, nil
@@ -132,6 +135,7 @@ func parseGPUCount(s string) (int, error) {
 	return 0, fmt.Errorf(`invalid count (%s): value must be either "all" or an integer: %w`, s, err)
 }
 
+// parseGPUOptions reads options=, a CSV record in a field of one.
 func parseGPUOptions(val string) (map[string]string, error) {
 	fields, err := csv.NewReader(strings.NewReader(val)).Read()
 	if err != nil {
@@ -179,6 +183,7 @@ func (r Request) Names(known []string) ([]string, error) {
 	return qualify(kind, own[:r.Count]), nil
 }
 
+// byID finds the devices that are named one by one.
 func (r Request) byID(kind string, known []string) ([]string, error) {
 	var names []string
 	for _, id := range r.DeviceIDs {
@@ -228,6 +233,7 @@ func gpuKind(known []string) (kind string, own []string) {
 	return "", nil
 }
 
+// isIndex says whether a name of a device is the number of a GPU.
 func isIndex(s string) bool {
 	_, err := strconv.ParseUint(s, 10, 31)
 	return err == nil
@@ -244,6 +250,7 @@ func compareNatural(a, b string) int {
 	})
 }
 
+// qualify makes CDI names.
 func qualify(kind string, names []string) []string {
 	out := make([]string, len(names))
 	for i, n := range names {
@@ -252,6 +259,7 @@ func qualify(kind string, names []string) []string {
 	return out
 }
 
+// unknownDevices says what there is instead.
 func unknownDevices(names, known []string) error {
 	remedy := "this host knows no CDI device; `gbuild gpu list` shows what was looked at"
 	if len(known) > 0 {

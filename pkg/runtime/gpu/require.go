@@ -59,6 +59,7 @@ func CheckRequirements(env []string, d *Driver) error {
 	return nil
 }
 
+// unmet says what the image wants, and what the driver has.
 func (d *Driver) unmet(expr string) error {
 	has := "host driver " + d.Version
 	if cuda, _ := cudaFor(d.Version); cuda != "" {
@@ -122,6 +123,7 @@ func (d *Driver) meets(expr string) (bool, error) {
 	return held, nil
 }
 
+// condition holds one condition against the driver. A property that is not known here holds.
 func (d *Driver) condition(property, op, want string) bool {
 	switch property {
 	case "driver":
@@ -140,6 +142,7 @@ func (d *Driver) condition(property, op, want string) bool {
 	return true
 }
 
+// holds says whether a comparison came out as an operator wants.
 func holds(cmp int, op string) bool {
 	switch op {
 	case "=":

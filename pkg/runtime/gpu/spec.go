@@ -42,6 +42,7 @@ func MarshalSpec(s *specs.Spec) ([]byte, error) {
 	return b, nil
 }
 
+// node is a device node, with its path on the host where that is another one.
 func (d *Driver) node(p string) *specs.DeviceNode {
 	n := &specs.DeviceNode{Path: p}
 	if host := d.host.path(p); host != p {
@@ -50,6 +51,7 @@ func (d *Driver) node(p string) *specs.DeviceNode {
 	return n
 }
 
+// devices are the GPUs and instances under all their names, and "all".
 func (d *Driver) devices() []specs.Device {
 	var out []specs.Device
 	var all specs.ContainerEdits
@@ -82,6 +84,7 @@ func (d *Driver) devices() []specs.Device {
 	return append(out, specs.Device{Name: "all", ContainerEdits: all})
 }
 
+// nodes are edits of nothing but device nodes.
 func (d *Driver) nodes(paths []string) specs.ContainerEdits {
 	var e specs.ContainerEdits
 	for _, p := range paths {
@@ -90,6 +93,7 @@ func (d *Driver) nodes(paths []string) specs.ContainerEdits {
 	return e
 }
 
+// common is what every device brings: files, nodes, and calls of the hook.
 func (d *Driver) common(l driverLibraries) specs.ContainerEdits {
 	e := d.nodes(d.Nodes)
 	// A container runtime inside the container must not inject the GPUs again.
@@ -111,6 +115,7 @@ func (d *Driver) common(l driverLibraries) specs.ContainerEdits {
 	return e
 }
 
+// models are the names of all GPUs in one text.
 func (d *Driver) models() string {
 	var s []string
 	for _, g := range d.GPUs {
@@ -119,6 +124,7 @@ func (d *Driver) models() string {
 	return strings.Join(s, ",")
 }
 
+// fileOptions are those of a read-only bind; sockets cannot be executed either.
 func fileOptions(f driverFile) []string {
 	o := []string{"ro", "nosuid", "nodev", "rbind", "rprivate"}
 	if strings.HasPrefix(f.container, "/run/") || strings.HasPrefix(f.container, "/tmp/") {
@@ -127,6 +133,7 @@ func fileOptions(f driverFile) []string {
 	return o
 }
 
+// nvidiaHookCall is a call of NVIDIA's hook with one flag, given once for each value.
 func nvidiaHookCall(name, flag string, values []string) *specs.Hook {
 	args := []string{path.Base(nvidiaHook), name}
 	for _, v := range values {
@@ -153,6 +160,7 @@ func linkArgs(files []driverFile) []string {
 	return out
 }
 
+// libraryFolders are the directories in which the libraries lie in a container, each once.
 func libraryFolders(files []driverFile) []string {
 	var out []string
 	for _, f := range files {

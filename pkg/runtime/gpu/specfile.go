@@ -28,6 +28,7 @@ const maxSpec = 4 << 20
 // overflowUID is how files of users outside a user namespace look in it.
 const overflowUID = 65534
 
+// untrusted says why a directory of specs is not to be believed, or "".
 func untrusted(dir string, user bool) string {
 	st, err := os.Stat(dir)
 	if err != nil {
@@ -122,10 +123,12 @@ func validateSpec(s *specs.Spec) error {
 	return nil
 }
 
+// hasNull says whether a list of edits has an entry that is nothing.
 func hasNull(e *specs.ContainerEdits) bool {
 	return slices.Contains(e.DeviceNodes, nil) || slices.Contains(e.Mounts, nil) || slices.Contains(e.Hooks, nil) || slices.Contains(e.NetDevices, nil)
 }
 
+// validateEdits makes the library's checks.
 func validateEdits(e *specs.ContainerEdits) error {
 	return (&cdi.ContainerEdits{ContainerEdits: e}).Validate()
 }
@@ -158,6 +161,7 @@ func stale(s *specs.Spec, version string) string {
 	return ""
 }
 
+// hostPath is where a node lies on the host.
 func hostPath(n *specs.DeviceNode) string {
 	if n.HostPath != "" {
 		return n.HostPath

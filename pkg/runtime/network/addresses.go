@@ -24,6 +24,7 @@ const (
 // nic is the number of the only device that a stack has.
 const nic = 1
 
+// address words an address and a port for the stack.
 func address(ip string, port uint16) *tcpip.FullAddress {
 	return &tcpip.FullAddress{NIC: nic, Addr: tcpip.AddrFrom4Slice(net.ParseIP(ip).To4()), Port: port}
 }

@@ -29,6 +29,7 @@ func join(a, b halfCloser) {
 	both.Wait()
 }
 
+// stream copies one way; the end of it is handed on, so that the other way may go on.
 func stream(to, from halfCloser) {
 	_, _ = io.Copy(to, from)
 	_ = to.CloseWrite()

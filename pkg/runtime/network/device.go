@@ -90,6 +90,7 @@ func setUp(name string) error {
 	return nil
 }
 
+// setAddress gives the device the only address of the sandbox. No other is on its link, so the mask is a whole address.
 func setAddress(to netlink.Link) error {
 	own := &netlink.Addr{IPNet: &net.IPNet{IP: net.ParseIP(sandboxAddr).To4(), Mask: net.CIDRMask(32, 32)}}
 	if err := netlink.AddrAdd(to, own); err != nil {
@@ -98,7 +99,7 @@ func setAddress(to netlink.Link) error {
 	return netlink.LinkSetMTU(to, deviceMTU)
 }
 
-// link is the other end of a device, as one stack has it.
+// link is the other end of a device, as one stack has it. It is opened anew for each sandbox, while the device stays.
 type link struct {
 	endpoint stack.LinkEndpoint
 	peer     tcpip.LinkAddress // the sandbox's; empty where packets have no addresses of a link

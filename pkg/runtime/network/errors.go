@@ -1,4 +1,5 @@
-// This file owns the reason why a private network cannot be made.
+// This file owns the reason why a private network cannot be made. It is facts only; what a user does about them is said in package
+// runtime.
 
 package network
 

@@ -45,6 +45,7 @@ func (i *inward) publish(ports []Port) {
 	}
 }
 
+// accept leads each connection in by itself. It ends with its listener, or with the network at the next connection.
 func (i *inward) accept(p Port) {
 	for {
 		out, err := p.Listener.Accept()
@@ -59,6 +60,7 @@ func (i *inward) accept(p Port) {
 	}
 }
 
+// lead opens the connection in the sandbox. Where nobody listens there, the outer one is closed without a word.
 func (i *inward) lead(out *net.TCPConn, target uint16) {
 	defer out.Close()
 	done, ok := i.shares.stream()

@@ -23,10 +23,10 @@ import (
 
 const (
 	dialTimeout = 30 * time.Second
-	dnsTimeout  = 3 * time.Second // for each nameserver
+	dnsTimeout  = 3 * time.Second // the next nameserver is asked then
 )
 
-// outward opens what a sandbox asks for.
+// outward opens what a sandbox asks for. Its methods are called by the stack, each in a goroutine of its own.
 type outward struct {
 	ctx         context.Context // ends with the network
 	shares      *shares
@@ -36,6 +36,7 @@ type outward struct {
 	sessions    sync.WaitGroup
 }
 
+// newOutward counts what it opens against s.
 func newOutward(ctx context.Context, s *shares, nameservers []netip.AddrPort) *outward {
 	return &outward{ctx: ctx, shares: s, nameservers: nameservers, datagrams: make(tokens, maxSessions), queries: make(tokens, maxQueries)}
 }
@@ -138,7 +139,7 @@ func (o *outward) udp(r *udp.ForwarderRequest) {
 
 // relay copies datagrams to the destination and back.
 func (o *outward) relay(in net.Conn, dest []string) {
-	out, err := o.dial("udp", dest, netguard.Control) // which knows what is a broadcast here
+	out, err := o.dial("udp", dest, netguard.Control) // knows what is a broadcast here
 	if err != nil {
 		return
 	}
@@ -169,6 +170,7 @@ func (o *outward) resolve(in net.Conn, servers []string) {
 	}
 }
 
+// ask returns the first answer to a query, or nil. It is handed on as it came: nothing of it is read or changed.
 func (o *outward) ask(query []byte, servers []string) []byte {
 	for _, server := range servers {
 		out, err := o.dial("udp", []string{server}, nil)

@@ -22,6 +22,7 @@ type pair struct {
 	mac net.HardwareAddr // the near device's address of the link
 }
 
+// close lets the kernel take the pair away, with the namespace.
 func (p *pair) close() { p.far.Close() }
 
 // farName is the far device.
@@ -107,8 +108,8 @@ func openFar() (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening a packet socket: %w", err)
 	}
-	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 8<<20) // as much as the host lets us
-	const ipv4 = unix.ETH_P_IP>>8 | unix.ETH_P_IP&0xff<<8              // in the order of the network
+	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 8<<20) // the host may give less
+	const ipv4 = unix.ETH_P_IP>>8 | unix.ETH_P_IP&0xff<<8              // big-endian
 	if err := unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: ipv4, Ifindex: far.Attrs().Index}); err != nil {
 		unix.Close(fd)
 		return nil, fmt.Errorf("binding a packet socket: %w", err)

@@ -45,6 +45,7 @@ func (p *Pool) namespace() (*namespace, error) {
 	return newNamespace()
 }
 
+// takeIdle returns the network that was left last: its memory is the warmest.
 func (p *Pool) takeIdle() *namespace {
 	if p == nil {
 		return nil
@@ -60,6 +61,7 @@ func (p *Pool) takeIdle() *namespace {
 	return n
 }
 
+// leave keeps a namespace for the next sandbox.
 func (p *Pool) leave(n *namespace) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -103,6 +105,7 @@ func (n *namespace) fill() (err error) {
 // close may wait for the kernel, which takes away another namespace just then; nobody has to wait for it.
 func (n *namespace) close() { go n.closeFiles() }
 
+// closeFiles ends the namespace: it is held by its file, and by the device.
 func (n *namespace) closeFiles() {
 	if n.device != nil {
 		n.device.close()

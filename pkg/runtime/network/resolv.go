@@ -1,4 +1,5 @@
-// This file owns what the sandbox reads of resolv.conf(5), and what is read of the host's.
+// This file owns what the sandbox reads of resolv.conf(5), and what is read of the host's. A nameserver on loopback, as systemd
+// has, is asked from here, where it can be reached; so names of the host's private zones resolve in a sandbox, too.
 
 package network
 

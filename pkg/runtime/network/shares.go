@@ -55,6 +55,7 @@ func (s *shares) stream() (done func(), ok bool) {
 // tokens let so many have something at once.
 type tokens chan struct{}
 
+// take never waits: what there is too much of is refused.
 func (t tokens) take() bool {
 	select {
 	case t <- struct{}{}:

@@ -28,6 +28,7 @@ type userStack struct {
 	in     *inward
 }
 
+// newUserStack makes the stack on the far end of a device.
 func newUserStack(d *device, nameservers []netip.AddrPort) (*userStack, error) {
 	l, err := d.open()
 	if err != nil {
@@ -75,6 +76,7 @@ func (s *userStack) setUp() error {
 	return nil
 }
 
+// close ends all connections, and waits for those who copy: they hold the device.
 func (s *userStack) close() {
 	s.cancel()
 	s.ip.Destroy()

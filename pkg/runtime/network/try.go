@@ -66,6 +66,7 @@ func RunTry() {
 	os.Exit(0)
 }
 
+// openPair makes a pair and opens it, as a sandbox would.
 func openPair() error {
 	p, err := makePair()
 	if err != nil {
