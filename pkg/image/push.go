@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -53,10 +54,8 @@ func pushImage(ctx context.Context, r Ref, img v1.Image, o WriteOptions) (v1.Has
 
 // sources are the repositories that layers can be mounted from.
 func sources(layers []v1.Layer, r Ref) (all []string) {
-	seen := map[string]bool{}
 	for _, l := range layers {
-		if from := mountable(l, r); from != "" && !seen[from] {
-			seen[from] = true
+		if from := mountable(l, r); from != "" && !slices.Contains(all, from) {
 			all = append(all, from)
 		}
 	}

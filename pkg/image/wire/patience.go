@@ -49,37 +49,16 @@ func Dated(err error, resp *http.Response) error {
 	return err
 }
 
-// Wait waits before the next try after an error: as long as the registry asked for, or exponentially with some jitter. attempt
-// counts from zero.
+// Wait waits before the next try after an error, or until the context ends: as long as the registry asked for, else twice as long
+// for each attempt. attempt counts from zero.
 func (p Patience) Wait(ctx context.Context, attempt int, err error) error {
+	pause := p.Pause << attempt
+	pause += time.Duration(rand.Int64N(int64(pause)/2 + 1)) // The jitter keeps many clients from coming back at once.
 	var later *laterError
 	if errors.As(err, &later) {
-		return sleep(ctx, later.after)
+		pause = later.after
 	}
-	return sleep(ctx, p.pause(attempt))
-}
-
-// waitFor is Wait after an answer, which may be nil.
-func (p Patience) waitFor(ctx context.Context, attempt int, resp *http.Response) error {
-	pause := p.pause(attempt)
-	if resp != nil {
-		if asked, ok := retryAfter(resp); ok {
-			pause = asked
-		}
-		drain(resp)
-	}
-	return sleep(ctx, pause)
-}
-
-// pause grows with each attempt. The jitter keeps many clients from coming back at once.
-func (p Patience) pause(attempt int) time.Duration {
-	pause := p.Pause << attempt
-	return pause + time.Duration(rand.Int64N(int64(pause)/2+1))
-}
-
-// sleep ends with the context.
-func sleep(ctx context.Context, wait time.Duration) error {
-	timer := time.NewTimer(min(wait, maxPause))
+	timer := time.NewTimer(min(pause, maxPause))
 	defer timer.Stop()
 	select {
 	case <-timer.C:

@@ -42,7 +42,11 @@ func (t *retrier) RoundTrip(r *http.Request) (*http.Response, error) {
 		if single || attempt == MaxRetries || !passes {
 			return resp, err
 		}
-		if err := t.patience.waitFor(r.Context(), attempt, resp); err != nil {
+		if resp != nil {
+			err = Dated(errors.New(resp.Status), resp)
+			drain(resp)
+		}
+		if err := t.patience.Wait(r.Context(), attempt, err); err != nil {
 			return nil, err
 		}
 	}
