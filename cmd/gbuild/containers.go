@@ -1,4 +1,4 @@
-// This file owns how commands find containers and volumes.
+// This file owns what the commands of containers share: how they find one, and how its end becomes an exit code.
 
 package main
 
@@ -8,6 +8,7 @@ import (
 
 	"github.com/gbuild/gbuild/internal/statedir"
 	"github.com/gbuild/gbuild/pkg/container"
+	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
 func openContainers(a *app) (*container.Registry, error) {
@@ -52,4 +53,29 @@ func eachContainer(a *app, names []string, do func(*container.Container) error) 
 func openVolumes(a *app) (container.Volumes, error) {
 	state, err := a.stateDir()
 	return container.Volumes{Dir: statedir.Volumes.In(state)}, err
+}
+
+// containerExit turns the end of a container into docker's exit code: the command's own, or 125 where gbuild
+// failed; what the host lacks is 64, as for a build.
+func containerExit(a *app, err error) error {
+	var exit *runtime.ExitError
+	var status exitStatus
+	var stopped interrupted
+	var missing *runtime.Missing
+	switch {
+	case err == nil, errors.As(err, &status):
+		return err
+	case errors.As(err, &stopped):
+		return exitStatus(exitSignals + int(stopped.sig))
+	case errors.As(err, &exit):
+		if exit.Err != nil {
+			a.printError(exit.Err)
+		}
+		return exitStatus(exit.Code)
+	}
+	a.printError(err)
+	if errors.As(err, &missing) {
+		return exitStatus(exitHost)
+	}
+	return exitStatus(container.ExitNotStarted)
 }

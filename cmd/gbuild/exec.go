@@ -5,7 +5,6 @@ package main
 import (
 	"io"
 	"os"
-	"os/signal"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -114,18 +113,4 @@ func execTerminal(a *app, o *execOptions, c *container.Container, command contai
 func waitExec(e *container.Execution) error {
 	defer passOn(e.Signal, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)()
 	return e.Wait()
-}
-
-// passOn hands signals of this process to a function, until the one that it returns is called. None of them ends this
-// process any more.
-func passOn(hand func(syscall.Signal), wanted ...os.Signal) (stop func()) {
-	signals := make(chan os.Signal, 16)
-	signal.Reset(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-	signal.Notify(signals, wanted...)
-	go func() {
-		for s := range signals {
-			hand(s.(syscall.Signal))
-		}
-	}()
-	return func() { signal.Stop(signals) }
 }

@@ -5,6 +5,7 @@ package main
 import (
 	"encoding/csv"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -62,4 +63,12 @@ func truthy(s string) bool {
 		return false
 	}
 	return true
+}
+
+// oneOf checks the value of a flag that is one of several words.
+func oneOf(flag, value string, words ...string) error {
+	if slices.Contains(words, value) {
+		return nil
+	}
+	return usagef("%s %s: it is one of %s", flag, value, strings.Join(words, ", "))
 }

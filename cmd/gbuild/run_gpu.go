@@ -32,8 +32,8 @@ func (d *runDevices) parse() (err error) {
 	return err
 }
 
-// fill gives the sandbox what --gpus and --device ask for.
-func (d *runDevices) fill(ctx context.Context, box *runtime.Sandbox, l *launch) error {
+// fill gives the sandbox what --gpus and --device ask for. NVIDIA's hook works in dir.
+func (d *runDevices) fill(ctx context.Context, box *runtime.Sandbox, environ environment, dir string) error {
 	var names []string
 	for _, name := range d.devices {
 		if gpu.IsCDIName(name) {
@@ -46,7 +46,7 @@ func (d *runDevices) fill(ctx context.Context, box *runtime.Sandbox, l *launch) 
 		}
 		box.Devices = append(box.Devices, edits)
 	}
-	requests, err := d.fillLegacy(box, l.container.Dir())
+	requests, err := d.fillLegacy(box, dir)
 	if err != nil {
 		return err
 	}
@@ -56,8 +56,13 @@ func (d *runDevices) fill(ctx context.Context, box *runtime.Sandbox, l *launch) 
 		}
 		return nil
 	}
-	catalog := openCatalog(ctx, l.app.environ, d.cdiDirs)
-	err = d.inject(ctx, box, catalog, names, requests)
+	catalog := openCatalog(ctx, environ, d.cdiDirs)
+	if names, err = withAsked(names, requests, catalog); err == nil && len(requests) > 0 {
+		err = checkDriver(ctx, box.Env)
+	}
+	if err == nil {
+		err = d.inject(box, catalog, names)
+	}
 	for _, n := range catalog.Notices { // may be the reason for an error
 		box.Notice(n)
 	}
@@ -88,24 +93,28 @@ func (d *runDevices) fillLegacy(box *runtime.Sandbox, dir string) (others []gpu.
 	return others, nil
 }
 
-// inject adds the CDI devices of these names, and those that the requests mean.
-func (d *runDevices) inject(ctx context.Context, box *runtime.Sandbox, catalog *gpu.Catalog, names []string, requests []gpu.Request) error {
+// withAsked adds the devices that the requests mean to those that are named.
+func withAsked(names []string, requests []gpu.Request, catalog *gpu.Catalog) ([]string, error) {
 	asked, err := catalog.Resolve(requests...)
-	if err != nil {
-		return err
-	}
 	for _, n := range asked {
 		if !slices.Contains(names, n) {
 			names = append(names, n)
 		}
 	}
-	if len(requests) > 0 {
-		if driver, err := gpu.FindDriver(ctx); err == nil {
-			if err := gpu.CheckRequirements(box.Env, driver); err != nil {
-				return err
-			}
-		}
+	return names, err
+}
+
+// checkDriver compares what the image demands of an NVIDIA driver with the one that is here.
+func checkDriver(ctx context.Context, env []string) error {
+	driver, err := gpu.FindDriver(ctx)
+	if err != nil {
+		return nil
 	}
+	return gpu.CheckRequirements(env, driver)
+}
+
+// inject adds the CDI devices of these names.
+func (d *runDevices) inject(box *runtime.Sandbox, catalog *gpu.Catalog, names []string) error {
 	edits, err := catalog.Inject(names, gpu.InjectOptions{Env: box.Env, Capabilities: d.capabilities})
 	if err != nil {
 		return err

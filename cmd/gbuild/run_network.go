@@ -27,25 +27,32 @@ func (n *runNetwork) add(f *pflag.FlagSet) {
 	f.StringVarP(&n.hostname, "hostname", "h", "", "host name of the container")
 }
 
-func (n *runNetwork) parse() error {
+func (n *runNetwork) parse() (err error) {
 	if err := oneOf("--network", n.kind, "default", "private", "bridge", "host", "none"); err != nil {
 		return err
 	}
 	if n.kind == "bridge" {
 		n.kind = "private"
 	}
-	return n.parsePorts()
+	n.ports, err = parsePublished(n.publish)
+	return err
 }
 
-// private says whether the container gets a network of its own that leads out.
-func (n *runNetwork) private() bool { return n.kind == "default" || n.kind == "private" }
+// published are the ports that gbuild listens at for the container. In the host's network the command listens itself, and
+// a container without a network has none.
+func (n *runNetwork) published() []port {
+	if n.kind == "default" || n.kind == "private" {
+		return n.ports
+	}
+	return nil
+}
 
 func (n *runNetwork) fill(box *runtime.Sandbox) (err error) {
 	box.Network = sandboxNetwork(n.kind)
 	if err := n.fillHosts(box); err != nil {
 		return err
 	}
-	box.Ports, err = n.receivePorts()
+	box.Ports, err = receivePorts(n.published())
 	return err
 }
 

@@ -25,15 +25,16 @@ type port struct {
 // String is docker's way to write it.
 func (p port) String() string { return fmt.Sprintf("%s->%d/%s", p.address, p.target, p.protocol) }
 
-func (n *runNetwork) parsePorts() error {
-	for _, text := range n.publish {
+// parsePublished reads all that -p says.
+func parsePublished(words []string) (all []port, err error) {
+	for _, text := range words {
 		ports, err := parsePorts(text)
 		if err != nil {
-			return usageError{hint.Errorf("it is [[ADDRESS:]HOSTPORT:]PORT[/udp], with ranges as 8000-8003", "-p %s: %w", text, err)}
+			return nil, usageError{hint.Errorf("it is [[ADDRESS:]HOSTPORT:]PORT[/udp], with ranges as 8000-8003", "-p %s: %w", text, err)}
 		}
-		n.ports = append(n.ports, ports...)
+		all = append(all, ports...)
 	}
-	return nil
+	return all, nil
 }
 
 // parsePorts reads one -p, which may be a range.
@@ -92,18 +93,14 @@ func portRange(s string) (from, to uint16, err error) {
 	return uint16(x), uint16(y), nil
 }
 
-// listen opens the sockets of the host here, outside of the user namespace, where root may have any port. With the
-// host's network the command listens itself.
-func (n *runNetwork) listen() ([]port, error) {
-	if !n.private() {
-		return nil, nil
-	}
-	for i := range n.ports {
-		if err := n.ports[i].open(); err != nil {
-			return nil, n.ports[i].whyNot(err)
+// listenAll opens the sockets of the host here, outside of the user namespace, where root may have any port.
+func listenAll(ports []port) error {
+	for i := range ports {
+		if err := ports[i].open(); err != nil {
+			return ports[i].whyNot(err)
 		}
 	}
-	return n.ports, nil
+	return nil
 }
 
 func (p *port) open() (err error) {
@@ -144,12 +141,12 @@ func (p *port) whyNot(err error) error {
 	return fmt.Errorf("publishing %s: %w", p, err)
 }
 
+// portsFD is the first of the descriptors by which a process in the namespaces inherits the sockets. They follow the lock.
+const portsFD = 4
+
 // receivePorts takes over the sockets that the parent opened.
-func (n *runNetwork) receivePorts() (ports []network.Port, err error) {
-	if !n.private() {
-		return nil, nil
-	}
-	for i, p := range n.ports {
+func receivePorts(list []port) (ports []network.Port, err error) {
+	for i, p := range list {
 		f := os.NewFile(uintptr(portsFD+i), p.address)
 		r := network.Port{Target: p.target}
 		if p.protocol == "udp" {

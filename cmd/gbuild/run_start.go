@@ -1,5 +1,5 @@
-// This file owns the processes of gbuild run: the one that the user starts, the supervisor of a detached container, and the
-// one in the namespaces; and what they inherit from each other.
+// This file owns the processes of gbuild run outside of the namespaces: the one that the user starts, and the supervisor of
+// a detached container.
 
 package main
 
@@ -12,33 +12,8 @@ import (
 	"os/signal"
 	"syscall"
 
-	"golang.org/x/term"
-
-	"github.com/gbuild/gbuild/pkg/container"
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
-
-// launch is one gbuild run, as each of its processes sees it.
-type launch struct {
-	app       *app
-	options   *runOptions
-	container *container.Container
-}
-
-// containerVar carries the id of its container to a process that gbuild starts for it.
-const containerVar = "_GBUILD_CONTAINER"
-
-// The descriptors that a process inherits which gbuild starts for a container: its lock, and the sockets of its ports.
-const (
-	lockFD  = 3
-	portsFD = 4
-)
-
-// environ is the environment of a process for the container, to which this one hands the command on.
-func (l *launch) environ() ([]string, error) {
-	handed, err := l.app.handOn()
-	return append(os.Environ(), handed, containerVar+"="+l.container.ID), err
-}
 
 // goOn is the part of a process that gbuild started for the container: of the one in the namespaces, or of the supervisor.
 func (l *launch) goOn(ctx context.Context, id string) error {
@@ -111,8 +86,8 @@ func (l *launch) enter(ctx context.Context) (err error) {
 
 // openPorts returns the files that the process in the namespaces inherits, and writes the ports down.
 func (l *launch) openPorts() (files []*os.File, err error) {
-	ports, err := l.options.network.listen()
-	if err != nil {
+	ports := l.options.network.published()
+	if err := listenAll(ports); err != nil {
 		return nil, err
 	}
 	files = []*os.File{l.container.Lock()}
@@ -121,17 +96,4 @@ func (l *launch) openPorts() (files []*os.File, err error) {
 		l.container.Ports = append(l.container.Ports, p.String())
 	}
 	return files, l.container.Save()
-}
-
-// keepTerminal returns a function that makes the terminal again what it is now.
-func keepTerminal(stdin any) (restore func()) {
-	in, ok := stdin.(*os.File)
-	if !ok {
-		return func() {}
-	}
-	saved, err := term.GetState(int(in.Fd()))
-	if err != nil {
-		return func() {}
-	}
-	return func() { _ = term.Restore(int(in.Fd()), saved) }
 }

@@ -59,14 +59,6 @@ func newKillCommand(a *app) *cobra.Command {
 	return c
 }
 
-func parseSignal(name string) (syscall.Signal, error) {
-	signal, err := container.ParseSignal(name)
-	if err != nil {
-		return 0, usageError{err}
-	}
-	return signal, nil
-}
-
 func newRmCommand(a *app) *cobra.Command {
 	var force bool
 	c := &cobra.Command{

@@ -1,4 +1,4 @@
-// This file owns the caller's terminal, while the command of a container has it.
+// This file owns the terminal of the caller, which the command of a container may have for a while.
 
 package main
 
@@ -51,4 +51,17 @@ func sizeOf(f *os.File) runtime.TerminalSize {
 		return runtime.TerminalSize{}
 	}
 	return runtime.TerminalSize{Rows: uint16(rows), Cols: uint16(cols)}
+}
+
+// keepTerminal returns a function that makes the terminal again what it is now.
+func keepTerminal(stdin any) (restore func()) {
+	in, ok := stdin.(*os.File)
+	if !ok {
+		return func() {}
+	}
+	saved, err := term.GetState(int(in.Fd()))
+	if err != nil {
+		return func() {}
+	}
+	return func() { _ = term.Restore(int(in.Fd()), saved) }
 }

@@ -1,0 +1,46 @@
+// This file owns the list of what gbuild run can be told: one room for each part of a container.
+
+package main
+
+import (
+	"github.com/spf13/pflag"
+
+	"github.com/gbuild/gbuild/internal/hint"
+)
+
+// runOptions are the flags of gbuild run. Each room adds its flags, checks them in parse before anything is made, and fills
+// in its part of the Sandbox.
+type runOptions struct {
+	life    runLife
+	image   runImage
+	process runProcess
+	network runNetwork
+	box     runBox
+	mounts  runMounts
+	caches  runCaches
+	devices runDevices
+	limits  runLimits
+}
+
+func (o *runOptions) add(f *pflag.FlagSet) {
+	f.SetInterspersed(false)
+	f.Bool("help", false, "help for run")
+	for _, room := range []interface{ add(*pflag.FlagSet) }{&o.life, &o.image, &o.process, &o.network, &o.box, &o.mounts, &o.caches, &o.devices, &o.limits} {
+		room.add(f)
+	}
+}
+
+// check refuses command lines that make no sense before anything is made for them.
+func (o *runOptions) check(a *app) error {
+	if o.process.tty && o.process.interactive && !o.life.detach && !isTerminal(a.stdin) {
+		return hint.Errorf("leave out -t, or run it in a terminal", "the input device is not a TTY")
+	}
+	for _, room := range []interface{ parse() error }{&o.life, &o.image, &o.network, &o.box, &o.mounts, &o.devices, &o.limits} {
+		if err := room.parse(); err != nil {
+			return err
+		}
+	}
+	var err error
+	o.network.kind, err = a.environ.acceptedNetwork(o.network.kind, nil)
+	return err
+}

@@ -1,0 +1,41 @@
+// This file owns the order in which the rooms of gbuild run fill in the sandbox of a container.
+
+package main
+
+import (
+	"cmp"
+	"context"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
+	"github.com/gbuild/gbuild/pkg/runtime"
+)
+
+// sandbox puts together what the flags and the image's config say. A room that comes later sees what those before it have
+// filled in.
+func (l *launch) sandbox(ctx context.Context, config *v1.Config, image *rootfs.View) (*runtime.Sandbox, error) {
+	a, o := l.app, l.options
+	id, err := runtime.LookupUser(image.Follow, cmp.Or(o.process.user, config.User))
+	if err != nil {
+		return nil, err
+	}
+	box := &runtime.Sandbox{UID: id.UID, GID: id.GID, Groups: id.Groups, Hostname: o.network.nameOf(l.container), Notice: a.notice}
+	for _, fill := range []func() error{
+		func() error { return o.process.fill(box, config) },
+		func() error { return o.mounts.fill(box) },
+		func() error { return o.process.fillEnv(box, config, a) },
+		func() error { return o.box.fillKeepID(box, o.process.user != "") },
+		func() error { return o.box.fill(box, a.streams.reader(ctx)) },
+		func() error { return o.network.fill(box) },
+		func() error { return o.caches.fill(box, id.Home, a.environ) },
+		func() error { return o.devices.fill(ctx, box, a.environ, l.container.Dir()) },
+		func() error { return o.box.fillShm(box) },
+	} {
+		if err := fill(); err != nil {
+			return nil, err
+		}
+	}
+	box.Limits, box.Cgroup = o.limits.parsed, a.env(cgroupVar)
+	return box, nil
+}

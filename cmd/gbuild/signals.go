@@ -1,0 +1,33 @@
+// This file owns the signals that this process gets or sends.
+
+package main
+
+import (
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/gbuild/gbuild/pkg/container"
+)
+
+func parseSignal(name string) (syscall.Signal, error) {
+	signal, err := container.ParseSignal(name)
+	if err != nil {
+		return 0, usageError{err}
+	}
+	return signal, nil
+}
+
+// passOn hands signals of this process to a function, until the one that it returns is called. None of them ends this
+// process any more.
+func passOn(hand func(syscall.Signal), wanted ...os.Signal) (stop func()) {
+	signals := make(chan os.Signal, 16)
+	signal.Reset(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	signal.Notify(signals, wanted...)
+	go func() {
+		for s := range signals {
+			hand(s.(syscall.Signal))
+		}
+	}()
+	return func() { signal.Stop(signals) }
+}
