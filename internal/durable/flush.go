@@ -1,6 +1,6 @@
-package durable
+// This file owns flushing: much at once, and early.
 
-// Flushing much at once, and early.
+package durable
 
 import (
 	"fmt"

@@ -1,3 +1,6 @@
+// This file owns what a path of the command line leads to: links are followed to their end, which may be an open
+// descriptor of this process.
+
 package outfile
 
 import (

@@ -1,6 +1,6 @@
-package progress
+// This file owns what makes foreign text fit to be shown, and the writer that does so with all that passes through it.
 
-// What makes foreign text fit to be shown, and the writer that does so with all that passes through it.
+package progress
 
 import (
 	"bytes"

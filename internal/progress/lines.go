@@ -1,3 +1,6 @@
+// This file owns the lines that steps print: they are put together of what arrives in pieces, and cut to what a terminal
+// has room for.
+
 package progress
 
 import (

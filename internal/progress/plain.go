@@ -1,3 +1,5 @@
+// This file owns the drawing as plain lines, for logs, and how a build ends in words.
+
 package progress
 
 import (

@@ -1,3 +1,5 @@
+// This file owns what is known of a step while it runs: what it printed last, and how far it is.
+
 package progress
 
 import (

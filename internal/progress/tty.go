@@ -1,3 +1,5 @@
+// This file owns the drawing on a terminal: what has ended is written once, and a small window below shows what runs.
+
 package progress
 
 import (

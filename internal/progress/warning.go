@@ -1,3 +1,5 @@
+// This file owns how warnings are shown, with the lines of the Dockerfile that they are about.
+
 package progress
 
 import (

@@ -1,3 +1,5 @@
+// This file owns made-up bytes that deflate as those of libraries do.
+
 package testimage
 
 import "math/rand/v2"

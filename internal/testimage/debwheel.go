@@ -1,3 +1,5 @@
+// This file owns wheels of real code: they are made of what Debian's packages have installed here.
+
 package testimage
 
 import (

@@ -1,3 +1,5 @@
+// This file owns a package index on loopback, as pip asks one.
+
 package testimage
 
 import (

@@ -1,3 +1,5 @@
+// This file owns what pip leaves in an image when it installs a wheel.
+
 package testimage
 
 import (

@@ -1,3 +1,5 @@
+// This file owns layers and images of files that a test names.
+
 package testimage
 
 import (

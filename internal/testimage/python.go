@@ -1,3 +1,5 @@
+// This file owns a base with Python, which mmdebstrap makes once.
+
 package testimage
 
 import (

@@ -1,3 +1,5 @@
+// This file owns a registry on loopback.
+
 package testimage
 
 import (

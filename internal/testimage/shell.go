@@ -1,3 +1,5 @@
+// This file owns a base with a shell: Debian's static busybox.
+
 package testimage
 
 import (

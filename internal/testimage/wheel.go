@@ -1,3 +1,5 @@
+// This file owns wheels that are written in code.
+
 package testimage
 
 import (

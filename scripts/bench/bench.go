@@ -1,3 +1,5 @@
+// This file owns what all workloads share: the directories, the registry, and as whom builders run.
+
 package main
 
 import (

@@ -1,3 +1,5 @@
+// This file owns the Dockerfiles and contexts that the workloads build.
+
 package main
 
 import (

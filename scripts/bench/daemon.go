@@ -1,3 +1,5 @@
+// This file owns a dockerd of the benchmark's own, and what its processes used.
+
 package main
 
 import (

@@ -1,3 +1,5 @@
+// This file owns what the builds need: bases in the registry, and wheels with their index.
+
 package main
 
 import (

@@ -1,3 +1,5 @@
+// This file owns the workloads of growth: the same build with 1, 4 and 16 times as much of something.
+
 package main
 
 import (

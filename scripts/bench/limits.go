@@ -1,3 +1,5 @@
+// This file owns what bounds gbuild: the same bytes through a compressor alone, for instance.
+
 package main
 
 import (

@@ -1,3 +1,5 @@
+// This file owns what is said of the machine that was measured on.
+
 package main
 
 import (

@@ -1,3 +1,5 @@
+// This file owns measuring: a process of its own runs the commands, and asks the kernel what they used.
+
 package main
 
 import (

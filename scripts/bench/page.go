@@ -1,3 +1,5 @@
+// This file owns the page of results.
+
 package main
 
 import (

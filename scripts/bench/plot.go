@@ -1,3 +1,5 @@
+// This file owns the plot of results.
+
 package main
 
 import (

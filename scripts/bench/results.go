@@ -1,3 +1,5 @@
+// This file owns the results, which are kept between runs, and their medians.
+
 package main
 
 import (

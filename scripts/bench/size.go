@@ -1,3 +1,5 @@
+// This file owns the sizes of the workloads.
+
 package main
 
 // size says how much of everything the workloads have. Bytes are before compression.

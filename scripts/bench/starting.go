@@ -1,3 +1,5 @@
+// This file owns the workload that starts containers.
+
 package main
 
 import (

@@ -1,3 +1,5 @@
+// This file owns the builders: how each is called, and which of its ways works here.
+
 package main
 
 import (

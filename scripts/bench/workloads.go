@@ -1,3 +1,5 @@
+// This file owns the list of workloads, and those of builds.
+
 package main
 
 import (
