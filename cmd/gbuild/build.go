@@ -79,6 +79,7 @@ type job struct {
 
 	call    call
 	out     outputs
+	mounts  travels
 	shared  remoteCaches
 	request *build.Request // What the flags say is in it from the start; the rest comes with the input.
 	in      *input
@@ -101,7 +102,10 @@ func newJob(a *app, f *buildFlags, entered bool) (j *job, err error) {
 	if j.call, err = f.call.parse(); err != nil {
 		return nil, err
 	}
-	if err := f.caches.fill(j.request, a, f.source.context); err != nil {
+	if err := f.caches.fill(j.request, a.environ, f.source.context); err != nil {
+		return nil, err
+	}
+	if j.mounts, err = f.caches.mounts.parse(j.request.Scope); err != nil {
 		return nil, err
 	}
 	j.shared, err = f.caches.share(j.request, a)
@@ -117,7 +121,7 @@ func runBuild(ctx context.Context, a *app, f *buildFlags, entered bool) error {
 	if !entered && j.call.method == "build" && (f.source.isOnce() || output.NeedFiles(j.out.list)) {
 		return build.ErrNeedsNamespace
 	}
-	if j.in, err = openInput(ctx, a, f, j.request); err != nil {
+	if j.in, err = openInput(ctx, a, inputFlags{&f.source, &f.steps.credentials}, j.request); err != nil {
 		j.call.printFoundBefore(a, err)
 		return err
 	}
@@ -173,9 +177,8 @@ func (j *job) do(ctx context.Context) error {
 // buildAndWrite builds and writes the result, again without shared caches where one of them turns out to be broken. Cache
 // mounts of other machines come before the first step, and leave after the last.
 func (j *job) buildAndWrite(ctx context.Context, b *build.Builder, w *output.Writer) error {
-	mounts := &j.flags.caches.mounts
 	if j.entered {
-		mounts.take(ctx, j.app, j.request.Scope, j.show.notice)
+		j.mounts.take(ctx, j.app, j.show.notice)
 	}
 	for {
 		result, err := b.Build(ctx, j.request)
@@ -183,7 +186,7 @@ func (j *job) buildAndWrite(ctx context.Context, b *build.Builder, w *output.Wri
 			err = j.write(ctx, w, result)
 		}
 		if err == nil && j.entered && result.Steps > 0 {
-			mounts.give(ctx, j.app, j.request.Scope, j.show.notice)
+			j.mounts.give(ctx, j.app, j.show.notice)
 		}
 		var broken *build.CacheError
 		if !errors.As(err, &broken) {

@@ -42,20 +42,17 @@ func (f *cacheFlags) add(flags *pflag.FlagSet, environ environment) {
 	f.tools.add(flags)
 }
 
-// fill puts into the request what is used of earlier builds, and the shared caches.
-func (f *cacheFlags) fill(req *build.Request, a *app, context string) error {
+// fill puts into the request what is used of earlier builds on this machine.
+func (f *cacheFlags) fill(req *build.Request, environ environment, context string) error {
 	req.NoCache, req.NoCacheMounts, req.Fresh = f.noCache, f.noCacheMounts, map[string]bool{}
 	for _, stage := range f.noCacheFilter {
 		req.Fresh[strings.ToLower(stage)] = true
 	}
-	req.Scope = a.environ.scopeOf(f.scope, context)
+	req.Scope = environ.scopeOf(f.scope, context)
 	for _, name := range f.scopesBelow {
 		req.ScopesBelow = append(req.ScopesBelow, scope.Named(name))
 	}
-	if err := f.tools.fill(req, a.environ); err != nil {
-		return err
-	}
-	return f.mounts.check(a)
+	return f.tools.fill(req, environ)
 }
 
 // notices are what the user should know about flags that have no effect.

@@ -20,8 +20,8 @@ import (
 
 // input is what a build reads.
 type input struct {
+	source      *sourceFlags
 	plan        *dockerfile.Plan
-	target      string
 	context     *files.Context
 	named       map[string]string // --build-context
 	options     files.ContextOptions
@@ -73,19 +73,26 @@ func (i *input) fill(req *build.Request) {
 	req.Environ, req.MaxDownload = i.options.Environ, i.options.MaxDownload
 }
 
-// openInput opens what the flags name. What the Dockerfile is parsed with is partly in the request already.
-func openInput(ctx context.Context, a *app, f *buildFlags, req *build.Request) (in *input, err error) {
-	in = &input{target: f.source.target}
+// inputFlags are the flags that name what is read.
+type inputFlags struct {
+	source      *sourceFlags
+	credentials *credentialFlags
+}
+
+// openInput opens what the flags name. The request says with what the Dockerfile is parsed.
+func openInput(ctx context.Context, a *app, f inputFlags, req *build.Request) (in *input, err error) {
+	in = &input{source: f.source}
 	defer func() {
 		if err != nil {
 			in.close()
 			in = nil
 		}
 	}()
-	if f.source.context == stdinName || isStream(f.source.context) {
-		a.streams.reserve(f.source.context, "the build context")
+	if spec := f.source.context; spec == stdinName || isStream(spec) {
+		a.streams.reserve(spec, "the build context")
 	}
-	args, err := f.source.buildArgs(a.environ, a.streams.reader(ctx))
+	read := a.streams.reader(ctx)
+	args, err := f.source.buildArgs(a.environ, read)
 	if err != nil {
 		return in, err
 	}
@@ -93,23 +100,21 @@ func openInput(ctx context.Context, a *app, f *buildFlags, req *build.Request) (
 	if err != nil {
 		return in, err
 	}
-	in.named = options.Contexts
-	options.AutoCache = req.AutoCache
+	in.named, options.AutoCache = options.Contexts, req.AutoCache
 	if options.Network, err = planNetwork(req.Limits.Network); err != nil {
 		return in, err
 	}
-	if in.credentials, err = f.steps.credentials.open(a.environ, a.streams.reader(ctx)); err != nil {
+	if in.credentials, err = f.credentials.open(a.environ, read); err != nil {
 		return in, err
 	}
 	if in.options, err = contextOptions(a, args); err != nil {
 		return in, err
 	}
-	in.options.Dockerfile, in.options.LocalNetwork = f.source.dockerfile(), req.Allow[hostNetwork]
-	in.options.Agent, in.options.Secret = in.credentials.agents["default"].Socket, in.credentials.secret
-	if err := in.openContext(ctx, f.source.context); err != nil {
+	in.options.LocalNetwork = req.Allow[hostNetwork]
+	if err := in.openContext(ctx); err != nil {
 		return in, err
 	}
-	name, text, err := in.readDockerfile(f.source, a.streams.reader(ctx))
+	name, text, err := in.readDockerfile(read)
 	if err != nil {
 		return in, err
 	}
@@ -135,8 +140,11 @@ func contextOptions(a *app, args map[string]string) (o files.ContextOptions, err
 	return o, nil
 }
 
-// openContext opens the build context, which may be a pipe.
-func (i *input) openContext(ctx context.Context, spec string) (err error) {
+// openContext opens the build context, which may be a pipe, or far away and take credentials.
+func (i *input) openContext(ctx context.Context) (err error) {
+	i.options.Dockerfile = i.source.dockerfile()
+	i.options.Agent, i.options.Secret = i.credentials.agents["default"].Socket, i.credentials.secret
+	spec := i.source.context
 	if isStream(spec) {
 		err := outfile.Await(ctx, func() error {
 			f, err := openStream(spec)
@@ -153,11 +161,12 @@ func (i *input) openContext(ctx context.Context, spec string) (err error) {
 }
 
 // readDockerfile reads the Dockerfile, which may be a stream that this process cannot read again.
-func (i *input) readDockerfile(f sourceFlags, read fileReader) (name string, text []byte, err error) {
-	if !isStream(f.file) && (f.file != stdinName || f.context == stdinName) {
-		return i.context.Dockerfile(f.file)
+func (i *input) readDockerfile(read fileReader) (name string, text []byte, err error) {
+	file := i.source.file
+	if !isStream(file) && (file != stdinName || i.source.context == stdinName) {
+		return i.context.Dockerfile(file)
 	}
-	if text, err = read(f.file); err != nil {
+	if text, err = read(file); err != nil {
 		return "", nil, fmt.Errorf("reading Dockerfile: %w", err)
 	}
 	return "Dockerfile", text, nil

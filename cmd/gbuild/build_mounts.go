@@ -6,11 +6,11 @@ package main
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
 
+	"github.com/gbuild/gbuild/pkg/image"
 	"github.com/gbuild/gbuild/pkg/pipcache/travel"
 )
 
@@ -21,64 +21,70 @@ func (f *mountFlags) add(flags *pflag.FlagSet) {
 	flags.Var((*list)(&f.to), "cache-mounts-to", "REF or ref=REF,downloads=true: write what is new in cache mounts there, after steps have run (repeatable)")
 }
 
-// check refuses places that cannot be.
-func (f *mountFlags) check(a *app) error {
-	for _, s := range slices.Concat(f.from, f.to) {
-		flag, err := parseMountsFlag(s)
-		if err == nil {
-			_, err = placeOfMounts(a, flag.ref)
+// travels are the ways of cache mounts around a build.
+type travels struct{ from, to []travelling }
+
+// parse reads the flags, for the cache mounts of a scope.
+func (f *mountFlags) parse(scope string) (all travels, err error) {
+	if all.from, err = parseTravels(f.from, travelling{move: travel.Pull, options: travel.Options{Scope: scope}}); err != nil {
+		return all, err
+	}
+	all.to, err = parseTravels(f.to, travelling{move: travel.Push, options: travel.Options{Scope: scope, Keep: keepTravelled}})
+	return all, err
+}
+
+func parseTravels(words []string, t travelling) (all []travelling, err error) {
+	for _, s := range words {
+		t.options.Downloads = false
+		if err := t.parse(s); err != nil {
+			return nil, err
 		}
+		all = append(all, t)
+	}
+	return all, nil
+}
+
+// parse reads REF or ref=REF,downloads=true.
+func (t *travelling) parse(s string) (err error) {
+	ref := s
+	if strings.HasPrefix(s, "ref=") {
+		fields, err := csvFields(s)
 		if err != nil {
 			return err
 		}
+		ref, t.options.Downloads = fields["ref"], truthy(fields["downloads"])
+		delete(fields, "ref")
+		delete(fields, "downloads")
+		for key := range fields {
+			return usagef("--cache-mounts-to %s: unknown key %q", s, key)
+		}
+	}
+	if t.place, err = image.ParseRef(ref); err != nil {
+		return usageError{err}
+	}
+	if _, err := image.NewCollection(t.place, image.Options{}); err != nil {
+		return usageError{err}
 	}
 	return nil
 }
 
-// take brings cache mounts of a scope here before a build runs steps. A place that fails costs a line.
-func (f *mountFlags) take(ctx context.Context, a *app, scope string, notice func(string)) {
-	for _, s := range f.from {
-		notice(travelled(ctx, a, travel.Pull, s, scope))
+// take brings cache mounts here before a build runs steps. A place that fails costs a line.
+func (all travels) take(ctx context.Context, a *app, notice func(string)) {
+	for _, t := range all.from {
+		notice(t.inWords(ctx, a))
 	}
 }
 
-// give writes what the steps of a build added to cache mounts of a scope.
-func (f *mountFlags) give(ctx context.Context, a *app, scope string, notice func(string)) {
-	for _, s := range f.to {
-		notice(travelled(ctx, a, travel.Push, s, scope))
+// give writes what the steps of a build added to cache mounts.
+func (all travels) give(ctx context.Context, a *app, notice func(string)) {
+	for _, t := range all.to {
+		notice(t.inWords(ctx, a))
 	}
 }
 
-// mountsFlag is a parsed --cache-mounts-from or --cache-mounts-to.
-type mountsFlag struct {
-	ref       string
-	downloads bool
-}
-
-func parseMountsFlag(s string) (f mountsFlag, err error) {
-	if !strings.HasPrefix(s, "ref=") {
-		return mountsFlag{ref: s}, nil
-	}
-	fields, err := csvFields(s)
-	if err != nil {
-		return f, err
-	}
-	f = mountsFlag{fields["ref"], truthy(fields["downloads"])}
-	delete(fields, "ref")
-	delete(fields, "downloads")
-	for key := range fields {
-		return f, usagef("--cache-mounts-to %s: unknown key %q", s, key)
-	}
-	return f, nil
-}
-
-// travelled moves cache mounts as a flag says, and says what came of it.
-func travelled(ctx context.Context, a *app, move move, flag, scope string) string {
-	f, err := parseMountsFlag(flag)
-	text := ""
-	if err == nil {
-		text, err = moveMounts(ctx, a, move, f.ref, travel.Options{Scope: scope, Downloads: f.downloads, Keep: keepTravelled})
-	}
+// inWords is what came of it, or why nothing did.
+func (t travelling) inWords(ctx context.Context, a *app) string {
+	text, err := t.run(ctx, a)
 	if err != nil {
 		return fmt.Sprintf("cache mounts: %v; the build goes on without", err)
 	}

@@ -1,23 +1,22 @@
+// This file owns gbuild cache ls and rm, which are about the cache mounts of this machine.
+
 package main
 
 import (
 	"context"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
-	"time"
 
-	"github.com/docker/go-units"
-	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/spf13/cobra"
 
 	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/internal/scope"
 	"github.com/gbuild/gbuild/pkg/pipcache"
 )
-
-type v1Image = v1.Image
 
 func newCacheCommand(a *app) *cobra.Command {
 	c := &cobra.Command{Use: "cache", Short: "List, remove, push and pull cache mounts (pip's, apt's, any other)"}
@@ -31,14 +30,18 @@ func newCacheListCommand(a *app) *cobra.Command {
 		Use: "ls", Short: "List cache mounts with size and last use, and the wheels in pip's", Args: cobra.NoArgs, Aliases: []string{"list"},
 		Example: "  gbuild cache ls\n  gbuild cache ls --wheels",
 		RunE: func(c *cobra.Command, _ []string) error {
-			return a.mustEnter(c.Context(), func(context.Context) error { return a.listCaches(wheels) })
+			write := writeCache
+			if wheels {
+				write = writeCacheAndWheels
+			}
+			return a.mustEnter(c.Context(), func(context.Context) error { return listCaches(a, write) })
 		},
 	}
 	c.Flags().BoolVar(&wheels, "wheels", false, "one line for each wheel")
 	return c
 }
 
-func (a *app) listCaches(wheels bool) error {
+func listCaches(a *app, write func(io.Writer, pipcache.Info)) error {
 	caches, err := a.openCaches()
 	if err != nil {
 		return err
@@ -47,30 +50,39 @@ func (a *app) listCaches(wheels bool) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(a.stdout, "%-40s %10s  %-16s %-32s %s\n", "ID", "SIZE", "LAST USED", "SCOPE", "WHEELS")
+	fmt.Fprintf(a.stdout, cacheColumns, "ID", "SIZE", "LAST USED", "SCOPE", "WHEELS")
 	for _, i := range list {
-		if i.About != "" && i.Files == 0 { // of a build that was killed before it built something
-			continue
-		}
-		var names []string
-		for _, w := range i.Wheels {
-			names = append(names, w.Name+" "+w.Version)
-		}
-		text := strings.Join(names, ", ")
-		if wheels {
-			text = fmt.Sprint(len(names))
-		}
-		fmt.Fprintf(a.stdout, "%-40s %10s  %-16s %-32s %s\n", i.ID, units.HumanSizeWithPrecision(float64(i.Size), 3), units.HumanDuration(time.Since(i.LastUsed))+" ago", scope.Words(i.Trust), text)
-		if i.About != "" {
-			fmt.Fprintf(a.stdout, "  built %s\n", i.About)
-		}
-		for _, w := range i.Wheels {
-			if wheels {
-				fmt.Fprintf(a.stdout, "  %s %s  %s\n", w.Name, w.Version, units.HumanSizeWithPrecision(float64(w.Size), 3))
-			}
+		if i.About == "" || i.Files > 0 { // else it is of a build that was killed before it built something
+			write(a.stdout, i)
 		}
 	}
 	return nil
+}
+
+const cacheColumns = "%-40s %10s  %-16s %-32s %s\n"
+
+// writeCache writes a cache with the names of its wheels.
+func writeCache(w io.Writer, i pipcache.Info) {
+	var names []string
+	for _, wheel := range i.Wheels {
+		names = append(names, wheel.Name+" "+wheel.Version)
+	}
+	writeCacheLine(w, i, strings.Join(names, ", "))
+}
+
+// writeCacheAndWheels writes a cache with the number of its wheels, and a line for each of them.
+func writeCacheAndWheels(w io.Writer, i pipcache.Info) {
+	writeCacheLine(w, i, strconv.Itoa(len(i.Wheels)))
+	for _, wheel := range i.Wheels {
+		fmt.Fprintf(w, "  %s %s  %s\n", wheel.Name, wheel.Version, humanSize(wheel.Size))
+	}
+}
+
+func writeCacheLine(w io.Writer, i pipcache.Info, wheels string) {
+	fmt.Fprintf(w, cacheColumns, i.ID, humanSize(i.Size), ago(i.LastUsed), scope.Words(i.Trust), wheels)
+	if i.About != "" {
+		fmt.Fprintf(w, "  built %s\n", i.About)
+	}
 }
 
 func newCacheRemoveCommand(a *app) *cobra.Command {
@@ -85,7 +97,11 @@ other scope has needs no --scope.`,
 			if all == (len(args) > 0) {
 				return usageError{hint.Errorf("gbuild cache ls lists them", "name the caches to remove, or give --all")}
 			}
-			return a.mustEnter(c.Context(), func(ctx context.Context) error { return a.removeCaches(ctx, all, name, args) })
+			choose := func(list []pipcache.Info) ([]pipcache.Info, error) { return list, nil }
+			if !all {
+				choose = func(list []pipcache.Info) ([]pipcache.Info, error) { return cachesOfAll(a.environ, list, name, args) }
+			}
+			return a.mustEnter(c.Context(), func(ctx context.Context) error { return removeCaches(ctx, a, choose) })
 		},
 	}
 	c.Flags().BoolVar(&all, "all", false, "remove every cache mount, of all scopes")
@@ -93,7 +109,8 @@ other scope has needs no --scope.`,
 	return c
 }
 
-func (a *app) removeCaches(ctx context.Context, all bool, name string, ids []string) error {
+// removeCaches removes those of all caches that are chosen.
+func removeCaches(ctx context.Context, a *app, choose func([]pipcache.Info) ([]pipcache.Info, error)) error {
 	caches, err := a.openCaches()
 	if err != nil {
 		return err
@@ -102,36 +119,41 @@ func (a *app) removeCaches(ctx context.Context, all bool, name string, ids []str
 	if err != nil {
 		return err
 	}
-	doomed := map[string]bool{}
-	for _, id := range ids {
-		found, err := a.cachesOf(list, name, id)
-		if err != nil {
-			return err
-		}
-		for _, i := range found {
-			doomed[i.Key] = true
-		}
+	chosen, err := choose(list)
+	if err != nil {
+		return err
 	}
-	for _, i := range list {
-		if all {
-			doomed[i.Key] = true
-		}
+	doomed := map[string]bool{}
+	for _, i := range chosen {
+		doomed[i.Key] = true
 	}
 	freed, err := caches.Remove(ctx, slices.Sorted(maps.Keys(doomed))...)
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(a.stdout, "Removed %d, freed %s\n", len(doomed), units.HumanSizeWithPrecision(float64(freed), 3))
+	_, err = fmt.Fprintf(a.stdout, "Removed %d, freed %s\n", len(doomed), humanSize(freed))
 	return err
+}
+
+// cachesOfAll finds the caches that any of the ids means.
+func cachesOfAll(environ environment, list []pipcache.Info, name string, ids []string) (all []pipcache.Info, err error) {
+	for _, id := range ids {
+		found, err := cachesOf(environ, list, name, id)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, found...)
+	}
+	return all, nil
 }
 
 // cachesOf finds the caches that an id means in a scope: of a name, in all, or in that of the project that the working
 // directory belongs to; there is no other then that has the id, or the one that has it is meant.
-func (a *app) cachesOf(list []pipcache.Info, name, id string) ([]pipcache.Info, error) {
+func cachesOf(environ environment, list []pipcache.Info, name, id string) ([]pipcache.Info, error) {
 	if name == "all" {
 		return pipcache.Match(list, id)
 	}
-	trust := a.environ.scopeOf(name, ".")
+	trust := environ.scopeOf(name, ".")
 	mine := slices.DeleteFunc(slices.Clone(list), func(i pipcache.Info) bool {
 		return i.Trust != trust && (i.Trust != "" || name != "")
 	})

@@ -1,12 +1,14 @@
+// This file owns gbuild cache prune: what no build used of late leaves the caches of this machine, or a shared one.
+
 package main
 
 import (
 	"context"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
-	"github.com/docker/go-units"
 	"github.com/spf13/cobra"
 
 	"github.com/gbuild/gbuild/pkg/build"
@@ -25,7 +27,7 @@ them of late. The registry frees their layers at its next garbage collection. Im
 		Example: "  gbuild cache prune --keep 168h\n  gbuild cache prune --remote registry.example/me/cache --keep 336h",
 		RunE: func(c *cobra.Command, _ []string) error {
 			if ref == "" {
-				return a.mustEnter(c.Context(), func(ctx context.Context) error { return a.pruneBuilt(ctx, keep) })
+				return a.mustEnter(c.Context(), func(ctx context.Context) error { return pruneBuilt(ctx, a, keep) })
 			}
 			place, err := image.ParseName(ref)
 			if err != nil {
@@ -35,7 +37,7 @@ them of late. The registry frees their layers at its next garbage collection. Im
 			if err != nil {
 				return usageError{err}
 			}
-			return a.pruneShared(c.Context(), images, time.Now().Add(-keep))
+			return pruneShared(c.Context(), a.stdout, images, time.Now().Add(-keep))
 		},
 	}
 	c.Flags().StringVar(&ref, "remote", "", "repository of a shared cache")
@@ -45,20 +47,20 @@ them of late. The registry frees their layers at its next garbage collection. Im
 }
 
 // pruneBuilt removes caches of what was built.
-func (a *app) pruneBuilt(ctx context.Context, keep time.Duration) error {
+func pruneBuilt(ctx context.Context, a *app, keep time.Duration) error {
 	caches, err := a.openCaches()
 	if err != nil {
 		return err
 	}
 	freed, err := caches.TrimBuilt(ctx, build.BuiltCaches, keep, pipcache.BuiltSize)
 	if err == nil {
-		_, err = fmt.Fprintf(a.stdout, "Freed %s\n", units.HumanSizeWithPrecision(float64(freed), 3))
+		_, err = fmt.Fprintf(a.stdout, "Freed %s\n", humanSize(freed))
 	}
 	return err
 }
 
 // pruneShared removes the entries that were last used before a time.
-func (a *app) pruneShared(ctx context.Context, images *image.Collection, before time.Time) error {
+func pruneShared(ctx context.Context, w io.Writer, images *image.Collection, before time.Time) error {
 	tags, err := images.Tags(ctx)
 	if err != nil {
 		return err
@@ -85,6 +87,6 @@ func (a *app) pruneShared(ctx context.Context, images *image.Collection, before 
 		}
 		removed++
 	}
-	_, err = fmt.Fprintf(a.stdout, "Removed %d, kept %d\n", removed, kept)
+	_, err = fmt.Fprintf(w, "Removed %d, kept %d\n", removed, kept)
 	return err
 }

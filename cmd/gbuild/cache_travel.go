@@ -17,8 +17,12 @@ import (
 // keepTravelled is for how long a push keeps what no machine has had, unless --keep says otherwise.
 const keepTravelled = 30 * 24 * time.Hour
 
-// move is travel.Push or travel.Pull.
-type move func(context.Context, travel.Place, *pipcache.Caches, travel.Options) (string, error)
+// travelling is one way of cache mounts: all that have the scope, to a place or from there.
+type travelling struct {
+	place   image.Ref
+	move    func(context.Context, travel.Place, *pipcache.Caches, travel.Options) (string, error) // travel.Push or travel.Pull
+	options travel.Options
+}
 
 func newCachePushCommand(a *app) *cobra.Command {
 	var o travel.Options
@@ -31,7 +35,7 @@ Those of the project leave that the working directory belongs to, or of --cache-
 		Example: "  gbuild cache push registry.example/me/mounts\n  gbuild cache push --downloads oci:.gbuild/mounts /root/.cache/pip",
 		RunE: func(c *cobra.Command, args []string) error {
 			o.IDs, o.Scope = args[1:], a.environ.scopeOf(name, ".")
-			return a.mustEnter(c.Context(), func(ctx context.Context) error { return moveAndSay(ctx, a, travel.Push, args[0], o) })
+			return travelling{move: travel.Push, options: o}.runCommand(c.Context(), a, args[0])
 		},
 	}
 	c.Flags().StringVar(&name, "cache-scope", "", "trust scope whose cache mounts leave, instead of the project")
@@ -51,7 +55,7 @@ project are taken that the working directory belongs to, or of --cache-scope.`,
 		Example: "  gbuild cache pull registry.example/me/mounts\n  gbuild cache pull oci:.gbuild/mounts /root/.cache/pip",
 		RunE: func(c *cobra.Command, args []string) error {
 			o.IDs, o.Scope = args[1:], a.environ.scopeOf(name, ".")
-			return a.mustEnter(c.Context(), func(ctx context.Context) error { return moveAndSay(ctx, a, travel.Pull, args[0], o) })
+			return travelling{move: travel.Pull, options: o}.runCommand(c.Context(), a, args[0])
 		},
 	}
 	c.Flags().StringVar(&name, "cache-scope", "", "trust scope that takes them, instead of the project")
@@ -59,35 +63,29 @@ project are taken that the working directory belongs to, or of --cache-scope.`,
 	return c
 }
 
-func moveAndSay(ctx context.Context, a *app, move move, ref string, o travel.Options) error {
-	text, err := moveMounts(ctx, a, move, ref, o)
-	if err == nil {
-		_, err = fmt.Fprintln(a.stdout, text)
-	}
-	return err
-}
-
-// moveMounts brings cache mounts to the place that a reference names, or from there.
-func moveMounts(ctx context.Context, a *app, move move, ref string, o travel.Options) (string, error) {
-	place, err := placeOfMounts(a, ref)
+// run moves the cache mounts, and says in words what moved.
+func (t travelling) run(ctx context.Context, a *app) (string, error) {
+	place, err := image.NewCollection(t.place, a.registries.options())
 	if err != nil {
-		return "", err
+		return "", usageError{err}
 	}
 	caches, err := a.openCaches()
 	if err != nil {
 		return "", err
 	}
-	return move(ctx, place, caches, o)
+	return t.move(ctx, place, caches, t.options)
 }
 
-func placeOfMounts(a *app, text string) (*image.Collection, error) {
-	ref, err := image.ParseRef(text)
-	if err != nil {
-		return nil, usageError{err}
+// runCommand is run as a command of its own.
+func (t travelling) runCommand(ctx context.Context, a *app, place string) (err error) {
+	if t.place, err = image.ParseRef(place); err != nil {
+		return usageError{err}
 	}
-	place, err := image.NewCollection(ref, a.registries.options())
-	if err != nil {
-		return nil, usageError{err}
-	}
-	return place, nil
+	return a.mustEnter(ctx, func(ctx context.Context) error {
+		text, err := t.run(ctx, a)
+		if err == nil {
+			_, err = fmt.Fprintln(a.stdout, text)
+		}
+		return err
+	})
 }

@@ -87,7 +87,7 @@ func (c call) print(a *app, r report.Report) error {
 // lint prints the findings of the lint rules. With any that is more than a hint, the exit code is 1.
 func (c call) lint(ctx context.Context, a *app, in *input, notice func(string)) error {
 	f := &bases.Finder{Options: a.registries.options(), Pull: true, Notice: notice}
-	found, err := build.Lint(ctx, in.plan, in.target == "", f.Find)
+	found, err := build.Lint(ctx, in.plan, in.source.target == "", f.Find)
 	if err != nil {
 		c.printFoundBefore(a, &dockerfile.Error{File: in.plan.Name, Source: in.plan.Source, Warnings: found})
 		return err

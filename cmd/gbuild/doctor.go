@@ -1,3 +1,5 @@
+// This file owns gbuild doctor, which says what this host offers and lacks.
+
 package main
 
 import (

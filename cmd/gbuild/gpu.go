@@ -1,3 +1,5 @@
+// This file owns gbuild gpu: the GPUs of this host, for people and as a CDI spec.
+
 package main
 
 import (

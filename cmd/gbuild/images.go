@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/docker/go-units"
 	"github.com/spf13/cobra"
 
 	"github.com/gbuild/gbuild/pkg/image"
@@ -72,7 +71,7 @@ func imageRows(a *app, only string) ([]any, error) {
 			continue
 		}
 		rows = append(rows, imageRow{repository, cmp.Or(ref.Tag, "<none>"), short(i.ID.Hex), i.Digest.String(),
-			units.HumanDuration(time.Since(i.Created)) + " ago", i.Created.UTC().Format("2006-01-02 15:04:05 +0000 UTC"), units.HumanSizeWithPrecision(float64(i.Size), 3)})
+			ago(i.Created), i.Created.UTC().Format("2006-01-02 15:04:05 +0000 UTC"), humanSize(i.Size)})
 	}
 	return rows, nil
 }
@@ -109,7 +108,7 @@ func newPruneCommand(a *app) *cobra.Command {
 			return a.inStore(c.Context(), func(ctx context.Context, store *layers.Store) error {
 				report, err := store.Prune(ctx, layers.PruneOptions{OlderThan: keep})
 				if err == nil {
-					fmt.Fprintf(a.stdout, "Reclaimed %s\n", units.HumanSizeWithPrecision(float64(report.Freed), 3))
+					fmt.Fprintf(a.stdout, "Reclaimed %s\n", humanSize(report.Freed))
 				}
 				return err
 			})

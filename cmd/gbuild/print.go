@@ -5,12 +5,15 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"html/template"
 	"os"
 	"strings"
 	"text/tabwriter"
+	"text/template"
+	"time"
 
 	"golang.org/x/term"
+
+	"github.com/docker/go-units"
 
 	"github.com/gbuild/gbuild/internal/progress"
 )
@@ -62,3 +65,9 @@ func isTerminal(f any) bool {
 	file, ok := f.(*os.File)
 	return ok && term.IsTerminal(int(file.Fd()))
 }
+
+// humanSize is a number of bytes as docker prints it.
+func humanSize(bytes int64) string { return units.HumanSizeWithPrecision(float64(bytes), 3) }
+
+// ago is a time as docker prints it.
+func ago(t time.Time) string { return units.HumanDuration(time.Since(t)) + " ago" }

@@ -83,5 +83,3 @@ func statusOf(c *container.Record) string {
 	}
 	return "Created"
 }
-
-func ago(t time.Time) string { return units.HumanDuration(time.Since(t)) + " ago" }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"text/tabwriter"
 
-	"github.com/docker/go-units"
 	"github.com/spf13/cobra"
 
 	"github.com/gbuild/gbuild/pkg/container"
@@ -59,7 +58,7 @@ func printVolumes(a *app, list []container.Volume, quiet bool) error {
 			fmt.Fprintln(w, v.ID)
 			continue
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\n", v.ID, units.HumanSizeWithPrecision(float64(v.Size), 3), ago(v.LastUsed))
+		fmt.Fprintf(w, "%s\t%s\t%s\n", v.ID, humanSize(v.Size), ago(v.LastUsed))
 	}
 	return w.Flush()
 }

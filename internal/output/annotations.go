@@ -1,11 +1,11 @@
+// This file owns annotations as the command line gives them. Only the manifest can have some: there is no index.
+
 package output
 
 import (
 	"fmt"
 	"strings"
 )
-
-// This file owns annotations as the command line gives them. Only the manifest can have some: there is no index.
 
 // annotate reads annotation[-LEVEL][[PLATFORM]].KEY=VALUE.
 func (out *Output) annotate(key, value string) error {

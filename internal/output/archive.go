@@ -1,3 +1,6 @@
+// This file owns the outputs that are a file with an image in it, which another program loads: an OCI archive, or a tar for
+// docker load.
+
 package output
 
 import (
@@ -7,9 +10,6 @@ import (
 	"github.com/gbuild/gbuild/pkg/build"
 	"github.com/gbuild/gbuild/pkg/image"
 )
-
-// This file owns the outputs that are a file with an image in it, which another program loads: an OCI archive, or a tar for
-// docker load.
 
 var oci = kind{name: "oci", options: []string{"dest", "tar", "name"}, image: true, reported: true,
 	set: func(out *Output, from fields) error {

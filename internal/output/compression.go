@@ -1,3 +1,5 @@
+// This file owns how the layers of the image are compressed: one way, which all outputs share.
+
 package output
 
 import (
@@ -8,8 +10,6 @@ import (
 	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/pkg/layers/codec"
 )
-
-// This file owns how the layers of the image are compressed: one way, which all outputs share.
 
 // Compression is what --compression and --compression-level say, or the fields of one -o. The zero value asks for nothing.
 type Compression struct {

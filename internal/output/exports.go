@@ -1,3 +1,5 @@
+// This file owns the outputs that are the files of the result, without an image: in a directory, or in a tar.
+
 package output
 
 import (
@@ -13,8 +15,6 @@ import (
 	"github.com/gbuild/gbuild/pkg/files"
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
-
-// This file owns the outputs that are the files of the result, without an image: in a directory, or in a tar.
 
 var local = kind{name: "local", options: []string{"dest", "platform-split", "mode", "attestation-prefix"}, files: true, set: setLocal, write: writeLocal}
 

@@ -1,3 +1,5 @@
+// This file owns the words of one -o.
+
 package output
 
 import (

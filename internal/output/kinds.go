@@ -1,6 +1,6 @@
-package output
-
 // This file owns the table of the types of -o. What a kind is told and does is in the file of that kind.
+
+package output
 
 var kinds = []*kind{&local, &tarball, &oci, &docker, &stored, &registry, &cacheOnly}
 

@@ -1,3 +1,5 @@
+// This file owns the manifest that an output gives the image: with annotations, or with Docker's media types.
+
 package output
 
 import (
@@ -12,8 +14,6 @@ import (
 
 	"github.com/gbuild/gbuild/internal/hint"
 )
-
-// This file owns the manifest that an output gives the image: with annotations, or with Docker's media types.
 
 // remanifested is an image with another manifest of the same config and layers.
 type remanifested struct {

@@ -1,3 +1,5 @@
+// This file owns the nouns of the package. What a kind does is in the file of that kind.
+
 package output
 
 import (
@@ -12,8 +14,6 @@ import (
 	"github.com/gbuild/gbuild/pkg/layers"
 	"github.com/gbuild/gbuild/pkg/layers/codec"
 )
-
-// This file owns the nouns of the package. What a kind does is in the file of that kind.
 
 // kind is one type of -o: a row of the table kinds.
 type kind struct {

@@ -1,3 +1,5 @@
+// This file owns what -o means, and what several of them mean together.
+
 package output
 
 import (
@@ -10,8 +12,6 @@ import (
 
 	"github.com/gbuild/gbuild/internal/hint"
 )
-
-// This file owns what -o means, and what several of them mean together.
 
 // imageOptions are what every output that writes an image can be told, annotations aside.
 var imageOptions = []string{"compression", "compression-level", "force-compression", "oci-mediatypes", "rewrite-timestamp",

@@ -1,3 +1,5 @@
+// This file owns the small files from which scripts read what was built.
+
 package output
 
 import (
@@ -12,8 +14,6 @@ import (
 
 	"github.com/gbuild/gbuild/internal/outfile"
 )
-
-// This file owns the small files from which scripts read what was built.
 
 // Receipts are the paths of those files; an empty one is not wanted.
 type Receipts struct {

@@ -1,3 +1,5 @@
+// This file owns type=registry: pushing, which begins while the image is still built.
+
 package output
 
 import (
@@ -8,10 +10,7 @@ import (
 
 	"github.com/gbuild/gbuild/pkg/build"
 	"github.com/gbuild/gbuild/pkg/image"
-	"github.com/gbuild/gbuild/pkg/layers"
 )
-
-// This file owns type=registry: pushing, which begins while the image is still built.
 
 var registry = kind{name: "registry", image: true, named: true, reported: true,
 	options: []string{"name", "push", "push-by-digest", "registry.insecure", "name-canonical", "unpack", "store", "dangling-name-prefix"},
@@ -72,10 +71,6 @@ func (w *Writer) manifest(h v1.Hash) []byte {
 	return data
 }
 
-// ahead has what sends layers to where the image will be pushed, while later steps run: one image.Ahead for each
-// repository, by its name.
-type ahead map[string]*image.Ahead
-
 // prepareRegistry makes the store's new layers leave for the registries that the output names.
 func prepareRegistry(ctx context.Context, w *Writer, out *Output) error {
 	o := w.pushOptions(out)
@@ -98,17 +93,4 @@ func prepareRegistry(ctx context.Context, w *Writer, out *Output) error {
 	}
 	w.Store.Sending = w.ahead.send
 	return nil
-}
-
-func (a ahead) send(g *layers.Growing) {
-	for _, to := range a {
-		to.Send(g, g.Known())
-	}
-}
-
-// close ends what is under way: the build has failed.
-func (a ahead) close() {
-	for _, to := range a {
-		to.Close()
-	}
 }

@@ -1,3 +1,5 @@
+// This file owns type=image: further names of the image in the store, or with push=true what type=registry is.
+
 package output
 
 import (
@@ -6,8 +8,6 @@ import (
 	"github.com/gbuild/gbuild/pkg/build"
 	"github.com/gbuild/gbuild/pkg/image"
 )
-
-// This file owns type=image: further names of the image in the store, or with push=true what type=registry is.
 
 var stored = kind{name: "image", options: registry.options, image: true, reported: true,
 	set: func(out *Output, from fields) error {

@@ -1,3 +1,6 @@
+// This file owns the order in which a result is written: what is prepared before the build, the names in the store, and
+// one output after the other.
+
 package output
 
 import (
@@ -11,9 +14,6 @@ import (
 	"github.com/gbuild/gbuild/pkg/build"
 	"github.com/gbuild/gbuild/pkg/image"
 )
-
-// This file owns the order in which a result is written: what is prepared before the build, the names in the store, and
-// one output after the other.
 
 // Prepare begins what can be done before there is a result. Close ends it.
 func (w *Writer) Prepare(ctx context.Context, outputs []*Output) error {

@@ -1,8 +1,8 @@
+// This file owns the JSON of the reports. It has the names of docker buildx, so that what reads one reads the other.
+
 package report
 
 import "github.com/gbuild/gbuild/pkg/dockerfile"
-
-// This file owns the JSON of the reports. It has the names of docker buildx, so that what reads one reads the other.
 
 type (
 	findings struct {

@@ -1,0 +1,25 @@
+// This file owns the way of layers to registries while the image is still built.
+
+package output
+
+import (
+	"github.com/gbuild/gbuild/pkg/image"
+	"github.com/gbuild/gbuild/pkg/layers"
+)
+
+// ahead has what sends layers to where the image will be pushed, while later steps run: one image.Ahead for each
+// repository, by its name.
+type ahead map[string]*image.Ahead
+
+func (a ahead) send(g *layers.Growing) {
+	for _, to := range a {
+		to.Send(g, g.Known())
+	}
+}
+
+// close ends what is under way: the build has failed.
+func (a ahead) close() {
+	for _, to := range a {
+		to.Close()
+	}
+}
