@@ -2,7 +2,7 @@
 
 package runtime
 
-// extern int gbuild_entered;
+// extern int gbuild_entered; // Set by early.c, before Go starts.
 import "C"
 
 // enteredEarly says whether this process is the child that early.c made: it has its namespaces and its ids already.

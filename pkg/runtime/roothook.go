@@ -168,7 +168,7 @@ func writeInRoot(root *os.File, dir, name, text string, replace bool) error {
 	}
 	// O_EXCL follows no link, not even a dangling one.
 	fd, err := unix.Openat(int(d.Fd()), name, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_CLOEXEC, 0o644)
-	if err == unix.EEXIST && !replace {
+	if errors.Is(err, unix.EEXIST) && !replace {
 		return nil
 	}
 	if err != nil {

@@ -3,6 +3,7 @@ package gpu
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -80,7 +81,8 @@ func TestInjectUnknown(t *testing.T) {
 	if err == nil || err.Error() != "unresolvable CDI devices example.com/gpu=7, x.y/z=1" {
 		t.Fatal(err)
 	}
-	hint := err.(*Error).Hint()
+	unknown, _ := errors.AsType[*Error](err)
+	hint := unknown.Hint()
 	for _, want := range []string{"example.com/gpu=0, example.com/gpu=1", "nvidia.com/gpu=all", "broken.yaml"} {
 		if !strings.Contains(hint, want) {
 			t.Errorf("%q lacks %q", hint, want)

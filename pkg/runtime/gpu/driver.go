@@ -1,4 +1,6 @@
-// This file owns the finding of the NVIDIA driver and its GPUs, by files of the kernel, without NVML.
+// This file owns the finding of the NVIDIA driver and its GPUs, by files of the kernel, without NVML: a static program cannot load a
+// library. What only NVML knows (the UUID of an instance, at times that of a GPU) is asked of nvidia-smi; without it, devices go by
+// their indices.
 
 package gpu
 

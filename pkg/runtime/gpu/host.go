@@ -1,4 +1,5 @@
-// This file owns the view of a host: paths of its root, which a test makes up.
+// This file owns the view of a host. All of its paths are below one directory, so that a test can make up a host with GPUs on a
+// machine without.
 
 package gpu
 

@@ -1,4 +1,4 @@
-// This file owns --device values that are paths of device nodes.
+// This file owns --device values that are paths of device nodes, such as /dev/fuse.
 
 package gpu
 

@@ -114,6 +114,7 @@ func optionalMount(p string) bool {
 	return path.Ext(p) == ".json"
 }
 
+// allowedMountOptions are those that take nothing away from the sandbox.
 var allowedMountOptions = []string{"ro", "rw", "bind", "rbind", "private", "rprivate", "slave", "rslave", "nosuid", "nodev", "noexec", "noatime", "nodiratime", "relatime"}
 
 // mountOptions keeps the options that a device may have, each once.

@@ -1,4 +1,5 @@
-// This file owns --gpus driver=nvidia.runtime-hook, by which NVIDIA's own hook is used in place of CDI.
+// This file owns --gpus driver=nvidia.runtime-hook, by which NVIDIA's own hook is used in place of CDI. It is for hosts on which
+// that hook is set up in a way that no spec describes.
 
 package gpu
 

@@ -1,4 +1,5 @@
-// This file owns the finding of the driver's files: libraries, programs, descriptions.
+// This file owns the finding of the driver's files: libraries, programs, descriptions. No cache of the loader is read: it may be of
+// another driver, and many hosts of containers have none. So all directories are looked through in which a distribution puts them.
 
 package gpu
 
@@ -45,6 +46,7 @@ func libraryDirs() []string {
 	}
 }
 
+// nativeMachine is the processor that a library must be made for.
 var nativeMachine = map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64}[goruntime.GOARCH]
 
 // driverRoots gives the host paths below which the driver may be installed, without a trailing slash.
@@ -234,6 +236,7 @@ func program(name string, l driverLibraries) string {
 	return ""
 }
 
+// driverPrograms are the programs that containers get.
 var driverPrograms = []string{"nvidia-smi", "nvidia-debugdump", "nvidia-persistenced", "nvidia-cuda-mps-control",
 	"nvidia-cuda-mps-server", "nvidia-imex", "nvidia-imex-ctl"}
 

@@ -1,4 +1,5 @@
-// This file owns the reading of --gpus, and the choice of devices for it.
+// This file owns the reading of --gpus, and the choice of devices for it. Its grammar and errors are docker's, since users bring
+// their command lines along.
 
 package gpu
 
@@ -70,6 +71,7 @@ func Parse(value string) (Request, error) {
 	return r, r.finish(seen["count"])
 }
 
+// gpusRemedy shows the grammar by examples.
 const gpusRemedy = `examples: --gpus all, --gpus 2, --gpus device=0,1, --gpus '"device=GPU-…","capabilities=compute,utility"'`
 
 // continuesDevice says whether the fields that end here are a device= with only further ids after it.

@@ -1,4 +1,5 @@
-// This file owns NVIDIA_REQUIRE_*: what an image demands of the driver.
+// This file owns NVIDIA_REQUIRE_*: what an image demands of the driver. NVIDIA's runtime refuses to start an image whose demands are
+// not met; so does gbuild, in the same cases, with the reason and the way around.
 
 package gpu
 

@@ -1,4 +1,5 @@
-// This file owns the CDI spec of this host's NVIDIA driver.
+// This file owns the CDI spec of this host's NVIDIA driver. Nothing is written to disk: the spec is made anew for each start, so it
+// is never stale. `gbuild gpu cdi` prints it for other tools.
 
 package gpu
 
@@ -16,6 +17,7 @@ import (
 // path is there for other runtimes that read a spec that `gbuild gpu cdi` printed.
 const nvidiaHook = "/usr/bin/nvidia-cdi-hook"
 
+// nvidiaKind is the part of a CDI name before the =.
 const nvidiaKind = "nvidia.com/gpu"
 
 // Spec describes the driver as a CDI spec: one device per GPU or MIG instance by index and by UUID, and "all".
