@@ -30,7 +30,7 @@
 //
 // # Processes that this program is
 //
-// One binary plays many parts, and Init tells them apart: the command line; the process that Enter starts; the init of a
+// One binary plays many parts, and Init finds out which it is: the command line; the process that Enter starts; the init of a
 // container; the reaper inside of a sandbox; the hook that edits a container's root for devices; the process that tries what
 // of a network can be made. Each of these starts anew for each sandbox. So package variables here cost nothing at the start:
 // regular expressions are compiled when they are first used, and nothing is read.

@@ -50,7 +50,7 @@ func exitError(state *os.ProcessState, err error) error {
 	return nil
 }
 
-// startError tells apart a command that is not there, what the host does not allow, and the rest. The errors of a
+// startError distinguishes a command that is not there, what the host does not allow, and the rest. The errors of a
 // container's init arrive as text.
 func startError(err error) error {
 	text := err.Error()

@@ -19,7 +19,7 @@ type Support struct {
 	Mapping        *Missing // newuidmap and newgidmap are installed (not needed as root)
 	Subordinate    *Missing // the user has subordinate ids (not needed as root)
 	Overlay        *Missing // overlay can be mounted in a user namespace
-	Proc           *Missing // a fresh /proc can be mounted
+	Proc           *Missing // a new /proc can be mounted
 	Network        *Missing // a network namespace can be made
 	Tun            *Missing // /dev/net/tun can be opened, for a private network
 	Pair           *Missing // virtual Ethernet devices can be made, for one without a tun; nil, too, where there is one
@@ -111,7 +111,7 @@ func decideOverlay(release string) *Missing {
 	return &Missing{What: "Linux " + release + " cannot mount overlay in a user namespace", Remedy: "use Linux 5.11 or newer"}
 }
 
-// decideProc: the kernel refuses a fresh /proc in a namespace whose own /proc is partly covered.
+// decideProc: the kernel refuses a new /proc in a namespace whose own /proc is partly covered.
 func decideProc(mountinfo string) *Missing {
 	for line := range strings.Lines(mountinfo) {
 		f := strings.Fields(line)

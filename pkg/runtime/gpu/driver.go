@@ -98,6 +98,7 @@ func (h host) missingDriver(version string) error {
 		Remedy: "install the driver, or run without --gpus; in a container or pod, ask for a GPU when it is started"}
 }
 
+// moduleVersion finds the version in a line about the kernel module, whose words differ between releases.
 var moduleVersion = lazyregexp.New(`Kernel Module\s.*?\s([0-9]+\.[0-9.]+)\s`)
 
 // version is that of the kernel's module, or "".
@@ -190,6 +191,7 @@ func parseInformation(s string) map[string]string {
 	return m
 }
 
+// gpuNode is the name of a GPU's node; nvidiactl and others are none.
 var gpuNode = lazyregexp.New(`^nvidia([0-9]{1,4})$`)
 
 // gpusByNode is for kernels that show no /proc/driver/nvidia (gVisor, some pods): the nodes alone.
@@ -262,6 +264,7 @@ func (d *Driver) askSMI(ctx context.Context) {
 	}
 }
 
+// smiGPU and smiMIG are the lines of nvidia-smi -L.
 var (
 	smiGPU = lazyregexp.New(`^GPU ([0-9]+): (.*) \(UUID: (GPU-[0-9A-Za-z-]+)\)`)
 	smiMIG = lazyregexp.New(`^\s+MIG .*Device\s+([0-9]+): \(UUID: (MIG-[0-9A-Za-z/-]+)\)`)

@@ -172,17 +172,17 @@ func (in *injection) checkHook(p string) error {
 	if err := checkPath(p); err != nil {
 		return fmt.Errorf("hook: %w", err)
 	}
-	real, err := filepath.EvalSymlinks(p)
+	resolved, err := filepath.EvalSymlinks(p)
 	if err != nil {
 		return &Error{fmt.Sprintf("hook %s of the CDI spec cannot be run: %v", p, errors.Unwrap(err)), "install the vendor's container tools, or write the spec again"}
 	}
-	st, err := os.Stat(real)
+	st, err := os.Stat(resolved)
 	if err != nil {
 		return fmt.Errorf("reading hook: %w", err)
 	}
 	inside := slices.ContainsFunc(in.hookDirs, func(d string) bool {
 		dir, err := filepath.EvalSymlinks(d)
-		return err == nil && strings.HasPrefix(real, strings.TrimSuffix(dir, "/")+"/")
+		return err == nil && strings.HasPrefix(resolved, strings.TrimSuffix(dir, "/")+"/")
 	})
 	if !inside {
 		return &Error{fmt.Sprintf("hook %s of the CDI spec is outside the directories of hooks (%s)", p, strings.Join(in.hookDirs, ", ")),

@@ -1,5 +1,5 @@
-// This file owns --gpus driver=nvidia.runtime-hook, by which NVIDIA's own hook is used in place of CDI. It is for hosts on which
-// that hook is set up in a way that no spec describes.
+// This file owns --gpus driver=nvidia.runtime-hook, by which NVIDIA's own hook is used in place of CDI. Docker
+// knows it under that name. It is a program of NVIDIA's container tools, which must be installed.
 
 package gpu
 

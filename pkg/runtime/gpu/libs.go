@@ -98,6 +98,7 @@ func loaderDirs(root, file string, depth int) []string {
 	return out
 }
 
+// libcudaFile is the file by which a driver's version is known: others come from other packages, too.
 var libcudaFile = lazyregexp.New(`^libcuda\.so\.([0-9]+\.[0-9.]+)$`)
 
 // libraries finds the directory of libcuda for a driver version; with "" the first one found tells the version.

@@ -1,5 +1,5 @@
 // This file owns NVIDIA_REQUIRE_*: what an image demands of the driver. NVIDIA's runtime refuses to start an image whose demands are
-// not met; so does gbuild, in the same cases, with the reason and the way around.
+// not met; so does gbuild where it knows that, with the reason and the way around.
 
 package gpu
 
@@ -101,6 +101,7 @@ func requirements(env []string) []string {
 	return out
 }
 
+// cudaVersion is what counts of a CUDA_VERSION; condition is one part of a requirement.
 var (
 	cudaVersion = lazyregexp.New(`^[0-9]+\.[0-9]+`)
 	condition   = lazyregexp.New(`^([a-z]+)(>=|<=|!=|=|<|>)([A-Za-z0-9._-]+)$`)
@@ -178,6 +179,7 @@ func compareVersions(a, b string) int {
 	return 0
 }
 
+// dataCentre are models that NVML calls Tesla.
 var dataCentre = lazyregexp.New(`^(NVIDIA )?(Tesla|[ABHKLMPTV][0-9]{1,3}[A-Z]?\b|GB?[0-9]{3}\b|GH[0-9]{3}\b)`)
 
 // brand gives NVML's brand word for the first GPU where the model's name shows it, else "".
