@@ -2,7 +2,11 @@
 
 package installer
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/gbuild/gbuild/internal/lazyregexp"
+)
 
 // Apt is the package manager of Debian and Ubuntu.
 const Apt Tool = "apt"
@@ -19,4 +23,19 @@ var (
 // Debian's and Ubuntu's images, removes otherwise.
 func AptKeepsPackages(text string) bool {
 	return strings.Contains(text, "docker-clean") || strings.Contains(text, "Keep-Downloaded-Packages") || strings.Contains(text, "apt.conf")
+}
+
+var aptNeeds = lazyregexp.New(`^Need to get ([\d.,]+) ([kMG]?B)(?:/([\d.,]+) ([kMG]?B))? of archives`)
+
+// readApt reads a line of apt, which counts bytes and no packages.
+func readApt(s *Said, line string) {
+	m := aptNeeds().FindStringSubmatch(line)
+	if m == nil {
+		return
+	}
+	need := bytesOf(m[1], m[2])
+	s.Fetched += need
+	if m[3] != "" {
+		s.Saved += max(0, bytesOf(m[3], m[4])-need)
+	}
 }

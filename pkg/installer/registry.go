@@ -9,14 +9,15 @@ var Tools = []Tool{Pip, Uv, Apt, Conda, Npm}
 type known struct {
 	cache    Cache
 	programs map[string]Program
+	read     func(s *Said, line string) // reads a line of its output; nil: it says nothing of its cache
 }
 
 var tools = map[Tool]known{
-	Pip:   {pipCache, pipPrograms},
-	Uv:    {uvCache, uvPrograms},
-	Apt:   {aptCache, aptPrograms},
-	Conda: {condaCache, condaPrograms},
-	Npm:   {npmCache, npmPrograms},
+	Pip:   {pipCache, pipPrograms, readPip},
+	Uv:    {uvCache, uvPrograms, readUv},
+	Apt:   {aptCache, aptPrograms, readApt},
+	Conda: {cache: condaCache, programs: condaPrograms},
+	Npm:   {cache: npmCache, programs: npmPrograms},
 	"":    {programs: otherPrograms},
 }
 

@@ -4,6 +4,7 @@ package installer
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/gbuild/gbuild/internal/lazyregexp"
@@ -34,4 +35,25 @@ var uvValued = []string{"-p", "--python", "--with", "--with-requirements", "--wi
 // UvKeepsNone says whether a value of UV_NO_CACHE turns uv's cache off.
 func UvKeepsNone(value string) bool {
 	return !slices.Contains([]string{"", "0", "false", "no", "off", "n", "f"}, strings.ToLower(value))
+}
+
+var (
+	uvDid      = lazyregexp.New(`^\s*(Prepared|Installed) (\d+) packages? in `)
+	uvMismatch = lazyregexp.New("Hash mismatch for `")
+	uvBroken   = lazyregexp.New(`Failed to deserialize cache entry|Failed to read from the distribution cache|[Cc]ache deserialization failed`)
+)
+
+// readUv reads a line of uv. What it prepares it has fetched or built; what it installs beyond that was in its cache.
+func readUv(s *Said, line string) {
+	s.Stale = s.Stale || uvMismatch().MatchString(line) || uvBroken().MatchString(line)
+	m := uvDid().FindStringSubmatch(line)
+	if m == nil {
+		return
+	}
+	n, _ := strconv.Atoi(m[2])
+	if m[1] == "Prepared" {
+		s.Misses, s.Hits = s.Misses+n, s.Hits-n
+	} else {
+		s.Hits += n
+	}
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/gbuild/gbuild/pkg/layers/codec"
 )
 
-// installer is the shell function that installs as pip does: the list last, with what it added. Only then is it whole.
-const installer = `umask 022; install() { mkdir -p lib/python3/site-packages/$1-1.dist-info && cd lib/python3/site-packages && mkdir -p $1
+// installLikePip is the shell function that installs as pip does: the list last, with what it added. Only then is it whole.
+const installLikePip = `umask 022; install() { mkdir -p lib/python3/site-packages/$1-1.dist-info && cd lib/python3/site-packages && mkdir -p $1
 	head -c 17m /dev/urandom >$1/lib.so && ln -s lib.so $1/so && echo pip >$1-1.dist-info/INSTALLER
 	printf "$1/lib.so,,\n$1/so,,\n$1-1.dist-info/RECORD,,\n" >$1-1.dist-info/RECORD
 	sleep 0.7; echo "$1-1.dist-info/INSTALLER,," >>$1-1.dist-info/RECORD; cd ../../..; }
@@ -66,7 +66,7 @@ func TestPackAhead(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s, o := newStore(t), LayerOptions{Max: 12}
-			d := installing(t, s, o, installer+"install a", 17, c.meanwhile)
+			d := installing(t, s, o, installLikePip+"install a", 17, c.meanwhile)
 			if left := slices.Concat(namesIn(t, s.path("ingest")), namesIn(t, s.path("blobs", "sha256"))); len(left) > 0 {
 				t.Errorf("compressing ahead made %v", left)
 			}
@@ -118,7 +118,7 @@ func TestPackAheadOtherCompression(t *testing.T) {
 		{codec.Compression{}, codec.Compression{Level: 5}, 17, 0},
 	} {
 		s := newStore(t)
-		d := installing(t, s, LayerOptions{Compression: c.ahead}, installer+"install a", c.blocks, "")
+		d := installing(t, s, LayerOptions{Compression: c.ahead}, installLikePip+"install a", c.blocks, "")
 		o := LayerOptions{Compression: c.layers}
 		if left := layersAfter(t, s, d, o, layersElsewhere(t, d, o)); left != c.left {
 			t.Errorf("%+v: %d blocks were not used, want %d", c, left, c.left)
@@ -130,7 +130,7 @@ func TestPackAheadOtherCompression(t *testing.T) {
 func TestPackAheadDiscarded(t *testing.T) {
 	for _, blocks := range []int{0, 1, 17} {
 		s := newStore(t)
-		d := installing(t, s, LayerOptions{}, installer+"install a", blocks, "")
+		d := installing(t, s, LayerOptions{}, installLikePip+"install a", blocks, "")
 		kept := d.ahead.Blocks
 		check(t, d.Discard())
 		if open(kept) {
@@ -141,7 +141,7 @@ func TestPackAheadDiscarded(t *testing.T) {
 		}
 	}
 	s := newStore(t)
-	d := installing(t, s, LayerOptions{}, installer+"install a", 1, "")
+	d := installing(t, s, LayerOptions{}, installLikePip+"install a", 1, "")
 	kept := d.ahead.Blocks
 	check(t, d.Commit(t.Context(), keyOf("a")))
 	check(t, s.Close())
@@ -153,7 +153,7 @@ func TestPackAheadDiscarded(t *testing.T) {
 // What is half compressed when the step ends is taken as far as it is.
 func TestPackAheadHalf(t *testing.T) {
 	s, o := newStore(t), LayerOptions{Max: 12}
-	d := installing(t, s, o, installer+"install a", 1, "")
+	d := installing(t, s, o, installLikePip+"install a", 1, "")
 	if left := layersAfter(t, s, d, o, layersElsewhere(t, d, o)); left != 0 {
 		t.Errorf("%d blocks were not used", left)
 	}

@@ -11,8 +11,8 @@ import (
 	"slices"
 
 	"github.com/gbuild/gbuild/internal/durable"
+	"github.com/gbuild/gbuild/pkg/installer"
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
-	"github.com/gbuild/gbuild/pkg/layers/split"
 )
 
 // ErrMaySplit says that a snapshot has Python distributions, and so may become several layers.
@@ -21,7 +21,7 @@ var ErrMaySplit = errors.New("the files may be several layers")
 var errPacked = errors.New("its files are not unpacked")
 
 func maySplit(name string) error {
-	if split.IsList(name) {
+	if _, ok := installer.ListAt(name); ok {
 		return ErrMaySplit
 	}
 	return nil

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/gbuild/gbuild/internal/lazyregexp"
+	"github.com/gbuild/gbuild/pkg/installer"
 )
 
 // Lending watches a cache of pip while a RUN uses it. For each page of an index that pip stores there, the files are lent
@@ -139,7 +140,7 @@ func (x *Lending) pageURL(entry, file string) *url.URL {
 	}
 	entries, _, _ := strings.Cut(entry, "/")
 	for _, index := range x.options.Indexes {
-		u, err := url.Parse(strings.TrimRight(index, "/") + "/" + normal(project) + "/")
+		u, err := url.Parse(strings.TrimRight(index, "/") + "/" + installer.NormalName(project) + "/")
 		if err != nil {
 			continue
 		}

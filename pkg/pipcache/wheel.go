@@ -4,8 +4,6 @@ package pipcache
 
 import (
 	"archive/zip"
-	"bufio"
-	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -13,7 +11,7 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/gbuild/gbuild/internal/lazyregexp"
+	"github.com/gbuild/gbuild/pkg/installer"
 )
 
 // Wheel is a distribution in pip's or uv's cache.
@@ -56,21 +54,14 @@ func under(file, name string) bool {
 // unpacked recognises what uv keeps: a directory ID/NAME-VERSION.dist-info.
 func unpacked(dir string) (Wheel, bool) {
 	parent := path.Base(path.Dir(path.Dir(dir)))
-	stem, ok := strings.CutSuffix(path.Base(dir), ".dist-info")
-	if !ok || !strings.HasPrefix(parent, "archive-v") {
-		return Wheel{}, false
-	}
-	name, version, ok := cutLast(stem)
-	return Wheel{Name: normal(name), Version: version}, ok
+	name, version, ok := installer.DistInfoName(path.Base(dir))
+	return Wheel{Name: name, Version: version}, ok && strings.HasPrefix(parent, "archive-v")
 }
 
-// fromName reads NAME-VERSION[-BUILD]-PYTHON-ABI-PLATFORM.whl.
+// fromName names a wheel by its file.
 func fromName(file string, size int64) (Wheel, bool) {
-	parts := strings.Split(strings.TrimSuffix(file, ".whl"), "-")
-	if len(parts) != 5 && len(parts) != 6 {
-		return Wheel{}, false
-	}
-	return Wheel{normal(parts[0]), parts[1], file, size}, true
+	name, version, ok := installer.WheelName(file)
+	return Wheel{name, version, file, size}, ok
 }
 
 // fromZip names a wheel by its dist-info directory and the tags in it. Bytes before and after the zip are ignored, as
@@ -92,56 +83,18 @@ func fromZip(root *os.Root, file string, size int64) (Wheel, bool) {
 		if !ok || base != "WHEEL" || strings.Contains(stem, "/") {
 			continue
 		}
-		name, version, ok := cutLast(stem)
-		return Wheel{normal(name), version, stem + tags(e) + ".whl", size}, ok
+		name, version, ok := installer.DistInfoName(stem + ".dist-info")
+		return Wheel{name, version, stem + tags(e) + ".whl", size}, ok
 	}
 	return Wheel{}, false
 }
 
-// maxWheelFile is how much of a WHEEL file is read; real ones have a few hundred bytes.
-const maxWheelFile = 64 << 10
-
-// tags makes the end of the file name from the WHEEL file: the build number, and the compressed set of the tags.
+// tags is the end of the wheel's file name, which its WHEEL file tells.
 func tags(e *zip.File) string {
 	rc, err := e.Open()
 	if err != nil {
 		return ""
 	}
 	defer rc.Close()
-	build := ""
-	var sets [3][]string
-	for s := bufio.NewScanner(io.LimitReader(rc, maxWheelFile)); s.Scan(); {
-		key, value, _ := strings.Cut(s.Text(), ":")
-		value = strings.TrimSpace(value)
-		switch strings.ToLower(key) {
-		case "build":
-			build = "-" + value
-		case "tag":
-			for i, part := range strings.SplitN(value, "-", 3) {
-				if !slices.Contains(sets[i], part) {
-					sets[i] = append(sets[i], part)
-				}
-			}
-		}
-	}
-	if len(sets[2]) == 0 {
-		return build
-	}
-	return build + "-" + strings.Join(sets[0], ".") + "-" + strings.Join(sets[1], ".") + "-" + strings.Join(sets[2], ".")
-}
-
-// cutLast splits NAME-VERSION; a version has no dash in a dist-info directory.
-func cutLast(s string) (name, version string, ok bool) {
-	i := strings.LastIndex(s, "-")
-	if i <= 0 || i == len(s)-1 {
-		return "", "", false
-	}
-	return s[:i], s[i+1:], true
-}
-
-var separators = lazyregexp.New(`[-_.]+`)
-
-// normal is the name as people write it in requirements (PEP 503).
-func normal(name string) string {
-	return strings.ToLower(separators().ReplaceAllString(name, "-"))
+	return installer.WheelTags(rc)
 }

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gbuild/gbuild/pkg/installer"
 	"github.com/gbuild/gbuild/pkg/layers/codec"
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
@@ -156,7 +157,8 @@ func (f *aheadFinder) largeFiles(list *rootfs.Entry) (files []string, err error)
 		return nil, err
 	}
 	defer file.Close()
-	names, err := readList(file, readRecord, maxClaims)
+	record, _ := installer.ListAt(list.Path)
+	names, err := readList(file, record, maxClaims)
 	if err != nil {
 		return nil, err
 	}

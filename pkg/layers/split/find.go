@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gbuild/gbuild/pkg/installer"
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
@@ -96,7 +97,7 @@ func (f *finder) walk(dir string, fn func(name string, d fs.DirEntry) error) err
 func (f *finder) readLists() error {
 	var lists []string
 	err := f.walk("", func(name string, d fs.DirEntry) error {
-		if _, read := listKind(name); read != nil && d.Type().IsRegular() {
+		if _, ok := installer.ListAt(name); ok && d.Type().IsRegular() {
 			lists = append(lists, name)
 		}
 		return nil
@@ -118,19 +119,19 @@ func (f *finder) readLists() error {
 // list takes the claims of a file that is a list. A broken list claims nothing, nor does one that is too long: its
 // distribution is not split.
 func (f *finder) list(name string) error {
-	title, read := listKind(name)
+	list, _ := installer.ListAt(name)
 	file, err := os.OpenFile(f.root+name, os.O_RDONLY|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
-	names, err := readList(file, read, maxClaims-f.listed)
+	names, err := readList(file, list, maxClaims-f.listed)
 	if err != nil {
 		return nil
 	}
 	f.listed += len(names)
 	owner := len(f.found)
-	f.found = append(f.found, &Distribution{Name: printable(title), List: name})
+	f.found = append(f.found, &Distribution{Name: printable(list.Title), List: name})
 	f.claim(name, owner)
 	for _, n := range names {
 		if !path.IsAbs(n) {
