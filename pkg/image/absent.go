@@ -20,7 +20,7 @@ import (
 // that fails, a certificate that is not trusted, a manifest that is none. Where several places failed, each must be absent.
 func IsAbsence(err error) bool {
 	for e := err; e != nil; e = errors.Unwrap(e) {
-		switch e := e.(type) {
+		switch e := e.(type) { //nolint:errorlint // The loop walks the chain, and each link counts for itself.
 		case *RegistryError:
 			if e.Status != 0 {
 				return isTrouble(e.Status)

@@ -144,7 +144,7 @@ func (f *authFile) fromEntry(target authn.Resource) (authn.Authenticator, error)
 			}
 			config, err := e.config()
 			if err != nil {
-				return nil, badCredentials(host, fmt.Errorf("entry %q of %s: %v", key, f.path, err), "log in again")
+				return nil, badCredentials(host, fmt.Errorf("entry %q of %s: %w", key, f.path, err), "log in again")
 			}
 			return &credential{config, f.path}, nil
 		}

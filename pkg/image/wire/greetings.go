@@ -30,15 +30,15 @@ func (g *greetings) status(scheme string) int {
 }
 
 // recall makes the answer to a request from the one that was kept. ok is false where there is none.
-func (g *greetings) recall(r *http.Request) (resp *http.Response, err error, ok bool) {
+func (g *greetings) recall(r *http.Request) (resp *http.Response, ok bool, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	said, ok := g.said[r.URL.Scheme]
 	if !ok || said.err != nil {
-		return nil, said.err, ok
+		return nil, ok, said.err
 	}
 	return &http.Response{Status: http.StatusText(said.status), StatusCode: said.status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: said.header.Clone(), Body: http.NoBody, Request: r}, nil, true
+		Header: said.header.Clone(), Body: http.NoBody, Request: r}, true, nil
 }
 
 // keep remembers an answer that will be the same next time: not that of a registry in trouble.

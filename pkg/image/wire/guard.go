@@ -68,7 +68,7 @@ func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // greet asks the registry once how it wants to be asked.
 func (g *guard) greet(r *http.Request) (*http.Response, error) {
-	if resp, err, ok := g.hello.recall(r); ok {
+	if resp, ok, err := g.hello.recall(r); ok {
 		return resp, err
 	}
 	resp, err := g.send(r)
