@@ -1,3 +1,5 @@
+// This file owns --mount=type=ssh.
+
 package build
 
 import (
@@ -16,14 +18,14 @@ import (
 // agent gives an ssh agent by a socket of this build's own, which passes on what a RUN may say. So the socket has the owner
 // and the mode that the mount asks for, and the agent, which answers only its own user, speaks with the one who builds.
 func (m *mounts) agent(d *dockerfile.Mount) (*runtime.Mount, error) {
-	agent, ok := m.req.Agents[d.ID]
+	agent, ok := m.work.walker.req.Agents[d.ID]
 	if !ok {
 		if d.Required {
 			return nil, remote.MissingAgent(d.ID)
 		}
 		return nil, nil
 	}
-	socket, err := m.scratch.name("agent")
+	socket, err := m.leases.scratch.name("agent")
 	if err != nil {
 		return nil, err
 	}
@@ -31,7 +33,7 @@ func (m *mounts) agent(d *dockerfile.Mount) (*runtime.Mount, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening a socket for the ssh agent: %w", err)
 	}
-	m.later(l.Close)
+	m.leases.later(l.Close)
 	err = errors.Join(os.Chown(socket, valueOr(d.UID, 0), valueOr(d.GID, 0)), unix.Chmod(socket, valueOr(d.Mode, 0o600)))
 	if err != nil {
 		return nil, fmt.Errorf("opening a socket for the ssh agent: %w", err)

@@ -26,8 +26,8 @@ const aptConfig = autoDir + "/apt.conf"
 var ownSources = lazyregexp.New(`/etc/apt|add-apt-repository|apt-add-repository|dpkg\s|\.deb\b|extrepo`)
 
 // apt configures apt for a RUN: with the mirror, and with packages that are kept.
-func (m *mounts) apt(ctx context.Context, s *dockerfile.Run) (*dockerfile.Run, []runtime.Mount, error) {
-	if m.req.Mirrors[dockerfile.Apt] == nil && !slices.Contains(m.req.AutoCache, dockerfile.Apt) {
+func (c *toolCaches) apt(ctx context.Context, s *dockerfile.Run) (*dockerfile.Run, []runtime.Mount, error) {
+	if c.req().Mirrors[dockerfile.Apt] == nil && !slices.Contains(c.req().AutoCache, dockerfile.Apt) {
 		return s, nil, nil
 	}
 	if !s.Calls().Fetches(dockerfile.Apt) || s.Getenv("APT_CONFIG") != "" || s.Mentions(func(text string) bool { return strings.Contains(text, "APT_CONFIG") }) {
@@ -35,7 +35,7 @@ func (m *mounts) apt(ctx context.Context, s *dockerfile.Run) (*dockerfile.Run, [
 	}
 	var text strings.Builder
 	var list []runtime.Mount
-	for _, part := range []func(context.Context, *dockerfile.Run, io.Writer) ([]runtime.Mount, error){m.aptCache, m.aptMirror} {
+	for _, part := range []func(context.Context, *dockerfile.Run, io.Writer) ([]runtime.Mount, error){c.aptCache, c.aptMirror} {
 		more, err := part(ctx, s, &text)
 		if err != nil {
 			return nil, nil, fmt.Errorf("configuring apt: %w", err)
@@ -45,7 +45,7 @@ func (m *mounts) apt(ctx context.Context, s *dockerfile.Run) (*dockerfile.Run, [
 	if text.Len() == 0 {
 		return s, nil, nil
 	}
-	file, err := m.scratch.file([]byte(text.String()), 0o644, 0, 0)
+	file, err := c.leases.scratch.file([]byte(text.String()), 0o644, 0, 0)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -55,24 +55,24 @@ func (m *mounts) apt(ctx context.Context, s *dockerfile.Run) (*dockerfile.Run, [
 
 // aptCache keeps what apt fetches: in the mount of the Dockerfile, which docker-clean would empty, or in a cache of its
 // own, for which that need not be turned off.
-func (m *mounts) aptCache(ctx context.Context, s *dockerfile.Run, w io.Writer) ([]runtime.Mount, error) {
-	if !slices.Contains(m.req.AutoCache, dockerfile.Apt) {
+func (c *toolCaches) aptCache(ctx context.Context, s *dockerfile.Run, w io.Writer) ([]runtime.Mount, error) {
+	if !slices.Contains(c.req().AutoCache, dockerfile.Apt) {
 		return nil, nil
 	}
 	fmt.Fprint(w, "APT::Keep-Downloaded-Packages \"true\";\nBinary::apt::APT::Keep-Downloaded-Packages \"true\";\n")
 	if s.CacheMount(dockerfile.Apt) != nil {
-		return m.aptParts(w)
+		return c.aptParts(w)
 	}
-	m.tellAuto(ctx, dockerfile.Apt)
+	c.tellAuto(dockerfile.Apt)
 	fmt.Fprintf(w, "Dir::Cache::Archives %q;\n", autoDir+"/apt/")
-	return m.mountOwn(ctx, dockerfile.Apt, "", pipcache.Locked)
+	return c.mountOwn(ctx, dockerfile.Apt, "", pipcache.Locked)
 }
 
 // aptParts leads apt to copies of the image's configuration, without docker-clean.
-func (m *mounts) aptParts(w io.Writer) ([]runtime.Mount, error) {
+func (c *toolCaches) aptParts(w io.Writer) ([]runtime.Mount, error) {
 	const dir = "/etc/apt/apt.conf.d"
 	target := autoDir + "/apt.conf.d"
-	mount, err := m.copies(dir, target, func(name string, text []byte) []byte {
+	mount, err := c.copies(dir, target, func(name string, text []byte) []byte {
 		if name == "docker-clean" {
 			return nil
 		}
@@ -86,12 +86,12 @@ func (m *mounts) aptParts(w io.Writer) ([]runtime.Mount, error) {
 }
 
 // copies makes a directory with what change makes of the files of one of the image; nil where the image has none.
-func (m *mounts) copies(dir, target string, change func(name string, text []byte) []byte) (*runtime.Mount, error) {
-	entries, err := resolvedDir(m.lower, dir)
+func (c *toolCaches) copies(dir, target string, change func(name string, text []byte) []byte) (*runtime.Mount, error) {
+	entries, err := resolvedDir(c.lower, dir)
 	if err != nil {
 		return nil, nil
 	}
-	out, err := m.scratch.dir("apt")
+	out, err := c.leases.scratch.dir("apt")
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +99,7 @@ func (m *mounts) copies(dir, target string, change func(name string, text []byte
 		return nil, err
 	}
 	for _, e := range entries {
-		text, err := readSmall(m.lower, path.Join(dir, e.Name))
+		text, err := readSmall(c.lower, path.Join(dir, e.Name))
 		if err != nil {
 			continue // a directory, or a link that leads nowhere
 		}
@@ -126,26 +126,26 @@ func readSmall(v *rootfs.View, name string) ([]byte, error) {
 }
 
 // aptMirror leads apt to copies of the image's sources with the mirror in them.
-func (m *mounts) aptMirror(_ context.Context, s *dockerfile.Run, w io.Writer) ([]runtime.Mount, error) {
-	mirror := m.req.Mirrors[dockerfile.Apt]
+func (c *toolCaches) aptMirror(_ context.Context, s *dockerfile.Run, w io.Writer) ([]runtime.Mount, error) {
+	mirror := c.req().Mirrors[dockerfile.Apt]
 	if mirror == nil {
 		return nil, nil
 	}
 	if s.Mentions(ownSources().MatchString) {
-		m.report(Event{Type: Notice, Step: m.number, Text: "the mirror of apt is not used here: the step sees to its sources itself"})
+		c.leases.tell("the mirror of apt is not used here: the step sees to its sources itself")
 		return nil, nil
 	}
-	parts, err := m.copies("/etc/apt/sources.list.d", autoDir+"/sources.list.d", func(_ string, text []byte) []byte {
+	parts, err := c.copies("/etc/apt/sources.list.d", autoDir+"/sources.list.d", func(_ string, text []byte) []byte {
 		return mirrored(text, mirror)
 	})
 	if err != nil {
 		return nil, err
 	}
-	list, err := readSmall(m.lower, "/etc/apt/sources.list")
+	list, err := readSmall(c.lower, "/etc/apt/sources.list")
 	if err != nil {
 		list = nil
 	}
-	file, err := m.scratch.file(mirrored(list, mirror), 0o644, 0, 0)
+	file, err := c.leases.scratch.file(mirrored(list, mirror), 0o644, 0, 0)
 	if err != nil {
 		return nil, err
 	}

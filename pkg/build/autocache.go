@@ -10,7 +10,6 @@ import (
 
 	"github.com/gbuild/gbuild/pkg/caching"
 	"github.com/gbuild/gbuild/pkg/dockerfile"
-	"github.com/gbuild/gbuild/pkg/layers"
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 	"github.com/gbuild/gbuild/pkg/pipcache"
 	"github.com/gbuild/gbuild/pkg/runtime"
@@ -20,128 +19,117 @@ import (
 // not even a mount point is made in the image, and which rm -rf of a Dockerfile leaves alone.
 const autoDir = "/dev/gbuild"
 
-// noticeAuto names the future of the notice, once in a build.
-type noticeAuto dockerfile.Tool
+// toolCaches are the caches of the package managers that one RUN calls, which the Dockerfile has not asked for.
+type toolCaches struct {
+	work    *work
+	leases  *leases
+	user    runtime.Identity // of the RUN
+	lower   *rootfs.View     // the files before it
+	private string           // a directory that ends with the RUN's draft
+	uses    []cacheUse       // cache mounts of the Dockerfile included
 
-// autoCaches gives the RUN a cache for each package manager that it calls and that the Dockerfile has no cache for. It
+	fetched *pipcache.Lease // of what pip fetches; nil: it has no cache of ours
+}
+
+func (c *toolCaches) req() *Request { return c.leases.req }
+
+// give gives the RUN a cache for each package manager that it calls and that the Dockerfile has no cache for. It
 // returns the RUN as it is to be executed; its key and its history are those of s.
-func (m *mounts) autoCaches(ctx context.Context, s *dockerfile.Run) (*dockerfile.Run, []runtime.Mount, error) {
-	if len(m.req.AutoCache) > 0 {
-		s = s.WithScripts(m.scriptsOf(ctx, s))
+func (c *toolCaches) give(ctx context.Context, s *dockerfile.Run) (*dockerfile.Run, []runtime.Mount, error) {
+	if len(c.req().AutoCache) > 0 {
+		s = s.WithScripts(c.scriptsOf(ctx, s))
 	}
 	out, calls := s, s.Calls()
 	var list []runtime.Mount
-	for _, t := range m.req.AutoCache {
+	for _, t := range c.req().AutoCache {
 		if t == dockerfile.Apt { // it has a configuration of its own
 			continue
 		}
 		if !calls.Fetches(t) || s.ChoosesCache(t) {
-			m.tellUncached(s, t)
+			c.tellUncached(s, t)
 			continue
 		}
-		if m.leavesCaches(ctx) {
+		if c.leavesCaches() {
 			continue
 		}
 		separate, n, ok := out.Calls().Separate(t, filepath.Join(autoDir, string(t)))
 		if !ok {
 			use := &CacheUse{Tool: string(t), Automatic: true, Without: "calls of it that are told to keep none stand in a text that is not changed"}
-			m.report(Event{Type: Cache, Step: m.number, Text: use.String(), Cache: use})
+			c.work.walker.events.report(Event{Type: Cache, Step: c.leases.number, Text: use.String(), Cache: use})
 			continue
 		}
-		more, err := m.autoCache(ctx, s, t, n)
-		if err != nil && (ctx.Err() != nil || t == dockerfile.Pip && m.req.PipDir != "") {
+		more, err := c.autoCache(ctx, s, t, n)
+		if err != nil && (ctx.Err() != nil || t == dockerfile.Pip && c.req().PipDir != "") {
 			return nil, nil, fmt.Errorf("preparing the cache of %s: %w", t, err)
 		}
 		if err != nil { // nobody has asked for it: the RUN goes on without
-			m.report(Event{Type: Notice, Step: m.number, Text: fmt.Sprintf("the cache of %s is not used: %v", t, err)})
+			c.leases.tell(fmt.Sprintf("the cache of %s is not used: %v", t, err))
 			continue
 		}
 		list = append(list, more...)
 		out = out.Executing(caching.Read(separate).WithCache(t, filepath.Join(autoDir, string(t))))
-		m.tellAuto(ctx, t)
+		c.tellAuto(t)
 	}
-	out, more, err := m.apt(ctx, out)
+	out, more, err := c.apt(ctx, out)
 	return out, append(list, more...), err
 }
 
 // tellAuto says once what the build does by itself.
-func (m *mounts) tellAuto(ctx context.Context, t dockerfile.Tool) {
-	m.once(noticeAuto(t), func() (layers.Key, error) {
-		off := "--auto-cache"
-		if t == dockerfile.Pip {
-			off = "--pip-cache=off"
-		}
-		m.report(Event{Type: Cache, Text: fmt.Sprintf("%s has a cache that is kept between builds, outside of the image, in each RUN that mounts none (%s)", t, off)})
-		return layers.Key{}, nil
-	}).get(ctx)
+func (c *toolCaches) tellAuto(t dockerfile.Tool) {
+	off := "--auto-cache"
+	if t == dockerfile.Pip {
+		off = "--pip-cache=off"
+	}
+	text := fmt.Sprintf("%s has a cache that is kept between builds, outside of the image, in each RUN that mounts none (%s)", t, off)
+	c.leases.events.once("cache of "+string(t), Event{Type: Cache, Text: text})
 }
-
-// noticeLeft names the future of the other notice.
-type noticeLeft struct{}
 
 // leavesCaches says whether this build leaves all caches to its Dockerfile, and says so once.
-func (m *mounts) leavesCaches(ctx context.Context) bool {
-	if !m.readsCaches() {
-		return false
+func (c *toolCaches) leavesCaches() bool {
+	reads := c.work.walker.resolver.readsCaches()
+	if reads {
+		c.leases.events.once("no caches", Event{Type: Cache, Text: "the Dockerfile reads ~/.cache: pip and uv keep their caches there, in the image"})
 	}
-	m.once(noticeLeft{}, func() (layers.Key, error) {
-		m.report(Event{Type: Cache, Text: "the Dockerfile reads ~/.cache: pip and uv keep their caches there, in the image"})
-		return layers.Key{}, nil
-	}).get(ctx)
-	return true
-}
-
-// readsCaches says whether a step of this build wants what pip and uv leave below ~/.cache.
-func (r *run) readsCaches() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, st := range r.resolved {
-		for _, s := range st.steps {
-			if dockerfile.ReadsCaches(s) {
-				return true
-			}
-		}
-	}
-	return false
+	return reads
 }
 
 // autoCache leases the cache of a tool, for the RUN and for calls of it that find nothing of each other's. What is built
 // in the RUN is apart: it is found again only where building it again would give the same.
-func (m *mounts) autoCache(ctx context.Context, s *dockerfile.Run, t dockerfile.Tool, calls int) ([]runtime.Mount, error) {
+func (c *toolCaches) autoCache(ctx context.Context, s *dockerfile.Run, t dockerfile.Tool, calls int) ([]runtime.Mount, error) {
 	switch t {
 	case dockerfile.Pip:
-		return m.pipCache(ctx, s, calls)
+		return c.pipCache(ctx, s, calls)
 	case dockerfile.Uv:
-		return m.uvCache(ctx, s, calls)
+		return c.uvCache(ctx, s, calls)
 	case dockerfile.Conda:
-		return m.mountOwn(ctx, t, "", pipcache.Locked)
+		return c.mountOwn(ctx, t, "", pipcache.Locked)
 	}
-	return m.mountOwn(ctx, t, "", pipcache.Shared)
+	return c.mountOwn(ctx, t, "", pipcache.Shared)
 }
 
 // pipCache binds what pip fetches, and in it the directory of what it builds.
-func (m *mounts) pipCache(ctx context.Context, s *dockerfile.Run, calls int) (list []runtime.Mount, err error) {
+func (c *toolCaches) pipCache(ctx context.Context, s *dockerfile.Run, calls int) (list []runtime.Mount, err error) {
 	target := filepath.Join(autoDir, string(dockerfile.Pip))
 	use := cacheUse{CacheUse: CacheUse{ID: "pip", Target: target, Tool: "pip", Automatic: true}}
 	var wheels string
-	scope, keep, ofState := m.builtScope(s, dockerfile.Pip)
+	scope, keep, ofState := c.builtScope(s, dockerfile.Pip)
 	if keep {
 		use.ofState = ofState
-		use.built, wheels, err = m.builtCache(ctx, "pip-wheels", scope)
+		use.built, wheels, err = c.builtCache(ctx, "pip-wheels", scope)
 	} else {
 		use.passing = true
-		wheels, err = m.passing("pip")
+		wheels, err = c.passing("pip")
 	}
 	if err != nil {
 		return nil, err
 	}
-	if list, err = m.pipDir(ctx, s, use); err != nil {
+	if list, err = c.pipDir(ctx, s, use); err != nil {
 		return nil, err
 	}
 	fetched := list[0].Source
 	list = append(list, runtime.Mount{Type: "bind", Source: wheels, Target: target + "/wheels"})
 	for i := range calls {
-		if wheels, err = m.passing(fmt.Sprintf("pip-%d", i+1)); err != nil {
+		if wheels, err = c.passing(fmt.Sprintf("pip-%d", i+1)); err != nil {
 			return nil, err
 		}
 		own := fmt.Sprintf("%s-%d", target, i+1)
@@ -151,67 +139,67 @@ func (m *mounts) pipCache(ctx context.Context, s *dockerfile.Run, calls int) (li
 }
 
 // passing makes a directory for what is built in this RUN and not kept: it ends with the draft, whatever ends that.
-func (m *mounts) passing(name string) (string, error) {
-	dir := filepath.Join(m.private, "built-"+name)
+func (c *toolCaches) passing(name string) (string, error) {
+	dir := filepath.Join(c.private, "built-"+name)
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return "", err
 	}
-	return dir, os.Chown(dir, m.user.UID, m.user.GID)
+	return dir, os.Chown(dir, c.user.UID, c.user.GID)
 }
 
-func (m *mounts) mountOwn(ctx context.Context, t dockerfile.Tool, scope string, sharing pipcache.Sharing) ([]runtime.Mount, error) {
-	lease, dir, err := m.ownCache(ctx, string(t), scope, sharing)
+func (c *toolCaches) mountOwn(ctx context.Context, t dockerfile.Tool, scope string, sharing pipcache.Sharing) ([]runtime.Mount, error) {
+	lease, dir, err := c.ownCache(ctx, string(t), scope, sharing)
 	if err != nil {
 		return nil, err
 	}
 	target := filepath.Join(autoDir, string(t))
-	m.uses = append(m.uses, cacheUse{CacheUse: CacheUse{ID: string(t), Target: target, Tool: string(t), Automatic: true}, lease: lease})
+	c.uses = append(c.uses, cacheUse{CacheUse: CacheUse{ID: string(t), Target: target, Tool: string(t), Automatic: true}, lease: lease})
 	return []runtime.Mount{{Type: "bind", Source: dir, Target: target}}, nil
 }
 
 // pipDir is what pip fetches: the cache of the user that the RUN has, or for root the directory of --pip-cache. pip uses
 // no cache that belongs to somebody else.
-func (m *mounts) pipDir(ctx context.Context, s *dockerfile.Run, use cacheUse) ([]runtime.Mount, error) {
-	renewed := slices.Contains(m.distrust, "pip")
-	if m.req.PipDir != "" && m.user.UID == 0 && renewed {
-		m.uses = append(m.uses, use)
-		dir, err := m.passing("pip-fetched")
+func (c *toolCaches) pipDir(ctx context.Context, s *dockerfile.Run, use cacheUse) ([]runtime.Mount, error) {
+	renewed := slices.Contains(c.work.distrust, "pip")
+	if c.req().PipDir != "" && c.user.UID == 0 && renewed {
+		c.uses = append(c.uses, use)
+		dir, err := c.passing("pip-fetched")
 		return []runtime.Mount{{Type: "bind", Source: dir, Target: use.Target}}, err
 	}
-	if m.req.PipDir != "" && m.user.UID == 0 {
-		if err := pipcache.OpenDir(m.req.PipDir, "--pip-cache"); err != nil {
+	if c.req().PipDir != "" && c.user.UID == 0 {
+		if err := pipcache.OpenDir(c.req().PipDir, "--pip-cache"); err != nil {
 			return nil, err
 		}
-		use.ID, m.sawCache = m.req.PipDir, true
-		m.uses = append(m.uses, use)
-		return []runtime.Mount{{Type: "bind", Source: m.req.PipDir, Target: use.Target}}, nil
+		use.ID, c.leases.taken = c.req().PipDir, true
+		c.uses = append(c.uses, use)
+		return []runtime.Mount{{Type: "bind", Source: c.req().PipDir, Target: use.Target}}, nil
 	}
-	lease, dir, err := m.ownCache(ctx, "pip", "", pipcache.Shared)
+	lease, dir, err := c.ownCache(ctx, "pip", "", pipcache.Shared)
 	if err != nil {
 		return nil, err
 	}
 	use.lease = lease
-	m.uses = append(m.uses, use)
+	c.uses = append(c.uses, use)
 	list := []runtime.Mount{{Type: "bind", Source: dir, Target: use.Target}}
 	if renewed {
 		return list, nil
 	}
-	lent, err := m.lendBodies(s, lease, dir)
+	lent, err := c.lendBodies(s, lease, dir)
 	return append(list, lent...), err
 }
 
 // ownCache leases a cache that belongs to the user of the RUN, until the step ends, and says what the RUN is to see.
-func (m *mounts) ownCache(ctx context.Context, id, scope string, sharing pipcache.Sharing) (lease *pipcache.Lease, dir string, err error) {
+func (c *toolCaches) ownCache(ctx context.Context, id, scope string, sharing pipcache.Sharing) (lease *pipcache.Lease, dir string, err error) {
 	tool, _, _ := strings.Cut(id, "-") // pip-wheels is pip's
-	if space := m.plan.CacheNamespace(); space != "" {
+	if space := c.req().Plan.CacheNamespace(); space != "" {
 		id = space + "/" + id
 	}
-	o := pipcache.Options{Scope: scope, UID: m.user.UID, GID: m.user.GID, OwnerGiven: true, Mode: 0o755}
+	o := pipcache.Options{Scope: scope, UID: c.user.UID, GID: c.user.GID, OwnerGiven: true, Mode: 0o755}
 	if scope != "" {
-		o.About = m.about()
+		o.About = c.about()
 	}
-	lease, dir, err = m.lease(ctx, id, sharing, o)
-	if err == nil && slices.Contains(m.distrust, tool) {
+	lease, dir, err = c.leases.take(ctx, id, sharing, o)
+	if err == nil && slices.Contains(c.work.distrust, tool) {
 		err = lease.Renew()
 		dir = lease.Dir()
 	}
@@ -219,42 +207,34 @@ func (m *mounts) ownCache(ctx context.Context, id, scope string, sharing pipcach
 }
 
 // builtCache leases the cache of what is built in a scope, which is kept if there is something in it in the end.
-func (m *mounts) builtCache(ctx context.Context, id, scope string) (lease *pipcache.Lease, dir string, err error) {
-	m.later(func() error { // after all that ownCache does has ended
+func (c *toolCaches) builtCache(ctx context.Context, id, scope string) (lease *pipcache.Lease, dir string, err error) {
+	c.leases.later(func() error { // after all that ownCache does has ended
 		if lease == nil {
 			return nil
 		}
 		usage, _ := lease.Usage()
 		kept, err := lease.ReleaseFilled()
 		if kept && usage.Files > 0 && err == nil {
-			_, err = m.Caches.TrimBuilt(ctx, BuiltCaches, pipcache.BuiltAge, pipcache.BuiltSize)
+			_, err = c.leases.runs.caches.TrimBuilt(ctx, BuiltCaches, pipcache.BuiltAge, pipcache.BuiltSize)
 		}
 		if err != nil { // what was built is right all the same
-			m.report(Event{Type: Notice, Step: m.number, Text: fmt.Sprintf("tidying what was built: %v", err)})
+			c.leases.tell(fmt.Sprintf("tidying what was built: %v", err))
 		}
 		return nil
 	})
-	return m.ownCache(ctx, id, scope, pipcache.Shared)
+	return c.ownCache(ctx, id, scope, pipcache.Shared)
 }
 
 // BuiltCaches are the ids of caches of what pip and uv build.
 var BuiltCaches = []string{"pip-wheels", "uv-built"}
 
 // about says to people what a scope stands for: what the RUN stands on, and the RUN.
-func (m *mounts) about() string {
-	root := m.stage
-	for root.parent != nil {
-		root = root.parent
-	}
-	base := "scratch"
-	if root.base != nil {
-		base = root.base.ref
-	}
-	text := strings.Join(strings.Fields(m.step.Meta().Title), " ")
+func (c *toolCaches) about() string {
+	text := strings.Join(strings.Fields(c.work.step.Meta().Title), " ")
 	if r := []rune(text); len(r) > 60 {
 		text = string(r[:60]) + "..."
 	}
-	return "on " + base + ": " + text
+	return "on " + c.work.stage.baseName() + ": " + text
 }
 
 func resolvedDir(v *rootfs.View, dir string) ([]*rootfs.Entry, error) {

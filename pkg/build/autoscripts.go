@@ -17,15 +17,15 @@ import (
 // This file looks for package managers in the scripts that a RUN executes, and says why a RUN has no cache for one.
 
 // tellUncached says why a RUN that calls a tool is given no cache for it.
-func (m *mounts) tellUncached(s *dockerfile.Run, t dockerfile.Tool) {
+func (c *toolCaches) tellUncached(s *dockerfile.Run, t dockerfile.Tool) {
 	if why := s.Uncached(t); why != "" {
 		use := &CacheUse{Tool: string(t), Automatic: true, Without: why}
-		m.report(Event{Type: Cache, Step: m.number, Text: use.String(), Cache: use})
+		c.work.walker.events.report(Event{Type: Cache, Step: c.leases.number, Text: use.String(), Cache: use})
 	}
 }
 
 // scriptsOf reads files as the RUN will see them: those of its bind mounts, and of the state below.
-func (m *mounts) scriptsOf(ctx context.Context, s *dockerfile.Run) func(name string) ([]byte, error) {
+func (c *toolCaches) scriptsOf(ctx context.Context, s *dockerfile.Run) func(name string) ([]byte, error) {
 	return func(name string) ([]byte, error) {
 		for i, d := range slices.Backward(s.Mounts) {
 			inside, ok := strings.CutPrefix(name+"/", d.Target+"/")
@@ -35,27 +35,24 @@ func (m *mounts) scriptsOf(ctx context.Context, s *dockerfile.Run) func(name str
 			if d.Type != dockerfile.MountBind {
 				return nil, fmt.Errorf("%s is not known before the step runs", name)
 			}
-			v, err := m.bound(ctx, &s.Mounts[i], m.sources[i], m.paths[i])
+			v, err := c.bound(ctx, &s.Mounts[i], c.work.in.states[i], c.work.in.paths[i])
 			if err != nil {
 				return nil, err
 			}
-			return readScript(v, path.Join("/", m.paths[i], inside))
+			return readScript(v, path.Join("/", c.work.in.paths[i], inside))
 		}
-		return readScript(m.lower, name)
+		return readScript(c.lower, name)
 	}
 }
 
 // bound is the state that a bind mount shows a path of.
-func (m *mounts) bound(ctx context.Context, d *dockerfile.Mount, state layers.Key, source string) (*rootfs.View, error) {
+func (c *toolCaches) bound(ctx context.Context, d *dockerfile.Mount, state layers.Key, source string) (*rootfs.View, error) {
 	if name, ok := contextName(d); ok {
-		if err := m.materialise(ctx, state, name, source); err != nil {
+		if err := c.work.walker.sources.materialise(ctx, state, name, source); err != nil {
 			return nil, err
 		}
 	}
-	if err := m.ensure(ctx, state); err != nil {
-		return nil, err
-	}
-	return m.Store.View(state)
+	return c.work.walker.states.view(ctx, state)
 }
 
 // readScript reads a file that is short enough for a script.

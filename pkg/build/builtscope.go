@@ -27,8 +27,8 @@ var unseen = []string{"PIP_NO_INPUT", "PIP_ROOT_USER_ACTION", "PIP_DISABLE_PIP_V
 // builtScope names all that a wheel which a tool builds in the RUN may depend on. keep is false where it must not be found
 // again: the Dockerfile says so, or the build sees something that has no name. ofState says that nothing but the files
 // before the RUN decides what is built.
-func (m *mounts) builtScope(s *dockerfile.Run, t dockerfile.Tool) (scope string, keep, ofState bool) {
-	if s.Calls().KeepsNone(t) || len(s.Devices)+len(m.req.Limits.Devices) > 0 {
+func (c *toolCaches) builtScope(s *dockerfile.Run, t dockerfile.Tool) (scope string, keep, ofState bool) {
+	if s.Calls().KeepsNone(t) || len(s.Devices)+len(c.req().Limits.Devices) > 0 {
 		return "", false, false
 	}
 	text := s.Calls().Builds()
@@ -37,24 +37,24 @@ func (m *mounts) builtScope(s *dockerfile.Run, t dockerfile.Tool) (scope string,
 	}
 	whole := !text.Sure || slices.ContainsFunc(s.Mounts, func(d dockerfile.Mount) bool { return !plain(&d) }) ||
 		slices.ContainsFunc(text.Files, func(name string) bool { return strings.Contains(name, "://") })
-	if whole && m.fresh {
+	if whole && c.work.rerun {
 		return "", false, false
 	}
 	r := newRecipe("built", layers.Key{})
 	if whole {
-		r.bytes(m.recipes.own[:])
+		r.bytes(c.work.recipes.own[:])
 	} else {
-		below, options, err := m.baseline(s, &text)
+		below, options, err := c.baseline(s, &text)
 		if err != nil {
 			return "", false, false
 		}
 		run := s.Executing(text.Text)
 		run.Env = seen(s.Env)
-		key := runKey(below, run, m.platform(), m.req.Limits, m.sums)
+		key := runKey(below, run, c.work.stage.platform(), c.req().Limits, c.work.in.sums)
 		r.bytes(key[:])
 		r.list(options)
 	}
-	r.list(m.installed(s))
+	r.list(c.installed(s))
 	r.text(processor())
 	return r.key().String(), true, !whole
 }
@@ -84,25 +84,25 @@ func seen(env []string) (all []string) {
 // baseline returns the state below the RUN without the steps directly before it that only bring files of requirements,
 // and those lines of such files that a build depends on. A changed line of requirements.txt changes none of them. It fails
 // where a requirement is an address.
-func (m *mounts) baseline(s *dockerfile.Run, text *caching.Builds) (below layers.Key, options []string, err error) {
-	constrained := text.Constrained || m.constrained(s)
-	q := &requirements{view: m.lower, named: map[string]bool{}}
+func (c *toolCaches) baseline(s *dockerfile.Run, text *caching.Builds) (below layers.Key, options []string, err error) {
+	constrained := text.Constrained || c.constrained(s)
+	q := &requirements{view: c.lower, named: map[string]bool{}}
 	for _, name := range text.Files {
 		if !path.IsAbs(name) && text.Moves {
-			return m.parent, nil, nil
+			return c.work.parent, nil, nil
 		}
 		if err := q.read(absolute(s.Dir, name), maxNested); errors.Is(err, errUnpinned) {
 			return layers.Key{}, nil, err
 		} else if err != nil {
-			return m.parent, nil, nil
+			return c.work.parent, nil, nil
 		}
 	}
 	if constrained {
-		return m.parent, nil, nil
+		return c.work.parent, nil, nil
 	}
-	for below = m.parent; ; {
-		made := m.madeOf(below)
-		if !made.known || !made.brings || !m.onlyRequirements(below, q.named) {
+	for below = c.work.parent; ; {
+		made := c.work.walker.states.originOf(below)
+		if !made.known || !made.brings || !c.onlyRequirements(below, q.named) {
 			return below, q.options, nil
 		}
 		below = made.parent
@@ -121,7 +121,7 @@ var settings = []string{"/etc/pip.conf", "/etc/xdg/pip/pip.conf", "~/.pip/pip.co
 	"uv.toml", "pyproject.toml"}
 
 // constrained says whether such a file speaks of constraints, or cannot be read.
-func (m *mounts) constrained(s *dockerfile.Run) bool {
+func (c *toolCaches) constrained(s *dockerfile.Run) bool {
 	names := slices.Clone(settings)
 	for _, prefix := range prefixes(s) {
 		names = append(names, filepath.Join(prefix, "pip.conf"))
@@ -129,10 +129,10 @@ func (m *mounts) constrained(s *dockerfile.Run) bool {
 	for _, name := range names {
 		homes := []string{""}
 		if rest, ok := strings.CutPrefix(name, "~"); ok {
-			name, homes = rest, []string{m.user.Home, s.Getenv("HOME"), "/root"}
+			name, homes = rest, []string{c.user.Home, s.Getenv("HOME"), "/root"}
 		}
 		for _, home := range homes {
-			data, err := readView(m.lower, absolute(s.Dir, home+name))
+			data, err := readView(c.lower, absolute(s.Dir, home+name))
 			if err == nil && (strings.Contains(string(data), "constraint") || strings.Contains(string(data), "override")) || err != nil && !errors.Is(err, os.ErrNotExist) {
 				return true
 			}
@@ -143,8 +143,8 @@ func (m *mounts) constrained(s *dockerfile.Run) bool {
 
 // onlyRequirements says whether a state adds nothing to the one below but directories and files of requirements: those
 // that the RUN names, and others that have the names of such.
-func (m *mounts) onlyRequirements(k layers.Key, named map[string]bool) bool {
-	v, err := m.Store.Changed(k)
+func (c *toolCaches) onlyRequirements(k layers.Key, named map[string]bool) bool {
+	v, err := c.work.walker.store.Changed(k)
 	if err != nil {
 		return false
 	}

@@ -46,25 +46,25 @@ type cacheUse struct {
 }
 
 // noteMount remembers a cache mount of the Dockerfile.
-func (m *mounts) noteMount(s *dockerfile.Run, d *dockerfile.Mount, lease *pipcache.Lease) {
+func (c *toolCaches) noteMount(s *dockerfile.Run, d *dockerfile.Mount, lease *pipcache.Lease) {
 	use := cacheUse{CacheUse: CacheUse{ID: d.ID, Target: d.Target}, lease: lease}
 	for _, t := range dockerfile.Tools {
 		if s.CacheMount(t) == d && s.Calls().Fetches(t) {
 			use.Tool = string(t)
 		}
 	}
-	m.uses = append(m.uses, use)
+	c.uses = append(c.uses, use)
 }
 
-// reportCaches says of each cache of the RUN what was done with it.
-func (m *mounts) reportCaches(log *toolLog) {
-	for i := range m.uses {
-		u := &m.uses[i]
+// report says of each cache of the RUN what was done with it.
+func (c *toolCaches) report(log *toolLog) {
+	for i := range c.uses {
+		u := &c.uses[i]
 		if u.Tool != "" && log.seen[u.Tool] != nil {
 			u.take(log.seen[u.Tool])
 		}
 		u.look()
-		m.report(Event{Type: Cache, Step: m.number, Text: u.String(), Cache: &u.CacheUse})
+		c.work.walker.events.report(Event{Type: Cache, Step: c.leases.number, Text: u.String(), Cache: &u.CacheUse})
 	}
 }
 

@@ -43,35 +43,35 @@ const (
 // placeKey names what --explain compares: the step of that number, in that stage, of that Dockerfile.
 func (w *work) placeKey() layers.Key {
 	r := newRecipe("place", layers.Key{})
-	r.text(w.req.Place, stageName(w.stage.Stage), strconv.Itoa(slices.Index(w.stage.steps, w.step)))
+	r.text(w.walker.req.Place, w.stage.name(), strconv.Itoa(slices.Index(w.stage.steps, w.step)))
 	return r.key()
 }
 
 // explain says why the step runs.
 func (w *work) explain(ctx context.Context) {
-	if w.req.Explain {
-		w.report(Event{Type: Explained, Step: w.begin(), Text: "runs: " + w.reason(ctx)})
+	if w.walker.req.Explain {
+		w.walker.events.report(Event{Type: Explained, Step: w.begin(), Text: "runs: " + w.reason(ctx)})
 	}
 }
 
 // explainHit says why it need not.
 func (w *work) explainHit(out layers.Key) {
-	if !w.req.Explain {
+	if !w.walker.req.Explain {
 		return
 	}
 	text := "stored: nothing that it depends on has changed"
-	if im := w.importOf(out); im != nil && im.cache != "" {
+	if im := w.walker.states.importOf(out); im != nil && im.cache != "" {
 		text = "from cache " + im.cache + ": another machine has made it of the same"
 	}
-	w.report(Event{Type: Explained, Step: w.begin(), Text: text})
+	w.walker.events.report(Event{Type: Explained, Step: w.begin(), Text: text})
 }
 
 func (w *work) reason(ctx context.Context) string {
-	if w.fresh {
+	if w.rerun {
 		return "--no-cache asks for it"
 	}
 	var old facts
-	data, ok := w.Store.Recall(recordFacts, w.placeKey())
+	data, ok := w.walker.store.Recall(recordFacts, w.placeKey())
 	if !ok || json.Unmarshal(data, &old) != nil {
 		return "there is no result of it, and no earlier build of this Dockerfile to compare with"
 	}
@@ -90,7 +90,7 @@ func (w *work) reason(ctx context.Context) string {
 
 // keepFacts notes what the step was made of, for a later build.
 func (w *work) keepFacts(ctx context.Context) error {
-	if w.req.Place == "" {
+	if w.walker.req.Place == "" {
 		return nil
 	}
 	f, err := w.facts(ctx)
@@ -101,7 +101,7 @@ func (w *work) keepFacts(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return w.Store.Remember(recordFacts, w.placeKey(), data)
+	return w.walker.store.Remember(recordFacts, w.placeKey(), data)
 }
 
 // facts collects them once, from the digests that the key was made of.
@@ -110,14 +110,14 @@ func (w *work) facts(ctx context.Context) (*facts, error) {
 		return w.made, nil
 	}
 	f := &facts{Parent: w.parent.String(), Inputs: map[string]string{}}
-	p := w.platform()
+	p := w.stage.platform()
 	f.put("the platform", p.String())
 	f.put("the instruction", w.step.Meta().Title)
 	switch s := w.step.(type) {
 	case *dockerfile.Run:
-		f.run(s, w.req.Limits)
-		for i := range w.sums {
-			f.put("what is mounted at "+s.Mounts[i].Target, string(w.sums[i][:]))
+		f.run(s, w.walker.req.Limits)
+		for i := range w.in.sums {
+			f.put("what is mounted at "+s.Mounts[i].Target, string(w.in.sums[i][:]))
 		}
 	case *dockerfile.Copy:
 		f.put("the options", fmt.Sprint(s.Chown, s.Chmod, s.Link, s.Exclude, s.Checksum, s.Dest, s.Sources))
@@ -157,10 +157,10 @@ func (w *work) copyFacts(ctx context.Context, f *facts, s *dockerfile.Copy) erro
 		f.put("the text of "+file.Path, string(file.Data))
 	}
 	if s.From.Kind != dockerfile.FromContext {
-		f.put("what it copies of "+s.From.Name, string(w.content[:]))
+		f.put("what it copies of "+s.From.Name, string(w.in.content[:]))
 		return nil
 	}
-	tree, err := w.tree(ctx, s.From)
+	tree, err := w.walker.sources.tree(ctx, s.From)
 	if err != nil {
 		return err
 	}

@@ -1,3 +1,5 @@
+// This file owns the line of work of layers that are made, which is shown where they take long.
+
 package build
 
 import (
@@ -8,8 +10,10 @@ import (
 // exportingAfter is how long layers are made before that is worth a line.
 const exportingAfter = time.Second
 
-// exporting is the line of work of the layers that are made, all of those that are made at a time.
+// exporting is one line for all layers that are made at a time.
 type exporting struct {
+	events *events
+
 	mu      sync.Mutex
 	running int
 	since   time.Time
@@ -17,29 +21,26 @@ type exporting struct {
 	line    int // 0 while it is not shown
 }
 
-// exports begins to make layers; the function that it returns ends it.
-func (r *run) exports() func() {
-	x := &r.exporting
+// begin begins to make layers; the function that it returns ends it.
+func (x *exporting) begin() (end func()) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.running++; x.running == 1 {
 		x.since, x.bytes, x.line = time.Now(), 0, 0
 	}
-	return r.exported
+	return x.end
 }
 
-func (r *run) exported() {
-	x := &r.exporting
+func (x *exporting) end() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.running--; x.running == 0 && x.line != 0 {
-		r.report(Event{Type: Done, Step: x.line})
+		x.events.done(x.line)
 	}
 }
 
 // packed is told of bytes of layers that were compressed.
-func (r *run) packed(bytes int) {
-	x := &r.exporting
+func (x *exporting) packed(bytes int) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.bytes += int64(bytes)
@@ -47,7 +48,7 @@ func (r *run) packed(bytes int) {
 		if time.Since(x.since) < exportingAfter {
 			return
 		}
-		x.line = r.beginAt("exporting layers", x.since)
+		x.line = x.events.beginAt("exporting layers", x.since)
 	}
-	r.progress(x.line, x.bytes, 0)
+	x.events.progress(x.line, x.bytes, 0)
 }

@@ -23,9 +23,9 @@ const maxInstalled = 256 << 20
 
 // installed lists what is installed, for a name: digests of lists, and the names of the Python distributions and conda
 // packages in the places where the RUN's Pythons look.
-func (m *mounts) installed(s *dockerfile.Run) (all []string) {
+func (c *toolCaches) installed(s *dockerfile.Run) (all []string) {
 	for _, name := range lists {
-		_ = m.lower.Walk(name, func(e *rootfs.Entry) error { // most of them are not there
+		_ = c.lower.Walk(name, func(e *rootfs.Entry) error { // most of them are not there
 			if e.IsRegular() {
 				all = append(all, e.Path+" "+listDigest(e))
 			}
@@ -33,13 +33,13 @@ func (m *mounts) installed(s *dockerfile.Run) (all []string) {
 		})
 	}
 	for _, prefix := range prefixes(s) {
-		all = append(all, packageLists(m.lower, filepath.Join(prefix, "conda-meta"))...)
+		all = append(all, packageLists(c.lower, filepath.Join(prefix, "conda-meta"))...)
 		lib := filepath.Join(prefix, "lib")
-		entries, _ := resolvedDir(m.lower, lib)
+		entries, _ := resolvedDir(c.lower, lib)
 		for _, python := range entries {
 			if strings.HasPrefix(python.Name, "python") || strings.HasPrefix(python.Name, "pypy") {
 				for _, packages := range []string{"site-packages", "dist-packages"} {
-					all = append(all, packageLists(m.lower, filepath.Join(lib, python.Name, packages))...)
+					all = append(all, packageLists(c.lower, filepath.Join(lib, python.Name, packages))...)
 				}
 			}
 		}

@@ -11,14 +11,14 @@ import (
 
 // mirrorEnv is what leads pip and uv in a RUN to the mirrors of the command line. As with proxies it is for the process
 // only: neither the key nor the history of a step knows it.
-func (r *run) mirrorEnv(s *dockerfile.Run) (env []string) {
-	if u := r.req.Mirrors[dockerfile.Pip]; u != nil {
+func mirrorEnv(mirrors map[dockerfile.Tool]*url.URL, s *dockerfile.Run) (env []string) {
+	if u := mirrors[dockerfile.Pip]; u != nil {
 		env = append(env, "PIP_INDEX_URL="+u.String())
 		if u.Scheme == "http" { // pip asks no other host without TLS
 			env = append(env, "PIP_TRUSTED_HOST="+strings.TrimSpace(u.Hostname()+" "+s.Getenv("PIP_TRUSTED_HOST")))
 		}
 	}
-	if u := r.req.Mirrors[dockerfile.Uv]; u != nil {
+	if u := mirrors[dockerfile.Uv]; u != nil {
 		env = append(env, "UV_DEFAULT_INDEX="+u.String(), "UV_INDEX_URL="+u.String()) // the latter for uv before 0.4.23
 	}
 	return env

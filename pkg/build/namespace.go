@@ -3,26 +3,28 @@
 package build
 
 import (
-	"github.com/gbuild/gbuild/pkg/files"
 	"os"
+
+	"github.com/gbuild/gbuild/pkg/files"
 )
 
 // ErrNeedsNamespace is returned by Build in a process that has no namespace of its own (Entered is false) when some
 // work needs one. Nothing was changed then; the caller enters a namespace and builds again.
 var ErrNeedsNamespace = files.ErrNoRights
 
-// mayWork says whether this process sees the owners of files as the image has them, and need not enter a namespace for
-// a RUN either: it has entered one, or it is root and only copies.
-func (r *run) mayWork() bool {
-	return r.Entered || os.Geteuid() == 0 && !r.target.hasRun(map[*stage]bool{})
+// process says what the process of the build may do.
+type process struct {
+	entered bool // it is uid 0 of its own user and mount namespace
+	runs    bool // a RUN is among the steps of the build
 }
 
-// checkNamespace says early that a namespace is needed where some step will surely run.
-func (r *run) checkNamespace(target *stage) error {
-	if r.Entered || !r.req.NoCache && len(r.req.Fresh) == 0 {
-		return nil
-	}
-	if target.hasRun(map[*stage]bool{}) {
+// mayWork says whether this process sees the owners of files as the image has them, and need not enter a namespace for
+// a RUN either: it has entered one, or it is root and only copies.
+func (p *process) mayWork() bool { return p.entered || os.Geteuid() == 0 && !p.runs }
+
+// check says early that a namespace is needed where some step will surely run.
+func (p *process) check(req *Request) error {
+	if p.runs && !p.entered && (req.NoCache || len(req.Fresh) > 0) {
 		return ErrNeedsNamespace
 	}
 	return nil

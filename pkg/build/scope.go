@@ -1,3 +1,6 @@
+// This file owns the one way to a cache that outlives a build: it is of the trust scope of the build, and may show what
+// other scopes have below that.
+
 package build
 
 import (
@@ -15,97 +18,97 @@ import (
 	"github.com/gbuild/gbuild/pkg/pipcache"
 )
 
-// This file owns the one way to a cache that outlives a build: it is of the trust scope of the build, and may show what
-// other scopes have below that.
+// leases are the caches that one RUN was given.
+type leases struct {
+	releases
+	runs    *runs
+	req     *Request
+	scratch *scratch
+	events  *events
+	number  int  // of the line of work of the RUN
+	taken   bool // there is one
+}
 
-// lease takes a cache of this build's scope until the step ends, and says what the RUN is to see of it. The result of the
+// tell says something of the RUN.
+func (l *leases) tell(text string) { l.events.notice(l.number, text) }
+
+// take takes a cache of this build's scope until the step ends, and says what the RUN is to see of it. The result of the
 // RUN belongs to the scope from then on.
-func (m *mounts) lease(ctx context.Context, id string, sharing pipcache.Sharing, o pipcache.Options) (l *pipcache.Lease, dir string, err error) {
-	if m.req.NoCacheMounts {
-		if err := m.emptyCache(ctx, id); err != nil {
+func (l *leases) take(ctx context.Context, id string, sharing pipcache.Sharing, o pipcache.Options) (lease *pipcache.Lease, dir string, err error) {
+	if l.req.NoCacheMounts {
+		if err := l.empty(ctx, id); err != nil {
 			return nil, "", err
 		}
 	}
-	o.Trust = m.req.Scope
+	o.Trust = l.req.Scope
 	o.Waiting = func(holder string) {
-		m.report(Event{Type: Notice, Step: m.number, Text: fmt.Sprintf("waiting for the cache %s, which %s uses", id, holder)})
+		l.tell(fmt.Sprintf("waiting for the cache %s, which %s uses", id, holder))
 	}
-	if len(m.req.ScopesBelow) > 0 && sharing != pipcache.Private { // the upper directory of an overlay has one user at a time
+	if len(l.req.ScopesBelow) > 0 && sharing != pipcache.Private { // the upper directory of an overlay has one user at a time
 		sharing = pipcache.Locked
 	}
-	if l, err = m.Caches.Acquire(ctx, id, sharing, o); err != nil {
+	if lease, err = l.runs.caches.Acquire(ctx, id, sharing, o); err != nil {
 		return nil, "", err
 	}
-	m.sawCache = true
-	m.later(l.Release)
-	if dir, err = m.over(l, id, o); err != nil {
-		m.noticeBelow(ctx, err)
-		dir = l.Dir()
+	l.taken = true
+	l.later(lease.Release)
+	if dir, err = l.over(lease, id, o); err != nil {
+		text := fmt.Sprintf("--cache-scope-from: caches of other scopes cannot be shown here, the build goes on without: %v", err)
+		l.events.once("scopes below", Event{Type: Notice, Step: l.number, Text: text})
+		dir = lease.Dir()
 	}
-	return l, dir, nil
+	return lease, dir, nil
 }
 
-// emptiedCache names the future of a cache that --no-cache-mounts removes, once in a build.
-type emptiedCache string
-
-func (m *mounts) emptyCache(ctx context.Context, id string) error {
-	_, err := m.once(emptiedCache(id), func() (layers.Key, error) {
-		all, err := m.Caches.List()
+// empty removes what a build before has left in a cache, once in a build.
+func (l *leases) empty(ctx context.Context, id string) error {
+	_, err := l.runs.emptied.get(ctx, id, func() (none struct{}, err error) {
+		all, err := l.runs.caches.List()
 		if err != nil {
-			return layers.Key{}, err
+			return none, err
 		}
 		var keys []string
 		for _, c := range all {
-			if c.ID == id && c.Trust == m.req.Scope {
+			if c.ID == id && c.Trust == l.req.Scope {
 				keys = append(keys, c.Key)
 			}
 		}
-		_, err = m.Caches.Remove(ctx, keys...)
-		return layers.Key{}, err
-	}).get(ctx)
+		_, err = l.runs.caches.Remove(ctx, keys...)
+		return none, err
+	})
 	return err
-}
-
-// noticeBelowName names the future of the notice, once in a build.
-type noticeBelowName struct{}
-
-func (m *mounts) noticeBelow(ctx context.Context, err error) {
-	m.once(noticeBelowName{}, func() (layers.Key, error) {
-		m.report(Event{Type: Notice, Step: m.number, Text: fmt.Sprintf("--cache-scope-from: caches of other scopes cannot be shown here, the build goes on without: %v", err)})
-		return layers.Key{}, nil
-	}).get(ctx)
 }
 
 // over shows the caches that the scopes below have under the same name, and those of the lease over them: an overlay whose
 // writes stay in this scope. Without any it is the directory of the lease.
-func (m *mounts) over(l *pipcache.Lease, id string, o pipcache.Options) (string, error) {
+func (l *leases) over(lease *pipcache.Lease, id string, o pipcache.Options) (string, error) {
 	var lowers []string
-	for _, scope := range m.req.ScopesBelow {
+	for _, scope := range l.req.ScopesBelow {
 		o.Trust = scope
-		below, err := m.Caches.Borrow(id, o)
+		below, err := l.runs.caches.Borrow(id, o)
 		if err != nil {
 			return "", err
 		}
 		if below != nil {
-			m.later(below.Release)
+			l.later(below.Release)
 			lowers = append(lowers, below.Dir())
 		}
 	}
 	if len(lowers) == 0 {
-		return l.Dir(), nil
+		return lease.Dir(), nil
 	}
-	work, err := l.Work()
+	work, err := lease.Work()
 	if err != nil {
 		return "", err
 	}
-	dir, err := m.scratch.dir("cache")
+	dir, err := l.scratch.dir("cache")
 	if err != nil {
 		return "", err
 	}
-	if err := layers.MountOverlay(dir, lowers, l.Dir(), work); err != nil {
+	if err := layers.MountOverlay(dir, lowers, lease.Dir(), work); err != nil {
 		return "", err
 	}
-	m.later(func() error { return settleUpper(dir, l.Dir()) })
+	l.later(func() error { return settleUpper(dir, lease.Dir()) })
 	return dir, nil
 }
 

@@ -1,3 +1,5 @@
+// This file owns shared caches: what an entry is, and how it is read and written.
+
 package build
 
 import (
@@ -170,19 +172,20 @@ func encodeEntry(tag string, result layers.Key, all []v1.Layer) (v1.Image, error
 	return newImage(raw, all)
 }
 
-// fail says, once, that the build goes on without the cache, or without one entry of it.
-func (c *SharedCache) fail(r *run, doing string, err error) {
+// fail notes a failure, and returns what is to be said of it: that the build goes on without the cache, which is said once,
+// or without one entry of it.
+func (c *SharedCache) fail(doing string, err error) (text string) {
 	if errors.Is(err, errForeign) {
-		r.report(Event{Type: Notice, Text: fmt.Sprintf("%s cache %s: %v; it is not used", doing, c.Name, err)})
-		return
+		return fmt.Sprintf("%s cache %s: %v; it is not used", doing, c.Name, err)
 	}
 	c.mu.Lock()
 	first := !c.broken
 	c.broken = true
 	c.mu.Unlock()
-	if first && !errors.Is(err, context.Canceled) {
-		r.report(Event{Type: Notice, Text: fmt.Sprintf("%s cache %s: %v; the build goes on without it", doing, c.Name, err)})
+	if !first || errors.Is(err, context.Canceled) {
+		return ""
 	}
+	return fmt.Sprintf("%s cache %s: %v; the build goes on without it", doing, c.Name, err)
 }
 
 // Works says whether the cache has not failed yet.
@@ -237,125 +240,4 @@ func (r cachedReader) Read(p []byte) (int, error) {
 		err = &CacheError{r.cache, err}
 	}
 	return n, err
-}
-
-// shared finds the entry of a key in the caches that the build reads.
-func (r *run) shared(kind string, key layers.Key) *entry {
-	for _, c := range r.req.CacheFrom {
-		e, err := c.find(r.outer, c.tag(kind, key)) // layers are read after the build's own context has ended
-		if err != nil {
-			c.fail(r, "reading", err)
-		}
-		if e != nil {
-			return e
-		}
-	}
-	return nil
-}
-
-// imported is a state of which the layers are known, here or in a shared cache, but whose files are not unpacked.
-type imported struct {
-	parent layers.Key
-	layers []v1.Layer
-	title  string
-	cache  string // its name; empty: the layers are here
-}
-
-func (r *run) keepImport(k layers.Key, im *imported) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.imports[k] = im
-}
-
-func (r *run) importOf(k layers.Key) *imported {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.imports[k]
-}
-
-// restoring names the future of an imported state.
-type restoring layers.Key
-
-// restore brings the files of an imported state here.
-func (r *run) restore(ctx context.Context, k layers.Key, im *imported) error {
-	if err := r.ensure(ctx, im.parent); err != nil {
-		return err
-	}
-	_, err := r.once(restoring(k), func() (layers.Key, error) {
-		doing := "[internal] unpack "
-		if im.cache != "" {
-			doing = "[internal] fetch from the cache: "
-		}
-		n := r.begin(doing + im.title)
-		err := r.Store.Restore(ctx, im.parent, k, im.layers, r.layerOptions(r.extraLayers()), func(done, total int64) {
-			r.progress(n, done, total)
-		})
-		if err != nil {
-			return k, r.fail(n, cacheFailure(err, im.cache))
-		}
-		r.report(Event{Type: Done, Step: n})
-		return k, nil
-	}).get(ctx)
-	return err
-}
-
-// cacheFailure blames the cache: whatever went wrong with its layers, the build can be done without them.
-func cacheFailure(err error, cache string) error {
-	var known *CacheError
-	if cache == "" || errors.As(err, &known) || errors.Is(err, context.Canceled) {
-		return err
-	}
-	return &CacheError{cache, err}
-}
-
-// sharing names the future of an entry that is written.
-type sharing struct {
-	cache *SharedCache
-	tag   string
-}
-
-// share writes the result of a step to the caches that are to have it, beside the steps that follow.
-func (w *work) share(ctx context.Context, out layers.Key) {
-	for _, c := range w.req.CacheTo {
-		if !c.All && !w.stage.exported {
-			continue
-		}
-		id := w.identityOf(out)
-		w.shareEntry(ctx, c, sharedStep, id.recipe, id.nonce, func() ([]v1.Layer, error) { return w.stepResult(ctx, w.stage, out) })
-	}
-}
-
-// stepResult makes the layers of a state of the stage.
-func (r *run) stepResult(ctx context.Context, st *stage, k layers.Key) ([]v1.Layer, error) {
-	if st.exported {
-		return r.madeLayers(ctx, k)
-	}
-	o := r.layerOptions(r.extraLayers())
-	o.Aside = true
-	return r.stepLayers(ctx, k, o)
-}
-
-// shareFact writes a small fact, so that other machines need not have the files to know it: what a selection of a state
-// is, or when an image was first made.
-func (r *run) shareFact(ctx context.Context, kind string, record, fact layers.Key) {
-	for _, c := range r.req.CacheTo {
-		r.shareEntry(ctx, c, kind, record, fact, func() ([]v1.Layer, error) { return nil, nil })
-	}
-}
-
-func (r *run) shareEntry(ctx context.Context, c *SharedCache, kind string, key, result layers.Key, all func() ([]v1.Layer, error)) {
-	tag := c.tag(kind, key)
-	r.once(sharing{c, tag}, func() (layers.Key, error) {
-		if !c.Works() {
-			return result, nil
-		}
-		err := c.write(r.outer, tag, result, all)
-		if errors.Is(err, ErrNeedsNamespace) || ctx.Err() != nil {
-			return result, err
-		}
-		if err != nil {
-			c.fail(r, "writing", err)
-		}
-		return result, nil
-	})
 }

@@ -63,15 +63,15 @@ func (e *staleError) Error() string { return e.cause.Error() }
 // Unwrap gives the failure.
 func (e *staleError) Unwrap() error { return e.cause }
 
-// blameCache marks the failure of a RUN which a cache that nobody asked for may be the cause of.
-func (m *mounts) blameCache(err error, log *toolLog) error {
+// blame marks the failure of a RUN which a cache that nobody asked for may be the cause of.
+func (c *toolCaches) blame(err error, log *toolLog) error {
 	var failed *RunError
 	if !errors.As(err, &failed) {
 		return err
 	}
 	var tools []string
-	for _, u := range m.uses {
-		if u.Automatic && log.stale[u.Tool] && !slices.Contains(m.distrust, u.Tool) {
+	for _, u := range c.uses {
+		if u.Automatic && log.stale[u.Tool] && !slices.Contains(c.work.distrust, u.Tool) {
 			tools = append(tools, u.Tool)
 		}
 	}
@@ -88,7 +88,7 @@ func (w *work) distrusts(err error) bool {
 		return false
 	}
 	w.distrust = stale.tools
-	w.report(Event{Type: Notice, Step: w.number, Text: fmt.Sprintf("the cache of %s holds what the index does not have any more, or something broken: the step runs once more without it, "+
-		"and what is downloaded now replaces that", strings.Join(slices.Compact(slices.Sorted(slices.Values(stale.tools))), " and "))})
+	w.walker.events.notice(w.number, fmt.Sprintf("the cache of %s holds what the index does not have any more, or something broken: the step runs once more without it, "+
+		"and what is downloaded now replaces that", strings.Join(slices.Compact(slices.Sorted(slices.Values(stale.tools))), " and ")))
 	return true
 }

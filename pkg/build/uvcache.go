@@ -40,17 +40,17 @@ type uvView struct {
 }
 
 // uvCache shows uv its cache, for the RUN and for the calls that find nothing of each other's.
-func (m *mounts) uvCache(ctx context.Context, s *dockerfile.Run, calls int) (list []runtime.Mount, err error) {
+func (c *toolCaches) uvCache(ctx context.Context, s *dockerfile.Run, calls int) (list []runtime.Mount, err error) {
 	target := filepath.Join(autoDir, string(dockerfile.Uv))
 	use := cacheUse{CacheUse: CacheUse{ID: "uv", Target: target, Tool: "uv", Automatic: true}}
-	lease, fetched, err := m.ownCache(ctx, "uv", "", pipcache.Shared)
+	lease, fetched, err := c.ownCache(ctx, "uv", "", pipcache.Shared)
 	if err != nil {
 		return nil, err
 	}
 	use.lease = lease
 	usual := &uvView{target: target, lowers: []string{fetched}, shared: lease.Dir()}
-	if scope, keep, _ := m.builtScope(s, dockerfile.Uv); keep {
-		lease, built, err := m.builtCache(ctx, "uv-built", scope)
+	if scope, keep, _ := c.builtScope(s, dockerfile.Uv); keep {
+		lease, built, err := c.builtCache(ctx, "uv-built", scope)
 		if err != nil {
 			return nil, err
 		}
@@ -61,9 +61,9 @@ func (m *mounts) uvCache(ctx context.Context, s *dockerfile.Run, calls int) (lis
 		if i > 0 {
 			v = &uvView{target: fmt.Sprintf("%s-%d", target, i), lowers: []string{fetched}, shared: lease.Dir()}
 		}
-		source, err := m.showUv(v)
+		source, err := c.showUv(v)
 		if err != nil {
-			if source, err = m.plainUv(v, i, err); err != nil {
+			if source, err = c.plainUv(v, i, err); err != nil {
 				return nil, err
 			}
 		}
@@ -72,17 +72,17 @@ func (m *mounts) uvCache(ctx context.Context, s *dockerfile.Run, calls int) (lis
 		}
 		list = append(list, runtime.Mount{Type: "bind", Source: source, Target: v.target})
 	}
-	m.uses = append(m.uses, use)
+	c.uses = append(c.uses, use)
 	return list, nil
 }
 
 // showUv mounts the overlay, and keeps what is new when the RUN has ended.
-func (m *mounts) showUv(v *uvView) (string, error) {
-	dir, remove, err := m.Caches.Workspace()
+func (c *toolCaches) showUv(v *uvView) (string, error) {
+	dir, remove, err := c.leases.runs.caches.Workspace()
 	if err != nil {
 		return "", err
 	}
-	m.later(remove)
+	c.leases.later(remove)
 	v.upper = filepath.Join(dir, "upper")
 	root, work := filepath.Join(dir, "root"), filepath.Join(dir, "work")
 	for _, d := range []string{v.upper, root, work} {
@@ -90,19 +90,19 @@ func (m *mounts) showUv(v *uvView) (string, error) {
 			return "", err
 		}
 	}
-	if err := os.Chown(v.upper, m.user.UID, m.user.GID); err != nil {
+	if err := os.Chown(v.upper, c.user.UID, c.user.GID); err != nil {
 		return "", err
 	}
 	if err := layers.MountOverlay(root, v.lowers, v.upper, work); err != nil {
 		return "", err
 	}
-	m.later(func() error {
+	c.leases.later(func() error {
 		err := unix.Unmount(root, unix.UMOUNT_NOFOLLOW|unix.MNT_DETACH)
 		if err == nil {
-			err = v.keep(m.user)
+			err = v.keep(c.user)
 		}
 		if err != nil { // the image is right all the same
-			m.report(Event{Type: Notice, Step: m.number, Text: fmt.Sprintf("what uv fetched is not kept: %v", err)})
+			c.leases.tell(fmt.Sprintf("what uv fetched is not kept: %v", err))
 		}
 		return nil
 	})
@@ -110,13 +110,13 @@ func (m *mounts) showUv(v *uvView) (string, error) {
 }
 
 // plainUv is for where no overlay can be mounted: a whole cache of the scope, or one that ends with the RUN.
-func (m *mounts) plainUv(v *uvView, call int, why error) (string, error) {
+func (c *toolCaches) plainUv(v *uvView, call int, why error) (string, error) {
 	v.upper = ""
-	m.report(Event{Type: Notice, Step: m.number, Text: fmt.Sprintf("uv fetches anew for each thing that it builds on: an overlay in %s: %v", m.Caches.Dir(), why)})
+	c.leases.tell(fmt.Sprintf("uv fetches anew for each thing that it builds on: an overlay in %s: %v", c.leases.runs.caches.Dir(), why))
 	if v.built != "" {
 		return v.built, nil
 	}
-	return m.passing(fmt.Sprintf("uv-%d", call))
+	return c.passing(fmt.Sprintf("uv-%d", call))
 }
 
 // keep moves what is new to where it belongs.

@@ -1,0 +1,82 @@
+// This file owns the files of a build that never reach a disk.
+
+package build
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/pkg/layers"
+)
+
+// scratch is a tmpfs of the build, in its own mount namespace: secrets and scripts of heredocs never reach a disk, and
+// are gone with the last process whatever kills it.
+type scratch struct {
+	store *layers.Store
+	mu    sync.Mutex
+	root  string
+	n     int
+
+	remove func() error
+}
+
+// name returns a new path in the tmpfs, which is mounted at first use.
+func (s *scratch) name(kind string) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.open(); err != nil {
+		return "", err
+	}
+	s.n++
+	return filepath.Join(s.root, fmt.Sprintf("%s-%d", kind, s.n)), nil
+}
+
+func (s *scratch) open() error {
+	if s.root != "" {
+		return nil
+	}
+	dir, remove, err := s.store.TempDir(context.Background())
+	if err != nil {
+		return err
+	}
+	s.remove = remove
+	if err := unix.Mount("tmpfs", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=0700"); err != nil {
+		return fmt.Errorf("mounting a tmpfs for secrets: %w", err)
+	}
+	s.root = dir
+	return nil
+}
+
+func (s *scratch) dir(kind string) (string, error) {
+	path, err := s.name(kind)
+	if err != nil {
+		return "", err
+	}
+	return path, os.Mkdir(path, 0o700)
+}
+
+func (s *scratch) file(data []byte, mode uint32, uid, gid int) (string, error) {
+	path, err := s.name("file")
+	if err != nil {
+		return "", err
+	}
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		return "", err
+	}
+	if err := os.Chown(path, uid, gid); err != nil {
+		return "", err
+	}
+	return path, unix.Chmod(path, mode)
+}
+
+func (s *scratch) close() {
+	if s.root != "" {
+		unix.Unmount(s.root, unix.MNT_DETACH)
+		s.remove()
+	}
+}

@@ -1,0 +1,106 @@
+// This file owns what one build asks of its shared caches, and what it writes to them.
+
+package build
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/gbuild/gbuild/pkg/layers"
+)
+
+// The kinds of entries.
+const (
+	sharedStep    = "step"
+	sharedDigest  = "digest"
+	sharedCreated = "created"
+	sharedFiles   = "files" // indexes: see index.go
+)
+
+// sharedCaches are those of one build.
+type sharedCaches struct {
+	from, to []*SharedCache
+	outer    context.Context // of the caller: layers are read after the build's own context has ended
+	events   *events
+
+	written once[sharedEntry, struct{}]
+}
+
+// sharedEntry names an entry that is written.
+type sharedEntry struct {
+	cache *SharedCache
+	tag   string
+}
+
+// key names the caches that the build reads, all together; zero where there are none.
+func (s *sharedCaches) key() (k layers.Key) {
+	if len(s.from) == 0 {
+		return k
+	}
+	r := newRecipe("caches", k)
+	for _, c := range s.from {
+		r.text(c.Place, c.Scope)
+	}
+	return r.key()
+}
+
+// ask starts the search for an entry, which is wanted soon.
+func (s *sharedCaches) ask(kind string, key layers.Key) {
+	for _, c := range s.from {
+		go c.find(s.outer, c.tag(kind, key))
+	}
+}
+
+// entry finds the entry of a key in the caches that the build reads.
+func (s *sharedCaches) entry(kind string, key layers.Key) *entry {
+	for _, c := range s.from {
+		e, err := c.find(s.outer, c.tag(kind, key))
+		if err != nil {
+			s.fail(c, "reading", err)
+		}
+		if e != nil {
+			return e
+		}
+	}
+	return nil
+}
+
+func (s *sharedCaches) fail(c *SharedCache, doing string, err error) {
+	if text := c.fail(doing, err); text != "" {
+		s.events.notice(0, text)
+	}
+}
+
+// writeFact writes a small fact, so that other machines need not have the files to know it: what a selection of a state
+// is, or when an image was first made.
+func (s *sharedCaches) writeFact(ctx context.Context, kind string, record, fact layers.Key) {
+	for _, c := range s.to {
+		s.write(ctx, c, c.tag(kind, record), fact, func() ([]v1.Layer, error) { return nil, nil })
+	}
+}
+
+// write writes an entry, once in a build and beside the steps that follow.
+func (s *sharedCaches) write(ctx context.Context, c *SharedCache, tag string, result layers.Key, all func() ([]v1.Layer, error)) {
+	s.written.start(sharedEntry{c, tag}, func() (none struct{}, err error) {
+		if !c.Works() {
+			return none, nil
+		}
+		err = c.write(s.outer, tag, result, all)
+		if errors.Is(err, ErrNeedsNamespace) || ctx.Err() != nil {
+			return none, err
+		}
+		if err != nil {
+			s.fail(c, "writing", err)
+		}
+		return none, nil
+	})
+}
+
+// isFresh says whether a cache has an entry that was used a short while ago.
+func (s *sharedCaches) isFresh(c *SharedCache, kind string, key layers.Key) bool {
+	old, _ := c.find(s.outer, c.tag(kind, key))
+	return old != nil && time.Since(old.used) < sharedRefresh
+}

@@ -1,0 +1,139 @@
+// This file owns the states of one build: how each was made, and that its files are here when they are read.
+
+package build
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/gbuild/gbuild/pkg/dockerfile"
+	"github.com/gbuild/gbuild/pkg/layers"
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
+)
+
+// origin is how a state of this build is made: its layers are the same whatever is below where a COPY --link made it.
+type origin struct {
+	parent layers.Key
+	linked bool // by a COPY --link
+	copied bool // by any COPY
+	brings bool // by a step that brings files, and executes nothing
+	known  bool
+}
+
+// imported is a state of which the layers are known, here or in a shared cache, but whose files are not unpacked.
+type imported struct {
+	parent layers.Key
+	layers []v1.Layer
+	title  string
+	cache  string // its name; empty: the layers are here
+}
+
+// states knows where the files of states come from, and brings them here.
+type states struct {
+	store    *layers.Store
+	bases    *bases
+	process  *process
+	events   *events
+	layering *layerPlan
+
+	restored once[layers.Key, struct{}]
+
+	mu      sync.Mutex
+	imports map[layers.Key]*imported
+	origins map[layers.Key]origin
+}
+
+func newStates(b *bases, p *process, l *layerPlan, t *tasks) *states {
+	return &states{store: b.store, bases: b, process: p, events: b.events, layering: l, restored: once[layers.Key, struct{}]{tasks: t},
+		imports: map[layers.Key]*imported{}, origins: map[layers.Key]origin{}}
+}
+
+// note remembers which step made a state, and over what.
+func (s *states) note(k, parent layers.Key, step dockerfile.Step) {
+	_, copied := step.(*dockerfile.Copy)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.origins[k] = origin{parent: parent, linked: isLinked(step), copied: copied, brings: bringsFiles(step), known: true}
+}
+
+func (s *states) originOf(k layers.Key) origin {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.origins[k]
+}
+
+func (s *states) keepImport(k layers.Key, im *imported) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.imports[k] = im
+}
+
+func (s *states) importOf(k layers.Key) *imported {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.imports[k]
+}
+
+// ensure brings the files of a state here: it unpacks the image that the state is, or its last layer, or fetches it from a
+// shared cache.
+func (s *states) ensure(ctx context.Context, k layers.Key) error {
+	if s.store.Unpacked(k) {
+		return nil
+	}
+	if s.store.Has(k) && s.process.mayWork() {
+		return s.store.Expand(ctx, k)
+	}
+	if !s.process.entered {
+		return ErrNeedsNamespace
+	}
+	if im := s.importOf(k); im != nil {
+		return s.restore(ctx, k, im)
+	}
+	if b := s.bases.of(k); b != nil {
+		return s.bases.unpack(ctx, b)
+	}
+	return nil
+}
+
+// view shows the files of a state, which are brought here first.
+func (s *states) view(ctx context.Context, k layers.Key) (*rootfs.View, error) {
+	if err := s.ensure(ctx, k); err != nil {
+		return nil, err
+	}
+	return s.store.View(k)
+}
+
+// restore brings the files of an imported state here.
+func (s *states) restore(ctx context.Context, k layers.Key, im *imported) error {
+	if err := s.ensure(ctx, im.parent); err != nil {
+		return err
+	}
+	_, err := s.restored.get(ctx, k, func() (none struct{}, err error) {
+		doing := "[internal] unpack "
+		if im.cache != "" {
+			doing = "[internal] fetch from the cache: "
+		}
+		n := s.events.begin(doing + im.title)
+		err = s.store.Restore(ctx, im.parent, k, im.layers, s.layering.options(s.layering.extra), func(done, total int64) {
+			s.events.progress(n, done, total)
+		})
+		if err != nil {
+			return none, s.events.fail(n, cacheFailure(err, im.cache))
+		}
+		s.events.done(n)
+		return none, nil
+	})
+	return err
+}
+
+// cacheFailure blames the cache: whatever went wrong with its layers, the build can be done without them.
+func cacheFailure(err error, cache string) error {
+	var known *CacheError
+	if cache == "" || errors.As(err, &known) || errors.Is(err, context.Canceled) {
+		return err
+	}
+	return &CacheError{cache, err}
+}
