@@ -1,7 +1,8 @@
-package durable
+// This file owns locks. They are those of flock(2): the kernel takes them away when the last process ends that has the file
+// open, so that a lock says who lives. They work between processes of one machine; a network file system may not keep
+// them.
 
-// Locks are those of flock(2): the kernel takes them away when the last process ends that has the file open, so that a
-// lock says who lives. They work between processes of one machine; a network file system may not keep them.
+package durable
 
 import (
 	"context"

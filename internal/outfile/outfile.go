@@ -1,5 +1,7 @@
 // Package outfile writes the files that a command line names. A file appears whole or stays what it was; what is no file
-// (a device, a pipe, a socket, a descriptor) is written to, and never replaced.
+// (a device, a pipe, a socket, a descriptor) is written to, and never replaced. A user expects of such a file what a shell
+// gives one by >: links are followed, a file that was there keeps its mode and its owner, and a new one has the mode of the
+// umask. Files that gbuild itself owns have none of that, and are written by package durable.
 package outfile
 
 import (
@@ -31,6 +33,7 @@ func WriteText(ctx context.Context, path, text string) error {
 	}, false)
 }
 
+// put chooses how: a descriptor of ours and what is no file are written to, and a file is replaced.
 func put(ctx context.Context, path string, write func(io.Writer) error, flush bool) error {
 	path, fd, err := resolve(path)
 	if err != nil {
@@ -79,6 +82,7 @@ func writeDescriptor(fd int, write func(io.Writer) error) error {
 	return errors.Join(err, f.Close())
 }
 
+// writeSocket writes to whoever listens at path.
 func writeSocket(ctx context.Context, path string, write func(io.Writer) error) error {
 	c, err := new(net.Dialer).DialContext(ctx, "unix", path)
 	if err != nil {
@@ -172,10 +176,12 @@ func resemble(f *os.File, old fs.FileInfo) error {
 	return f.Chmod(old.Mode().Perm())
 }
 
+// hasOneName says that no other name leads to the file, so that writing to it changes nothing but what was named.
 func hasOneName(info fs.FileInfo) bool {
 	return info != nil && info.Sys().(*syscall.Stat_t).Nlink == 1
 }
 
+// copyFile writes what a file has.
 func copyFile(w io.Writer, name string) error {
 	f, err := os.Open(name)
 	if err != nil {

@@ -55,4 +55,5 @@ func ownDescriptor(dir, number string) int {
 	return fd
 }
 
+// isProc says whether a path is one of the kernel's, which no file can replace.
 func isProc(path string) bool { return strings.HasPrefix(path, "/proc/") }

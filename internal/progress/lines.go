@@ -18,9 +18,10 @@ const maxLine = 4096
 type lineReader struct {
 	buf      []byte
 	dropped  int
-	returned bool // the last byte was a carriage return
+	returned bool // The last byte was a carriage return.
 }
 
+// add takes a piece of output, and returns the lines that it ends.
 func (r *lineReader) add(data []byte) []string {
 	var lines []string
 	for _, b := range data {
@@ -43,6 +44,7 @@ func (r *lineReader) add(data []byte) []string {
 	return lines
 }
 
+// flush returns the line that nothing has ended, if there is one.
 func (r *lineReader) flush() []string {
 	if len(r.buf) == 0 {
 		return nil
@@ -50,6 +52,7 @@ func (r *lineReader) flush() []string {
 	return []string{r.take()}
 }
 
+// take makes a line of what was read, and begins the next one. Foreign text becomes harmless here.
 func (r *lineReader) take() string {
 	line := clean(string(r.buf))
 	if r.dropped > 0 {
@@ -81,6 +84,7 @@ func cutAt(s string, n int) string {
 	return s[:len(s)-last] + "…"
 }
 
+// columns is how wide a terminal shows s.
 func columns(s string) int {
 	n := 0
 	for _, r := range s {

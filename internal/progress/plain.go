@@ -20,9 +20,10 @@ const progressEvery = 5 * time.Second
 type plainDrawer struct {
 	w      io.Writer
 	source *source
-	last   *step // whose lines were written last
+	last   *step // The lines of this step were written last.
 }
 
+// event writes what is said of the build as a whole; step writes all else.
 func (p *plainDrawer) event(e build.Event, s *step, lines []string) {
 	if s != nil {
 		p.step(e, s, lines)
@@ -38,6 +39,7 @@ func (p *plainDrawer) event(e build.Event, s *step, lines []string) {
 	}
 }
 
+// step writes what became of one step.
 func (p *plainDrawer) step(e build.Event, s *step, lines []string) {
 	p.logs(e, s, lines)
 	switch e.Type {
@@ -60,6 +62,7 @@ func (p *plainDrawer) step(e build.Event, s *step, lines []string) {
 	}
 }
 
+// logs writes output, each line with the time since the step began, as BuildKit does.
 func (p *plainDrawer) logs(e build.Event, s *step, lines []string) {
 	for _, line := range lines {
 		p.line(s, seconds(e.Time.Sub(s.start), 3)+" "+line)
@@ -83,6 +86,7 @@ func (p *plainDrawer) progress(e build.Event, s *step) {
 	p.line(s, s.progress()+" "+seconds(e.Time.Sub(s.start), 1)+"s")
 }
 
+// line writes a line of a step. The number in front lets a reader find the title.
 func (p *plainDrawer) line(s *step, text string) {
 	p.turnTo(s)
 	fmt.Fprintf(p.w, "#%d %s\n", s.number, text)
@@ -109,6 +113,7 @@ func (p *plainDrawer) leave() {
 	p.last = nil
 }
 
+// warn writes a warning between the blocks of steps.
 func (p *plainDrawer) warn(e build.Event) {
 	if e.Warning != nil {
 		p.leave()
@@ -116,6 +121,7 @@ func (p *plainDrawer) warn(e build.Event) {
 	}
 }
 
+// close has nothing to do: each line was written when it was there.
 func (p *plainDrawer) close() {}
 
 // writeResult writes what the build ended with: "digest: sha256:…", "names: a, b".

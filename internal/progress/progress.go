@@ -20,11 +20,11 @@ type Mode string
 
 // The modes, by the names that --progress has for them.
 const (
-	Auto  Mode = "auto" // TTY on a terminal, else Plain
+	Auto  Mode = "auto" // This is TTY on a terminal, else Plain.
 	TTY   Mode = "tty"
 	Plain Mode = "plain"
-	JSON  Mode = "json"  // one Event a line
-	Quiet Mode = "quiet" // only notices, and the last lines of a step that failed
+	JSON  Mode = "json"  // One line is one Event.
+	Quiet Mode = "quiet" // Only notices are shown, and the last lines of a step that failed.
 )
 
 // ParseMode returns the mode of a name; the empty name is Auto.
@@ -41,8 +41,8 @@ func ParseMode(name string) (Mode, error) {
 // Display draws Events. Its methods may be called by several goroutines.
 type Display struct {
 	mu     sync.Mutex
-	steps  map[int]*step // that have begun and not ended
-	failed []*step
+	steps  map[int]*step // These have begun and not ended.
+	failed []*step       // The last lines of these are shown at the end.
 	draw   drawer
 	source source
 	out    io.Writer
@@ -115,7 +115,7 @@ func (d *Display) Close() {
 	defer d.mu.Unlock()
 	d.draw.close()
 	if _, program := d.draw.(jsonDrawer); program {
-		return // it has had the lines as Events
+		return // It has had the lines as Events.
 	}
 	for _, s := range d.failed {
 		writeTail(d.out, s)
@@ -150,6 +150,7 @@ func (d *Display) track(e build.Event) (*step, []string) {
 	return s, nil
 }
 
+// writeTail shows what a step printed last.
 func writeTail(w io.Writer, s *step) {
 	if len(s.tail) == 0 {
 		return
@@ -161,20 +162,22 @@ func writeTail(w io.Writer, s *step) {
 	fmt.Fprintln(w, "------")
 }
 
+// jsonDrawer writes each Event as a line. A program that reads them knows all that a display knows.
 type jsonDrawer struct{ w io.Writer }
 
 func (j jsonDrawer) event(e build.Event, _ *step, _ []string) {
 	if text, err := json.Marshal(e); err == nil {
-		_, _ = j.w.Write(append(EscapeJSON(text), '\n')) // who reads may have gone; the build goes on
+		_, _ = j.w.Write(append(EscapeJSON(text), '\n')) // A reader that has gone stops no build.
 	}
 }
 
 func (j jsonDrawer) close() {}
 
+// quietDrawer writes next to nothing; what failed is shown when the Display is closed.
 type quietDrawer struct{ w io.Writer }
 
 func (q quietDrawer) event(e build.Event, _ *step, _ []string) {
-	if e.Type == build.Notice { // what the host lacks is said in every mode
+	if e.Type == build.Notice { // What the host lacks is said in every mode.
 		fmt.Fprintf(q.w, "gbuild: %s\n", clean(e.Text))
 	}
 }

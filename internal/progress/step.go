@@ -8,8 +8,11 @@ import (
 )
 
 const (
-	tailLines   = 20  // of a failed step, shown again at the end
-	tailColumns = 500 // of each of them
+	// So many lines of a failed step are shown again at the end.
+	tailLines = 20
+
+	// So much of each of these lines is shown.
+	tailColumns = 500
 )
 
 // step is what is known of a step that runs.
@@ -18,13 +21,13 @@ type step struct {
 	title   string
 	start   time.Time
 	ended   bool
-	tail    []string // its last lines
+	tail    []string // These are its last lines.
 	streams [2]lineReader
 
 	current, total int64
 	counted        string
-	shown          time.Time // when plain last drew its progress
-	complete       bool      // whether that said that all is there
+	shown          time.Time // The plain display last drew the progress then.
+	complete       bool      // The plain display said that all is there.
 }
 
 // log takes a piece of output and returns the lines that it completes.
@@ -41,6 +44,7 @@ func (s *step) flush() []string {
 	return s.keep(append(s.streams[0].flush(), s.streams[1].flush()...))
 }
 
+// keep remembers the last lines: if the step fails, they are shown once more where nobody has to search for them.
 func (s *step) keep(lines []string) []string {
 	s.tail = append(s.tail, lines...)
 	if n := len(s.tail) - tailLines; n > 0 {

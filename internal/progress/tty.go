@@ -14,8 +14,12 @@ import (
 )
 
 const (
-	windowSteps = 6  // running steps shown
-	windowLines = 14 // lines of the window; a terminal has at least 24
+	// The window shows so many of the running steps.
+	windowSteps = 6
+
+	// The window has so many lines: a terminal has at least 24.
+	windowLines = 14
+
 	redrawEvery = 150 * time.Millisecond
 )
 
@@ -26,8 +30,8 @@ type ttyDrawer struct {
 	w      io.Writer
 	width  int
 	begun  time.Time
-	drawn  int      // lines of the window on the screen
-	above  []string // lines to be written above the window at the next drawing
+	drawn  int      // The window has so many lines on the screen.
+	above  []string // These lines go above the window at the next drawing.
 	warned []build.Event
 	result map[string]any
 	now    func() time.Time
@@ -45,6 +49,7 @@ func newTTY(d *Display, width int) *ttyDrawer {
 	return t
 }
 
+// tick draws again and again until close.
 func (t *ttyDrawer) tick() {
 	defer close(t.done)
 	ticker := time.NewTicker(redrawEvery)
@@ -61,6 +66,7 @@ func (t *ttyDrawer) tick() {
 	}
 }
 
+// event keeps what is to be drawn next time. Nothing is written here, so that many Events cost one drawing.
 func (t *ttyDrawer) event(e build.Event, s *step, _ []string) {
 	if t.begun.IsZero() {
 		t.begun = e.Time
@@ -87,6 +93,7 @@ func (t *ttyDrawer) event(e build.Event, s *step, _ []string) {
 	}
 }
 
+// ended is the line that stays of a step.
 func (t *ttyDrawer) ended(e build.Event, s *step) string {
 	if s == nil {
 		return ""
@@ -118,7 +125,7 @@ func (t *ttyDrawer) redraw() {
 		b.WriteString(line + "\n")
 	}
 	t.above, t.drawn = nil, len(window)
-	_, _ = t.w.Write(b.Bytes()) // a terminal that has gone stops no build
+	_, _ = t.w.Write(b.Bytes()) // A terminal that has gone stops no build.
 }
 
 // window is the running steps, the oldest first, each with its last lines as far as there is room.
@@ -147,6 +154,7 @@ func (t *ttyDrawer) window() []string {
 	return lines
 }
 
+// title is that of a running step, with how far it is.
 func title(s *step) string {
 	if p := s.progress(); p != "" {
 		return s.title + " " + p
@@ -165,7 +173,7 @@ func (t *ttyDrawer) close() {
 	t.d.mu.Unlock()
 	<-t.done
 	t.d.mu.Lock()
-	clear(t.d.steps) // what was running was stopped; its window goes
+	clear(t.d.steps) // What was running was stopped; its window goes.
 	t.redraw()
 	for _, e := range t.warned {
 		t.d.source.writeWarning(t.w, e)

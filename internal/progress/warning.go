@@ -11,6 +11,7 @@ import (
 	"github.com/gbuild/gbuild/pkg/build"
 )
 
+// rule is the line above and below an excerpt, as BuildKit draws it.
 const rule = "--------------------"
 
 // contextLines is how many lines are shown before and after those that a warning is about.
@@ -40,6 +41,7 @@ func (s *source) writeWarning(w io.Writer, e build.Event) {
 	fmt.Fprintln(w)
 }
 
+// base is the name of the file as messages have it, without its directory.
 func (s *source) base() string {
 	if s.name == "" {
 		return "Dockerfile"
@@ -47,6 +49,7 @@ func (s *source) base() string {
 	return clean(filepath.Base(s.name))
 }
 
+// writeExcerpt writes the lines from start to end, and some around them.
 func (s *source) writeExcerpt(w io.Writer, start, end int) {
 	lines := strings.Split(strings.TrimSuffix(string(s.text), "\n"), "\n")
 	if len(s.text) == 0 || start > len(lines) {

@@ -21,10 +21,10 @@ import (
 // never change, and pages are asked for again by ETag. It keeps a log of what was asked.
 type Index struct {
 	mu    sync.Mutex
-	files map[string]offer             // by file name
-	pages map[string]map[string]string // project → file name → SHA-256
+	files map[string]offer             // The keys are names of files.
+	pages map[string]map[string]string // A project has names of files, and these have digests.
 	log   []Access
-	// Out receives the log as lines as well; nil: nowhere.
+	// Out receives the log as lines as well, where it is set.
 	Out io.Writer
 }
 
@@ -32,7 +32,7 @@ type Index struct {
 type offer struct {
 	data []byte
 	path string
-	sum  string // SHA-256, in hex
+	sum  string // This is the SHA-256 in hex.
 }
 
 // Access is one request that an Index answered.
@@ -82,6 +82,7 @@ func (x *Index) AddFile(path string) error {
 	return nil
 }
 
+// offer puts a wheel on the page of its project.
 func (x *Index) offer(name, file string, o offer) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -127,6 +128,7 @@ func (x *Index) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x.record(Access{recorder.status, r.URL.Path, recorder.bytes})
 }
 
+// record notes an answer in the log.
 func (x *Index) record(a Access) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -136,6 +138,7 @@ func (x *Index) record(a Access) {
 	}
 }
 
+// serveFile answers with a wheel, which never changes.
 func (x *Index) serveFile(w http.ResponseWriter, r *http.Request, name string) {
 	x.mu.Lock()
 	o, ok := x.files[name]
@@ -154,6 +157,7 @@ func (x *Index) serveFile(w http.ResponseWriter, r *http.Request, name string) {
 	serve(w, r, name, "max-age=365000000, immutable, public", "binary/octet-stream", o.sum, data)
 }
 
+// servePage answers with the page of a project, or the list of all, which a client asks for again after ten minutes.
 func (x *Index) servePage(w http.ResponseWriter, r *http.Request, project string) {
 	x.mu.Lock()
 	var page bytes.Buffer
@@ -192,6 +196,7 @@ func normalise(name string) string {
 	return separators.ReplaceAllString(strings.ToLower(name), "-")
 }
 
+// statusWriter remembers what was answered.
 type statusWriter struct {
 	http.ResponseWriter
 	status, bytes int

@@ -35,6 +35,7 @@ func (w Wheel) Installed(dir string) ([]File, error) {
 	return files, nil
 }
 
+// readZipped is the text of a file in a wheel.
 func readZipped(entry *zip.File) (string, error) {
 	f, err := entry.Open()
 	if err != nil {

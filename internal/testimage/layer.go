@@ -23,15 +23,16 @@ var Time = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // File is one entry of a layer. The zero Type is a regular file, or a directory where Name ends in "/".
 type File struct {
-	Name     string // relative to the root, without a leading slash
-	Type     byte   // as of package tar
-	Mode     int64  // 07777; 0: 0644, 0755 for directories
+	Name     string // The name is relative to the root, without a leading slash.
+	Type     byte   // The values are those of package tar.
+	Mode     int64  // No mode means 0644, and 0755 for directories.
 	UID, GID int
 	Body     string
-	Link     string            // of symbolic and hard links
-	Xattrs   map[string]string // by full name: "security.capability"
+	Link     string            // Symbolic and hard links lead there.
+	Xattrs   map[string]string // The keys are full names, such as "security.capability".
 }
 
+// header fills in what a test did not care to say.
 func (f File) header() *tar.Header {
 	h := &tar.Header{Name: f.Name, Typeflag: f.Type, Mode: f.Mode, Uid: f.UID, Gid: f.GID, Linkname: f.Link,
 		Size: int64(len(f.Body)), ModTime: Time, Format: tar.FormatPAX}
@@ -98,6 +99,7 @@ type layer struct {
 	diffID, digest v1.Hash
 }
 
+// The methods of layer are those that package partial asks for.
 func (l *layer) Digest() (v1.Hash, error)            { return l.digest, nil }
 func (l *layer) DiffID() (v1.Hash, error)            { return l.diffID, nil }
 func (l *layer) Size() (int64, error)                { return int64(len(l.data)), nil }
@@ -106,6 +108,7 @@ func (l *layer) Compressed() (io.ReadCloser, error) {
 	return io.NopCloser(bytes.NewReader(l.data)), nil
 }
 
+// hash is the digest that names bytes in images.
 func hash(data []byte) v1.Hash {
 	return v1.Hash{Algorithm: "sha256", Hex: fmt.Sprintf("%x", sha256.Sum256(data))}
 }

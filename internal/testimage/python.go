@@ -53,6 +53,7 @@ func PythonLayout(ctx context.Context, dir string) (string, error) {
 	return path, makePython(ctx, dir, path)
 }
 
+// makePython makes the layout beside its place, and renames it: another process never sees half of one.
 func makePython(ctx context.Context, dir, path string) error {
 	work, err := os.MkdirTemp(dir, ".python-")
 	if err != nil {
@@ -101,6 +102,7 @@ func release() string {
 	return "stable"
 }
 
+// writeLayout makes an image of the root, and writes it as an OCI layout.
 func writeLayout(dir, root string) error {
 	base, err := scratch(runtime.GOARCH, v1.Config{Env: []string{Path}, Cmd: []string{"bash"}})
 	if err != nil {
@@ -139,6 +141,7 @@ func readable(dir string) error {
 	return err
 }
 
+// openLayout reads the image that is there from an earlier time.
 func openLayout(dir string) (v1.Image, error) {
 	index, err := layout.ImageIndexFromPath(dir)
 	if err != nil {

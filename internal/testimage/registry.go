@@ -66,6 +66,7 @@ func (r *Registry) SetFault(f Fault) {
 	r.fault = f
 }
 
+// record notes a request, and says what is to go wrong with it.
 func (r *Registry) record(req *http.Request) Fault {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -17,6 +17,7 @@ import (
 // Path is the PATH of the images.
 const Path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
+// passwd and group are the users of the base: root, and some without rights.
 const passwd = `root:x:0:0:root:/root:/bin/sh
 daemon:x:1:1:daemon:/usr/sbin:/bin/false
 app:x:1000:1000:app:/home/app:/bin/sh
@@ -81,6 +82,7 @@ func busybox() ([]File, error) {
 	return files, nil
 }
 
+// checkStatic refuses a program that needs libraries, which the image does not have.
 func checkStatic(path string) error {
 	f, err := elf.Open(path)
 	if err != nil {

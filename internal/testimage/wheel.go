@@ -15,9 +15,9 @@ import (
 // Wheel is a Python package in the wheel format (PEP 427).
 type Wheel struct {
 	Name, Version string
-	Tag           string            // "py3-none-any" when empty
-	Files         map[string]string // path → text, beside the metadata
-	Requires      []string          // Requires-Dist
+	Tag           string            // No tag means "py3-none-any".
+	Files         map[string]string // The texts of files by their paths; the metadata are added.
+	Requires      []string          // These become lines of Requires-Dist.
 }
 
 // Filename is the name under which an index offers w.
@@ -25,10 +25,12 @@ func (w Wheel) Filename() string {
 	return w.stem() + "-" + w.tag() + ".whl"
 }
 
+// stem begins the names of the wheel file and of its metadata directory.
 func (w Wheel) stem() string {
 	return strings.NewReplacer("-", "_", ".", "_").Replace(w.Name) + "-" + w.Version
 }
 
+// tag says where the wheel can be installed.
 func (w Wheel) tag() string {
 	if w.Tag == "" {
 		return "py3-none-any"
@@ -58,6 +60,7 @@ func (w Wheel) Bytes() ([]byte, error) {
 	return zipped(append(names, info+"RECORD"), files)
 }
 
+// metadata is the METADATA file: as little of it as pip asks for.
 func (w Wheel) metadata() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Metadata-Version: 2.1\nName: %s\nVersion: %s\n", w.Name, w.Version)
@@ -67,6 +70,7 @@ func (w Wheel) metadata() string {
 	return b.String()
 }
 
+// zipped writes files in the order of names, with one time, so that the same files are the same bytes.
 func zipped(names []string, files map[string]string) ([]byte, error) {
 	var buf bytes.Buffer
 	z := zip.NewWriter(&buf)
@@ -87,6 +91,7 @@ func zipped(names []string, files map[string]string) ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
+// sortedKeys are the keys of a map in an order that is always the same.
 func sortedKeys(m map[string]string) []string {
 	keys := make([]string, 0, len(m))
 	for k := range m {
