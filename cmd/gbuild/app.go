@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/gbuild/gbuild/pkg/build"
 	"github.com/gbuild/gbuild/pkg/layers"
 	"github.com/gbuild/gbuild/pkg/pipcache"
 	"github.com/gbuild/gbuild/pkg/runtime"
@@ -97,14 +96,21 @@ func (a *app) openCaches() (*pipcache.Caches, error) {
 	return pipcache.Open(dir)
 }
 
-// inNamespace runs f here when it needs no namespace or this process has one; else it runs this very command again in
-// a user and mount namespace of its own.
-func (a *app) inNamespace(ctx context.Context, f func(ctx context.Context, entered bool) error) error {
-	err := f(ctx, runtime.Entered())
-	if !errors.Is(err, build.ErrNeedsNamespace) || runtime.Entered() {
-		return err
+// inNamespace runs f in a user and mount namespace of its own. Most processes have theirs since before main; another one
+// runs this very command again in one. Where the host lets none be made, f goes on without, and outside says why.
+func (a *app) inNamespace(ctx context.Context, f func(ctx context.Context, outside error) error) error {
+	if runtime.Entered() {
+		return f(ctx, nil)
 	}
-	return a.enter(ctx)
+	outside := runtime.Refused()
+	if outside == nil {
+		err := a.enter(ctx)
+		if missing := new(runtime.Missing); !errors.As(err, &missing) {
+			return err
+		}
+		outside = err
+	}
+	return f(ctx, outside)
 }
 
 // mustEnter is for commands that touch files of subordinate ids.

@@ -52,7 +52,10 @@ EXIT STATUS: 0; 1 the build failed; 2 the command line is wrong; 64 this host la
 		},
 		RunE: func(c *cobra.Command, args []string) error {
 			f.source.context = args[0]
-			return a.inNamespace(c.Context(), func(ctx context.Context, entered bool) error { return runBuild(ctx, a, f, entered) })
+			if call, err := f.call.parse(); err != nil || call.method != "build" {
+				return runBuild(c.Context(), a, f, nil) // It only reads, or the command line is wrong.
+			}
+			return a.inNamespace(c.Context(), func(ctx context.Context, outside error) error { return runBuild(ctx, a, f, outside) })
 		},
 	}
 	f.add(c.Flags(), a)
@@ -75,20 +78,19 @@ func (f *buildFlags) add(flags *pflag.FlagSet, a *app) {
 type job struct {
 	app     *app
 	flags   *buildFlags
-	entered bool // This process is in the namespace.
+	outside error // Why this process is in no namespace of its own; nil where it is in one.
 
 	call    call
 	out     outputs
 	mounts  travels
-	shared  remoteCaches
 	request *build.Request // What the flags say is in it from the start; the rest comes with the input.
 	in      *input
 	show    *display
 }
 
 // newJob reads the whole command line, and nothing else.
-func newJob(a *app, f *buildFlags, entered bool) (j *job, err error) {
-	j = &job{app: a, flags: f, entered: entered, request: &build.Request{Explain: f.explain, Place: f.source.place()}}
+func newJob(a *app, f *buildFlags, outside error) (j *job, err error) {
+	j = &job{app: a, flags: f, outside: outside, request: &build.Request{Explain: f.explain, Place: f.source.place()}}
 	if err := f.docker.refuse(); err != nil {
 		return nil, err
 	}
@@ -108,32 +110,26 @@ func newJob(a *app, f *buildFlags, entered bool) (j *job, err error) {
 	if j.mounts, err = f.caches.mounts.parse(j.request.Scope); err != nil {
 		return nil, err
 	}
-	j.shared, err = f.caches.share(j.request, a)
-	return j, err
+	return j, f.caches.share(j.request, a)
 }
 
-// runBuild builds once: in the user's own process what needs no namespace, in the namespace everything.
-func runBuild(ctx context.Context, a *app, f *buildFlags, entered bool) error {
-	j, err := newJob(a, f, entered)
+// runBuild builds. Where outside says why this process is in no namespace, only what needs none can be done.
+func runBuild(ctx context.Context, a *app, f *buildFlags, outside error) error {
+	j, err := newJob(a, f, outside)
 	if err != nil {
 		return err
-	}
-	if !entered && j.call.method == "build" && (f.source.isOnce() || output.NeedFiles(j.out.list)) {
-		return build.ErrNeedsNamespace
 	}
 	if j.in, err = openInput(ctx, a, inputFlags{&f.source, &f.steps.credentials}, j.request); err != nil {
 		j.call.printFoundBefore(a, err)
 		return err
 	}
 	defer j.in.close()
-	j.show = newDisplay(a, j.out.progress, entered)
+	j.show = newDisplay(a, j.out.progress)
+	defer j.show.drawn.Close()
 	j.show.setSource(j.in.plan)
-	err = j.do(ctx)
-	a.handed.Broken = nil // While not all was shown, that a cache failed was not said: the process that goes on finds it out, too.
-	if j.show.end(err) {
-		a.handed.Broken = j.shared.broken()
+	if err = j.do(ctx); errors.Is(err, build.ErrNeedsNamespace) {
+		return outside
 	}
-	a.handed.Told = j.show.told
 	return err
 }
 
@@ -162,7 +158,7 @@ func (j *job) do(ctx context.Context) error {
 	}
 	j.in.fill(j.request)
 	f := j.flags.source.finder(j.app, store, j.show.notice)
-	b := &build.Builder{Store: store, Caches: caches, Jobs: j.flags.jobs, Report: j.show.handle, Entered: j.entered, Fetch: f.Find,
+	b := &build.Builder{Store: store, Caches: caches, Jobs: j.flags.jobs, Report: j.show.handle, Entered: j.outside == nil, Fetch: f.Find,
 		Exec:   func(ctx context.Context, s *sandbox.Sandbox) error { return s.Run(ctx) },
 		Inject: j.flags.steps.devices.injector(j.app.environ, j.show.notice)}
 	w := j.out.writer(j.app, store, j.show)
@@ -177,7 +173,7 @@ func (j *job) do(ctx context.Context) error {
 // buildAndWrite builds and writes the result, again without shared caches where one of them turns out to be broken. Cache
 // mounts of other machines come before the first step, and leave after the last.
 func (j *job) buildAndWrite(ctx context.Context, b *build.Builder, w *output.Writer) error {
-	if j.entered {
+	if j.outside == nil {
 		j.mounts.take(ctx, j.app, j.show.notice)
 	}
 	for {
@@ -185,7 +181,7 @@ func (j *job) buildAndWrite(ctx context.Context, b *build.Builder, w *output.Wri
 		if err == nil {
 			err = j.write(ctx, w, result)
 		}
-		if err == nil && j.entered && result.Steps > 0 {
+		if err == nil && j.outside == nil && result.Steps > 0 {
 			j.mounts.give(ctx, j.app, j.show.notice)
 		}
 		var broken *build.CacheError

@@ -119,16 +119,15 @@ func parseCachePlace(flag, s, dir string) (*cachePlace, error) {
 type remoteCaches struct {
 	made    map[cachePlace]*build.SharedCache
 	options image.Options
-	failed  []string // the names of those that failed before this process was started
 }
 
 // share opens the caches of the command line for the request.
-func (f *cacheFlags) share(req *build.Request, a *app) (shared remoteCaches, err error) {
-	shared = remoteCaches{made: map[cachePlace]*build.SharedCache{}, options: a.registries.options(), failed: a.handed.Broken}
+func (f *cacheFlags) share(req *build.Request, a *app) error {
+	shared := remoteCaches{made: map[cachePlace]*build.SharedCache{}, options: a.registries.options()}
 	for _, s := range slices.Concat(f.from, f.repo) {
 		p, err := parseCachePlace("--cache-from", s, "src")
 		if err != nil || p == nil {
-			return shared, err
+			return err
 		}
 		scopes := []string{p.scope}
 		if p.scope == "" && f.scope != "" {
@@ -137,7 +136,7 @@ func (f *cacheFlags) share(req *build.Request, a *app) (shared remoteCaches, err
 		for _, scope := range scopes {
 			c, err := shared.open(cachePlace{ref: p.ref, scope: scope})
 			if err != nil {
-				return shared, err
+				return err
 			}
 			req.CacheFrom = append(req.CacheFrom, c)
 		}
@@ -145,16 +144,16 @@ func (f *cacheFlags) share(req *build.Request, a *app) (shared remoteCaches, err
 	for _, s := range slices.Concat(f.to, f.repo) {
 		p, err := parseCachePlace("--cache-to", s, "dest")
 		if err != nil || p == nil {
-			return shared, err
+			return err
 		}
 		c, err := shared.open(cachePlace{ref: p.ref, scope: cmp.Or(p.scope, f.scope)})
 		if err != nil {
-			return shared, err
+			return err
 		}
 		c.All = c.All || p.all
 		req.CacheTo = append(req.CacheTo, c)
 	}
-	return shared, nil
+	return nil
 }
 
 // open makes the cache of a place, once.
@@ -175,21 +174,8 @@ func (s remoteCaches) open(p cachePlace) (*build.SharedCache, error) {
 			}
 			return img, err
 		}}
-	if slices.Contains(s.failed, c.Name) {
-		c.GiveUp()
-	}
 	s.made[p] = c
 	return c, nil
-}
-
-// broken are the names of those that failed.
-func (s remoteCaches) broken() (names []string) {
-	for _, c := range s.made {
-		if !c.Works() {
-			names = append(names, c.Name)
-		}
-	}
-	return names
 }
 
 // placeOfCache names a cache wherever the command stands.

@@ -45,11 +45,6 @@ func (f *sourceFlags) add(flags *pflag.FlagSet) {
 	flags.DurationVar(&f.pullTTL, "pull-ttl", 0, "for how long the answer of a registry, what a tag means, is good; e.g. 1h (default: it is asked in each build)")
 }
 
-// isOnce says whether the context can be read but once, by the process that builds.
-func (f *sourceFlags) isOnce() bool {
-	return f.context == stdinName || isStream(f.context) || strings.Contains(f.context, "://") || strings.HasPrefix(f.context, "git@")
-}
-
 // dockerfile is what -f says, as the context is told: one that is a stream has no ignore file of its own.
 func (f *sourceFlags) dockerfile() string {
 	if isStream(f.file) {

@@ -18,9 +18,7 @@ import (
 type handed struct {
 	Args    []string          // The arguments of the command line, without the program.
 	Streams map[string][]byte // What pipes said, by their names on the command line.
-	Told    told
-	FileEnv []string // What the env files of gbuild run say.
-	Broken  []string // The names of shared caches that failed already, which need not be waited for again.
+	FileEnv []string          // What the env files of gbuild run say.
 }
 
 // handedVar has the number of the descriptor by which a process gets it.

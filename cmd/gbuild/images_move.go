@@ -81,7 +81,7 @@ func newSaveCommand(a *app) *cobra.Command {
 
 // imageWriter writes images of the store, and shows that as work until done is called.
 func imageWriter(a *app, store *layers.Store, mode progress.Mode) (w *output.Writer, done func()) {
-	show := plainDisplay(a, mode)
+	show := newDisplay(a, mode)
 	return &output.Writer{Store: store, Options: a.registries.options(), Display: show, Stdout: a.archiveOutput}, show.close
 }
 

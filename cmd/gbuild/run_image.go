@@ -42,7 +42,7 @@ func (i *runImage) find(ctx context.Context, a *app, store *layers.Store) (v1.Im
 	if ref, err := image.ParseRef(i.name); i.pull == "never" && (err != nil || ref.Kind == image.KindRegistry) {
 		return nil, hint.Errorf("gbuild images lists those that there are", "no local image %s, and --pull never", i.name)
 	}
-	show := plainDisplay(a, progress.Quiet)
+	show := newDisplay(a, progress.Quiet)
 	f := &bases.Finder{Store: store, Options: a.registries.options(), Pull: i.pull == "always", Notice: show.notice}
 	return f.Find(ctx, i.name, platform)
 }

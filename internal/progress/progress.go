@@ -93,22 +93,6 @@ func (d *Display) Handle(e build.Event) {
 	d.draw.event(e, s, lines)
 }
 
-// Resume goes on with a line of work whose title another process has written: e has Started it there.
-func (d *Display) Resume(e build.Event) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if e.Time.IsZero() {
-		e.Time = time.Now()
-	}
-	s, _ := d.track(e)
-	switch draw := d.draw.(type) {
-	case *plainDrawer:
-		draw.last = s
-	case *ttyDrawer:
-		draw.event(e, s, nil)
-	}
-}
-
 // Close ends the drawing and shows once more what a failed step printed last.
 func (d *Display) Close() {
 	d.mu.Lock()

@@ -195,13 +195,6 @@ func (c *SharedCache) Works() bool {
 	return !c.broken
 }
 
-// GiveUp lets builds go on without the cache, without a word.
-func (c *SharedCache) GiveUp() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.broken = true
-}
-
 // cachedLayer is a layer in a shared cache; who cannot read it gets a *CacheError.
 type cachedLayer struct {
 	v1.Layer

@@ -145,11 +145,20 @@ func below(context string, dirs []string) map[string]bool {
 	inside := map[string]bool{}
 	real, err := filepath.EvalSymlinks(context)
 	for _, dir := range dirs {
-		if at, missing := filepath.EvalSymlinks(dir); missing == nil && err == nil && strings.HasPrefix(at, real+"/") {
+		if at := resolved(dir); err == nil && strings.HasPrefix(at, real+"/") {
 			inside[at[len(real):]] = true
 		}
 	}
 	return inside
+}
+
+// resolved is the path of a directory without symlinks. What of it is not there yet has none.
+func resolved(dir string) string {
+	at, err := filepath.EvalSymlinks(dir)
+	if parent := filepath.Dir(dir); err != nil && parent != dir {
+		return filepath.Join(resolved(parent), filepath.Base(dir))
+	}
+	return at
 }
 
 func (c *Context) fromFile(ctx context.Context, name string) error {

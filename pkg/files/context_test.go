@@ -95,6 +95,21 @@ func TestIgnoreRules(t *testing.T) {
 	}
 }
 
+// What gbuild is going to write into the context is no part of it, though it is not there when the context is opened.
+func TestOwnDirectoriesAreNoPartOfAContext(t *testing.T) {
+	dir := t.TempDir()
+	writeFiles(t, dir, map[string]string{"main.py": "x", "there/f": "x"})
+	c, err := OpenContext(t.Context(), dir, ContextOptions{Own: []string{dir + "/there", dir + "/new/state"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	writeFiles(t, dir, map[string]string{"new/state/f": "x"})
+	if got := strings.Join(names(t, c.Tree()), " "); got != "main.py new" {
+		t.Errorf("got %s", got)
+	}
+}
+
 func TestBadIgnoreFile(t *testing.T) {
 	for _, pattern := range []string{"[x", `\1`} {
 		dir := t.TempDir()

@@ -1,7 +1,8 @@
-// Enters the namespaces of `gbuild run` before the Go runtime starts. Only a process with one thread can make a user
-// namespace for itself, and Go has several threads from its start; so Enter starts the program a second time, which
-// takes as long as a good part of the rest. Here a fork is enough: the child goes on into Go, the parent stays behind
-// and waits. Whatever is not plain sailing is left to Enter, which has words for it.
+// Enters the namespaces of `gbuild build` and `gbuild run` before the Go runtime starts. Only a process with one thread
+// can make a user namespace for itself, and Go has several threads from its start; so Enter starts the program a second
+// time, which takes as long as a good part of the rest. Here a fork is enough: the child goes on into Go while the parent
+// maps its ids, and the parent stays behind and waits. Whatever is not plain sailing is left to Enter, which has words
+// for it.
 
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -11,13 +12,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
 
-int gbuild_entered; // read by Init
+// What Go reads of this file, in Init and after it.
+int gbuild_gate = -1; // In the child: the descriptor on which a byte comes when its ids are mapped.
+int gbuild_refused;   // In the process that the user started: the kernel let it make no namespace that is of use.
 
 static int has_prefix(const char *s, const char *prefix)
 {
@@ -32,18 +36,12 @@ static int is_memory(const char *flags, const char *next)
 	return m && value && (value[0] == '=' || (value[0] >= '0' && value[0] <= '9'));
 }
 
-// is_run says whether the command is run, in the foreground, without ports and limits: a detached container outlives
-// this process, and ports below 1024 are opened and control groups made outside. What only looks like -d, -p or -m
-// costs time and no more.
-static int is_run(int argc, char **argv)
+// is_plain_run says whether the arguments of run are those of a command in the foreground, without ports and limits: a
+// detached container outlives this process, and ports below 1024 are opened and control groups made outside. What only
+// looks like -d, -p or -m costs time and no more.
+static int is_plain_run(int argc, char **argv, int i)
 {
-	int i = 1;
-	for (; i < argc && argv[i][0] == '-'; i++)
-		if (!strcmp(argv[i], "--root") || !strcmp(argv[i], "--cache-dir"))
-			i++;
-	if (i >= argc || strcmp(argv[i], "run"))
-		return 0;
-	for (i++; i < argc; i++) {
+	for (; i < argc; i++) {
 		const char *a = argv[i];
 		if (a[0] == '-' && a[1] != '-' && (strpbrk(a, "dp") || is_memory(a, argv[i + 1])))
 			return 0;
@@ -52,6 +50,27 @@ static int is_run(int argc, char **argv)
 			return 0;
 	}
 	return 1;
+}
+
+// is_plain_build says whether the arguments of build ask for an image, and not only for what a Dockerfile says.
+static int is_plain_build(int argc, char **argv, int i)
+{
+	for (; i < argc; i++)
+		if (has_prefix(argv[i], "--call") || has_prefix(argv[i], "--check") || has_prefix(argv[i], "--help") || !strcmp(argv[i], "-h"))
+			return 0;
+	return 1;
+}
+
+// wants_namespace says whether the command is one that enters its namespaces here.
+static int wants_namespace(int argc, char **argv)
+{
+	int i = 1;
+	for (; i < argc && argv[i][0] == '-'; i++)
+		if (!strcmp(argv[i], "--root") || !strcmp(argv[i], "--cache-dir"))
+			i++;
+	if (i < argc && !strcmp(argv[i], "build"))
+		return is_plain_build(argc, argv, i + 1);
+	return i < argc && !strcmp(argv[i], "run") && is_plain_run(argc, argv, i + 1);
 }
 
 // write_identity maps every id that this process has to itself.
@@ -176,15 +195,16 @@ static void stay_behind(void)
 	_exit(WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
 }
 
-// go_inside is the child's part: it says that its namespaces are there, and waits for its ids.
+// go_inside is the child's part: it makes its namespaces, and goes on while the parent maps its ids. Mounts that it makes
+// must not reach the host, while what the host mounts later (a USB disk, autofs) still arrives. A policy that lets a
+// process make a user namespace, but do nothing in it, shows here.
 static void go_inside(int parent)
 {
 	char byte = 0;
-	if (unshare(CLONE_NEWUSER | CLONE_NEWNS) || prctl(PR_SET_PDEATHSIG, SIGKILL) || write(parent, &byte, 1) != 1 ||
-	    read(parent, &byte, 1) != 1)
+	if (unshare(CLONE_NEWUSER | CLONE_NEWNS) || prctl(PR_SET_PDEATHSIG, SIGKILL) || mount("", "/", "", MS_REC | MS_SLAVE, NULL) ||
+	    write(parent, &byte, 1) != 1)
 		_exit(1);
-	close(parent);
-	gbuild_entered = 1;
+	gbuild_gate = parent;
 }
 
 #ifdef __GLIBC__ // another C library hands no arguments to a constructor
@@ -196,7 +216,7 @@ static void enter_early(int argc, char **argv)
 {
 	int ends[2];
 	char byte = 0;
-	if (getenv("_LIBCONTAINER_INITPIPE") || getenv("_GBUILD_ENTER_FD") || getenv("_GBUILD_CONTAINER") || !is_run(argc, argv) ||
+	if (getenv("_LIBCONTAINER_INITPIPE") || getenv("_GBUILD_ENTER_FD") || getenv("_GBUILD_CONTAINER") || !wants_namespace(argc, argv) ||
 	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends))
 		return;
 	signal(SIGCHLD, SIG_DFL); // where it is ignored, no exit code would come
@@ -207,7 +227,8 @@ static void enter_early(int argc, char **argv)
 		return;
 	}
 	close(ends[1]);
-	if (child > 0 && read(ends[0], &byte, 1) == 1 && !map_ids(child) && send(ends[0], &byte, 1, MSG_NOSIGNAL) == 1)
+	gbuild_refused = child > 0 && read(ends[0], &byte, 1) != 1;
+	if (child > 0 && !gbuild_refused && !map_ids(child) && send(ends[0], &byte, 1, MSG_NOSIGNAL) == 1)
 		stay_behind();
 	close(ends[0]);
 	if (child > 0) {

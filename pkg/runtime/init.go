@@ -54,17 +54,15 @@ func Init() {
 		os.Exit(0)
 	}
 	network.RunTry()
+	early := earlyGate()
 	v, ok := os.LookupEnv(stageVar)
-	if !ok && !enteredEarly() {
-		return
+	if entered.Load() || !ok && early < 0 {
+		return // A test calls Init, and so does the main that it runs.
 	}
-	// A child of ours must not take itself for the stage.
-	os.Unsetenv(stageVar)
-	err := awaitIDs(v)
-	if err == nil {
-		err = separateMounts()
-	}
-	if err != nil {
+	os.Unsetenv(stageVar) // A child of ours must not take itself for the stage.
+	if early >= 0 {
+		awaitIDs(early) // Before anything else: where they cannot be mapped, the parent goes on instead.
+	} else if err := completeStage(v); err != nil {
 		fmt.Fprintln(os.Stderr, "gbuild: error:", err)
 		os.Exit(1)
 	}
@@ -73,27 +71,24 @@ func Init() {
 	os.Setenv("GOMAXPROCS", "1")
 }
 
-// awaitIDs waits until the parent has mapped the ids of this process.
-func awaitIDs(v string) error {
-	if enteredEarly() {
-		return nil
+// awaitIDs waits until the parent has mapped the ids of this process, and ends it where that failed: the parent says why,
+// and a second message would only hide it.
+func awaitIDs(fd int) {
+	gate := os.NewFile(uintptr(fd), "gate")
+	defer gate.Close()
+	if _, err := io.ReadFull(gate, make([]byte, 1)); err != nil {
+		os.Exit(1)
 	}
-	fd, err := strconv.Atoi(v)
+}
+
+// completeStage does in a process that Enter started what early.c does before Go.
+func completeStage(gate string) error {
+	fd, err := strconv.Atoi(gate)
 	if err != nil {
 		return fmt.Errorf("parsing %s: %w", stageVar, err)
 	}
-	gate := os.NewFile(uintptr(fd), "enter")
-	defer gate.Close()
-	if _, err := io.ReadFull(gate, make([]byte, 1)); err != nil {
-		// The parent says why; a second message would only hide it.
-		os.Exit(1)
-	}
-	return nil
-}
-
-// separateMounts keeps mounts that are made here from the host, while what the host mounts later (a USB disk, autofs) still
-// arrives.
-func separateMounts() error {
+	awaitIDs(fd)
+	// Mounts made here must not reach the host, while what the host mounts later (a USB disk, autofs) still arrives.
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
 		return fmt.Errorf("separating the mounts of this process from the host's: %w", err)
 	}
