@@ -17,7 +17,7 @@ import (
 )
 
 // app is what the commands take from the process: main alone reads the environment, prints and exits. Only
-// newRootCommand and main set its fields; a command reads them.
+// newRootCommand and main set its fields; a command reads them, but for what it hands on to the next process.
 type app struct {
 	environ        environment
 	stdin          io.Reader

@@ -11,6 +11,7 @@ import (
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
+// openContainers opens the registry, which is made at the first use.
 func openContainers(a *app) (*container.Registry, error) {
 	state, err := a.stateDir()
 	if err != nil {
@@ -33,7 +34,8 @@ func findContainer(a *app, name string) (*container.Container, error) {
 	return c, err
 }
 
-// eachContainer does one thing to all of them, and prints the names of those that it was done to.
+// eachContainer does one thing to all of them, and prints the names of those that it was done to. One that fails keeps it
+// from none of the others.
 func eachContainer(a *app, names []string, do func(*container.Container) error) error {
 	var errs []error
 	for _, n := range names {
@@ -50,6 +52,7 @@ func eachContainer(a *app, names []string, do func(*container.Container) error) 
 	return errors.Join(errs...)
 }
 
+// openVolumes makes nothing yet.
 func openVolumes(a *app) (container.Volumes, error) {
 	state, err := a.stateDir()
 	return container.Volumes{Dir: statedir.Volumes.In(state)}, err

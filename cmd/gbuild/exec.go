@@ -1,4 +1,5 @@
-// This file owns gbuild exec: a further command in a container, on the caller's files or terminal.
+// This file owns gbuild exec: a further command in a container, on the caller's files or terminal. The container starts it;
+// this process lends it what it reads and writes, hands signals on, and ends with its code.
 
 package main
 
@@ -14,6 +15,7 @@ import (
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
+// execOptions are the flags, which mean what they mean for gbuild run.
 type execOptions struct {
 	env                      []string
 	user, workdir            string
@@ -40,6 +42,7 @@ func newExecCommand(a *app) *cobra.Command {
 	return c
 }
 
+// execCommand asks the container. The caller's environment is read here, for the container has one of its own.
 func execCommand(a *app, o *execOptions, name string, args []string) error {
 	if o.tty && o.interactive && !isTerminal(a.stdin) {
 		return hint.Errorf("leave out -t, or run it in a terminal", "the input device is not a TTY")
@@ -56,7 +59,8 @@ func execCommand(a *app, o *execOptions, name string, args []string) error {
 	return execPlain(a, o, c, command)
 }
 
-// execPlain lends the command this process's own files.
+// execPlain lends the command this process's own files. In the place of those that it is not lent
+// it gets /dev/null.
 func execPlain(a *app, o *execOptions, c *container.Container, command container.Command) error {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
@@ -90,7 +94,7 @@ func execTerminal(a *app, o *execOptions, c *container.Container, command contai
 		return err
 	}
 	defer e.Close()
-	if master == nil {
+	if master == nil { // it did not start, and the answer says why
 		return waitExec(e)
 	}
 	defer master.Close()
@@ -105,7 +109,7 @@ func execTerminal(a *app, o *execOptions, c *container.Container, command contai
 	copied := make(chan struct{})
 	go func() { defer close(copied); _, _ = io.Copy(a.rawOut, master) }()
 	err = waitExec(e)
-	<-copied
+	<-copied // what is left of the output comes after the end
 	return err
 }
 

@@ -1,4 +1,4 @@
-// This file owns gbuild logs.
+// This file owns gbuild logs. What a command wrote to standard error comes out at standard error.
 
 package main
 
@@ -13,6 +13,7 @@ import (
 	"github.com/gbuild/gbuild/pkg/container"
 )
 
+// logsOptions are the flags; tail is a number or "all".
 type logsOptions struct {
 	tail          string
 	follow, times bool

@@ -13,6 +13,7 @@ import (
 	"github.com/gbuild/gbuild/pkg/container"
 )
 
+// psOptions are the flags; an empty format is the table.
 type psOptions struct {
 	all, quiet, whole bool
 	format            string
@@ -35,6 +36,7 @@ func newPsCommand(a *app) *cobra.Command {
 // containerRow has the fields that docker's --format knows.
 type containerRow struct{ ID, Image, Command, RunningFor, Status, Ports, Names, State string }
 
+// listContainers prints those that run, or, with --all, those that have ended or never ran, too.
 func listContainers(a *app, o psOptions) error {
 	all, err := openContainers(a)
 	if err != nil {
@@ -60,6 +62,7 @@ func listContainers(a *app, o psOptions) error {
 	return a.table(o.format, rows)
 }
 
+// rowOf words a record; whole leaves the long words as they are.
 func rowOf(c *container.Record, whole bool) containerRow {
 	id, command := c.ID, strings.Join(c.Command, " ")
 	if !whole {

@@ -1,4 +1,8 @@
-// This file owns gbuild run: its flags by room, the order of its processes, and its exit codes.
+// This file owns gbuild run, and the order of its processes. There are up to three. The one that the user starts checks the
+// command line, reads what can be read but once, and makes the entry of the container. With -d it starts a supervisor, which
+// stays behind when the user has the prompt again. Whichever of them is the last starts one in the namespaces, which is the
+// sandbox's parent. Each has the whole command line, and parses it anew. In the plain case none of that is needed: the
+// process is in its namespaces before main (pkg/runtime/early.c).
 
 package main
 
@@ -24,6 +28,7 @@ EXIT STATUS: that of the command; 64 this host lacks something, 125 the containe
   gbuild run -d --name api -p 8000:8000 my-agent && gbuild logs -f api`,
 		RunE: func(c *cobra.Command, args []string) error {
 			o.image.name, o.process.args = args[0], args[1:]
+			// An empty entrypoint, and --rm with -d, mean something else when they are given than when they are left out.
 			o.life.rmGiven, o.process.entrypointGiven = c.Flags().Changed("rm"), c.Flags().Changed("entrypoint")
 			if !c.Flags().Changed("caches") {
 				o.caches.names = a.env("GBUILD_RUN_CACHES")
@@ -55,8 +60,8 @@ func runCommand(ctx context.Context, a *app, o *runOptions) error {
 	if o.life.detach {
 		return l.detach(ctx)
 	}
-	defer func() { _ = l.container.Remove() }()
-	if runtime.Entered() { // before main
+	defer func() { _ = l.container.Remove() }() // what ran in the foreground is forgotten, whatever --rm says
+	if runtime.Entered() {                      // before main
 		return l.runEntered(ctx)
 	}
 	return l.enter(ctx)
@@ -70,7 +75,7 @@ func readOnce(ctx context.Context, a *app, o *runOptions) (err error) {
 	return o.box.keepProfile(a.streams.reader(ctx))
 }
 
-// register makes the entry of a new container.
+// register makes the entry of a new container. Its name is taken from here on.
 func register(a *app, o *runOptions) (*container.Container, error) {
 	all, err := openContainers(a)
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
+// runBox is the room of what keeps the command in, and of the holes that the user asks for.
 type runBox struct {
 	security, capAdd, capDrop, ulimits []string
 	shmSize, ipc, userns               string
@@ -61,6 +62,7 @@ func (b *runBox) fill(box *runtime.Sandbox, read fileReader) error {
 	return nil
 }
 
+// securityOption reads KEY=VALUE, or KEY:VALUE as docker once wrote it.
 func securityOption(s string) (key, value string) {
 	key, value, _ = strings.Cut(strings.Replace(s, ":", "=", 1), "=")
 	return key, value
@@ -86,7 +88,7 @@ func (b *runBox) keepProfile(read fileReader) error {
 	return nil
 }
 
-// fillKeepID reads --userns.
+// fillKeepID reads --userns: which user of the image the caller is to be. Without ids that is the one that runs the command.
 func (b *runBox) fillKeepID(box *runtime.Sandbox, userGiven bool) error {
 	mode, options, _ := strings.Cut(b.userns, ":")
 	switch mode {
@@ -135,6 +137,7 @@ func (b *runBox) fillShm(box *runtime.Sandbox) error {
 	return nil
 }
 
+// halfOfMemory is in bytes; 0 where the kernel does not say.
 func halfOfMemory() int64 {
 	var info unix.Sysinfo_t
 	if unix.Sysinfo(&info) != nil {

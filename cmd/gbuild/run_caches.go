@@ -30,6 +30,7 @@ var sharedCaches = []sharedCache{
 	{"wandb", ".cache/wandb", "WANDB_CACHE_DIR"},
 }
 
+// runCaches is the room of --caches.
 type runCaches struct{ names string }
 
 func (c *runCaches) add(f *pflag.FlagSet) {
@@ -45,6 +46,7 @@ func cacheNames() string {
 	return strings.Join(names, ",")
 }
 
+// pickCaches reads --caches, or the variable that stands for it.
 func pickCaches(list string) ([]sharedCache, error) {
 	switch list {
 	case "", "none", "0", "false":
@@ -118,6 +120,7 @@ func (c *sharedCache) onHost(environ environment) string {
 	return filepath.Join(environ.get("HOME"), below)
 }
 
+// covered says whether something is mounted on the target already.
 func covered(list []runtime.Mount, target string) bool {
 	for _, m := range list {
 		if path.Clean(m.Target) == path.Clean(target) {

@@ -20,6 +20,7 @@ import (
 
 // runEntered runs the container; this process is in its namespaces and holds the container's lock.
 func (l *launch) runEntered(ctx context.Context) (err error) {
+	// From here on a signal is the command's, and no longer ends this process.
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	relay := container.NewRelay(func(s syscall.Signal) { cancel(interrupted{s}) })
 	defer passOn(relay.Hand, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)()
@@ -73,7 +74,7 @@ func runOnce(box *runtime.Sandbox) func(context.Context, func(container.Process)
 	}
 }
 
-// usersOf finds users of the image, and that of the sandbox where no name is given.
+// usersOf is how a session finds the user of an exec. It finds users of the image, and that of the sandbox where no name is given.
 func usersOf(box *runtime.Sandbox, image *rootfs.View) func(string) (runtime.Identity, error) {
 	return func(name string) (runtime.Identity, error) {
 		if name == "" {
@@ -83,7 +84,7 @@ func usersOf(box *runtime.Sandbox, image *rootfs.View) func(string) (runtime.Ide
 	}
 }
 
-// runInDraft runs the session on the files of a draft.
+// runInDraft runs the session on the files of a draft, which are the container's own: they vanish with it.
 func (l *launch) runInDraft(ctx context.Context, box *runtime.Sandbox, d *layers.Draft, s *container.Session) (err error) {
 	if box.Root, err = d.Mount(ctx); err != nil {
 		return err
@@ -113,7 +114,7 @@ func (l *launch) connect(box *runtime.Sandbox) (restore func(), err error) {
 			return nil, err
 		}
 		box.Stdout, box.Stderr = log.Stream("stdout"), log.Stream("stderr")
-		if p.tty {
+		if p.tty { // nobody looks at it, so it has the size of old
 			box.Terminal = &runtime.Terminal{Size: runtime.TerminalSize{Rows: 24, Cols: 80}}
 		}
 		return func() { log.Close() }, nil
@@ -128,7 +129,8 @@ func (l *launch) connect(box *runtime.Sandbox) (restore func(), err error) {
 	return restore, err
 }
 
-// giveToUser gives the files of the image that belong to the kept user to 0, who is that user in the sandbox.
+// giveToUser gives the files of the image that belong to the kept user to 0, who is that user in the sandbox. A group that
+// is root's stays so.
 func giveToUser(view *rootfs.View, root string, k *runtime.KeepID) error {
 	if k.UID == 0 {
 		return nil

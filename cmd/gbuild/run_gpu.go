@@ -14,6 +14,7 @@ import (
 	"github.com/gbuild/gbuild/pkg/runtime/gpu"
 )
 
+// runDevices is the room of --gpus and --device. What both find are edits of the sandbox.
 type runDevices struct {
 	gpus, devices, cdiDirs []string
 

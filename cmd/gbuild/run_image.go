@@ -17,6 +17,7 @@ import (
 	"github.com/gbuild/gbuild/pkg/layers"
 )
 
+// runImage is the room of the image: what it is called, and where it may come from.
 type runImage struct{ name, pull, platform string }
 
 func (i *runImage) add(f *pflag.FlagSet) {
@@ -26,7 +27,8 @@ func (i *runImage) add(f *pflag.FlagSet) {
 
 func (i *runImage) parse() error { return oneOf("--pull", i.pull, "always", "missing", "never") }
 
-// find returns the image, which is fetched where it is not here or --pull says so.
+// find returns the image, which is fetched where it is not here or --pull says so. A local image is preferred to one of a
+// registry: --pull missing asks nobody where there is one.
 func (i *runImage) find(ctx context.Context, a *app, store *layers.Store) (v1.Image, error) {
 	var platform v1.Platform
 	if i.platform != "" {

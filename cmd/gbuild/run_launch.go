@@ -15,10 +15,12 @@ type launch struct {
 	container *container.Container
 }
 
-// containerVar carries the id of its container to a process that gbuild starts for it.
+// containerVar carries the id of its container to a process that gbuild starts for it. The code in C looks for it, too: such
+// a process does not enter namespaces before main.
 const containerVar = "_GBUILD_CONTAINER"
 
-// lockFD is the descriptor by which such a process inherits the lock of its container.
+// lockFD is the descriptor by which such a process inherits the lock of its container. It is one and the same lock in all of
+// them, so that the container counts as alive until the last of them ends.
 const lockFD = portsFD - 1
 
 // environ is the environment of a process for the container, to which this one hands the command on.

@@ -11,6 +11,7 @@ import (
 	"github.com/gbuild/gbuild/pkg/container"
 )
 
+// runLife is the room of the flags that the registry and the session heed; nothing of it goes into the sandbox.
 type runLife struct {
 	name, restart, stopSignal string
 	stopTimeout               int
@@ -35,6 +36,7 @@ func (l *runLife) parse() (err error) {
 	if !l.policy.Never() && l.rmGiven && l.rm {
 		return errors.New("conflicting options: cannot specify both --restart and --rm")
 	}
+	// The image's own signal is not known yet; a wrong one is an error of who stops the container.
 	_, err = parseSignal(cmp.Or(l.stopSignal, "SIGTERM"))
 	return err
 }

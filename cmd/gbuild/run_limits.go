@@ -19,6 +19,7 @@ const cgroupVar = "_GBUILD_CGROUP"
 // minMemory is docker's: with less, no container starts.
 const minMemory = 6 << 20
 
+// runLimits is the room of what a container may use up.
 type runLimits struct {
 	memory, cpus string
 	pids         int64

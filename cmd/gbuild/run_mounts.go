@@ -21,6 +21,7 @@ import (
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
+// runMounts is the room of the three flags by which files come into a container.
 type runMounts struct {
 	volumes, mounts, tmpfs []string
 
@@ -56,6 +57,7 @@ func (m *runMounts) parse() error {
 	return nil
 }
 
+// fill mounts in the order of the flags: -v, --mount, --tmpfs.
 func (m *runMounts) fill(box *runtime.Sandbox) error {
 	for _, one := range m.parsed {
 		if err := one.findSource(); err != nil {
@@ -128,7 +130,7 @@ func parseVolume(text string) (runtime.Mount, error) {
 	return m, nil
 }
 
-// parseMount reads the fields of --mount.
+// parseMount reads the fields of --mount, which are a line of CSV: a source may have commas in quotes.
 func parseMount(text string) (runtime.Mount, error) {
 	fields, err := csv.NewReader(strings.NewReader(text)).Read()
 	if err != nil {
@@ -163,6 +165,7 @@ func parseMount(text string) (runtime.Mount, error) {
 	return m, nil
 }
 
+// setMount sets one field. Those of docker that mean nothing in a sandbox of its own user are passed over.
 func setMount(m *runtime.Mount, key, value string, given bool) (err error) {
 	switch key {
 	case "type":

@@ -11,6 +11,7 @@ import (
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
+// runNetwork is the room of what a container can reach, and of how it is reached.
 type runNetwork struct {
 	kind, hostname string
 	publish, hosts []string
@@ -31,7 +32,7 @@ func (n *runNetwork) parse() (err error) {
 	if err := oneOf("--network", n.kind, "default", "private", "bridge", "host", "none"); err != nil {
 		return err
 	}
-	if n.kind == "bridge" {
+	if n.kind == "bridge" { // docker's word for it
 		n.kind = "private"
 	}
 	n.ports, err = parsePublished(n.publish)
@@ -56,7 +57,7 @@ func (n *runNetwork) fill(box *runtime.Sandbox) (err error) {
 	return err
 }
 
-// nameOf is the host name of a container.
+// nameOf is the host name of a container: in the host's network that of the host, so that it finds itself by it.
 func (n *runNetwork) nameOf(c *container.Container) string {
 	if n.hostname != "" {
 		return n.hostname

@@ -8,8 +8,8 @@ import (
 	"github.com/gbuild/gbuild/internal/hint"
 )
 
-// runOptions are the flags of gbuild run. Each room adds its flags, checks them in parse before anything is made, and fills
-// in its part of the Sandbox.
+// runOptions are the flags of gbuild run. Each room adds its flags (add), reads them before anything is made (parse), and
+// puts what they mean into its part of the Sandbox (fill). What needs the image, as a user's name does, is read in fill.
 type runOptions struct {
 	life    runLife
 	image   runImage
@@ -22,9 +22,10 @@ type runOptions struct {
 	limits  runLimits
 }
 
+// add adds all flags. Those after the image belong to the command.
 func (o *runOptions) add(f *pflag.FlagSet) {
 	f.SetInterspersed(false)
-	f.Bool("help", false, "help for run")
+	f.Bool("help", false, "help for run") // else cobra would take -h, which is docker's --hostname
 	for _, room := range []interface{ add(*pflag.FlagSet) }{&o.life, &o.image, &o.process, &o.network, &o.box, &o.mounts, &o.caches, &o.devices, &o.limits} {
 		room.add(f)
 	}
@@ -40,6 +41,7 @@ func (o *runOptions) check(a *app) error {
 			return err
 		}
 	}
+	// Whoever runs a cluster may demand more than the user asks for.
 	var err error
 	o.network.kind, err = a.environ.acceptedNetwork(o.network.kind, nil)
 	return err

@@ -37,7 +37,8 @@ func parsePublished(words []string) (all []port, err error) {
 	return all, nil
 }
 
-// parsePorts reads one -p, which may be a range.
+// parsePorts reads one -p, which may be a range. An address of IPv6 stands in brackets, and has colons itself: so the text is
+// read from its end.
 func parsePorts(text string) ([]port, error) {
 	rest, protocol, given := strings.Cut(text, "/")
 	if !given {
@@ -60,7 +61,7 @@ func parsePorts(text string) ([]port, error) {
 	if err != nil {
 		return nil, err
 	}
-	first, last := uint16(0), uint16(0)
+	var first, last uint16
 	if host != "" {
 		if first, last, err = portRange(host); err != nil {
 			return nil, err
@@ -80,6 +81,7 @@ func parsePorts(text string) ([]port, error) {
 	return list, nil
 }
 
+// portRange reads a port, or two that a range begins and ends with.
 func portRange(s string) (from, to uint16, err error) {
 	a, b, both := strings.Cut(s, "-")
 	if !both {
@@ -103,6 +105,7 @@ func listenAll(ports []port) error {
 	return nil
 }
 
+// open listens at the port, and keeps the socket as a file that another process can inherit.
 func (p *port) open() (err error) {
 	if p.protocol == "udp" {
 		conn, err := net.ListenPacket("udp", p.address)
@@ -131,6 +134,7 @@ func (p *port) bound(address string) {
 	p.address = net.JoinHostPort(host, number)
 }
 
+// whyNot words the failures that have a remedy.
 func (p *port) whyNot(err error) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):

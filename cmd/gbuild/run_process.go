@@ -15,6 +15,7 @@ import (
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
+// runProcess is the room of the command itself, as docker and its users think of it.
 type runProcess struct {
 	args                          []string // follow the image on the command line
 	env, envFiles, dotenv         []string
@@ -43,7 +44,8 @@ func (p *runProcess) fill(box *runtime.Sandbox, config *v1.Config) error {
 	return nil
 }
 
-// words are the command: what the image says, but for what is given.
+// words are the command: what the image says, but for what is given. Who gives an entrypoint takes the image's default
+// arguments away, too, and an empty one takes the entrypoint away.
 func (p *runProcess) words(c *v1.Config) []string {
 	args := p.args
 	if p.entrypointGiven {
@@ -58,6 +60,7 @@ func (p *runProcess) words(c *v1.Config) []string {
 	return append(append([]string{}, c.Entrypoint...), args...)
 }
 
+// defaultPath is docker's, for images that name none.
 const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // fillEnv puts the environment together; what comes later wins: the image's, the proxies of Docker's config.json, files, --env.

@@ -13,7 +13,8 @@ import (
 )
 
 // sandbox puts together what the flags and the image's config say. A room that comes later sees what those before it have
-// filled in.
+// filled in: a shared cache goes where the environment says unless something is mounted there, the devices read the
+// environment, and /dev/shm is larger where there are devices.
 func (l *launch) sandbox(ctx context.Context, config *v1.Config, image *rootfs.View) (*runtime.Sandbox, error) {
 	a, o := l.app, l.options
 	id, err := runtime.LookupUser(image.Follow, cmp.Or(o.process.user, config.User))

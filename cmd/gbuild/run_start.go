@@ -21,7 +21,7 @@ func (l *launch) goOn(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	syscall.CloseOnExec(lockFD)
+	syscall.CloseOnExec(lockFD) // neither a helper nor the command may keep the container alive
 	if l.container, err = all.TakeOver(id, os.NewFile(lockFD, "lock")); err != nil {
 		return err
 	}
@@ -43,6 +43,7 @@ func (l *launch) detach(ctx context.Context) error {
 	}
 	c := l.container
 	supervisor := exec.Command("/proc/self/exe")
+	// The flags are handed on in memory: they may have secrets, and others can read the arguments of a process.
 	supervisor.Args = shownArgs("run", "-d", "--name", c.Name)
 	supervisor.Env, supervisor.ExtraFiles = env, []*os.File{c.Lock()}
 	err = c.Detach(ctx, supervisor, l.app.stderr)
@@ -50,7 +51,7 @@ func (l *launch) detach(ctx context.Context) error {
 	if errors.As(err, &exit) && exit.ExitCode() > 0 {
 		return exitStatus(exit.ExitCode())
 	}
-	if err == nil {
+	if err == nil { // as docker does, and nothing else goes to standard output
 		fmt.Fprintln(l.app.stdout, c.ID)
 	}
 	return err
@@ -69,6 +70,7 @@ func (l *launch) enter(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	// Limits are made here, where the rights of the host's user count.
 	group, err := l.options.limits.makeCgroup(l.container.ShortID(), l.app.notice)
 	if err != nil {
 		return err
@@ -77,6 +79,7 @@ func (l *launch) enter(ctx context.Context) (err error) {
 		env = append(env, cgroupVar+"="+group.Path)
 		defer func() { err = errors.Join(err, group.Remove()) }()
 	}
+	// The child gets the signals, too, and cleans up; ending its context would kill it in the midst of that.
 	code, err := runtime.Enter(context.WithoutCancel(ctx), runtime.EnterOptions{Args: shownArgs("run", "--name", l.container.Name), Env: env, Files: files})
 	if err != nil || code == 0 {
 		return err

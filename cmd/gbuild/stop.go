@@ -20,7 +20,7 @@ func newStopCommand(a *app) *cobra.Command {
 		Example: "  gbuild stop api\n  gbuild stop -t 60 trainer",
 		RunE: func(c *cobra.Command, args []string) error {
 			return eachContainer(a, args, func(one *container.Container) error {
-				wait := one.StopTimeout
+				wait := one.StopTimeout // what gbuild run was told, unless this command is told something else
 				if c.Flags().Changed("time") {
 					wait = timeout
 				}
@@ -48,7 +48,7 @@ func newKillCommand(a *app) *cobra.Command {
 				return err
 			}
 			return eachContainer(a, args, func(c *container.Container) error {
-				if signal == syscall.SIGKILL {
+				if signal == syscall.SIGKILL { // then it is over, and is not to be started again
 					return c.Stop(signal, 0)
 				}
 				return c.Signal(signal)

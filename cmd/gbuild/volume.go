@@ -1,4 +1,4 @@
-// This file owns gbuild volume.
+// This file owns gbuild volume. Volumes have files of subordinate ids, which only a process in the namespaces can reach.
 
 package main
 

@@ -105,8 +105,8 @@ func openFiles(t testing.TB) int {
 	return len(list)
 }
 
-// settled waits until a number is what it was: the other end closes its files in its own time.
-func settled(want int, number func() int) bool {
+// falls waits until a number is no more than wanted: the other end does its part in its own time.
+func falls(want int, number func() int) bool {
 	for range 200 {
 		if number() <= want {
 			return true
@@ -167,7 +167,7 @@ func TestProtocolRefusesGarbage(t *testing.T) {
 			t.Errorf("%s: carried out: %s", name, asked)
 		}
 	}
-	if !settled(before, func() int { return openFiles(t) }) {
+	if !falls(before, func() int { return openFiles(t) }) {
 		t.Errorf("%d files are open, were %d", openFiles(t), before)
 	}
 	if err := c.Signal(syscall.SIGHUP); err != nil || h.take() != "signal SIGHUP" {
@@ -263,7 +263,7 @@ func TestExecFollowsItsCaller(t *testing.T) {
 		t.Error(err)
 	}
 	start().Close()
-	if !settled(0, func() int {
+	if !falls(0, func() int {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		return 1 - len(h.asked)

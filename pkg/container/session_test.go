@@ -100,8 +100,7 @@ func TestStopAtAnyTime(t *testing.T) {
 			t.Parallel()
 			reached := make(chan bool, 10)
 			goOn := make(chan bool)
-			var s *Session
-			s = newSession(t, "always", func(ctx context.Context, started func(Process)) error {
+			s := newSession(t, "always", func(ctx context.Context, started func(Process)) error {
 				p := &fakeProcess{ended: make(chan error, 1), heeds: syscall.SIGTERM}
 				if when == "while it starts" {
 					reached <- true
