@@ -14,6 +14,7 @@ import (
 	"github.com/gbuild/gbuild/pkg/runtime/gpu"
 )
 
+// deviceFlags name devices for every RUN; a Dockerfile may ask for more, where --allow=device grants that.
 type deviceFlags struct{ gpus, devices, cdiDirs []string }
 
 func (f *deviceFlags) add(flags *pflag.FlagSet) {

@@ -13,12 +13,14 @@ import (
 	"github.com/gbuild/gbuild/internal/hint"
 )
 
+// dockerFlags are those of them that are read at all.
 type dockerFlags struct {
 	attest                   []string
 	sbom, provenance, cgroup string
 	without                  []string // the flags that were given and have no effect
 }
 
+// add hides every flag. Some take no value, as with docker.
 func (f *dockerFlags) add(flags *pflag.FlagSet) {
 	flags.Var((*list)(&f.attest), "attest", "")
 	flags.StringVar(&f.sbom, "sbom", "", "")

@@ -29,6 +29,7 @@ type input struct {
 	stream      io.Closer // a context that is a pipe
 }
 
+// close ends what was opened, in whatever state opening it failed.
 func (i *input) close() {
 	if i.context != nil {
 		i.context.Close()

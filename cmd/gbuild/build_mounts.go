@@ -14,6 +14,7 @@ import (
 	"github.com/gbuild/gbuild/pkg/pipcache/travel"
 )
 
+// mountFlags name the places of cache mounts.
 type mountFlags struct{ from, to []string }
 
 func (f *mountFlags) add(flags *pflag.FlagSet) {
@@ -33,6 +34,7 @@ func (f *mountFlags) parse(scope string) (all travels, err error) {
 	return all, err
 }
 
+// parseTravels reads the values of one flag; t is what all of them have in common.
 func parseTravels(words []string, t travelling) (all []travelling, err error) {
 	for _, s := range words {
 		t.options.Downloads = false

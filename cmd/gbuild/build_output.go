@@ -20,6 +20,7 @@ import (
 	"github.com/gbuild/gbuild/pkg/layers/codec"
 )
 
+// outputFlags are what the command line says. load is docker's word for what happens anyway, so nobody reads it.
 type outputFlags struct {
 	name        string
 	tags        []string
@@ -63,6 +64,7 @@ type outputs struct {
 	quiet       bool
 }
 
+// parse reads all of them; the order is that in which errors are found.
 func (f *outputFlags) parse(environ environment) (o outputs, err error) {
 	o.receipts, o.quiet = f.receipts, f.quiet
 	if o.names, err = f.imageNames(environ); err != nil {
@@ -114,6 +116,7 @@ func (f *outputFlags) imageNames(environ environment) (names []string, err error
 	return names, nil
 }
 
+// parseOutputs reads -o and --push, and whether they go together.
 func (f *outputFlags) parseOutputs(names []string) (list []*output.Output, err error) {
 	for _, s := range f.outputs {
 		out, err := parseOutput(s)
@@ -131,6 +134,7 @@ func (f *outputFlags) parseOutputs(names []string) (list []*output.Output, err e
 	return list, output.Check(list, names)
 }
 
+// parseOutput reads one -o: KEY=VALUE,…, or one of the short forms.
 func parseOutput(s string) (*output.Output, error) {
 	if s == "-" {
 		return output.Parse(map[string]string{"type": "tar", "dest": "-"})
@@ -155,6 +159,7 @@ func (o outputs) fill(req *build.Request) {
 	req.Compress, req.Layering = o.compression, o.layering
 }
 
+// writer is what writes the outputs of a build.
 func (o outputs) writer(a *app, store *layers.Store, show *display) *output.Writer {
 	return &output.Writer{Store: store, Options: a.registries.options(), Display: show, Stdout: a.archiveOutput, Names: o.names, Annotations: o.annotations}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/gbuild/gbuild/pkg/build"
 )
 
+// credentialFlags name secrets and ssh agents. A Dockerfile gets those that it asks for by their ids.
 type credentialFlags struct{ secrets, ssh []string }
 
 func (f *credentialFlags) add(flags *pflag.FlagSet) {
@@ -25,6 +26,7 @@ type credentials struct {
 	stop            func() // ends the agents that were started; nil where there are none
 }
 
+// open reads the secrets, and finds or starts the agents.
 func (f *credentialFlags) open(environ environment, read fileReader) (c credentials, err error) {
 	if c.secrets, err = readSecrets(f.secrets, environ, read); err != nil {
 		return c, err
@@ -33,6 +35,7 @@ func (f *credentialFlags) open(environ environment, read fileReader) (c credenti
 	return c, err
 }
 
+// close ends the agents that were started.
 func (c credentials) close() {
 	if c.stop != nil {
 		c.stop()
@@ -62,6 +65,7 @@ func readSecrets(words []string, environ environment, read fileReader) (map[stri
 	return secrets, nil
 }
 
+// readSecret reads one --secret, whose value is a file's or a variable's.
 func readSecret(fields map[string]string, environ environment, read fileReader) (string, []byte, error) {
 	id, file, env := fields["id"], cmp.Or(fields["src"], fields["source"]), fields["env"]
 	for k := range fields {

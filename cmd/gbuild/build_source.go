@@ -20,6 +20,7 @@ import (
 	"github.com/gbuild/gbuild/pkg/layers"
 )
 
+// sourceFlags name what is read, with the argument of the command.
 type sourceFlags struct {
 	context        string // the argument
 	file, target   string

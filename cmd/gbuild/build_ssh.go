@@ -21,6 +21,7 @@ type sshFlag struct {
 	raw      bool
 }
 
+// parseSSHFlag reads one --ssh, and looks at nothing yet.
 func parseSSHFlag(s string, environ environment) (f sshFlag, err error) {
 	id, places, _ := strings.Cut(s, "=")
 	f = sshFlag{text: s, id: cmp.Or(id, "default")}
@@ -89,6 +90,7 @@ func (f sshFlag) agent(read fileReader) (agent build.Secret, stop func(), err er
 	return build.Secret{Socket: socket}, end, nil
 }
 
+// countSockets says how many of the places are sockets. The others are taken for keys.
 func (f sshFlag) countSockets() (n int, err error) {
 	for _, place := range f.places {
 		info, err := os.Stat(place)

@@ -10,6 +10,7 @@ import (
 	"github.com/gbuild/gbuild/pkg/build"
 )
 
+// stepFlags are about every RUN alike. What only some of them get, the Dockerfile asks for.
 type stepFlags struct {
 	network     string
 	addHosts    []string

@@ -17,6 +17,7 @@ import (
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 )
 
+// toolFlags say for which package managers something is done that the Dockerfile does not ask for.
 type toolFlags struct {
 	pipCache           string
 	autoCache, mirrors []string

@@ -18,6 +18,7 @@ import (
 	"github.com/gbuild/gbuild/pkg/pipcache"
 )
 
+// newCacheCommand groups the commands about cache mounts.
 func newCacheCommand(a *app) *cobra.Command {
 	c := &cobra.Command{Use: "cache", Short: "List, remove, push and pull cache mounts (pip's, apt's, any other)"}
 	c.AddCommand(newCacheListCommand(a), newCacheRemoveCommand(a), newCachePruneCommand(a), newCachePushCommand(a), newCachePullCommand(a))
@@ -41,6 +42,7 @@ func newCacheListCommand(a *app) *cobra.Command {
 	return c
 }
 
+// listCaches lists them, the one that was used last first.
 func listCaches(a *app, write func(io.Writer, pipcache.Info)) error {
 	caches, err := a.openCaches()
 	if err != nil {
@@ -59,6 +61,7 @@ func listCaches(a *app, write func(io.Writer, pipcache.Info)) error {
 	return nil
 }
 
+// cacheColumns is the format of a line of the list.
 const cacheColumns = "%-40s %10s  %-16s %-32s %s\n"
 
 // writeCache writes a cache with the names of its wheels.
@@ -78,6 +81,7 @@ func writeCacheAndWheels(w io.Writer, i pipcache.Info) {
 	}
 }
 
+// writeCacheLine writes what both forms of the list have.
 func writeCacheLine(w io.Writer, i pipcache.Info, wheels string) {
 	fmt.Fprintf(w, cacheColumns, i.ID, humanSize(i.Size), ago(i.LastUsed), scope.Words(i.Trust), wheels)
 	if i.About != "" {
@@ -85,6 +89,7 @@ func writeCacheLine(w io.Writer, i pipcache.Info, wheels string) {
 	}
 }
 
+// newCacheRemoveCommand removes caches of one scope, unless it is told otherwise.
 func newCacheRemoveCommand(a *app) *cobra.Command {
 	var all bool
 	var name string

@@ -16,6 +16,7 @@ import (
 	"github.com/gbuild/gbuild/pkg/pipcache"
 )
 
+// newCachePruneCommand is two commands in one: with --remote it is about a shared cache, else about this machine.
 func newCachePruneCommand(a *app) *cobra.Command {
 	var ref string
 	var keep time.Duration

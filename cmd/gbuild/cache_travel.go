@@ -24,6 +24,7 @@ type travelling struct {
 	options travel.Options
 }
 
+// newCachePushCommand writes cache mounts to a place.
 func newCachePushCommand(a *app) *cobra.Command {
 	var o travel.Options
 	var name string
@@ -45,6 +46,7 @@ Those of the project leave that the working directory belongs to, or of --cache-
 	return c
 }
 
+// newCachePullCommand takes cache mounts from a place.
 func newCachePullCommand(a *app) *cobra.Command {
 	var o travel.Options
 	var name string

@@ -15,6 +15,7 @@ import (
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 )
 
+// callFlags say that there is something else to do than building.
 type callFlags struct {
 	call  string
 	check bool
@@ -77,6 +78,7 @@ func (c call) answer(ctx context.Context, a *app, in *input, notice func(string)
 	return c.lint(ctx, a, in, notice)
 }
 
+// print prints an answer in the form that was asked for.
 func (c call) print(a *app, r report.Report) error {
 	if c.json {
 		return a.printJSON(r.JSON, "  ")

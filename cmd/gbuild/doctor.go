@@ -10,6 +10,7 @@ import (
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
+// newDoctorCommand ends with the exit code that gbuild build would end with here.
 func newDoctorCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "doctor", Short: "Say what this host offers gbuild, what it lacks, and how to mend that", Args: cobra.NoArgs,

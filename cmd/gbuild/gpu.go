@@ -14,12 +14,14 @@ import (
 	"github.com/gbuild/gbuild/pkg/runtime/gpu"
 )
 
+// newGPUCommand groups the commands about GPUs.
 func newGPUCommand(a *app) *cobra.Command {
 	c := &cobra.Command{Use: "gpu", Short: "Show the GPUs of this host"}
 	c.AddCommand(newGPUListCommand(a), newGPUCDICommand(a))
 	return c
 }
 
+// newGPUListCommand lists what --gpus and --device can name. Without a driver it lists what CDI specs have.
 func newGPUListCommand(a *app) *cobra.Command {
 	var dirs []string
 	c := &cobra.Command{
@@ -53,6 +55,7 @@ func newGPUListCommand(a *app) *cobra.Command {
 	return c
 }
 
+// writeGPUs writes a line for each GPU, and one for each part of it.
 func writeGPUs(w *tabwriter.Writer, d *gpu.Driver) {
 	fmt.Fprintf(w, "NVIDIA driver %s\n", cmp.Or(d.Version, "of unknown version"))
 	fmt.Fprintln(w, "INDEX\tNODE\tMODEL\tUUID\tBUS")
@@ -64,6 +67,7 @@ func writeGPUs(w *tabwriter.Writer, d *gpu.Driver) {
 	}
 }
 
+// newGPUCDICommand prints what other programs need to hand GPUs to containers.
 func newGPUCDICommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "cdi", Short: "Print the CDI spec of this host's NVIDIA driver", Args: cobra.NoArgs,

@@ -15,6 +15,7 @@ import (
 	"github.com/gbuild/gbuild/pkg/layers"
 )
 
+// newImagesCommand lists images as docker does, with its templates.
 func newImagesCommand(a *app) *cobra.Command {
 	var quiet, digests bool
 	var format string
@@ -48,6 +49,7 @@ type imageRow struct {
 	Repository, Tag, ID, Digest, CreatedSince, CreatedAt, Size string
 }
 
+// imageRows are the images with this name or repository; with an empty one, all.
 func imageRows(a *app, only string) ([]any, error) {
 	store, err := a.openStore(a.notice)
 	if err != nil {
@@ -76,6 +78,7 @@ func imageRows(a *app, only string) ([]any, error) {
 	return rows, nil
 }
 
+// newRmiCommand takes names away. The files go at the next gbuild prune, when no step needs them any more.
 func newRmiCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "rmi IMAGE [IMAGE...]", Short: "Remove names of local images, and the files that nothing else needs", Args: cobra.MinimumNArgs(1),
@@ -98,6 +101,7 @@ func newRmiCommand(a *app) *cobra.Command {
 	}
 }
 
+// newPruneCommand frees what no name leads to.
 func newPruneCommand(a *app) *cobra.Command {
 	var keep time.Duration
 	c := &cobra.Command{

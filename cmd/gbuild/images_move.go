@@ -16,6 +16,7 @@ import (
 	"github.com/gbuild/gbuild/pkg/layers"
 )
 
+// newPushCommand pushes under the image's own name, or under those that follow it.
 func newPushCommand(a *app) *cobra.Command {
 	var quiet bool
 	c := &cobra.Command{
@@ -47,6 +48,7 @@ func newPushCommand(a *app) *cobra.Command {
 	return c
 }
 
+// newSaveCommand writes one image, which may have several names there.
 func newSaveCommand(a *app) *cobra.Command {
 	var dest, format string
 	c := &cobra.Command{
@@ -107,6 +109,7 @@ func sameImage(store *layers.Store, names []string) (img v1.Image, full []string
 	return img, full, nil
 }
 
+// refuseOther refuses a name that is of another image than the first one.
 func refuseOther(a, b v1.Image, name string) error {
 	x, err := a.Digest()
 	if err != nil {

@@ -30,6 +30,7 @@ func parseHost(text, network string) (h runtime.HostEntry, ok bool) {
 	return runtime.HostEntry{Name: name, Addr: address}, ok && name != "" && net.ParseIP(address) != nil
 }
 
+// hostGateway is an address of the host that can be reached from such a network.
 func hostGateway(network string) string {
 	all, err := net.InterfaceAddrs()
 	if err != nil || network == "host" {

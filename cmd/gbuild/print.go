@@ -27,6 +27,7 @@ func (a *app) printJSON(v any, indent string) error {
 	return err
 }
 
+// short is the start of an id that docker prints.
 func short(hex string) string { return hex[:min(12, len(hex))] }
 
 // headings are docker's names of columns.
@@ -61,6 +62,7 @@ func (a *app) archiveOutput() (*os.File, error) {
 	return a.rawOut, nil
 }
 
+// isTerminal says whether a stream is a terminal. What is no file is none.
 func isTerminal(f any) bool {
 	file, ok := f.(*os.File)
 	return ok && term.IsTerminal(int(file.Fd()))

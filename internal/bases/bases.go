@@ -48,6 +48,8 @@ func (f *Finder) Find(ctx context.Context, name string, p v1.Platform) (v1.Image
 	return f.fromRegistry(ctx, ref, o, p)
 }
 
+// fromRegistry asks the registry what the tag means, and takes what is kept of that image, if it is. Manifest and config are
+// kept; layers stay where they are until a file of theirs is read.
 func (f *Finder) fromRegistry(ctx context.Context, ref image.Ref, o image.Options, p v1.Platform) (v1.Image, error) {
 	digest, err := f.digest(ctx, ref, o)
 	if err != nil {
@@ -105,6 +107,7 @@ func (f *Finder) offline(ref image.Ref, p v1.Platform, cause error) (v1.Image, e
 	return img, nil
 }
 
+// keptName is the name under which the store keeps an image of a registry: there is one for each platform.
 func keptName(ref string, p v1.Platform) string { return ref + " " + p.String() }
 
 // CheckPlatform refuses a local image of another platform than was asked for.

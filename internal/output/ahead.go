@@ -11,6 +11,7 @@ import (
 // repository, by its name.
 type ahead map[string]*image.Ahead
 
+// send offers a layer that has begun to be compressed to every repository. It is called by the store, for each layer.
 func (a ahead) send(g *layers.Growing) {
 	for _, to := range a {
 		to.Send(g, g.Known())

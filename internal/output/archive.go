@@ -11,6 +11,8 @@ import (
 	"github.com/gbuild/gbuild/pkg/image"
 )
 
+// oci is an image in the format of the Open Container Initiative: a tar, or with tar=false a directory, to which images can be
+// added.
 var oci = kind{name: "oci", options: []string{"dest", "tar", "name"}, image: true, reported: true,
 	set: func(out *Output, from fields) error {
 		out.layout = from["tar"] == "false"
@@ -23,6 +25,8 @@ var oci = kind{name: "oci", options: []string{"dest", "tar", "name"}, image: tru
 		return w.archive(ctx, out, "oci-archive:", r)
 	}}
 
+// docker is a tar that docker load reads. Its manifest is of another kind, which has no digest, so that of the image is not
+// reported as it is there.
 var docker = kind{name: "docker", options: []string{"dest", "name", "context"}, image: true,
 	set: func(out *Output, _ fields) error { return out.setDest() },
 	write: func(ctx context.Context, w *Writer, out *Output, r build.Result) error {

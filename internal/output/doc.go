@@ -1,8 +1,8 @@
 // Package output knows where the result of a build goes: what -o says, and how it is written.
 //
 // A kind is one type of -o, such as oci or registry: a row that says what the kind can be told, what it needs of the build,
-// and which function writes it. Each kind has a file, with its row and its function; the table kinds lists them. Nothing
-// else compares the names of kinds: who wants to know something of an output asks its kind. So a new type of output is a
+// and which function writes it. The row and the function are in one file, at times with those of a sister; the table kinds
+// lists the rows. Nothing else compares the names of kinds: who wants to know something of an output asks its kind. So a new type of output is a
 // new file, and a line in the table.
 //
 // Parse makes an Output of the fields of one -o. Check says whether several go together, NeedFiles and NoImage what the

@@ -16,10 +16,13 @@ import (
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
+// local writes the files into a directory.
 var local = kind{name: "local", options: []string{"dest", "platform-split", "mode", "attestation-prefix"}, files: true, set: setLocal, write: writeLocal}
 
+// tarball writes the files as one tar, with their owners.
 var tarball = kind{name: "tar", options: []string{"dest", "platform-split", "attestation-prefix"}, files: true, set: setTar, write: writeTar}
 
+// setLocal reads the options of local, which has more than tarball: only in a directory can there be something else.
 func setLocal(out *Output, from fields) error {
 	switch mode := from["mode"]; mode {
 	case "", "copy":
@@ -34,6 +37,7 @@ func setLocal(out *Output, from fields) error {
 	return setTar(out, from)
 }
 
+// setTar reads the options that both kinds have.
 func setTar(out *Output, from fields) error {
 	if err := from.boolean("platform-split", &out.split); err != nil {
 		return err
@@ -66,6 +70,7 @@ func (out *Output) spareWork() error {
 	return nil
 }
 
+// writeLocal writes into the directory, where all belongs to whoever runs gbuild.
 func writeLocal(ctx context.Context, w *Writer, out *Output, r build.Result) (err error) {
 	view, done, err := w.beginFiles(ctx, out, r)
 	if err != nil {
@@ -75,6 +80,7 @@ func writeLocal(ctx context.Context, w *Writer, out *Output, r build.Result) (er
 	return files.ExportLocal(ctx, view, out.dest, w.exportOptions(out))
 }
 
+// writeTar writes the tar into a file, which appears when it is whole, or to standard output.
 func writeTar(ctx context.Context, w *Writer, out *Output, r build.Result) (err error) {
 	view, done, err := w.beginFiles(ctx, out, r)
 	if err != nil {
@@ -104,6 +110,7 @@ func (w *Writer) beginFiles(ctx context.Context, out *Output, r build.Result) (*
 	return view, w.Display.Begin("writing files to " + out.dest), nil
 }
 
+// exportOptions say below which directory the files go, and whether others are removed.
 func (w *Writer) exportOptions(out *Output) files.ExportOptions {
 	o := files.ExportOptions{Delete: out.delete}
 	if out.split {

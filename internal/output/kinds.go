@@ -2,6 +2,7 @@
 
 package output
 
+// kinds are all rows. Their order has no meaning.
 var kinds = []*kind{&local, &tarball, &oci, &docker, &stored, &registry, &cacheOnly}
 
 // cacheOnly leaves the result in the store, without a name.

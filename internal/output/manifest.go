@@ -22,6 +22,7 @@ type remanifested struct {
 	mediaType types.MediaType
 }
 
+// The methods of v1.Image that say something of the manifest are these; the others are those of the image.
 func (r *remanifested) RawManifest() ([]byte, error)        { return r.raw, nil }
 func (r *remanifested) MediaType() (types.MediaType, error) { return r.mediaType, nil }
 func (r *remanifested) Digest() (v1.Hash, error)            { return partial.Digest(r) }

@@ -30,6 +30,7 @@ func Parse(from map[string]string) (*Output, error) {
 	return out, nil
 }
 
+// kindNames are the types of -o as help and errors list them.
 func kindNames() (names []string) {
 	for _, k := range kinds {
 		names = append(names, k.name)
@@ -38,6 +39,8 @@ func kindNames() (names []string) {
 	return names
 }
 
+// parse refuses what the kind does not know, and reads the rest: first what all images can be told, then what is the kind's
+// own.
 func (out *Output) parse(from fields) error {
 	kind := out.kind
 	for _, key := range slices.Sorted(maps.Keys(from)) {

@@ -51,6 +51,7 @@ func (r Receipts) Write(ctx context.Context, img v1.Image, names []string) error
 	return writeText(ctx, "--metadata-file", r.Metadata, string(text)+"\n")
 }
 
+// metadata is what docker buildx writes of an image, its names aside.
 func metadata(img v1.Image, digest, id v1.Hash) (map[string]any, error) {
 	mediaType, err := img.MediaType()
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/gbuild/gbuild/pkg/image"
 )
 
+// registry pushes the image under each name that the output or the build has.
 var registry = kind{name: "registry", image: true, named: true, reported: true,
 	options: []string{"name", "push", "push-by-digest", "registry.insecure", "name-canonical", "unpack", "store", "dangling-name-prefix"},
 	set:     setRegistry, prepare: prepareRegistry, write: writeRegistry}
@@ -19,6 +20,7 @@ var registry = kind{name: "registry", image: true, named: true, reported: true,
 // Push is the output of --push and of gbuild push: the registries that the names of the image say.
 func Push() *Output { return &Output{kind: &registry} }
 
+// setRegistry reads the options of a push. The others of the row are words of docker buildx for what happens anyway.
 func setRegistry(out *Output, from fields) error {
 	if err := from.boolean("registry.insecure", &out.insecure); err != nil {
 		return err
@@ -26,6 +28,7 @@ func setRegistry(out *Output, from fields) error {
 	return from.boolean("push-by-digest", &out.byDigest)
 }
 
+// writeRegistry pushes to one name after the other. Layers that left ahead of the image are not sent again.
 func writeRegistry(ctx context.Context, w *Writer, out *Output, r build.Result) error {
 	for _, n := range out.names(w.Names) {
 		if out.byDigest {
@@ -48,6 +51,7 @@ func writeRegistry(ctx context.Context, w *Writer, out *Output, r build.Result) 
 	return nil
 }
 
+// pushOptions are those of the build, less strict where the output says so.
 func (w *Writer) pushOptions(out *Output) image.WriteOptions {
 	o := image.WriteOptions{Options: w.Options}
 	o.Insecure = o.Insecure || out.insecure

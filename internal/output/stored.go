@@ -9,6 +9,7 @@ import (
 	"github.com/gbuild/gbuild/pkg/image"
 )
 
+// stored has the options of registry, because with push=true it becomes one.
 var stored = kind{name: "image", options: registry.options, image: true, reported: true,
 	set: func(out *Output, from fields) error {
 		push := false

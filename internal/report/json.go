@@ -5,11 +5,13 @@ package report
 import "github.com/gbuild/gbuild/pkg/dockerfile"
 
 type (
+	// findings is the answer to --call=check.
 	findings struct {
 		Warnings []finding    `json:"warnings"`
 		Hints    []finding    `json:"hints,omitempty"` // gbuild's own
 		Sources  []sourceInfo `json:"sources"`
 	}
+	// finding is a warning with the rule that it comes from.
 	finding struct {
 		RuleName    string    `json:"ruleName"`
 		Description string    `json:"description,omitempty"`
@@ -32,6 +34,7 @@ type (
 	position struct {
 		Line int `json:"line"`
 	}
+	// outline is the answer to --call=outline.
 	outline struct {
 		Name        string         `json:"name,omitempty"`
 		Description string         `json:"description,omitempty"`
@@ -51,6 +54,7 @@ type (
 		Required bool      `json:"required,omitempty"`
 		Location *location `json:"location,omitempty"`
 	}
+	// targets is the answer to --call=targets.
 	targets struct {
 		Targets []target `json:"targets"`
 		Sources [][]byte `json:"sources"`
@@ -65,6 +69,7 @@ type (
 	}
 )
 
+// newLocation is nil for what is in no line of the Dockerfile.
 func newLocation(l dockerfile.Location) *location {
 	if l.Start == 0 {
 		return nil
@@ -72,6 +77,7 @@ func newLocation(l dockerfile.Location) *location {
 	return &location{[]lineRange{{position{l.Start}, position{l.End}}}}
 }
 
+// newFindings parts the warnings of docker's rules from the hints, which are gbuild's own and fail no check.
 func newFindings(p *dockerfile.Plan, found []dockerfile.Warning) findings {
 	out := findings{Warnings: []finding{}, Sources: []sourceInfo{{p.Name, p.Source, "Dockerfile"}}}
 	for _, w := range found {
@@ -85,6 +91,7 @@ func newFindings(p *dockerfile.Plan, found []dockerfile.Warning) findings {
 	return out
 }
 
+// newOutline is what docker buildx calls the outline of a target.
 func newOutline(p *dockerfile.Plan, o dockerfile.Outline) outline {
 	out := outline{Name: o.Name, Description: o.Description, Sources: [][]byte{p.Source}}
 	for _, arg := range o.Args {
@@ -94,6 +101,7 @@ func newOutline(p *dockerfile.Plan, o dockerfile.Outline) outline {
 	return out
 }
 
+// newOutlineInputs serves secrets and ssh agents, of which the same is known.
 func newOutlineInputs(list []dockerfile.OutlineInput) (out []outlineInput) {
 	for _, in := range list {
 		out = append(out, outlineInput{in.Name, in.Required, newLocation(in.Location)})
@@ -101,6 +109,7 @@ func newOutlineInputs(list []dockerfile.OutlineInput) (out []outlineInput) {
 	return out
 }
 
+// newTargets lists the stages; the last one is built where no target is named.
 func newTargets(p *dockerfile.Plan) targets {
 	last := p.Stages[len(p.Stages)-1]
 	list := targets{Targets: []target{}, Sources: [][]byte{p.Source}}

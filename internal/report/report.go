@@ -16,8 +16,8 @@ import (
 
 // Report is an answer in both forms.
 type Report struct {
-	JSON any // A value for encoding/json.
-	Text func(io.Writer) error
+	JSON any                   // A value for encoding/json.
+	Text func(io.Writer) error // It writes the report for people.
 }
 
 // Findings reports what the lint rules found in a Dockerfile.
@@ -76,6 +76,7 @@ func Outline(p *dockerfile.Plan, o dockerfile.Outline) Report {
 	return Report{newOutline(p, o), tableWriter(tables...)}
 }
 
+// inputRows is a table of secrets or ssh agents.
 func inputRows(title string, list []dockerfile.OutlineInput) [][]string {
 	rows := [][]string{{title, "REQUIRED"}}
 	for _, in := range list {

@@ -18,6 +18,7 @@ import (
 	"github.com/moby/buildkit/frontend/dockerfile/dfgitutil"
 )
 
+// The kinds of scopes, each of which begins the name of its scopes.
 const (
 	named        = "name:"
 	projectScope = "project:"
@@ -98,6 +99,8 @@ func below(dir, path string) string {
 // maxGitConfig is how much is read of a file of git's.
 const maxGitConfig = 256 << 10
 
+// readGitFile reads the start of a regular file. It waits for no pipe, and says nothing of errors: what cannot be read has no
+// origin.
 func readGitFile(path string) []byte {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
@@ -111,6 +114,7 @@ func readGitFile(path string) []byte {
 	return text
 }
 
+// firstLine is the first line of a file of git's, or empty.
 func firstLine(path string) string {
 	line, _, _ := bytes.Cut(readGitFile(path), []byte("\n"))
 	return strings.TrimSpace(string(line))

@@ -41,6 +41,7 @@ func ServeKeys(files []string, read func(name string) ([]byte, error)) (socket s
 	return socket, func() { l.Close(); os.RemoveAll(dir) }, nil
 }
 
+// addKey reads one file. A key with a passphrase is refused: nobody could be asked for it.
 func addKey(ring agent.Agent, name string, read func(string) ([]byte, error)) error {
 	text, err := read(name)
 	if err == nil && len(text) > maxKey {
@@ -62,6 +63,7 @@ func addKey(ring agent.Agent, name string, read func(string) ([]byte, error)) er
 	return nil
 }
 
+// serveKeys serves each client that connects, until the socket is closed.
 func serveKeys(l net.Listener, a agent.Agent) {
 	for {
 		c, err := l.Accept()
