@@ -2,6 +2,15 @@
 // layer is a catalog of files, each other one the bytes of one large file or of many small ones. Every push makes an image
 // of its own, which has all that the images before it had; then it removes those. So machines that push at once lose
 // nothing: the next push merges what they made.
+//
+// A catalog lists files: in which cache each is, with its metadata, and where its bytes are in which blob. A pack is such a
+// blob before it is sent. Push finds the files that the catalog of a place lacks (export.go), sends them in packs, and
+// writes the new catalog; Pull writes the files that are missing here (import.go).
+//
+// What can be fetched again does not leave unless somebody asks for it: a mirror is as near as the place, and most of pip's
+// cache is such files. Files of one scope never become those of another: a catalog has the scope as a hash, and only who
+// has the same scope takes them. What comes from a place is not believed: its catalog may be anybody's, and its blobs have
+// the digests that the catalog says, or none of their files gets its name.
 package travel
 
 import (
