@@ -110,7 +110,7 @@ func newPruneCommand(a *app) *cobra.Command {
 		Example: "  gbuild prune\n  gbuild prune --keep 168h",
 		RunE: func(c *cobra.Command, _ []string) error {
 			return a.inStore(c.Context(), func(ctx context.Context, store *layers.Store) error {
-				report, err := store.Prune(ctx, layers.PruneOptions{OlderThan: keep})
+				report, err := store.Prune(ctx, keep)
 				if err == nil {
 					fmt.Fprintf(a.stdout, "Reclaimed %s\n", humanSize(report.Freed))
 				}

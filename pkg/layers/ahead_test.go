@@ -67,7 +67,7 @@ func TestPackAhead(t *testing.T) {
 			t.Parallel()
 			s, o := newStore(t), LayerOptions{Max: 12}
 			d := installing(t, s, o, installLikePip+"install a", 17, c.meanwhile)
-			if left := slices.Concat(namesIn(t, s.path("ingest")), namesIn(t, s.path("blobs", "sha256"))); len(left) > 0 {
+			if left := slices.Concat(namesIn(t, s.disk.path("ingest")), namesIn(t, s.disk.path("blobs", "sha256"))); len(left) > 0 {
 				t.Errorf("compressing ahead made %v", left)
 			}
 			want := layersElsewhere(t, d, o)
@@ -136,7 +136,7 @@ func TestPackAheadDiscarded(t *testing.T) {
 		if open(kept) {
 			t.Error("the blocks are kept")
 		}
-		if left := slices.Concat(namesIn(t, s.path("ingest")), namesIn(t, s.path("drafts"))); len(left) > 0 {
+		if left := slices.Concat(namesIn(t, s.disk.path("ingest")), namesIn(t, s.disk.path("drafts"))); len(left) > 0 {
 			t.Errorf("left: %v", left)
 		}
 	}

@@ -79,7 +79,7 @@ func BenchmarkPack(b *testing.B) {
 		b.Run(name+"/layer", func(b *testing.B) {
 			b.SetBytes(int64(tar.Len()))
 			for b.Loop() {
-				_, err := s.pack(context.Background(), packing{Compression: c, from: sendFrom}, write)
+				_, err := s.maker.pack(context.Background(), packing{Compression: c, from: sendFrom}, write)
 				check(b, err)
 			}
 		})

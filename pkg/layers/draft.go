@@ -36,11 +36,11 @@ func (s *Store) Draft(ctx context.Context, parent Key) (*Draft, error) {
 	if err != nil {
 		return nil, fmt.Errorf("starting a draft: %w", err)
 	}
-	dirs, err := s.stack(parent)
+	dirs, err := s.snapshots.stack(parent)
 	if err != nil {
 		return nil, fmt.Errorf("starting a draft: %w", err)
 	}
-	d := &Draft{store: s, parent: parent, lower: lower, lowers: dirs, began: time.Now(), dir: s.path("drafts", rand.Text())}
+	d := &Draft{store: s, parent: parent, lower: lower, lowers: dirs, began: time.Now(), dir: s.disk.path("drafts", rand.Text())}
 	if d.held, err = durable.Lock(ctx, d.dir+".lock", durable.Exclusive); err != nil {
 		return nil, fmt.Errorf("starting a draft: %w", err)
 	}
@@ -94,7 +94,7 @@ func (d *Draft) Commit(ctx context.Context, k Key) error {
 		err = d.Unmount()
 	}
 	if err == nil {
-		err = d.store.commit(d.dir+"/snap", k, d.parent)
+		err = d.store.snapshots.commit(d.dir+"/snap", k, d.parent)
 	}
 	if err == nil {
 		d.keepAhead(k)
@@ -117,7 +117,7 @@ func (d *Draft) Layers(ctx context.Context, k Key, o LayerOptions) error {
 	if d.held == nil {
 		return errors.New("making the layers of a draft: it is over")
 	}
-	held, err := durable.Lock(ctx, d.store.path("locks", k.String()+".layer"), durable.Exclusive)
+	held, err := d.store.disk.lock(ctx, k.String()+".layer")
 	if err == nil {
 		defer held.Close()
 		err = d.Unmount()
@@ -126,19 +126,19 @@ func (d *Draft) Layers(ctx context.Context, k Key, o LayerOptions) error {
 		err = d.makeLayers(ctx, k, o)
 	}
 	if err != nil {
-		err = fmt.Errorf("making the layers of %s: %w", k, d.store.explain(err))
+		err = fmt.Errorf("making the layers of %s: %w", k, d.store.disk.explain(err))
 	}
 	return errors.Join(err, d.Discard())
 }
 
 func (d *Draft) makeLayers(ctx context.Context, k Key, o LayerOptions) error {
-	all, err := d.store.layersOf(ctx, k, d.Dir(), d.lower, o)
+	all, err := d.store.maker.layersOf(ctx, k, d.Dir(), d.lower, o)
 	if err != nil || !o.Index {
 		return err
 	}
 	name, err := indexName(interfaces(all), Key{})
 	if err == nil {
-		d.store.indexDirectory(ctx, d.Dir(), name, true) // without one the build is slower
+		d.store.maker.indexDirectory(ctx, d.Dir(), name, true) // without one the build is slower
 	}
 	return err
 }
@@ -154,7 +154,7 @@ func (d *Draft) Discard() error {
 	}
 	err := os.RemoveAll(d.dir)
 	if err != nil {
-		err = d.store.discard(d.dir)
+		err = d.store.disk.discard(d.dir)
 	}
 	if err == nil {
 		err = os.Remove(d.dir + ".lock")

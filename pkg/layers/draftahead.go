@@ -4,13 +4,9 @@ package layers
 
 import (
 	"context"
-	"crypto/rand"
-	"errors"
-	"io/fs"
 	"os"
 	"sync"
 
-	"github.com/gbuild/gbuild/pkg/layers/codec"
 	"github.com/gbuild/gbuild/pkg/layers/split"
 )
 
@@ -25,34 +21,16 @@ func (d *Draft) PackAhead(ctx context.Context, prefixes []string, o LayerOptions
 	if err != nil {
 		return
 	}
-	blocks, err := d.store.newBlocks(o.Compression)
+	blocks, err := d.store.maker.newBlocks(o.Compression)
 	if err != nil {
 		root.Close()
 		return
 	}
 	d.ahead = split.NewAhead(root, prefixes, blocks, func(name string) bool {
-		_, known := d.store.Recall(o.partKind(), partKey([]string{name}))
+		_, known := d.store.records.recall(o.partKind(), partKey([]string{name}))
 		return known
 	})
 	go d.ahead.Run(ctx)
-}
-
-// newBlocks makes a place for compressed blocks. The file ends with the process.
-func (s *Store) newBlocks(c codec.Compression) (*codec.Blocks, error) {
-	path := s.path("ingest", rand.Text())
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) { // another process may have taken it for left
-		f.Close()
-		return nil, err
-	}
-	b, err := codec.NewBlocks(c, &s.encoders, f)
-	if err != nil {
-		f.Close()
-	}
-	return b, err
 }
 
 // endAhead lets no more be compressed ahead, and drops what was.

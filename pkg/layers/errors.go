@@ -1,13 +1,10 @@
 package layers
 
+// Errors that callers tell apart.
+
 import (
-	"errors"
 	"fmt"
 	"io/fs"
-
-	"golang.org/x/sys/unix"
-
-	"github.com/gbuild/gbuild/internal/hint"
 )
 
 // NotFoundError says that the store has no such image, snapshot or blob. It is fs.ErrNotExist to errors.Is.
@@ -39,11 +36,3 @@ type CorruptError struct {
 func (e *CorruptError) Error() string { return fmt.Sprintf("corrupt %s: %v", e.What, e.Err) }
 
 func (e *CorruptError) Unwrap() error { return e.Err }
-
-// explain adds what to do to an error of a full disk.
-func (s *Store) explain(err error) error {
-	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
-		return hint.Wrap(err, "free some space in "+s.dir+", for example with `gbuild prune`, or put the store elsewhere")
-	}
-	return err
-}

@@ -1,5 +1,7 @@
 package layers
 
+// Blobs that are read while they are still written.
+
 import (
 	"errors"
 	"io"
@@ -21,7 +23,7 @@ const (
 
 // Growing is the blob of a layer that is being made. It can be read from the start, by several readers, while it grows.
 type Growing struct {
-	store *Store
+	blobs *blobs
 	path  string // until it has its name
 	mu    sync.Mutex
 	more  sync.Cond
@@ -36,15 +38,7 @@ type Growing struct {
 
 var errGivenUp = errors.New("the layer was given up")
 
-// send gives the blob to Sending, if somebody waits for it, when it has a size or is whole.
-func (w *blobWriter) send(from int64) {
-	if w.store.Sending != nil && from != sendNever {
-		w.grows = &Growing{store: w.store, path: w.file.Name(), from: from}
-		w.grows.more.L = &w.grows.mu
-	}
-}
-
-func (g *Growing) announce() { g.tell.Do(func() { g.store.Sending(g) }) }
+func (g *Growing) announce() { g.tell.Do(func() { g.blobs.hooks.Sending(g) }) }
 
 // Size returns the number of bytes, -1 while it is not known.
 func (g *Growing) Size() int64 {
@@ -79,7 +73,7 @@ func (g *Growing) Open() (io.ReadCloser, error) {
 	if os.IsNotExist(err) { // it has its name by now
 		var h v1.Hash
 		if h, err = g.Digest(); err == nil {
-			return g.store.openBlob(h)
+			return g.blobs.peek(h)
 		}
 	}
 	if err != nil {

@@ -51,7 +51,7 @@ func TestGrowing(t *testing.T) {
 }
 
 func growing(t *testing.T, s *Store, data []byte) *blobWriter {
-	w, err := s.newBlob(t.Context())
+	w, err := s.blobs.create(t.Context())
 	check(t, err)
 	w.send(sendFrom)
 	_, err = w.Write(data)

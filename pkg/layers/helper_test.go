@@ -89,7 +89,7 @@ func apply(ctx context.Context, r io.Reader, dir string, o applyOptions) (v1.Has
 // dirsOf returns the directories of a state, the uppermost first.
 func dirsOf(t testing.TB, s *Store, k Key) []string {
 	t.Helper()
-	dirs, err := s.stack(k)
+	dirs, err := s.snapshots.stack(k)
 	check(t, err)
 	return dirs
 }

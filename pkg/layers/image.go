@@ -1,5 +1,7 @@
 package layers
 
+// A local image, as go-containerregistry sees it.
+
 import (
 	"bytes"
 	"fmt"
@@ -11,7 +13,7 @@ import (
 
 // image is a local image: its manifest and config are read, its layers are opened when they are asked for.
 type image struct {
-	store     *Store
+	blobs     *blobs
 	record    nameRecord
 	manifest  *v1.Manifest
 	config    *v1.ConfigFile
@@ -19,13 +21,9 @@ type image struct {
 	raw       []byte
 }
 
-func (s *Store) open(r nameRecord) (*image, error) {
-	return s.openWith(r, s.readBlob)
-}
-
-// openWith opens an image whose manifest and config read gets.
-func (s *Store) openWith(r nameRecord, read func(v1.Hash) ([]byte, error)) (*image, error) {
-	img := &image{store: s, record: r}
+// openImage opens an image whose manifest and config read gets.
+func openImage(b *blobs, r nameRecord, read func(v1.Hash) ([]byte, error)) (*image, error) {
+	img := &image{blobs: b, record: r}
 	if err := img.read(read); err != nil {
 		return nil, fmt.Errorf("opening image %s: %w", r.Name, err)
 	}
@@ -64,7 +62,7 @@ func (i *image) info() ImageInfo {
 // layer returns the layer at an index of the manifest.
 func (i *image) layer(n int) *storedLayer {
 	d := i.manifest.Layers[n]
-	return &storedLayer{store: i.store, record: layerRecord{DiffID: i.config.RootFS.DiffIDs[n], Digest: d.Digest, Size: d.Size,
+	return &storedLayer{blobs: i.blobs, record: layerRecord{DiffID: i.config.RootFS.DiffIDs[n], Digest: d.Digest, Size: d.Size,
 		MediaType: d.MediaType, Annotations: d.Annotations, Source: i.record.Sources[d.Digest.String()]}}
 }
 

@@ -104,7 +104,7 @@ func TestLayersOnly(t *testing.T) {
 	if _, indexed := s.Index(all, Key{}); !indexed || !there || s.Has(k) || len(all) != 1 {
 		t.Errorf("indexed %v, there %v, a snapshot %v, %d layers", indexed, there, s.Has(k), len(all))
 	}
-	if left, _ := os.ReadDir(s.path("drafts")); len(left) > 0 {
+	if left, _ := os.ReadDir(s.disk.path("drafts")); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}
 	check(t, s.Close())
@@ -114,8 +114,8 @@ func TestLayersOnly(t *testing.T) {
 	name, err := indexName(all, Key{})
 	check(t, err)
 	old := time.Now().Add(-2 * indexLife)
-	check(t, os.Chtimes(s.recordPath(filesKind, name), old, old))
-	_, err = s.Prune(t.Context(), PruneOptions{})
+	check(t, os.Chtimes(s.disk.record(filesKind, name), old, old))
+	_, err = s.Prune(t.Context(), 0)
 	check(t, err)
 	_, layered := s.Recall(o.kind(), k)
 	_, indexed := s.Recall(filesKind, name)

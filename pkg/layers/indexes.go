@@ -38,24 +38,24 @@ func (s *Store) Index(all []v1.Layer, from Key) ([]byte, bool) {
 	if err != nil {
 		return nil, false
 	}
-	return s.Recall(filesKind, name)
+	return s.records.recall(filesKind, name)
 }
 
 // MakeIndex makes and remembers the index of the snapshot of k, which has these layers. It must run where the owners of files
 // are what they are in the image, as Draft must. With sums all files are read, for COPY to compare its own with. The error
 // is a *NotFoundError where the files are not here.
 func (s *Store) MakeIndex(ctx context.Context, k Key, all []v1.Layer, sums bool) ([]byte, error) {
-	if !s.Has(k) || !s.hasFiles(k) {
+	if !s.Has(k) || !s.snapshots.hasFiles(k) {
 		return nil, &NotFoundError{Kind: "snapshot", Name: k.String()}
 	}
 	name, err := indexName(all, Key{})
 	if err != nil {
 		return nil, err
 	}
-	return s.indexDirectory(ctx, s.snapshot(k, "fs"), name, sums)
+	return s.maker.indexDirectory(ctx, s.disk.snapshot(k, "fs"), name, sums)
 }
 
-func (s *Store) indexDirectory(ctx context.Context, dir string, name Key, sums bool) ([]byte, error) {
+func (m *maker) indexDirectory(ctx context.Context, dir string, name Key, sums bool) ([]byte, error) {
 	w := rootfs.NewIndexer(sums)
 	err := w.Directory(ctx, dir)
 	var data []byte
@@ -65,7 +65,7 @@ func (s *Store) indexDirectory(ctx context.Context, dir string, name Key, sums b
 	if err != nil {
 		return nil, fmt.Errorf("making an index: %w", err)
 	}
-	return data, s.Remember(filesKind, name, data)
+	return data, m.records.remember(filesKind, name, data)
 }
 
 // KeepIndex remembers an index from elsewhere, apart from those that were made here.
@@ -77,18 +77,18 @@ func (s *Store) KeepIndex(all []v1.Layer, from Key, data []byte) error {
 	if err != nil {
 		return err
 	}
-	return s.Remember(filesKind, name, data)
+	return s.records.remember(filesKind, name, data)
 }
 
 // keepIndex remembers the index that w made of a layer, if it could.
-func (s *Store) keepIndex(w *rootfs.Indexer, r layerRecord) error {
+func (m *maker) keepIndex(w *rootfs.Indexer, r layerRecord) error {
 	data, err := w.Index()
 	if err != nil {
 		return nil // it would only have saved time
 	}
-	name, err := indexName([]v1.Layer{&storedLayer{store: s, record: r}}, Key{})
+	name, err := indexName([]v1.Layer{&storedLayer{blobs: m.blobs, record: r}}, Key{})
 	if err != nil {
 		return err
 	}
-	return s.Remember(filesKind, name, data)
+	return m.records.remember(filesKind, name, data)
 }

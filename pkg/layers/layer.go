@@ -5,11 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
-	"github.com/gbuild/gbuild/internal/durable"
 	"github.com/gbuild/gbuild/pkg/layers/codec"
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 	"github.com/gbuild/gbuild/pkg/layers/split"
@@ -58,20 +56,20 @@ func (o LayerOptions) wayKind() string {
 // a distribution that is known is only read, and its old blob found. Layers have a method Distributions, see
 // DistributionsOf. Processes that want the same ones wait for the first.
 func (s *Store) Layers(ctx context.Context, k Key, o LayerOptions) ([]v1.Layer, bool, error) {
-	if all, ok := s.storedLayers(k, o); ok {
+	if all, ok := s.maker.stored(k, o); ok {
 		return interfaces(all), true, nil
 	}
-	held, err := durable.Lock(ctx, s.path("locks", k.String()+".layer"), durable.Exclusive)
+	held, err := s.disk.lock(ctx, k.String()+".layer")
 	if err != nil {
 		return nil, false, fmt.Errorf("making the layers of %s: %w", k, err)
 	}
 	defer held.Close()
-	if all, ok := s.storedLayers(k, o); ok {
+	if all, ok := s.maker.stored(k, o); ok {
 		return interfaces(all), true, nil
 	}
 	all, err := s.makeLayers(ctx, k, o)
 	if err != nil {
-		return nil, false, fmt.Errorf("making the layers of %s: %w", k, s.explain(err))
+		return nil, false, fmt.Errorf("making the layers of %s: %w", k, s.disk.explain(err))
 	}
 	return interfaces(all), false, nil
 }
@@ -85,30 +83,30 @@ func interfaces(all []*storedLayer) (layers []v1.Layer) {
 
 // StoredLayers returns what Layers would return where it only has to look up, and not to make, the layers.
 func (s *Store) StoredLayers(k Key, o LayerOptions) ([]v1.Layer, bool) {
-	all, ok := s.storedLayers(k, o)
+	all, ok := s.maker.stored(k, o)
 	return interfaces(all), ok
 }
 
 // HasLayers says whether StoredLayers has some.
 func (s *Store) HasLayers(k Key, o LayerOptions) bool {
-	_, ok := s.storedLayers(k, o)
+	_, ok := s.maker.stored(k, o)
 	return ok
 }
 
 // storedLayers returns the layers if their bytes are here or can be fetched.
-func (s *Store) storedLayers(k Key, o LayerOptions) ([]*storedLayer, bool) {
-	if l, ok := s.recallLayer(baseKind, k); ok {
-		if _, here := s.hasBlob(l.record.Digest); here || l.record.Source != "" && s.Fetch != nil {
+func (m *maker) stored(k Key, o LayerOptions) ([]*storedLayer, bool) {
+	if l, ok := m.recall(baseKind, k); ok {
+		if _, here := m.blobs.has(l.record.Digest); here || l.record.Source != "" && m.blobs.hooks.Fetch != nil {
 			return []*storedLayer{l}, true
 		}
 	}
-	data, _ := s.Recall(o.kind(), k)
+	data, _ := m.records.recall(o.kind(), k)
 	var all []*storedLayer
 	for _, r := range readLayers(data) {
-		if size, ok := s.hasBlob(r.Digest); !ok || size != r.Size {
+		if !m.here(r) {
 			return nil, false
 		}
-		all = append(all, &storedLayer{store: s, record: r})
+		all = append(all, &storedLayer{blobs: m.blobs, record: r})
 	}
 	return all, 0 < len(all) && len(all) <= max(o.Max, 1) // those of a shared cache may be more
 }
@@ -117,14 +115,14 @@ func (s *Store) makeLayers(ctx context.Context, k Key, o LayerOptions) ([]*store
 	if err := s.Expand(ctx, k); err != nil {
 		return nil, err
 	}
-	dirs, err := s.stack(k)
+	dirs, err := s.snapshots.stack(k)
 	if err != nil {
 		return nil, err
 	}
 	if len(dirs) == 0 {
 		return nil, fmt.Errorf("scratch has no layer")
 	}
-	lower, err := s.below(k)
+	lower, err := s.snapshots.below(k)
 	if err != nil {
 		return nil, err
 	}
@@ -133,11 +131,11 @@ func (s *Store) makeLayers(ctx context.Context, k Key, o LayerOptions) ([]*store
 		a.Wait()
 		o.blocks = a.Blocks
 	}
-	return s.layersOf(ctx, k, dirs[0], lower, o)
+	return s.maker.layersOf(ctx, k, dirs[0], lower, o)
 }
 
 // layersOf makes the layers of a snapshot directory and remembers them under k.
-func (s *Store) layersOf(ctx context.Context, k Key, snapshot string, lower *rootfs.View, o LayerOptions) (all []*storedLayer, err error) {
+func (m *maker) layersOf(ctx context.Context, k Key, snapshot string, lower *rootfs.View, o LayerOptions) (all []*storedLayer, err error) {
 	if o.Alone {
 		lower = rootfs.NewView()
 	}
@@ -148,8 +146,8 @@ func (s *Store) layersOf(ctx context.Context, k Key, snapshot string, lower *roo
 		}
 	}
 	parts := split.Divide(found, o.Max)
-	records, err := s.packParts(ctx, snapshot, parts, o, func(ctx context.Context) (layerRecord, error) {
-		return s.pack(ctx, packing{o.Compression, o.sendFrom(sendFrom), o.blocks, o.Report}, func(w io.Writer) error {
+	records, err := m.packParts(ctx, snapshot, parts, o, func(ctx context.Context) (layerRecord, error) {
+		return m.pack(ctx, packing{o.Compression, o.sendFrom(sendFrom), o.blocks, o.Report}, func(w io.Writer) error {
 			return rootfs.WriteDiff(ctx, w, []string{snapshot}, rootfs.DiffOptions{Lower: lower, Epoch: o.Epoch, Alone: o.Alone, Apart: split.Apart(parts)})
 		})
 	})
@@ -161,35 +159,7 @@ func (s *Store) layersOf(ctx context.Context, k Key, snapshot string, lower *roo
 		return nil, err
 	}
 	for _, r := range records {
-		all = append(all, &storedLayer{store: s, record: r})
+		all = append(all, &storedLayer{blobs: m.blobs, record: r})
 	}
-	return all, s.Remember(o.kind(), k, data)
-}
-
-// packing says how a blob is made.
-type packing struct {
-	codec.Compression
-	from   int64         // the size from which it is sent
-	blocks *codec.Blocks // that were made ahead
-	report func(bytes int)
-}
-
-// pack makes a blob of the tar that write writes.
-func (s *Store) pack(ctx context.Context, o packing, write func(io.Writer) error) (r layerRecord, err error) {
-	blob, err := s.newBlob(ctx)
-	if err != nil {
-		return r, err
-	}
-	defer blob.abort()
-	blob.send(o.from)
-	made, err := codec.Compress(blob, o.Compression, codec.Options{Encoders: &s.encoders, Blocks: o.blocks, Report: o.report}, write)
-	if err != nil {
-		return r, err
-	}
-	d, err := blob.commit(v1.Hash{})
-	if err != nil {
-		return r, err
-	}
-	return layerRecord{DiffID: made.DiffID, Digest: d.Digest, Size: d.Size, MediaType: o.MediaType(), Made: time.Now(),
-		Annotations: made.Annotations}, nil
+	return all, m.records.remember(o.kind(), k, data)
 }

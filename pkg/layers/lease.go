@@ -1,11 +1,14 @@
 package layers
 
+// Leases: what running processes need is not pruned.
+
 import (
 	"bufio"
 	"context"
 	"crypto/rand"
 	"errors"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -14,14 +17,24 @@ import (
 	"github.com/gbuild/gbuild/internal/durable"
 )
 
+// entry names a snapshot ("k <key>") or a blob ("b <digest>") in a lease.
+type entry string
+
+func snapshotEntry(k Key) entry { return entry("k " + k.String()) }
+
+func blobEntry(hex string) entry { return entry("b " + hex) }
+
+// snapshot returns the key of a snapshot in hexadecimal; ok is false for a blob.
+func (e entry) snapshot() (key string, ok bool) { return strings.CutPrefix(string(e), "k ") }
+
 // lease keeps what this process uses from being pruned by another: a file that lists it, and whose flock says that the
-// process lives. Entries are "k <key>" and "b <digest>".
+// process lives. Its lines are entries.
 type lease struct {
-	store *Store
+	disk  disk
 	mu    sync.Mutex
 	file  *os.File
 	gc    *os.File // gc.lock
-	seen  map[string]bool
+	seen  map[entry]bool
 	whole map[Key]bool // snapshots that are held with all that they stand on, whose files are there
 }
 
@@ -35,17 +48,17 @@ func (l *lease) isWhole(k Key) bool {
 func (l *lease) setWhole(k Key) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.seen["k "+k.String()] {
+	if l.seen[snapshotEntry(k)] {
 		l.whole[k] = true
 	}
 }
 
 // hold protects an object until the store is closed, and says whether it is there: exists is called while nothing can be
 // pruned. A store that cannot be written cannot be pruned either, so failures to write the lease do not matter.
-func (l *lease) hold(entry, path string, exists func() bool) bool {
+func (l *lease) hold(e entry, path string, exists func() bool) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.seen[entry] {
+	if l.seen[e] {
 		return exists()
 	}
 	defer l.keepPruningOut()()
@@ -53,8 +66,8 @@ func (l *lease) hold(entry, path string, exists func() bool) bool {
 		return false
 	}
 	if l.open() == nil {
-		l.file.WriteString(entry + "\n")
-		l.seen[entry] = true
+		l.file.WriteString(string(e) + "\n")
+		l.seen[e] = true
 		now := time.Now()
 		os.Chtimes(path, now, now)
 	}
@@ -64,7 +77,7 @@ func (l *lease) hold(entry, path string, exists func() bool) bool {
 // keepPruningOut returns when nothing is pruned, and nothing will be until the function that it returns is called.
 func (l *lease) keepPruningOut() (done func()) {
 	if l.gc == nil {
-		gc, err := os.OpenFile(l.store.path("gc.lock"), os.O_RDWR|os.O_CREATE, 0o600)
+		gc, err := os.OpenFile(l.disk.path("gc.lock"), os.O_RDWR|os.O_CREATE, 0o600)
 		if err != nil {
 			return func() {}
 		}
@@ -78,11 +91,11 @@ func (l *lease) open() error {
 	if l.file != nil {
 		return nil
 	}
-	f, err := durable.Lock(context.Background(), l.store.path("leases", rand.Text()), durable.Exclusive)
+	f, err := durable.Lock(context.Background(), l.disk.path("leases", rand.Text()), durable.Exclusive)
 	if err != nil {
 		return err
 	}
-	l.file, l.seen, l.whole = f, map[string]bool{}, map[Key]bool{}
+	l.file, l.seen, l.whole = f, map[entry]bool{}, map[Key]bool{}
 	return nil
 }
 
@@ -102,33 +115,33 @@ func (l *lease) close() error {
 
 // reap removes the leases of dead processes.
 func (l *lease) reap() {
-	l.each(func(string, []string) {})
+	l.each(func([]entry) {})
 }
 
 // each calls fn with the entries of every live lease, and removes the dead ones.
-func (l *lease) each(fn func(name string, entries []string)) {
-	files, _ := os.ReadDir(l.store.path("leases"))
+func (l *lease) each(fn func([]entry)) {
+	files, _ := os.ReadDir(l.disk.path("leases"))
 	for _, d := range files {
-		path := l.store.path("leases", d.Name())
+		path := l.disk.path("leases", d.Name())
 		held, err := durable.TryLock(path, durable.Exclusive)
 		if err == nil {
 			os.Remove(path)
 			held.Close()
 			continue
 		}
-		fn(d.Name(), readLines(path))
+		fn(readEntries(path))
 	}
 }
 
-func readLines(path string) []string {
+func readEntries(path string) []entry {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil
 	}
 	defer f.Close()
-	var lines []string
+	var all []entry
 	for scan := bufio.NewScanner(f); scan.Scan(); {
-		lines = append(lines, scan.Text())
+		all = append(all, entry(scan.Text()))
 	}
-	return lines
+	return all
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -43,19 +42,25 @@ type ImageInfo struct {
 	Platform *v1.Platform
 }
 
-func (s *Store) namePath(name string) string {
-	sum := sha256.Sum256([]byte(name))
-	return s.path("names", hex.EncodeToString(sum[:])+".json")
+// images are the local images.
+type images struct {
+	disk    disk
+	blobs   *blobs
+	records records
+	sync    *syncer
+	hooks   *Hooks
 }
+
+func (s *images) open(r nameRecord) (*image, error) { return openImage(s.blobs, r, s.blobs.read) }
 
 // same says whether two records name the same image in the same places.
 func (r nameRecord) same(o nameRecord) bool {
 	return r.Name == o.Name && r.Digest == o.Digest && maps.Equal(r.Sources, o.Sources)
 }
 
-// Tag gives an image a local name, in the place of the image that had it before. Manifest, config and the layers that
+// tag gives an image a local name, in the place of the image that had it before. Manifest, config and the layers that
 // have no source elsewhere become blobs first, and are on the disk when the name is there.
-func (s *Store) Tag(name string, img v1.Image) error {
+func (s *images) tag(name string, img v1.Image) error {
 	if name == "" {
 		return errors.New("naming an image: the name is empty")
 	}
@@ -63,7 +68,7 @@ func (s *Store) Tag(name string, img v1.Image) error {
 	if err := s.keep(img, &r); err != nil {
 		return fmt.Errorf("naming an image %s: %w", name, err)
 	}
-	if old, err := readName(s.namePath(name)); err == nil && old.same(r) {
+	if old, err := readName(s.disk.name(name)); err == nil && old.same(r) {
 		return nil // two flushes less for a build in which nothing changed
 	}
 	data, err := json.Marshal(r)
@@ -71,7 +76,7 @@ func (s *Store) Tag(name string, img v1.Image) error {
 		err = s.sync.flush()
 	}
 	if err == nil {
-		err = durable.Save(s.namePath(name), data)
+		err = durable.Save(s.disk.name(name), data)
 	}
 	if err != nil {
 		return fmt.Errorf("naming an image %s: %w", name, err)
@@ -80,7 +85,7 @@ func (s *Store) Tag(name string, img v1.Image) error {
 }
 
 // keep stores what an image consists of.
-func (s *Store) keep(img v1.Image, r *nameRecord) error {
+func (s *images) keep(img v1.Image, r *nameRecord) error {
 	layers, err := img.Layers()
 	if err != nil {
 		return err
@@ -102,16 +107,16 @@ func (s *Store) keep(img v1.Image, r *nameRecord) error {
 	return nil
 }
 
-func (s *Store) keepBytes(data []byte) (v1.Hash, error) {
+func (s *images) keepBytes(data []byte) (v1.Hash, error) {
 	digest := v1.Hash{Algorithm: "sha256", Hex: fmt.Sprintf("%x", sha256.Sum256(data))}
-	if _, ok := s.hasBlob(digest); ok {
+	if _, ok := s.blobs.has(digest); ok {
 		return digest, nil
 	}
-	d, err := s.PutBlob(context.Background(), bytes.NewReader(data), digest)
+	d, err := s.blobs.put(context.Background(), bytes.NewReader(data), digest)
 	return d.Digest, err
 }
 
-func (s *Store) keepLayer(l v1.Layer, r *nameRecord) error {
+func (s *images) keepLayer(l v1.Layer, r *nameRecord) error {
 	digest, err := l.Digest()
 	if err != nil {
 		return err
@@ -120,7 +125,7 @@ func (s *Store) keepLayer(l v1.Layer, r *nameRecord) error {
 	if source != "" {
 		r.Sources[digest.String()] = source
 	}
-	if _, ok := s.hasBlob(digest); ok || source != "" {
+	if _, ok := s.blobs.has(digest); ok || source != "" {
 		return nil
 	}
 	data, err := l.Compressed()
@@ -128,25 +133,25 @@ func (s *Store) keepLayer(l v1.Layer, r *nameRecord) error {
 		return fmt.Errorf("reading layer %s: %w", digest, err)
 	}
 	defer data.Close()
-	_, err = s.PutBlob(context.Background(), data, digest)
+	_, err = s.blobs.put(context.Background(), data, digest)
 	return err
 }
 
-// Untag removes a local name. The image stays until it is pruned.
-func (s *Store) Untag(name string) error {
-	err := os.Remove(s.namePath(name))
+// untag removes a local name. The image stays until it is pruned.
+func (s *images) untag(name string) error {
+	err := os.Remove(s.disk.name(name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return &NotFoundError{Kind: "image", Name: name}
 	}
 	if err != nil {
 		return fmt.Errorf("removing the name %s: %w", name, err)
 	}
-	return durable.SyncDir(s.path("names"))
+	return durable.SyncDir(s.disk.path("names"))
 }
 
-// names returns the records of all names, sorted by name.
-func (s *Store) names() ([]nameRecord, error) {
-	files, err := filepath.Glob(s.path("names") + "/*.json")
+// all returns the records of all names, sorted by name.
+func (s *images) all() ([]nameRecord, error) {
+	files, err := filepath.Glob(s.disk.path("names") + "/*.json")
 	if err != nil {
 		return nil, err
 	}
@@ -155,7 +160,7 @@ func (s *Store) names() ([]nameRecord, error) {
 		if r, err := readName(path); err == nil {
 			records = append(records, r)
 		} else if !errors.Is(err, fs.ErrNotExist) {
-			s.notice(err.Error())
+			s.hooks.notice(err.Error())
 		}
 	}
 	sort.Slice(records, func(i, j int) bool { return records[i].Name < records[j].Name })
@@ -174,24 +179,24 @@ func readName(path string) (nameRecord, error) {
 	return r, nil
 }
 
-// Image returns a local image by its name, or by the first digits (four or more) of its id or digest.
-func (s *Store) Image(name string) (v1.Image, error) {
-	r, err := readName(s.namePath(name))
+// find returns a local image by its name, or by the first digits (four or more) of its id or digest.
+func (s *images) find(name string) (v1.Image, error) {
+	r, err := readName(s.disk.name(name))
 	if err == nil {
 		return s.open(r)
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	return s.imageByDigest(name)
+	return s.byDigest(name)
 }
 
-func (s *Store) imageByDigest(name string) (v1.Image, error) {
+func (s *images) byDigest(name string) (v1.Image, error) {
 	prefix := strings.TrimPrefix(name, "sha256:")
 	if len(prefix) < 4 || strings.Trim(prefix, "0123456789abcdef") != "" {
 		return nil, &NotFoundError{Kind: "image", Name: name}
 	}
-	records, err := s.names()
+	records, err := s.all()
 	if err != nil {
 		return nil, err
 	}
@@ -215,9 +220,9 @@ func (s *Store) imageByDigest(name string) (v1.Image, error) {
 	return found, nil
 }
 
-// Images lists the local images, sorted by name. One that cannot be read is left out.
-func (s *Store) Images() ([]ImageInfo, error) {
-	records, err := s.names()
+// list lists the local images, sorted by name. One that cannot be read is left out.
+func (s *images) list() ([]ImageInfo, error) {
+	records, err := s.all()
 	if err != nil {
 		return nil, fmt.Errorf("listing images: %w", err)
 	}
@@ -225,7 +230,7 @@ func (s *Store) Images() ([]ImageInfo, error) {
 	for _, r := range records {
 		img, err := s.open(r)
 		if err != nil {
-			s.notice(err.Error())
+			s.hooks.notice(err.Error())
 			continue
 		}
 		infos = append(infos, img.info())

@@ -16,7 +16,7 @@ func TestTagOfTheSameIsNotWritten(t *testing.T) {
 	check(t, err)
 	written := func(img v1.Image) os.FileInfo {
 		check(t, s.Tag("a:1", img))
-		info, err := os.Stat(s.namePath("a:1"))
+		info, err := os.Stat(s.disk.name("a:1"))
 		check(t, err)
 		return info
 	}

@@ -1,9 +1,9 @@
 package layers
 
+// States whose files are in their layer only, until somebody reads them.
+
 import (
 	"context"
-	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -35,7 +35,7 @@ func (s *Store) Pack(ctx context.Context, k, parent Key, lower *rootfs.View, o L
 	if os.Geteuid() != 0 {
 		lower = lower.AsRoot()
 	}
-	held, err := durable.Lock(ctx, s.path("locks", k.String()+".layer"), durable.Exclusive)
+	held, err := s.disk.lock(ctx, k.String()+".layer")
 	if err != nil {
 		return fmt.Errorf("packing %s: %w", k, err)
 	}
@@ -48,7 +48,7 @@ func (s *Store) Pack(ctx context.Context, k, parent Key, lower *rootfs.View, o L
 	if o.Index {
 		how.Index = rootfs.NewIndexer(true)
 	}
-	r, err := s.pack(ctx, packing{Compression: o.Compression, from: sendFrom, report: o.Report}, func(w io.Writer) error {
+	r, err := s.maker.pack(ctx, packing{Compression: o.Compression, from: sendFrom, report: o.Report}, func(w io.Writer) error {
 		return rootfs.WriteLayer(ctx, w, how, func(l *rootfs.LayerWriter) error {
 			if o.Max > 1 {
 				l.Refuse(maySplit)
@@ -57,55 +57,15 @@ func (s *Store) Pack(ctx context.Context, k, parent Key, lower *rootfs.View, o L
 		})
 	})
 	if err == nil && o.Index {
-		err = s.keepIndex(how.Index, r)
+		err = s.maker.keepIndex(how.Index, r)
 	}
 	if err == nil {
-		err = s.rememberLayer(o.kind(), k, r)
+		err = s.maker.remember(o.kind(), k, r)
 	}
 	if err != nil || !below {
-		return s.explain(err)
+		return s.disk.explain(err)
 	}
-	return s.commitPacked(ctx, k, meta{Parent: parent, Packed: &r})
-}
-
-// commitPacked gives a snapshot without files its name. It needs no mark: what a crash of the machine cuts off of meta.json
-// is as good as no snapshot, and so is one whose layer is dropped.
-func (s *Store) commitPacked(ctx context.Context, k Key, m meta) error {
-	draft := s.path("drafts", rand.Text())
-	held, err := durable.Lock(ctx, draft+".lock", durable.Exclusive)
-	if err != nil {
-		return fmt.Errorf("committing %s: %w", k, err)
-	}
-	defer held.Close()
-	defer os.Remove(draft + ".lock")
-	defer os.RemoveAll(draft)
-	data, err := json.Marshal(m)
-	if err == nil {
-		err = os.MkdirAll(draft+"/snap", 0o700)
-	}
-	if err == nil {
-		err = durable.Replace(draft+"/snap/meta.json", data)
-	}
-	if err == nil {
-		err = s.rename(draft+"/snap", k)
-	}
-	if err != nil {
-		return fmt.Errorf("committing %s: %w", k, err)
-	}
-	s.Has(k)
-	return nil
-}
-
-// hasFiles says whether the files of a committed snapshot are unpacked.
-func (s *Store) hasFiles(k Key) bool {
-	_, err := os.Lstat(s.snapshot(k, "fs"))
-	return err == nil
-}
-
-// Unpacked says whether all files of the state k are there, so that View shows them: Expand would do nothing.
-func (s *Store) Unpacked(k Key) bool {
-	_, err := s.stack(k)
-	return err == nil
+	return s.snapshots.commitPacked(ctx, k, meta{Parent: parent, Packed: &r})
 }
 
 // Expand unpacks what of the state k is packed. It must run where the owners of files can be set, as Draft must.
@@ -115,18 +75,18 @@ func (s *Store) Expand(ctx context.Context, k Key) error {
 	}
 	var packed []Key
 	for depth := 0; !k.IsZero() && depth < maxStack; depth++ {
-		m, err := s.heldMeta(k)
+		m, err := s.snapshots.heldMeta(k)
 		if err != nil {
 			return err
 		}
-		if m.Packed != nil && !s.hasFiles(k) {
+		if m.Packed != nil && !s.snapshots.hasFiles(k) {
 			packed = append(packed, k)
 		}
 		k = m.Parent
 	}
 	for _, k := range slices.Backward(packed) {
 		if err := s.expand(ctx, k); err != nil {
-			return fmt.Errorf("unpacking %s: %w", k, s.explain(err))
+			return fmt.Errorf("unpacking %s: %w", k, s.disk.explain(err))
 		}
 	}
 	return nil
@@ -134,16 +94,16 @@ func (s *Store) Expand(ctx context.Context, k Key) error {
 
 // expand unpacks the layer of one snapshot. Its fs appears at once, when all of it is on the disk.
 func (s *Store) expand(ctx context.Context, k Key) error {
-	held, err := durable.Lock(ctx, s.path("locks", k.String()), durable.Exclusive)
+	held, err := s.disk.lock(ctx, k.String())
 	if err != nil {
 		return err
 	}
 	defer held.Close()
-	m, err := s.readMeta(k)
-	if err != nil || s.hasFiles(k) {
+	m, err := s.snapshots.readMeta(k)
+	if err != nil || s.snapshots.hasFiles(k) {
 		return err
 	}
-	j := &unpackJob{layer: &storedLayer{store: s, record: *m.Packed}, key: k, parent: m.Parent, record: *m.Packed}
+	j := &unpackJob{layer: &storedLayer{blobs: s.blobs, record: *m.Packed}, key: k, parent: m.Parent, record: *m.Packed}
 	defer j.close()
 	u := &unpacking{store: s, key: k, jobs: []*unpackJob{j}}
 	if _, err := u.attempt(ctx, j); err != nil {
@@ -152,8 +112,8 @@ func (s *Store) expand(ctx context.Context, k Key) error {
 	if err := u.finish(0); err != nil {
 		return err
 	}
-	if err := durable.SyncFilesystem(s.dir); err != nil {
+	if err := durable.SyncFilesystem(string(s.disk)); err != nil {
 		return err
 	}
-	return os.Rename(j.dir+"/fs", s.snapshot(k, "fs"))
+	return os.Rename(j.dir+"/fs", s.disk.snapshot(k, "fs"))
 }

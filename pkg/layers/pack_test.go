@@ -31,7 +31,7 @@ func packed(t *testing.T, s *Store, parent, k Key, content string) {
 
 func blobOf(t *testing.T, s *Store, k Key) v1.Hash {
 	t.Helper()
-	m, err := s.readMeta(k)
+	m, err := s.snapshots.readMeta(k)
 	check(t, err)
 	if m.Packed == nil {
 		t.Fatal("it is not packed")
@@ -75,7 +75,7 @@ func TestPackedStates(t *testing.T) {
 			}
 		},
 		"without its blob it is not there, and can be made again": func(t *testing.T, s *Store) {
-			path, err := s.blobPath(blobOf(t, s, keyOf("p")))
+			path, err := s.disk.blob(blobOf(t, s, keyOf("p")))
 			check(t, err)
 			check(t, os.Remove(path))
 			if s.Has(keyOf("p")) {
@@ -88,32 +88,32 @@ func TestPackedStates(t *testing.T) {
 			wantFiles(t, s, keyOf("p"), "/ /f")
 		},
 		"a corrupt blob is said and dropped": func(t *testing.T, s *Store) {
-			path, err := s.blobPath(blobOf(t, s, keyOf("p")))
+			path, err := s.disk.blob(blobOf(t, s, keyOf("p")))
 			check(t, err)
 			info, err := os.Stat(path)
 			check(t, err)
 			check(t, os.Remove(path))
 			check(t, os.WriteFile(path, make([]byte, info.Size()), 0o644))
-			if err := s.Expand(t.Context(), keyOf("p")); err == nil || s.Has(keyOf("p")) || s.hasFiles(keyOf("p")) {
+			if err := s.Expand(t.Context(), keyOf("p")); err == nil || s.Has(keyOf("p")) || s.snapshots.hasFiles(keyOf("p")) {
 				t.Errorf("error %v", err)
 			}
 		},
 		"prune keeps the blob with it": func(t *testing.T, s *Store) {
 			blob := blobOf(t, s, keyOf("p"))
 			check(t, s.lease.close())
-			_, err := s.Prune(t.Context(), PruneOptions{OlderThan: time.Hour})
+			_, err := s.Prune(t.Context(), time.Hour)
 			check(t, err)
-			path, err := s.blobPath(blob)
+			path, err := s.disk.blob(blob)
 			check(t, err)
 			old := time.Now().Add(-2 * time.Hour)
 			check(t, os.Chtimes(path, old, old))
-			report, err := s.Prune(t.Context(), PruneOptions{OlderThan: time.Hour})
+			report, err := s.Prune(t.Context(), time.Hour)
 			check(t, err)
 			if report.Blobs != 0 || !s.Has(keyOf("p")) {
 				t.Errorf("%+v", report)
 			}
 			check(t, s.lease.close())
-			report, err = s.Prune(t.Context(), PruneOptions{})
+			report, err = s.Prune(t.Context(), 0)
 			check(t, err)
 			if report.Blobs != 1 || s.Has(keyOf("p")) {
 				t.Errorf("%+v", report)
@@ -144,7 +144,7 @@ func TestPackOutside(t *testing.T) {
 		t.Errorf("%+v %v", e, err)
 	}
 	needRoot(t)
-	check(t, os.Chown(s.snapshot(keyOf("base"), "fs/etc"), 1000, 1000))
+	check(t, os.Chown(s.disk.snapshot(keyOf("base"), "fs/etc"), 1000, 1000))
 	if _, err := v.Lstat("/etc"); !errors.Is(err, rootfs.ErrForeignOwner) {
 		t.Errorf("error %v", err)
 	}

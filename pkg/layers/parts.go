@@ -1,5 +1,7 @@
 package layers
 
+// Making the several layers of a snapshot that is divided.
+
 import (
 	"cmp"
 	"context"
@@ -19,22 +21,10 @@ import (
 	"github.com/gbuild/gbuild/pkg/layers/split"
 )
 
-// DistributionsOf names the Python distributions that a layer of a split snapshot has; none for that of the rest, and
-// for every other layer.
-func DistributionsOf(l v1.Layer) []string {
-	if s, ok := l.(interface{ Distributions() []string }); ok {
-		return s.Distributions()
-	}
-	return nil
-}
-
-// Distributions is what DistributionsOf returns.
-func (l *storedLayer) Distributions() []string { return l.record.Distributions }
-
 // packParts makes the layers of parts and, the last, that of the rest, which is mostly a walk, beside them. Those that were
 // made before, of any state, are found by the digest of their tar: so that is taken first, of all side by side, for parts
 // whose distributions are known. The files are read every time, since neither a version nor a list says truly what is in them.
-func (s *Store) packParts(ctx context.Context, snapshot string, parts []*split.Part, o LayerOptions,
+func (m *maker) packParts(ctx context.Context, snapshot string, parts []*split.Part, o LayerOptions,
 	rest func(context.Context) (layerRecord, error)) ([]layerRecord, error) {
 	records := make([]layerRecord, len(parts)+1)
 	group, ctx := errgroup.WithContext(ctx)
@@ -43,13 +33,13 @@ func (s *Store) packParts(ctx context.Context, snapshot string, parts []*split.P
 		return err
 	})
 	group.Go(func() error {
-		if err := s.findParts(ctx, snapshot, parts, o, records); err != nil {
+		if err := m.findParts(ctx, snapshot, parts, o, records); err != nil {
 			return err
 		}
 		for _, i := range largestFirst(parts) {
 			if records[i].Digest == (v1.Hash{}) {
 				var err error
-				if records[i], err = s.packPart(ctx, snapshot, parts[i], o); err != nil {
+				if records[i], err = m.packPart(ctx, snapshot, parts[i], o); err != nil {
 					return err
 				}
 			}
@@ -61,13 +51,13 @@ func (s *Store) packParts(ctx context.Context, snapshot string, parts []*split.P
 }
 
 // findParts sets the records of parts whose layers were made before.
-func (s *Store) findParts(ctx context.Context, snapshot string, parts []*split.Part, o LayerOptions, records []layerRecord) error {
+func (m *maker) findParts(ctx context.Context, snapshot string, parts []*split.Part, o LayerOptions, records []layerRecord) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	for i, p := range parts {
-		if _, known := s.Recall(o.partKind(), partKey(p.Names)); known {
+		if _, known := m.records.recall(o.partKind(), partKey(p.Names)); known {
 			group.Go(func() (err error) {
-				records[i], err = s.findPart(ctx, snapshot, p, o)
+				records[i], err = m.findPart(ctx, snapshot, p, o)
 				return err
 			})
 		}
@@ -94,24 +84,24 @@ func (o LayerOptions) partKind() string { return fmt.Sprintf("part-%s-%d", o.Nam
 func partKey(names []string) Key { return sha256.Sum256([]byte(strings.Join(names, "\x00"))) }
 
 // findPart returns the layer of a part if there is one already; else an empty record.
-func (s *Store) findPart(ctx context.Context, snapshot string, p *split.Part, o LayerOptions) (r layerRecord, err error) {
+func (m *maker) findPart(ctx context.Context, snapshot string, p *split.Part, o LayerOptions) (r layerRecord, err error) {
 	sum := sha256.New()
 	if err := rootfs.WriteFiles(ctx, sum, snapshot, p.Files, o.Epoch); err != nil {
 		return r, err
 	}
-	data, ok := s.Recall(o.partKind(), Key(sum.Sum(nil)))
+	data, ok := m.records.recall(o.partKind(), Key(sum.Sum(nil)))
 	if !ok || json.Unmarshal(data, &r) != nil || r.DiffID.Hex != hex.EncodeToString(sum.Sum(nil)) {
 		return layerRecord{}, nil
 	}
-	if size, ok := s.hasBlob(r.Digest); !ok || size != r.Size {
+	if !m.here(r) {
 		return layerRecord{}, nil
 	}
 	return r, nil
 }
 
-func (s *Store) packPart(ctx context.Context, snapshot string, p *split.Part, o LayerOptions) (r layerRecord, err error) {
+func (m *maker) packPart(ctx context.Context, snapshot string, p *split.Part, o LayerOptions) (r layerRecord, err error) {
 	how := packing{o.Compression, o.sendFrom(sendWhole), o.blocks, o.Report}
-	r, err = s.pack(ctx, how, func(w io.Writer) error { return rootfs.WriteFiles(ctx, w, snapshot, p.Files, o.Epoch) })
+	r, err = m.pack(ctx, how, func(w io.Writer) error { return rootfs.WriteFiles(ctx, w, snapshot, p.Files, o.Epoch) })
 	if err != nil {
 		return r, err
 	}
@@ -119,8 +109,8 @@ func (s *Store) packPart(ctx context.Context, snapshot string, p *split.Part, o 
 	if err := k.UnmarshalText([]byte(r.DiffID.Hex)); err != nil {
 		return r, err
 	}
-	if err := s.rememberLayer(o.partKind(), k, r); err != nil {
+	if err := m.remember(o.partKind(), k, r); err != nil {
 		return r, err
 	}
-	return r, s.Remember(o.partKind(), partKey(p.Names), nil)
+	return r, m.records.remember(o.partKind(), partKey(p.Names), nil)
 }

@@ -1,27 +1,19 @@
 package layers
 
+// Pruning: mark what is needed, then sweep the rest.
+
 import (
 	"context"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
-	"sort"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/gbuild/gbuild/internal/durable"
 )
-
-// PruneOptions says what Prune removes. What a local image or a running process needs is never removed.
-type PruneOptions struct {
-	OlderThan time.Duration // spare what was used since; 0 spares nothing
-	KeepBytes int64         // stop when so much or less is left, the least recently used goes first
-	All       bool          // also the unpacked files of local images; their blobs stay
-	DryRun    bool          // only report
-}
 
 // PruneReport says what Prune removed, and what is left. Sizes are of disk blocks.
 type PruneReport struct {
@@ -31,38 +23,30 @@ type PruneReport struct {
 
 // object is a snapshot or a blob on its way through a prune.
 type object struct {
-	entry  string // as in a lease
+	entry  entry
 	path   string
 	size   int64
-	used   time.Time
-	parent string // entry of a snapshot's parent, "" for none
-	layer  string // entry of the blob that a snapshot has its files in, "" for none
+	parent entry // a snapshot's parent, "" for none
+	layer  entry // the blob that a snapshot has its files in, "" for none
 	kept   bool
 }
 
-// Prune removes snapshots and blobs that nothing needs: mark, then sweep. It must run where the files of the store's
-// other ids can be removed, as Draft must.
-func (s *Store) Prune(ctx context.Context, o PruneOptions) (PruneReport, error) {
-	p := &pruning{store: s, options: o, objects: map[string]*object{}, now: time.Now()}
-	if err := p.run(ctx); err != nil {
-		return p.report, fmt.Errorf("pruning the store: %w", err)
-	}
-	return p.report, nil
-}
-
 type pruning struct {
-	store   *Store
-	options PruneOptions
-	objects map[string]*object
-	now     time.Time
-	report  PruneReport
+	disk      disk
+	lease     *lease
+	images    *images
+	snapshots *snapshots
+	unused    time.Duration // what was used in this time is kept
+	objects   map[entry]*object
+	now       time.Time
+	report    PruneReport
 }
 
 func (p *pruning) run(ctx context.Context) error {
 	if err := p.collect(ctx); err != nil { // sizes take long: before anybody has to wait
 		return err
 	}
-	gc, err := durable.Lock(ctx, p.store.path("gc.lock"), durable.Exclusive)
+	gc, err := durable.Lock(ctx, p.disk.path("gc.lock"), durable.Exclusive)
 	if err != nil {
 		return err
 	}
@@ -71,40 +55,40 @@ func (p *pruning) run(ctx context.Context) error {
 		err = p.sweep()
 	}
 	gc.Close()
-	if err != nil || p.options.DryRun {
+	if err != nil {
 		return err
 	}
 	p.dropRecords()
-	p.store.emptyTrash()
+	p.disk.emptyTrash()
 	return ctx.Err()
 }
 
 func (p *pruning) collect(ctx context.Context) error {
-	snapshots, err := os.ReadDir(p.store.path("snapshots"))
+	found, err := os.ReadDir(p.disk.path("snapshots"))
 	if err != nil {
 		return err
 	}
-	for _, d := range snapshots {
+	for _, d := range found {
 		var k Key
 		if k.UnmarshalText([]byte(d.Name())) != nil || ctx.Err() != nil {
 			continue
 		}
-		o := &object{entry: "k " + d.Name(), path: p.store.snapshot(k), size: diskUsage(p.store.snapshot(k))}
-		if m, err := p.store.readMeta(k); err == nil {
-			o.parent = "k " + m.Parent.String()
-			if m.Packed != nil && !p.store.hasFiles(k) {
-				o.layer = "b " + m.Packed.Digest.Hex
+		o := &object{entry: snapshotEntry(k), path: p.disk.snapshot(k), size: diskUsage(p.disk.snapshot(k))}
+		if m, err := p.snapshots.readMeta(k); err == nil {
+			o.parent = snapshotEntry(m.Parent)
+			if m.Packed != nil && !p.snapshots.hasFiles(k) {
+				o.layer = blobEntry(m.Packed.Digest.Hex)
 			}
 		}
 		p.objects[o.entry] = o
 	}
-	blobs, err := os.ReadDir(p.store.path("blobs", "sha256"))
-	if err != nil {
+	if found, err = os.ReadDir(p.disk.path("blobs", "sha256")); err != nil {
 		return err
 	}
-	for _, d := range blobs {
+	for _, d := range found {
 		if info, err := d.Info(); err == nil {
-			p.objects["b "+d.Name()] = &object{entry: "b " + d.Name(), path: p.store.path("blobs", "sha256", d.Name()), size: info.Size()}
+			o := &object{entry: blobEntry(d.Name()), path: p.disk.path("blobs", "sha256", d.Name()), size: info.Size()}
+			p.objects[o.entry] = o
 		}
 	}
 	return ctx.Err()
@@ -130,52 +114,25 @@ func (p *pruning) mark() error {
 	if err := p.markImages(); err != nil {
 		return err
 	}
-	p.store.lease.each(func(_ string, entries []string) {
+	p.lease.each(func(entries []entry) {
 		for _, e := range entries {
 			p.keep(e)
 		}
 	})
-	left := p.candidates()
-	total := int64(0)
-	for _, o := range left {
-		total += o.size
-	}
-	for _, o := range left {
-		if p.now.Sub(o.used) < p.options.OlderThan || p.options.KeepBytes > 0 && total <= p.options.KeepBytes {
+	for _, o := range p.objects {
+		path := o.path
+		if _, ok := o.entry.snapshot(); ok {
+			path += "/meta.json"
+		}
+		if info, err := os.Lstat(path); err == nil && p.now.Sub(info.ModTime()) < p.unused {
 			p.keep(o.entry)
-		} else {
-			total -= o.size
 		}
 	}
 	return nil
 }
 
-// candidates returns what is not needed, the least recently used first.
-func (p *pruning) candidates() []*object {
-	var left []*object
-	for _, o := range p.objects {
-		path := o.path
-		if o.entry[0] == 'k' {
-			path += "/meta.json"
-		}
-		if info, err := os.Lstat(path); err == nil {
-			o.used = info.ModTime()
-		}
-		if !o.kept {
-			left = append(left, o)
-		}
-	}
-	sort.Slice(left, func(i, j int) bool {
-		if !left[i].used.Equal(left[j].used) {
-			return left[i].used.Before(left[j].used)
-		}
-		return left[i].entry < left[j].entry
-	})
-	return left
-}
-
-func (p *pruning) keep(entry string) {
-	for o := p.objects[entry]; o != nil && !o.kept; o = p.objects[o.parent] {
+func (p *pruning) keep(e entry) {
+	for o := p.objects[e]; o != nil && !o.kept; o = p.objects[o.parent] {
 		o.kept = true
 		if layer := p.objects[o.layer]; layer != nil {
 			layer.kept = true
@@ -185,34 +142,29 @@ func (p *pruning) keep(entry string) {
 
 // markImages keeps the blobs of local images, and the snapshots that are known to be their layers.
 func (p *pruning) markImages() error {
-	records, err := p.store.names()
+	records, err := p.images.all()
 	if err != nil {
 		return err
 	}
 	layers := map[string]bool{}
 	for _, r := range records {
-		p.keep("b " + r.Digest.Hex)
-		img, err := p.store.openWith(r, p.store.peekBlob)
+		p.keep(blobEntry(r.Digest.Hex))
+		img, err := openImage(p.images.blobs, r, p.images.blobs.peekAll)
 		if err != nil {
 			continue
 		}
-		p.keep("b " + img.manifest.Config.Digest.Hex)
+		p.keep(blobEntry(img.manifest.Config.Digest.Hex))
 		var chain Key
 		for n, l := range img.manifest.Layers {
-			p.keep("b " + l.Digest.Hex)
+			p.keep(blobEntry(l.Digest.Hex))
 			layers[l.Digest.Hex] = true
 			chain = ChainKey(chain, img.config.RootFS.DiffIDs[n])
-			if !p.options.All {
-				p.keep("k " + chain.String())
-			}
+			p.keep(snapshotEntry(chain))
 		}
-	}
-	if p.options.All {
-		return nil
 	}
 	p.eachLayer(func(_ string, k Key, made []layerRecord) {
 		if len(made) > 0 && !slices.ContainsFunc(made, func(r layerRecord) bool { return !layers[r.Digest.Hex] }) {
-			p.keep("k " + k.String())
+			p.keep(snapshotEntry(k))
 		}
 	})
 	return nil
@@ -225,35 +177,35 @@ const indexLife = 30 * 24 * time.Hour
 func (p *pruning) dropUseless() {
 	p.eachLayer(func(kind string, k Key, made []layerRecord) {
 		gone := slices.ContainsFunc(made, func(r layerRecord) bool {
-			_, err := os.Lstat(p.store.path("blobs", "sha256", r.Digest.Hex))
+			_, err := os.Lstat(p.disk.path("blobs", "sha256", r.Digest.Hex))
 			return err != nil
 		})
-		if _, err := p.store.readMeta(k); kind != baseKind && gone && err != nil {
-			os.Remove(p.store.recordPath(kind, k))
+		if _, err := p.snapshots.readMeta(k); kind != baseKind && gone && err != nil {
+			os.Remove(p.disk.record(kind, k))
 		}
 	})
-	indexes, _ := os.ReadDir(p.store.path("records", filesKind))
+	indexes, _ := os.ReadDir(p.disk.path("records", filesKind))
 	for _, d := range indexes {
 		if info, err := d.Info(); err == nil && p.now.Sub(info.ModTime()) > indexLife {
-			os.Remove(p.store.path("records", filesKind, d.Name()))
+			os.Remove(p.disk.path("records", filesKind, d.Name()))
 		}
 	}
 }
 
 // eachLayer calls fn for every record of the layer, or the layers, of a snapshot.
 func (p *pruning) eachLayer(fn func(kind string, k Key, made []layerRecord)) {
-	kinds, _ := os.ReadDir(p.store.path("records"))
+	kinds, _ := os.ReadDir(p.disk.path("records"))
 	for _, kind := range kinds {
 		if !strings.HasPrefix(kind.Name(), baseKind) {
 			continue
 		}
-		keys, _ := os.ReadDir(p.store.path("records", kind.Name()))
+		keys, _ := os.ReadDir(p.disk.path("records", kind.Name()))
 		for _, name := range keys {
 			var k Key
 			if k.UnmarshalText([]byte(name.Name())) != nil {
 				continue
 			}
-			if data, ok := p.store.Recall(kind.Name(), k); ok {
+			if data, ok := p.images.records.recall(kind.Name(), k); ok {
 				fn(kind.Name(), k, readLayers(data))
 			}
 		}
@@ -267,13 +219,11 @@ func (p *pruning) sweep() error {
 			p.report.Kept += o.size
 			continue
 		}
-		if !p.options.DryRun {
-			if err := p.store.discard(o.path); err != nil {
-				return err
-			}
+		if err := p.disk.discard(o.path); err != nil {
+			return err
 		}
 		p.report.Freed += o.size
-		if o.entry[0] == 'k' {
+		if _, ok := o.entry.snapshot(); ok {
 			p.report.Snapshots++
 		} else {
 			p.report.Blobs++
@@ -285,19 +235,19 @@ func (p *pruning) sweep() error {
 // dropRecords removes the records and marks of states that are gone, and locks that nobody holds. Other records may be
 // under keys that are no snapshots at all; they stay.
 func (p *pruning) dropRecords() {
-	for entry, o := range p.objects {
-		if o.kept || entry[0] != 'k' {
+	for e, o := range p.objects {
+		name, ok := e.snapshot()
+		if o.kept || !ok {
 			continue
 		}
-		name := strings.TrimPrefix(entry, "k ")
-		records, _ := filepath.Glob(p.store.path("records") + "/*/" + name)
-		for _, path := range append(records, p.store.path("unsynced", name)) {
+		records, _ := filepath.Glob(p.disk.path("records") + "/*/" + name)
+		for _, path := range append(records, p.disk.path("unsynced", name)) {
 			os.Remove(path)
 		}
 	}
 	p.dropUseless()
-	locks, _ := os.ReadDir(p.store.path("locks"))
+	locks, _ := os.ReadDir(p.disk.path("locks"))
 	for _, l := range locks {
-		p.store.reapOne(p.store.path("locks", l.Name()))
+		p.disk.reapOne(p.disk.path("locks", l.Name()))
 	}
 }

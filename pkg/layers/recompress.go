@@ -1,5 +1,7 @@
 package layers
 
+// Layers of images in another compression.
+
 import (
 	"context"
 	"encoding/hex"
@@ -8,14 +10,13 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
-	"github.com/gbuild/gbuild/internal/durable"
 	"github.com/gbuild/gbuild/pkg/layers/codec"
 )
 
-// Recompress returns the layer with the same tar and the algorithm of c: l itself if it has that one, or is one that must
+// recompressed returns the layer with the same tar and the algorithm of c: l itself if it has that one, or is one that must
 // not be distributed. It is made once. report is as in
 // LayerOptions.
-func (s *Store) Recompress(ctx context.Context, l v1.Layer, c codec.Compression, report func(bytes int)) (v1.Layer, error) {
+func (m *maker) recompressed(ctx context.Context, l v1.Layer, c codec.Compression, report func(bytes int)) (v1.Layer, error) {
 	mediaType, err := l.MediaType()
 	if err != nil {
 		return nil, err
@@ -27,40 +28,38 @@ func (s *Store) Recompress(ctx context.Context, l v1.Layer, c codec.Compression,
 	if err != nil {
 		return nil, err
 	}
-	again, err := s.recompress(ctx, l, diffID, c, report)
+	again, err := m.recompress(ctx, l, diffID, c, report)
 	if err != nil {
-		return nil, fmt.Errorf("compressing layer %s again: %w", diffID, s.explain(err))
+		return nil, fmt.Errorf("compressing layer %s again: %w", diffID, m.blobs.disk.explain(err))
 	}
 	return again, nil
 }
 
-func (s *Store) recompress(ctx context.Context, l v1.Layer, diffID v1.Hash, c codec.Compression, report func(bytes int)) (v1.Layer, error) {
+func (m *maker) recompress(ctx context.Context, l v1.Layer, diffID v1.Hash, c codec.Compression, report func(bytes int)) (v1.Layer, error) {
 	var k Key
 	if _, err := hex.Decode(k[:], []byte(diffID.Hex)); err != nil {
 		return nil, fmt.Errorf("parsing digest %q: %w", diffID, err)
 	}
 	kind := fmt.Sprintf("%s-again-%s-%d", baseKind, c.Name(), c.Level)
-	held, err := durable.Lock(ctx, s.path("locks", k.String()+".again"), durable.Exclusive)
+	held, err := m.blobs.disk.lock(ctx, k.String()+".again")
 	if err != nil {
 		return nil, err
 	}
 	defer held.Close()
-	if known, ok := s.recallLayer(kind, k); ok {
-		if size, ok := s.hasBlob(known.record.Digest); ok && size == known.record.Size {
-			return known, nil
-		}
+	if known, ok := m.recall(kind, k); ok && m.here(known.record) {
+		return known, nil
 	}
-	r, err := s.pack(ctx, packing{Compression: c, from: sendWhole, report: report}, func(w io.Writer) error { return s.copyTar(ctx, w, l) })
+	r, err := m.pack(ctx, packing{Compression: c, from: sendWhole, report: report}, func(w io.Writer) error { return copyTar(ctx, w, l) })
 	if err == nil && r.DiffID != diffID {
 		err = &CorruptError{What: "layer " + diffID.String(), Err: fmt.Errorf("it unpacks to %s", r.DiffID)}
 	}
 	if err != nil {
 		return nil, err
 	}
-	return &storedLayer{store: s, record: r}, s.rememberLayer(kind, k, r)
+	return &storedLayer{blobs: m.blobs, record: r}, m.remember(kind, k, r)
 }
 
-func (s *Store) copyTar(ctx context.Context, w io.Writer, l v1.Layer) error {
+func copyTar(ctx context.Context, w io.Writer, l v1.Layer) error {
 	size, err := l.Size()
 	if err != nil {
 		return err

@@ -1,9 +1,9 @@
 package layers
 
+// Records, the small facts of a store.
+
 import (
 	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -16,23 +16,12 @@ import (
 // A record is a file records/<kind>/<key>: the SHA-256 of the value, then the value. One that was cut off by a crash
 // does not have its digest and is as good as none, so that records need no fsync.
 
-func (s *Store) recordPath(kind string, k Key) string {
-	for _, c := range kind {
-		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
-			sum := sha256.Sum256([]byte(kind))
-			kind = "x" + hex.EncodeToString(sum[:])
-			break
-		}
-	}
-	if kind == "" {
-		kind = "x"
-	}
-	return s.path("records", kind, k.String())
-}
+// records are a directory of records.
+type records struct{ disk disk }
 
-// Recall returns what was remembered of the kind under k.
-func (s *Store) Recall(kind string, k Key) ([]byte, bool) {
-	data, err := os.ReadFile(s.recordPath(kind, k))
+// recall returns what was remembered of the kind under k.
+func (r records) recall(kind string, k Key) ([]byte, bool) {
+	data, err := os.ReadFile(r.disk.record(kind, k))
 	if err != nil || len(data) < sha256.Size {
 		return nil, false
 	}
@@ -43,9 +32,9 @@ func (s *Store) Recall(kind string, k Key) ([]byte, bool) {
 	return value, true
 }
 
-// Remember keeps a small value of the kind under k, in the place of an earlier one.
-func (s *Store) Remember(kind string, k Key, v []byte) error {
-	path := s.recordPath(kind, k)
+// remember keeps a small value of the kind under k, in the place of an earlier one.
+func (r records) remember(kind string, k Key, v []byte) error {
+	path := r.disk.record(kind, k)
 	sum := sha256.Sum256(v)
 	data := append(sum[:], v...)
 	err := durable.Replace(path, data)
@@ -58,34 +47,4 @@ func (s *Store) Remember(kind string, k Key, v []byte) error {
 		return fmt.Errorf("remembering a %s: %w", kind, err)
 	}
 	return nil
-}
-
-// recallLayer returns the layer that is remembered of the kind under k.
-func (s *Store) recallLayer(kind string, k Key) (*storedLayer, bool) {
-	data, ok := s.Recall(kind, k)
-	if !ok {
-		return nil, false
-	}
-	l := &storedLayer{store: s}
-	return l, json.Unmarshal(data, &l.record) == nil
-}
-
-func (s *Store) rememberLayer(kind string, k Key, r layerRecord) error {
-	data, err := json.Marshal(r)
-	if err != nil {
-		return err
-	}
-	return s.Remember(kind, k, data)
-}
-
-// readLayers reads a record of one layer, or of several.
-func readLayers(data []byte) (all []layerRecord) {
-	var one layerRecord
-	if json.Unmarshal(data, &one) == nil {
-		return []layerRecord{one}
-	}
-	if json.Unmarshal(data, &all) != nil {
-		return nil
-	}
-	return all
 }

@@ -22,7 +22,7 @@ func (s *Store) Restore(ctx context.Context, parent, k Key, all []v1.Layer, o La
 	defer d.Discard()
 	u := &unpacking{store: s, report: report}
 	if err := u.restoreAll(ctx, d, all); err != nil {
-		return fmt.Errorf("restoring a state: %w", s.explain(err))
+		return fmt.Errorf("restoring a state: %w", s.disk.explain(err))
 	}
 	var records []layerRecord
 	for _, j := range u.jobs {
@@ -34,7 +34,7 @@ func (s *Store) Restore(ctx context.Context, parent, k Key, all []v1.Layer, o La
 		return err
 	}
 	if !s.HasLayers(k, o) {
-		err = s.Remember(o.kind(), k, data)
+		err = s.records.remember(o.kind(), k, data)
 	}
 	return errors.Join(err, d.Commit(ctx, k))
 }

@@ -1,13 +1,18 @@
 package layers
 
 import (
+	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/internal/durable"
 )
 
 // A snapshot is a directory snapshots/<key> that holds fs (an overlay lower) and meta.json. meta.json is there if and
@@ -24,13 +29,21 @@ const (
 	maxStack  = 10_000 // of snapshots: no image has so many, a circle of corrupt ones has
 )
 
-func (s *Store) snapshot(k Key, elements ...string) string {
-	return s.path(append([]string{"snapshots", k.String()}, elements...)...)
+// snapshots are the snapshots of a store.
+type snapshots struct {
+	disk  disk
+	lease *lease
+	sync  *syncer
+	blobs *blobs
+
+	mu    sync.Mutex
+	known map[Key]meta // of committed snapshots; it never changes for a key that exists
+	roots map[Key]int  // see rootDepth
 }
 
 // readMeta returns what stands below a committed snapshot.
-func (s *Store) readMeta(k Key) (meta, error) {
-	path := s.snapshot(k, "meta.json")
+func (s *snapshots) readMeta(k Key) (meta, error) {
+	path := s.disk.snapshot(k, "meta.json")
 	s.mu.Lock()
 	m, known := s.known[k]
 	s.mu.Unlock()
@@ -52,7 +65,7 @@ func (s *Store) readMeta(k Key) (meta, error) {
 }
 
 // heldMeta is readMeta of a snapshot that is held, and so cannot have gone.
-func (s *Store) heldMeta(k Key) (meta, error) {
+func (s *snapshots) heldMeta(k Key) (meta, error) {
 	s.mu.Lock()
 	m, known := s.known[k]
 	s.mu.Unlock()
@@ -63,33 +76,33 @@ func (s *Store) heldMeta(k Key) (meta, error) {
 }
 
 // complete returns what stands below a snapshot whose files are there, or can be unpacked from the layer that is there.
-func (s *Store) complete(k Key) (m meta, ok bool) {
+func (s *snapshots) complete(k Key) (m meta, ok bool) {
 	m, err := s.readMeta(k)
 	if err != nil || m.Packed == nil || s.hasFiles(k) {
 		return m, err == nil
 	}
-	size, ok := s.hasBlob(m.Packed.Digest)
+	size, ok := s.blobs.has(m.Packed.Digest)
 	return m, ok && size == m.Packed.Size
 }
 
-// Has says whether the snapshot of k and all that it stands on are committed. It keeps them from being pruned until the
+// has says whether the snapshot of k and all that it stands on are committed. It keeps them from being pruned until the
 // store is closed. Scratch is always there.
-func (s *Store) Has(k Key) bool {
-	return s.lease.holdAll(s, k)
+func (s *snapshots) has(k Key) bool {
+	return s.hold(k)
 }
 
-// holdAll stops at a snapshot that was found whole before: what it stands on is held, and cannot be pruned.
-func (l *lease) holdAll(s *Store, top Key) bool {
+// hold stops at a snapshot that was found whole before: what it stands on is held, and cannot be pruned.
+func (s *snapshots) hold(top Key) bool {
 	unpacked := true
 	for k, depth := top, 0; !k.IsZero(); depth++ {
 		exists := func() bool {
 			_, err := s.readMeta(k)
 			return err == nil
 		}
-		if depth > maxStack || !l.hold("k "+k.String(), s.snapshot(k, "meta.json"), exists) {
+		if depth > maxStack || !s.lease.hold(snapshotEntry(k), s.disk.snapshot(k, "meta.json"), exists) {
 			return false
 		}
-		if l.isWhole(k) {
+		if s.lease.isWhole(k) {
 			break
 		}
 		m, ok := s.complete(k)
@@ -100,14 +113,14 @@ func (l *lease) holdAll(s *Store, top Key) bool {
 		k = m.Parent
 	}
 	if unpacked { // a blob may turn out to be corrupt, and is removed then
-		l.setWhole(top)
+		s.lease.setWhole(top)
 	}
 	return true
 }
 
 // stack returns the directories of the state k, the uppermost first.
-func (s *Store) stack(k Key) ([]string, error) {
-	if !s.Has(k) {
+func (s *snapshots) stack(k Key) ([]string, error) {
+	if !s.has(k) {
 		return nil, &NotFoundError{Kind: "snapshot", Name: k.String()}
 	}
 	var dirs []string
@@ -119,20 +132,20 @@ func (s *Store) stack(k Key) ([]string, error) {
 		if err != nil {
 			return nil, fmt.Errorf("reading snapshot %s: %w", k, err)
 		}
-		dirs = append(dirs, s.dir+"/snapshots/"+k.String()+"/fs")
+		dirs = append(dirs, string(s.disk)+"/snapshots/"+k.String()+"/fs")
 		k = m.Parent
 	}
 	return dirs, nil
 }
 
 // commit gives the directory made (which holds fs) the name of k. Its files reach the disk beside what follows, see syncer.
-func (s *Store) commit(made string, k, parent Key) error {
+func (s *snapshots) commit(made string, k, parent Key) error {
 	data, err := json.Marshal(meta{Parent: parent})
 	if err == nil {
 		err = os.WriteFile(filepath.Join(made, "meta.json"), data, 0o600)
 	}
 	if err == nil {
-		err = s.sync.mark(s.snapshot(k))
+		err = s.sync.mark(s.disk.snapshot(k))
 	}
 	if err == nil {
 		err = s.rename(made, k)
@@ -140,22 +153,22 @@ func (s *Store) commit(made string, k, parent Key) error {
 	if err != nil {
 		return fmt.Errorf("committing %s: %w", k, err)
 	}
-	s.Has(k)
+	s.has(k)
 	s.sync.soon()
 	return nil
 }
 
 // rename puts the snapshot in its place. One that is already there and complete wins: same key, same state.
-func (s *Store) rename(made string, k Key) error {
+func (s *snapshots) rename(made string, k Key) error {
 	for {
-		err := unix.Renameat2(unix.AT_FDCWD, made, unix.AT_FDCWD, s.snapshot(k), unix.RENAME_NOREPLACE)
+		err := unix.Renameat2(unix.AT_FDCWD, made, unix.AT_FDCWD, s.disk.snapshot(k), unix.RENAME_NOREPLACE)
 		if err != unix.EEXIST && err != unix.ENOTEMPTY {
 			return err
 		}
 		if _, ok := s.complete(k); ok {
-			return s.discard(made)
+			return s.disk.discard(made)
 		}
-		if err := s.discard(s.snapshot(k)); err != nil {
+		if err := s.disk.discard(s.disk.snapshot(k)); err != nil {
 			return err
 		}
 	}
@@ -163,3 +176,37 @@ func (s *Store) rename(made string, k Key) error {
 
 // ErrTooDeep says that a state stands on more snapshots than an overlay mount can have.
 var ErrTooDeep = errors.New("an overlay mount has at most 500 layers")
+
+// commitPacked gives a snapshot without files its name. It needs no mark: what a crash of the machine cuts off of meta.json
+// is as good as no snapshot, and so is one whose layer is dropped.
+func (s *snapshots) commitPacked(ctx context.Context, k Key, m meta) error {
+	draft := s.disk.path("drafts", rand.Text())
+	held, err := durable.Lock(ctx, draft+".lock", durable.Exclusive)
+	if err != nil {
+		return fmt.Errorf("committing %s: %w", k, err)
+	}
+	defer held.Close()
+	defer os.Remove(draft + ".lock")
+	defer os.RemoveAll(draft)
+	data, err := json.Marshal(m)
+	if err == nil {
+		err = os.MkdirAll(draft+"/snap", 0o700)
+	}
+	if err == nil {
+		err = durable.Replace(draft+"/snap/meta.json", data)
+	}
+	if err == nil {
+		err = s.rename(draft+"/snap", k)
+	}
+	if err != nil {
+		return fmt.Errorf("committing %s: %w", k, err)
+	}
+	s.has(k)
+	return nil
+}
+
+// hasFiles says whether the files of a committed snapshot are unpacked.
+func (s *snapshots) hasFiles(k Key) bool {
+	_, err := os.Lstat(s.disk.snapshot(k, "fs"))
+	return err == nil
+}

@@ -212,7 +212,7 @@ func TestSplitLayers(t *testing.T) {
 			t.Errorf("at most %d: %d, %v", n, len(all), err)
 		}
 	}
-	path, err := s.blobPath(mustDigest(t, one[0]))
+	path, err := s.disk.blob(mustDigest(t, one[0]))
 	check(t, err)
 	check(t, os.Remove(path))
 	again, existed, err = s.Layers(t.Context(), keyOf("one"), o)

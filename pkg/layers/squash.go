@@ -1,5 +1,7 @@
 package layers
 
+// One layer of many snapshots.
+
 import (
 	"context"
 	"crypto/sha256"
@@ -9,7 +11,6 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
-	"github.com/gbuild/gbuild/internal/durable"
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
@@ -17,53 +18,49 @@ import (
 // already. Of the options it needs the compression, Epoch and Report.
 func (s *Store) Squash(ctx context.Context, k, base Key, o LayerOptions) (v1.Layer, bool, error) {
 	name, kind := squashKey(k, base), o.wayKind()+"-squash"
-	if l, ok := s.squashed(kind, name); ok {
+	if l, ok := s.maker.squashed(kind, name); ok {
 		return l, true, nil
 	}
-	held, err := durable.Lock(ctx, s.path("locks", name.String()+".layer"), durable.Exclusive)
+	held, err := s.disk.lock(ctx, name.String()+".layer")
 	if err != nil {
 		return nil, false, fmt.Errorf("squashing %s: %w", k, err)
 	}
 	defer held.Close()
-	if l, ok := s.squashed(kind, name); ok {
+	if l, ok := s.maker.squashed(kind, name); ok {
 		return l, true, nil
 	}
 	r, err := s.squash(ctx, k, base, o)
 	if err == nil {
-		err = s.rememberLayer(kind, name, r)
+		err = s.maker.remember(kind, name, r)
 	}
 	if err != nil {
-		return nil, false, fmt.Errorf("squashing %s: %w", k, s.explain(err))
+		return nil, false, fmt.Errorf("squashing %s: %w", k, s.disk.explain(err))
 	}
-	return &storedLayer{store: s, record: r}, false, nil
+	return &storedLayer{blobs: s.blobs, record: r}, false, nil
 }
 
 // HasSquashed says whether Squash would only look up, and not make, the layer.
 func (s *Store) HasSquashed(k, base Key, o LayerOptions) bool {
-	_, ok := s.squashed(o.wayKind()+"-squash", squashKey(k, base))
+	_, ok := s.maker.squashed(o.wayKind()+"-squash", squashKey(k, base))
 	return ok
 }
 
 func squashKey(k, base Key) Key { return sha256.Sum256(append(k[:], base[:]...)) }
 
-func (s *Store) squashed(kind string, name Key) (*storedLayer, bool) {
-	l, ok := s.recallLayer(kind, name)
-	if !ok {
-		return nil, false
-	}
-	size, ok := s.hasBlob(l.record.Digest)
-	return l, ok && size == l.record.Size
+func (m *maker) squashed(kind string, name Key) (*storedLayer, bool) {
+	l, ok := m.recall(kind, name)
+	return l, ok && m.here(l.record)
 }
 
 func (s *Store) squash(ctx context.Context, k, base Key, o LayerOptions) (r layerRecord, err error) {
 	if err := s.Expand(ctx, k); err != nil {
 		return r, err
 	}
-	dirs, err := s.stack(k)
+	dirs, err := s.snapshots.stack(k)
 	if err != nil {
 		return r, err
 	}
-	below, err := s.stack(base)
+	below, err := s.snapshots.stack(base)
 	if err != nil {
 		return r, err
 	}
@@ -75,7 +72,7 @@ func (s *Store) squash(ctx context.Context, k, base Key, o LayerOptions) (r laye
 	if err != nil {
 		return r, err
 	}
-	return s.pack(ctx, packing{Compression: o.Compression, from: sendFrom, report: o.Report}, func(w io.Writer) error {
+	return s.maker.pack(ctx, packing{Compression: o.Compression, from: sendFrom, report: o.Report}, func(w io.Writer) error {
 		return rootfs.WriteDiff(ctx, w, dirs[:n], rootfs.DiffOptions{Lower: lower, Epoch: o.Epoch})
 	})
 }

@@ -44,7 +44,7 @@ func stargzTree(t *testing.T) (dir string, files map[string][]byte) {
 func packStargz(t *testing.T, s *Store, dir string, level int) ([]byte, layerRecord) {
 	t.Helper()
 	how := packing{Compression: codec.Compression{Algorithm: "estargz", Level: level}, from: sendNever}
-	r, err := s.pack(t.Context(), how, func(w io.Writer) error { return rootfs.WriteDiff(t.Context(), w, []string{dir}, rootfs.DiffOptions{}) })
+	r, err := s.maker.pack(t.Context(), how, func(w io.Writer) error { return rootfs.WriteDiff(t.Context(), w, []string{dir}, rootfs.DiffOptions{}) })
 	check(t, err)
 	blob, _, err := s.Blob(r.Digest)
 	check(t, err)
@@ -155,12 +155,12 @@ func TestStargzFails(t *testing.T) {
 		"at the end": func(w *tar.Writer) error { return errors.Join(w.Close(), broken) },
 	} {
 		how := packing{Compression: codec.Compression{Algorithm: "estargz"}, from: sendNever}
-		_, err := s.pack(t.Context(), how, func(w io.Writer) error { return write(tar.NewWriter(w)) })
+		_, err := s.maker.pack(t.Context(), how, func(w io.Writer) error { return write(tar.NewWriter(w)) })
 		if !errors.Is(err, broken) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if left, _ := os.ReadDir(s.path("ingest")); len(left) > 0 {
+	if left, _ := os.ReadDir(s.disk.path("ingest")); len(left) > 0 {
 		t.Errorf("left: %v", left)
 	}
 }

@@ -4,8 +4,8 @@ import "github.com/gbuild/gbuild/pkg/layers/rootfs"
 
 // The files of states, as views.
 
-// View returns the merged files of the state k, which must not be packed (see Expand).
-func (s *Store) View(k Key) (*rootfs.View, error) {
+// view returns the merged files of the state k, which must not be packed (see Expand).
+func (s *snapshots) view(k Key) (*rootfs.View, error) {
 	dirs, err := s.stack(k)
 	if err != nil {
 		return nil, err
@@ -13,8 +13,8 @@ func (s *Store) View(k Key) (*rootfs.View, error) {
 	return rootfs.MergedView(dirs, s.rootDepth(k, dirs)), nil
 }
 
-// Changed returns the files that the state k has of its own, without those of what it stands on.
-func (s *Store) Changed(k Key) (*rootfs.View, error) {
+// changed returns the files that the state k has of its own, without those of what it stands on.
+func (s *snapshots) changed(k Key) (*rootfs.View, error) {
 	dirs, err := s.stack(k)
 	if err != nil || len(dirs) == 0 {
 		return rootfs.NewView(), err
@@ -23,17 +23,17 @@ func (s *Store) Changed(k Key) (*rootfs.View, error) {
 }
 
 // below returns the view of what the snapshot of k stands on.
-func (s *Store) below(k Key) (*rootfs.View, error) {
+func (s *snapshots) below(k Key) (*rootfs.View, error) {
 	m, err := s.heldMeta(k)
 	if err != nil {
 		return nil, err
 	}
-	return s.View(m.Parent)
+	return s.view(m.Parent)
 }
 
 // rootDepth says how many snapshots of the state k, which are in dirs, its root directory is merged of. It is remembered:
 // a build of many layers looks at each state.
-func (s *Store) rootDepth(k Key, dirs []string) int {
+func (s *snapshots) rootDepth(k Key, dirs []string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := 0

@@ -5,27 +5,21 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io/fs"
+	"io"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"golang.org/x/sys/unix"
 
 	"github.com/gbuild/gbuild/internal/durable"
-	"github.com/gbuild/gbuild/internal/hint"
-	"github.com/gbuild/gbuild/internal/statedir"
 	"github.com/gbuild/gbuild/pkg/layers/codec"
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
-// version is the content of the file VERSION. It changes when an older gbuild could not read the store.
-const version = "gbuild store 1\n"
-
-// Store is a state directory. Many processes may have it open at once. Its methods may be called concurrently.
-type Store struct {
+// Hooks are what a store asks of those who use it. They are set before the store is used.
+type Hooks struct {
 	// Fetch gets a layer that an image of this store refers to, but whose bytes are not here, from the source that was
 	// recorded for it. Without it such a layer cannot be read.
 	Fetch func(ctx context.Context, source string, d v1.Descriptor) (v1.Layer, error)
@@ -34,19 +28,28 @@ type Store struct {
 	Sending func(*Growing)
 	// Notice, if set, is told what was left out of a layer and why, once for each kind of thing.
 	Notice func(text string)
+}
 
-	dir   string
-	lease lease
-	sync  syncer
+func (h *Hooks) notice(text string) {
+	if h.Notice != nil {
+		h.Notice(text)
+	}
+}
 
-	encoders codec.Encoders // of all layers
+// Store is a state directory. Many processes may have it open at once. Its methods may be called concurrently.
+type Store struct {
+	Hooks
 
-	aheads aheads
-	beside sync.WaitGroup // the removal of what is left of drafts
-
-	mu    sync.Mutex
-	known map[Key]meta // of committed snapshots; it never changes for a key that exists
-	roots map[Key]int  // see rootDepth
+	disk      disk
+	lease     *lease
+	sync      *syncer
+	blobs     *blobs
+	records   records
+	snapshots *snapshots
+	maker     *maker
+	images    *images
+	aheads    aheads
+	beside    sync.WaitGroup // the removal of what is left of drafts
 }
 
 // Open opens the store in dir, and makes it if it is not there. It refuses a directory that others can write to, one of a
@@ -56,21 +59,42 @@ func Open(dir string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the store: %w", err)
 	}
-	s := &Store{dir: dir, known: map[Key]meta{}, roots: map[Key]int{}}
-	s.lease.store, s.sync.store = s, s
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, hint.Errorf("name a directory that you can write to", "making the store: %w", err)
-	}
-	if err := s.checkOwner(); err != nil {
+	d := disk(dir)
+	if err := d.create(); err != nil {
 		return nil, err
 	}
-	dropDefaultACL(dir)
-	if err := s.checkFormat(); err != nil {
-		return nil, err
-	}
-	dropDefaultACL(s.path("drafts"))
+	s := over(d)
 	s.reap()
 	return s, nil
+}
+
+// over makes the parts of a store.
+func over(d disk) *Store {
+	s := &Store{disk: d, lease: &lease{disk: d}, sync: &syncer{disk: d}, records: records{d}}
+	s.blobs = &blobs{disk: d, lease: s.lease, sync: s.sync, hooks: &s.Hooks}
+	s.snapshots = &snapshots{disk: d, lease: s.lease, sync: s.sync, blobs: s.blobs, known: map[Key]meta{}, roots: map[Key]int{}}
+	s.maker = &maker{blobs: s.blobs, records: s.records}
+	s.images = &images{disk: d, blobs: s.blobs, records: s.records, sync: s.sync, hooks: &s.Hooks}
+	return s
+}
+
+// reap removes what dead processes left. What cannot be removed from here (files of subordinate ids, seen from outside
+// of the namespace) stays for the next process that can.
+func (s *Store) reap() {
+	s.sync.forget()
+	for _, dir := range []string{"drafts", "ingest"} {
+		files, _ := os.ReadDir(s.disk.path(dir))
+		for _, f := range files {
+			if !f.IsDir() {
+				s.disk.reapOne(s.disk.path(dir, f.Name()))
+			}
+		}
+	}
+	s.lease.reap()
+	left, _ := os.ReadDir(s.disk.path("trash"))
+	if len(left) > 0 {
+		go s.disk.emptyTrash()
+	}
 }
 
 // Close brings what was committed to the disk, and gives back the lease.
@@ -81,143 +105,90 @@ func (s *Store) Close() error {
 }
 
 // Dir returns the state directory.
-func (s *Store) Dir() string { return s.dir }
+func (s *Store) Dir() string { return string(s.disk) }
 
-func (s *Store) path(elements ...string) string {
-	return filepath.Join(append([]string{s.dir}, elements...)...)
-}
-
-func (s *Store) notice(text string) {
-	if s.Notice != nil {
-		s.Notice(text)
+// TempDir makes a private directory, and the function that removes it. After a crash a later Open removes it.
+func (s *Store) TempDir(ctx context.Context) (dir string, remove func() error, err error) {
+	dir = s.disk.path("ingest", rand.Text())
+	held, err := durable.Lock(ctx, dir+".lock", durable.Exclusive)
+	if err == nil {
+		err = os.Mkdir(dir, 0o700)
 	}
-}
-
-// defaultACL is the attribute of a directory whose new files get further permissions: see acl(5).
-const defaultACL = "system.posix_acl_default"
-
-// dropDefaultACL takes from a directory of the store what a directory above has handed down to it. Files of snapshots would
-// get it, and so would layers. A filesystem without ACLs has none to drop.
-func dropDefaultACL(dir string) { _ = unix.Lremovexattr(dir, defaultACL) }
-
-func (s *Store) checkOwner() error {
-	var st unix.Stat_t
-	if err := unix.Stat(s.dir, &st); err != nil {
-		return fmt.Errorf("opening the store %s: %w", s.dir, err)
-	}
-	if int(st.Uid) != os.Geteuid() {
-		return hint.Errorf("use a directory of your own, or change its owner", "the store %s belongs to user %d, not to user %d", s.dir, st.Uid, os.Geteuid())
-	}
-	if st.Mode&0o022 != 0 {
-		return hint.Errorf("chmod go-w "+s.dir, "others may write to the store %s (mode %04o)", s.dir, st.Mode&0o7777)
-	}
-	return nil
-}
-
-// checkFormat makes the directories of a new store, and checks that an old one is one that this code can read.
-func (s *Store) checkFormat() error {
-	found, err := os.ReadFile(s.path("VERSION"))
-	switch {
-	case err == nil && string(found) == version:
-		return nil
-	case err == nil:
-		return hint.Errorf("use the gbuild that made it, or another directory",
-			"the store %s has the format %q, this gbuild reads %q", s.dir, strings.TrimSpace(string(found)), strings.TrimSpace(version))
-	case !errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("opening the store: %w", err)
-	}
-	if err := s.checkFilesystem(); err != nil {
-		return err
-	}
-	for _, name := range statedir.Store {
-		if err := os.MkdirAll(s.path(name), 0o700); err != nil {
-			return fmt.Errorf("making the store: %w", err)
-		}
-	}
-	if err := durable.Save(s.path("VERSION"), []byte(version)); err != nil {
-		return fmt.Errorf("making the store: %w", err)
-	}
-	return nil
-}
-
-const (
-	magicOverlay = 0x794c7630
-	magicNFS     = 0x6969
-)
-
-// checkFilesystem tries what snapshots need, rather than to know each filesystem by name.
-func (s *Store) checkFilesystem() error {
-	var st unix.Statfs_t
-	if err := unix.Statfs(s.dir, &st); err != nil {
-		return fmt.Errorf("looking at the filesystem of %s: %w", s.dir, err)
-	}
-	unfit := func(reason string) error {
-		return hint.Errorf("put the store on a local disk (ext4, xfs, btrfs) or a volume of one",
-			"the filesystem of %s cannot hold a store: %s", s.dir, reason)
-	}
-	switch int64(st.Type) {
-	case magicOverlay:
-		return unfit("it is itself an overlay filesystem")
-	case magicNFS:
-		return unfit("it is NFS, whose locks and owners are not dependable")
-	}
-	probe := s.path(".probe-" + rand.Text())
-	if err := os.Mkdir(probe, 0o700); err != nil {
-		return hint.Errorf("name a directory that you can write to", "making the store: %w", err)
-	}
-	defer os.RemoveAll(probe)
-	if err := unix.Setxattr(probe, rootfs.XattrOpaque, []byte("y"), 0); err != nil {
-		return unfit("it has no user extended attributes: " + err.Error())
-	}
-	if err := unix.Mknod(filepath.Join(probe, "whiteout"), unix.S_IFCHR, 0); err != nil {
-		return unfit("it refuses whiteouts: " + err.Error())
-	}
-	return nil
-}
-
-// reap removes what dead processes left. What cannot be removed from here (files of subordinate ids, seen from outside
-// of the namespace) stays for the next process that can.
-func (s *Store) reap() {
-	s.sync.forget()
-	for _, dir := range []string{"drafts", "ingest"} {
-		files, _ := os.ReadDir(s.path(dir))
-		for _, f := range files {
-			if !f.IsDir() {
-				s.reapOne(s.path(dir, f.Name()))
-			}
-		}
-	}
-	s.lease.reap()
-	left, _ := os.ReadDir(s.path("trash"))
-	if len(left) > 0 {
-		go s.emptyTrash()
-	}
-}
-
-// reapOne removes a lock file (or a half-written blob) that nobody holds, and the draft that lies beside it.
-func (s *Store) reapOne(path string) {
-	held, err := durable.TryLock(path, durable.Exclusive)
 	if err != nil {
-		return
+		return "", nil, fmt.Errorf("making a temporary directory: %w", err)
 	}
-	defer held.Close()
-	if draft, ok := strings.CutSuffix(path, ".lock"); !ok || s.discard(draft) == nil {
-		os.Remove(path)
-	}
+	return dir, func() error {
+		defer held.Close()
+		return errors.Join(os.RemoveAll(dir), os.Remove(dir+".lock"))
+	}, nil
 }
 
-// discard takes a tree out of use at once. The removal of its files follows.
-func (s *Store) discard(path string) error {
-	err := os.Rename(path, s.path("trash", rand.Text()))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
+// Has says whether the snapshot of k and all that it stands on are committed. It keeps them from being pruned until the
+// store is closed. Scratch is always there.
+func (s *Store) Has(k Key) bool { return s.snapshots.has(k) }
+
+// View returns the merged files of the state k, which must not be packed (see Expand).
+func (s *Store) View(k Key) (*rootfs.View, error) { return s.snapshots.view(k) }
+
+// Changed returns the files that the state k has of its own, without those of what it stands on.
+func (s *Store) Changed(k Key) (*rootfs.View, error) { return s.snapshots.changed(k) }
+
+// Unpacked says whether all files of the state k are there, so that View shows them: Expand would do nothing.
+func (s *Store) Unpacked(k Key) bool {
+	_, err := s.snapshots.stack(k)
+	return err == nil
 }
 
-func (s *Store) emptyTrash() {
-	left, _ := os.ReadDir(s.path("trash"))
-	for _, d := range left {
-		os.RemoveAll(s.path("trash", d.Name()))
+// Recall returns what was remembered of the kind under k.
+func (s *Store) Recall(kind string, k Key) ([]byte, bool) { return s.records.recall(kind, k) }
+
+// Remember keeps a small value of the kind under k, in the place of an earlier one.
+func (s *Store) Remember(kind string, k Key, v []byte) error { return s.records.remember(kind, k, v) }
+
+// PutBlob stores the bytes of r under their SHA-256. If want is not zero, they must have that digest. The media type of
+// the descriptor is left empty.
+func (s *Store) PutBlob(ctx context.Context, r io.Reader, want v1.Hash) (v1.Descriptor, error) {
+	return s.blobs.put(ctx, r, want)
+}
+
+// Blob opens a blob and returns its size. The reader fails at the end if the bytes are not those of the digest; the blob
+// is dropped then, so that it will be made or fetched again.
+func (s *Store) Blob(h v1.Hash) (io.ReadCloser, int64, error) { return s.blobs.open(h) }
+
+// Near returns l, read from the store from the time on when its bytes are there.
+func (s *Store) Near(l v1.Layer) v1.Layer { return &nearLayer{l, s.blobs} }
+
+// Recompress returns the layer with the same tar and the algorithm of c: l itself if it has that one, or is one that must
+// not be distributed. It is made once. report is as in LayerOptions.
+func (s *Store) Recompress(ctx context.Context, l v1.Layer, c codec.Compression, report func(bytes int)) (v1.Layer, error) {
+	return s.maker.recompressed(ctx, l, c, report)
+}
+
+// Tag gives an image a local name, in the place of the image that had it before. Manifest, config and the layers that
+// have no source elsewhere become blobs first, and are on the disk when the name is there.
+func (s *Store) Tag(name string, img v1.Image) error { return s.images.tag(name, img) }
+
+// Untag removes a local name. The image stays until it is pruned.
+func (s *Store) Untag(name string) error { return s.images.untag(name) }
+
+// Image returns a local image by its name, or by the first digits (four or more) of its id or digest.
+func (s *Store) Image(name string) (v1.Image, error) { return s.images.find(name) }
+
+// Images lists the local images, sorted by name. One that cannot be read is left out.
+func (s *Store) Images() ([]ImageInfo, error) { return s.images.list() }
+
+// KeepBase remembers an image of a registry under a name, so that Base finds it again without the registry.
+func (s *Store) KeepBase(name string, img v1.Image) error { return s.images.keepBase(name, img) }
+
+// Base returns the image that KeepBase remembered. The error is a *NotFoundError where there is none.
+func (s *Store) Base(name string) (v1.Image, error) { return s.images.base(name) }
+
+// Prune removes snapshots and blobs that nothing needs, and that were not used for so long. What a local image or a running process
+// needs is never removed. It must run where the files of the store's other ids can be removed, as Draft must.
+func (s *Store) Prune(ctx context.Context, unused time.Duration) (PruneReport, error) {
+	p := &pruning{disk: s.disk, lease: s.lease, images: s.images, snapshots: s.snapshots, unused: unused, objects: map[entry]*object{}, now: time.Now()}
+	if err := p.run(ctx); err != nil {
+		return p.report, fmt.Errorf("pruning the store: %w", err)
 	}
+	return p.report, nil
 }

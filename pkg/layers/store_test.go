@@ -88,7 +88,7 @@ func TestSnapshotter(t *testing.T) {
 			write(t, d.Dir()+"/f", "x")
 			check(t, d.Discard())
 			check(t, d.Discard())
-			left, _ := os.ReadDir(s.path("drafts"))
+			left, _ := os.ReadDir(s.disk.path("drafts"))
 			if len(left) > 0 {
 				t.Errorf("left: %v", left)
 			}
@@ -283,14 +283,14 @@ func TestKill(t *testing.T) {
 				t.Errorf("%s: committed with %q", when, got)
 			}
 		}
-		if left, _ := filepath.Glob(s.path("drafts") + "/*"); len(left) > 0 {
+		if left, _ := filepath.Glob(s.disk.path("drafts") + "/*"); len(left) > 0 {
 			t.Errorf("%s: left %v", when, left)
 		}
-		if leases, _ := os.ReadDir(s.path("leases")); len(leases) > 1 {
+		if leases, _ := os.ReadDir(s.disk.path("leases")); len(leases) > 1 {
 			t.Errorf("%s: left %d leases", when, len(leases))
 		}
 		check(t, s.Close())
-		os.RemoveAll(s.path("snapshots", keyOf("crashed").String()))
+		os.RemoveAll(s.disk.path("snapshots", keyOf("crashed").String()))
 	}
 }
 
@@ -302,7 +302,7 @@ func TestUnsyncedAfterAnotherBoot(t *testing.T) {
 	check(t, d.Commit(t.Context(), keyOf("k")))
 	blob, err := s.PutBlob(t.Context(), strings.NewReader("blob"), v1.Hash{})
 	check(t, err)
-	marks, _ := os.ReadDir(s.path("unsynced"))
+	marks, _ := os.ReadDir(s.disk.path("unsynced"))
 	if len(marks) != 2 {
 		t.Fatalf("marks before the flush: %v", marks)
 	}
@@ -323,14 +323,14 @@ func TestUnsyncedAfterAnotherBoot(t *testing.T) {
 		t.Errorf("%d of 2 are left for another process", n)
 	}
 	for _, m := range marks {
-		path := s.path("unsynced", m.Name())
+		path := s.disk.path("unsynced", m.Name())
 		check(t, os.Remove(path))
 		check(t, os.Symlink("another boot", path))
 	}
 	if n := found(); n != 0 {
 		t.Errorf("%d that may have lost a part are trusted", n)
 	}
-	if left, _ := os.ReadDir(s.path("unsynced")); len(left) > 0 {
+	if left, _ := os.ReadDir(s.disk.path("unsynced")); len(left) > 0 {
 		t.Errorf("marks of what is gone: %v", left)
 	}
 }
@@ -341,9 +341,9 @@ func TestFlush(t *testing.T) {
 	other, err := Open(s.Dir())
 	check(t, err)
 	img, _ := testImage(t, other)
-	check(t, s.sync.mark(s.snapshot(keyOf("coming"))))
+	check(t, s.sync.mark(s.disk.snapshot(keyOf("coming"))))
 	check(t, s.Tag("a", img))
-	marks, _ := os.ReadDir(s.path("unsynced"))
+	marks, _ := os.ReadDir(s.disk.path("unsynced"))
 	if len(marks) != 1 || marks[0].Name() != keyOf("coming").String() {
 		t.Errorf("marks after the name was given: %v; want that of what has no name yet", marks)
 	}
@@ -351,7 +351,7 @@ func TestFlush(t *testing.T) {
 	check(t, err)
 	check(t, d.Commit(t.Context(), keyOf("coming")))
 	check(t, s.Close())
-	if marks, _ = os.ReadDir(s.path("unsynced")); len(marks) > 0 {
+	if marks, _ = os.ReadDir(s.disk.path("unsynced")); len(marks) > 0 {
 		t.Errorf("marks after Close: %v", marks)
 	}
 	check(t, other.Close())
@@ -367,7 +367,7 @@ func TestRecords(t *testing.T) {
 			t.Errorf("%q: %q %v", kind, got, ok)
 		}
 	}
-	path := s.recordPath("step", k)
+	path := s.disk.record("step", k)
 	check(t, os.Truncate(path, 33))
 	if _, ok := s.Recall("step", k); ok {
 		t.Error("a cut record is trusted")

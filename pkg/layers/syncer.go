@@ -1,5 +1,7 @@
 package layers
 
+// When snapshots and blobs reach the disk.
+
 import (
 	"errors"
 	"io/fs"
@@ -20,7 +22,7 @@ const syncDelay = time.Second
 // another boot may have lost a part when the machine went down, and is dropped; the death of a process loses nothing. A
 // mark needs no fsync: filesystems write the making of a name before a later renaming.
 type syncer struct {
-	store    *Store
+	disk     disk
 	mu       sync.Mutex // of timer
 	timer    *time.Timer
 	beside   sync.WaitGroup
@@ -41,18 +43,18 @@ const blobMark = "sha256-"
 // markOf is the mark of the snapshot or blob that will be at path.
 func (y *syncer) markOf(path string) string {
 	name := filepath.Base(path)
-	if path == y.store.path("blobs", "sha256", name) {
+	if path == y.disk.path("blobs", "sha256", name) {
 		name = blobMark + name
 	}
-	return y.store.path("unsynced", name)
+	return y.disk.path("unsynced", name)
 }
 
 // marked is where the snapshot or blob of a mark is.
 func (y *syncer) marked(name string) string {
 	if blob, ok := strings.CutPrefix(name, blobMark); ok {
-		return y.store.path("blobs", "sha256", blob)
+		return y.disk.path("blobs", "sha256", blob)
 	}
-	return y.store.path("snapshots", name)
+	return y.disk.path("snapshots", name)
 }
 
 // mark makes a symbolic link to the name of this boot: a file that is there at once with what is in it. All that is to be
@@ -69,18 +71,18 @@ func (y *syncer) mark(path string) error {
 
 // forget drops what was not on the disk when the machine went down.
 func (y *syncer) forget() {
-	marks, _ := os.ReadDir(y.store.path("unsynced"))
+	marks, _ := os.ReadDir(y.disk.path("unsynced"))
 	if len(marks) == 0 {
 		return
 	}
 	boot := bootID()
 	for _, m := range marks {
-		path := y.store.path("unsynced", m.Name())
+		path := y.disk.path("unsynced", m.Name())
 		written, err := os.Readlink(path)
 		if errors.Is(err, fs.ErrNotExist) || written == boot {
 			continue
 		}
-		if y.store.discard(y.marked(m.Name())) == nil {
+		if y.disk.discard(y.marked(m.Name())) == nil {
 			os.Remove(path)
 		}
 	}
@@ -115,7 +117,7 @@ func (y *syncer) now() {
 func (y *syncer) flush() error {
 	y.flushing.Lock()
 	defer y.flushing.Unlock()
-	marks, _ := os.ReadDir(y.store.path("unsynced"))
+	marks, _ := os.ReadDir(y.disk.path("unsynced"))
 	var named []string // what gets its name only now may miss it after a crash, so it keeps its mark
 	for _, m := range marks {
 		if _, err := os.Lstat(y.marked(m.Name())); err == nil {
@@ -125,11 +127,11 @@ func (y *syncer) flush() error {
 	if len(named) == 0 {
 		return nil
 	}
-	if err := durable.SyncFilesystem(y.store.dir); err != nil {
+	if err := durable.SyncFilesystem(string(y.disk)); err != nil {
 		return err
 	}
 	for _, name := range named {
-		os.Remove(y.store.path("unsynced", name))
+		os.Remove(y.disk.path("unsynced", name))
 	}
 	return nil
 }

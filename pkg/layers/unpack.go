@@ -23,16 +23,6 @@ import (
 
 const unpackJobs = 4 // layers at once: enough to keep a network and two disks busy
 
-// sourced is a layer that knows the repository that it came from.
-type sourced interface{ Source() string }
-
-func sourceOf(l v1.Layer) string {
-	if s, ok := l.(sourced); ok {
-		return s.Source()
-	}
-	return ""
-}
-
 // Unpack makes the state that the layers of an image make, the lowest first, and returns its key (see ChainKey). Layers
 // that are there are not read. The others are read, checked, stored as they came, decompressed and unpacked side by side;
 // when processes want the same one, the first does it. report, if not nil, is told the compressed bytes that were read,
@@ -44,7 +34,7 @@ func (s *Store) Unpack(ctx context.Context, layers []v1.Layer, report func(done,
 	}
 	if len(u.jobs) > 0 {
 		if err := u.run(ctx); err != nil {
-			return Key{}, fmt.Errorf("unpacking an image: %w", u.store.explain(err))
+			return Key{}, fmt.Errorf("unpacking an image: %w", u.store.disk.explain(err))
 		}
 	}
 	return u.key, nil
@@ -120,7 +110,7 @@ func (u *unpacking) run(ctx context.Context) error {
 	group.SetLimit(unpackJobs)
 	var err error
 	for _, j := range u.jobs {
-		if j.held, err = durable.Lock(ctx, u.store.path("locks", j.key.String()), durable.Exclusive); err != nil {
+		if j.held, err = u.store.disk.lock(ctx, j.key.String()); err != nil {
 			break
 		}
 		group.Go(func() error {
@@ -139,7 +129,7 @@ func (u *unpacking) run(ctx context.Context) error {
 // extract fetches and unpacks one layer into a directory of its own, unless another process has done it. A blob of ours
 // that turns out to be corrupt is fetched again, once.
 func (u *unpacking) extract(ctx context.Context, j *unpackJob) error {
-	if _, err := u.store.readMeta(j.key); err == nil {
+	if _, err := u.store.snapshots.readMeta(j.key); err == nil {
 		j.there = true
 		u.progress(j.record.Size)
 		return nil
@@ -166,7 +156,7 @@ func (u *unpacking) attempt(ctx context.Context, j *unpackJob) (fromStore bool, 
 
 // start makes the directory that the layer is unpacked into.
 func (j *unpackJob) start(ctx context.Context, s *Store) (err error) {
-	draft := s.path("drafts", rand.Text())
+	draft := s.disk.path("drafts", rand.Text())
 	if j.draft, err = durable.Lock(ctx, draft+".lock", durable.Exclusive); err != nil {
 		return err
 	}
@@ -274,7 +264,7 @@ type layerInput struct {
 }
 
 func (u *unpacking) open(ctx context.Context, j *unpackJob) (*layerInput, error) {
-	if r, size, err := u.store.Blob(j.record.Digest); err == nil && size == j.record.Size {
+	if r, size, err := u.store.blobs.open(j.record.Digest); err == nil && size == j.record.Size {
 		return &layerInput{unpacking: u, from: r}, nil
 	} else if err == nil {
 		r.Close()
@@ -283,7 +273,7 @@ func (u *unpacking) open(ctx context.Context, j *unpackJob) (*layerInput, error)
 	if err != nil {
 		return nil, err
 	}
-	blob, err := u.store.newBlob(ctx)
+	blob, err := u.store.blobs.create(ctx)
 	if err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
@@ -352,10 +342,10 @@ func (u *unpacking) commit() error {
 		if j.there {
 			continue
 		}
-		if err := u.store.rememberLayer(baseKind, j.key, j.record); err != nil {
+		if err := u.store.maker.remember(baseKind, j.key, j.record); err != nil {
 			return err
 		}
-		if err := u.store.commit(j.dir, j.key, j.parent); err != nil {
+		if err := u.store.snapshots.commit(j.dir, j.key, j.parent); err != nil {
 			return err
 		}
 	}
@@ -368,7 +358,7 @@ func (u *unpacking) finish(i int) error {
 	for below := i - 1; below >= 0; below-- {
 		dirs = append(dirs, u.fs(u.jobs[below]))
 	}
-	rest, err := u.store.stack(u.jobs[0].parent)
+	rest, err := u.store.snapshots.stack(u.jobs[0].parent)
 	if err != nil {
 		return err
 	}
@@ -378,7 +368,7 @@ func (u *unpacking) finish(i int) error {
 // fs returns where the files of a layer are by now.
 func (u *unpacking) fs(j *unpackJob) string {
 	if j.there {
-		return u.store.snapshot(j.key, "fs")
+		return u.store.disk.snapshot(j.key, "fs")
 	}
 	return j.dir + "/fs"
 }

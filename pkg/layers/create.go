@@ -1,0 +1,121 @@
+package layers
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/internal/durable"
+	"github.com/gbuild/gbuild/internal/hint"
+	"github.com/gbuild/gbuild/internal/statedir"
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
+)
+
+// Making a state directory, and checking one that is there.
+
+// version is the content of the file VERSION. It changes when an older gbuild could not read the store.
+const version = "gbuild store 1\n"
+
+// create makes the directory, or checks the one that is there.
+func (d disk) create() error {
+	if err := os.MkdirAll(string(d), 0o700); err != nil {
+		return hint.Errorf("name a directory that you can write to", "making the store: %w", err)
+	}
+	if err := d.checkOwner(); err != nil {
+		return err
+	}
+	dropDefaultACL(string(d))
+	if err := d.checkFormat(); err != nil {
+		return err
+	}
+	dropDefaultACL(d.path("drafts"))
+	return nil
+}
+
+// defaultACL is the attribute of a directory whose new files get further permissions: see acl(5).
+const defaultACL = "system.posix_acl_default"
+
+// dropDefaultACL takes from a directory of the store what a directory above has handed down to it. Files of snapshots would
+// get it, and so would layers. A filesystem without ACLs has none to drop.
+func dropDefaultACL(dir string) { _ = unix.Lremovexattr(dir, defaultACL) }
+
+func (d disk) checkOwner() error {
+	var st unix.Stat_t
+	if err := unix.Stat(string(d), &st); err != nil {
+		return fmt.Errorf("opening the store %s: %w", string(d), err)
+	}
+	if int(st.Uid) != os.Geteuid() {
+		return hint.Errorf("use a directory of your own, or change its owner", "the store %s belongs to user %d, not to user %d", string(d), st.Uid, os.Geteuid())
+	}
+	if st.Mode&0o022 != 0 {
+		return hint.Errorf("chmod go-w "+string(d), "others may write to the store %s (mode %04o)", string(d), st.Mode&0o7777)
+	}
+	return nil
+}
+
+// checkFormat makes the directories of a new store, and checks that an old one is one that this code can read.
+func (d disk) checkFormat() error {
+	found, err := os.ReadFile(d.path("VERSION"))
+	switch {
+	case err == nil && string(found) == version:
+		return nil
+	case err == nil:
+		return hint.Errorf("use the gbuild that made it, or another directory",
+			"the store %s has the format %q, this gbuild reads %q", string(d), strings.TrimSpace(string(found)), strings.TrimSpace(version))
+	case !errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("opening the store: %w", err)
+	}
+	if err := d.checkFilesystem(); err != nil {
+		return err
+	}
+	for _, name := range statedir.Store {
+		if err := os.MkdirAll(d.path(name), 0o700); err != nil {
+			return fmt.Errorf("making the store: %w", err)
+		}
+	}
+	if err := durable.Save(d.path("VERSION"), []byte(version)); err != nil {
+		return fmt.Errorf("making the store: %w", err)
+	}
+	return nil
+}
+
+const (
+	magicOverlay = 0x794c7630
+	magicNFS     = 0x6969
+)
+
+// checkFilesystem tries what snapshots need, rather than to know each filesystem by name.
+func (d disk) checkFilesystem() error {
+	var st unix.Statfs_t
+	if err := unix.Statfs(string(d), &st); err != nil {
+		return fmt.Errorf("looking at the filesystem of %s: %w", string(d), err)
+	}
+	unfit := func(reason string) error {
+		return hint.Errorf("put the store on a local disk (ext4, xfs, btrfs) or a volume of one",
+			"the filesystem of %s cannot hold a store: %s", string(d), reason)
+	}
+	switch int64(st.Type) {
+	case magicOverlay:
+		return unfit("it is itself an overlay filesystem")
+	case magicNFS:
+		return unfit("it is NFS, whose locks and owners are not dependable")
+	}
+	probe := d.path(".probe-" + rand.Text())
+	if err := os.Mkdir(probe, 0o700); err != nil {
+		return hint.Errorf("name a directory that you can write to", "making the store: %w", err)
+	}
+	defer os.RemoveAll(probe)
+	if err := unix.Setxattr(probe, rootfs.XattrOpaque, []byte("y"), 0); err != nil {
+		return unfit("it has no user extended attributes: " + err.Error())
+	}
+	if err := unix.Mknod(filepath.Join(probe, "whiteout"), unix.S_IFCHR, 0); err != nil {
+		return unfit("it refuses whiteouts: " + err.Error())
+	}
+	return nil
+}
