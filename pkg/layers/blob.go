@@ -86,8 +86,7 @@ func (s *blobs) create(ctx context.Context) (*blobWriter, error) {
 // send gives the blob to Sending, if somebody waits for it, when it has a size or is whole.
 func (w *blobWriter) send(from int64) {
 	if w.blobs.hooks.Sending != nil && from != sendNever {
-		w.grows = &Growing{blobs: w.blobs, path: w.file.Name(), from: from}
-		w.grows.more.L = &w.grows.mu
+		w.grows = newGrowing(w.file.Name(), from, w.blobs.hooks.Sending, w.blobs.peek)
 	}
 }
 

@@ -23,8 +23,11 @@ const (
 
 // Growing is the blob of a layer that is being made. It can be read from the start, by several readers, while it grows.
 type Growing struct {
-	blobs *blobs
-	path  string // until it has its name
+	path     string // until it has its name
+	named    func(v1.Hash) (io.ReadCloser, error)
+	from     int64  // the size at which it is announced
+	announce func() // tells that it can be read, once
+
 	mu    sync.Mutex
 	more  sync.Cond
 	size  int64
@@ -32,13 +35,18 @@ type Growing struct {
 	known bool // the store had the same bytes before
 	sum   v1.Hash
 	err   error
-	tell  sync.Once
-	from  int64 // the size at which it is told
 }
 
 var errGivenUp = errors.New("the layer was given up")
 
-func (g *Growing) announce() { g.tell.Do(func() { g.blobs.hooks.Sending(g) }) }
+// newGrowing makes the blob that is written to path. sending is told of it when it has from bytes, or is whole; named opens it
+// when it has its name.
+func newGrowing(path string, from int64, sending func(*Growing), named func(v1.Hash) (io.ReadCloser, error)) *Growing {
+	g := &Growing{path: path, from: from, named: named}
+	g.more.L = &g.mu
+	g.announce = sync.OnceFunc(func() { sending(g) })
+	return g
+}
 
 // Size returns the number of bytes, -1 while it is not known.
 func (g *Growing) Size() int64 {
@@ -73,7 +81,7 @@ func (g *Growing) Open() (io.ReadCloser, error) {
 	if os.IsNotExist(err) { // it has its name by now
 		var h v1.Hash
 		if h, err = g.Digest(); err == nil {
-			return g.blobs.peek(h)
+			return g.named(h)
 		}
 	}
 	if err != nil {

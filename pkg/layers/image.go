@@ -5,11 +5,31 @@ package layers
 import (
 	"bytes"
 	"fmt"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/partial"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
+
+// nameRecord is the content of such a file.
+type nameRecord struct {
+	Name    string            `json:"name"`
+	Digest  v1.Hash           `json:"digest"` // of the manifest
+	Sources map[string]string `json:"sources,omitempty"`
+	Tagged  time.Time         `json:"tagged"`
+}
+
+// ImageInfo describes a local image.
+type ImageInfo struct {
+	Name     string
+	Digest   v1.Hash // of the manifest
+	ID       v1.Hash // of the config
+	Size     int64   // of the compressed layers
+	Created  time.Time
+	Tagged   time.Time
+	Platform *v1.Platform
+}
 
 // image is a local image: its manifest and config are read, its layers are opened when they are asked for.
 type image struct {

@@ -12,9 +12,6 @@ import (
 
 // The indexes of snapshots, which are kept as records under the layers that the snapshots have.
 
-// filesKind is the kind of the records that keep indexes, under the layers of the snapshot, and of who says so.
-const filesKind = "index"
-
 // indexName names an index by the layers of the snapshot: its content. from is zero for what this store has made itself.
 func indexName(all []v1.Layer, from Key) (Key, error) {
 	h := sha256.New()

@@ -1,5 +1,7 @@
 package layers
 
+// The layers of snapshots: looking them up, and making them.
+
 import (
 	"context"
 	"encoding/json"
@@ -8,47 +10,9 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
-	"github.com/gbuild/gbuild/pkg/layers/codec"
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 	"github.com/gbuild/gbuild/pkg/layers/split"
 )
-
-// baseKind is the record of a layer that came from an image: it is what it is, whatever compression is asked for.
-const baseKind = "layer"
-
-// LayerOptions say what layers are made of a snapshot.
-type LayerOptions struct {
-	codec.Compression
-	Epoch *int64 // see DiffOptions
-	Aside bool   // the layers are not of the image that Sending waits for
-	Index bool   // keep an index of what Pack and Draft.Layers make
-	Alone bool   // the layers have all files of the snapshot, also those that are the same below it
-	Max   int    // layers that one snapshot may become, one for each of its large Python distributions; 0 or 1: all is one
-
-	Report func(bytes int) // if not nil, is told of each block of a tar when it is compressed, by several goroutines
-
-	blocks *codec.Blocks // that were made ahead
-}
-
-// sendFrom is the size from which a blob is sent that is sent from size on otherwise.
-func (o LayerOptions) sendFrom(size int64) int64 {
-	if o.Aside {
-		return sendNever
-	}
-	return size
-}
-
-// kind names the records of layers that are made in this way.
-func (o LayerOptions) kind() string { return fmt.Sprintf("%s-%d", o.wayKind(), max(o.Max, 1)) }
-
-// wayKind names compression and epoch.
-func (o LayerOptions) wayKind() string {
-	epoch := "no"
-	if o.Epoch != nil {
-		epoch = fmt.Sprint(*o.Epoch)
-	}
-	return fmt.Sprintf("%s-%s-%d-%s", baseKind, o.Name(), o.Level, epoch)
-}
 
 // Layers returns the layers of the snapshot of k, the lowest first, without those below it, and whether they were there
 // already. Flattened they are the snapshot, however many they are. One that was unpacked from an image is returned as
@@ -91,24 +55,6 @@ func (s *Store) StoredLayers(k Key, o LayerOptions) ([]v1.Layer, bool) {
 func (s *Store) HasLayers(k Key, o LayerOptions) bool {
 	_, ok := s.maker.stored(k, o)
 	return ok
-}
-
-// storedLayers returns the layers if their bytes are here or can be fetched.
-func (m *maker) stored(k Key, o LayerOptions) ([]*storedLayer, bool) {
-	if l, ok := m.recall(baseKind, k); ok {
-		if _, here := m.blobs.has(l.record.Digest); here || l.record.Source != "" && m.blobs.hooks.Fetch != nil {
-			return []*storedLayer{l}, true
-		}
-	}
-	data, _ := m.records.recall(o.kind(), k)
-	var all []*storedLayer
-	for _, r := range readLayers(data) {
-		if !m.here(r) {
-			return nil, false
-		}
-		all = append(all, &storedLayer{blobs: m.blobs, record: r})
-	}
-	return all, 0 < len(all) && len(all) <= max(o.Max, 1) // those of a shared cache may be more
 }
 
 func (s *Store) makeLayers(ctx context.Context, k Key, o LayerOptions) ([]*storedLayer, error) {

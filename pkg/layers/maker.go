@@ -105,3 +105,21 @@ func (m *maker) newBlocks(c codec.Compression) (*codec.Blocks, error) {
 	}
 	return b, err
 }
+
+// stored returns the layers if their bytes are here or can be fetched.
+func (m *maker) stored(k Key, o LayerOptions) ([]*storedLayer, bool) {
+	if l, ok := m.recall(baseKind, k); ok {
+		if _, here := m.blobs.has(l.record.Digest); here || l.record.Source != "" && m.blobs.hooks.Fetch != nil {
+			return []*storedLayer{l}, true
+		}
+	}
+	data, _ := m.records.recall(o.kind(), k)
+	var all []*storedLayer
+	for _, r := range readLayers(data) {
+		if !m.here(r) {
+			return nil, false
+		}
+		all = append(all, &storedLayer{blobs: m.blobs, record: r})
+	}
+	return all, 0 < len(all) && len(all) <= max(o.Max, 1) // those of a shared cache may be more
+}

@@ -23,25 +23,6 @@ import (
 
 // A name of an image is a file names/<SHA-256 of the name>.json. It is written when all that it names is in the store.
 
-// nameRecord is the content of such a file.
-type nameRecord struct {
-	Name    string            `json:"name"`
-	Digest  v1.Hash           `json:"digest"` // of the manifest
-	Sources map[string]string `json:"sources,omitempty"`
-	Tagged  time.Time         `json:"tagged"`
-}
-
-// ImageInfo describes a local image.
-type ImageInfo struct {
-	Name     string
-	Digest   v1.Hash // of the manifest
-	ID       v1.Hash // of the config
-	Size     int64   // of the compressed layers
-	Created  time.Time
-	Tagged   time.Time
-	Platform *v1.Platform
-}
-
 // images are the local images.
 type images struct {
 	disk    disk

@@ -18,8 +18,6 @@ import (
 // ErrMaySplit says that a snapshot has Python distributions, and so may become several layers.
 var ErrMaySplit = errors.New("the files may be several layers")
 
-var errPacked = errors.New("its files are not unpacked")
-
 func maySplit(name string) error {
 	if _, ok := installer.ListAt(name); ok {
 		return ErrMaySplit
@@ -41,7 +39,10 @@ func (s *Store) Pack(ctx context.Context, k, parent Key, lower *rootfs.View, o L
 	}
 	defer held.Close()
 	below := s.Has(parent)
-	if s.Has(k) || !below && s.HasLayers(k, o) {
+	if s.Has(k) {
+		return nil
+	}
+	if _, made := s.maker.stored(k, o); !below && made {
 		return nil
 	}
 	how := rootfs.DiffOptions{Lower: lower, Epoch: o.Epoch}

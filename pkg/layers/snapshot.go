@@ -174,6 +174,8 @@ func (s *snapshots) rename(made string, k Key) error {
 	}
 }
 
+var errPacked = errors.New("its files are not unpacked")
+
 // ErrTooDeep says that a state stands on more snapshots than an overlay mount can have.
 var ErrTooDeep = errors.New("an overlay mount has at most 500 layers")
 

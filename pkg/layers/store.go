@@ -1,5 +1,7 @@
 package layers
 
+// Store, the door of the room: what it has, and what others ask of it that one of its parts answers.
+
 import (
 	"context"
 	"crypto/rand"
@@ -17,24 +19,6 @@ import (
 	"github.com/gbuild/gbuild/pkg/layers/codec"
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
-
-// Hooks are what a store asks of those who use it. They are set before the store is used.
-type Hooks struct {
-	// Fetch gets a layer that an image of this store refers to, but whose bytes are not here, from the source that was
-	// recorded for it. Without it such a layer cannot be read.
-	Fetch func(ctx context.Context, source string, d v1.Descriptor) (v1.Layer, error)
-	// Sending, if set, is given each blob of a layer that is made here: one that is large while it still grows, another
-	// when it is whole. It must not wait.
-	Sending func(*Growing)
-	// Notice, if set, is told what was left out of a layer and why, once for each kind of thing.
-	Notice func(text string)
-}
-
-func (h *Hooks) notice(text string) {
-	if h.Notice != nil {
-		h.Notice(text)
-	}
-}
 
 // Store is a state directory. Many processes may have it open at once. Its methods may be called concurrently.
 type Store struct {

@@ -138,3 +138,11 @@ func DistributionsOf(l v1.Layer) []string {
 
 // Distributions is what DistributionsOf returns.
 func (l *storedLayer) Distributions() []string { return l.record.Distributions }
+
+// mostUnpackedOf is how much layers of so many compressed bytes may unpack to.
+func mostUnpackedOf(size int64) int64 { return max(minUnpacked, maxRatio*size) }
+
+const (
+	minUnpacked = 20 << 30 // a layer may always unpack to so many bytes
+	maxRatio    = 200      // or to so many times its compressed size
+)

@@ -1,5 +1,7 @@
 package layers
 
+// Unpacking the layers of images into snapshots.
+
 import (
 	"cmp"
 	"context"
@@ -198,14 +200,6 @@ func setApart(dir string) {
 
 // topDirectory is FS_TOPDIR_FL of linux/fs.h.
 const topDirectory = 0x20000
-
-// mostUnpackedOf is how much layers of so many compressed bytes may unpack to.
-func mostUnpackedOf(size int64) int64 { return max(minUnpacked, maxRatio*size) }
-
-const (
-	minUnpacked = 20 << 30 // a layer may always unpack to so many bytes
-	maxRatio    = 200      // or to so many times its compressed size
-)
 
 // unpack runs the three parts of one layer beside each other: reading (with digest and blob), decompression, extraction
 // (with the DiffID).
