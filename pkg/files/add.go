@@ -3,22 +3,11 @@
 package files
 
 import (
-	"archive/tar"
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"net/url"
 	"os"
-	"path"
-	"strings"
-	"time"
 
-	"github.com/moby/buildkit/frontend/dockerfile/dfgitutil"
-	"golang.org/x/sys/unix"
-
-	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/layers/codec"
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 	"github.com/gbuild/gbuild/pkg/remote"
@@ -60,77 +49,6 @@ func (a *adder) unpack(ctx context.Context, p *pick) (bool, error) {
 	return true, nil
 }
 
-// isArchive says whether a file is a tar, compressed or not, and rewinds it.
-func isArchive(f *os.File) (bool, error) {
-	found := startsTar(f)
-	_, err := f.Seek(0, io.SeekStart)
-	return found, err
-}
-
-func startsTar(r io.Reader) bool {
-	plain, err := codec.Decompress(r)
-	if err != nil {
-		return false
-	}
-	defer plain.Close()
-	_, err = tar.NewReader(plain).Next()
-	return err == nil
-}
-
-// remoteSource is a source of an ADD that is not in the context.
-type remoteSource struct {
-	git      *remote.GitSource
-	url      string
-	name     string // of the file
-	checksum string
-}
-
-// parseRemote reads a source of an ADD; nil where it is a path.
-func parseRemote(c *dockerfile.Copy, source string) (*remoteSource, error) {
-	ref, isGit, err := dfgitutil.ParseGitRef(source)
-	if err != nil && isGit {
-		return nil, remote.WithoutAddress(err)
-	}
-	isGit = err == nil && !ref.IndistinguishableFromLocal
-	isURL := strings.HasPrefix(source, "http://") || strings.HasPrefix(source, "https://")
-	switch {
-	case !isGit && !isURL && c.Checksum != "":
-		return nil, errors.New("checksum requires HTTP(S) or Git sources")
-	case !isGit && !isURL:
-		return nil, nil
-	case !c.Add && isGit:
-		return nil, errors.New("source can't be a git ref for COPY")
-	case !c.Add:
-		return nil, errors.New("source can't be a URL for COPY")
-	case isGit:
-		g, err := remote.NewGitSource(ref, c.KeepGit, c.Checksum)
-		return &remoteSource{git: g}, err
-	}
-	return &remoteSource{url: source, name: urlName(source), checksum: c.Checksum}, nil
-}
-
-// urlName is what the file of a URL is called.
-func urlName(source string) string {
-	if u, err := url.Parse(source); err == nil {
-		if base := path.Base(u.Path); base != "." && base != "/" {
-			return base
-		}
-	}
-	return "__unnamed__"
-}
-
-// identity returns what names the content of the source.
-func (r *remoteSource) identity(ctx context.Context, o remote.Fetcher) ([]string, error) {
-	if r.git != nil {
-		return r.git.Identity(ctx, o)
-	}
-	sum, err := o.Digest(ctx, r.url, r.checksum)
-	if err != nil {
-		return nil, err
-	}
-	return []string{"url", r.name, sum.String()}, nil
-}
-
 // remote copies a remote source to the destination.
 func (a *adder) remote(ctx context.Context, r *remoteSource) error {
 	if r.git != nil {
@@ -160,23 +78,6 @@ func (a *adder) open(ctx context.Context, r *remoteSource) (*os.File, *Node, err
 		return nil, nil, err
 	}
 	return f, n, nil
-}
-
-// setTime gives an open file, and its node, a time.
-func setTime(f *os.File, n *Node, t time.Time) error {
-	spec, err := unix.TimeToTimespec(t)
-	if err != nil {
-		return err
-	}
-	tv := []unix.Timeval{unix.NsecToTimeval(unix.TimespecToNsec(spec)), unix.NsecToTimeval(unix.TimespecToNsec(spec))}
-	if err := unix.Futimes(int(f.Fd()), tv); err != nil {
-		return err
-	}
-	fresh, err := nodeOf(f, n.Path, n.Mode&0o7777)
-	if err == nil {
-		*n = *fresh
-	}
-	return err
 }
 
 // addGit copies the files of a repository.

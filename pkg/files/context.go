@@ -347,3 +347,15 @@ func (c *Context) readIgnore() (*ignoreRules, error) {
 	}
 	return nil, nil
 }
+
+// IgnorePatterns are the patterns of the context's ignore file, in order.
+func (c *Context) IgnorePatterns() []string {
+	if c.tree == nil || c.tree.rules == nil {
+		return nil
+	}
+	list := make([]string, len(c.tree.rules.lines))
+	for i, l := range c.tree.rules.lines {
+		list[i] = l.pattern
+	}
+	return list
+}

@@ -5,19 +5,14 @@ package files
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"io/fs"
 	"iter"
 	"os"
 	"path"
-	"slices"
-	"strings"
 	"sync"
-	"time"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
@@ -34,14 +29,6 @@ type dirTree struct {
 
 func newDirTree(root *os.Root, rules *ignoreRules) *dirTree {
 	return &dirTree{dirs: openDirs{root: root, dirs: map[string]*os.File{}}, rules: rules, seen: map[string]bool{}}
-}
-
-// local returns the name by which os.Root knows a path of the tree.
-func local(name string) string {
-	if name = strings.Trim(name, "/"); name != "" {
-		return name
-	}
-	return "."
 }
 
 // Lstat goes down from the root, because rules look at every directory on the way.
@@ -64,8 +51,6 @@ func (t *dirTree) Lstat(name string) (*Node, error) {
 	}
 	return n, nil
 }
-
-func missing(name string) error { return &fs.PathError{Op: "lstat", Path: name, Err: fs.ErrNotExist} }
 
 // at returns the node of a path, whatever the rules say.
 func (t *dirTree) at(name string) (n *Node, err error) {
@@ -98,14 +83,6 @@ func (t *dirTree) node(dir int, base, name string) (*Node, error) {
 		n.xattrs = t.xattrs
 	}
 	return n, nil
-}
-
-// fill takes over what stat says, but for the owner.
-func (n *Node) fill(st *unix.Stat_t) {
-	n.Mode, n.Size, n.Rdev = st.Mode, st.Size, st.Rdev
-	n.Ino, n.Dev, n.Nlink = st.Ino, st.Dev, uint64(st.Nlink)
-	n.ModTime = time.Unix(st.Mtim.Unix())
-	n.changed = unix.TimespecToNsec(st.Ctim)
 }
 
 func readlinkat(dir int, base string, size int64) (string, error) {
@@ -276,47 +253,12 @@ func (t *dirTree) xattrs(n *Node) (map[string][]byte, error) {
 	return fileXattrs(f)
 }
 
-// fileXattrs reads the attributes that belong into an image. Those of overlayfs would change what a snapshot means.
-func fileXattrs(f *os.File) (map[string][]byte, error) {
-	var buf [1024]byte
-	n, err := unix.Flistxattr(int(f.Fd()), buf[:])
-	list := buf[:max(n, 0)]
-	if err == unix.ERANGE {
-		list = make([]byte, 64<<10)
-		n, err = unix.Flistxattr(int(f.Fd()), list)
-		list = list[:max(n, 0)]
+// KnownHash is the hash of a regular file that is remembered, where it is local: a file of a directory of this machine.
+func KnownHash(t Tree, n *Node) (sum [32]byte, local, known bool) {
+	d, local := t.(*dirTree)
+	if !local || !n.IsRegular() {
+		return sum, false, false
 	}
-	if err == unix.ENOTSUP || err == nil && n == 0 {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("listing extended attributes of %s: %w", f.Name(), err)
-	}
-	found := map[string][]byte{}
-	for name := range strings.SplitSeq(strings.TrimSuffix(string(list), "\x00"), "\x00") {
-		if name != "security.capability" && (!strings.HasPrefix(name, "user.") || strings.HasPrefix(name, "user.overlay.")) {
-			continue
-		}
-		value := make([]byte, 64<<10) // XATTR_SIZE_MAX
-		n, err := unix.Fgetxattr(int(f.Fd()), name, value)
-		if err != nil {
-			return nil, fmt.Errorf("reading extended attribute %s of %s: %w", name, f.Name(), err)
-		}
-		found[name] = slices.Clone(value[:n])
-	}
-	return found, nil
-}
-
-// errChanged says that another process wrote to a file of the context while the build read it.
-func errChanged(name string) error {
-	return hint.Errorf("build again when nothing writes to the context, or name the file in .dockerignore", "%q changed while it was read", name)
-}
-
-// unreadable names a file of the context that the user may not read. It is no reason to enter a namespace: nobody may
-// read more there.
-func unreadable(name string, err error) error {
-	if errors.Is(err, fs.ErrPermission) {
-		return hint.Errorf("make it readable for the user who builds, or name it in .dockerignore", "reading %q: permission denied", name)
-	}
-	return err
+	sum, known = d.hashes.lookup(n)
+	return sum, true, known
 }

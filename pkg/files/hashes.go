@@ -123,16 +123,6 @@ func (h *hashes) lookup(n *Node) (sum [32]byte, ok bool) {
 	return found.sum, true
 }
 
-// KnownHash is the hash of a regular file that is remembered, where it is local: a file of a directory of this machine.
-func KnownHash(t Tree, n *Node) (sum [32]byte, local, known bool) {
-	d, local := t.(*dirTree)
-	if !local || !n.IsRegular() {
-		return sum, false, false
-	}
-	sum, known = d.hashes.lookup(n)
-	return sum, true, known
-}
-
 // forget says that a path is something else by now than what it was seen as.
 func forget(versions [2]*hashed) {
 	for _, e := range versions {

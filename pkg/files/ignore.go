@@ -13,9 +13,6 @@ import (
 	"github.com/moby/patternmatcher/ignorefile"
 )
 
-// matchState is what is known of a directory's matches, for what is in it.
-type matchState = patternmatcher.MatchInfo
-
 // patterns is a list of patterns of .dockerignore, --exclude or --parents; the last one that matches decides.
 type patterns struct {
 	mu      sync.Mutex // the matcher compiles its patterns at first use
@@ -155,16 +152,4 @@ func (r *ignoreRules) culprit(name string) string {
 		}
 	}
 	return ""
-}
-
-// IgnorePatterns are the patterns of the context's ignore file, in order.
-func (c *Context) IgnorePatterns() []string {
-	if c.tree == nil || c.tree.rules == nil {
-		return nil
-	}
-	list := make([]string, len(c.tree.rules.lines))
-	for i, l := range c.tree.rules.lines {
-		list[i] = l.pattern
-	}
-	return list
 }

@@ -1,9 +1,9 @@
-// This file owns what a tree is, and the files of a state as one.
+// This file owns what a tree is: nodes, and the links that a path leads through.
 
 package files
 
 import (
-	"fmt"
+	"errors"
 	"io/fs"
 	"iter"
 	"os"
@@ -13,6 +13,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/moby/patternmatcher"
+
+	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
@@ -49,14 +52,6 @@ func (n *Node) Xattrs() (map[string][]byte, error) {
 		return nil, nil
 	}
 	return n.xattrs(n)
-}
-
-// xattrsOf reads the attributes of n, which is open as f.
-func xattrsOf(n *Node, f *os.File) (map[string][]byte, error) {
-	if n.entry != nil {
-		return n.Xattrs()
-	}
-	return fileXattrs(f)
 }
 
 // Tree is a place that files are copied from: a build context or the state of a stage. Nothing outside of its root can
@@ -108,61 +103,53 @@ func follow(t Tree, name string, last bool) (*Node, error) {
 	return n, err
 }
 
-// elements returns the parts of a path that mean something.
-func elements(name string) (parts []string) {
-	for p := range strings.SplitSeq(name, "/") {
-		if p != "" && p != "." {
-			parts = append(parts, p)
-		}
-	}
-	return parts
+// fill takes over what stat says, but for the owner.
+func (n *Node) fill(st *unix.Stat_t) {
+	n.Mode, n.Size, n.Rdev = st.Mode, st.Size, st.Rdev
+	n.Ino, n.Dev, n.Nlink = st.Ino, st.Dev, uint64(st.Nlink)
+	n.ModTime = time.Unix(st.Mtim.Unix())
+	n.changed = unix.TimespecToNsec(st.Ctim)
 }
 
-// ViewTree makes a Tree of the files of a state.
-func ViewTree(v *rootfs.View) Tree { return &stateTree{view: v} }
-
-type stateTree struct{ view *rootfs.View }
-
-func (t *stateTree) Lstat(name string) (*Node, error) {
-	e, err := t.view.Lstat(name)
-	if err != nil {
-		return nil, NeedsRights(err)
-	}
-	return stateNode(e)
+// errChanged says that another process wrote to a file of the context while the build read it.
+func errChanged(name string) error {
+	return hint.Errorf("build again when nothing writes to the context, or name the file in .dockerignore", "%q changed while it was read", name)
 }
 
-// stateNode takes over an entry. Outside of a namespace the caller's own files are root's; those of other ids are files
-// that only a namespace can name.
-func stateNode(e *rootfs.Entry) (*Node, error) {
-	n := &Node{Path: e.Path, Mode: e.Mode, UID: e.UID, GID: e.GID, Size: e.Size, ModTime: e.ModTime, Link: e.Link,
-		Rdev: e.Rdev, Ino: e.Ino, Dev: e.Dev, Nlink: e.Nlink, entry: e}
-	if e.Source() != "" {
-		n.xattrs = func(n *Node) (map[string][]byte, error) { return n.entry.Xattrs() }
+// unchanged checks that a source is what it was when it was listed, and so what the key of the step says.
+func unchanged(src *os.File, n *Node) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(src.Fd()), &st); err != nil {
+		return err
 	}
-	if uid := os.Geteuid(); uid != 0 && e.Source() != "" {
-		if e.UID != uid || e.GID != os.Getegid() {
-			return nil, fmt.Errorf("%s belongs to user %d: %w", e.Path, e.UID, ErrNoRights)
-		}
-		n.UID, n.GID = 0, 0
+	now := Node{}
+	now.fill(&st)
+	if now.Size != n.Size || !now.ModTime.Equal(n.ModTime) || n.changed != 0 && now.changed != n.changed {
+		return errChanged(n.Path)
 	}
+	return nil
+}
+
+// unreadable names a file of the context that the user may not read. It is no reason to enter a namespace: nobody may
+// read more there.
+func unreadable(name string, err error) error {
+	if errors.Is(err, fs.ErrPermission) {
+		return hint.Errorf("make it readable for the user who builds, or name it in .dockerignore", "reading %q: permission denied", name)
+	}
+	return err
+}
+
+// nodeOf describes an open file that is to be copied as a file of root.
+func nodeOf(f *os.File, name string, perm uint32) (*Node, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return nil, err
+	}
+	n := &Node{Path: name}
+	n.fill(&st)
+	n.Mode = unix.S_IFREG | perm
 	return n, nil
 }
 
-func (t *stateTree) ReadDir(dir *Node) iter.Seq2[*Node, error] {
-	return func(yield func(*Node, error) bool) {
-		for e, err := range t.view.Entries(dir.Path) {
-			var n *Node
-			if err == nil {
-				n, err = stateNode(e)
-			}
-			if !yield(n, NeedsRights(err)) || err != nil {
-				return
-			}
-		}
-	}
-}
-
-func (t *stateTree) Open(file *Node) (*os.File, error) {
-	f, err := file.entry.Open()
-	return f, NeedsRights(err)
-}
+// matchState is what is known of a directory's matches, for what is in it.
+type matchState = patternmatcher.MatchInfo

@@ -94,15 +94,6 @@ func (w *writer) createFile(n *Node, name, target string) error {
 	return nil
 }
 
-// relative returns the way from the directory from to the file to.
-func relative(from, to string) string {
-	up := ""
-	for range elements(from) {
-		up += "../"
-	}
-	return up + local(to)
-}
-
 func (w *writer) copyFile(n *Node, name, target string) (err error) {
 	src, err := w.tree.Open(n)
 	if err != nil {
@@ -148,20 +139,6 @@ func (w *writer) finish(dst *os.File, n *Node, name, target string, xattrs map[s
 		return err
 	}
 	return w.touch(name, n)
-}
-
-// unchanged checks that a source is what it was when it was listed, and so what the key of the step says.
-func unchanged(src *os.File, n *Node) error {
-	var st unix.Stat_t
-	if err := unix.Fstat(int(src.Fd()), &st); err != nil {
-		return err
-	}
-	now := Node{}
-	now.fill(&st)
-	if now.Size != n.Size || !now.ModTime.Equal(n.ModTime) || n.changed != 0 && now.changed != n.changed {
-		return errChanged(n.Path)
-	}
-	return nil
 }
 
 // shareFrom is the size from which it is worth the call to ask the filesystem to share blocks.

@@ -1,4 +1,4 @@
-// This file owns the unpacking of archives that are contexts, and the directories that they are unpacked into.
+// This file owns archives: what is one, and how one is unpacked into a directory of this machine.
 
 package files
 
@@ -12,15 +12,30 @@ import (
 	"maps"
 	"os"
 	"path"
-	"path/filepath"
 	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/gbuild/gbuild/internal/durable"
-	"github.com/gbuild/gbuild/internal/statedir"
+	"github.com/gbuild/gbuild/pkg/layers/codec"
 )
+
+// isArchive says whether a file is a tar, compressed or not, and rewinds it.
+func isArchive(f *os.File) (bool, error) {
+	found := startsTar(f)
+	_, err := f.Seek(0, io.SeekStart)
+	return found, err
+}
+
+func startsTar(r io.Reader) bool {
+	plain, err := codec.Decompress(r)
+	if err != nil {
+		return false
+	}
+	defer plain.Close()
+	_, err = tar.NewReader(plain).Next()
+	return err == nil
+}
 
 // unpackTar unpacks the archive of a context. Owners do not matter, as a context has none; devices are left out. Nothing
 // is written outside of root.
@@ -111,59 +126,3 @@ type dirTimes struct {
 
 // fromBits is the os.FileMode of permissions in st_mode.
 func fromBits(bits uint32) os.FileMode { return toFileMode(&Node{Mode: bits & 0o7777}) }
-
-// scratchDir is a directory for one context, removed with it. That of a process that was killed is removed by the next
-// one: it is locked while it is used.
-type scratchDir struct {
-	path string
-	held *os.File
-}
-
-func newScratchDir(stateDir string) (*scratchDir, error) {
-	parent := ""
-	if stateDir != "" {
-		parent = statedir.Contexts.In(stateDir)
-		if err := os.MkdirAll(parent, 0o700); err != nil {
-			return nil, err
-		}
-		reapScratch(parent)
-	}
-	dir, err := os.MkdirTemp(parent, "context-")
-	if err != nil {
-		return nil, err
-	}
-	s := &scratchDir{path: dir}
-	if s.held, err = os.Open(dir); err == nil {
-		err = durable.Hold(s.held, durable.Shared)
-	}
-	if err != nil {
-		return nil, errors.Join(err, s.remove())
-	}
-	return s, nil
-}
-
-func reapScratch(parent string) {
-	left, _ := os.ReadDir(parent)
-	for _, e := range left {
-		info, err := e.Info()
-		if err != nil || time.Since(info.ModTime()) < time.Minute { // it may not be locked yet
-			continue
-		}
-		f, err := os.Open(filepath.Join(parent, e.Name()))
-		if err != nil {
-			continue
-		}
-		if durable.TryHold(f, durable.Exclusive) == nil {
-			os.RemoveAll(f.Name())
-		}
-		f.Close()
-	}
-}
-
-func (s *scratchDir) remove() error {
-	err := os.RemoveAll(s.path)
-	if s.held != nil {
-		s.held.Close()
-	}
-	return err
-}

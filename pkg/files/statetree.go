@@ -1,0 +1,60 @@
+// This file owns the files of a state as a tree.
+
+package files
+
+import (
+	"fmt"
+	"iter"
+	"os"
+
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
+)
+
+// ViewTree makes a Tree of the files of a state.
+func ViewTree(v *rootfs.View) Tree { return &stateTree{view: v} }
+
+type stateTree struct{ view *rootfs.View }
+
+func (t *stateTree) Lstat(name string) (*Node, error) {
+	e, err := t.view.Lstat(name)
+	if err != nil {
+		return nil, NeedsRights(err)
+	}
+	return stateNode(e)
+}
+
+// stateNode takes over an entry. Outside of a namespace the caller's own files are root's; those of other ids are files
+// that only a namespace can name.
+func stateNode(e *rootfs.Entry) (*Node, error) {
+	n := &Node{Path: e.Path, Mode: e.Mode, UID: e.UID, GID: e.GID, Size: e.Size, ModTime: e.ModTime, Link: e.Link,
+		Rdev: e.Rdev, Ino: e.Ino, Dev: e.Dev, Nlink: e.Nlink, entry: e}
+	if e.Source() != "" {
+		n.xattrs = func(n *Node) (map[string][]byte, error) { return n.entry.Xattrs() }
+	}
+	if uid := os.Geteuid(); uid != 0 && e.Source() != "" {
+		if e.UID != uid || e.GID != os.Getegid() {
+			return nil, fmt.Errorf("%s belongs to user %d: %w", e.Path, e.UID, ErrNoRights)
+		}
+		n.UID, n.GID = 0, 0
+	}
+	return n, nil
+}
+
+func (t *stateTree) ReadDir(dir *Node) iter.Seq2[*Node, error] {
+	return func(yield func(*Node, error) bool) {
+		for e, err := range t.view.Entries(dir.Path) {
+			var n *Node
+			if err == nil {
+				n, err = stateNode(e)
+			}
+			if !yield(n, NeedsRights(err)) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+func (t *stateTree) Open(file *Node) (*os.File, error) {
+	f, err := file.entry.Open()
+	return f, NeedsRights(err)
+}
