@@ -46,7 +46,7 @@ EXIT STATUS: 0; 1 the build failed; 2 the command line is wrong; 64 this host la
   IMAGE_TAG=dev gbuild build .`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return usageError{hint.Errorf("for this directory: gbuild build .", "gbuild build takes one CONTEXT, not %d", len(args))}
+				return usage(hint.Errorf("for this directory: gbuild build .", "gbuild build takes one CONTEXT, not %d", len(args)))
 			}
 			return nil
 		},

@@ -163,7 +163,7 @@ func (s remoteCaches) open(p cachePlace) (*build.SharedCache, error) {
 	}
 	images, err := image.NewCollection(p.ref, s.options)
 	if err != nil {
-		return nil, usageError{err}
+		return nil, usage(err)
 	}
 	c := &build.SharedCache{Name: images.String(), Place: placeOfCache(p.ref), Scope: p.scope, Source: images.Source(), Write: images.Write,
 		Open: func(ctx context.Context, tag string) (v1.Image, error) {

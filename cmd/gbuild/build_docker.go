@@ -80,8 +80,8 @@ func (f *dockerFlags) notices() (all []string) {
 // refuse says no to what would be silently missing otherwise.
 func (f *dockerFlags) refuse() error {
 	if f.cgroup != "" {
-		return usageError{hint.Errorf("start gbuild itself in that cgroup, for instance with systemd-run --scope --slice=NAME",
-			"--cgroup-parent: gbuild puts no RUN into a cgroup of its own")}
+		return usage(hint.Errorf("start gbuild itself in that cgroup, for instance with systemd-run --scope --slice=NAME",
+			"--cgroup-parent: gbuild puts no RUN into a cgroup of its own"))
 	}
 	wanted := map[string]string{"--sbom": f.sbom, "--provenance": f.provenance}
 	for _, s := range f.attest {
@@ -95,7 +95,7 @@ func (f *dockerFlags) refuse() error {
 	}
 	for flag, value := range wanted {
 		if truthy(value) && (!strings.Contains(value, "mode=") || strings.Contains(flag, "sbom")) {
-			return usageError{hint.Errorf("leave it out, or give --provenance=false --sbom=false", "%s: attestations are not supported yet", flag)}
+			return usage(hint.Errorf("leave it out, or give --provenance=false --sbom=false", "%s: attestations are not supported yet", flag))
 		}
 	}
 	return nil

@@ -62,10 +62,10 @@ func (t *travelling) parse(s string) (err error) {
 		}
 	}
 	if t.place, err = image.ParseRef(ref); err != nil {
-		return usageError{err}
+		return usage(err)
 	}
 	if _, err := image.NewCollection(t.place, image.Options{}); err != nil {
-		return usageError{err}
+		return usage(err)
 	}
 	return nil
 }

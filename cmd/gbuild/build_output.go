@@ -71,19 +71,19 @@ func (f *outputFlags) parse(environ environment) (o outputs, err error) {
 		return o, err
 	}
 	if o.list, err = f.parseOutputs(o.names); err != nil {
-		return o, usageError{err}
+		return o, usage(err)
 	}
 	if o.compression, err = output.CompressionOf(f.compression, o.list); err != nil {
-		return o, usageError{err}
+		return o, usage(err)
 	}
 	if o.annotations, err = output.ParseAnnotations(f.annotations); err != nil {
-		return o, usageError{err}
+		return o, usage(err)
 	}
 	if o.layering, err = build.ParseLayering(f.layers); err != nil {
 		return o, usagef("--layers: %w", err)
 	}
 	if o.progress, err = progress.ParseMode(f.progress); err != nil {
-		return o, usageError{err}
+		return o, usage(err)
 	}
 	if f.quiet {
 		o.progress = progress.Quiet
@@ -109,7 +109,7 @@ func (f *outputFlags) imageNames(environ environment) (names []string, err error
 		}
 		ref, err := image.ParseName(t)
 		if err != nil {
-			return nil, usageError{err}
+			return nil, usage(err)
 		}
 		names = append(names, ref.String())
 	}

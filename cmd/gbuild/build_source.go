@@ -85,8 +85,8 @@ func (f *sourceFlags) plan(args map[string]string) (p dockerfile.Options, err er
 func parsePlatform(s string) (v1.Platform, error) {
 	words := strings.Split(s, ",")
 	if len(words) > 1 {
-		return v1.Platform{}, usageError{hint.Errorf("build each platform on a machine of its kind: --platform "+words[0],
-			"--platform %s: one build makes the image of one platform", s)}
+		return v1.Platform{}, usage(hint.Errorf("build each platform on a machine of its kind: --platform "+words[0],
+			"--platform %s: one build makes the image of one platform", s))
 	}
 	if s == "" || s == "local" {
 		return v1.Platform{}, nil

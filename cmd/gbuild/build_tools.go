@@ -73,7 +73,7 @@ func parseMirrors(words []string) (map[dockerfile.Tool]*url.URL, error) {
 		name, text, _ := strings.Cut(s, "=")
 		t := dockerfile.Tool(name)
 		if t != dockerfile.Pip && t != dockerfile.Uv && t != dockerfile.Apt {
-			return nil, usageError{hint.Errorf("for images it is --registry-mirror", "--mirror: it is pip=URL, uv=URL or apt=URL")}
+			return nil, usage(hint.Errorf("for images it is --registry-mirror", "--mirror: it is pip=URL, uv=URL or apt=URL"))
 		}
 		u, err := url.Parse(text)
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {

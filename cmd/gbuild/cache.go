@@ -100,7 +100,7 @@ other scope has needs no --scope.`,
 		Example: "  gbuild cache rm /root/.cache/pip\n  gbuild cache rm --scope pr-12 pip\n  gbuild cache rm --all",
 		RunE: func(c *cobra.Command, args []string) error {
 			if all == (len(args) > 0) {
-				return usageError{hint.Errorf("gbuild cache ls lists them", "name the caches to remove, or give --all")}
+				return usage(hint.Errorf("gbuild cache ls lists them", "name the caches to remove, or give --all"))
 			}
 			choose := func(list []pipcache.Info) ([]pipcache.Info, error) { return list, nil }
 			if !all {

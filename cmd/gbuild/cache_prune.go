@@ -32,11 +32,11 @@ them of late. The registry frees their layers at its next garbage collection. Im
 			}
 			place, err := image.ParseName(ref)
 			if err != nil {
-				return usageError{err}
+				return usage(err)
 			}
 			images, err := image.NewCollection(place, a.registries.options())
 			if err != nil {
-				return usageError{err}
+				return usage(err)
 			}
 			return pruneShared(c.Context(), a.stdout, images, time.Now().Add(-keep))
 		},

@@ -69,7 +69,7 @@ project are taken that the working directory belongs to, or of --cache-scope.`,
 func (t travelling) run(ctx context.Context, a *app) (string, error) {
 	place, err := image.NewCollection(t.place, a.registries.options())
 	if err != nil {
-		return "", usageError{err}
+		return "", usage(err)
 	}
 	caches, err := a.openCaches()
 	if err != nil {
@@ -81,7 +81,7 @@ func (t travelling) run(ctx context.Context, a *app) (string, error) {
 // runCommand is run as a command of its own.
 func (t travelling) runCommand(ctx context.Context, a *app, place string) (err error) {
 	if t.place, err = image.ParseRef(place); err != nil {
-		return usageError{err}
+		return usage(err)
 	}
 	return a.mustEnter(ctx, func(ctx context.Context) error {
 		text, err := t.run(ctx, a)

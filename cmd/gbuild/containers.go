@@ -29,7 +29,7 @@ func findContainer(a *app, name string) (*container.Container, error) {
 	c, err := all.Find(name)
 	var bad *container.NameError
 	if errors.As(err, &bad) {
-		return nil, usageError{err}
+		return nil, usage(err)
 	}
 	return c, err
 }
@@ -69,7 +69,7 @@ func containerExit(a *app, err error) error {
 	case err == nil, errors.As(err, &status):
 		return err
 	case errors.As(err, &stopped):
-		return exitStatus(exitSignals + int(stopped.sig))
+		return exitStatus(exitSignals + int(stopped))
 	case errors.As(err, &exit):
 		if exit.Err != nil {
 			a.printError(exit.Err)

@@ -32,12 +32,16 @@ type usageError struct{ error }
 
 func (u usageError) Unwrap() error { return u.error }
 
-func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+// usage says of an error that the command line is its cause.
+func usage(err error) error { return usageError{err} }
+
+// usagef is usage of an error that it words.
+func usagef(format string, args ...any) error { return usage(fmt.Errorf(format, args...)) }
 
 // interrupted is the cause of a context that a signal cancelled.
-type interrupted struct{ sig syscall.Signal }
+type interrupted syscall.Signal
 
-func (i interrupted) Error() string { return "interrupted: " + i.sig.String() }
+func (i interrupted) Error() string { return "interrupted: " + syscall.Signal(i).String() }
 
 // exitStatus ends the process with a code and no message: what there was to say has been said.
 type exitStatus int
@@ -60,7 +64,7 @@ func exitCode(err error) int {
 	case errors.As(err, &missing):
 		return exitHost
 	case errors.As(err, &stopped):
-		return exitSignals + int(stopped.sig)
+		return exitSignals + int(stopped)
 	}
 	return exitFailed
 }

@@ -66,7 +66,7 @@ func newSaveCommand(a *app) *cobra.Command {
 				}
 				out, err := output.Archive(format, dest)
 				if err != nil {
-					return usageError{err}
+					return usage(err)
 				}
 				w, done := imageWriter(a, store, mode)
 				defer done()

@@ -20,6 +20,9 @@ import (
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
+// version is set by the release build.
+var version = ""
+
 func main() {
 	runtime.Init() // returns unless this process is the init of a sandbox, or on its way into a namespace
 	remote.InitGit()
@@ -42,6 +45,7 @@ func realMain(args []string) int {
 	defer func() { _ = errors.Join(stdout.Close(), stderr.Close()) }() // who reads may have gone
 	given, err := takeOver(args)
 	a := newApp(os.LookupEnv, os.Stdin, given)
+	a.registries.version = versionString()
 	a.stdout, a.stderr, a.rawOut, a.rawErr = stdout, stderr, os.Stdout, os.Stderr
 	if err == nil {
 		err = execute(a)
@@ -76,7 +80,7 @@ func interruptible() (context.Context, func()) {
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	go func() {
 		sig := (<-signals).(syscall.Signal)
-		cancel(interrupted{sig})
+		cancel(interrupted(sig))
 		for first := time.Now(); time.Since(first) < time.Second; { // one Ctrl-C can arrive twice: by the terminal and from the parent
 			sig = (<-signals).(syscall.Signal)
 		}
@@ -107,7 +111,7 @@ writes the image to a registry, an OCI layout or a tarball, and launches it with
 	f.StringVar(&a.flags.cacheDir, "cache-dir", a.env("GBUILD_CACHE_DIR"), "directory of cache mounts (GBUILD_CACHE_DIR; default: the XDG cache directory)")
 	f.StringSliceVar(&a.registries.mirrors, "registry-mirror", strings.Fields(a.env("GBUILD_REGISTRY_MIRROR")), "host to ask for images of Docker Hub first (repeatable; GBUILD_REGISTRY_MIRROR)")
 	f.BoolVarP(&a.flags.debug, "debug", "D", false, "print where an error came from")
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usageError{suggestFlag(c, err)} })
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage(suggestFlag(c, err)) })
 	root.AddCommand(newBuildCommand(a), newRunCommand(a), newImagesCommand(a), newPushCommand(a), newSaveCommand(a),
 		newRmiCommand(a), newPsCommand(a), newLogsCommand(a), newStopCommand(a), newKillCommand(a), newRmCommand(a),
 		newExecCommand(a), newVolumeCommand(a), newGPUCommand(a), newCacheCommand(a), newPruneCommand(a), newDoctorCommand(a), newVersionCommand(a))
@@ -120,7 +124,7 @@ func countArgs(c *cobra.Command) {
 	if check := c.Args; check != nil {
 		c.Args = func(c *cobra.Command, args []string) error {
 			if err := check(c, args); err != nil {
-				return usageError{err}
+				return usage(err)
 			}
 			return nil
 		}
@@ -138,4 +142,14 @@ func newVersionCommand(a *app) *cobra.Command {
 			return err
 		},
 	}
+}
+
+func versionString() string {
+	if version != "" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "devel"
 }

@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"runtime/debug"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -14,14 +13,12 @@ import (
 	"github.com/gbuild/gbuild/pkg/image/wire"
 )
 
-// version is set by the release build.
-var version = ""
-
 // registries is what a command knows of registries, of which it may speak to several.
 type registries struct {
 	environ     environment
 	insecure    bool             // --insecure of the command
 	mirrors     []string         // --registry-mirror
+	version     string           // gbuild's, which registries are told
 	connections wire.Connections // All that this process says to registries goes over these.
 }
 
@@ -33,7 +30,7 @@ func (r *registries) addInsecure(f *pflag.FlagSet) {
 
 func (r *registries) options() image.Options {
 	return image.Options{Insecure: r.insecure, Mirrors: r.mirrors, Keychain: image.Keychain(r.environ.dockerConfigDir(), r.environ.authFiles()...),
-		Certs: r.environ.certDirs(), UserAgent: "gbuild/" + versionString(), Connections: &r.connections}
+		Certs: r.environ.certDirs(), UserAgent: "gbuild/" + r.version, Connections: &r.connections}
 }
 
 // layer gets a layer of a base image that was never needed here until now.
@@ -66,14 +63,4 @@ func registryHosts(list []string) (hosts []string, err error) {
 		hosts = append(hosts, host)
 	}
 	return hosts, nil
-}
-
-func versionString() string {
-	if version != "" {
-		return version
-	}
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "devel"
 }

@@ -22,7 +22,7 @@ import (
 func (l *launch) runEntered(ctx context.Context) (err error) {
 	// From here on a signal is the command's, and no longer ends this process.
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
-	relay := container.NewRelay(func(s syscall.Signal) { cancel(interrupted{s}) })
+	relay := container.NewRelay(func(s syscall.Signal) { cancel(interrupted(s)) })
 	defer passOn(relay.Hand, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)()
 	store, err := l.app.openStore(l.app.notice)
 	if err != nil {

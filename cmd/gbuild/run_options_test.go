@@ -125,7 +125,7 @@ func TestContainerExit(t *testing.T) {
 		64:  &runtime.Missing{What: "user namespaces"},
 		125: errors.New("no such image"),
 		127: &runtime.ExitError{Code: 127, Err: errors.New("not found")},
-		130: interrupted{2},
+		130: interrupted(2),
 	} {
 		a := testApp(nil)
 		said := &strings.Builder{}

@@ -30,7 +30,7 @@ func parsePublished(words []string) (all []port, err error) {
 	for _, text := range words {
 		ports, err := parsePorts(text)
 		if err != nil {
-			return nil, usageError{hint.Errorf("it is [[ADDRESS:]HOSTPORT:]PORT[/udp], with ranges as 8000-8003", "-p %s: %w", text, err)}
+			return nil, usage(hint.Errorf("it is [[ADDRESS:]HOSTPORT:]PORT[/udp], with ranges as 8000-8003", "-p %s: %w", text, err))
 		}
 		all = append(all, ports...)
 	}

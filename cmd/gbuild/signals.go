@@ -13,7 +13,7 @@ import (
 func parseSignal(name string) (syscall.Signal, error) {
 	signal, err := container.ParseSignal(name)
 	if err != nil {
-		return 0, usageError{err}
+		return 0, usage(err)
 	}
 	return signal, nil
 }
