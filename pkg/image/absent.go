@@ -63,7 +63,8 @@ func allAbsent(list []error) bool {
 	return len(list) > 0
 }
 
-// withoutPlain drops the news that a registry speaks no TLS where it was asked without, too.
+// withoutPlain drops the error of https where the registry speaks plain http. On loopback both are tried, and the other error is
+// the one that says what is wrong.
 func withoutPlain(list []error) (rest []error) {
 	for _, err := range list {
 		if len(list) == 1 || !strings.Contains(err.Error(), plainAnswer) {
@@ -73,7 +74,8 @@ func withoutPlain(list []error) (rest []error) {
 	return rest
 }
 
-// isSilence reads an error of the network.
+// isSilence says whether an error of the network means that nobody answered. Some of these errors have no type, so their text is
+// read.
 func isSilence(err error) bool {
 	var dns *net.DNSError
 	var timeout net.Error

@@ -1,4 +1,4 @@
-// This file makes of an image the files that layouts and archives hold.
+// This file collects the files that an image is in a layout or an archive.
 
 package image
 
@@ -78,7 +78,7 @@ var ociTypes = map[types.MediaType]types.MediaType{
 	types.DockerForeignLayer:      types.OCIRestrictedLayer,
 }
 
-// ociForm rewrites a manifest of Docker's types: readers of OCI layouts (skopeo, podman) do not see those.
+// ociForm rewrites a manifest of Docker's types into OCI's: readers of OCI layouts (skopeo, podman) do not see the former.
 func ociForm(raw []byte) (rawManifest, error) {
 	var m v1.Manifest
 	if err := json.Unmarshal(raw, &m); err != nil {

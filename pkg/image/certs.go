@@ -1,5 +1,5 @@
-// This file owns certs.d: directories of Docker and of the container tools that have, below HOST[:PORT], the CAs of a host (*.crt) and
-// our own certificates for it (*.cert with *.key).
+// This file owns certs.d. Docker and the container tools have such directories. In HOST[:PORT] below them are the CAs of that host
+// (*.crt), and our own certificates for it (*.cert with *.key).
 
 package image
 

@@ -31,7 +31,7 @@ type client struct {
 	ref      Ref
 	repo     name.Repository
 	http     *http.Client
-	tried    string // The credentials, as an error may show them.
+	tried    string // It names the credentials, as an error may show them.
 	patience wire.Patience
 	meter    *meter
 	// hub makes the client of Docker Hub where this one is that of a mirror, else it is nil.
@@ -116,7 +116,7 @@ type request struct {
 	header http.Header // It may be nil.
 }
 
-// make is the http.Request.
+// make makes the request of net/http.
 func (r request) make(ctx context.Context) (*http.Request, error) {
 	req, err := http.NewRequestWithContext(ctx, r.method, r.to.String(), nil)
 	if err != nil {
@@ -158,7 +158,7 @@ func closed(resp *http.Response, err error) error {
 	return resp.Body.Close()
 }
 
-// look is a HEAD, whose answer may be any. There is no body to close.
+// look sends a HEAD, and takes every status for an answer. There is no body to close.
 func (c *client) look(ctx context.Context, u *url.URL, header http.Header) (*http.Response, error) {
 	req, err := request{http.MethodHead, u, header}.make(ctx)
 	if err != nil {
@@ -237,7 +237,7 @@ func (c *client) standing(ctx context.Context, id string) (v1.Hash, error) {
 	return h, nil
 }
 
-// head asks for a manifest without its bytes, and takes every answer for one.
+// head asks for a manifest without its bytes.
 func (c *client) head(ctx context.Context, id string) (*http.Response, error) {
 	return c.look(ctx, c.url("manifests", id), http.Header{"Accept": {acceptable}})
 }

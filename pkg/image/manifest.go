@@ -46,8 +46,8 @@ type document struct {
 	Config        *v1.Descriptor  `json:"config"`
 }
 
-// classify says what raw is: the media type that all later code may rely on. The media type of the answer and of the document must agree, and no document may be read
-// as both an index and a manifest (GHSA-qv35-3gw6-8q4j and its kin).
+// classify says what raw is: the media type that all later code may rely on. The media type of the answer and of the document must
+// agree, and no document may be read as both an index and a manifest (GHSA-qv35-3gw6-8q4j and its kin).
 func classify(ref string, raw []byte, announced types.MediaType) (types.MediaType, error) {
 	var doc document
 	if err := json.Unmarshal(raw, &doc); err != nil {

@@ -71,8 +71,8 @@ func variant(p v1.Platform) int {
 // unknown is the operating system of what is an image in form only, as an entry of a shared cache is.
 const unknown = "unknown"
 
-// platformOf is what an index says of an image. One that does not say what it is for has no entry: readers take it for their
-// own. Neither has one that is for no machine: readers would pass it over.
+// platformOf is the platform of an image as its entry in an index says it. An image whose config names no platform gets none there:
+// readers take it for one of their own. Neither does an image that is for no machine: readers would pass it over.
 func platformOf(c *v1.ConfigFile) *v1.Platform {
 	if c.OS == "" || c.Architecture == "" || c.OS == unknown {
 		return nil

@@ -36,12 +36,17 @@ const (
 
 // Ref names an image in a registry, in an OCI layout directory, or in an archive. The zero Ref names nothing.
 type Ref struct {
-	Kind       Kind
-	Host       string // A registry's, with its port; docker.io for Docker Hub.
-	Repository string // A path in that registry: library/python.
-	Path       string // A layout's directory, or an archive's file.
-	Tag        string // A registry's tag; for the others it is the name of an image inside.
-	Digest     string // The form is algorithm:hex; it may be empty.
+	Kind Kind
+	// Host is that of a registry, with its port. Docker Hub's is docker.io.
+	Host string
+	// Repository is the path in that registry, such as library/python.
+	Repository string
+	// Path is the directory of a layout, or the file of an archive.
+	Path string
+	// Tag is one of a registry. In a layout or an archive it is the name of an image inside.
+	Tag string
+	// Digest is ALGORITHM:HEX, or empty.
+	Digest string
 }
 
 // badRef says which rule for image names was broken, and what names look like.

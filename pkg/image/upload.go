@@ -22,15 +22,15 @@ import (
 // maxRestarts is how often the upload of one blob may start from its first byte again.
 const maxRestarts = 3
 
-// inOne is up to which size a blob goes with the request that commits it. A further request, or the question whether it is
-// there, costs more than the bytes.
+// inOne is the size up to which a blob goes with the request that commits it. A further request, or the question whether it is
+// there, would cost more than its bytes.
 const inOne = 64 << 10
 
 // upload is one blob on its way to a registry.
 //
 // The protocol has four ways, and registries differ in which of them they take: to mount the blob from another repository, to
 // send it with the request that commits it (PUT), to send it before that (PATCH), and to do all with the request that opens the
-// upload (POST). The first way that works is the one.
+// upload (POST). What one way does not bring, the next one tries.
 type upload struct {
 	to     *client
 	digest v1.Hash
@@ -77,7 +77,7 @@ func restartable(err error) bool {
 	}
 	switch status.StatusCode {
 	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusNotFound, http.StatusRequestedRangeNotSatisfiable, http.StatusTooManyRequests:
-		// All but the last: the session or its token is gone. A wrong name fails so too, but then at the start.
+		// For all but the last: the session or its token is gone. A wrong name fails in this way, too, but then at the start (POST).
 		return status.Request == nil || status.Request.Method != http.MethodPost
 	}
 	return status.StatusCode >= 500
@@ -139,7 +139,7 @@ func (u upload) start(ctx context.Context) (*url.URL, error) {
 	return to, err
 }
 
-// named is where an upload goes on that has a name, and whose registry does not say where it is.
+// named is where an upload goes on, by the name that the registry gave it. It is empty where the registry gave it none.
 func (u upload) named(resp *http.Response) string {
 	if id := resp.Header.Get("Docker-Upload-UUID"); id != "" {
 		return u.to.url("blobs", "uploads/"+id).String()
