@@ -32,6 +32,7 @@ func newLogsCommand(a *app) *cobra.Command {
 	return c
 }
 
+// printLog prints each part of the log as it was written: a part need not end a line.
 func printLog(ctx context.Context, a *app, o logsOptions, name string) error {
 	tail := -1
 	if o.tail != "all" {

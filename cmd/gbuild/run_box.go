@@ -1,4 +1,5 @@
-// This file owns the walls of a container: rights, filters, users, and what it shares with the host.
+// This file owns the walls of a container: rights, filters, users, and what it shares with the host. All of that is inside of
+// a user namespace: --privileged gives every right there, and none on the host.
 
 package main
 
@@ -68,6 +69,7 @@ func securityOption(s string) (key, value string) {
 	return key, value
 }
 
+// readProfile reads a filter of system calls, in docker's JSON.
 func readProfile(name string, read fileReader) ([]byte, error) {
 	text, err := read(name)
 	if err != nil {

@@ -1,4 +1,7 @@
-// This file owns the caches of the host that a container can share, such as those of pip and Hugging Face.
+// This file owns the caches of the host that a container can share, such as those of pip and Hugging Face. They are the
+// user's own directories, which programs outside of containers use, too; the caches of builds are others, and stay closed to
+// containers. A shared cache must neither move one that the image or a volume has put somewhere, nor be needed: a program
+// that does not find it fetches again.
 
 package main
 
@@ -19,6 +22,7 @@ import (
 // it.
 type sharedCache struct{ name, below, variable string }
 
+// sharedCaches are those of the programs that most people run in containers with GPUs.
 var sharedCaches = []sharedCache{
 	{"pip", ".cache/pip", "PIP_CACHE_DIR"},
 	{"huggingface", ".cache/huggingface", "HF_HOME"},
@@ -38,6 +42,7 @@ func (c *runCaches) add(f *pflag.FlagSet) {
 	f.Lookup("caches").NoOptDefVal = "all"
 }
 
+// cacheNames lists them for help and errors.
 func cacheNames() string {
 	var names []string
 	for _, c := range sharedCaches {

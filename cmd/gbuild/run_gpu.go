@@ -1,4 +1,6 @@
-// This file owns the GPUs and other devices that a container gets.
+// This file owns the GPUs and other devices that a container gets. There are three ways: a node of /dev is bound as it is; a
+// device with a CDI name, and a GPU of --gpus, is what the CDI specs of this host say of it, or what gbuild finds out about
+// the driver itself; and NVIDIA's hook is run only where driver= of --gpus asks for it.
 
 package main
 

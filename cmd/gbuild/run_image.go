@@ -1,4 +1,5 @@
-// This file owns the image that a container begins with, and the writable files over it.
+// This file owns the image that a container begins with, and the writable files over it. An image that this gbuild has built
+// is a state of the store, and nothing has to be unpacked.
 
 package main
 

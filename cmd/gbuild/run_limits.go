@@ -1,4 +1,6 @@
-// This file owns the limits of a container, and the control group that enforces them.
+// This file owns the limits of a container, and the control group that enforces them. The group is made outside of the
+// namespaces and removed there at the end; only its path goes in. A host that has no groups for this user is no reason not to
+// run: the limits are left out, and that is said.
 
 package main
 

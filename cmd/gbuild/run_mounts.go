@@ -1,4 +1,6 @@
-// This file owns -v, --mount and --tmpfs: what is mounted into a container.
+// This file owns -v, --mount and --tmpfs: what is mounted into a container. The words are docker's, and so are the
+// differences: -v makes a source that is missing, --mount refuses it; a source of -v that could be a name is a volume. What
+// comes out are mounts of the sandbox, but for those of volumes, which pkg/container makes binds of when it has leased them.
 
 package main
 
@@ -192,6 +194,7 @@ func setMount(m *runtime.Mount, key, value string, given bool) (err error) {
 	return err
 }
 
+// parseMode reads the octal number of permissions.
 func parseMode(s string) (*uint32, error) {
 	n, err := strconv.ParseUint(s, 8, 32)
 	mode := uint32(n)

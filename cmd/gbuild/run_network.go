@@ -1,4 +1,5 @@
-// This file owns the network of a container: which one it is, and the names of the hosts in it.
+// This file owns the network of a container: which one it is, and the names of the hosts in it. Without a word of the user
+// that is a network of its own where one can be made, else that of the host.
 
 package main
 

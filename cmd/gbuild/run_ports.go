@@ -1,4 +1,6 @@
-// This file owns the ports of the host that a container is reached by.
+// This file owns the ports of the host that a container is reached by. The sockets are opened by a process outside of the
+// namespaces, where root may have any port and where an error reaches the user; the process inside inherits them, and its
+// network passes on what comes.
 
 package main
 

@@ -1,4 +1,5 @@
-// This file owns the command of a container: its words, its user, its environment and its terminal.
+// This file owns the command of a container: its words, its user, its environment and its terminal. What the command line
+// says comes before what the image says. No value of a variable is shown, not even in a warning: many are secrets.
 
 package main
 
@@ -131,6 +132,7 @@ func (p *runProcess) readEnvFiles(a *app, read fileReader) (env []string, err er
 	return env, nil
 }
 
+// readEnvFile names the kind of the file in its errors; the file may be a pipe.
 func readEnvFile(name string, read fileReader) ([]byte, error) {
 	text, err := read(name)
 	if err != nil {

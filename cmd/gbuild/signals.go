@@ -1,4 +1,5 @@
-// This file owns the signals that this process gets or sends.
+// This file owns the signals that a process hands on to a container. Until then they are main's, and end the command (see
+// interruptible). A process that waits for one in the namespaces leaves them to runtime.Enter.
 
 package main
 
@@ -10,6 +11,7 @@ import (
 	"github.com/gbuild/gbuild/pkg/container"
 )
 
+// parseSignal reads what a flag or a record says; a wrong one is an error of the command line.
 func parseSignal(name string) (syscall.Signal, error) {
 	signal, err := container.ParseSignal(name)
 	if err != nil {

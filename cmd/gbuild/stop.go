@@ -1,4 +1,5 @@
-// This file owns the commands that end containers, or send them a signal.
+// This file owns the commands that end containers, or send them a signal. A container whose restart policy says always does
+// not start again after stop, rm -f and kill -s KILL; any other signal only reaches its command.
 
 package main
 

@@ -1,4 +1,6 @@
-// This file owns the terminal of the caller, which the command of a container may have for a while.
+// This file owns the terminal of the caller, which the command of a container may have for a while. The command has one of its
+// own, of which gbuild holds the other end: so the caller's is made raw, that nothing is echoed or turned into a signal
+// twice, and follows only in its size.
 
 package main
 
@@ -45,6 +47,7 @@ func openTerminal(stdin io.Reader, stdout io.Writer, input bool) (*runtime.Termi
 	return t, func() { signal.Stop(resized); _ = term.Restore(int(in.Fd()), saved) }, nil
 }
 
+// sizeOf is zero where the size cannot be had.
 func sizeOf(f *os.File) runtime.TerminalSize {
 	cols, rows, err := term.GetSize(int(f.Fd()))
 	if err != nil {

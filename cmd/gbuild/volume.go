@@ -48,6 +48,7 @@ func newVolumeListCommand(a *app) *cobra.Command {
 	return c
 }
 
+// printVolumes prints sizes as docker does: in powers of ten.
 func printVolumes(a *app, list []container.Volume, quiet bool) error {
 	w := tabwriter.NewWriter(a.stdout, 0, 1, 3, ' ', 0)
 	if !quiet {

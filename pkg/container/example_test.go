@@ -38,6 +38,8 @@ func Example() {
 			fmt.Fprintln(log.Stream("stdout"), "serving")
 			return &runtime.ExitError{Code: 3}
 		},
+		User:   func(string) (runtime.Identity, error) { return runtime.Identity{}, nil },
+		Notice: func(text string) { fmt.Println(text) },
 	}
 	fmt.Println("ended:", session.Run(context.Background()))
 
