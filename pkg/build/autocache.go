@@ -101,10 +101,8 @@ func (c *toolCaches) autoCache(ctx context.Context, s *dockerfile.Run, t dockerf
 		return c.pipCache(ctx, s, calls)
 	case dockerfile.Uv:
 		return c.uvCache(ctx, s, calls)
-	case dockerfile.Conda:
-		return c.mountOwn(ctx, t, "", pipcache.Locked)
 	}
-	return c.mountOwn(ctx, t, "", pipcache.Shared)
+	return c.mountOwn(ctx, t)
 }
 
 // pipCache binds what pip fetches, and in it the directory of what it builds.
@@ -147,8 +145,13 @@ func (c *toolCaches) passing(name string) (string, error) {
 	return dir, os.Chown(dir, c.user.UID, c.user.GID)
 }
 
-func (c *toolCaches) mountOwn(ctx context.Context, t dockerfile.Tool, scope string, sharing pipcache.Sharing) ([]runtime.Mount, error) {
-	lease, dir, err := c.ownCache(ctx, string(t), scope, sharing)
+// mountOwn binds a cache of the tool that belongs to the user of the RUN.
+func (c *toolCaches) mountOwn(ctx context.Context, t dockerfile.Tool) ([]runtime.Mount, error) {
+	sharing := pipcache.Shared
+	if t.Cache().Exclusive {
+		sharing = pipcache.Locked
+	}
+	lease, dir, err := c.ownCache(ctx, string(t), "", sharing)
 	if err != nil {
 		return nil, err
 	}
@@ -246,30 +249,4 @@ func resolvedDir(v *rootfs.View, dir string) ([]*rootfs.Entry, error) {
 		return nil, os.ErrInvalid
 	}
 	return v.ReadDir(real)
-}
-
-// prefixes are the directories below which the Pythons of a RUN have lib/python3.X, each once.
-func prefixes(s *dockerfile.Run) (all []string) {
-	seen := map[string]bool{}
-	add := func(dir string) {
-		if dir = filepath.Clean(dir); filepath.IsAbs(dir) && !seen[dir] {
-			seen[dir] = true
-			all = append(all, dir)
-		}
-	}
-	for _, program := range s.Calls().Pythons() {
-		add(filepath.Dir(filepath.Dir(program)))
-	}
-	for _, bin := range filepath.SplitList(s.Getenv("PATH")) {
-		add(filepath.Dir(bin))
-	}
-	for _, name := range []string{"VIRTUAL_ENV", "CONDA_PREFIX", "UV_PROJECT_ENVIRONMENT"} {
-		if dir := s.Getenv(name); dir != "" {
-			add(dir)
-		}
-	}
-	add("/usr")
-	add("/usr/local")
-	add(filepath.Join(s.Dir, ".venv"))
-	return all
 }

@@ -20,10 +20,6 @@ import (
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
-// unseen are variables that decide what pip and uv print and how patiently they ask, and nothing that is built.
-var unseen = []string{"PIP_NO_INPUT", "PIP_ROOT_USER_ACTION", "PIP_DISABLE_PIP_VERSION_CHECK", "PIP_PROGRESS_BAR", "PIP_DEFAULT_TIMEOUT", "PIP_TIMEOUT", "PIP_RETRIES",
-	"UV_HTTP_TIMEOUT", "UV_NO_PROGRESS", "DEBIAN_FRONTEND", "PYTHONUNBUFFERED", "TERM"}
-
 // builtScope names all that a wheel which a tool builds in the RUN may depend on. keep is false where it must not be found
 // again: the Dockerfile says so, or the build sees something that has no name. ofState says that nothing but the files
 // before the RUN decides what is built.
@@ -73,7 +69,7 @@ func seen(env []string) (all []string) {
 		values[name] = value
 	}
 	for name, value := range values {
-		if !slices.Contains(unseen, name) {
+		if installer.SeesVariable(name) {
 			all = append(all, name+"="+value)
 		}
 	}
@@ -116,15 +112,11 @@ func absolute(dir, name string) string {
 	return path.Join(dir, name)
 }
 
-// settings are files in which pip and uv may be led to files of requirements that decide what is built.
-var settings = []string{"/etc/pip.conf", "/etc/xdg/pip/pip.conf", "~/.pip/pip.conf", "~/.config/pip/pip.conf", "/etc/uv/uv.toml", "~/.config/uv/uv.toml",
-	"uv.toml", "pyproject.toml"}
-
 // constrained says whether such a file speaks of constraints, or cannot be read.
 func (c *toolCaches) constrained(s *dockerfile.Run) bool {
-	names := slices.Clone(settings)
+	names := slices.Clone(installer.Settings)
 	for _, prefix := range prefixes(s) {
-		names = append(names, filepath.Join(prefix, "pip.conf"))
+		names = append(names, filepath.Join(prefix, installer.PrefixSettings))
 	}
 	for _, name := range names {
 		homes := []string{""}
@@ -133,7 +125,7 @@ func (c *toolCaches) constrained(s *dockerfile.Run) bool {
 		}
 		for _, home := range homes {
 			data, err := readView(c.lower, absolute(s.Dir, home+name))
-			if err == nil && (strings.Contains(string(data), "constraint") || strings.Contains(string(data), "override")) || err != nil && !errors.Is(err, os.ErrNotExist) {
+			if err == nil && installer.Constrains(string(data)) || err != nil && !errors.Is(err, os.ErrNotExist) {
 				return true
 			}
 		}
@@ -149,20 +141,11 @@ func (c *toolCaches) onlyRequirements(k layers.Key, named map[string]bool) bool 
 		return false
 	}
 	return v.Walk("/", func(e *rootfs.Entry) error {
-		if e.IsDir() || e.IsRegular() && (named[e.Path] || isRequirements(path.Base(e.Path))) {
+		if e.IsDir() || e.IsRegular() && (named[e.Path] || installer.IsRequirements(path.Base(e.Path))) {
 			return nil
 		}
 		return os.ErrInvalid
 	}) == nil
-}
-
-// isRequirements knows files of requirements, and lock files, by their names.
-func isRequirements(name string) bool {
-	if slices.Contains([]string{"uv.lock", "poetry.lock", "Pipfile.lock", "pdm.lock", "pylock.toml"}, name) {
-		return true
-	}
-	ext := path.Ext(name)
-	return (ext == ".txt" || ext == ".in") && strings.Contains(strings.ToLower(name), "requirement")
 }
 
 // requirements reads files of requirements, and those that they name.
@@ -183,8 +166,8 @@ var (
 )
 
 func (q *requirements) read(name string, depth int) error {
-	if depth == 0 || !slices.Contains([]string{".txt", ".in", ".pip", ".req", ""}, path.Ext(name)) {
-		return errUnclear // a project says more than what it requires
+	if depth == 0 || !installer.OnlyRequires(name) {
+		return errUnclear
 	}
 	data, err := readView(q.view, name)
 	if err != nil {
@@ -195,36 +178,18 @@ func (q *requirements) read(name string, depth int) error {
 		return err
 	}
 	q.named[real] = true
-	text := strings.ReplaceAll(strings.ReplaceAll(string(data), "\r\n", "\n"), "\\\n", " ")
-	for line := range strings.SplitSeq(text, "\n") {
-		if err := q.line(strings.Fields(line), path.Dir(name), depth); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// line keeps a line that has an option other than a hash, which says what is fetched and not what is made of it.
-func (q *requirements) line(words []string, dir string, depth int) error {
-	words = slices.DeleteFunc(words, func(w string) bool { return strings.HasPrefix(w, "--hash=") })
-	if i := slices.IndexFunc(words, func(w string) bool { return strings.HasPrefix(w, "#") }); i >= 0 {
-		words = words[:i]
-	}
-	if len(words) > 0 && !strings.HasPrefix(words[0], "-") && slices.ContainsFunc(words, installer.Unpinned) {
-		return errUnpinned
-	}
-	if !slices.ContainsFunc(words, func(w string) bool { return strings.HasPrefix(w, "-") }) {
-		return nil
-	}
-	for _, option := range []string{"--requirement", "--constraint", "-r", "-c"} {
-		if rest, ok := strings.CutPrefix(words[0], option); ok {
-			if rest = strings.TrimPrefix(rest, "="); rest == "" && len(words) > 1 {
-				rest = words[1]
+	for _, line := range installer.RequirementLines(string(data)) {
+		switch {
+		case line.Unpinned:
+			return errUnpinned
+		case line.Names:
+			if err := q.read(absolute(path.Dir(name), line.File), depth-1); err != nil {
+				return err
 			}
-			return q.read(absolute(dir, rest), depth-1)
+		default:
+			q.options = append(q.options, line.Option)
 		}
 	}
-	q.options = append(q.options, strings.Join(words, " "))
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/docker/go-units"
 
 	"github.com/gbuild/gbuild/pkg/dockerfile"
+	"github.com/gbuild/gbuild/pkg/installer"
 	"github.com/gbuild/gbuild/pkg/pipcache"
 )
 
@@ -60,17 +61,17 @@ func (c *toolCaches) noteMount(s *dockerfile.Run, d *dockerfile.Mount, lease *pi
 func (c *toolCaches) report(log *toolLog) {
 	for i := range c.uses {
 		u := &c.uses[i]
-		if u.Tool != "" && log.seen[u.Tool] != nil {
-			u.take(log.seen[u.Tool])
+		if u.Tool != "" {
+			u.take(log.tools.Of(dockerfile.Tool(u.Tool)))
 		}
 		u.look()
 		c.work.walker.events.report(Event{Type: Cache, Step: c.leases.number, Text: u.String(), Cache: &u.CacheUse})
 	}
 }
 
-func (u *cacheUse) take(s *said) {
-	u.Hits, u.Misses, u.Saved, u.Fetched = max(0, s.hits), s.misses, s.saved, s.fetched
-	u.Wheels, u.Built, u.Refused = s.wheels, s.built, s.refused
+func (u *cacheUse) take(s *installer.Said) {
+	u.Hits, u.Misses, u.Saved, u.Fetched = max(0, s.Hits), s.Misses, s.Saved, s.Fetched
+	u.Wheels, u.Built, u.Refused = s.Wheels, s.Built, s.Refused
 	if u.passing {
 		u.Built = nil
 	}

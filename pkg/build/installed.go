@@ -9,14 +9,11 @@ import (
 	"io"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/gbuild/gbuild/pkg/dockerfile"
+	"github.com/gbuild/gbuild/pkg/installer"
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
-
-// lists are the files in which the package managers of distributions say what is installed.
-var lists = []string{"/var/lib/dpkg/status", "/lib/apk/db/installed", "/usr/lib/apk/db/installed", "/var/lib/rpm", "/usr/lib/sysimage/rpm"}
 
 // maxInstalled is how much of one list is read.
 const maxInstalled = 256 << 20
@@ -24,7 +21,7 @@ const maxInstalled = 256 << 20
 // installed lists what is installed, for a name: digests of lists, and the names of the Python distributions and conda
 // packages in the places where the RUN's Pythons look.
 func (c *toolCaches) installed(s *dockerfile.Run) (all []string) {
-	for _, name := range lists {
+	for _, name := range installer.Databases {
 		_ = c.lower.Walk(name, func(e *rootfs.Entry) error { // most of them are not there
 			if e.IsRegular() {
 				all = append(all, e.Path+" "+listDigest(e))
@@ -32,14 +29,18 @@ func (c *toolCaches) installed(s *dockerfile.Run) (all []string) {
 			return nil
 		})
 	}
+	names := func(dir string) (names []string) {
+		entries, _ := resolvedDir(c.lower, dir)
+		for _, e := range entries {
+			names = append(names, e.Name)
+		}
+		return names
+	}
 	for _, prefix := range prefixes(s) {
-		all = append(all, packageLists(c.lower, filepath.Join(prefix, "conda-meta"))...)
-		lib := filepath.Join(prefix, "lib")
-		entries, _ := resolvedDir(c.lower, lib)
-		for _, python := range entries {
-			if strings.HasPrefix(python.Name, "python") || strings.HasPrefix(python.Name, "pypy") {
-				for _, packages := range []string{"site-packages", "dist-packages"} {
-					all = append(all, packageLists(c.lower, filepath.Join(lib, python.Name, packages))...)
+		for _, dir := range installer.PackageDirs(prefix, names) {
+			for _, name := range names(dir) {
+				if installer.IsPackage(name) {
+					all = append(all, filepath.Join(dir, name))
 				}
 			}
 		}
@@ -57,17 +58,4 @@ func listDigest(e *rootfs.Entry) string {
 	sum := sha256.New()
 	_, err = io.Copy(sum, io.LimitReader(f, maxInstalled))
 	return fmt.Sprintf("%x %v", sum.Sum(nil), err)
-}
-
-// packageLists are the paths of the lists of packages in a directory.
-func packageLists(v *rootfs.View, dir string) (found []string) {
-	entries, _ := resolvedDir(v, dir)
-	for _, e := range entries {
-		for _, end := range []string{".dist-info", ".egg-info", ".egg-link", ".json"} {
-			if strings.HasSuffix(e.Name, end) {
-				found = append(found, filepath.Join(dir, e.Name))
-			}
-		}
-	}
-	return found
 }

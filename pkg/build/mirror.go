@@ -7,19 +7,17 @@ import (
 	"sync"
 
 	"github.com/gbuild/gbuild/pkg/dockerfile"
+	"github.com/gbuild/gbuild/pkg/installer"
 )
 
 // mirrorEnv is what leads pip and uv in a RUN to the mirrors of the command line. As with proxies it is for the process
 // only: neither the key nor the history of a step knows it.
 func mirrorEnv(mirrors map[dockerfile.Tool]*url.URL, s *dockerfile.Run) (env []string) {
 	if u := mirrors[dockerfile.Pip]; u != nil {
-		env = append(env, "PIP_INDEX_URL="+u.String())
-		if u.Scheme == "http" { // pip asks no other host without TLS
-			env = append(env, "PIP_TRUSTED_HOST="+strings.TrimSpace(u.Hostname()+" "+s.Getenv("PIP_TRUSTED_HOST")))
-		}
+		env = append(env, installer.PipMirror(u, s.Getenv("PIP_TRUSTED_HOST"))...)
 	}
 	if u := mirrors[dockerfile.Uv]; u != nil {
-		env = append(env, "UV_DEFAULT_INDEX="+u.String(), "UV_INDEX_URL="+u.String()) // the latter for uv before 0.4.23
+		env = append(env, installer.UvMirror(u)...)
 	}
 	return env
 }

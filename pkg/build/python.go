@@ -4,15 +4,21 @@ import (
 	"slices"
 
 	"github.com/gbuild/gbuild/pkg/dockerfile"
+	"github.com/gbuild/gbuild/pkg/installer"
 )
 
 // installsPython says whether a RUN calls a tool that installs Python distributions.
 func installsPython(s *dockerfile.Run) bool {
-	return slices.ContainsFunc([]dockerfile.Tool{dockerfile.Pip, dockerfile.Uv, dockerfile.Conda}, s.Calls().Fetches)
+	return slices.ContainsFunc(installer.PythonTools, s.Calls().Fetches)
 }
 
 // settles says whether the files of distributions that a RUN installs get a settled time: not where its environment sets
 // SOURCE_DATE_EPOCH to nothing.
 func settles(s *dockerfile.Run) bool {
 	return installsPython(s) && !slices.Contains(s.Env, "SOURCE_DATE_EPOCH=")
+}
+
+// prefixes are the directories below which the Pythons of a RUN have lib/python3.X.
+func prefixes(s *dockerfile.Run) []string {
+	return installer.Prefixes(s.Calls().Pythons(), s.Getenv, s.Dir)
 }

@@ -11,6 +11,7 @@ import (
 	"io"
 
 	"github.com/gbuild/gbuild/pkg/dockerfile"
+	"github.com/gbuild/gbuild/pkg/installer"
 )
 
 const pipOutput = `Collecting torch==2.6.0
@@ -31,14 +32,14 @@ Successfully installed six-1.17.0 torch-2.6.0
 func TestToolLog(t *testing.T) {
 	for _, c := range []struct {
 		name, tool, text string
-		want             said
+		want             installer.Said
 	}{
-		{"pip", "pip", pipOutput, said{hits: 2, misses: 2, saved: 766_700_000, fetched: 11_306,
-			wheels: []string{"flash_attn-2.7.4-cp311-cp311-linux_x86_64.whl"}, built: []string{"ext-1.0-py3-none-any.whl"}}},
-		{"pip refuses", "pip", "WARNING: The directory '/c' or its parent directory is not owned or is not writable by the current user. The cache has been disabled.\n", said{refused: true}},
-		{"uv", "uv", "Resolved 9 packages in 12ms\nPrepared 2 packages in 1.2s\nInstalled 9 packages in 30ms\n", said{hits: 7, misses: 2}},
-		{"apt", "apt", "Need to get 5,123 kB/12.3 MB of archives.\n", said{saved: 7_177_000, fetched: 5_123_000}},
-		{"long", "pip", strings.Repeat("x", 1<<20) + "\n  Using cached a-1-py3-none-any.whl (1 kB)\n", said{hits: 1, saved: 1000}},
+		{"pip", "pip", pipOutput, installer.Said{Hits: 2, Misses: 2, Saved: 766_700_000, Fetched: 11_306,
+			Wheels: []string{"flash_attn-2.7.4-cp311-cp311-linux_x86_64.whl"}, Built: []string{"ext-1.0-py3-none-any.whl"}}},
+		{"pip refuses", "pip", "WARNING: The directory '/c' or its parent directory is not owned or is not writable by the current user. The cache has been disabled.\n", installer.Said{Refused: true}},
+		{"uv", "uv", "Resolved 9 packages in 12ms\nPrepared 2 packages in 1.2s\nInstalled 9 packages in 30ms\n", installer.Said{Hits: 7, Misses: 2}},
+		{"apt", "apt", "Need to get 5,123 kB/12.3 MB of archives.\n", installer.Said{Saved: 7_177_000, Fetched: 5_123_000}},
+		{"long", "pip", strings.Repeat("x", 1<<20) + "\n  Using cached a-1-py3-none-any.whl (1 kB)\n", installer.Said{Hits: 1, Saved: 1000}},
 	} {
 		for _, r := range []io.Reader{strings.NewReader(c.text), iotest.OneByteReader(strings.NewReader(c.text))} {
 			l := &toolLog{}
@@ -50,9 +51,9 @@ func TestToolLog(t *testing.T) {
 					break
 				}
 			}
-			got := l.of(c.tool)
-			if got.hits != c.want.hits || got.misses != c.want.misses || got.saved != c.want.saved || got.fetched != c.want.fetched ||
-				got.refused != c.want.refused || !slices.Equal(got.wheels, c.want.wheels) || !slices.Equal(got.built, c.want.built) {
+			got := l.tools.Of(installer.Tool(c.tool))
+			if got.Hits != c.want.Hits || got.Misses != c.want.Misses || got.Saved != c.want.Saved || got.Fetched != c.want.Fetched ||
+				got.Refused != c.want.Refused || !slices.Equal(got.Wheels, c.want.Wheels) || !slices.Equal(got.Built, c.want.Built) {
 				t.Errorf("%s: %+v", c.name, *got)
 			}
 		}
@@ -86,22 +87,6 @@ func TestMask(t *testing.T) {
 		m.flush()
 		if want := "before **** hunt hunter ******** after hunter"; out.String() != want {
 			t.Fatalf("in pieces of %d: %q", size, out.String())
-		}
-	}
-}
-
-func TestMirrored(t *testing.T) {
-	sources := "deb http://deb.example/debian stable main\ndeb [signed-by=/k] https://deb.example/debian-security/ stable-security main\n" +
-		"URIs: http://archive.example/ubuntu\ndeb https://vendor.example/compute/cuda/repos/debian12/x86_64/ /\n"
-	want := "deb https://m.example/pub/debian stable main\ndeb [signed-by=/k] https://m.example/pub/debian-security/ stable-security main\n" +
-		"URIs: https://m.example/pub/ubuntu\ndeb https://vendor.example/compute/cuda/repos/debian12/x86_64/ /\n"
-	for _, mirror := range []string{"https://m.example/pub", "https://m.example/pub/", "https://m.example/pub/debian", "https://m.example/pub/ubuntu/"} {
-		u, err := url.Parse(mirror)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := string(mirrored([]byte(sources), u)); got != want {
-			t.Errorf("%s:\n%s", mirror, got)
 		}
 	}
 }

@@ -11,24 +11,16 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/gbuild/gbuild/internal/lazyregexp"
 	"github.com/gbuild/gbuild/pkg/dockerfile"
+	"github.com/gbuild/gbuild/pkg/installer"
 	"github.com/gbuild/gbuild/pkg/layers"
 	"github.com/gbuild/gbuild/pkg/pipcache"
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
-
-// uvFetched are the beginnings of what uv fetched, and can be used whatever a RUN stands on: pages, packages, git
-// repositories, Pythons, and the marks of the directory itself.
-var uvFetched = []string{"wheels-v", "archive-v", "simple-v", "flat-index-v", "git-v", "python-v", "binaries-v", "CACHEDIR.TAG", ".gitignore"}
-
-// uvBucket matches any part that uv has a version for. builds-vN are left by a uv that was killed.
-var uvBucket = lazyregexp.New(`^[a-z-]+-v[0-9]+$`)
 
 // uvView is what one RUN, or one call in it, sees of uv's cache.
 type uvView struct {
@@ -129,19 +121,15 @@ func (v *uvView) keep(user runtime.Identity) error {
 		v.built = ""
 	}
 	return pipcache.Divide(v.upper, func(name string) string {
-		top, rest, deep := strings.Cut(name, "/")
-		fetched := slices.ContainsFunc(uvFetched, func(start string) bool { return strings.HasPrefix(top, start) })
-		switch {
-		case !deep && (strings.HasPrefix(top, "archive-v") || strings.HasPrefix(top, "wheels-v")):
+		switch installer.PartOfUv(name, own) {
+		case installer.UvBoth:
 			return pipcache.Below
-		case strings.HasPrefix(top, "archive-v") && own[rest], strings.HasPrefix(top, "wheels-v") && rest == "path": // a file of the image
+		case installer.UvBuilt:
 			return v.built
-		case fetched:
+		case installer.UvFetched:
 			return v.shared
-		case strings.HasPrefix(top, "builds-v") || !uvBucket().MatchString(top):
-			return ""
 		}
-		return v.built
+		return ""
 	})
 }
 
@@ -153,10 +141,10 @@ func (v *uvView) builtArchives(user runtime.Identity) (own map[string]bool, fill
 	err = filepath.WalkDir(v.upper, func(name string, d fs.DirEntry, err error) error {
 		rel, _ := filepath.Rel(v.upper, name)
 		top, _, _ := strings.Cut(rel, "/")
-		if err == nil && d.IsDir() && (strings.HasPrefix(top, "archive-v") || strings.HasPrefix(top, "builds-v") || strings.HasPrefix(top, "git-v")) {
+		if err == nil && d.IsDir() && installer.UvIsDeep(top) {
 			return fs.SkipDir
 		}
-		if strings.HasPrefix(top, "sdists-v") || strings.HasPrefix(top, "environments-v") {
+		if installer.UvIsOfBuilds(top) {
 			filled = filled || strings.Count(rel, "/") > 1 && err == nil && !d.IsDir()
 		}
 		if err != nil || d.Type()&fs.ModeSymlink == 0 {
@@ -166,7 +154,7 @@ func (v *uvView) builtArchives(user runtime.Identity) (own map[string]bool, fill
 		if err != nil {
 			return err
 		}
-		if !strings.HasPrefix(top, "wheels-v") {
+		if !installer.UvIsOfWheels(top) {
 			own[path.Base(to)] = true
 		}
 		if rest, ok := strings.CutPrefix(to, v.target+"/"); ok && v.target != usual {

@@ -3,6 +3,8 @@
 package installer
 
 import (
+	"net/url"
+	"path"
 	"strings"
 
 	"github.com/gbuild/gbuild/internal/lazyregexp"
@@ -12,7 +14,7 @@ import (
 const Apt Tool = "apt"
 
 // Its variable names a file of configuration, which says where the cache is.
-var aptCache = Cache{Variable: "APT_CONFIG", Manage: []string{"clean", "autoclean", "distclean"}, Places: []string{"apt", "archives"}}
+var aptCache = Cache{Variable: "APT_CONFIG", Manage: []string{"clean", "autoclean", "distclean"}, Places: []string{"apt", "archives"}, Exclusive: true}
 
 var (
 	aptFetch    = []string{"update", "install", "upgrade", "dist-upgrade", "full-upgrade", "build-dep"}
@@ -38,4 +40,44 @@ func readApt(s *Said, line string) {
 	if m[3] != "" {
 		s.Saved += max(0, bytesOf(m[3], m[4])-need)
 	}
+}
+
+// What apt is told in a file of configuration, and where it has what the image says.
+const (
+	AptArchives    = "Dir::Cache::Archives"
+	AptParts       = "Dir::Etc::Parts"
+	AptSourceList  = "Dir::Etc::SourceList"
+	AptSourceParts = "Dir::Etc::SourceParts"
+
+	AptPartsDir       = "/etc/apt/apt.conf.d"
+	AptSourceListFile = "/etc/apt/sources.list"
+	AptSourcePartsDir = "/etc/apt/sources.list.d"
+
+	// AptKeeping makes apt keep the packages that it has fetched; AptCleaning is the part that removes them all the same.
+	AptKeeping  = "APT::Keep-Downloaded-Packages \"true\";\nBinary::apt::APT::Keep-Downloaded-Packages \"true\";\n"
+	AptCleaning = "docker-clean"
+)
+
+// ownSources matches a RUN that changes where apt looks, or how it is configured.
+var ownSources = lazyregexp.New(`/etc/apt|add-apt-repository|apt-add-repository|dpkg\s|\.deb\b|extrepo`)
+
+// AptConfigures says whether a text changes where apt looks, or how it is configured: it must see its own files.
+func AptConfigures(text string) bool { return ownSources().MatchString(text) }
+
+// archiveURL is the URL of a distribution's own archive: one that ends in its name. Other vendors' have longer paths.
+var archiveURL = lazyregexp.New(`\bhttps?://[^\s/]+/(debian|debian-security|ubuntu|ubuntu-ports)(/?)(\s|$)`)
+
+// AptMirrored gives sources of apt a mirror: a host on which debian, debian-security, ubuntu and ubuntu-ports are side by
+// side. Its URL may name one of them.
+func AptMirrored(text []byte, mirror *url.URL) []byte {
+	root := *mirror
+	root.Path = strings.TrimSuffix(root.Path, "/")
+	switch path.Base(root.Path) {
+	case "debian", "debian-security", "ubuntu", "ubuntu-ports":
+		root.Path = path.Dir(root.Path)
+	}
+	prefix := strings.TrimSuffix(root.String(), "/")
+	// A template of a regular expression takes $ for a group.
+	prefix = strings.ReplaceAll(prefix, "$", "$$")
+	return archiveURL().ReplaceAll(append([]byte{}, text...), []byte(prefix+"/${1}${2}${3}"))
 }

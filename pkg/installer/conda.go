@@ -10,7 +10,7 @@ import (
 // Conda is the package manager conda.
 const Conda Tool = "conda"
 
-var condaCache = Cache{Variable: "CONDA_PKGS_DIRS", Manage: []string{"clean"}, Places: []string{"pkgs"}}
+var condaCache = Cache{Variable: "CONDA_PKGS_DIRS", Manage: []string{"clean"}, Places: []string{"pkgs"}, Exclusive: true}
 
 var (
 	condaProgram = Program{Fetch: []string{"install", "create", "update", "upgrade"}, Runs: &Runner{Sub: []string{"run"}, Clears: "--clean-env",

@@ -66,3 +66,12 @@ func Unpinned(requirement string) bool {
 	u, err := url.Parse(strings.TrimSpace(requirement))
 	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && path.Ext(u.Path) != ".whl" && !strings.Contains(u.Fragment, "sha256=")
 }
+
+// PipMirror are the variables that lead pip to a mirror. trusted are the hosts that it asks without TLS already.
+func PipMirror(mirror *url.URL, trusted string) []string {
+	env := []string{"PIP_INDEX_URL=" + mirror.String()}
+	if mirror.Scheme == "http" { // pip asks no other host without TLS
+		env = append(env, "PIP_TRUSTED_HOST="+strings.TrimSpace(mirror.Hostname()+" "+trusted))
+	}
+	return env
+}

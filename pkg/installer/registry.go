@@ -5,6 +5,9 @@ package installer
 // Tools are all that are known, in the order in which they are listed for people.
 var Tools = []Tool{Pip, Uv, Apt, Conda, Npm}
 
+// PythonTools are those that install Python distributions.
+var PythonTools = []Tool{Pip, Uv, Conda}
+
 // known is a tool with what belongs to it.
 type known struct {
 	cache    Cache

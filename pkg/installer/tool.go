@@ -13,14 +13,15 @@ type Tool string
 
 // Cache says how a tool is told about its cache, and where it is by itself.
 type Cache struct {
-	Variable string   // the variable that says where the cache is
-	Off      string   // a variable that turns it off; empty where there is none
-	On       string   // the value of Off that does not turn it off
-	Flags    []string // options that turn it off
-	Manage   []string // sub-commands about the cache itself
-	Also     []string // further variables for a cache that is a mount, as NAME=VALUE
-	Places   []string // last elements of the directories where the cache is by itself
-	LinkMode string   // a variable whose value symlink makes what is installed lead into the cache
+	Variable  string   // the variable that says where the cache is
+	Off       string   // a variable that turns it off; empty where there is none
+	On        string   // the value of Off that does not turn it off
+	Flags     []string // options that turn it off
+	Manage    []string // sub-commands about the cache itself
+	Also      []string // further variables for a cache that is a mount, as NAME=VALUE
+	Places    []string // last elements of the directories where the cache is by itself
+	Exclusive bool     // only one process may use it at a time
+	LinkMode  string   // a variable whose value symlink makes what is installed lead into the cache
 
 	// Mention matches text that calls the tool, most likely, where that text cannot be read; nil: none is looked for.
 	Mention func() *regexp.Regexp

@@ -3,6 +3,7 @@
 package installer
 
 import (
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -56,4 +57,9 @@ func readUv(s *Said, line string) {
 	} else {
 		s.Hits += n
 	}
+}
+
+// UvMirror are the variables that lead uv to a mirror.
+func UvMirror(mirror *url.URL) []string {
+	return []string{"UV_DEFAULT_INDEX=" + mirror.String(), "UV_INDEX_URL=" + mirror.String()} // the latter for uv before 0.4.23
 }
