@@ -19,32 +19,33 @@ func (b *Builder) Build(ctx context.Context, req *Request) (*Result, error) {
 	defer cancel(nil)
 	tasks := &tasks{cancel: cancel}
 	w := b.newWalker(outer, req, tasks)
-	defer w.close()
+	p := w.build
+	defer p.close()
 	started := time.Now()
-	target, err := w.resolver.all()
+	target, err := p.resolver.all()
 	if err != nil {
 		return nil, err
 	}
-	w.process.runs = target.hasRun(map[*stage]bool{})
-	if err := w.process.check(req); err != nil {
+	p.process.runs = target.hasRun(map[*stage]bool{})
+	if err := p.process.check(req); err != nil {
 		return nil, err
 	}
 	target.markExported()
-	w.exports.layering.setExtra(target)
+	p.exports.layering.setExtra(target)
 	key, err := w.stageKey(ctx, target)
 	if err == nil && req.Files {
-		err = w.states.ensure(ctx, key)
+		err = p.states.ensure(ctx, key)
 	}
 	if err != nil {
 		cancel(err)
 		_ = tasks.wait() // err came first
 		return nil, firstError(ctx, err)
 	}
-	result := &Result{Key: key, Config: target.config, Steps: int(w.crew.executed.Load())}
+	result := &Result{Key: key, Config: target.config, Steps: int(p.crew.executed.Load())}
 	if req.NoLayers {
 		return result, tasks.wait()
 	}
-	a := &assembler{store: b.Store, exports: w.exports, sources: w.sources, names: w.names, caches: w.caches,
+	a := &assembler{store: b.Store, exports: p.exports, sources: p.sources, names: p.names, caches: p.caches,
 		epoch: req.Plan.Epoch, noCache: req.NoCache, started: started}
 	result.Image, err = a.image(ctx, target, key)
 	_ = tasks.wait() // the image is made, or err says why not
@@ -72,12 +73,13 @@ func (b *Builder) newWalker(outer context.Context, req *Request, t *tasks) *walk
 		base: layers.LayerOptions{Compression: req.Compress, Epoch: req.Plan.Epoch, Report: line.packed}}
 	states := newStates(images, process, layering, t)
 	exports := newExports(states, line, t)
-	w := &walker{req: req, store: b.Store, events: v, process: process, resolver: &resolver{plan: req.Plan, bases: images, events: v},
+	p := &parts{req: req, store: b.Store, events: v, process: process, resolver: &resolver{plan: req.Plan, bases: images, events: v},
 		names: names, states: states, exports: exports, caches: caches, crew: newCrew(b.Jobs, t), runs: newRuns(b, t),
 		indexes: &indexes{store: b.Store, states: states, exports: exports, caches: caches, foreign: names.caches,
-			written: once[layers.Key, struct{}]{tasks: t}},
-		walked: once[*stage, layers.Key]{tasks: t}}
-	w.sources = &sources{store: b.Store, contexts: &contexts{main: req.Context, named: req.Named}, bases: images, states: states, events: v,
+			written: once[layers.Key, struct{}]{tasks: t}}}
+	w := &walker{build: p, walked: once[*stage, layers.Key]{tasks: t}}
+	p.stages = w
+	p.sources = &sources{store: b.Store, contexts: &contexts{main: req.Context, named: req.Named}, bases: images, states: states, events: v,
 		fetcher: newFetcher(b.Store, req, v), stages: w.sourceKey}
 	return w
 }

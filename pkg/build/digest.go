@@ -15,17 +15,6 @@ import (
 // changes, so that a digest holds for ever, and a warm build reads no file of a stage.
 const recordDigest = "digest"
 
-// inputs are what a step takes from elsewhere.
-type inputs struct {
-	content [32]byte     // the digest of what a COPY selects
-	sums    [][32]byte   // for each mount of a RUN, the digest of what it shows,
-	states  []layers.Key // the state that it shows,
-	paths   []string     // and the path in it
-
-	claimed bool // a shared cache has said what one of the digests is
-	settled bool // what is read is here, so that nobody need be asked: see settle
-}
-
 // copyDigest is the digest of what a COPY or ADD selects.
 func (w *work) copyDigest(ctx context.Context, s *dockerfile.Copy) ([32]byte, error) {
 	if s.From.Kind == dockerfile.FromContext {
@@ -33,19 +22,14 @@ func (w *work) copyDigest(ctx context.Context, s *dockerfile.Copy) ([32]byte, er
 		if err != nil {
 			return [32]byte{}, err
 		}
-		return w.digest(ctx, tree, s)
+		return files.DigestCopy(ctx, tree, s, w.walker.sources.fetcher)
 	}
-	return w.remembered(ctx, s.From, selector(s), func(t files.Tree) ([32]byte, error) { return w.digest(ctx, t, s) })
-}
-
-// digest is files.DigestCopy, with remote sources fetched by the options of this build.
-func (w *work) digest(ctx context.Context, t files.Tree, s *dockerfile.Copy) ([32]byte, error) {
-	return files.DigestCopy(ctx, t, s, w.walker.sources.fetcher)
+	return w.remembered(ctx, s.From, selector(s), func(t files.Tree) ([32]byte, error) { return files.DigestCopy(ctx, t, s, w.walker.sources.fetcher) })
 }
 
 // remembered returns the digest of a selection of a state, from its record, from a shared cache, or computed.
 func (w *work) remembered(ctx context.Context, src dockerfile.Source, selection []string, compute func(files.Tree) ([32]byte, error)) (sum [32]byte, err error) {
-	state, err := w.walker.expected(ctx, w.guessing, src)
+	state, err := w.walker.stages.expected(ctx, w.guessing, src)
 	if err != nil {
 		return sum, err
 	}
@@ -125,13 +109,13 @@ func (w *work) digestMounts(ctx context.Context, s *dockerfile.Run) (err error) 
 			w.in.states[i], err = w.walker.sources.snapshotOf(ctx, name, w.in.paths[i])
 			w.in.sums[i] = w.in.states[i]
 		case m.Type == dockerfile.MountBind:
-			if w.in.states[i], err = w.walker.expected(ctx, w.guessing, *m.From); err == nil {
+			if w.in.states[i], err = w.walker.stages.expected(ctx, w.guessing, *m.From); err == nil {
 				w.in.sums[i], err = w.remembered(ctx, *m.From, []string{"bind", m.Source}, func(t files.Tree) ([32]byte, error) {
 					return files.DigestPath(ctx, t, m.Source)
 				})
 			}
 		case m.From != nil: // the seed of a cache
-			w.in.states[i], err = w.walker.expected(ctx, w.guessing, *m.From)
+			w.in.states[i], err = w.walker.stages.expected(ctx, w.guessing, *m.From)
 			w.in.sums[i] = w.in.states[i]
 		}
 		if err != nil {

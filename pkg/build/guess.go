@@ -24,7 +24,7 @@ type guesses struct {
 
 // mayGuess says whether states are named before they exist.
 func (w *walker) mayGuess() bool {
-	return len(w.req.CacheFrom) > 0 && !w.req.NoCache && len(w.req.Fresh) == 0
+	return len(w.build.req.CacheFrom) > 0 && !w.build.req.NoCache && len(w.build.req.Fresh) == 0
 }
 
 // guess is the state that a stage will have.
@@ -48,7 +48,7 @@ func (w *walker) guessStage(ctx context.Context, st *stage) (key layers.Key, err
 	case dockerfile.FromStage:
 		key, err = w.guess(ctx, st.parent)
 	case dockerfile.FromContext:
-		key, err = w.sources.snapshotOf(ctx, st.Base.Name, "/")
+		key, err = w.build.sources.snapshotOf(ctx, st.Base.Name, "/")
 	default:
 		key, err = w.baseKey(ctx, st)
 	}
@@ -60,15 +60,15 @@ func (w *walker) guessStage(ctx context.Context, st *stage) (key layers.Key, err
 
 // guessStep is the state after one step; its entry is asked for, too.
 func (w *walker) guessStep(ctx context.Context, st *stage, i int, parent layers.Key) (layers.Key, error) {
-	one := &work{walker: w, stage: st, step: st.steps[i], parent: parent, guessing: true}
+	one := &work{walker: w.build, stage: st, step: st.steps[i], parent: parent, guessing: true}
 	if err := one.name(ctx); err != nil {
 		return layers.Key{}, err
 	}
 	if out, ok := one.find(); ok {
 		return out.key, nil
 	}
-	w.caches.ask(sharedStep, one.recipes.public)
-	w.names.identify(one.recipes.own, identity{recipe: one.recipes.public})
+	w.build.caches.ask(sharedStep, one.recipes.public)
+	w.build.names.identify(one.recipes.own, identity{recipe: one.recipes.public})
 	return one.recipes.own, nil
 }
 
@@ -81,7 +81,7 @@ func (w *walker) lookAhead(ctx context.Context, st *stage, i int, key layers.Key
 	for j := i; j < len(st.steps); j++ {
 		var err error
 		if key, err = w.guessStep(ctx, st, j, key); err != nil {
-			w.startStages(ctx, w.resolver.sources(st.steps[j]))
+			w.startStages(ctx, w.build.resolver.sources(st.steps[j]))
 			return j + 1
 		}
 	}
@@ -98,32 +98,27 @@ func (w *walker) startStages(ctx context.Context, all []*stage) {
 // is run.
 func (w *walker) expected(ctx context.Context, guessing bool, src dockerfile.Source) (layers.Key, error) {
 	if src.Kind != dockerfile.FromStage || !w.mayGuess() {
-		return w.sources.state(ctx, src)
+		return w.build.sources.state(ctx, src)
 	}
-	st := w.resolver.stages[src.Stage]
+	st := w.build.resolver.stages[src.Stage]
 	if key, ok := w.walked.finished(st); ok {
 		return key, nil
 	}
 	key, err := w.guess(ctx, st)
 	if err != nil && !guessing {
-		return w.sources.state(ctx, src)
+		return w.build.sources.state(ctx, src)
 	}
 	return key, err
 }
 
-// settle runs the stages that a step reads, where their states were only expected, and names the step by what is in them:
-// a shared cache may have said something else of it. It comes before the step takes its slot: those stages need slots, too.
-func (w *work) settle(ctx context.Context) error {
-	needed := w.walker.resolver.sources(w.step)
-	w.walker.startStages(ctx, needed)
+// finish runs the stages that a step reads to their end, and says how many there are.
+func (w *walker) finish(ctx context.Context, s dockerfile.Step) (read int, err error) {
+	needed := w.build.resolver.sources(s)
+	w.startStages(ctx, needed)
 	for _, st := range needed {
-		if _, err := w.walker.stageKey(ctx, st); err != nil {
-			return err
+		if _, err := w.stageKey(ctx, st); err != nil {
+			return 0, err
 		}
 	}
-	if !w.in.claimed && (len(needed) == 0 || len(w.walker.req.CacheFrom) == 0) {
-		return nil
-	}
-	w.in.settled = true
-	return w.name(ctx)
+	return len(needed), nil
 }

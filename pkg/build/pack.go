@@ -112,11 +112,6 @@ func (w *work) lowerByIndex(ctx context.Context) (v *rootfs.View, foreign bool) 
 	return v, foreign
 }
 
-// layerOptions are those of the layers of a step of the image.
-func (w *work) layerOptions() layers.LayerOptions {
-	return w.walker.exports.layering.options(w.walker.exports.layering.extra)
-}
-
 // packAhead compresses what the RUN installs while it runs, if its layers will be wanted.
 func (w *work) packAhead(ctx context.Context, d *layers.Draft, s *dockerfile.Run) {
 	if w.walker.exports.layering.wants(w.stage) && installsPython(s) {

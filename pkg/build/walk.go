@@ -9,23 +9,9 @@ import (
 	"github.com/gbuild/gbuild/pkg/layers"
 )
 
-// walker walks the stages of one build, each once and side by side. It has more fields than methods: it holds what the
-// steps have, each field for one purpose.
+// walker walks the stages of one build, each once and side by side.
 type walker struct {
-	req      *Request
-	store    *layers.Store
-	events   *events
-	process  *process
-	resolver *resolver
-	sources  *sources
-	names    *names
-	states   *states
-	exports  *exports
-	indexes  *indexes
-	caches   *sharedCaches
-	runs     *runs
-	crew     *crew
-
+	build   *parts
 	walked  once[*stage, layers.Key]
 	guessed guesses
 }
@@ -52,24 +38,18 @@ func (w *walker) walk(ctx context.Context, st *stage) (layers.Key, error) {
 		if i >= asked {
 			asked = w.lookAhead(ctx, st, i, key)
 		}
-		if key, err = w.step(ctx, st, s, st.title(w.req.Plan, i), key); err != nil {
-			return key, blame(w.req.Plan, s.Meta(), err)
+		if key, err = w.step(ctx, st, s, st.title(w.build.req.Plan, i), key); err != nil {
+			return key, blame(w.build.req.Plan, s.Meta(), err)
 		}
 		st.keys = append(st.keys, key)
-		w.exports.startWanted(ctx, st, key)
+		w.build.exports.startWanted(ctx, st, key)
 	}
 	return key, nil
 }
 
 // sourceKey is the state of a stage that a step takes files from.
 func (w *walker) sourceKey(ctx context.Context, s *dockerfile.Stage) (layers.Key, error) {
-	return w.stageKey(ctx, w.resolver.stages[s])
-}
-
-// close gives back what the build held.
-func (w *walker) close() {
-	w.runs.close()
-	w.sources.contexts.close()
+	return w.stageKey(ctx, w.build.resolver.stages[s])
 }
 
 // baseKey names the state that the first step of a stage starts from.
@@ -80,9 +60,9 @@ func (w *walker) baseKey(ctx context.Context, st *stage) (layers.Key, error) {
 	case dockerfile.FromImage:
 		return st.base.key, nil
 	case dockerfile.FromContext:
-		key, err := w.sources.contextKey(ctx, st.Base.Name)
+		key, err := w.build.sources.contextKey(ctx, st.Base.Name)
 		if err == nil {
-			w.exports.startWanted(ctx, st, key)
+			w.build.exports.startWanted(ctx, st, key)
 		}
 		return key, err
 	default:
@@ -92,7 +72,7 @@ func (w *walker) baseKey(ctx context.Context, st *stage) (layers.Key, error) {
 
 // step returns the state after s: from the store, or by executing it.
 func (w *walker) step(ctx context.Context, st *stage, s dockerfile.Step, title string, parent layers.Key) (layers.Key, error) {
-	one := &work{walker: w, stage: st, step: s, parent: parent, title: title, rerun: w.req.NoCache || w.req.Fresh[st.Name] && st.Name != ""}
+	one := &work{walker: w.build, stage: st, step: s, parent: parent, title: title, rerun: w.build.req.NoCache || w.build.req.Fresh[st.Name] && st.Name != ""}
 	err := one.name(ctx)
 	if err != nil {
 		return layers.Key{}, one.failed(err)
@@ -101,10 +81,10 @@ func (w *walker) step(ctx context.Context, st *stage, s dockerfile.Step, title s
 	if ok {
 		one.explainHit(out)
 		one.cached()
-	} else if out, err = w.crew.steps.get(ctx, one.recipes.own, func() (layers.Key, error) { return one.execute(ctx) }); err != nil {
+	} else if out, err = w.build.crew.steps.get(ctx, one.recipes.own, func() (layers.Key, error) { return one.execute(ctx) }); err != nil {
 		return out, err
 	}
-	w.states.note(out, parent, s)
+	w.build.states.note(out, parent, s)
 	one.share(ctx, out)
 	return out, nil
 }

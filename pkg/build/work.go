@@ -4,36 +4,15 @@ package build
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
-	"fmt"
-	"sync/atomic"
-
-	"golang.org/x/sync/semaphore"
 
 	"github.com/gbuild/gbuild/pkg/dockerfile"
-	"github.com/gbuild/gbuild/pkg/files"
 	"github.com/gbuild/gbuild/pkg/layers"
 )
 
-// crew are the steps that run.
-type crew struct {
-	slots    *semaphore.Weighted
-	executed atomic.Int64
-
-	steps once[layers.Key, layers.Key] // by their recipe: identical steps run once
-}
-
-func newCrew(jobs int, t *tasks) *crew {
-	if jobs <= 0 {
-		jobs = 2
-	}
-	return &crew{slots: semaphore.NewWeighted(int64(jobs)), steps: once[layers.Key, layers.Key]{tasks: t}}
-}
-
 // work is one step on its way.
 type work struct {
-	walker *walker
+	walker *parts
 	stage  *stage
 	step   dockerfile.Step
 	parent layers.Key // the state that it stands on
@@ -47,18 +26,6 @@ type work struct {
 	made     *facts   // what it was made of: see explain.go
 	sawCache bool     // the RUN was given a directory that outlives it
 	distrust []string // tools whose caches are renewed: see stalecache.go
-}
-
-// known finds the result of the step here or in a shared cache.
-func (w *work) known() (layers.Key, bool) {
-	if w.rerun {
-		return layers.Key{}, false
-	}
-	out, ok := w.find()
-	if !ok {
-		out, ok = w.importStep()
-	}
-	return out.key, ok
 }
 
 func (w *work) begin() int {
@@ -80,127 +47,23 @@ func (w *work) failed(err error) error {
 	return w.walker.events.fail(w.begin(), err)
 }
 
-func (w *work) execute(ctx context.Context) (layers.Key, error) {
-	if err := w.settle(ctx); err != nil {
-		return layers.Key{}, w.failed(err)
-	}
-	if err := w.walker.crew.slots.Acquire(ctx, 1); err != nil {
-		return layers.Key{}, err
-	}
-	defer w.walker.crew.slots.Release(1)
-	if out, ok := w.known(); ok { // made meanwhile, by another process
-		w.cached()
-		return out, nil
-	}
-	w.explain(ctx)
-	out, err := w.make(ctx)
-	if err == nil {
-		err = w.keepFacts(ctx)
-	}
-	if err != nil {
-		return out, blame(w.walker.req.Plan, w.step.Meta(), w.failed(err))
-	}
-	w.walker.crew.executed.Add(1)
-	w.walker.events.done(w.number)
-	return out, nil
-}
-
-// make makes the state of the step, and returns its name.
-func (w *work) make(ctx context.Context) (out layers.Key, err error) {
-	recipe, nonce := w.recipes.own, layers.Key{}
-	if w.rerun {
-		rand.Read(nonce[:])
-	}
-	lower, foreign := w.lowerByIndex(ctx)
-	if foreign {
-		recipe = w.recipes.foreign
-	}
-	if w.walker.process.mayWork() && lower == nil {
-		if err := w.walker.states.ensure(ctx, w.parent); err != nil {
-			return out, err
-		}
-	}
-	err = w.pack(ctx, again(recipe, nonce), lower)
-	if err == files.ErrNotPackable {
-		recipe, err = w.draft(ctx, nonce, lower != nil && isLinked(w.step))
-	}
-	if out = again(recipe, nonce); err != nil {
-		return out, err
-	}
-	if !w.walker.store.Has(out) && !w.layered(out) {
-		return out, errors.New("what the step made is gone")
-	}
-	w.walker.names.identify(out, identity{w.recipes.public, nonce})
-	return out, w.keepMade(recipe, nonce)
-}
-
-// draft executes the step in a draft over its parent and commits it, or over nothing, of which only the layers stay. It
-// returns the recipe that the result is of.
-func (w *work) draft(ctx context.Context, nonce layers.Key, floats bool) (recipe layers.Key, err error) {
-	recipe = w.recipes.own
-	if !w.walker.process.mayWork() {
-		return recipe, ErrNeedsNamespace
-	}
-	parent := w.parent
-	if floats {
-		parent = layers.Key{}
-	} else if err := w.walker.states.ensure(ctx, parent); err != nil {
-		return recipe, err
-	}
-	d, err := w.applied(ctx, parent)
-	if w.distrusts(err) {
-		d, err = w.applied(ctx, parent)
-	}
-	if err != nil {
-		return recipe, err
-	}
-	defer d.Discard()
-	if floats {
-		return recipe, d.Layers(ctx, again(recipe, nonce), w.packOptions())
-	}
-	if run, ok := w.step.(*dockerfile.Run); ok && settles(run) {
-		if err := d.Settle(); err != nil {
-			return recipe, err
-		}
-	}
-	if w.sawCache {
-		recipe = w.recipes.scoped
-	}
-	return recipe, d.Commit(ctx, again(recipe, nonce))
-}
-
-// applied executes the step in a new draft.
-func (w *work) applied(ctx context.Context, parent layers.Key) (*layers.Draft, error) {
-	d, err := w.walker.store.Draft(ctx, parent)
-	if err != nil {
-		return nil, err
-	}
-	w.begin()
-	if err := w.apply(ctx, d); err != nil {
-		_ = d.Discard() // what cannot be removed is reaped, as after a crash
-		return nil, err
-	}
-	return d, nil
-}
-
-// apply is the one switch that executes steps.
-func (w *work) apply(ctx context.Context, d *layers.Draft) error {
-	switch s := w.step.(type) {
-	case *dockerfile.Run:
-		return w.runIn(ctx, d, s)
-	case *dockerfile.Copy:
-		tree, err := w.walker.sources.tree(ctx, s.From)
-		if err != nil {
-			return err
-		}
-		return files.CopyInto(ctx, d, s, tree, w.walker.sources.fetcher)
-	case *dockerfile.Mkdir:
-		return files.MakeDir(d, s)
-	}
-	panic(fmt.Sprintf("unknown step %T", w.step))
-}
-
 // cached ends the line of a step that need not run.
 func (w *work) cached() {
 	w.walker.events.report(Event{Type: Done, Step: w.begin(), Cached: true})
+}
+
+// inputs are what a step takes from elsewhere.
+type inputs struct {
+	content [32]byte     // the digest of what a COPY selects
+	sums    [][32]byte   // for each mount of a RUN, the digest of what it shows,
+	states  []layers.Key // the state that it shows,
+	paths   []string     // and the path in it
+
+	claimed bool // a shared cache has said what one of the digests is
+	settled bool // what is read is here, so that nobody need be asked: see settle
+}
+
+// layerOptions are those of the layers of a step of the image.
+func (w *work) layerOptions() layers.LayerOptions {
+	return w.walker.exports.layering.options(w.walker.exports.layering.extra)
 }

@@ -1,0 +1,26 @@
+// This file owns how many steps run at a time.
+
+package build
+
+import (
+	"sync/atomic"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/gbuild/gbuild/pkg/layers"
+)
+
+// crew are the steps that run.
+type crew struct {
+	slots    *semaphore.Weighted
+	executed atomic.Int64
+
+	steps once[layers.Key, layers.Key] // by their recipe: identical steps run once
+}
+
+func newCrew(jobs int, t *tasks) *crew {
+	if jobs <= 0 {
+		jobs = 2
+	}
+	return &crew{slots: semaphore.NewWeighted(int64(jobs)), steps: once[layers.Key, layers.Key]{tasks: t}}
+}

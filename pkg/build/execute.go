@@ -1,0 +1,157 @@
+// This file owns the making of a step's state: what runs, in which order, and under which name the result is kept.
+
+package build
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+
+	"github.com/gbuild/gbuild/pkg/dockerfile"
+	"github.com/gbuild/gbuild/pkg/files"
+	"github.com/gbuild/gbuild/pkg/layers"
+)
+
+// known finds the result of the step here or in a shared cache.
+func (w *work) known() (layers.Key, bool) {
+	if w.rerun {
+		return layers.Key{}, false
+	}
+	out, ok := w.find()
+	if !ok {
+		out, ok = w.importStep()
+	}
+	return out.key, ok
+}
+
+func (w *work) execute(ctx context.Context) (layers.Key, error) {
+	if err := w.settle(ctx); err != nil {
+		return layers.Key{}, w.failed(err)
+	}
+	if err := w.walker.crew.slots.Acquire(ctx, 1); err != nil {
+		return layers.Key{}, err
+	}
+	defer w.walker.crew.slots.Release(1)
+	if out, ok := w.known(); ok { // made meanwhile, by another process
+		w.cached()
+		return out, nil
+	}
+	w.explain(ctx)
+	out, err := w.make(ctx)
+	if err == nil {
+		err = w.keepFacts(ctx)
+	}
+	if err != nil {
+		return out, blame(w.walker.req.Plan, w.step.Meta(), w.failed(err))
+	}
+	w.walker.crew.executed.Add(1)
+	w.walker.events.done(w.number)
+	return out, nil
+}
+
+// make makes the state of the step, and returns its name.
+func (w *work) make(ctx context.Context) (out layers.Key, err error) {
+	recipe, nonce := w.recipes.own, layers.Key{}
+	if w.rerun {
+		rand.Read(nonce[:])
+	}
+	lower, foreign := w.lowerByIndex(ctx)
+	if foreign {
+		recipe = w.recipes.foreign
+	}
+	if w.walker.process.mayWork() && lower == nil {
+		if err := w.walker.states.ensure(ctx, w.parent); err != nil {
+			return out, err
+		}
+	}
+	err = w.pack(ctx, again(recipe, nonce), lower)
+	if err == files.ErrNotPackable {
+		recipe, err = w.draft(ctx, nonce, lower != nil && isLinked(w.step))
+	}
+	if out = again(recipe, nonce); err != nil {
+		return out, err
+	}
+	if !w.walker.store.Has(out) && !w.layered(out) {
+		return out, errors.New("what the step made is gone")
+	}
+	w.walker.names.identify(out, identity{w.recipes.public, nonce})
+	return out, w.keepMade(recipe, nonce)
+}
+
+// draft executes the step in a draft over its parent and commits it, or over nothing, of which only the layers stay. It
+// returns the recipe that the result is of.
+func (w *work) draft(ctx context.Context, nonce layers.Key, floats bool) (recipe layers.Key, err error) {
+	recipe = w.recipes.own
+	if !w.walker.process.mayWork() {
+		return recipe, ErrNeedsNamespace
+	}
+	parent := w.parent
+	if floats {
+		parent = layers.Key{}
+	} else if err := w.walker.states.ensure(ctx, parent); err != nil {
+		return recipe, err
+	}
+	d, err := w.applied(ctx, parent)
+	if w.distrusts(err) {
+		d, err = w.applied(ctx, parent)
+	}
+	if err != nil {
+		return recipe, err
+	}
+	defer d.Discard()
+	if floats {
+		return recipe, d.Layers(ctx, again(recipe, nonce), w.packOptions())
+	}
+	if run, ok := w.step.(*dockerfile.Run); ok && settles(run) {
+		if err := d.Settle(); err != nil {
+			return recipe, err
+		}
+	}
+	if w.sawCache {
+		recipe = w.recipes.scoped
+	}
+	return recipe, d.Commit(ctx, again(recipe, nonce))
+}
+
+// applied executes the step in a new draft.
+func (w *work) applied(ctx context.Context, parent layers.Key) (*layers.Draft, error) {
+	d, err := w.walker.store.Draft(ctx, parent)
+	if err != nil {
+		return nil, err
+	}
+	w.begin()
+	if err := w.apply(ctx, d); err != nil {
+		_ = d.Discard() // what cannot be removed is reaped, as after a crash
+		return nil, err
+	}
+	return d, nil
+}
+
+// apply is the one switch that executes steps.
+func (w *work) apply(ctx context.Context, d *layers.Draft) error {
+	switch s := w.step.(type) {
+	case *dockerfile.Run:
+		return w.runIn(ctx, d, s)
+	case *dockerfile.Copy:
+		tree, err := w.walker.sources.tree(ctx, s.From)
+		if err != nil {
+			return err
+		}
+		return files.CopyInto(ctx, d, s, tree, w.walker.sources.fetcher)
+	case *dockerfile.Mkdir:
+		return files.MakeDir(d, s)
+	}
+	panic(fmt.Sprintf("unknown step %T", w.step))
+}
+
+// settle runs the stages that a step reads, where their states were only expected, and names the step by what is in them:
+// a shared cache may have said something else of it. It comes before the step takes its slot: those stages need slots, too.
+func (w *work) settle(ctx context.Context) error {
+	read, err := w.walker.stages.finish(ctx, w.step)
+	if err != nil || !w.in.claimed && (read == 0 || len(w.walker.req.CacheFrom) == 0) {
+		return err
+	}
+	w.in.settled = true
+	return w.name(ctx)
+}
