@@ -1,0 +1,109 @@
+package container
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/gbuild/gbuild/internal/hint"
+	"github.com/gbuild/gbuild/pkg/runtime"
+)
+
+// A volume begins with what the image has in its place, keeps what is written, and stays while somebody uses it.
+func TestVolumes(t *testing.T) {
+	ctx := context.Background()
+	v := Volumes{Dir: filepath.Join(t.TempDir(), "volumes")}
+	copies := 0
+	copyOut := func(target, dir string) error {
+		copies++
+		switch target {
+		case "/missing":
+			return fs.ErrNotExist
+		case "/broken":
+			return errors.New("it cannot be read")
+		}
+		return os.WriteFile(filepath.Join(dir, "file"), []byte("of "+target), 0o600)
+	}
+	bind := func(mounts ...runtime.Mount) ([]runtime.Mount, func() error, error) {
+		release, err := v.Bind(ctx, mounts, copyOut)
+		return mounts, release, err
+	}
+	if _, release, err := bind(runtime.Mount{Type: "bind", Source: "/a"}, runtime.Mount{Type: "tmpfs"}); err != nil || release() != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(v.Dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Error("a directory of volumes was made for none")
+	}
+
+	mounts, release, err := bind(runtime.Mount{Type: VolumeMount, Source: "data", Target: "/work", ReadOnly: true},
+		runtime.Mount{Type: EmptyVolumeMount, Source: "empty", Target: "/work"}, runtime.Mount{Type: VolumeMount, Source: "new", Target: "/missing"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []string{"of /work", "", ""} {
+		text, _ := os.ReadFile(filepath.Join(mounts[i].Source, "file"))
+		if m := mounts[i]; m.Type != "bind" || string(text) != want || m.ReadOnly != (i == 0) {
+			t.Errorf("%+v: %q, want %q", m, text, want)
+		}
+	}
+	found, err := v.Find("data", "empty", "new")
+	if err != nil || len(found) != 3 {
+		t.Fatal(found, err)
+	}
+	if err := v.Remove(ctx, found[0]); err == nil || !strings.Contains(err.Error(), "volume data is in use") || hint.Of(err) == "" {
+		t.Errorf("one that is used was removed: %v", err)
+	}
+	if err := release(); err != nil {
+		t.Fatal(err)
+	}
+
+	if err := os.WriteFile(filepath.Join(mounts[0].Source, "file"), []byte("changed"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	again, release, err := bind(runtime.Mount{Type: VolumeMount, Source: "data", Target: "/elsewhere"})
+	if err != nil || again[0].Source != mounts[0].Source || copies != 2 {
+		t.Errorf("%+v, %v; %d copies", again, err, copies)
+	}
+	if err := release(); err != nil {
+		t.Fatal(err)
+	}
+	if err := v.Remove(ctx, found[0]); err != nil {
+		t.Error(err)
+	}
+	if _, err := v.Find("data"); err == nil {
+		t.Error("it stays")
+	}
+	if _, err := v.Find("emp"); err == nil {
+		t.Error("the start of a name was taken for one")
+	}
+}
+
+// After an error nothing stays leased once release was called.
+func TestVolumesAfterAnError(t *testing.T) {
+	ctx := context.Background()
+	v := Volumes{Dir: filepath.Join(t.TempDir(), "volumes")}
+	release, err := v.Bind(ctx, []runtime.Mount{{Type: VolumeMount, Source: "data", Target: "/work"}, {Type: VolumeMount, Source: "other", Target: "/broken"}},
+		func(target, _ string) error {
+			if target == "/broken" {
+				return errors.New("it cannot be read")
+			}
+			return nil
+		})
+	if err == nil || !strings.Contains(err.Error(), "volume other: ") {
+		t.Fatal(err)
+	}
+	if err := release(); err != nil {
+		t.Fatal(err)
+	}
+	list, err := v.List()
+	if err != nil || len(list) != 1 || list[0].ID != "data" {
+		t.Fatal(list, err)
+	}
+	if err := v.Remove(ctx, list[0]); err != nil {
+		t.Error(err)
+	}
+}
