@@ -4,6 +4,7 @@
 package image
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net/http"
@@ -109,16 +110,17 @@ func (c *client) url(kind, id string) *url.URL {
 	return &url.URL{Scheme: scheme, Host: c.repo.RegistryStr(), Path: "/v2/" + c.repo.RepositoryStr() + "/" + kind + "/" + id}
 }
 
-// request is one without a body.
+// request is one whose body, if it has any, is in memory.
 type request struct {
 	method string
 	to     *url.URL
 	header http.Header // It may be nil.
+	body   []byte
 }
 
 // make makes the request of net/http.
 func (r request) make(ctx context.Context) (*http.Request, error) {
-	req, err := http.NewRequestWithContext(ctx, r.method, r.to.String(), nil)
+	req, err := http.NewRequestWithContext(ctx, r.method, r.to.String(), bytes.NewReader(r.body))
 	if err != nil {
 		return nil, fmt.Errorf("making a request for %s: %w", r.to.Redacted(), err)
 	}
@@ -137,7 +139,7 @@ func (c *client) do(ctx context.Context, r request, want ...int) (*http.Response
 	return c.send(req, want...)
 }
 
-// send is do for a request with a body.
+// send is do for a request of net/http.
 func (c *client) send(req *http.Request, want ...int) (*http.Response, error) {
 	resp, err := c.http.Do(req)
 	if err != nil {
@@ -160,7 +162,7 @@ func closed(resp *http.Response, err error) error {
 
 // look sends a HEAD, and takes every status for an answer. There is no body to close.
 func (c *client) look(ctx context.Context, u *url.URL, header http.Header) (*http.Response, error) {
-	req, err := request{http.MethodHead, u, header}.make(ctx)
+	req, err := request{method: http.MethodHead, to: u, header: header}.make(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -177,7 +179,7 @@ func (c *client) look(ctx context.Context, u *url.URL, header http.Header) (*htt
 func (c *client) get(ctx context.Context, id string) (rawManifest, error) {
 	header := wire.Plain()
 	header.Set("Accept", acceptable)
-	resp, err := c.do(ctx, request{http.MethodGet, c.url("manifests", id), header}, http.StatusOK)
+	resp, err := c.do(ctx, request{method: http.MethodGet, to: c.url("manifests", id), header: header}, http.StatusOK)
 	if err != nil {
 		return rawManifest{}, err
 	}

@@ -4,6 +4,7 @@ package image
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -108,6 +109,9 @@ func (d *docker) compose(e *dockerEntry) ([]byte, error) {
 	return json.Marshal(m)
 }
 
+// compressedLayers are the media types of layers by the tool that compressed them. A docker archive says none.
+var compressedLayers = map[string]types.MediaType{"gzip": types.DockerLayer, "zstd": types.OCILayerZStd}
+
 // describe makes the descriptor of a layer file. Only a compressed one has to be read for that.
 func (d *docker) describe(file string, diffID v1.Hash) (v1.Descriptor, error) {
 	rc, size, err := d.tree.open(file)
@@ -115,16 +119,11 @@ func (d *docker) describe(file string, diffID v1.Hash) (v1.Descriptor, error) {
 		return v1.Descriptor{}, err
 	}
 	defer rc.Close()
-	desc := v1.Descriptor{MediaType: plainLayer, Size: size, Digest: diffID}
 	var magic [6]byte
 	n, _ := io.ReadFull(rc, magic[:])
-	switch compressor(magic[:n]) {
-	case "gzip":
-		desc.MediaType = gzipLayer
-	case "zstd":
-		desc.MediaType = zstdLayer
-	}
-	if desc.MediaType != plainLayer {
+	mt, compressed := compressedLayers[compressor(magic[:n])]
+	desc := v1.Descriptor{MediaType: cmp.Or(mt, types.DockerUncompressedLayer), Size: size, Digest: diffID}
+	if compressed {
 		if desc.Digest, _, err = v1.SHA256(io.MultiReader(bytes.NewReader(magic[:n]), rc)); err != nil {
 			return desc, fmt.Errorf("hashing %s: %w", file, err)
 		}
@@ -152,10 +151,3 @@ func (d *docker) String() string { return d.ref.String() }
 
 // source implements place. Layers of a file can be mounted from nowhere.
 func (d *docker) source() string { return "" }
-
-// The media types of layers in a docker archive, which says none.
-const (
-	plainLayer types.MediaType = types.DockerUncompressedLayer
-	gzipLayer  types.MediaType = types.DockerLayer
-	zstdLayer  types.MediaType = types.OCILayerZStd
-)

@@ -165,32 +165,26 @@ func (b *placedBlob) MediaType() (types.MediaType, error) { return b.desc.MediaT
 // Compressed implements partial.CompressedLayer.
 func (b *placedBlob) Compressed() (io.ReadCloser, error) { return b.place.blob(b.ctx, b.desc) }
 
-// knownBlob adds the DiffID that the image's config gives.
-type knownBlob struct {
-	partial.CompressedLayer
-	diffID v1.Hash
-}
-
-// DiffID implements partial.WithDiffID.
-func (b *knownBlob) DiffID() (v1.Hash, error) { return b.diffID, nil }
-
 // placedLayer is a v1.Layer that says where it is from.
 type placedLayer struct {
 	v1.Layer
 	blob *placedBlob
 }
 
-// newLayer makes a layer of a blob. ggcr reads the whole layer for its DiffID where that is not known.
 func newLayer(b *placedBlob) (v1.Layer, error) {
-	var core partial.CompressedLayer = b
-	if b.diffID != (v1.Hash{}) {
-		core = &knownBlob{b, b.diffID}
-	}
-	l, err := partial.CompressedToLayer(core)
+	l, err := partial.CompressedToLayer(b)
 	if err != nil {
 		return nil, fmt.Errorf("making layer of %s: %w", b.desc.Digest, err)
 	}
 	return &placedLayer{l, b}, nil
+}
+
+// DiffID implements v1.Layer. ggcr reads the whole layer where nobody said it.
+func (l *placedLayer) DiffID() (v1.Hash, error) {
+	if l.blob.diffID != (v1.Hash{}) {
+		return l.blob.diffID, nil
+	}
+	return l.Layer.DiffID()
 }
 
 // Source is the registry and repository that the layer is in ("host/repository"), or empty.

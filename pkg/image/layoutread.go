@@ -120,11 +120,7 @@ func (l *layout) find(ctx context.Context, r Ref) ([]v1.Descriptor, error) {
 		return nil, err
 	}
 	if r.Digest != "" {
-		d, err := l.byDigest(ctx, index.Manifests, r.Digest, indexDepth)
-		if err != nil {
-			return nil, err
-		}
-		return []v1.Descriptor{*d}, nil
+		return l.byDigest(ctx, index.Manifests, r.Digest, indexDepth)
 	}
 	var found []v1.Descriptor
 	for _, d := range index.Manifests {
@@ -182,10 +178,10 @@ func named(d v1.Descriptor, tag string) bool {
 }
 
 // byDigest finds a manifest in the index or in the indexes that it lists.
-func (l *layout) byDigest(ctx context.Context, ds []v1.Descriptor, digest string, depth int) (*v1.Descriptor, error) {
+func (l *layout) byDigest(ctx context.Context, ds []v1.Descriptor, digest string, depth int) ([]v1.Descriptor, error) {
 	for _, d := range ds {
 		if d.Digest.String() == digest {
-			return &d, nil
+			return []v1.Descriptor{d}, nil
 		}
 		if !d.MediaType.IsIndex() || depth == 0 {
 			continue

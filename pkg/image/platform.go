@@ -16,29 +16,22 @@ const attestationType = "vnd.docker.reference.type"
 // also returns the platforms that exist. An entry without a platform counts only when it is alone.
 func choose(manifests []v1.Descriptor, want v1.Platform) (*v1.Descriptor, []v1.Platform) {
 	var have []v1.Platform
-	var best *v1.Descriptor
-	bare := 0
+	var best, bare *v1.Descriptor
+	bares := 0
 	for i, d := range manifests {
-		if isAttestation(d) || !isManifest(d.MediaType) {
-			continue
+		switch {
+		case isAttestation(d) || !isManifest(d.MediaType):
+		case d.Platform == nil:
+			bare, bares = &manifests[i], bares+1
+		default:
+			have = append(have, *d.Platform)
+			if runsOn(*d.Platform, want) && (best == nil || variant(*d.Platform) > variant(*best.Platform)) {
+				best = &manifests[i]
+			}
 		}
-		if d.Platform == nil {
-			bare, best = bare+1, &manifests[i]
-			continue
-		}
-		have = append(have, *d.Platform)
 	}
-	if len(have) == 0 && bare == 1 {
-		return best, nil
-	}
-	best = nil
-	for i, d := range manifests {
-		if d.Platform == nil || isAttestation(d) || !isManifest(d.MediaType) || !runsOn(*d.Platform, want) {
-			continue
-		}
-		if best == nil || variant(*d.Platform) > variant(*best.Platform) {
-			best = &manifests[i]
-		}
+	if len(have) == 0 && bares == 1 {
+		return bare, nil
 	}
 	return best, have
 }

@@ -191,13 +191,9 @@ func (p push) manifest(ctx context.Context) (v1.Hash, error) {
 
 // put writes a manifest. A registry that does not say which digest it stored is asked for it.
 func (p push) put(ctx context.Context, m rawManifest) error {
+	header := http.Header{"Content-Type": {string(m.desc.MediaType)}}
 	to := p.to.url("manifests", p.to.ref.identifier())
-	req, err := http.NewRequestWithContext(ctx, http.MethodPut, to.String(), bytes.NewReader(m.raw))
-	if err != nil {
-		return fmt.Errorf("making a request for %s: %w", to.Redacted(), err)
-	}
-	req.Header.Set("Content-Type", string(m.desc.MediaType))
-	resp, err := p.to.send(req, accepted...)
+	resp, err := p.to.do(ctx, request{http.MethodPut, to, header, m.raw}, accepted...)
 	if err != nil {
 		return err
 	}

@@ -71,7 +71,7 @@ func (r *resuming) ask() (*http.Response, error) {
 	if part {
 		header.Set("Range", fmt.Sprintf("bytes=%d-%d", r.off, r.d.Size-1))
 	}
-	resp, err := r.c.do(r.ctx, request{http.MethodGet, r.c.url("blobs", r.d.Digest.String()), header}, http.StatusOK, http.StatusPartialContent)
+	resp, err := r.c.do(r.ctx, request{method: http.MethodGet, to: r.c.url("blobs", r.d.Digest.String()), header: header}, http.StatusOK, http.StatusPartialContent)
 	if !part || err != nil && wire.StatusOf(err) == 0 || err == nil && r.isPart(resp) {
 		return resp, err
 	}

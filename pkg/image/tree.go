@@ -157,11 +157,8 @@ func (t *tarTree) open(name string) (io.ReadCloser, int64, error) {
 	if err != nil {
 		return nil, 0, fmt.Errorf("opening archive: %w", err)
 	}
-	return &section{io.NewSectionReader(f, at.off, at.size), f}, at.size, nil
-}
-
-// section is a file in the tar, read from a descriptor of its own.
-type section struct {
-	*io.SectionReader
-	io.Closer
+	return struct {
+		io.Reader
+		io.Closer
+	}{io.NewSectionReader(f, at.off, at.size), f}, at.size, nil
 }

@@ -158,7 +158,7 @@ func (u upload) sendThenCommit(ctx context.Context, to *url.URL) error {
 			return err
 		}
 	}
-	commit := request{http.MethodPut, u.end(to), http.Header{"Content-Type": {"application/octet-stream"}}}
+	commit := request{method: http.MethodPut, to: u.end(to), header: http.Header{"Content-Type": {"application/octet-stream"}}}
 	err = closed(u.to.do(wire.Once(ctx), commit, accepted...))
 	if err != nil {
 		u.to.meter.add(-max(u.size, 0), 0)
