@@ -14,7 +14,7 @@ import (
 
 	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/pkg/build"
-	"github.com/gbuild/gbuild/pkg/dockerfile"
+	"github.com/gbuild/gbuild/pkg/installer"
 )
 
 // toolFlags say for which package managers something is done that the Dockerfile does not ask for.
@@ -30,12 +30,12 @@ func (f *toolFlags) add(flags *pflag.FlagSet) {
 }
 
 // autoTools are the tools that get a cache by themselves.
-func (f *toolFlags) autoTools() (tools []dockerfile.Tool, err error) {
+func (f *toolFlags) autoTools() (tools []installer.Tool, err error) {
 	for _, name := range f.autoCache {
-		t := dockerfile.Tool(strings.TrimSpace(name))
+		t := installer.Tool(strings.TrimSpace(name))
 		switch {
-		case t == "none" || t == dockerfile.Pip && f.pipCache == "off":
-		case slices.Contains(dockerfile.Tools, t):
+		case t == "none" || t == installer.Pip && f.pipCache == "off":
+		case slices.Contains(installer.Tools, t):
 			tools = append(tools, t)
 		default:
 			return nil, usagef("--auto-cache %s: it is one or more of pip, uv, apt, conda and npm, or none", name)
@@ -57,8 +57,8 @@ func (f *toolFlags) fill(req *build.Request, environ environment) (err error) {
 		if req.PipDir, err = filepath.Abs(f.pipCache); err != nil {
 			return fmt.Errorf("finding --pip-cache: %w", err)
 		}
-		if !slices.Contains(req.AutoCache, dockerfile.Pip) {
-			req.AutoCache = append(req.AutoCache, dockerfile.Pip)
+		if !slices.Contains(req.AutoCache, installer.Pip) {
+			req.AutoCache = append(req.AutoCache, installer.Pip)
 		}
 	}
 	// The variable is no default of the flag: help would print it with its passwords.
@@ -67,12 +67,12 @@ func (f *toolFlags) fill(req *build.Request, environ environment) (err error) {
 }
 
 // parseMirrors reads TOOL=URL. Errors do not repeat a URL: it may have a password.
-func parseMirrors(words []string) (map[dockerfile.Tool]*url.URL, error) {
-	mirrors := map[dockerfile.Tool]*url.URL{}
+func parseMirrors(words []string) (map[installer.Tool]*url.URL, error) {
+	mirrors := map[installer.Tool]*url.URL{}
 	for _, s := range words {
 		name, text, _ := strings.Cut(s, "=")
-		t := dockerfile.Tool(name)
-		if t != dockerfile.Pip && t != dockerfile.Uv && t != dockerfile.Apt {
+		t := installer.Tool(name)
+		if t != installer.Pip && t != installer.Uv && t != installer.Apt {
 			return nil, usage(hint.Errorf("for images it is --registry-mirror", "--mirror: it is pip=URL, uv=URL or apt=URL"))
 		}
 		u, err := url.Parse(text)

@@ -6,20 +6,20 @@ import (
 	"testing"
 
 	"github.com/gbuild/gbuild/pkg/build"
-	"github.com/gbuild/gbuild/pkg/dockerfile"
+	"github.com/gbuild/gbuild/pkg/installer"
 )
 
 func TestCacheFlags(t *testing.T) {
 	for _, c := range []struct {
 		o     toolFlags
-		tools []dockerfile.Tool
+		tools []installer.Tool
 		dir   string
 		fail  string
 	}{
-		{o: toolFlags{pipCache: "auto", autoCache: []string{"pip", "uv"}}, tools: []dockerfile.Tool{"pip", "uv"}},
-		{o: toolFlags{pipCache: "off", autoCache: []string{"pip", "uv"}}, tools: []dockerfile.Tool{"uv"}},
+		{o: toolFlags{pipCache: "auto", autoCache: []string{"pip", "uv"}}, tools: []installer.Tool{"pip", "uv"}},
+		{o: toolFlags{pipCache: "off", autoCache: []string{"pip", "uv"}}, tools: []installer.Tool{"uv"}},
 		{o: toolFlags{pipCache: "auto", autoCache: []string{"none"}}},
-		{o: toolFlags{pipCache: "/c", autoCache: []string{"apt", " npm"}}, tools: []dockerfile.Tool{"apt", "npm", "pip"}, dir: "/c"},
+		{o: toolFlags{pipCache: "/c", autoCache: []string{"apt", " npm"}}, tools: []installer.Tool{"apt", "npm", "pip"}, dir: "/c"},
 		{o: toolFlags{pipCache: "", autoCache: []string{"pip"}}, fail: "auto, off, or a directory"},
 		{o: toolFlags{pipCache: "auto", autoCache: []string{"cargo"}}, fail: "pip, uv, apt, conda and npm"},
 		{o: toolFlags{pipCache: "auto", mirrors: []string{"npm=https://m.example"}}, fail: "pip=URL"},

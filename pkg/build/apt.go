@@ -22,10 +22,10 @@ const aptConfig = autoDir + "/apt.conf"
 
 // apt configures apt for a RUN: with the mirror, and with packages that are kept.
 func (c *toolCaches) apt(ctx context.Context, s *dockerfile.Run) (*dockerfile.Run, []runtime.Mount, error) {
-	if c.req().Mirrors[dockerfile.Apt] == nil && !slices.Contains(c.req().AutoCache, dockerfile.Apt) {
+	if c.req().Mirrors[installer.Apt] == nil && !slices.Contains(c.req().AutoCache, installer.Apt) {
 		return s, nil, nil
 	}
-	if !s.Calls().Fetches(dockerfile.Apt) || s.Getenv("APT_CONFIG") != "" || s.Mentions(func(text string) bool { return strings.Contains(text, "APT_CONFIG") }) {
+	if !s.Calls().Fetches(installer.Apt) || s.Getenv("APT_CONFIG") != "" || s.Mentions(func(text string) bool { return strings.Contains(text, "APT_CONFIG") }) {
 		return s, nil, nil
 	}
 	var text strings.Builder
@@ -45,7 +45,7 @@ func (c *toolCaches) apt(ctx context.Context, s *dockerfile.Run) (*dockerfile.Ru
 		return nil, nil, err
 	}
 	list = append(list, runtime.Mount{Type: "bind", Source: file, Target: aptConfig, ReadOnly: true})
-	return s.Executing(s.Calls().WithCache(dockerfile.Apt, aptConfig)), list, nil
+	return s.Executing(s.Calls().WithCache(installer.Apt, aptConfig)), list, nil
 }
 
 // setApt writes a setting into a file of configuration.
@@ -54,16 +54,16 @@ func setApt(w io.Writer, name, value string) { fmt.Fprintf(w, "%s %q;\n", name, 
 // aptCache keeps what apt fetches: in the mount of the Dockerfile, which docker-clean would empty, or in a cache of its
 // own, for which that need not be turned off.
 func (c *toolCaches) aptCache(ctx context.Context, s *dockerfile.Run, w io.Writer) ([]runtime.Mount, error) {
-	if !slices.Contains(c.req().AutoCache, dockerfile.Apt) {
+	if !slices.Contains(c.req().AutoCache, installer.Apt) {
 		return nil, nil
 	}
 	fmt.Fprint(w, installer.AptKeeping)
-	if s.CacheMount(dockerfile.Apt) != nil {
+	if s.CacheMount(installer.Apt) != nil {
 		return c.aptParts(w)
 	}
-	c.tellAuto(dockerfile.Apt)
+	c.tellAuto(installer.Apt)
 	setApt(w, installer.AptArchives, autoDir+"/apt/")
-	return c.mountOwn(ctx, dockerfile.Apt)
+	return c.mountOwn(ctx, installer.Apt)
 }
 
 // aptParts leads apt to copies of the image's configuration, without docker-clean.
@@ -124,7 +124,7 @@ func readSmall(v *rootfs.View, name string) ([]byte, error) {
 
 // aptMirror leads apt to copies of the image's sources with the mirror in them.
 func (c *toolCaches) aptMirror(_ context.Context, s *dockerfile.Run, w io.Writer) ([]runtime.Mount, error) {
-	mirror := c.req().Mirrors[dockerfile.Apt]
+	mirror := c.req().Mirrors[installer.Apt]
 	if mirror == nil {
 		return nil, nil
 	}

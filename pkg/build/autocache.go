@@ -10,6 +10,7 @@ import (
 
 	"github.com/gbuild/gbuild/pkg/caching"
 	"github.com/gbuild/gbuild/pkg/dockerfile"
+	"github.com/gbuild/gbuild/pkg/installer"
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 	"github.com/gbuild/gbuild/pkg/pipcache"
 	"github.com/gbuild/gbuild/pkg/runtime"
@@ -42,7 +43,7 @@ func (c *toolCaches) give(ctx context.Context, s *dockerfile.Run) (*dockerfile.R
 	out, calls := s, s.Calls()
 	var list []runtime.Mount
 	for _, t := range c.req().AutoCache {
-		if t == dockerfile.Apt { // it has a configuration of its own
+		if t == installer.Apt { // it has a configuration of its own
 			continue
 		}
 		if !calls.Fetches(t) || s.ChoosesCache(t) {
@@ -59,7 +60,7 @@ func (c *toolCaches) give(ctx context.Context, s *dockerfile.Run) (*dockerfile.R
 			continue
 		}
 		more, err := c.autoCache(ctx, s, t, n)
-		if err != nil && (ctx.Err() != nil || t == dockerfile.Pip && c.req().PipDir != "") {
+		if err != nil && (ctx.Err() != nil || t == installer.Pip && c.req().PipDir != "") {
 			return nil, nil, fmt.Errorf("preparing the cache of %s: %w", t, err)
 		}
 		if err != nil { // nobody has asked for it: the RUN goes on without
@@ -75,9 +76,9 @@ func (c *toolCaches) give(ctx context.Context, s *dockerfile.Run) (*dockerfile.R
 }
 
 // tellAuto says once what the build does by itself.
-func (c *toolCaches) tellAuto(t dockerfile.Tool) {
+func (c *toolCaches) tellAuto(t installer.Tool) {
 	off := "--auto-cache"
-	if t == dockerfile.Pip {
+	if t == installer.Pip {
 		off = "--pip-cache=off"
 	}
 	text := fmt.Sprintf("%s has a cache that is kept between builds, outside of the image, in each RUN that mounts none (%s)", t, off)
@@ -95,11 +96,11 @@ func (c *toolCaches) leavesCaches() bool {
 
 // autoCache leases the cache of a tool, for the RUN and for calls of it that find nothing of each other's. What is built
 // in the RUN is apart: it is found again only where building it again would give the same.
-func (c *toolCaches) autoCache(ctx context.Context, s *dockerfile.Run, t dockerfile.Tool, calls int) ([]runtime.Mount, error) {
+func (c *toolCaches) autoCache(ctx context.Context, s *dockerfile.Run, t installer.Tool, calls int) ([]runtime.Mount, error) {
 	switch t {
-	case dockerfile.Pip:
+	case installer.Pip:
 		return c.pipCache(ctx, s, calls)
-	case dockerfile.Uv:
+	case installer.Uv:
 		return c.uvCache(ctx, s, calls)
 	}
 	return c.mountOwn(ctx, t)
@@ -107,10 +108,10 @@ func (c *toolCaches) autoCache(ctx context.Context, s *dockerfile.Run, t dockerf
 
 // pipCache binds what pip fetches, and in it the directory of what it builds.
 func (c *toolCaches) pipCache(ctx context.Context, s *dockerfile.Run, calls int) (list []runtime.Mount, err error) {
-	target := filepath.Join(autoDir, string(dockerfile.Pip))
+	target := filepath.Join(autoDir, string(installer.Pip))
 	use := cacheUse{CacheUse: CacheUse{ID: "pip", Target: target, Tool: "pip", Automatic: true}}
 	var wheels string
-	scope, keep, ofState := c.builtScope(s, dockerfile.Pip)
+	scope, keep, ofState := c.builtScope(s, installer.Pip)
 	if keep {
 		use.ofState = ofState
 		use.built, wheels, err = c.builtCache(ctx, "pip-wheels", scope)
@@ -146,7 +147,7 @@ func (c *toolCaches) passing(name string) (string, error) {
 }
 
 // mountOwn binds a cache of the tool that belongs to the user of the RUN.
-func (c *toolCaches) mountOwn(ctx context.Context, t dockerfile.Tool) ([]runtime.Mount, error) {
+func (c *toolCaches) mountOwn(ctx context.Context, t installer.Tool) ([]runtime.Mount, error) {
 	sharing := pipcache.Shared
 	if t.Cache().Exclusive {
 		sharing = pipcache.Locked

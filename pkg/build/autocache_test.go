@@ -16,7 +16,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/gbuild/gbuild/internal/testimage"
-	"github.com/gbuild/gbuild/pkg/dockerfile"
+	"github.com/gbuild/gbuild/pkg/installer"
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 	"github.com/gbuild/gbuild/pkg/pipcache"
 	"github.com/gbuild/gbuild/pkg/runtime"
@@ -139,9 +139,9 @@ func (p *pythonBench) mirrored(r *Request) {
 	if err != nil {
 		p.Fatal(err)
 	}
-	r.AutoCache = []dockerfile.Tool{dockerfile.Pip, dockerfile.Uv}
+	r.AutoCache = []installer.Tool{installer.Pip, installer.Uv}
 	r.Limits.Network, r.NoLayers = "host", true
-	r.Mirrors = map[dockerfile.Tool]*url.URL{dockerfile.Pip: u}
+	r.Mirrors = map[installer.Tool]*url.URL{installer.Pip: u}
 }
 
 func (p *pythonBench) files(r *Result) map[string]bool {
@@ -300,7 +300,7 @@ func (p *pythonBench) testPipDir(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := p.try("FROM base\nRUN pip install part1==1.0\n", func(r *Request) {
-		r.PipDir, r.AutoCache = dir, []dockerfile.Tool{dockerfile.Pip}
+		r.PipDir, r.AutoCache = dir, []installer.Tool{installer.Pip}
 	}); err == nil {
 		t.Error("a directory that others write in was taken")
 	}
@@ -356,7 +356,7 @@ func (p *pythonBench) testMirrorLeavesNoTrace(t *testing.T) {
 	}
 	u.User = url.UserPassword("me", "open sesame")
 	text := "FROM base\nRUN env && pip install part0==1.0\n"
-	r, _ := p.run(text, func(r *Request) { r.Mirrors = map[dockerfile.Tool]*url.URL{dockerfile.Pip: u, dockerfile.Uv: u} })
+	r, _ := p.run(text, func(r *Request) { r.Mirrors = map[installer.Tool]*url.URL{installer.Pip: u, installer.Uv: u} })
 	out := p.output()
 	if strings.Contains(out, "sesame") || !strings.Contains(out, "me:****@127.0.0.1") {
 		t.Errorf("output: %s", out)
@@ -384,7 +384,7 @@ func (p *pythonBench) testAptAsksTheMirror(t *testing.T) {
 	u, _ := url.Parse(server.URL)
 	text := "FROM base\nRUN printf 'Types: deb\\nURIs: http://deb.invalid/debian\\nSuites: stable\\nComponents: main\\n' > /etc/apt/sources.list.d/x.sources; " +
 		"echo 'deb http://deb.invalid/debian-security stable-security main' > /etc/apt/sources.list\nRUN apt-get update || true\n"
-	p.run(text, func(r *Request) { r.Mirrors = map[dockerfile.Tool]*url.URL{dockerfile.Apt: u} })
+	p.run(text, func(r *Request) { r.Mirrors = map[installer.Tool]*url.URL{installer.Apt: u} })
 	asked := map[string]bool{}
 	for _, a := range mirror.Log() {
 		asked[strings.SplitN(strings.TrimPrefix(a.Path, "/"), "/", 2)[0]] = true
@@ -402,7 +402,7 @@ const aptBase = "FROM base\nRUN mkdir -p /repo/x/DEBIAN && cd /repo && " +
 	"echo 'DPkg::Post-Invoke { \"rm -f /var/cache/apt/archives/*.deb || true\"; };' > /etc/apt/apt.conf.d/docker-clean\n"
 
 func (p *pythonBench) testAptKeepsPackages(t *testing.T) {
-	apt := func(r *Request) { r.AutoCache, r.Mirrors, r.NoCache = []dockerfile.Tool{dockerfile.Apt}, nil, true }
+	apt := func(r *Request) { r.AutoCache, r.Mirrors, r.NoCache = []installer.Tool{installer.Apt}, nil, true }
 	p.run(aptBase+"RUN apt-get update && apt-get install -y tiny && apt-get clean\n", apt)
 	p.wantInCache("apt", "tiny_1_all.deb")
 	p.run(aptBase+"RUN --mount=type=cache,target=/var/cache/apt apt-get update && apt-get install -y tiny\n", apt)
@@ -433,7 +433,7 @@ func (p *pythonBench) wantInCache(id, file string) {
 func (p *pythonBench) testOtherToolsAreTold(t *testing.T) {
 	p.run("FROM base\nENV UV_NO_CACHE=1\nRUN for t in uv npm conda; do printf '#!/bin/sh\\necho \"$*; $UV_CACHE_DIR $UV_LINK_MODE $UV_NO_CACHE $npm_config_cache $CONDA_PKGS_DIRS.\"\\n' > /usr/local/bin/$t; chmod +x /usr/local/bin/$t; done\n"+
 		"RUN uv pip install --no-cache a && uv cache clean\nRUN npm ci\nRUN conda install a && conda clean -afy\nRUN --mount=type=cache,target=/root/.cache/pip uv sync\n",
-		func(r *Request) { r.AutoCache = dockerfile.Tools })
+		func(r *Request) { r.AutoCache = installer.Tools })
 	for _, want := range []string{"pip install a; /dev/gbuild/uv copy   .", "cache clean;  copy   .", "ci;   1 /dev/gbuild/npm .", "install a;   1  /dev/gbuild/conda.", "clean -afy;   1  .",
 		"sync; /dev/gbuild/uv copy   .", "cache mount /root/.cache/pip: this mount was never touched"} {
 		if !strings.Contains(p.output(), want) {

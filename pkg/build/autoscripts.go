@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/gbuild/gbuild/pkg/dockerfile"
+	"github.com/gbuild/gbuild/pkg/installer"
 	"github.com/gbuild/gbuild/pkg/layers"
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 	"github.com/gbuild/gbuild/pkg/shell"
@@ -17,7 +18,7 @@ import (
 // This file looks for package managers in the scripts that a RUN executes, and says why a RUN has no cache for one.
 
 // tellUncached says why a RUN that calls a tool is given no cache for it.
-func (c *toolCaches) tellUncached(s *dockerfile.Run, t dockerfile.Tool) {
+func (c *toolCaches) tellUncached(s *dockerfile.Run, t installer.Tool) {
 	if why := s.Uncached(t); why != "" {
 		use := &CacheUse{Tool: string(t), Automatic: true, Without: why}
 		c.work.walker.events.report(Event{Type: Cache, Step: c.leases.number, Text: use.String(), Cache: use})

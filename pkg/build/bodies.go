@@ -6,6 +6,7 @@ import (
 
 	"github.com/gbuild/gbuild/internal/lazyregexp"
 	"github.com/gbuild/gbuild/pkg/dockerfile"
+	"github.com/gbuild/gbuild/pkg/installer"
 	"github.com/gbuild/gbuild/pkg/pipcache"
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
@@ -52,7 +53,7 @@ func (c *toolCaches) keepBodies() {
 // what it built of that.
 func (c *toolCaches) doubtFetched() {
 	for _, u := range c.uses {
-		if !u.Automatic || u.Tool != string(dockerfile.Pip) || u.lease == nil {
+		if !u.Automatic || u.Tool != string(installer.Pip) || u.lease == nil {
 			continue
 		}
 		err := u.lease.Age()
@@ -71,7 +72,7 @@ var addresses = lazyregexp.New(`https?://[^\s"'` + "`" + `\\;|&()<>]+`)
 // indexes lists the URLs that may be those of a package index that the RUN asks.
 func (c *toolCaches) indexes(s *dockerfile.Run) []string {
 	all := []string{"https://pypi.org/simple"}
-	if mirror := c.req().Mirrors[dockerfile.Pip]; mirror != nil {
+	if mirror := c.req().Mirrors[installer.Pip]; mirror != nil {
 		all = append(all, mirror.String())
 	}
 	for _, texts := range [][]string{s.Args, s.Env} {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/files"
+	"github.com/gbuild/gbuild/pkg/installer"
 	"github.com/gbuild/gbuild/pkg/layers"
 	"github.com/gbuild/gbuild/pkg/layers/codec"
 	"github.com/gbuild/gbuild/pkg/pipcache"
@@ -78,9 +79,9 @@ type Request struct {
 	NoLayers    bool  // the caller wants no image: nothing is compressed
 	Files       bool  // the caller reads the files of the result
 
-	AutoCache []dockerfile.Tool            // that get a cache in each RUN that has none of its own
-	Mirrors   map[dockerfile.Tool]*url.URL // for pip, uv and apt in RUN; no part of a key, and their passwords of no log
-	PipDir    string                       // pip's cache for them; empty: one of Caches
+	AutoCache []installer.Tool            // that get a cache in each RUN that has none of its own
+	Mirrors   map[installer.Tool]*url.URL // for pip, uv and apt in RUN; no part of a key, and their passwords of no log
+	PipDir    string                      // pip's cache for them; empty: one of Caches
 
 	// Scope is whose the caches of this build are: cache mounts, those that nobody asked for, and the results of steps that
 	// saw one. Nobody else's are used, but that those of ScopesBelow are read where Scope has nothing of its own.

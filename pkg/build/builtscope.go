@@ -23,7 +23,7 @@ import (
 // builtScope names all that a wheel which a tool builds in the RUN may depend on. keep is false where it must not be found
 // again: the Dockerfile says so, or the build sees something that has no name. ofState says that nothing but the files
 // before the RUN decides what is built.
-func (c *toolCaches) builtScope(s *dockerfile.Run, t dockerfile.Tool) (scope string, keep, ofState bool) {
+func (c *toolCaches) builtScope(s *dockerfile.Run, t installer.Tool) (scope string, keep, ofState bool) {
 	if s.Calls().KeepsNone(t) || len(s.Devices)+len(c.req().Limits.Devices) > 0 {
 		return "", false, false
 	}

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/gbuild/gbuild/pkg/dockerfile"
+	"github.com/gbuild/gbuild/pkg/installer"
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
@@ -75,7 +75,7 @@ func TestBuiltScopes(t *testing.T) {
 	see := func(text string) string {
 		seen = ""
 		if _, err := b.try(text, func(r *Request) {
-			r.AutoCache, r.NoLayers = []dockerfile.Tool{dockerfile.Pip}, true
+			r.AutoCache, r.NoLayers = []installer.Tool{installer.Pip}, true
 			r.Secrets = map[string]Secret{"s": {Data: []byte("x")}}
 		}); err != nil {
 			t.Fatalf("%s: %v", text, err)

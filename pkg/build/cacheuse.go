@@ -49,7 +49,7 @@ type cacheUse struct {
 // noteMount remembers a cache mount of the Dockerfile.
 func (c *toolCaches) noteMount(s *dockerfile.Run, d *dockerfile.Mount, lease *pipcache.Lease) {
 	use := cacheUse{CacheUse: CacheUse{ID: d.ID, Target: d.Target}, lease: lease}
-	for _, t := range dockerfile.Tools {
+	for _, t := range installer.Tools {
 		if s.CacheMount(t) == d && s.Calls().Fetches(t) {
 			use.Tool = string(t)
 		}
@@ -62,7 +62,7 @@ func (c *toolCaches) report(log *toolLog) {
 	for i := range c.uses {
 		u := &c.uses[i]
 		if u.Tool != "" {
-			u.take(log.tools.Of(dockerfile.Tool(u.Tool)))
+			u.take(log.tools.Of(installer.Tool(u.Tool)))
 		}
 		u.look()
 		c.work.walker.events.report(Event{Type: Cache, Step: c.leases.number, Text: u.String(), Cache: &u.CacheUse})
@@ -80,7 +80,7 @@ func (u *cacheUse) take(s *installer.Said) {
 // look finds what is new in the cache. uv keeps packages unpacked, in far more files than are worth a look when uv itself
 // has said what it did.
 func (u *cacheUse) look() {
-	if u.Tool == string(dockerfile.Uv) && u.Hits+u.Misses > 0 {
+	if u.Tool == string(installer.Uv) && u.Hits+u.Misses > 0 {
 		return
 	}
 	if entries, err := os.ReadDir(u.upper); err == nil && len(entries) > 0 {

@@ -12,18 +12,18 @@ import (
 
 // mirrorEnv is what leads pip and uv in a RUN to the mirrors of the command line. As with proxies it is for the process
 // only: neither the key nor the history of a step knows it.
-func mirrorEnv(mirrors map[dockerfile.Tool]*url.URL, s *dockerfile.Run) (env []string) {
-	if u := mirrors[dockerfile.Pip]; u != nil {
+func mirrorEnv(mirrors map[installer.Tool]*url.URL, s *dockerfile.Run) (env []string) {
+	if u := mirrors[installer.Pip]; u != nil {
 		env = append(env, installer.PipMirror(u, s.Getenv("PIP_TRUSTED_HOST"))...)
 	}
-	if u := mirrors[dockerfile.Uv]; u != nil {
+	if u := mirrors[installer.Uv]; u != nil {
 		env = append(env, installer.UvMirror(u)...)
 	}
 	return env
 }
 
 // passwords are what must not be seen of the mirrors and proxies: as they are written, and as they are meant.
-func passwords(mirrors map[dockerfile.Tool]*url.URL, proxies []string) (all [][]byte) {
+func passwords(mirrors map[installer.Tool]*url.URL, proxies []string) (all [][]byte) {
 	var written []string
 	for _, u := range mirrors {
 		written = append(written, passwordIn(u.String()))

@@ -3,7 +3,7 @@ package build
 import (
 	"testing"
 
-	"github.com/gbuild/gbuild/pkg/dockerfile"
+	"github.com/gbuild/gbuild/pkg/installer"
 )
 
 func inScope(scope string, below ...string) func(*Request) {
@@ -33,7 +33,7 @@ func TestResultsThatSawACacheBelongToItsScope(t *testing.T) {
 func TestResultWithoutACacheIsNewer(t *testing.T) {
 	b := newBench(t)
 	const text = "FROM scratch\nRUN pip install x=1\n"
-	auto := func(r *Request) { r.AutoCache = []dockerfile.Tool{dockerfile.Pip} }
+	auto := func(r *Request) { r.AutoCache = []installer.Tool{installer.Pip} }
 	first := b.build(text, auto, inScope("one"))
 	if again := b.build(text, inScope("one")); again.Key != first.Key {
 		t.Error("without a cache, the result of the same scope is not used")

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/gbuild/gbuild/pkg/dockerfile"
+	"github.com/gbuild/gbuild/pkg/installer"
 )
 
 // staleError is a failure of a RUN that a cache may be the cause of.
@@ -31,7 +31,7 @@ func (c *toolCaches) blame(err error, log *toolLog) error {
 	}
 	var tools []string
 	for _, u := range c.uses {
-		if u.Automatic && log.tools.Of(dockerfile.Tool(u.Tool)).Stale && !slices.Contains(c.work.distrust, u.Tool) {
+		if u.Automatic && log.tools.Of(installer.Tool(u.Tool)).Stale && !slices.Contains(c.work.distrust, u.Tool) {
 			tools = append(tools, u.Tool)
 		}
 	}

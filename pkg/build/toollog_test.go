@@ -10,7 +10,6 @@ import (
 
 	"io"
 
-	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/installer"
 )
 
@@ -95,7 +94,7 @@ func TestPasswords(t *testing.T) {
 	mirror, _ := url.Parse("https://u:m%40irror@index.example/simple")
 	proxies := []string{"HTTP_PROXY=http://user:p%3Ass@proxy:3128", "https_proxy=user:plain@proxy", "ALL_PROXY=socks5://u:a@b@proxy/", "NO_PROXY=a,b@c", "FTP_PROXY=http://u@p"}
 	var got []string
-	for _, p := range passwords(map[dockerfile.Tool]*url.URL{dockerfile.Pip: mirror}, proxies) {
+	for _, p := range passwords(map[installer.Tool]*url.URL{installer.Pip: mirror}, proxies) {
 		got = append(got, string(p))
 	}
 	if want := []string{"m%40irror", "m@irror", "p%3Ass", "p:ss", "plain", "a@b"}; !slices.Equal(got, want) {

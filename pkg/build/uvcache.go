@@ -33,7 +33,7 @@ type uvView struct {
 
 // uvCache shows uv its cache, for the RUN and for the calls that find nothing of each other's.
 func (c *toolCaches) uvCache(ctx context.Context, s *dockerfile.Run, calls int) (list []runtime.Mount, err error) {
-	target := filepath.Join(autoDir, string(dockerfile.Uv))
+	target := filepath.Join(autoDir, string(installer.Uv))
 	use := cacheUse{CacheUse: CacheUse{ID: "uv", Target: target, Tool: "uv", Automatic: true}}
 	lease, fetched, err := c.ownCache(ctx, "uv", "", pipcache.Shared)
 	if err != nil {
@@ -41,7 +41,7 @@ func (c *toolCaches) uvCache(ctx context.Context, s *dockerfile.Run, calls int) 
 	}
 	use.lease = lease
 	usual := &uvView{target: target, lowers: []string{fetched}, shared: lease.Dir()}
-	if scope, keep, _ := c.builtScope(s, dockerfile.Uv); keep {
+	if scope, keep, _ := c.builtScope(s, installer.Uv); keep {
 		lease, built, err := c.builtCache(ctx, "uv-built", scope)
 		if err != nil {
 			return nil, err
@@ -137,7 +137,7 @@ func (v *uvView) keep(user runtime.Identity) error {
 // all. It also lets the links of a call that saw the cache at another place lead to where all others see it.
 func (v *uvView) builtArchives(user runtime.Identity) (own map[string]bool, filled bool, err error) {
 	own = map[string]bool{}
-	usual := filepath.Join(autoDir, string(dockerfile.Uv))
+	usual := filepath.Join(autoDir, string(installer.Uv))
 	err = filepath.WalkDir(v.upper, func(name string, d fs.DirEntry, err error) error {
 		rel, _ := filepath.Rel(v.upper, name)
 		top, _, _ := strings.Cut(rel, "/")
