@@ -11,7 +11,8 @@ import (
 	"github.com/moby/buildkit/frontend/dockerfile/linter"
 )
 
-// arg declares ARGs: the value is the build argument's, else the default's, else the global ARG's, else there is none.
+// arg declares ARGs. The value is the build argument's, else the default's, else the global ARG's, else there is none. The
+// history shows it, so that a secret has no place in one.
 func (r *resolver) arg(cmd *instructions.ArgCommand) error {
 	var texts []string
 	for _, a := range cmd.Args {

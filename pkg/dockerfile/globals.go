@@ -96,7 +96,8 @@ func fromArgNames(p *Plan) []string {
 	return names
 }
 
-// proxies are the build arguments that reach every RUN without an ARG, as pairs in upper and in lower case.
+// proxies are the build arguments that reach every RUN without an ARG, as pairs in upper and in lower case. They differ
+// from machine to machine, so that nothing of an image may depend on them.
 func proxies(args map[string]string) []string {
 	var out []string
 	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY"} {

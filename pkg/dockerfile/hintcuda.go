@@ -11,7 +11,8 @@ import (
 	"github.com/gbuild/gbuild/pkg/installer"
 )
 
-// cuda gives the hint for the first command that needs it.
+// cuda gives the hint for the first command that needs it. A RUN with a device can ask that for its architecture, and
+// other accelerators have none to be named.
 func (h *hinter) cuda() {
 	if len(h.step.Devices) > 0 {
 		return

@@ -99,7 +99,7 @@ const (
 	FromScratch                   // nothing
 )
 
-// Source is a place that files, or a base, come from.
+// Source is a place that files, or a base, come from. Whether it is there is for the caller to find out.
 type Source struct {
 	Kind  SourceKind
 	Name  string
@@ -112,7 +112,8 @@ type Source struct {
 	Named bool
 }
 
-// Stage is one FROM and its instructions.
+// Stage is one FROM and its instructions. What it is based on is known after Parse; what its instructions come to, only
+// with the config of the base: see Resolve.
 type Stage struct {
 	Index    int
 	Name     string // lower case; empty without AS

@@ -163,7 +163,7 @@ func (r *resolver) runEnv(mounts []Mount) []string {
 	return list
 }
 
-// runHistory is the command with the ARGs that were declared before it.
+// runHistory is the command with the ARGs that were declared before it, as BuildKit writes it: |N NAME=VALUE ... COMMAND.
 func (r *resolver) runHistory(args []string) string {
 	known := newVariables()
 	var order []string

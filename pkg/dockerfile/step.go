@@ -102,7 +102,7 @@ type Mount struct {
 	HasTarget bool   // target= was written
 }
 
-// Copy is a COPY or an ADD.
+// Copy is a COPY or an ADD. Which files its Sources match, and what their owners are called, only the caller can say.
 type Copy struct {
 	meta
 	Add      bool
@@ -120,7 +120,7 @@ type Copy struct {
 	KeepGit  *bool  // ADD --keep-git-dir
 }
 
-// Mkdir is a WORKDIR: a directory with its parents, 0755, owned by User.
+// Mkdir is a WORKDIR: a directory with its parents, 0755, owned by User. One that is there already stays as it is.
 type Mkdir struct {
 	meta
 	Path string // absolute and clean

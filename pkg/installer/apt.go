@@ -21,10 +21,9 @@ var (
 	aptPrograms = map[string]Program{"apt": {Fetch: aptFetch}, "apt-get": {Fetch: aptFetch}}
 )
 
-// AptKeepsPackages says whether a text makes apt keep the packages that it has fetched, which docker-clean, a file of
-// Debian's and Ubuntu's images, removes otherwise.
+// AptKeepsPackages says whether a text makes apt keep the packages that it has fetched.
 func AptKeepsPackages(text string) bool {
-	return strings.Contains(text, "docker-clean") || strings.Contains(text, "Keep-Downloaded-Packages") || strings.Contains(text, "apt.conf")
+	return strings.Contains(text, AptCleaning) || strings.Contains(text, "Keep-Downloaded-Packages") || strings.Contains(text, "apt.conf")
 }
 
 var aptNeeds = lazyregexp.New(`^Need to get ([\d.,]+) ([kMG]?B)(?:/([\d.,]+) ([kMG]?B))? of archives`)
@@ -53,12 +52,12 @@ const (
 	AptSourceListFile = "/etc/apt/sources.list"
 	AptSourcePartsDir = "/etc/apt/sources.list.d"
 
-	// AptKeeping makes apt keep the packages that it has fetched; AptCleaning is the part that removes them all the same.
+	// AptKeeping makes apt keep the packages that it has fetched. AptCleaning is a file of Debian's and Ubuntu's images
+	// that removes them.
 	AptKeeping  = "APT::Keep-Downloaded-Packages \"true\";\nBinary::apt::APT::Keep-Downloaded-Packages \"true\";\n"
 	AptCleaning = "docker-clean"
 )
 
-// ownSources matches a RUN that changes where apt looks, or how it is configured.
 var ownSources = lazyregexp.New(`/etc/apt|add-apt-repository|apt-add-repository|dpkg\s|\.deb\b|extrepo`)
 
 // AptConfigures says whether a text changes where apt looks, or how it is configured: it must see its own files.

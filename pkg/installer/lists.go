@@ -69,7 +69,7 @@ type shortList struct {
 	most  int
 }
 
-// UnmarshalJSON implements json.Unmarshaler.
+// UnmarshalJSON refuses a list by its length.
 func (l *shortList) UnmarshalJSON(text []byte) error {
 	if bytes.Count(text, []byte(",")) > l.most {
 		return ErrLongList

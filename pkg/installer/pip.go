@@ -39,10 +39,8 @@ var pipPrograms = map[string]Program{
 		Runs: &Runner{Sub: []string{"run"}, Valued: []string{"-e", "--env"}, Prefixed: true}},
 }
 
-// isPip says whether a name is that of pip, with a version or without.
 func isPip(name string) bool { return strings.TrimRight(name, versions) == "pip" }
 
-// startsPip matches Python text that starts pip.
 var startsPip = lazyregexp.New(`\bpip["']?[\s,]+["']?install\b|\bpip\.main\b`)
 
 // StartsPip says whether Python text starts pip, and keepsNone whether it tells pip to keep no cache.
@@ -51,7 +49,6 @@ func StartsPip(text string) (starts, keepsNone bool) {
 	return starts, starts && strings.Contains(text, pipCache.Flags[0])
 }
 
-// pipInstaller matches the addresses of Python programs that call pip, and that are fed to a Python.
 var pipInstaller = lazyregexp.New(`get-pip\.py|install\.python-poetry\.org|install-poetry\.py|install-pdm\.py`)
 
 // IsPipInstaller says whether a word is the address of a Python program that calls pip: a Python that reads it is get-pip.py.

@@ -23,13 +23,6 @@ var (
 	pipBroken = lazyregexp.New(`ERROR: Wheel '.*' is invalid|^(zipfile\.)?BadZipFile:|^(pip\._vendor\.)?msgpack\.\S+|^zlib\.error:`)
 )
 
-// pipSaid is what earlier lines of pip mean for later ones.
-type pipSaid struct {
-	builds   string          // the wheel that was built last
-	fetched  map[string]bool // names of files that were downloaded now
-	mismatch bool            // a file was not what its digest says; the next line names it
-}
-
 // readPip reads a line of pip.
 func readPip(s *Said, line string) {
 	s.readStalePip(line)

@@ -52,7 +52,6 @@ func InVariable(variable string) string {
 	return ""
 }
 
-// pythonScript matches the name of a script that installs Python packages, most likely.
 var pythonScript = lazyregexp.New(`(?i)pip|python|requirement|venv`)
 
 // InstallsPython says whether a script of that name installs Python packages, most likely.
