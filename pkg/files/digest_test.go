@@ -117,7 +117,7 @@ func TestHashesAreRemembered(t *testing.T) {
 	kept := func(h *hashes) bool {
 		fresh := newHashes(h.file)
 		fresh.load()
-		return len(fresh.kept.List) > 0
+		return len(fresh.kept) > 0
 	}
 	write("one", time.Hour)
 	first, h := sum(time.Now())

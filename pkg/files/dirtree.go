@@ -123,7 +123,6 @@ func (t *dirTree) readAll(dir *Node) iter.Seq2[*Node, error] {
 			yield(nil, err)
 			return
 		}
-		defer names.Free()
 		for some := range names.Chunks(statAhead) {
 			nodes, err := t.nodes(dir.Path, some)
 			for _, n := range nodes {
@@ -146,7 +145,6 @@ func (t *dirTree) names(dir *Node) (*rootfs.Names, error) {
 	}
 	names := &rootfs.Names{}
 	if err := names.Read(f); err != nil {
-		names.Free()
 		f.Close()
 		return nil, unreadable(dir.Path, err)
 	}

@@ -50,7 +50,7 @@ func (h *hashes) load() {
 	}
 	defer f.Close()
 	if err := h.read(f); err != nil {
-		h.kept.Free()
+		h.kept = nil
 	}
 }
 
@@ -72,10 +72,9 @@ func (h *hashes) read(f *os.File) error {
 	if _, err := io.ReadFull(r, magic); err != nil || string(magic) != hashesMagic {
 		return errDamaged
 	}
-	h.kept.Reserve(int(count))
-	h.kept.List = h.kept.List[:count]
-	for i := range h.kept.List {
-		for _, field := range h.kept.List[i].fields() {
+	h.kept = make([]hashed, count)
+	for i := range h.kept {
+		for _, field := range h.kept[i].fields() {
 			if _, err := io.ReadFull(r, field); err != nil {
 				return errDamaged
 			}

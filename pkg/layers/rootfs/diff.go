@@ -129,7 +129,6 @@ func newDiffer(ctx context.Context, w io.Writer, o DiffOptions) *differ {
 // children writes what is in the directory dir. below is the directory that it is merged with, nil if there is none.
 func (d *differ) children(dir *Entry, in place, below *Entry) error {
 	var names Names
-	defer names.Free()
 	if err := names.readDirs(in.dirs); err != nil {
 		return err
 	}

@@ -185,7 +185,6 @@ func (w *Indexer) directory(ctx context.Context, dir, name string) error {
 		return err
 	}
 	var names Names
-	defer names.Free()
 	if err := names.readDirs([]string{e.source}); err != nil {
 		return err
 	}

@@ -9,11 +9,11 @@ import (
 	"slices"
 )
 
-// Names are the names in a directory, or in several that are shown as one, outside of the heap. A million takes 25 MB. The
-// zero Names is empty.
+// Names are the names in a directory, or in several that are shown as one. A directory may have a million, so they lie in one text,
+// and take 25 bytes each. The zero Names is empty.
 type Names struct {
-	text   Vector[byte] // each name ends with NUL
-	all    Vector[nameIn]
+	text   []byte // each name ends with NUL
+	all    []nameIn
 	parts  uint32
 	sorted bool
 }
@@ -65,16 +65,12 @@ func (n *Names) readParts(parts []part) error {
 }
 
 func (n *Names) add(name string, part uint32) {
-	start := len(n.text.List)
-	if need := start + len(name) + 1; need > cap(n.text.List) {
-		n.text.Reserve(max(need, 2*cap(n.text.List)))
-	}
-	n.text.List = append(append(n.text.List, name...), 0)
-	n.all.Add(nameIn{uint32(start), part})
+	n.all = append(n.all, nameIn{uint32(len(n.text)), part})
+	n.text = append(append(n.text, name...), 0)
 }
 
 func (n *Names) at(i nameIn) []byte {
-	rest := n.text.List[i.start:]
+	rest := n.text[i.start:]
 	return rest[:bytes.IndexByte(rest, 0)]
 }
 
@@ -82,14 +78,14 @@ func (n *Names) at(i nameIn) []byte {
 // was read first.
 func (n *Names) All() iter.Seq2[string, int] {
 	if !n.sorted {
-		slices.SortFunc(n.all.List, func(a, b nameIn) int {
+		slices.SortFunc(n.all, func(a, b nameIn) int {
 			return cmp.Or(bytes.Compare(n.at(a), n.at(b)), cmp.Compare(a.part, b.part))
 		})
 		n.sorted = true
 	}
 	return func(yield func(string, int) bool) {
 		var last []byte
-		for i, at := range n.all.List {
+		for i, at := range n.all {
 			name := n.at(at)
 			if (i == 0 || !bytes.Equal(name, last)) && !yield(string(name), int(at.part)) {
 				return
@@ -102,7 +98,7 @@ func (n *Names) All() iter.Seq2[string, int] {
 // Chunks yields what All does, without the directories and up to size names at a time. Each list is a new one.
 func (n *Names) Chunks(size int) iter.Seq[[]string] {
 	return func(yield func([]string) bool) {
-		some := make([]string, 0, min(size, len(n.all.List)))
+		some := make([]string, 0, min(size, len(n.all)))
 		for name := range n.All() {
 			if some = append(some, name); len(some) == size {
 				if !yield(some) {
@@ -115,10 +111,4 @@ func (n *Names) Chunks(size int) iter.Seq[[]string] {
 			yield(some)
 		}
 	}
-}
-
-// Free gives the memory back.
-func (n *Names) Free() {
-	n.text.Free()
-	n.all.Free()
 }

@@ -8,22 +8,6 @@ import (
 	"testing"
 )
 
-func TestVector(t *testing.T) {
-	var v Vector[int32]
-	for i := range int32(100_000) {
-		v.Add(i)
-	}
-	if v.mapped == nil {
-		t.Error("a long list is on the heap")
-	}
-	for i, got := range v.List {
-		if int(got) != i {
-			t.Fatalf("item %d is %d", i, got)
-		}
-	}
-	v.Free()
-}
-
 // Names of several directories are one list, and each is of the uppermost directory that has it.
 func TestNames(t *testing.T) {
 	root := t.TempDir()
@@ -40,7 +24,6 @@ func TestNames(t *testing.T) {
 		}
 	}
 	var names Names
-	defer names.Free()
 	if err := names.readDirs(dirs); err != nil {
 		t.Fatal(err)
 	}

@@ -28,7 +28,6 @@ func (v *View) Entries(name string) iter.Seq2[*Entry, error] {
 			return
 		}
 		var names Names
-		defer names.Free()
 		if err := names.readParts(parts); err != nil {
 			yield(nil, fmt.Errorf("reading directory %s: %w", name, err))
 			return
