@@ -24,7 +24,7 @@ func CopyInto(ctx context.Context, d *layers.Draft, c *dockerfile.Copy, tree Tre
 	if err != nil {
 		return err
 	}
-	if who != nil && *who != (owner{}) && os.Geteuid() != 0 {
+	if who != nil && *who != (owner{}) && !rootfs.SeesOwners() {
 		return ErrNoRights
 	}
 	mode, err := parseChmod(c.Chmod)

@@ -31,12 +31,14 @@ func stateNode(e *rootfs.Entry) (*Node, error) {
 	if e.Source() != "" {
 		n.xattrs = func(n *Node) (map[string][]byte, error) { return n.entry.Xattrs() }
 	}
-	if uid := os.Geteuid(); uid != 0 && e.Source() != "" {
-		if e.UID != uid || e.GID != os.Getegid() {
-			return nil, fmt.Errorf("%s belongs to user %d: %w", e.Path, e.UID, ErrNoRights)
-		}
-		n.UID, n.GID = 0, 0
+	if e.Source() == "" {
+		return n, nil
 	}
+	in, err := e.Owner().InImage()
+	if err != nil {
+		return nil, fmt.Errorf("%s belongs to %w", e.Path, NeedsRights(err))
+	}
+	n.UID, n.GID = in.UID, in.GID
 	return n, nil
 }
 

@@ -160,19 +160,16 @@ func (w *writer) own(name string, o owner, perm uint32) error {
 	return unix.Fchmodat(int(w.top().fd.Fd()), name, perm, 0)
 }
 
-// chown gives a new file its owner. Outside of a namespace, root of the image is the user who builds.
+// chown gives a new file its owner.
 func (w *writer) chown(name string, o owner) error {
 	if o == (owner{}) && !w.top().setgid {
 		return nil
 	}
-	host := o
-	if uid := os.Geteuid(); uid != 0 {
-		if o != (owner{}) {
-			return ErrNoRights
-		}
-		host = owner{uid, os.Getegid()}
+	host, err := rootfs.Owner{UID: o.uid, GID: o.gid}.OnHost()
+	if err != nil {
+		return NeedsRights(err)
 	}
-	return unix.Fchownat(int(w.top().fd.Fd()), name, host.uid, host.gid, unix.AT_SYMLINK_NOFOLLOW)
+	return unix.Fchownat(int(w.top().fd.Fd()), name, host.UID, host.GID, unix.AT_SYMLINK_NOFOLLOW)
 }
 
 // ownerOf returns who the copy of n belongs to.

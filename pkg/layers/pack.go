@@ -30,7 +30,7 @@ func maySplit(name string) error {
 // is not here, only Layers knows k. Seen from outside of a namespace, the caller's own files below
 // are root's; the error is ErrForeignOwner where others matter, and ErrMaySplit where Layers could make several.
 func (s *Store) Pack(ctx context.Context, k, parent Key, lower *rootfs.View, o LayerOptions, fill func(*rootfs.LayerWriter) error) error {
-	if os.Geteuid() != 0 {
+	if !rootfs.SeesOwners() {
 		lower = lower.AsRoot()
 	}
 	held, err := s.disk.lock(ctx, k.String()+".layer")

@@ -109,14 +109,15 @@ func (e *Entry) Open() (*os.File, error) {
 	return f, nil
 }
 
-// ErrForeignOwner says that a file belongs to an id that only a namespace of the build can name.
-var ErrForeignOwner = errors.New("the file belongs to another user")
-
-// toRoot makes root the owner of an entry that belongs to the caller.
-func (e *Entry) toRoot() error {
-	if e.UID != os.Geteuid() || e.GID != os.Getegid() {
-		return fmt.Errorf("%s belongs to %d:%d: %w", e.Path, e.UID, e.GID, ErrForeignOwner)
+// toImage gives the entry the owner that the file has in its image.
+func (e *Entry) toImage() error {
+	in, err := e.Owner().InImage()
+	if err != nil {
+		return fmt.Errorf("%s belongs to %w", e.Path, err)
 	}
-	e.UID, e.GID = 0, 0
+	e.UID, e.GID = in.UID, in.GID
 	return nil
 }
+
+// Owner is whose the file is on this machine, or in its image: as the view has it.
+func (e *Entry) Owner() Owner { return Owner{e.UID, e.GID} }

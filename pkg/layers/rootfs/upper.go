@@ -64,7 +64,7 @@ func CopyDir(e *Entry, target string) error {
 
 // copyMetadata gives the file at target, which is ours and not a link, the owner, attributes, mode and time of e.
 func copyMetadata(e *Entry, target string) error {
-	if e.source != "" && (os.Geteuid() != e.UID || os.Getegid() != e.GID) { // what exists nowhere yet is ours
+	if e.source != "" && e.Owner() != ours() { // what exists nowhere yet is ours
 		if err := os.Lchown(target, e.UID, e.GID); err != nil {
 			return err
 		}
