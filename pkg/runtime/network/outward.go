@@ -26,7 +26,8 @@ const (
 	dnsTimeout  = 3 * time.Second // the next nameserver is asked then
 )
 
-// outward opens what a sandbox asks for. Its methods are called by the stack, each in a goroutine of its own.
+// outward opens what a sandbox asks for. The stack calls tcp in a goroutine of its own, and udp while it reads packets: so udp
+// must not wait for anything.
 type outward struct {
 	ctx         context.Context // ends with the network
 	shares      *shares

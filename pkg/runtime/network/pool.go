@@ -45,7 +45,7 @@ func (p *Pool) namespace() (*namespace, error) {
 	return newNamespace()
 }
 
-// takeIdle returns the network that was left last: its memory is the warmest.
+// takeIdle returns the network that was left last, or nil.
 func (p *Pool) takeIdle() *namespace {
 	if p == nil {
 		return nil
