@@ -49,7 +49,7 @@ var arrows = map[string]struct {
 		"it keeps track of containers and makes no sandbox; images and flags are the command line's"},
 	"pkg/image":           {[]string{"internal/durable", "internal/hint", "internal/lazyregexp", "internal/outfile", "pkg/image/wire"}, "it moves images and cares for no store"},
 	"pkg/image/wire":      {[]string{"internal/hint", "internal/netguard"}, "it carries requests to a registry and knows no image"},
-	"internal/envfile":    {nil, "it turns the text of a file into variables, and asks whoever calls it for others"},
+	"internal/envfile":    {[]string{"internal/hint"}, "it turns the text of a file into variables, and asks whoever calls it for others"},
 	"internal/outfile":    {[]string{"internal/durable", "internal/hint"}, "it writes any file that a user named"},
 	"internal/durable":    {nil, "it writes and locks gbuild's own files, wherever they are"},
 	"internal/hint":       {nil, "it is one error type, for all"},

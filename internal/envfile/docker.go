@@ -1,10 +1,9 @@
 // Package envfile reads the files by which a command line hands variables to a container, in two formats: docker's
 // --env-file, whose values stand as they are, and the .env files of compose, with quotes, comments and ${VAR}.
 //
-// Such files hold secrets. So no error and no warning shows a value, but for the message that a ${VAR:?message} gives.
+// Such files hold secrets. So no error and no warning shows a value. This file owns docker's format, and what both formats say
+// of a line that is wrong.
 package envfile
-
-// This file owns docker's format, and what both formats say of a line that is wrong.
 
 import (
 	"bytes"
@@ -18,7 +17,7 @@ import (
 // value: those are often secrets.
 type Warning struct {
 	File string
-	Line int // from 1
+	Line int // 1 is the first
 	Key  string
 	Text string
 }
@@ -28,11 +27,10 @@ func (w Warning) String() string {
 	return fmt.Sprintf("%s:%d: %s: %s", w.File, w.Line, w.Key, w.Text)
 }
 
-// Error is a line of an env file that cannot be read. It holds no value, but for what the message of a ${VAR:?message}
-// names.
+// Error is a line of an env file that cannot be read. It never holds a value.
 type Error struct {
 	File    string
-	Line    int // from 1
+	Line    int // 1 is the first
 	Problem string
 	Remedy  string
 }

@@ -1,20 +1,15 @@
-// This file owns compose's .env format. What a value means (quotes, escapes, ${VAR:-default}) is said by compose's own
-// library, which gets one statement after another. It gives a map, errors that show values, and no line of an error;
-// so what is found here, before it is asked, are the statements: their order, their lines, and where a comment begins.
-// Comments after a tab, and those that begin the value, are left out as well; compose's library takes them for a value.
+// This file owns compose's .env format: its statements, their comments and quotes. What a value means is in variables.go.
 
 package envfile
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/compose-spec/compose-go/v2/dotenv"
-	"github.com/compose-spec/compose-go/v2/template"
+	"github.com/gbuild/gbuild/internal/hint"
 )
 
 // ParseDotenv reads data as compose reads a .env file: comments, `export`, quotes over several lines, escapes in
@@ -47,14 +42,18 @@ func ParseDotenv(name string, data []byte, lookup func(string) (string, bool)) (
 type statements struct {
 	file   string
 	rest   string // what is not read yet
-	line   int    // where rest begins
+	line   int    // the line in which rest begins
 	order  []string
 	values map[string]string
 	outer  func(string) (string, bool)
 }
 
 func (p *statements) fail(problem, remedy string) error {
-	return &Error{p.file, p.line, problem, remedy}
+	return p.failAt(p.line, hint.Errorf(remedy, "%s", problem))
+}
+
+func (p *statements) failAt(line int, err error) error {
+	return &Error{p.file, line, err.Error(), hint.Of(err)}
 }
 
 // take removes n bytes from the rest and counts their lines.
@@ -133,25 +132,39 @@ func isEnvName(r rune) bool {
 // value reads the value of a key. An error in it is one of the line in which it begins.
 func (p *statements) value(key string) error {
 	line := p.line
-	if p.rest != "" && (p.rest[0] == '"' || p.rest[0] == '\'') {
-		text, err := p.quoted(p.rest[0])
-		if err != nil {
-			return err
-		}
-		return p.ask(key, text, line)
+	text, literal, err := p.text()
+	if err != nil {
+		return err
 	}
-	text := p.take(p.lineEnd())
+	if !literal {
+		if text, err = variables(p.lookup).replace(text); err != nil {
+			return p.failAt(line, err)
+		}
+	}
+	p.set(key, text)
+	return nil
+}
+
+// text takes what a value is written as. In single quotes it is literal; else escaped dollars are marked.
+func (p *statements) text() (text string, literal bool, err error) {
+	if p.rest != "" && (p.rest[0] == '"' || p.rest[0] == '\'') {
+		quote := p.rest[0]
+		if text, err = p.quoted(quote); quote == '\'' {
+			return strings.ReplaceAll(text, `\'`, `'`), true, err
+		}
+		return unescape(text), false, err
+	}
+	text = p.take(p.lineEnd())
 	for i := range len(text) {
 		if text[i] == '#' && (i == 0 || text[i-1] == ' ' || text[i-1] == '\t') {
 			text = text[:i]
 			break
 		}
 	}
-	// Outside of quotes the library knows $$ only. A dollar before an escaped one is one, too.
-	return p.ask(key, strings.NewReplacer("$$", "$$", `$\$`, "$$$$", `\$`, "$$").Replace(text), line)
+	return strings.ReplaceAll(strings.TrimRightFunc(text, unicode.IsSpace), `\$`, keptDollar), false, nil
 }
 
-// quoted finds the closing quote, which may be lines away. After it only a comment may stand on its line.
+// quoted takes the text up to the closing quote, which may be lines away. After it only a comment may stand on its line.
 func (p *statements) quoted(quote byte) (string, error) {
 	end := 1
 	for ; end < len(p.rest) && p.rest[end] != quote; end++ {
@@ -168,59 +181,13 @@ func (p *statements) quoted(quote byte) (string, error) {
 		return "", p.fail("text after the closing quote", "put the whole value in quotes, and \\ before quotes inside it")
 	}
 	p.take(p.lineEnd())
-	return text, nil
+	return text[1:end], nil
 }
 
-// maxNesting bounds ${A:-${B:-…}}.
-const maxNesting = 32
-
-// ask has compose's library read one value, and says what is wrong with it without a word of it. The library logs
-// variables that are not set, by the logger that runtime.Init has silenced.
-func (p *statements) ask(key, text string, line int) error {
-	deepest, closed := braces(text)
-	switch {
-	case text != "" && text[0] == '\'': // nothing is replaced in it
-	case deepest > maxNesting:
-		return &Error{p.file, line, "variables nested too deeply", ""}
-	case !closed:
-		return &Error{p.file, line, "${ has no closing brace", `write \$ or $$ for a dollar sign, or use single quotes`}
-	}
-	found := map[string]string{}
-	err := dotenv.ParseWithFormat(strings.NewReader(key+"="+text+"\n"), p.file, found, p.lookup, dotenv.DotEnv)
-	if err == nil {
-		p.set(key, found[key])
-		return nil
-	}
-	if unset, ok := errors.AsType[*template.MissingRequiredError](err); ok {
-		return &Error{p.file, line, fmt.Sprintf("required variable %s is missing a value: %s", unset.Variable, unset.Reason), ""}
-	}
-	return &Error{p.file, line, "invalid ${…} expression", "known are ${A}, ${A:-default}, ${A:+other} and ${A:?message}, each also without the colon"}
-}
-
-// lookup prefers what the file has said, unlike compose's library.
+// lookup prefers what the file has said.
 func (p *statements) lookup(key string) (string, bool) {
 	if v, ok := p.values[key]; ok {
 		return v, true
 	}
 	return p.outer(key)
-}
-
-// braces says how deeply ${…} are nested in a value, and whether each is closed.
-func braces(text string) (deepest int, closed bool) {
-	literal := strings.NewReplacer("$$", "")
-	if strings.HasPrefix(text, `"`) {
-		literal = strings.NewReplacer(`\\`, "", `\$`, "", "$$", "")
-	}
-	text = literal.Replace(text)
-	depth := 0
-	for i := range len(text) {
-		switch {
-		case strings.HasPrefix(text[i:], "${"):
-			depth++
-			deepest = max(deepest, depth)
-		case text[i] == '}' && depth > 0:
-			depth--
-		}
-	}
-	return deepest, depth == 0
 }

@@ -38,7 +38,7 @@ func OwnerOutside() int {
 // Init must be the first call of main (and of TestMain). In a process that was started as a container's init it
 // does that work and does not return. In a process that Enter started it completes the namespaces and returns.
 func Init() {
-	// libcontainer logs through this global logger, and compose's library, too; what matters also comes back as an error.
+	// libcontainer logs through this global logger; what matters also comes back as an error.
 	logrus.SetOutput(io.Discard)
 	if isContainerInit() {
 		initContainer()
