@@ -55,6 +55,8 @@ var arrows = map[string]struct {
 	"internal/hint":       {nil, "it is one error type, for all"},
 	"internal/sshagent":   {[]string{"internal/hint"}, "it passes messages on and knows no build"},
 	"internal/lazyregexp": {nil, "it is one function of the standard library that is missing"},
+	"internal/cli": {[]string{"internal/hint", "internal/outfile", "internal/progress", "internal/scope", "pkg/build", "pkg/dockerfile", "pkg/image", "pkg/image/wire", "pkg/layers", "pkg/pipcache", "pkg/runtime", "pkg/runtime/gpu"},
+		"it is what commands stand on, and knows none"},
 	"internal/output": {[]string{"internal/hint", "internal/outfile", "pkg/build", "pkg/files", "pkg/image", "pkg/layers", "pkg/layers/codec", "pkg/layers/rootfs"},
 		"it writes what a build made, and neither prints nor builds"},
 	"internal/report":    {[]string{"internal/progress", "pkg/build", "pkg/dockerfile"}, "it words what is known of a Dockerfile, and finds out nothing"},

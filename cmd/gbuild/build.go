@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/gbuild/gbuild/internal/cli"
 	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/internal/output"
 	"github.com/gbuild/gbuild/pkg/build"
@@ -29,7 +30,7 @@ type buildFlags struct {
 	jobs    int
 }
 
-func newBuildCommand(a *app) *cobra.Command {
+func newBuildCommand(a *cli.App) *cobra.Command {
 	f := &buildFlags{}
 	c := &cobra.Command{
 		Use:   "build [flags] CONTEXT",
@@ -46,7 +47,7 @@ EXIT STATUS: 0; 1 the build failed; 2 the command line is wrong; 64 this host la
   IMAGE_TAG=dev gbuild build .`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return usage(hint.Errorf("for this directory: gbuild build .", "gbuild build takes one CONTEXT, not %d", len(args)))
+				return cli.Usage(hint.Errorf("for this directory: gbuild build .", "gbuild build takes one CONTEXT, not %d", len(args)))
 			}
 			return nil
 		},
@@ -55,28 +56,28 @@ EXIT STATUS: 0; 1 the build failed; 2 the command line is wrong; 64 this host la
 			if call, err := f.call.parse(); err != nil || call.method != "build" {
 				return runBuild(c.Context(), a, f, nil) // It only reads, or the command line is wrong.
 			}
-			return a.inNamespace(c.Context(), func(ctx context.Context, outside error) error { return runBuild(ctx, a, f, outside) })
+			return a.InNamespace(c.Context(), func(ctx context.Context, outside error) error { return runBuild(ctx, a, f, outside) })
 		},
 	}
 	f.add(c.Flags(), a)
 	return c
 }
 
-func (f *buildFlags) add(flags *pflag.FlagSet, a *app) {
+func (f *buildFlags) add(flags *pflag.FlagSet, a *cli.App) {
 	f.source.add(flags)
-	f.caches.add(flags, a.environ)
+	f.caches.add(flags, a.Environ)
 	f.steps.add(flags)
-	f.outputs.add(flags, a.environ)
+	f.outputs.add(flags, a.Environ)
 	f.call.add(flags)
 	f.docker.add(flags)
-	a.registries.addInsecure(flags)
+	a.Registries.AddInsecure(flags)
 	flags.BoolVar(&f.explain, "explain", false, "say for each step why it runs, or why it need not")
 	flags.IntVar(&f.jobs, "jobs", runtime.NumCPU(), "steps that run at once")
 }
 
 // job is one build, as the command line wants it.
 type job struct {
-	app     *app
+	app     *cli.App
 	flags   *buildFlags
 	outside error // Why this process is in no namespace of its own; nil where it is in one.
 
@@ -85,26 +86,26 @@ type job struct {
 	mounts  travels
 	request *build.Request // What the flags say is in it from the start; the rest comes with the input.
 	in      *input
-	show    *display
+	show    *cli.Display
 }
 
 // newJob reads the whole command line, and nothing else.
-func newJob(a *app, f *buildFlags, outside error) (j *job, err error) {
+func newJob(a *cli.App, f *buildFlags, outside error) (j *job, err error) {
 	j = &job{app: a, flags: f, outside: outside, request: &build.Request{Explain: f.explain, Place: f.source.place()}}
 	if err := f.docker.refuse(); err != nil {
 		return nil, err
 	}
-	if err := f.steps.fill(j.request, a.environ); err != nil {
+	if err := f.steps.fill(j.request, a.Environ); err != nil {
 		return nil, err
 	}
-	if j.out, err = f.outputs.parse(a.environ); err != nil {
+	if j.out, err = f.outputs.parse(a.Environ); err != nil {
 		return nil, err
 	}
 	j.out.fill(j.request)
 	if j.call, err = f.call.parse(); err != nil {
 		return nil, err
 	}
-	if err := f.caches.fill(j.request, a.environ, f.source.context); err != nil {
+	if err := f.caches.fill(j.request, a.Environ, f.source.context); err != nil {
 		return nil, err
 	}
 	if j.mounts, err = f.caches.mounts.parse(j.request.Scope); err != nil {
@@ -114,7 +115,7 @@ func newJob(a *app, f *buildFlags, outside error) (j *job, err error) {
 }
 
 // runBuild builds. Where outside says why this process is in no namespace, only what needs none can be done.
-func runBuild(ctx context.Context, a *app, f *buildFlags, outside error) error {
+func runBuild(ctx context.Context, a *cli.App, f *buildFlags, outside error) error {
 	j, err := newJob(a, f, outside)
 	if err != nil {
 		return err
@@ -124,9 +125,9 @@ func runBuild(ctx context.Context, a *app, f *buildFlags, outside error) error {
 		return err
 	}
 	defer j.in.close()
-	j.show = newDisplay(a, j.out.progress)
-	defer j.show.drawn.Close()
-	j.show.setSource(j.in.plan)
+	j.show = cli.NewDisplay(a, j.out.progress)
+	defer j.show.Close()
+	j.show.SetSource(j.in.plan)
 	if err = j.do(ctx); errors.Is(err, build.ErrNeedsNamespace) {
 		return outside
 	}
@@ -136,31 +137,31 @@ func runBuild(ctx context.Context, a *app, f *buildFlags, outside error) error {
 // do answers the call, or builds.
 func (j *job) do(ctx context.Context) error {
 	for _, text := range append(j.flags.docker.notices(), j.flags.caches.notices()...) {
-		j.show.notice(text)
+		j.show.Notice(text)
 	}
 	if j.call.method != "build" {
-		return j.call.answer(ctx, j.app, j.in, j.show.notice)
+		return j.call.answer(ctx, j.app, j.in, j.show.Notice)
 	}
 	if err := j.in.setEpoch(ctx); err != nil {
 		return err
 	}
-	store, err := j.app.openStore(j.show.notice)
+	store, err := j.app.OpenStore(j.show.Notice)
 	if err != nil {
 		return err
 	}
 	defer store.Close()
-	caches, err := j.app.openCaches()
+	caches, err := j.app.OpenCaches()
 	if err != nil {
 		return err
 	}
-	if err := j.flags.steps.devices.fill(ctx, j.request, j.app.environ); err != nil {
+	if err := j.flags.steps.devices.fill(ctx, j.request, j.app.Environ); err != nil {
 		return err
 	}
 	j.in.fill(j.request)
-	f := j.flags.source.finder(j.app, store, j.show.notice)
-	b := &build.Builder{Store: store, Caches: caches, Jobs: j.flags.jobs, Report: j.show.handle, Entered: j.outside == nil, Fetch: f.Find,
+	f := j.flags.source.finder(j.app, store, j.show.Notice)
+	b := &build.Builder{Store: store, Caches: caches, Jobs: j.flags.jobs, Report: j.show.Handle, Entered: j.outside == nil, Fetch: f.Find,
 		Exec:   func(ctx context.Context, s *sandbox.Sandbox) error { return s.Run(ctx) },
-		Inject: j.flags.steps.devices.injector(j.app.environ, j.show.notice)}
+		Inject: j.flags.steps.devices.injector(j.app.Environ, j.show.Notice)}
 	w := j.out.writer(j.app, store, j.show)
 	w.Platform = j.in.plan.Platform()
 	if err := w.Prepare(ctx, j.out.list); err != nil {
@@ -174,7 +175,7 @@ func (j *job) do(ctx context.Context) error {
 // mounts of other machines come before the first step, and leave after the last.
 func (j *job) buildAndWrite(ctx context.Context, b *build.Builder, w *output.Writer) error {
 	if j.outside == nil {
-		j.mounts.take(ctx, j.app, j.show.notice)
+		j.mounts.take(ctx, j.app, j.show.Notice)
 	}
 	for {
 		result, err := b.Build(ctx, j.request)
@@ -182,13 +183,13 @@ func (j *job) buildAndWrite(ctx context.Context, b *build.Builder, w *output.Wri
 			err = j.write(ctx, w, result)
 		}
 		if err == nil && j.outside == nil && result.Steps > 0 {
-			j.mounts.give(ctx, j.app, j.show.notice)
+			j.mounts.give(ctx, j.app, j.show.Notice)
 		}
 		var broken *build.CacheError
 		if !errors.As(err, &broken) {
 			return err
 		}
-		j.show.notice(broken.Error() + "; the build is done without --cache-from")
+		j.show.Notice(broken.Error() + "; the build is done without --cache-from")
 		j.request.CacheFrom = nil
 	}
 }
@@ -199,5 +200,5 @@ func (j *job) write(ctx context.Context, w *output.Writer, result *build.Result)
 	if err != nil {
 		return err
 	}
-	return j.out.report(ctx, j.app, img, j.show.handle)
+	return j.out.report(ctx, j.app, img, j.show.Handle)
 }

@@ -14,6 +14,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/spf13/pflag"
 
+	"github.com/gbuild/gbuild/internal/cli"
 	"github.com/gbuild/gbuild/internal/scope"
 	"github.com/gbuild/gbuild/pkg/build"
 	"github.com/gbuild/gbuild/pkg/image"
@@ -29,26 +30,26 @@ type cacheFlags struct {
 	tools                  toolFlags
 }
 
-func (f *cacheFlags) add(flags *pflag.FlagSet, environ environment) {
-	flags.BoolVar(&f.noCache, "no-cache", truthy(environ.get("NO_CACHE")), "run every step again; cache mounts are kept (NO_CACHE)")
+func (f *cacheFlags) add(flags *pflag.FlagSet, environ cli.Environment) {
+	flags.BoolVar(&f.noCache, "no-cache", cli.Truthy(environ.Get("NO_CACHE")), "run every step again; cache mounts are kept (NO_CACHE)")
 	flags.StringSliceVar(&f.noCacheFilter, "no-cache-filter", nil, "stages whose steps run again")
 	flags.BoolVar(&f.noCacheMounts, "no-cache-mounts", false, "empty the cache mounts of the steps that run")
-	flags.Var((*list)(&f.from), "cache-from", "REF, type=registry,ref=REF or type=local,src=DIR: take steps from there that are not stored here (repeatable)")
-	flags.Var((*list)(&f.to), "cache-to", "type=registry,ref=REF[,mode=max] or type=local,dest=DIR: write steps there; max: those of all stages (repeatable)")
-	flags.Var((*list)(&f.repo), "cache-repo", "REF: --cache-from and --cache-to of it (repeatable)")
+	flags.Var((*cli.List)(&f.from), "cache-from", "REF, type=registry,ref=REF or type=local,src=DIR: take steps from there that are not stored here (repeatable)")
+	flags.Var((*cli.List)(&f.to), "cache-to", "type=registry,ref=REF[,mode=max] or type=local,dest=DIR: write steps there; max: those of all stages (repeatable)")
+	flags.Var((*cli.List)(&f.repo), "cache-repo", "REF: --cache-from and --cache-to of it (repeatable)")
 	flags.StringVar(&f.scope, "cache-scope", "", "trust scope of all caches, instead of the project; of a shared cache it is read first, then what was written without a scope")
-	flags.Var((*list)(&f.scopesBelow), "cache-scope-from", "trust scope whose cache mounts and pip caches are seen, too, and not written (repeatable)")
+	flags.Var((*cli.List)(&f.scopesBelow), "cache-scope-from", "trust scope whose cache mounts and pip caches are seen, too, and not written (repeatable)")
 	f.mounts.add(flags)
 	f.tools.add(flags)
 }
 
 // fill puts into the request what is used of earlier builds on this machine.
-func (f *cacheFlags) fill(req *build.Request, environ environment, context string) error {
+func (f *cacheFlags) fill(req *build.Request, environ cli.Environment, context string) error {
 	req.NoCache, req.NoCacheMounts, req.Fresh = f.noCache, f.noCacheMounts, map[string]bool{}
 	for _, stage := range f.noCacheFilter {
 		req.Fresh[strings.ToLower(stage)] = true
 	}
-	req.Scope = environ.scopeOf(f.scope, context)
+	req.Scope = environ.ScopeOf(f.scope, context)
 	for _, name := range f.scopesBelow {
 		req.ScopesBelow = append(req.ScopesBelow, scope.Named(name))
 	}
@@ -81,9 +82,9 @@ func parseCachePlace(flag, s, dir string) (*cachePlace, error) {
 	if !strings.Contains(s, "=") { // docker's short form
 		s = "type=registry,ref=" + s
 	}
-	fields, err := csvFields(s)
+	fields, err := cli.Fields(s)
 	if err != nil {
-		return nil, usagef("%s: %w", flag, err)
+		return nil, cli.Usagef("%s: %w", flag, err)
 	}
 	kind := cmp.Or(fields["type"], "registry")
 	if kind == "inline" {
@@ -91,26 +92,26 @@ func parseCachePlace(flag, s, dir string) (*cachePlace, error) {
 	}
 	known, ok := cacheOptions[kind]
 	if !ok {
-		return nil, usagef("%s %s: unknown type %q; it is registry or local", flag, s, kind)
+		return nil, cli.Usagef("%s %s: unknown type %q; it is registry or local", flag, s, kind)
 	}
 	for _, key := range slices.Sorted(maps.Keys(fields)) {
 		if !slices.Contains(known, key) {
-			return nil, usagef("%s %s: unknown key %q", flag, s, key)
+			return nil, cli.Usagef("%s %s: unknown key %q", flag, s, key)
 		}
 	}
 	p := &cachePlace{scope: fields["scope"], all: fields["mode"] == "max"}
 	if mode := fields["mode"]; mode != "" && mode != "min" && mode != "max" {
-		return nil, usagef("%s %s: mode is min or max", flag, s)
+		return nil, cli.Usagef("%s %s: mode is min or max", flag, s)
 	}
 	if kind == "local" {
 		if fields[dir] == "" {
-			return nil, usagef("%s %s: %s=DIR is missing", flag, s, dir)
+			return nil, cli.Usagef("%s %s: %s=DIR is missing", flag, s, dir)
 		}
 		p.ref = image.Ref{Kind: image.KindOCI, Path: fields[dir]}
 		return p, nil
 	}
 	if p.ref, err = image.ParseName(fields["ref"]); err != nil {
-		return nil, usagef("%s %s: %w", flag, s, err)
+		return nil, cli.Usagef("%s %s: %w", flag, s, err)
 	}
 	return p, nil
 }
@@ -122,8 +123,8 @@ type remoteCaches struct {
 }
 
 // share opens the caches of the command line for the request.
-func (f *cacheFlags) share(req *build.Request, a *app) error {
-	shared := remoteCaches{made: map[cachePlace]*build.SharedCache{}, options: a.registries.options()}
+func (f *cacheFlags) share(req *build.Request, a *cli.App) error {
+	shared := remoteCaches{made: map[cachePlace]*build.SharedCache{}, options: a.Registries.Options()}
 	for _, s := range slices.Concat(f.from, f.repo) {
 		p, err := parseCachePlace("--cache-from", s, "src")
 		if err != nil || p == nil {
@@ -163,7 +164,7 @@ func (s remoteCaches) open(p cachePlace) (*build.SharedCache, error) {
 	}
 	images, err := image.NewCollection(p.ref, s.options)
 	if err != nil {
-		return nil, usage(err)
+		return nil, cli.Usage(err)
 	}
 	c := &build.SharedCache{Name: images.String(), Place: placeOfCache(p.ref), Scope: p.scope, Source: images.Source(), Write: images.Write,
 		Open: func(ctx context.Context, tag string) (v1.Image, error) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/gbuild/gbuild/internal/cli"
 	"github.com/gbuild/gbuild/pkg/build"
 	"github.com/gbuild/gbuild/pkg/runtime"
 	"github.com/gbuild/gbuild/pkg/runtime/gpu"
@@ -18,30 +19,30 @@ import (
 type deviceFlags struct{ gpus, devices, cdiDirs []string }
 
 func (f *deviceFlags) add(flags *pflag.FlagSet) {
-	flags.Var((*list)(&f.gpus), "gpus", "GPUs for every RUN, as gbuild run takes them: all, 2, device=0,1 (repeatable)")
-	flags.Var((*list)(&f.devices), "device", "CDI name or /dev/NAME[:/dev/NAME][:rwm] for every RUN (repeatable)")
-	flags.Var((*list)(&f.cdiDirs), "cdi-spec-dir", "further directory of CDI specs (repeatable)")
+	flags.Var((*cli.List)(&f.gpus), "gpus", "GPUs for every RUN, as gbuild run takes them: all, 2, device=0,1 (repeatable)")
+	flags.Var((*cli.List)(&f.devices), "device", "CDI name or /dev/NAME[:/dev/NAME][:rwm] for every RUN (repeatable)")
+	flags.Var((*cli.List)(&f.cdiDirs), "cdi-spec-dir", "further directory of CDI specs (repeatable)")
 }
 
 // fill puts into the request the devices that --device and --gpus give every RUN, the latter as CDI names.
-func (f *deviceFlags) fill(ctx context.Context, req *build.Request, environ environment) error {
+func (f *deviceFlags) fill(ctx context.Context, req *build.Request, environ cli.Environment) error {
 	req.Limits.Devices = slices.Clone(f.devices)
-	requests, _, err := gpuRequests(f.gpus)
+	requests, _, err := cli.GPURequests(f.gpus)
 	if err != nil || len(requests) == 0 {
 		return err
 	}
 	for _, r := range requests {
 		if legacy, err := r.Legacy(); err != nil || legacy {
-			return cmp.Or(err, usagef("--gpus …,driver=%s is for gbuild run: NVIDIA's hook would leave the driver in layers", r.Driver))
+			return cmp.Or(err, cli.Usagef("--gpus …,driver=%s is for gbuild run: NVIDIA's hook would leave the driver in layers", r.Driver))
 		}
 	}
-	gpus, err := openCatalog(ctx, environ, f.cdiDirs).Resolve(requests...)
+	gpus, err := cli.OpenCatalog(ctx, environ, f.cdiDirs).Resolve(requests...)
 	req.Limits.Devices = append(req.Limits.Devices, gpus...)
 	return err
 }
 
 // injector finds the devices of a RUN, without a trace of them in its layer.
-func (f *deviceFlags) injector(environ environment, notice func(string)) func(context.Context, []string, []string) ([]runtime.Edits, error) {
+func (f *deviceFlags) injector(environ cli.Environment, notice func(string)) func(context.Context, []string, []string) ([]runtime.Edits, error) {
 	return func(ctx context.Context, names, env []string) (all []runtime.Edits, err error) {
 		var cdi []string
 		for _, n := range names {
@@ -58,11 +59,11 @@ func (f *deviceFlags) injector(environ environment, notice func(string)) func(co
 		if len(cdi) == 0 {
 			return all, nil
 		}
-		_, capabilities, err := gpuRequests(f.gpus)
+		_, capabilities, err := cli.GPURequests(f.gpus)
 		if err != nil {
 			return nil, err
 		}
-		catalog := openCatalog(ctx, environ, f.cdiDirs)
+		catalog := cli.OpenCatalog(ctx, environ, f.cdiDirs)
 		edits, err := catalog.Inject(cdi, gpu.InjectOptions{Env: env, Capabilities: capabilities, Layerless: true})
 		for _, n := range append(catalog.Notices, edits.Notices...) {
 			notice(n)

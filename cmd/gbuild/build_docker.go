@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/gbuild/gbuild/internal/cli"
 	"github.com/gbuild/gbuild/internal/hint"
 )
 
@@ -22,7 +23,7 @@ type dockerFlags struct {
 
 // add hides every flag. Some take no value, as with docker.
 func (f *dockerFlags) add(flags *pflag.FlagSet) {
-	flags.Var((*list)(&f.attest), "attest", "")
+	flags.Var((*cli.List)(&f.attest), "attest", "")
 	flags.StringVar(&f.sbom, "sbom", "", "")
 	flags.StringVar(&f.provenance, "provenance", "", "")
 	flags.StringVar(&f.cgroup, "cgroup-parent", "", "")
@@ -80,22 +81,22 @@ func (f *dockerFlags) notices() (all []string) {
 // refuse says no to what would be silently missing otherwise.
 func (f *dockerFlags) refuse() error {
 	if f.cgroup != "" {
-		return usage(hint.Errorf("start gbuild itself in that cgroup, for instance with systemd-run --scope --slice=NAME",
+		return cli.Usage(hint.Errorf("start gbuild itself in that cgroup, for instance with systemd-run --scope --slice=NAME",
 			"--cgroup-parent: gbuild puts no RUN into a cgroup of its own"))
 	}
 	wanted := map[string]string{"--sbom": f.sbom, "--provenance": f.provenance}
 	for _, s := range f.attest {
-		fields, err := csvFields(s)
+		fields, err := cli.Fields(s)
 		if err != nil || fields["type"] != "sbom" && fields["type"] != "provenance" {
-			return usagef("--attest %s: it is type=sbom or type=provenance, with options", s)
+			return cli.Usagef("--attest %s: it is type=sbom or type=provenance, with options", s)
 		}
-		if !truthy(fields["disabled"]) {
+		if !cli.Truthy(fields["disabled"]) {
 			wanted["--attest "+s] = s
 		}
 	}
 	for flag, value := range wanted {
-		if truthy(value) && (!strings.Contains(value, "mode=") || strings.Contains(flag, "sbom")) {
-			return usage(hint.Errorf("leave it out, or give --provenance=false --sbom=false", "%s: attestations are not supported yet", flag))
+		if cli.Truthy(value) && (!strings.Contains(value, "mode=") || strings.Contains(flag, "sbom")) {
+			return cli.Usage(hint.Errorf("leave it out, or give --provenance=false --sbom=false", "%s: attestations are not supported yet", flag))
 		}
 	}
 	return nil

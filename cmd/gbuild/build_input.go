@@ -12,6 +12,7 @@ import (
 
 	"github.com/docker/go-units"
 
+	"github.com/gbuild/gbuild/internal/cli"
 	"github.com/gbuild/gbuild/internal/outfile"
 	"github.com/gbuild/gbuild/pkg/build"
 	"github.com/gbuild/gbuild/pkg/dockerfile"
@@ -48,7 +49,7 @@ func (i *input) openNamed(ctx context.Context, name string) (*files.Context, err
 		return nil, fmt.Errorf("no --build-context has this name")
 	}
 	if spec == "-" {
-		return nil, usagef("--build-context %s=-: only the build context can be the standard input", name)
+		return nil, cli.Usagef("--build-context %s=-: only the build context can be the standard input", name)
 	}
 	o := i.options
 	o.Stdin, o.Dockerfile, o.KeepGit = nil, "-", false
@@ -81,7 +82,7 @@ type inputFlags struct {
 }
 
 // openInput opens what the flags name. The request says with what the Dockerfile is parsed.
-func openInput(ctx context.Context, a *app, f inputFlags, req *build.Request) (in *input, err error) {
+func openInput(ctx context.Context, a *cli.App, f inputFlags, req *build.Request) (in *input, err error) {
 	in = &input{source: f.source}
 	defer func() {
 		if err != nil {
@@ -89,11 +90,11 @@ func openInput(ctx context.Context, a *app, f inputFlags, req *build.Request) (i
 			in = nil
 		}
 	}()
-	if spec := f.source.context; spec == stdinName || isStream(spec) {
-		a.streams.reserve(spec, "the build context")
+	if spec := f.source.context; spec == cli.StdinName || cli.IsStream(spec) {
+		a.Streams.Reserve(spec, "the build context")
 	}
-	read := a.streams.reader(ctx)
-	args, err := f.source.buildArgs(a.environ, read)
+	read := a.Streams.Reader(ctx)
+	args, err := f.source.buildArgs(a.Environ, read)
 	if err != nil {
 		return in, err
 	}
@@ -105,13 +106,13 @@ func openInput(ctx context.Context, a *app, f inputFlags, req *build.Request) (i
 	if options.Network, err = planNetwork(req.Limits.Network); err != nil {
 		return in, err
 	}
-	if in.credentials, err = f.credentials.open(a.environ, read); err != nil {
+	if in.credentials, err = f.credentials.open(a.Environ, read); err != nil {
 		return in, err
 	}
 	if in.options, err = contextOptions(a, args); err != nil {
 		return in, err
 	}
-	in.options.LocalNetwork = req.Allow[hostNetwork]
+	in.options.LocalNetwork = req.Allow[cli.HostNetwork]
 	if err := in.openContext(ctx); err != nil {
 		return in, err
 	}
@@ -125,17 +126,17 @@ func openInput(ctx context.Context, a *app, f inputFlags, req *build.Request) (i
 }
 
 // contextOptions are those that do not depend on the context.
-func contextOptions(a *app, args map[string]string) (o files.ContextOptions, err error) {
-	o = files.ContextOptions{Stdin: a.stdin, Environ: os.Environ()}
+func contextOptions(a *cli.App, args map[string]string) (o files.ContextOptions, err error) {
+	o = files.ContextOptions{Stdin: a.Stdin, Environ: os.Environ()}
 	o.KeepGit, _ = strconv.ParseBool(args["BUILDKIT_CONTEXT_KEEP_GIT_DIR"]) // as BuildKit: what is no boolean says nothing
-	if o.StateDir, err = a.stateDir(); err != nil {
+	if o.StateDir, err = a.StateDir(); err != nil {
 		return o, err
 	}
-	if o.MaxDownload, err = maxDownload(a.environ); err != nil {
+	if o.MaxDownload, err = maxDownload(a.Environ); err != nil {
 		return o, err
 	}
 	o.Own = []string{o.StateDir}
-	if caches, err := a.cachesDir(); err == nil {
+	if caches, err := a.CachesDir(); err == nil {
 		o.Own = append(o.Own, caches)
 	}
 	return o, nil
@@ -146,25 +147,25 @@ func (i *input) openContext(ctx context.Context) (err error) {
 	i.options.Dockerfile = i.source.dockerfile()
 	i.options.Agent, i.options.Secret = i.credentials.agents["default"].Socket, i.credentials.secret
 	spec := i.source.context
-	if isStream(spec) {
+	if cli.IsStream(spec) {
 		err := outfile.Await(ctx, func() error {
-			f, err := openStream(spec)
+			f, err := cli.OpenStream(spec)
 			i.options.Stdin, i.stream = f, f
 			return err
 		})
 		if err != nil {
 			return fmt.Errorf("opening build context: %w", err)
 		}
-		spec = stdinName
+		spec = cli.StdinName
 	}
 	i.context, err = files.OpenContext(ctx, spec, i.options)
 	return err
 }
 
 // readDockerfile reads the Dockerfile, which may be a stream that this process cannot read again.
-func (i *input) readDockerfile(read fileReader) (name string, text []byte, err error) {
+func (i *input) readDockerfile(read cli.FileReader) (name string, text []byte, err error) {
 	file := i.source.file
-	if !isStream(file) && (file != stdinName || i.source.context == stdinName) {
+	if !cli.IsStream(file) && (file != cli.StdinName || i.source.context == cli.StdinName) {
 		return i.context.Dockerfile(file)
 	}
 	if text, err = read(file); err != nil {
@@ -174,14 +175,14 @@ func (i *input) readDockerfile(read fileReader) (name string, text []byte, err e
 }
 
 // maxDownload is GBUILD_MAX_DOWNLOAD: how many bytes ADD and a context may fetch from one place. Zero is the default.
-func maxDownload(environ environment) (int64, error) {
-	text := environ.get("GBUILD_MAX_DOWNLOAD")
+func maxDownload(environ cli.Environment) (int64, error) {
+	text := environ.Get("GBUILD_MAX_DOWNLOAD")
 	if text == "" {
 		return 0, nil
 	}
 	n, err := units.FromHumanSize(text)
 	if err != nil || n <= 0 {
-		return 0, usagef("GBUILD_MAX_DOWNLOAD=%s: it is a size such as 500GB", text)
+		return 0, cli.Usagef("GBUILD_MAX_DOWNLOAD=%s: it is a size such as 500GB", text)
 	}
 	return n, nil
 }

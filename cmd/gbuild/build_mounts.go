@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/gbuild/gbuild/internal/cli"
 	"github.com/gbuild/gbuild/pkg/image"
 	"github.com/gbuild/gbuild/pkg/pipcache/travel"
 )
@@ -18,8 +19,8 @@ import (
 type mountFlags struct{ from, to []string }
 
 func (f *mountFlags) add(flags *pflag.FlagSet) {
-	flags.Var((*list)(&f.from), "cache-mounts-from", "REF or oci:DIR: take what cache mounts have there and not here, before a step runs (repeatable)")
-	flags.Var((*list)(&f.to), "cache-mounts-to", "REF or ref=REF,downloads=true: write what is new in cache mounts there, after steps have run (repeatable)")
+	flags.Var((*cli.List)(&f.from), "cache-mounts-from", "REF or oci:DIR: take what cache mounts have there and not here, before a step runs (repeatable)")
+	flags.Var((*cli.List)(&f.to), "cache-mounts-to", "REF or ref=REF,downloads=true: write what is new in cache mounts there, after steps have run (repeatable)")
 }
 
 // travels are the ways of cache mounts around a build.
@@ -50,42 +51,42 @@ func parseTravels(words []string, t travelling) (all []travelling, err error) {
 func (t *travelling) parse(s string) (err error) {
 	ref := s
 	if strings.HasPrefix(s, "ref=") {
-		fields, err := csvFields(s)
+		fields, err := cli.Fields(s)
 		if err != nil {
 			return err
 		}
-		ref, t.options.Downloads = fields["ref"], truthy(fields["downloads"])
+		ref, t.options.Downloads = fields["ref"], cli.Truthy(fields["downloads"])
 		delete(fields, "ref")
 		delete(fields, "downloads")
 		for key := range fields {
-			return usagef("--cache-mounts-to %s: unknown key %q", s, key)
+			return cli.Usagef("--cache-mounts-to %s: unknown key %q", s, key)
 		}
 	}
 	if t.place, err = image.ParseRef(ref); err != nil {
-		return usage(err)
+		return cli.Usage(err)
 	}
 	if _, err := image.NewCollection(t.place, image.Options{}); err != nil {
-		return usage(err)
+		return cli.Usage(err)
 	}
 	return nil
 }
 
 // take brings cache mounts here before a build runs steps. A place that fails costs a line.
-func (all travels) take(ctx context.Context, a *app, notice func(string)) {
+func (all travels) take(ctx context.Context, a *cli.App, notice func(string)) {
 	for _, t := range all.from {
 		notice(t.inWords(ctx, a))
 	}
 }
 
 // give writes what the steps of a build added to cache mounts.
-func (all travels) give(ctx context.Context, a *app, notice func(string)) {
+func (all travels) give(ctx context.Context, a *cli.App, notice func(string)) {
 	for _, t := range all.to {
 		notice(t.inWords(ctx, a))
 	}
 }
 
 // inWords is what came of it, or why nothing did.
-func (t travelling) inWords(ctx context.Context, a *app) string {
+func (t travelling) inWords(ctx context.Context, a *cli.App) string {
 	text, err := t.run(ctx, a)
 	if err != nil {
 		return fmt.Sprintf("cache mounts: %v; the build goes on without", err)

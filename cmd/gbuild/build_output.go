@@ -12,6 +12,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/spf13/pflag"
 
+	"github.com/gbuild/gbuild/internal/cli"
 	"github.com/gbuild/gbuild/internal/output"
 	"github.com/gbuild/gbuild/internal/progress"
 	"github.com/gbuild/gbuild/pkg/build"
@@ -34,13 +35,13 @@ type outputFlags struct {
 	quiet       bool
 }
 
-func (f *outputFlags) add(flags *pflag.FlagSet, environ environment) {
-	flags.VarP((*list)(&f.tags), "tag", "t", "name of the image, NAME[:TAG]; a bare tag belongs to --name (repeatable)")
-	flags.StringVar(&f.name, "name", environ.get("IMAGE_NAME"), "name that bare tags belong to (IMAGE_NAME)")
+func (f *outputFlags) add(flags *pflag.FlagSet, environ cli.Environment) {
+	flags.VarP((*cli.List)(&f.tags), "tag", "t", "name of the image, NAME[:TAG]; a bare tag belongs to --name (repeatable)")
+	flags.StringVar(&f.name, "name", environ.Get("IMAGE_NAME"), "name that bare tags belong to (IMAGE_NAME)")
 	flags.BoolVar(&f.push, "push", false, "push the image to the registries that its names say")
 	flags.BoolVar(&f.load, "load", false, "keep the image under its names here, as is done anyway")
-	flags.VarP((*list)(&f.outputs), "output", "o", "type=oci|docker|tar|local|image|registry,dest=PATH (repeatable; DIR alone is local, - is tar)")
-	flags.Var((*list)(&f.annotations), "annotation", "NAME=VALUE for the image's manifest (repeatable)")
+	flags.VarP((*cli.List)(&f.outputs), "output", "o", "type=oci|docker|tar|local|image|registry,dest=PATH (repeatable; DIR alone is local, - is tar)")
+	flags.Var((*cli.List)(&f.annotations), "annotation", "NAME=VALUE for the image's manifest (repeatable)")
 	flags.StringVar(&f.layers, "layers", "auto", "auto (large Python distributions get layers of their own), per-step or squash (one over the base)")
 	flags.StringVar(&f.compression.Algorithm, "compression", "", "of layers: gzip, zstd, estargz or none (default gzip)")
 	flags.StringVar(&f.compression.Level, "compression-level", "", "1 to 9 for gzip (default 5), 1 to 22 for zstd (default 3)")
@@ -65,25 +66,25 @@ type outputs struct {
 }
 
 // parse reads all of them; the order is that in which errors are found.
-func (f *outputFlags) parse(environ environment) (o outputs, err error) {
+func (f *outputFlags) parse(environ cli.Environment) (o outputs, err error) {
 	o.receipts, o.quiet = f.receipts, f.quiet
 	if o.names, err = f.imageNames(environ); err != nil {
 		return o, err
 	}
 	if o.list, err = f.parseOutputs(o.names); err != nil {
-		return o, usage(err)
+		return o, cli.Usage(err)
 	}
 	if o.compression, err = output.CompressionOf(f.compression, o.list); err != nil {
-		return o, usage(err)
+		return o, cli.Usage(err)
 	}
 	if o.annotations, err = output.ParseAnnotations(f.annotations); err != nil {
-		return o, usage(err)
+		return o, cli.Usage(err)
 	}
 	if o.layering, err = build.ParseLayering(f.layers); err != nil {
-		return o, usagef("--layers: %w", err)
+		return o, cli.Usagef("--layers: %w", err)
 	}
 	if o.progress, err = progress.ParseMode(f.progress); err != nil {
-		return o, usage(err)
+		return o, cli.Usage(err)
 	}
 	if f.quiet {
 		o.progress = progress.Quiet
@@ -92,11 +93,11 @@ func (f *outputFlags) parse(environ environment) (o outputs, err error) {
 }
 
 // imageNames are the full names of the image: every -t, and --name with the bare tags or IMAGE_TAG.
-func (f *outputFlags) imageNames(environ environment) (names []string, err error) {
+func (f *outputFlags) imageNames(environ cli.Environment) (names []string, err error) {
 	tags := f.tags
-	if tag := environ.get("IMAGE_TAG"); len(tags) == 0 && tag != "" {
+	if tag := environ.Get("IMAGE_TAG"); len(tags) == 0 && tag != "" {
 		if f.name == "" {
-			return nil, usagef("IMAGE_TAG is set, but neither IMAGE_NAME nor --name")
+			return nil, cli.Usagef("IMAGE_TAG is set, but neither IMAGE_NAME nor --name")
 		}
 		tags = []string{tag}
 	}
@@ -109,7 +110,7 @@ func (f *outputFlags) imageNames(environ environment) (names []string, err error
 		}
 		ref, err := image.ParseName(t)
 		if err != nil {
-			return nil, usage(err)
+			return nil, cli.Usage(err)
 		}
 		names = append(names, ref.String())
 	}
@@ -146,7 +147,7 @@ func parseOutput(s string) (*output.Output, error) {
 		}
 		return output.Parse(map[string]string{"type": "local", "dest": dest})
 	}
-	fields, err := csvFields(s)
+	fields, err := cli.Fields(s)
 	if err != nil {
 		return nil, fmt.Errorf("--output: %w", err)
 	}
@@ -160,12 +161,12 @@ func (o outputs) fill(req *build.Request) {
 }
 
 // writer is what writes the outputs of a build.
-func (o outputs) writer(a *app, store *layers.Store, show *display) *output.Writer {
-	return &output.Writer{Store: store, Options: a.registries.options(), Display: show, Stdout: a.archiveOutput, Names: o.names, Annotations: o.annotations}
+func (o outputs) writer(a *cli.App, store *layers.Store, show *cli.Display) *output.Writer {
+	return &output.Writer{Store: store, Options: a.Registries.Options(), Display: show, Stdout: a.ArchiveOutput, Names: o.names, Annotations: o.annotations}
 }
 
 // report says what was built: in the display, in the files that scripts ask for, and with -q on standard output.
-func (o outputs) report(ctx context.Context, a *app, img v1.Image, show func(build.Event)) error {
+func (o outputs) report(ctx context.Context, a *cli.App, img v1.Image, show func(build.Event)) error {
 	if img == nil {
 		return o.receipts.Write(ctx, nil, nil)
 	}
@@ -182,7 +183,7 @@ func (o outputs) report(ctx context.Context, a *app, img v1.Image, show func(bui
 		return err
 	}
 	if o.quiet {
-		fmt.Fprintln(a.stdout, id)
+		fmt.Fprintln(a.Stdout, id)
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/gbuild/gbuild/internal/cli"
 	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/pkg/build"
 )
@@ -16,8 +17,8 @@ import (
 type credentialFlags struct{ secrets, ssh []string }
 
 func (f *credentialFlags) add(flags *pflag.FlagSet) {
-	flags.Var((*list)(&f.secrets), "secret", "id=ID[,src=FILE|,env=NAME]: for RUN --mount=type=secret (repeatable)")
-	flags.Var((*list)(&f.ssh), "ssh", "default|ID[=SOCKET[,raw=true]|KEY[,KEY]]: an ssh agent for RUN --mount=type=ssh and, as default, for git in ADD (repeatable)")
+	flags.Var((*cli.List)(&f.secrets), "secret", "id=ID[,src=FILE|,env=NAME]: for RUN --mount=type=secret (repeatable)")
+	flags.Var((*cli.List)(&f.ssh), "ssh", "default|ID[=SOCKET[,raw=true]|KEY[,KEY]]: an ssh agent for RUN --mount=type=ssh and, as default, for git in ADD (repeatable)")
 }
 
 // credentials are what a build is lent, by ids.
@@ -27,7 +28,7 @@ type credentials struct {
 }
 
 // open reads the secrets, and finds or starts the agents.
-func (f *credentialFlags) open(environ environment, read fileReader) (c credentials, err error) {
+func (f *credentialFlags) open(environ cli.Environment, read cli.FileReader) (c credentials, err error) {
 	if c.secrets, err = readSecrets(f.secrets, environ, read); err != nil {
 		return c, err
 	}
@@ -49,12 +50,12 @@ func (c credentials) secret(id string) ([]byte, bool) {
 }
 
 // readSecrets reads the values now: a missing file is an error before anything runs.
-func readSecrets(words []string, environ environment, read fileReader) (map[string]build.Secret, error) {
+func readSecrets(words []string, environ cli.Environment, read cli.FileReader) (map[string]build.Secret, error) {
 	secrets := map[string]build.Secret{}
 	for _, s := range words {
-		fields, err := csvFields(s)
+		fields, err := cli.Fields(s)
 		if err != nil {
-			return nil, usagef("--secret: %w", err)
+			return nil, cli.Usagef("--secret: %w", err)
 		}
 		id, data, err := readSecret(fields, environ, read)
 		if err != nil {
@@ -66,20 +67,20 @@ func readSecrets(words []string, environ environment, read fileReader) (map[stri
 }
 
 // readSecret reads one --secret, whose value is a file's or a variable's.
-func readSecret(fields map[string]string, environ environment, read fileReader) (string, []byte, error) {
+func readSecret(fields map[string]string, environ cli.Environment, read cli.FileReader) (string, []byte, error) {
 	id, file, env := fields["id"], cmp.Or(fields["src"], fields["source"]), fields["env"]
 	for k := range fields {
 		switch k {
 		case "id", "src", "source", "env", "type":
 		default:
-			return "", nil, usagef("--secret: unknown key %q; it is id=ID[,src=FILE|,env=NAME]", k)
+			return "", nil, cli.Usagef("--secret: unknown key %q; it is id=ID[,src=FILE|,env=NAME]", k)
 		}
 	}
 	if t := fields["type"]; t != "" && t != "file" && t != "env" {
-		return "", nil, usagef("--secret: type=%s: it is file or env", t)
+		return "", nil, cli.Usagef("--secret: type=%s: it is file or env", t)
 	}
 	if id == "" {
-		return "", nil, usagef("--secret: id is missing; it is id=ID[,src=FILE|,env=NAME]")
+		return "", nil, cli.Usagef("--secret: id is missing; it is id=ID[,src=FILE|,env=NAME]")
 	}
 	if fields["type"] == "env" && env == "" {
 		env = cmp.Or(file, id)

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/gbuild/gbuild/internal/bases"
+	"github.com/gbuild/gbuild/internal/cli"
 	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/layers"
@@ -35,12 +36,12 @@ type sourceFlags struct {
 
 func (f *sourceFlags) add(flags *pflag.FlagSet) {
 	flags.StringVarP(&f.file, "file", "f", "", "the Dockerfile (default CONTEXT/Dockerfile, else Containerfile; - for standard input)")
-	flags.Var((*list)(&f.args), "build-arg", "NAME=VALUE for an ARG; NAME alone takes the environment's value (repeatable)")
-	flags.Var((*list)(&f.argFiles), "build-arg-file", "file with a --build-arg in each line (repeatable)")
+	flags.Var((*cli.List)(&f.args), "build-arg", "NAME=VALUE for an ARG; NAME alone takes the environment's value (repeatable)")
+	flags.Var((*cli.List)(&f.argFiles), "build-arg-file", "file with a --build-arg in each line (repeatable)")
 	flags.StringVar(&f.target, "target", "", "stage to build (default: the last)")
-	flags.Var((*list)(&f.contexts), "build-context", "NAME=DIR|URL|docker-image://REF|oci-layout://DIR (repeatable)")
+	flags.Var((*cli.List)(&f.contexts), "build-context", "NAME=DIR|URL|docker-image://REF|oci-layout://DIR (repeatable)")
 	flags.StringVar(&f.platform, "platform", "", "platform of the image and its bases, e.g. linux/amd64")
-	flags.Var((*list)(&f.labels), "label", "NAME=VALUE for the image's config (repeatable)")
+	flags.Var((*cli.List)(&f.labels), "label", "NAME=VALUE for the image's config (repeatable)")
 	flags.StringVar(&f.epoch, "source-date-epoch", "", "time of the image and the newest of its files, in seconds since 1970; context, or a stage")
 	flags.BoolVar(&f.pull, "pull", false, "take base images from their registry even where a local image has the name")
 	flags.DurationVar(&f.pullTTL, "pull-ttl", 0, "for how long the answer of a registry, what a tag means, is good; e.g. 1h (default: it is asked in each build)")
@@ -48,8 +49,8 @@ func (f *sourceFlags) add(flags *pflag.FlagSet) {
 
 // dockerfile is what -f says, as the context is told: one that is a stream has no ignore file of its own.
 func (f *sourceFlags) dockerfile() string {
-	if isStream(f.file) {
-		return stdinName
+	if cli.IsStream(f.file) {
+		return cli.StdinName
 	}
 	return f.file
 }
@@ -64,17 +65,17 @@ func (f *sourceFlags) place() string {
 }
 
 // finder finds base images, and keeps in the store what it learned of them.
-func (f *sourceFlags) finder(a *app, store *layers.Store, notice func(string)) *bases.Finder {
-	return &bases.Finder{Store: store, Options: a.registries.options(), Pull: f.pull, TTL: f.pullTTL, Notice: notice}
+func (f *sourceFlags) finder(a *cli.App, store *layers.Store, notice func(string)) *bases.Finder {
+	return &bases.Finder{Store: store, Options: a.Registries.Options(), Pull: f.pull, TTL: f.pullTTL, Notice: notice}
 }
 
 // plan is what the parser of the Dockerfile is told by these flags.
 func (f *sourceFlags) plan(args map[string]string) (p dockerfile.Options, err error) {
 	p = dockerfile.Options{Target: f.target, Args: args, BuildPlatform: v1.Platform{OS: "linux", Architecture: runtime.GOARCH}}
-	if p.Contexts, err = pairs("--build-context", f.contexts); err != nil {
+	if p.Contexts, err = cli.Pairs("--build-context", f.contexts); err != nil {
 		return p, err
 	}
-	if p.Labels, err = pairs("--label", f.labels); err != nil {
+	if p.Labels, err = cli.Pairs("--label", f.labels); err != nil {
 		return p, err
 	}
 	p.Platform, err = parsePlatform(f.platform)
@@ -85,7 +86,7 @@ func (f *sourceFlags) plan(args map[string]string) (p dockerfile.Options, err er
 func parsePlatform(s string) (v1.Platform, error) {
 	words := strings.Split(s, ",")
 	if len(words) > 1 {
-		return v1.Platform{}, usage(hint.Errorf("build each platform on a machine of its kind: --platform "+words[0],
+		return v1.Platform{}, cli.Usage(hint.Errorf("build each platform on a machine of its kind: --platform "+words[0],
 			"--platform %s: one build makes the image of one platform", s))
 	}
 	if s == "" || s == "local" {
@@ -93,14 +94,14 @@ func parsePlatform(s string) (v1.Platform, error) {
 	}
 	p, err := v1.ParsePlatform(s)
 	if err != nil {
-		return v1.Platform{}, usagef("--platform %s: %w", s, err)
+		return v1.Platform{}, cli.Usagef("--platform %s: %w", s, err)
 	}
 	return *p, nil
 }
 
 // buildArgs reads --build-arg-file and --build-arg, which wins; a name without a value takes the environment's, and is
 // left out where there is none. The proxies of Docker's config.json are among them.
-func (f *sourceFlags) buildArgs(environ environment, read fileReader) (map[string]string, error) {
+func (f *sourceFlags) buildArgs(environ cli.Environment, read cli.FileReader) (map[string]string, error) {
 	args := map[string]string{}
 	words, err := readArgFiles(f.argFiles, read)
 	if err != nil {
@@ -110,13 +111,13 @@ func (f *sourceFlags) buildArgs(environ environment, read fileReader) (map[strin
 	if f.epoch != "" {
 		words = append(words, "SOURCE_DATE_EPOCH="+f.epoch)
 	}
-	if epoch := environ.get("SOURCE_DATE_EPOCH"); epoch != "" {
+	if epoch := environ.Get("SOURCE_DATE_EPOCH"); epoch != "" {
 		args["SOURCE_DATE_EPOCH"] = epoch
 	}
 	for _, s := range words {
 		name, value, given := strings.Cut(s, "=")
 		if name == "" {
-			return nil, usagef("--build-arg %q: it is NAME=VALUE", s)
+			return nil, cli.Usagef("--build-arg %q: it is NAME=VALUE", s)
 		}
 		if !given {
 			if value, given = environ(name); !given {
@@ -130,8 +131,8 @@ func (f *sourceFlags) buildArgs(environ environment, read fileReader) (map[strin
 
 // addProxies gives a build the proxies of Docker's config.json, but for those that the command line sets or empties in
 // either case.
-func addProxies(args map[string]string, environ environment) error {
-	proxies, err := environ.dockerProxies()
+func addProxies(args map[string]string, environ cli.Environment) error {
+	proxies, err := environ.DockerProxies()
 	if err != nil {
 		return err
 	}
@@ -143,7 +144,7 @@ func addProxies(args map[string]string, environ environment) error {
 }
 
 // readArgFiles returns the lines of --build-arg-file as --build-arg has them; # begins a comment line.
-func readArgFiles(files []string, read fileReader) (words []string, err error) {
+func readArgFiles(files []string, read cli.FileReader) (words []string, err error) {
 	for _, name := range files {
 		text, err := read(name)
 		if err != nil {
@@ -157,7 +158,7 @@ func readArgFiles(files []string, read fileReader) (words []string, err error) {
 				continue
 			}
 			if strings.HasPrefix(line, "=") {
-				return nil, usagef("%s:%d: %q: it is NAME=VALUE", name, n, line)
+				return nil, cli.Usagef("%s:%d: %q: it is NAME=VALUE", name, n, line)
 			}
 			words = append(words, line)
 		}

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/gbuild/gbuild/internal/cli"
 	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/internal/sshagent"
 	"github.com/gbuild/gbuild/pkg/build"
@@ -22,30 +23,30 @@ type sshFlag struct {
 }
 
 // parseSSHFlag reads one --ssh, and looks at nothing yet.
-func parseSSHFlag(s string, environ environment) (f sshFlag, err error) {
+func parseSSHFlag(s string, environ cli.Environment) (f sshFlag, err error) {
 	id, places, _ := strings.Cut(s, "=")
 	f = sshFlag{text: s, id: cmp.Or(id, "default")}
 	for _, place := range strings.Split(places, ",") {
 		if value, isRaw := strings.CutPrefix(place, "raw="); isRaw {
 			if f.raw, err = strconv.ParseBool(value); err != nil {
-				return f, usagef("--ssh %s: raw=%s: it is true or false", s, value)
+				return f, cli.Usagef("--ssh %s: raw=%s: it is true or false", s, value)
 			}
 		} else if place != "" {
 			f.places = append(f.places, place)
 		}
 	}
 	if f.raw && len(f.places) != 1 {
-		return f, usagef("--ssh %s: raw=true needs the socket of an agent: --ssh %s=SOCKET,raw=true", s, f.id)
+		return f, cli.Usagef("--ssh %s: raw=true needs the socket of an agent: --ssh %s=SOCKET,raw=true", s, f.id)
 	}
 	if len(f.places) == 0 {
-		f.places = []string{environ.get("SSH_AUTH_SOCK")}
+		f.places = []string{environ.Get("SSH_AUTH_SOCK")}
 	}
 	return f, nil
 }
 
 // sshAgents reads --ssh: the user's agent, or one that has the keys of these files and lives as long as the build. The
 // function that it returns ends what it started.
-func sshAgents(words []string, environ environment, read fileReader) (agents map[string]build.Secret, stop func(), err error) {
+func sshAgents(words []string, environ cli.Environment, read cli.FileReader) (agents map[string]build.Secret, stop func(), err error) {
 	var undo []func()
 	stop = func() {
 		for _, f := range undo {
@@ -56,7 +57,7 @@ func sshAgents(words []string, environ environment, read fileReader) (agents map
 	for _, s := range words {
 		f, err := parseSSHFlag(s, environ)
 		if _, twice := agents[f.id]; err == nil && twice {
-			err = usagef("--ssh %s: the id %s is given twice", s, f.id)
+			err = cli.Usagef("--ssh %s: the id %s is given twice", s, f.id)
 		}
 		if err == nil {
 			var end func()
@@ -72,7 +73,7 @@ func sshAgents(words []string, environ environment, read fileReader) (agents map
 }
 
 // agent finds or starts the agent; stop ends what was started.
-func (f sshFlag) agent(read fileReader) (agent build.Secret, stop func(), err error) {
+func (f sshFlag) agent(read cli.FileReader) (agent build.Secret, stop func(), err error) {
 	stop = func() {}
 	sockets, err := f.countSockets()
 	switch {
@@ -81,7 +82,7 @@ func (f sshFlag) agent(read fileReader) (agent build.Secret, stop func(), err er
 	case sockets == 1 && len(f.places) == 1:
 		return build.Secret{Socket: f.places[0], Raw: f.raw}, stop, nil
 	case sockets > 0 || f.raw:
-		return agent, stop, usagef("--ssh %s: it is the socket of one agent, which may be raw, or key files", f.text)
+		return agent, stop, cli.Usagef("--ssh %s: it is the socket of one agent, which may be raw, or key files", f.text)
 	}
 	socket, end, err := sshagent.ServeKeys(f.places, read)
 	if err != nil {

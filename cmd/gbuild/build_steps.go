@@ -7,6 +7,7 @@ import (
 	"github.com/docker/go-units"
 	"github.com/spf13/pflag"
 
+	"github.com/gbuild/gbuild/internal/cli"
 	"github.com/gbuild/gbuild/pkg/build"
 )
 
@@ -23,34 +24,34 @@ type stepFlags struct {
 
 func (f *stepFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.network, "network", "default", "network of RUN: default (private, where that can be had), private, host or none")
-	flags.Var((*list)(&f.addHosts), "add-host", "NAME:ADDRESS for /etc/hosts of RUN (repeatable)")
-	flags.Var((*list)(&f.ulimits), "ulimit", "NAME=SOFT[:HARD] for RUN (repeatable)")
+	flags.Var((*cli.List)(&f.addHosts), "add-host", "NAME:ADDRESS for /etc/hosts of RUN (repeatable)")
+	flags.Var((*cli.List)(&f.ulimits), "ulimit", "NAME=SOFT[:HARD] for RUN (repeatable)")
 	flags.StringVar(&f.shmSize, "shm-size", "", "size of /dev/shm in RUN, e.g. 2g")
-	flags.Var((*list)(&f.allow), "allow", "entitlement that the Dockerfile may use: network.host, security.insecure, device[=NAME] (repeatable)")
+	flags.Var((*cli.List)(&f.allow), "allow", "entitlement that the Dockerfile may use: network.host, security.insecure, device[=NAME] (repeatable)")
 	f.devices.add(flags)
 	f.credentials.add(flags)
 }
 
 // fill puts into the request what a RUN may do and use, but for devices and credentials, which take looking for.
-func (f *stepFlags) fill(req *build.Request, environ environment) error {
-	req.Allow = map[string]bool{hostNetwork: f.network == "host"}
+func (f *stepFlags) fill(req *build.Request, environ cli.Environment) error {
+	req.Allow = map[string]bool{cli.HostNetwork: f.network == "host"}
 	for _, name := range f.allow {
 		req.Allow[name] = true
 	}
-	network, err := environ.acceptedNetwork(f.network, req.Allow)
+	network, err := environ.AcceptedNetwork(f.network, req.Allow)
 	if err != nil {
 		return err
 	}
-	req.Limits.Network, req.Limits.Ulimits = sandboxNetwork(network), f.ulimits
+	req.Limits.Network, req.Limits.Ulimits = cli.SandboxNetwork(network), f.ulimits
 	if f.shmSize != "" {
 		if req.Limits.ShmSize, err = units.RAMInBytes(f.shmSize); err != nil {
-			return usagef("--shm-size %s: %w", f.shmSize, err)
+			return cli.Usagef("--shm-size %s: %w", f.shmSize, err)
 		}
 	}
 	for _, text := range f.addHosts {
-		host, ok := parseHost(text, network)
+		host, ok := cli.ParseHost(text, network)
 		if !ok {
-			return usagef("--add-host %q: it is NAME:ADDRESS", text)
+			return cli.Usagef("--add-host %q: it is NAME:ADDRESS", text)
 		}
 		req.Limits.Hosts = append(req.Limits.Hosts, host)
 	}
@@ -65,5 +66,5 @@ func planNetwork(network string) (string, error) {
 	case "host", "none":
 		return network, nil
 	}
-	return "", usagef("--network %s: it is default, private, host or none", network)
+	return "", cli.Usagef("--network %s: it is default, private, host or none", network)
 }

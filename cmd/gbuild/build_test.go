@@ -59,7 +59,7 @@ func TestParseOutputs(t *testing.T) {
 		{"type=image,name=r/x,push=true,push-by-digest=true,name-canonical=true", ""}, {"type=foo", "unknown type"}, {"type=local,dest=a,name=b", "unknown option"},
 	} {
 		f := outputFlags{layers: "auto", outputs: strings.Fields(test.list)}
-		_, err := f.parse(testApp(nil).environ)
+		_, err := f.parse(testApp(nil).Environ)
 		if (err == nil) != (test.fail == "") || err != nil && !strings.Contains(err.Error(), test.fail) {
 			t.Errorf("%s: %v", test.list, err)
 		}
@@ -86,7 +86,7 @@ func TestCompressionOf(t *testing.T) {
 		{outputFlags{compression: output.Compression{Level: "x"}}, "", codec.Compression{}, "--compression-level=x"},
 	} {
 		test.o.layers, test.o.outputs = "auto", strings.Fields(test.outputs)
-		o, err := test.o.parse(testApp(nil).environ)
+		o, err := test.o.parse(testApp(nil).Environ)
 		if err == nil && o.compression != test.want {
 			t.Errorf("%+v: %+v", test.o, o.compression)
 		}
@@ -104,7 +104,7 @@ func TestBuildArgFiles(t *testing.T) {
 	}
 	a := testApp(map[string]string{"FROM_ENV": "env", "HOME": dir, "DOCKER_CONFIG": dir})
 	f := sourceFlags{argFiles: []string{file}, args: []string{"A=2"}, epoch: "7"}
-	args, err := f.buildArgs(a.environ, os.ReadFile)
+	args, err := f.buildArgs(a.Environ, os.ReadFile)
 	if err != nil || len(args) != 4 || args["A"] != "2" || args["B"] != "x=y" || args["FROM_ENV"] != "env" || args["SOURCE_DATE_EPOCH"] != "7" {
 		t.Errorf("%v, %v", args, err)
 	}
@@ -142,7 +142,7 @@ func TestSSHFlags(t *testing.T) {
 		"default default":                     "given twice",
 		"default =" + socket:                  "given twice",
 	} {
-		agents, stop, err := sshAgents(strings.Split(flags, " "), a.environ, os.ReadFile)
+		agents, stop, err := sshAgents(strings.Split(flags, " "), a.Environ, os.ReadFile)
 		got := fmt.Sprint(err)
 		if err == nil {
 			for id, s := range agents {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/gbuild/gbuild/internal/cli"
 	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/pkg/build"
 	"github.com/gbuild/gbuild/pkg/installer"
@@ -26,7 +27,7 @@ type toolFlags struct {
 func (f *toolFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.pipCache, "pip-cache", "auto", "cache for a RUN that calls pip and mounts none: auto, off, or a directory, e.g. ~/.cache/pip")
 	flags.StringSliceVar(&f.autoCache, "auto-cache", []string{"pip", "uv"}, "tools that get a cache in each RUN that mounts none: pip, uv, apt, conda, npm; or none")
-	flags.Var((*list)(&f.mirrors), "mirror", "pip=URL, uv=URL or apt=URL to fetch packages from in RUN (repeatable; GBUILD_MIRROR)")
+	flags.Var((*cli.List)(&f.mirrors), "mirror", "pip=URL, uv=URL or apt=URL to fetch packages from in RUN (repeatable; GBUILD_MIRROR)")
 }
 
 // autoTools are the tools that get a cache by themselves.
@@ -38,21 +39,21 @@ func (f *toolFlags) autoTools() (tools []installer.Tool, err error) {
 		case slices.Contains(installer.Tools, t):
 			tools = append(tools, t)
 		default:
-			return nil, usagef("--auto-cache %s: it is one or more of pip, uv, apt, conda and npm, or none", name)
+			return nil, cli.Usagef("--auto-cache %s: it is one or more of pip, uv, apt, conda and npm, or none", name)
 		}
 	}
 	return tools, nil
 }
 
 // fill puts into the request which tools get caches, and which mirrors they ask.
-func (f *toolFlags) fill(req *build.Request, environ environment) (err error) {
+func (f *toolFlags) fill(req *build.Request, environ cli.Environment) (err error) {
 	if req.AutoCache, err = f.autoTools(); err != nil {
 		return err
 	}
 	switch f.pipCache {
 	case "auto", "off":
 	case "":
-		return usagef("--pip-cache: it is auto, off, or a directory")
+		return cli.Usagef("--pip-cache: it is auto, off, or a directory")
 	default:
 		if req.PipDir, err = filepath.Abs(f.pipCache); err != nil {
 			return fmt.Errorf("finding --pip-cache: %w", err)
@@ -62,7 +63,7 @@ func (f *toolFlags) fill(req *build.Request, environ environment) (err error) {
 		}
 	}
 	// The variable is no default of the flag: help would print it with its passwords.
-	req.Mirrors, err = parseMirrors(append(strings.Fields(environ.get("GBUILD_MIRROR")), f.mirrors...))
+	req.Mirrors, err = parseMirrors(append(strings.Fields(environ.Get("GBUILD_MIRROR")), f.mirrors...))
 	return err
 }
 
@@ -73,11 +74,11 @@ func parseMirrors(words []string) (map[installer.Tool]*url.URL, error) {
 		name, text, _ := strings.Cut(s, "=")
 		t := installer.Tool(name)
 		if t != installer.Pip && t != installer.Uv && t != installer.Apt {
-			return nil, usage(hint.Errorf("for images it is --registry-mirror", "--mirror: it is pip=URL, uv=URL or apt=URL"))
+			return nil, cli.Usage(hint.Errorf("for images it is --registry-mirror", "--mirror: it is pip=URL, uv=URL or apt=URL"))
 		}
 		u, err := url.Parse(text)
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-			return nil, usagef("--mirror %s: what follows is no http or https URL", name)
+			return nil, cli.Usagef("--mirror %s: what follows is no http or https URL", name)
 		}
 		mirrors[t] = u
 	}

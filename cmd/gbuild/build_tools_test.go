@@ -26,7 +26,7 @@ func TestCacheFlags(t *testing.T) {
 		{o: toolFlags{pipCache: "auto", mirrors: []string{"pip=ftp://me:secret@m.example"}}, fail: "no http or https URL"},
 	} {
 		req := &build.Request{}
-		err := c.o.fill(req, testApp(nil).environ)
+		err := c.o.fill(req, testApp(nil).Environ)
 		if c.fail != "" {
 			if err == nil || !strings.Contains(err.Error(), c.fail) || strings.Contains(err.Error(), "secret") {
 				t.Errorf("%+v: %v", c.o, err)
@@ -43,22 +43,10 @@ func TestMirrorsOfTheEnvironmentComeFirst(t *testing.T) {
 	a := testApp(map[string]string{"GBUILD_MIRROR": "pip=https://one.example/simple apt=http://one.example"})
 	req := &build.Request{}
 	f := toolFlags{pipCache: "auto", mirrors: []string{"pip=https://two.example/simple"}}
-	if err := f.fill(req, a.environ); err != nil {
+	if err := f.fill(req, a.Environ); err != nil {
 		t.Fatal(err)
 	}
 	if req.Mirrors["pip"].Host != "two.example" || req.Mirrors["apt"].Host != "one.example" {
 		t.Errorf("%v", req.Mirrors)
-	}
-}
-
-func TestRegistryHosts(t *testing.T) {
-	got, err := registryHosts([]string{"m.example", "https://m.example:5000/", "http://127.0.0.1:5000", "localhost:1", "http://[::1]:2"})
-	if want := []string{"m.example", "m.example:5000", "127.0.0.1:5000", "localhost:1", "[::1]:2"}; err != nil || !slices.Equal(got, want) {
-		t.Errorf("%q %v", got, err)
-	}
-	for _, bad := range []string{"", "http://m.example", "http://localhost.example", "http://127.evil.example:80", "ftp://m.example", "m.example/path", "me:pw@m.example"} {
-		if _, err := registryHosts([]string{bad}); err == nil || strings.Contains(err.Error(), "pw") {
-			t.Errorf("%q: %v", bad, err)
-		}
 	}
 }

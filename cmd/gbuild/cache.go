@@ -13,19 +13,20 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gbuild/gbuild/internal/cli"
 	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/internal/scope"
 	"github.com/gbuild/gbuild/pkg/pipcache"
 )
 
 // newCacheCommand groups the commands about cache mounts.
-func newCacheCommand(a *app) *cobra.Command {
+func newCacheCommand(a *cli.App) *cobra.Command {
 	c := &cobra.Command{Use: "cache", Short: "List, remove, push and pull cache mounts (pip's, apt's, any other)"}
 	c.AddCommand(newCacheListCommand(a), newCacheRemoveCommand(a), newCachePruneCommand(a), newCachePushCommand(a), newCachePullCommand(a))
 	return c
 }
 
-func newCacheListCommand(a *app) *cobra.Command {
+func newCacheListCommand(a *cli.App) *cobra.Command {
 	var wheels bool
 	c := &cobra.Command{
 		Use: "ls", Short: "List cache mounts with size and last use, and the wheels in pip's", Args: cobra.NoArgs, Aliases: []string{"list"},
@@ -35,7 +36,7 @@ func newCacheListCommand(a *app) *cobra.Command {
 			if wheels {
 				write = writeCacheAndWheels
 			}
-			return a.mustEnter(c.Context(), func(context.Context) error { return listCaches(a, write) })
+			return a.MustEnter(c.Context(), func(context.Context) error { return listCaches(a, write) })
 		},
 	}
 	c.Flags().BoolVar(&wheels, "wheels", false, "one line for each wheel")
@@ -43,8 +44,8 @@ func newCacheListCommand(a *app) *cobra.Command {
 }
 
 // listCaches lists them, the one that was used last first.
-func listCaches(a *app, write func(io.Writer, pipcache.Info)) error {
-	caches, err := a.openCaches()
+func listCaches(a *cli.App, write func(io.Writer, pipcache.Info)) error {
+	caches, err := a.OpenCaches()
 	if err != nil {
 		return err
 	}
@@ -52,10 +53,10 @@ func listCaches(a *app, write func(io.Writer, pipcache.Info)) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(a.stdout, cacheColumns, "ID", "SIZE", "LAST USED", "SCOPE", "WHEELS")
+	fmt.Fprintf(a.Stdout, cacheColumns, "ID", "SIZE", "LAST USED", "SCOPE", "WHEELS")
 	for _, i := range list {
 		if i.About == "" || i.Files > 0 { // else it is of a build that was killed before it built something
-			write(a.stdout, i)
+			write(a.Stdout, i)
 		}
 	}
 	return nil
@@ -77,20 +78,20 @@ func writeCache(w io.Writer, i pipcache.Info) {
 func writeCacheAndWheels(w io.Writer, i pipcache.Info) {
 	writeCacheLine(w, i, strconv.Itoa(len(i.Wheels)))
 	for _, wheel := range i.Wheels {
-		fmt.Fprintf(w, "  %s %s  %s\n", wheel.Name, wheel.Version, humanSize(wheel.Size))
+		fmt.Fprintf(w, "  %s %s  %s\n", wheel.Name, wheel.Version, cli.HumanSize(wheel.Size))
 	}
 }
 
 // writeCacheLine writes what both forms of the list have.
 func writeCacheLine(w io.Writer, i pipcache.Info, wheels string) {
-	fmt.Fprintf(w, cacheColumns, i.ID, humanSize(i.Size), ago(i.LastUsed), scope.Words(i.Trust), wheels)
+	fmt.Fprintf(w, cacheColumns, i.ID, cli.HumanSize(i.Size), cli.Ago(i.LastUsed), scope.Words(i.Trust), wheels)
 	if i.About != "" {
 		fmt.Fprintf(w, "  built %s\n", i.About)
 	}
 }
 
 // newCacheRemoveCommand removes caches of one scope, unless it is told otherwise.
-func newCacheRemoveCommand(a *app) *cobra.Command {
+func newCacheRemoveCommand(a *cli.App) *cobra.Command {
 	var all bool
 	var name string
 	c := &cobra.Command{
@@ -100,13 +101,13 @@ other scope has needs no --scope.`,
 		Example: "  gbuild cache rm /root/.cache/pip\n  gbuild cache rm --scope pr-12 pip\n  gbuild cache rm --all",
 		RunE: func(c *cobra.Command, args []string) error {
 			if all == (len(args) > 0) {
-				return usage(hint.Errorf("gbuild cache ls lists them", "name the caches to remove, or give --all"))
+				return cli.Usage(hint.Errorf("gbuild cache ls lists them", "name the caches to remove, or give --all"))
 			}
 			choose := func(list []pipcache.Info) ([]pipcache.Info, error) { return list, nil }
 			if !all {
-				choose = func(list []pipcache.Info) ([]pipcache.Info, error) { return cachesOfAll(a.environ, list, name, args) }
+				choose = func(list []pipcache.Info) ([]pipcache.Info, error) { return cachesOfAll(a.Environ, list, name, args) }
 			}
-			return a.mustEnter(c.Context(), func(ctx context.Context) error { return removeCaches(ctx, a, choose) })
+			return a.MustEnter(c.Context(), func(ctx context.Context) error { return removeCaches(ctx, a, choose) })
 		},
 	}
 	c.Flags().BoolVar(&all, "all", false, "remove every cache mount, of all scopes")
@@ -115,8 +116,8 @@ other scope has needs no --scope.`,
 }
 
 // removeCaches removes those of all caches that are chosen.
-func removeCaches(ctx context.Context, a *app, choose func([]pipcache.Info) ([]pipcache.Info, error)) error {
-	caches, err := a.openCaches()
+func removeCaches(ctx context.Context, a *cli.App, choose func([]pipcache.Info) ([]pipcache.Info, error)) error {
+	caches, err := a.OpenCaches()
 	if err != nil {
 		return err
 	}
@@ -136,12 +137,12 @@ func removeCaches(ctx context.Context, a *app, choose func([]pipcache.Info) ([]p
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(a.stdout, "Removed %d, freed %s\n", len(doomed), humanSize(freed))
+	_, err = fmt.Fprintf(a.Stdout, "Removed %d, freed %s\n", len(doomed), cli.HumanSize(freed))
 	return err
 }
 
 // cachesOfAll finds the caches that any of the ids means.
-func cachesOfAll(environ environment, list []pipcache.Info, name string, ids []string) (all []pipcache.Info, err error) {
+func cachesOfAll(environ cli.Environment, list []pipcache.Info, name string, ids []string) (all []pipcache.Info, err error) {
 	for _, id := range ids {
 		found, err := cachesOf(environ, list, name, id)
 		if err != nil {
@@ -154,11 +155,11 @@ func cachesOfAll(environ environment, list []pipcache.Info, name string, ids []s
 
 // cachesOf finds the caches that an id means in a scope: of a name, in all, or in that of the project that the working
 // directory belongs to; there is no other then that has the id, or the one that has it is meant.
-func cachesOf(environ environment, list []pipcache.Info, name, id string) ([]pipcache.Info, error) {
+func cachesOf(environ cli.Environment, list []pipcache.Info, name, id string) ([]pipcache.Info, error) {
 	if name == "all" {
 		return pipcache.Match(list, id)
 	}
-	trust := environ.scopeOf(name, ".")
+	trust := environ.ScopeOf(name, ".")
 	mine := slices.DeleteFunc(slices.Clone(list), func(i pipcache.Info) bool {
 		return i.Trust != trust && (i.Trust != "" || name != "")
 	})

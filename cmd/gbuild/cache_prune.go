@@ -11,13 +11,14 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gbuild/gbuild/internal/cli"
 	"github.com/gbuild/gbuild/pkg/build"
 	"github.com/gbuild/gbuild/pkg/image"
 	"github.com/gbuild/gbuild/pkg/pipcache"
 )
 
 // newCachePruneCommand is two commands in one: with --remote it is about a shared cache, else about this machine.
-func newCachePruneCommand(a *app) *cobra.Command {
+func newCachePruneCommand(a *cli.App) *cobra.Command {
 	var ref string
 	var keep time.Duration
 	c := &cobra.Command{
@@ -28,34 +29,34 @@ them of late. The registry frees their layers at its next garbage collection. Im
 		Example: "  gbuild cache prune --keep 168h\n  gbuild cache prune --remote registry.example/me/cache --keep 336h",
 		RunE: func(c *cobra.Command, _ []string) error {
 			if ref == "" {
-				return a.mustEnter(c.Context(), func(ctx context.Context) error { return pruneBuilt(ctx, a, keep) })
+				return a.MustEnter(c.Context(), func(ctx context.Context) error { return pruneBuilt(ctx, a, keep) })
 			}
 			place, err := image.ParseName(ref)
 			if err != nil {
-				return usage(err)
+				return cli.Usage(err)
 			}
-			images, err := image.NewCollection(place, a.registries.options())
+			images, err := image.NewCollection(place, a.Registries.Options())
 			if err != nil {
-				return usage(err)
+				return cli.Usage(err)
 			}
-			return pruneShared(c.Context(), a.stdout, images, time.Now().Add(-keep))
+			return pruneShared(c.Context(), a.Stdout, images, time.Now().Add(-keep))
 		},
 	}
 	c.Flags().StringVar(&ref, "remote", "", "repository of a shared cache")
 	c.Flags().DurationVar(&keep, "keep", 30*24*time.Hour, "keep what was used in this time")
-	a.registries.addInsecure(c.Flags())
+	a.Registries.AddInsecure(c.Flags())
 	return c
 }
 
 // pruneBuilt removes caches of what was built.
-func pruneBuilt(ctx context.Context, a *app, keep time.Duration) error {
-	caches, err := a.openCaches()
+func pruneBuilt(ctx context.Context, a *cli.App, keep time.Duration) error {
+	caches, err := a.OpenCaches()
 	if err != nil {
 		return err
 	}
 	freed, err := caches.TrimBuilt(ctx, build.BuiltCaches, keep, pipcache.BuiltSize)
 	if err == nil {
-		_, err = fmt.Fprintf(a.stdout, "Freed %s\n", humanSize(freed))
+		_, err = fmt.Fprintf(a.Stdout, "Freed %s\n", cli.HumanSize(freed))
 	}
 	return err
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gbuild/gbuild/internal/cli"
 	"github.com/gbuild/gbuild/pkg/image"
 	"github.com/gbuild/gbuild/pkg/pipcache"
 	"github.com/gbuild/gbuild/pkg/pipcache/travel"
@@ -25,7 +26,7 @@ type travelling struct {
 }
 
 // newCachePushCommand writes cache mounts to a place.
-func newCachePushCommand(a *app) *cobra.Command {
+func newCachePushCommand(a *cli.App) *cobra.Command {
 	var o travel.Options
 	var name string
 	c := &cobra.Command{
@@ -35,19 +36,19 @@ leaves: wheels that pip built, ccache. --downloads adds what could be fetched ag
 Those of the project leave that the working directory belongs to, or of --cache-scope; only the same scope takes them.`,
 		Example: "  gbuild cache push registry.example/me/mounts\n  gbuild cache push --downloads oci:.gbuild/mounts /root/.cache/pip",
 		RunE: func(c *cobra.Command, args []string) error {
-			o.IDs, o.Scope = args[1:], a.environ.scopeOf(name, ".")
+			o.IDs, o.Scope = args[1:], a.Environ.ScopeOf(name, ".")
 			return travelling{move: travel.Push, options: o}.runCommand(c.Context(), a, args[0])
 		},
 	}
 	c.Flags().StringVar(&name, "cache-scope", "", "trust scope whose cache mounts leave, instead of the project")
 	c.Flags().BoolVar(&o.Downloads, "downloads", false, "also what can be fetched again")
 	c.Flags().DurationVar(&o.Keep, "keep", keepTravelled, "forget files that no machine has had in this time")
-	a.registries.addInsecure(c.Flags())
+	a.Registries.AddInsecure(c.Flags())
 	return c
 }
 
 // newCachePullCommand takes cache mounts from a place.
-func newCachePullCommand(a *app) *cobra.Command {
+func newCachePullCommand(a *cli.App) *cobra.Command {
 	var o travel.Options
 	var name string
 	c := &cobra.Command{
@@ -56,22 +57,22 @@ func newCachePullCommand(a *app) *cobra.Command {
 project are taken that the working directory belongs to, or of --cache-scope.`,
 		Example: "  gbuild cache pull registry.example/me/mounts\n  gbuild cache pull oci:.gbuild/mounts /root/.cache/pip",
 		RunE: func(c *cobra.Command, args []string) error {
-			o.IDs, o.Scope = args[1:], a.environ.scopeOf(name, ".")
+			o.IDs, o.Scope = args[1:], a.Environ.ScopeOf(name, ".")
 			return travelling{move: travel.Pull, options: o}.runCommand(c.Context(), a, args[0])
 		},
 	}
 	c.Flags().StringVar(&name, "cache-scope", "", "trust scope that takes them, instead of the project")
-	a.registries.addInsecure(c.Flags())
+	a.Registries.AddInsecure(c.Flags())
 	return c
 }
 
 // run moves the cache mounts, and says in words what moved.
-func (t travelling) run(ctx context.Context, a *app) (string, error) {
-	place, err := image.NewCollection(t.place, a.registries.options())
+func (t travelling) run(ctx context.Context, a *cli.App) (string, error) {
+	place, err := image.NewCollection(t.place, a.Registries.Options())
 	if err != nil {
-		return "", usage(err)
+		return "", cli.Usage(err)
 	}
-	caches, err := a.openCaches()
+	caches, err := a.OpenCaches()
 	if err != nil {
 		return "", err
 	}
@@ -79,14 +80,14 @@ func (t travelling) run(ctx context.Context, a *app) (string, error) {
 }
 
 // runCommand is run as a command of its own.
-func (t travelling) runCommand(ctx context.Context, a *app, place string) (err error) {
+func (t travelling) runCommand(ctx context.Context, a *cli.App, place string) (err error) {
 	if t.place, err = image.ParseRef(place); err != nil {
-		return usage(err)
+		return cli.Usage(err)
 	}
-	return a.mustEnter(ctx, func(ctx context.Context) error {
+	return a.MustEnter(ctx, func(ctx context.Context) error {
 		text, err := t.run(ctx, a)
 		if err == nil {
-			_, err = fmt.Fprintln(a.stdout, text)
+			_, err = fmt.Fprintln(a.Stdout, text)
 		}
 		return err
 	})

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/gbuild/gbuild/internal/bases"
+	"github.com/gbuild/gbuild/internal/cli"
 	"github.com/gbuild/gbuild/internal/report"
 	"github.com/gbuild/gbuild/pkg/build"
 	"github.com/gbuild/gbuild/pkg/dockerfile"
@@ -44,12 +45,12 @@ func (f *callFlags) parse() (c call, err error) {
 		case key == "format" && (value == "json" || value == "text"):
 			c.json = value == "json"
 		default:
-			return c, usagef("--call %s: it is METHOD[,format=json|text]", f.call)
+			return c, cli.Usagef("--call %s: it is METHOD[,format=json|text]", f.call)
 		}
 	}
 	if f.check {
 		if c.method != "build" && c.method != "check" {
-			return c, usagef("--check and --call=%s contradict each other", c.method)
+			return c, cli.Usagef("--check and --call=%s contradict each other", c.method)
 		}
 		c.method = "check"
 	}
@@ -60,11 +61,11 @@ func (f *callFlags) parse() (c call, err error) {
 		c.method = "check"
 		return c, nil
 	}
-	return c, usagef("--call %s: it is build, check, outline or targets", f.call)
+	return c, cli.Usagef("--call %s: it is build, check, outline or targets", f.call)
 }
 
 // answer prints what the call asks for, and builds nothing.
-func (c call) answer(ctx context.Context, a *app, in *input, notice func(string)) error {
+func (c call) answer(ctx context.Context, a *cli.App, in *input, notice func(string)) error {
 	switch c.method {
 	case "outline":
 		outline, err := build.Outline(ctx, in.plan)
@@ -79,16 +80,16 @@ func (c call) answer(ctx context.Context, a *app, in *input, notice func(string)
 }
 
 // print prints an answer in the form that was asked for.
-func (c call) print(a *app, r report.Report) error {
+func (c call) print(a *cli.App, r report.Report) error {
 	if c.json {
-		return a.printJSON(r.JSON, "  ")
+		return a.PrintJSON(r.JSON, "  ")
 	}
-	return r.Text(a.stdout)
+	return r.Text(a.Stdout)
 }
 
 // lint prints the findings of the lint rules. With any that is more than a hint, the exit code is 1.
-func (c call) lint(ctx context.Context, a *app, in *input, notice func(string)) error {
-	f := &bases.Finder{Options: a.registries.options(), Pull: true, Notice: notice}
+func (c call) lint(ctx context.Context, a *cli.App, in *input, notice func(string)) error {
+	f := &bases.Finder{Options: a.Registries.Options(), Pull: true, Notice: notice}
 	found, err := build.Lint(ctx, in.plan, in.source.target == "", f.Find)
 	if err != nil {
 		c.printFoundBefore(a, &dockerfile.Error{File: in.plan.Name, Source: in.plan.Source, Warnings: found})
@@ -97,13 +98,13 @@ func (c call) lint(ctx context.Context, a *app, in *input, notice func(string)) 
 	if err := c.print(a, report.Findings(in.plan, found)); err != nil || report.CountWarnings(found) == 0 {
 		return err
 	}
-	return exitStatus(exitFailed)
+	return cli.ExitStatus(cli.ExitFailed)
 }
 
 // printFoundBefore prints, as docker does, what a check found before the error at which it ends.
-func (c call) printFoundBefore(a *app, err error) {
+func (c call) printFoundBefore(a *cli.App, err error) {
 	var at *dockerfile.Error
 	if c.method == "check" && !c.json && errors.As(err, &at) {
-		report.WriteWarnings(a.stdout, at.File, at.Source, at.Warnings)
+		report.WriteWarnings(a.Stdout, at.File, at.Source, at.Warnings)
 	}
 }

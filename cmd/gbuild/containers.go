@@ -6,14 +6,15 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/gbuild/gbuild/internal/cli"
 	"github.com/gbuild/gbuild/internal/statedir"
 	"github.com/gbuild/gbuild/pkg/container"
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
 // openContainers opens the registry, which is made at the first use.
-func openContainers(a *app) (*container.Registry, error) {
-	state, err := a.stateDir()
+func openContainers(a *cli.App) (*container.Registry, error) {
+	state, err := a.StateDir()
 	if err != nil {
 		return nil, err
 	}
@@ -21,7 +22,7 @@ func openContainers(a *app) (*container.Registry, error) {
 }
 
 // findContainer finds one by name, or by the start of its id.
-func findContainer(a *app, name string) (*container.Container, error) {
+func findContainer(a *cli.App, name string) (*container.Container, error) {
 	all, err := openContainers(a)
 	if err != nil {
 		return nil, err
@@ -29,14 +30,14 @@ func findContainer(a *app, name string) (*container.Container, error) {
 	c, err := all.Find(name)
 	var bad *container.NameError
 	if errors.As(err, &bad) {
-		return nil, usage(err)
+		return nil, cli.Usage(err)
 	}
 	return c, err
 }
 
 // eachContainer does one thing to all of them, and prints the names of those that it was done to. One that fails keeps it
 // from none of the others.
-func eachContainer(a *app, names []string, do func(*container.Container) error) error {
+func eachContainer(a *cli.App, names []string, do func(*container.Container) error) error {
 	var errs []error
 	for _, n := range names {
 		c, err := findContainer(a, n)
@@ -47,38 +48,38 @@ func eachContainer(a *app, names []string, do func(*container.Container) error) 
 			errs = append(errs, err)
 			continue
 		}
-		fmt.Fprintln(a.stdout, n)
+		fmt.Fprintln(a.Stdout, n)
 	}
 	return errors.Join(errs...)
 }
 
 // openVolumes makes nothing yet.
-func openVolumes(a *app) (container.Volumes, error) {
-	state, err := a.stateDir()
+func openVolumes(a *cli.App) (container.Volumes, error) {
+	state, err := a.StateDir()
 	return container.Volumes{Dir: statedir.Volumes.In(state)}, err
 }
 
 // containerExit turns the end of a container into docker's exit code: the command's own, or 125 where gbuild
 // failed; what the host lacks is 64, as for a build.
-func containerExit(a *app, err error) error {
+func containerExit(a *cli.App, err error) error {
 	var exit *runtime.ExitError
-	var status exitStatus
-	var stopped interrupted
+	var status cli.ExitStatus
+	var stopped cli.Interrupted
 	var missing *runtime.Missing
 	switch {
 	case err == nil, errors.As(err, &status):
 		return err
 	case errors.As(err, &stopped):
-		return exitStatus(exitSignals + int(stopped))
+		return cli.ExitStatus(cli.ExitSignals + int(stopped))
 	case errors.As(err, &exit):
 		if exit.Err != nil {
-			a.printError(exit.Err)
+			a.PrintError(exit.Err)
 		}
-		return exitStatus(exit.Code)
+		return cli.ExitStatus(exit.Code)
 	}
-	a.printError(err)
+	a.PrintError(err)
 	if errors.As(err, &missing) {
-		return exitStatus(exitHost)
+		return cli.ExitStatus(cli.ExitHost)
 	}
-	return exitStatus(container.ExitNotStarted)
+	return cli.ExitStatus(container.ExitNotStarted)
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gbuild/gbuild/internal/cli"
 	"github.com/spf13/pflag"
 )
 
@@ -47,6 +48,6 @@ func TestDocsOptions(t *testing.T) {
 }
 
 // testApp is the app of a process with these variables.
-func testApp(vars map[string]string) *app {
-	return newApp(func(name string) (string, bool) { v, ok := vars[name]; return v, ok }, nil, handed{})
+func testApp(vars map[string]string) *cli.App {
+	return cli.New(func(name string) (string, bool) { v, ok := vars[name]; return v, ok }, nil, cli.Handed{})
 }

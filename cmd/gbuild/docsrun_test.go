@@ -14,6 +14,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/gbuild/gbuild/internal/cli"
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 )
 
@@ -176,8 +177,8 @@ func readOptions(line string) error {
 		return nil
 	}
 	args := strings.Fields(strings.FieldsFunc(after, func(c rune) bool { return strings.ContainsRune("|&;<", c) })[0])
-	a := newApp(os.LookupEnv, strings.NewReader(""), handed{})
-	a.stdout, a.stderr = io.Discard, io.Discard
+	a := cli.New(os.LookupEnv, strings.NewReader(""), cli.Handed{})
+	a.Stdout, a.Stderr = io.Discard, io.Discard
 	args = slices.DeleteFunc(args, func(arg string) bool { return strings.ContainsAny(arg, "…[]") })
 	c, rest, err := newRootCommand(a).Find(args)
 	if err != nil {

@@ -7,17 +7,18 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gbuild/gbuild/internal/cli"
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
 // newDoctorCommand ends with the exit code that gbuild build would end with here.
-func newDoctorCommand(a *app) *cobra.Command {
+func newDoctorCommand(a *cli.App) *cobra.Command {
 	return &cobra.Command{
 		Use: "doctor", Short: "Say what this host offers gbuild, what it lacks, and how to mend that", Args: cobra.NoArgs,
 		Example: "  gbuild doctor",
 		RunE: func(*cobra.Command, []string) error {
 			s := runtime.Probe()
-			fmt.Fprintln(a.stdout, "isolation:", s.Isolation())
+			fmt.Fprintln(a.Stdout, "isolation:", s.Isolation())
 			for _, c := range []struct {
 				name    string
 				missing *runtime.Missing
@@ -26,18 +27,18 @@ func newDoctorCommand(a *app) *cobra.Command {
 				{"overlay", s.Overlay}, {"fresh /proc", s.Proc}, {"private network", s.PrivateNetwork()}, {"seccomp", s.Seccomp}, {"limits (cgroups)", s.Cgroups},
 			} {
 				if c.missing == nil {
-					fmt.Fprintf(a.stdout, "%-22s ok\n", c.name)
+					fmt.Fprintf(a.Stdout, "%-22s ok\n", c.name)
 					continue
 				}
-				fmt.Fprintf(a.stdout, "%-22s MISSING: %s\n%22s   %s\n", c.name, c.missing.What, "", c.missing.Remedy)
+				fmt.Fprintf(a.Stdout, "%-22s MISSING: %s\n%22s   %s\n", c.name, c.missing.What, "", c.missing.Remedy)
 			}
 			if !s.Isolation().CanRun() {
-				fmt.Fprintln(a.stdout, "RUN: it cannot be executed here; what is MISSING above says why")
-				return exitStatus(exitHost)
+				fmt.Fprintln(a.Stdout, "RUN: it cannot be executed here; what is MISSING above says why")
+				return cli.ExitStatus(cli.ExitHost)
 			}
-			said, err := a.environ.networkOfRun(s)
+			said, err := a.Environ.NetworkOfRun(s)
 			if err == nil {
-				fmt.Fprintln(a.stdout, "network of RUN:", said)
+				fmt.Fprintln(a.Stdout, "network of RUN:", said)
 			}
 			return err
 		},

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gbuild/gbuild/internal/cli"
 	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/pkg/container"
 	"github.com/gbuild/gbuild/pkg/runtime"
@@ -22,7 +23,7 @@ type execOptions struct {
 	interactive, tty, detach bool
 }
 
-func newExecCommand(a *app) *cobra.Command {
+func newExecCommand(a *cli.App) *cobra.Command {
 	o := &execOptions{}
 	c := &cobra.Command{
 		Use: "exec [flags] CONTAINER COMMAND [ARG...]", Short: "Run a further command in a container", Args: cobra.MinimumNArgs(2),
@@ -36,22 +37,22 @@ func newExecCommand(a *app) *cobra.Command {
 	f.BoolVarP(&o.interactive, "interactive", "i", false, "pass standard input on")
 	f.BoolVarP(&o.tty, "tty", "t", false, "give the command a terminal")
 	f.BoolVarP(&o.detach, "detach", "d", false, "do not wait for the command")
-	f.VarP((*list)(&o.env), "env", "e", "NAME=VALUE, or NAME to pass the caller's (repeatable)")
+	f.VarP((*cli.List)(&o.env), "env", "e", "NAME=VALUE, or NAME to pass the caller's (repeatable)")
 	f.StringVarP(&o.user, "user", "u", "", "user (name or uid[:gid])")
 	f.StringVarP(&o.workdir, "workdir", "w", "", "working directory")
 	return c
 }
 
 // execCommand asks the container. The caller's environment is read here, for the container has one of its own.
-func execCommand(a *app, o *execOptions, name string, args []string) error {
-	if o.tty && o.interactive && !isTerminal(a.stdin) {
+func execCommand(a *cli.App, o *execOptions, name string, args []string) error {
+	if o.tty && o.interactive && !cli.IsTerminal(a.Stdin) {
 		return hint.Errorf("leave out -t, or run it in a terminal", "the input device is not a TTY")
 	}
 	c, err := findContainer(a, name)
 	if err != nil {
 		return err
 	}
-	command := container.Command{Args: args, Env: passed(o.env, a.environ), Dir: o.workdir, User: o.user, Detached: o.detach}
+	command := container.Command{Args: args, Env: passed(o.env, a.Environ), Dir: o.workdir, User: o.user, Detached: o.detach}
 	if o.tty {
 		command.Env = append([]string{"TERM=xterm"}, command.Env...)
 		return execTerminal(a, o, c, command)
@@ -61,18 +62,18 @@ func execCommand(a *app, o *execOptions, name string, args []string) error {
 
 // execPlain lends the command this process's own files. In the place of those that it is not lent
 // it gets /dev/null.
-func execPlain(a *app, o *execOptions, c *container.Container, command container.Command) error {
+func execPlain(a *cli.App, o *execOptions, c *container.Container, command container.Command) error {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return err
 	}
 	defer null.Close()
 	stdin, stdout, stderr := null, null, null
-	if in, ok := a.stdin.(*os.File); ok && o.interactive {
+	if in, ok := a.Stdin.(*os.File); ok && o.interactive {
 		stdin = in
 	}
 	if !o.detach {
-		stdout, stderr = a.rawOut, a.rawErr
+		stdout, stderr = a.RawOut, a.RawErr
 	}
 	e, err := c.Exec(command, stdin, stdout, stderr)
 	if err != nil || o.detach {
@@ -83,8 +84,8 @@ func execPlain(a *app, o *execOptions, c *container.Container, command container
 }
 
 // execTerminal connects the caller's terminal with that of the command.
-func execTerminal(a *app, o *execOptions, c *container.Container, command container.Command) error {
-	t, restore, err := openTerminal(a.stdin, a.rawOut, o.interactive)
+func execTerminal(a *cli.App, o *execOptions, c *container.Container, command container.Command) error {
+	t, restore, err := openTerminal(a.Stdin, a.RawOut, o.interactive)
 	if err != nil {
 		return err
 	}
@@ -99,7 +100,7 @@ func execTerminal(a *app, o *execOptions, c *container.Container, command contai
 	}
 	defer master.Close()
 	if o.interactive {
-		go func() { _, _ = io.Copy(master, a.stdin) }()
+		go func() { _, _ = io.Copy(master, a.Stdin) }()
 	}
 	go func() {
 		for size := range t.Resize {
@@ -107,7 +108,7 @@ func execTerminal(a *app, o *execOptions, c *container.Container, command contai
 		}
 	}()
 	copied := make(chan struct{})
-	go func() { defer close(copied); _, _ = io.Copy(a.rawOut, master) }()
+	go func() { defer close(copied); _, _ = io.Copy(a.RawOut, master) }()
 	err = waitExec(e)
 	<-copied // what is left of the output comes after the end
 	return err

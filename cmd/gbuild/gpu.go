@@ -10,48 +10,49 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gbuild/gbuild/internal/cli"
 	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/pkg/runtime/gpu"
 )
 
 // newGPUCommand groups the commands about GPUs.
-func newGPUCommand(a *app) *cobra.Command {
+func newGPUCommand(a *cli.App) *cobra.Command {
 	c := &cobra.Command{Use: "gpu", Short: "Show the GPUs of this host"}
 	c.AddCommand(newGPUListCommand(a), newGPUCDICommand(a))
 	return c
 }
 
 // newGPUListCommand lists what --gpus and --device can name. Without a driver it lists what CDI specs have.
-func newGPUListCommand(a *app) *cobra.Command {
+func newGPUListCommand(a *cli.App) *cobra.Command {
 	var dirs []string
 	c := &cobra.Command{
 		Use: "list", Short: "List GPUs, and the CDI devices that --device takes", Args: cobra.NoArgs,
 		Example: "  gbuild gpu list",
 		RunE: func(c *cobra.Command, _ []string) error {
-			w := tabwriter.NewWriter(a.stdout, 0, 1, 3, ' ', 0)
+			w := tabwriter.NewWriter(a.Stdout, 0, 1, 3, ' ', 0)
 			driver, err := gpu.FindDriver(c.Context())
 			if err != nil {
-				fmt.Fprintf(a.stderr, "gbuild: %v\n", err)
+				fmt.Fprintf(a.Stderr, "gbuild: %v\n", err)
 				if remedy := hint.Of(err); remedy != "" {
-					fmt.Fprintf(a.stderr, "gbuild: hint: %s\n", remedy)
+					fmt.Fprintf(a.Stderr, "gbuild: hint: %s\n", remedy)
 				}
 			} else {
 				writeGPUs(w, driver)
 			}
-			catalog := openCatalog(c.Context(), a.environ, dirs)
+			catalog := cli.OpenCatalog(c.Context(), a.Environ, dirs)
 			if names := catalog.Names(); len(names) > 0 {
 				fmt.Fprintf(w, "CDI devices: %s\n", strings.Join(names, ", "))
 			}
 			for _, n := range catalog.Notices {
-				fmt.Fprintf(a.stderr, "gbuild: %s\n", n)
+				fmt.Fprintf(a.Stderr, "gbuild: %s\n", n)
 			}
 			for _, e := range catalog.Errors {
-				fmt.Fprintf(a.stderr, "gbuild: warning: %v\n", e)
+				fmt.Fprintf(a.Stderr, "gbuild: warning: %v\n", e)
 			}
 			return w.Flush()
 		},
 	}
-	c.Flags().Var((*list)(&dirs), "cdi-spec-dir", "further directory of CDI specs (repeatable)")
+	c.Flags().Var((*cli.List)(&dirs), "cdi-spec-dir", "further directory of CDI specs (repeatable)")
 	return c
 }
 
@@ -68,7 +69,7 @@ func writeGPUs(w *tabwriter.Writer, d *gpu.Driver) {
 }
 
 // newGPUCDICommand prints what other programs need to hand GPUs to containers.
-func newGPUCDICommand(a *app) *cobra.Command {
+func newGPUCDICommand(a *cli.App) *cobra.Command {
 	return &cobra.Command{
 		Use: "cdi", Short: "Print the CDI spec of this host's NVIDIA driver", Args: cobra.NoArgs,
 		Example: "  gbuild gpu cdi > ~/.config/cdi/nvidia.yaml",
@@ -83,7 +84,7 @@ func newGPUCDICommand(a *app) *cobra.Command {
 			}
 			text, err := gpu.MarshalSpec(spec)
 			if err == nil {
-				_, err = a.rawOut.Write(text)
+				_, err = a.RawOut.Write(text)
 			}
 			return err
 		},

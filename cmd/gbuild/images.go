@@ -11,12 +11,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gbuild/gbuild/internal/cli"
 	"github.com/gbuild/gbuild/pkg/image"
 	"github.com/gbuild/gbuild/pkg/layers"
 )
 
 // newImagesCommand lists images as docker does, with its templates.
-func newImagesCommand(a *app) *cobra.Command {
+func newImagesCommand(a *cli.App) *cobra.Command {
 	var quiet, digests bool
 	var format string
 	c := &cobra.Command{
@@ -35,7 +36,7 @@ func newImagesCommand(a *app) *cobra.Command {
 					format = "table {{.Repository}}\t{{.Tag}}\t{{.Digest}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}"
 				}
 			}
-			return a.table(format, rows)
+			return a.PrintTable(format, rows)
 		},
 	}
 	c.Flags().BoolVarP(&quiet, "quiet", "q", false, "print ids only")
@@ -50,8 +51,8 @@ type imageRow struct {
 }
 
 // imageRows are the images with this name or repository; with an empty one, all.
-func imageRows(a *app, only string) ([]any, error) {
-	store, err := a.openStore(a.notice)
+func imageRows(a *cli.App, only string) ([]any, error) {
+	store, err := a.OpenStore(a.Notice)
 	if err != nil {
 		return nil, err
 	}
@@ -72,19 +73,19 @@ func imageRows(a *app, only string) ([]any, error) {
 		if only != "" && only != repository && only != ref.Familiar() {
 			continue
 		}
-		rows = append(rows, imageRow{repository, cmp.Or(ref.Tag, "<none>"), short(i.ID.Hex), i.Digest.String(),
-			ago(i.Created), i.Created.UTC().Format("2006-01-02 15:04:05 +0000 UTC"), humanSize(i.Size)})
+		rows = append(rows, imageRow{repository, cmp.Or(ref.Tag, "<none>"), cli.Short(i.ID.Hex), i.Digest.String(),
+			cli.Ago(i.Created), i.Created.UTC().Format("2006-01-02 15:04:05 +0000 UTC"), cli.HumanSize(i.Size)})
 	}
 	return rows, nil
 }
 
 // newRmiCommand takes names away. The files go at the next gbuild prune, when no step needs them any more.
-func newRmiCommand(a *app) *cobra.Command {
+func newRmiCommand(a *cli.App) *cobra.Command {
 	return &cobra.Command{
 		Use: "rmi IMAGE [IMAGE...]", Short: "Remove names of local images, and the files that nothing else needs", Args: cobra.MinimumNArgs(1),
 		Example: "  gbuild rmi my-agent:v1",
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.inStore(c.Context(), func(_ context.Context, store *layers.Store) error {
+			return a.InStore(c.Context(), func(_ context.Context, store *layers.Store) error {
 				for _, n := range args {
 					ref, err := image.ParseName(n)
 					if err != nil {
@@ -93,7 +94,7 @@ func newRmiCommand(a *app) *cobra.Command {
 					if err := store.Untag(ref.String()); err != nil {
 						return err
 					}
-					fmt.Fprintln(a.stdout, "Untagged:", ref.Familiar())
+					fmt.Fprintln(a.Stdout, "Untagged:", ref.Familiar())
 				}
 				return nil
 			})
@@ -102,17 +103,17 @@ func newRmiCommand(a *app) *cobra.Command {
 }
 
 // newPruneCommand frees what no name leads to.
-func newPruneCommand(a *app) *cobra.Command {
+func newPruneCommand(a *cli.App) *cobra.Command {
 	var keep time.Duration
 	c := &cobra.Command{
 		Use: "prune", Short: "Remove stored steps and layers that no image needs and that were not used of late", Args: cobra.NoArgs,
 		Long:    "Remove stored steps and layers that no local image needs and that were not used of late. Cache mounts stay: see gbuild cache rm.",
 		Example: "  gbuild prune\n  gbuild prune --keep 168h",
 		RunE: func(c *cobra.Command, _ []string) error {
-			return a.inStore(c.Context(), func(ctx context.Context, store *layers.Store) error {
+			return a.InStore(c.Context(), func(ctx context.Context, store *layers.Store) error {
 				report, err := store.Prune(ctx, keep)
 				if err == nil {
-					fmt.Fprintf(a.stdout, "Reclaimed %s\n", humanSize(report.Freed))
+					fmt.Fprintf(a.Stdout, "Reclaimed %s\n", cli.HumanSize(report.Freed))
 				}
 				return err
 			})

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gbuild/gbuild/internal/bases"
+	"github.com/gbuild/gbuild/internal/cli"
 	"github.com/gbuild/gbuild/internal/output"
 	"github.com/gbuild/gbuild/internal/progress"
 	"github.com/gbuild/gbuild/pkg/build"
@@ -17,7 +18,7 @@ import (
 )
 
 // newPushCommand pushes under the image's own name, or under those that follow it.
-func newPushCommand(a *app) *cobra.Command {
+func newPushCommand(a *cli.App) *cobra.Command {
 	var quiet bool
 	c := &cobra.Command{
 		Use: "push IMAGE [DESTINATION...]", Short: "Push a local image to a registry", Args: cobra.MinimumNArgs(1),
@@ -31,7 +32,7 @@ func newPushCommand(a *app) *cobra.Command {
 			if quiet {
 				mode = progress.Quiet
 			}
-			return a.inStore(c.Context(), func(ctx context.Context, store *layers.Store) error {
+			return a.InStore(c.Context(), func(ctx context.Context, store *layers.Store) error {
 				img, err := bases.Local(store, args[0])
 				if err != nil {
 					return err
@@ -43,13 +44,13 @@ func newPushCommand(a *app) *cobra.Command {
 			})
 		},
 	}
-	a.registries.addInsecure(c.Flags())
+	a.Registries.AddInsecure(c.Flags())
 	c.Flags().BoolVarP(&quiet, "quiet", "q", false, "print nothing but errors")
 	return c
 }
 
 // newSaveCommand writes one image, which may have several names there.
-func newSaveCommand(a *app) *cobra.Command {
+func newSaveCommand(a *cli.App) *cobra.Command {
 	var dest, format string
 	c := &cobra.Command{
 		Use: "save IMAGE [IMAGE...]", Short: "Write a local image to a tarball or an OCI layout", Args: cobra.MinimumNArgs(1),
@@ -59,14 +60,14 @@ func newSaveCommand(a *app) *cobra.Command {
 			if dest == "-" {
 				mode = progress.Quiet
 			}
-			return a.inStore(c.Context(), func(ctx context.Context, store *layers.Store) error {
+			return a.InStore(c.Context(), func(ctx context.Context, store *layers.Store) error {
 				img, names, err := sameImage(store, args)
 				if err != nil {
 					return err
 				}
 				out, err := output.Archive(format, dest)
 				if err != nil {
-					return usage(err)
+					return cli.Usage(err)
 				}
 				w, done := imageWriter(a, store, mode)
 				defer done()
@@ -77,14 +78,14 @@ func newSaveCommand(a *app) *cobra.Command {
 	}
 	c.Flags().StringVarP(&dest, "output", "o", "-", "file to write (default: standard output)")
 	c.Flags().StringVar(&format, "format", "docker", "docker (docker load reads it), oci, or oci-dir")
-	a.registries.addInsecure(c.Flags())
+	a.Registries.AddInsecure(c.Flags())
 	return c
 }
 
 // imageWriter writes images of the store, and shows that as work until done is called.
-func imageWriter(a *app, store *layers.Store, mode progress.Mode) (w *output.Writer, done func()) {
-	show := newDisplay(a, mode)
-	return &output.Writer{Store: store, Options: a.registries.options(), Display: show, Stdout: a.archiveOutput}, show.close
+func imageWriter(a *cli.App, store *layers.Store, mode progress.Mode) (w *output.Writer, done func()) {
+	show := cli.NewDisplay(a, mode)
+	return &output.Writer{Store: store, Options: a.Registries.Options(), Display: show, Stdout: a.ArchiveOutput}, show.Close
 }
 
 // sameImage finds the one image that all names are of, and returns its full names.
@@ -116,7 +117,7 @@ func refuseOther(a, b v1.Image, name string) error {
 		return err
 	}
 	if y, err := b.Digest(); err != nil || x != y {
-		return usagef("%s is another image: save writes one image under several names", name)
+		return cli.Usagef("%s is another image: save writes one image under several names", name)
 	}
 	return nil
 }

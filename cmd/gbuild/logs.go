@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gbuild/gbuild/internal/cli"
 	"github.com/gbuild/gbuild/pkg/container"
 )
 
@@ -19,7 +20,7 @@ type logsOptions struct {
 	follow, times bool
 }
 
-func newLogsCommand(a *app) *cobra.Command {
+func newLogsCommand(a *cli.App) *cobra.Command {
 	var o logsOptions
 	c := &cobra.Command{
 		Use: "logs CONTAINER", Short: "Print what a detached container said", Args: cobra.ExactArgs(1),
@@ -33,12 +34,12 @@ func newLogsCommand(a *app) *cobra.Command {
 }
 
 // printLog prints each part of the log as it was written: a part need not end a line.
-func printLog(ctx context.Context, a *app, o logsOptions, name string) error {
+func printLog(ctx context.Context, a *cli.App, o logsOptions, name string) error {
 	tail := -1
 	if o.tail != "all" {
 		var err error
 		if tail, err = strconv.Atoi(o.tail); err != nil || tail < 0 {
-			return usagef("--tail %s: it is a number, or all", o.tail)
+			return cli.Usagef("--tail %s: it is a number, or all", o.tail)
 		}
 	}
 	c, err := findContainer(a, name)
@@ -46,9 +47,9 @@ func printLog(ctx context.Context, a *app, o logsOptions, name string) error {
 		return err
 	}
 	return c.ReadLog(ctx, container.LogOptions{Tail: tail, Follow: o.follow}, func(l container.LogLine) error {
-		w, text := a.rawOut, l.Log
+		w, text := a.RawOut, l.Log
 		if l.Stream == "stderr" {
-			w = a.rawErr
+			w = a.RawErr
 		}
 		if o.times {
 			text = l.Time.Format(time.RFC3339Nano) + " " + text

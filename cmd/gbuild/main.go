@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gbuild/gbuild/internal/cli"
 	"github.com/gbuild/gbuild/internal/progress"
 	"github.com/gbuild/gbuild/pkg/remote"
 	"github.com/gbuild/gbuild/pkg/runtime"
@@ -37,36 +38,36 @@ func delayGC(wanted string) {
 		return
 	}
 	usual := debug.SetGCPercent(400)
-	goruntime.AddCleanup(new(*app), func(percent int) { debug.SetGCPercent(percent) }, usual)
+	goruntime.AddCleanup(new(*cli.App), func(percent int) { debug.SetGCPercent(percent) }, usual)
 }
 
 func realMain(args []string) int {
 	stdout, stderr := progress.NewWriter(os.Stdout), progress.NewWriter(os.Stderr)
 	defer func() { _ = errors.Join(stdout.Close(), stderr.Close()) }() // who reads may have gone
-	given, err := takeOver(args)
-	a := newApp(os.LookupEnv, os.Stdin, given)
-	a.registries.version = versionString()
-	a.stdout, a.stderr, a.rawOut, a.rawErr = stdout, stderr, os.Stdout, os.Stderr
+	given, err := cli.TakeOver(args)
+	a := cli.New(os.LookupEnv, os.Stdin, given)
+	a.Registries.Version = versionString()
+	a.Stdout, a.Stderr, a.RawOut, a.RawErr = stdout, stderr, os.Stdout, os.Stderr
 	if err == nil {
 		err = execute(a)
 	}
-	var said exitStatus
+	var said cli.ExitStatus
 	if err != nil && !errors.As(err, &said) {
-		a.printError(err)
+		a.PrintError(err)
 	}
-	return exitCode(err)
+	return cli.ExitCode(err)
 }
 
 // execute runs the command that the arguments name.
-func execute(a *app) error {
+func execute(a *cli.App) error {
 	ctx, stop := interruptible()
 	defer stop()
 	root := newRootCommand(a)
-	root.SetArgs(a.handed.Args)
-	root.SetOut(a.stdout) // help, and its errors
-	root.SetErr(a.stderr)
+	root.SetArgs(a.Handed.Args)
+	root.SetOut(a.Stdout) // help, and its errors
+	root.SetErr(a.Stderr)
 	err := root.ExecuteContext(ctx)
-	var said exitStatus // by the child, which had the signal, too
+	var said cli.ExitStatus // by the child, which had the signal, too
 	if err != nil && ctx.Err() != nil && !errors.As(err, &said) {
 		return context.Cause(ctx)
 	}
@@ -80,17 +81,17 @@ func interruptible() (context.Context, func()) {
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	go func() {
 		sig := (<-signals).(syscall.Signal)
-		cancel(interrupted(sig))
+		cancel(cli.Interrupted(sig))
 		for first := time.Now(); time.Since(first) < time.Second; { // one Ctrl-C can arrive twice: by the terminal and from the parent
 			sig = (<-signals).(syscall.Signal)
 		}
-		os.Exit(exitSignals + int(sig))
+		os.Exit(cli.ExitSignals + int(sig))
 	}()
 	return ctx, func() { cancel(nil) }
 }
 
 // newRootCommand lists the commands, each of which its own file makes.
-func newRootCommand(a *app) *cobra.Command {
+func newRootCommand(a *cli.App) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "gbuild",
 		Short: "Build and run container images without a daemon and without root",
@@ -101,17 +102,17 @@ writes the image to a registry, an OCI layout or a tarball, and launches it with
   gbuild run --rm my-agent python3 train.py`,
 		SilenceUsage: true, SilenceErrors: true,
 		PersistentPreRunE: func(c *cobra.Command, _ []string) error {
-			a.command = strings.Fields(c.CommandPath())[1:]
-			return a.registries.setMirrors()
+			a.Command = strings.Fields(c.CommandPath())[1:]
+			return a.Registries.SetMirrors()
 		},
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
 	f := root.PersistentFlags()
-	f.StringVar(&a.flags.root, "root", a.env("GBUILD_ROOT"), "directory of gbuild's state (GBUILD_ROOT; default: /var/lib/gbuild for root, else the XDG data directory)")
-	f.StringVar(&a.flags.cacheDir, "cache-dir", a.env("GBUILD_CACHE_DIR"), "directory of cache mounts (GBUILD_CACHE_DIR; default: the XDG cache directory)")
-	f.StringSliceVar(&a.registries.mirrors, "registry-mirror", strings.Fields(a.env("GBUILD_REGISTRY_MIRROR")), "host to ask for images of Docker Hub first (repeatable; GBUILD_REGISTRY_MIRROR)")
-	f.BoolVarP(&a.flags.debug, "debug", "D", false, "print where an error came from")
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage(suggestFlag(c, err)) })
+	f.StringVar(&a.Flags.Root, "root", a.Env("GBUILD_ROOT"), "directory of gbuild's state (GBUILD_ROOT; default: /var/lib/gbuild for root, else the XDG data directory)")
+	f.StringVar(&a.Flags.CacheDir, "cache-dir", a.Env("GBUILD_CACHE_DIR"), "directory of cache mounts (GBUILD_CACHE_DIR; default: the XDG cache directory)")
+	f.StringSliceVar(&a.Registries.Mirrors, "registry-mirror", strings.Fields(a.Env("GBUILD_REGISTRY_MIRROR")), "host to ask for images of Docker Hub first (repeatable; GBUILD_REGISTRY_MIRROR)")
+	f.BoolVarP(&a.Flags.Debug, "debug", "D", false, "print where an error came from")
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return cli.Usage(cli.SuggestFlag(c, err)) })
 	root.AddCommand(newBuildCommand(a), newRunCommand(a), newImagesCommand(a), newPushCommand(a), newSaveCommand(a),
 		newRmiCommand(a), newPsCommand(a), newLogsCommand(a), newStopCommand(a), newKillCommand(a), newRmCommand(a),
 		newExecCommand(a), newVolumeCommand(a), newGPUCommand(a), newCacheCommand(a), newPruneCommand(a), newDoctorCommand(a), newVersionCommand(a))
@@ -124,7 +125,7 @@ func countArgs(c *cobra.Command) {
 	if check := c.Args; check != nil {
 		c.Args = func(c *cobra.Command, args []string) error {
 			if err := check(c, args); err != nil {
-				return usage(err)
+				return cli.Usage(err)
 			}
 			return nil
 		}
@@ -134,11 +135,11 @@ func countArgs(c *cobra.Command) {
 	}
 }
 
-func newVersionCommand(a *app) *cobra.Command {
+func newVersionCommand(a *cli.App) *cobra.Command {
 	return &cobra.Command{
 		Use: "version", Short: "Print the version", Args: cobra.NoArgs, Example: "  gbuild version",
 		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintln(a.stdout, "gbuild", versionString())
+			_, err := fmt.Fprintln(a.Stdout, "gbuild", versionString())
 			return err
 		},
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/docker/go-units"
 	"github.com/spf13/cobra"
 
+	"github.com/gbuild/gbuild/internal/cli"
 	"github.com/gbuild/gbuild/pkg/container"
 )
 
@@ -19,7 +20,7 @@ type psOptions struct {
 	format            string
 }
 
-func newPsCommand(a *app) *cobra.Command {
+func newPsCommand(a *cli.App) *cobra.Command {
 	var o psOptions
 	c := &cobra.Command{
 		Use: "ps", Short: "List containers", Args: cobra.NoArgs,
@@ -37,7 +38,7 @@ func newPsCommand(a *app) *cobra.Command {
 type containerRow struct{ ID, Image, Command, RunningFor, Status, Ports, Names, State string }
 
 // listContainers prints those that run, or, with --all, those that have ended or never ran, too.
-func listContainers(a *app, o psOptions) error {
+func listContainers(a *cli.App, o psOptions) error {
 	all, err := openContainers(a)
 	if err != nil {
 		return err
@@ -59,7 +60,7 @@ func listContainers(a *app, o psOptions) error {
 			rows = append(rows, rowOf(&c.Record, o.whole))
 		}
 	}
-	return a.table(o.format, rows)
+	return a.PrintTable(o.format, rows)
 }
 
 // rowOf words a record; whole leaves the long words as they are.
@@ -71,7 +72,7 @@ func rowOf(c *container.Record, whole bool) containerRow {
 			command = string(r[:19]) + "…"
 		}
 	}
-	return containerRow{id, c.Image, fmt.Sprintf("%q", command), ago(c.Created), statusOf(c), strings.Join(c.Ports, ", "), c.Name, string(c.Status)}
+	return containerRow{id, c.Image, fmt.Sprintf("%q", command), cli.Ago(c.Created), statusOf(c), strings.Join(c.Ports, ", "), c.Name, string(c.Status)}
 }
 
 // statusOf words the state as docker does.
@@ -80,9 +81,9 @@ func statusOf(c *container.Record) string {
 	case container.StatusRunning:
 		return "Up " + units.HumanDuration(time.Since(c.Started))
 	case container.StatusExited:
-		return fmt.Sprintf("Exited (%d) %s", c.ExitCode, ago(c.Finished))
+		return fmt.Sprintf("Exited (%d) %s", c.ExitCode, cli.Ago(c.Finished))
 	case container.StatusRestarting:
-		return fmt.Sprintf("Restarting (%d) %s", c.ExitCode, ago(c.Finished))
+		return fmt.Sprintf("Restarting (%d) %s", c.ExitCode, cli.Ago(c.Finished))
 	}
 	return "Created"
 }

@@ -11,11 +11,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gbuild/gbuild/internal/cli"
 	"github.com/gbuild/gbuild/pkg/container"
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
-func newRunCommand(a *app) *cobra.Command {
+func newRunCommand(a *cli.App) *cobra.Command {
 	o := &runOptions{}
 	c := &cobra.Command{
 		Use: "run [flags] IMAGE [COMMAND [ARG...]]", Short: "Run a command in an image, with GPUs where asked for", Args: cobra.MinimumNArgs(1),
@@ -31,23 +32,23 @@ EXIT STATUS: that of the command; 64 this host lacks something, 125 the containe
 			// An empty entrypoint, and --rm with -d, mean something else when they are given than when they are left out.
 			o.life.rmGiven, o.process.entrypointGiven = c.Flags().Changed("rm"), c.Flags().Changed("entrypoint")
 			if !c.Flags().Changed("caches") {
-				o.caches.names = a.env("GBUILD_RUN_CACHES")
+				o.caches.names = a.Env("GBUILD_RUN_CACHES")
 			}
 			return containerExit(a, runCommand(c.Context(), a, o))
 		},
 	}
 	o.add(c.Flags())
-	a.registries.addInsecure(c.Flags())
+	a.Registries.AddInsecure(c.Flags())
 	return c
 }
 
 // runCommand runs a container, or does the part of that for which another process of gbuild started this one.
-func runCommand(ctx context.Context, a *app, o *runOptions) error {
+func runCommand(ctx context.Context, a *cli.App, o *runOptions) error {
 	if err := o.check(a); err != nil {
 		return err
 	}
 	l := &launch{app: a, options: o}
-	if id := a.env(containerVar); id != "" {
+	if id := a.Env(containerVar); id != "" {
 		return l.goOn(ctx, id)
 	}
 	if err := readOnce(ctx, a, o); err != nil {
@@ -68,15 +69,15 @@ func runCommand(ctx context.Context, a *app, o *runOptions) error {
 }
 
 // readOnce reads the files that the command line names and that the processes which follow may be unable to read.
-func readOnce(ctx context.Context, a *app, o *runOptions) (err error) {
-	if a.handed.FileEnv, err = o.process.readEnvFiles(a, a.streams.reader(ctx)); err != nil {
+func readOnce(ctx context.Context, a *cli.App, o *runOptions) (err error) {
+	if a.Handed.FileEnv, err = o.process.readEnvFiles(a, a.Streams.Reader(ctx)); err != nil {
 		return err
 	}
-	return o.box.keepProfile(a.streams.reader(ctx))
+	return o.box.keepProfile(a.Streams.Reader(ctx))
 }
 
 // register makes the entry of a new container. Its name is taken from here on.
-func register(a *app, o *runOptions) (*container.Container, error) {
+func register(a *cli.App, o *runOptions) (*container.Container, error) {
 	all, err := openContainers(a)
 	if err != nil {
 		return nil, err

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
 
+	"github.com/gbuild/gbuild/internal/cli"
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
@@ -25,18 +26,18 @@ type runBox struct {
 func (b *runBox) add(f *pflag.FlagSet) {
 	f.StringVar(&b.shmSize, "shm-size", "", "size of /dev/shm (default: 64m, with GPUs half of the memory)")
 	f.StringVar(&b.ipc, "ipc", "private", "private or host")
-	f.Var((*list)(&b.ulimits), "ulimit", "NAME=SOFT[:HARD] (repeatable)")
+	f.Var((*cli.List)(&b.ulimits), "ulimit", "NAME=SOFT[:HARD] (repeatable)")
 	f.BoolVar(&b.readOnly, "read-only", false, "make the root file system read-only")
-	f.Var((*list)(&b.capAdd), "cap-add", "capability to add (repeatable)")
-	f.Var((*list)(&b.capDrop), "cap-drop", "capability to drop (repeatable)")
-	f.Var((*list)(&b.security), "security-opt", "no-new-privileges, seccomp=unconfined|FILE, systempaths=unconfined (repeatable)")
+	f.Var((*cli.List)(&b.capAdd), "cap-add", "capability to add (repeatable)")
+	f.Var((*cli.List)(&b.capDrop), "cap-drop", "capability to drop (repeatable)")
+	f.Var((*cli.List)(&b.security), "security-opt", "no-new-privileges, seccomp=unconfined|FILE, systempaths=unconfined (repeatable)")
 	f.BoolVar(&b.privileged, "privileged", false, "every capability and no filter, inside the user namespace")
 	f.StringVar(&b.userns, "userns", "", "keep-id[:uid=UID,gid=GID]: the image's user is you, so that it can write your files")
 }
 
-func (b *runBox) parse() error { return oneOf("--ipc", b.ipc, "private", "host") }
+func (b *runBox) parse() error { return cli.OneOf("--ipc", b.ipc, "private", "host") }
 
-func (b *runBox) fill(box *runtime.Sandbox, read fileReader) error {
+func (b *runBox) fill(box *runtime.Sandbox, read cli.FileReader) error {
 	box.ReadOnlyRoot, box.Ulimits, box.CapAdd, box.CapDrop = b.readOnly, b.ulimits, b.capAdd, b.capDrop
 	box.HostIPC, box.Insecure = b.ipc == "host", b.privileged
 	for _, s := range b.security {
@@ -57,7 +58,7 @@ func (b *runBox) fill(box *runtime.Sandbox, read fileReader) error {
 		case key == "label", key == "apparmor":
 			// Neither is used by gbuild: both are as unconfined as can be.
 		default:
-			return usagef("--security-opt %s: it is no-new-privileges, seccomp=unconfined|FILE or systempaths=unconfined", s)
+			return cli.Usagef("--security-opt %s: it is no-new-privileges, seccomp=unconfined|FILE or systempaths=unconfined", s)
 		}
 	}
 	return nil
@@ -70,7 +71,7 @@ func securityOption(s string) (key, value string) {
 }
 
 // readProfile reads a filter of system calls, in docker's JSON.
-func readProfile(name string, read fileReader) ([]byte, error) {
+func readProfile(name string, read cli.FileReader) ([]byte, error) {
 	text, err := read(name)
 	if err != nil {
 		return nil, fmt.Errorf("reading the profile of --security-opt: %w", err)
@@ -79,9 +80,9 @@ func readProfile(name string, read fileReader) ([]byte, error) {
 }
 
 // keepProfile reads filters of --security-opt that the processes which follow cannot read.
-func (b *runBox) keepProfile(read fileReader) error {
+func (b *runBox) keepProfile(read cli.FileReader) error {
 	for _, s := range b.security {
-		if key, value := securityOption(s); key == "seccomp" && isStream(value) {
+		if key, value := securityOption(s); key == "seccomp" && cli.IsStream(value) {
 			if _, err := readProfile(value, read); err != nil {
 				return err
 			}
@@ -98,7 +99,7 @@ func (b *runBox) fillKeepID(box *runtime.Sandbox, userGiven bool) error {
 		return nil
 	case "keep-id":
 	default:
-		return usagef("--userns %s: it is keep-id[:uid=UID,gid=GID]", b.userns)
+		return cli.Usagef("--userns %s: it is keep-id[:uid=UID,gid=GID]", b.userns)
 	}
 	k := &runtime.KeepID{UID: box.UID, GID: box.GID}
 	for _, f := range strings.FieldsFunc(options, func(c rune) bool { return c == ',' }) {
@@ -113,7 +114,7 @@ func (b *runBox) fillKeepID(box *runtime.Sandbox, userGiven bool) error {
 			err = errors.New("unknown option")
 		}
 		if err != nil {
-			return usagef("--userns %s: %s: %w", b.userns, f, err)
+			return cli.Usagef("--userns %s: %s: %w", b.userns, f, err)
 		}
 	}
 	if options != "" && !userGiven {
@@ -128,7 +129,7 @@ func (b *runBox) fillShm(box *runtime.Sandbox) error {
 	if b.shmSize != "" {
 		n, err := units.RAMInBytes(b.shmSize)
 		if err != nil || n <= 0 {
-			return usagef("--shm-size %s: it is a size such as 8g", b.shmSize)
+			return cli.Usagef("--shm-size %s: it is a size such as 8g", b.shmSize)
 		}
 		box.ShmSize = n
 		return nil

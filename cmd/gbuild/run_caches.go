@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/gbuild/gbuild/internal/cli"
 	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
@@ -68,7 +69,7 @@ func pickCaches(list string) ([]sharedCache, error) {
 			}
 		}
 		if !found {
-			return nil, usagef("--caches %s: unknown cache %q (known: %s)", list, name, cacheNames())
+			return nil, cli.Usagef("--caches %s: unknown cache %q (known: %s)", list, name, cacheNames())
 		}
 	}
 	return out, nil
@@ -76,7 +77,7 @@ func pickCaches(list string) ([]sharedCache, error) {
 
 // fill binds the host's caches where the user of the image looks for them. A place that a volume or the image has
 // already chosen is respected.
-func (c *runCaches) fill(box *runtime.Sandbox, home string, environ environment) error {
+func (c *runCaches) fill(box *runtime.Sandbox, home string, environ cli.Environment) error {
 	list, err := pickCaches(c.names)
 	if err != nil {
 		return err
@@ -109,20 +110,20 @@ func (c *runCaches) fill(box *runtime.Sandbox, home string, environ environment)
 }
 
 // onHost is where the host has the cache, or "" where nobody says.
-func (c *sharedCache) onHost(environ environment) string {
+func (c *sharedCache) onHost(environ cli.Environment) string {
 	if c.variable != "" {
-		if v := environ.get(c.variable); filepath.IsAbs(v) {
+		if v := environ.Get(c.variable); filepath.IsAbs(v) {
 			return v
 		}
 	}
 	below := c.below
-	if dir := environ.get("XDG_CACHE_HOME"); filepath.IsAbs(dir) && strings.HasPrefix(below, ".cache/") {
+	if dir := environ.Get("XDG_CACHE_HOME"); filepath.IsAbs(dir) && strings.HasPrefix(below, ".cache/") {
 		return filepath.Join(dir, strings.TrimPrefix(below, ".cache/"))
 	}
-	if environ.get("HOME") == "" {
+	if environ.Get("HOME") == "" {
 		return ""
 	}
-	return filepath.Join(environ.get("HOME"), below)
+	return filepath.Join(environ.Get("HOME"), below)
 }
 
 // covered says whether something is mounted on the target already.

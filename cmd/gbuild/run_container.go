@@ -11,6 +11,7 @@ import (
 	"os"
 	"syscall"
 
+	"github.com/gbuild/gbuild/internal/cli"
 	"github.com/gbuild/gbuild/pkg/container"
 	"github.com/gbuild/gbuild/pkg/files"
 	"github.com/gbuild/gbuild/pkg/layers"
@@ -22,9 +23,9 @@ import (
 func (l *launch) runEntered(ctx context.Context) (err error) {
 	// From here on a signal is the command's, and no longer ends this process.
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
-	relay := container.NewRelay(func(s syscall.Signal) { cancel(interrupted(s)) })
+	relay := container.NewRelay(func(s syscall.Signal) { cancel(cli.Interrupted(s)) })
 	defer passOn(relay.Hand, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)()
-	store, err := l.app.openStore(l.app.notice)
+	store, err := l.app.OpenStore(l.app.Notice)
 	if err != nil {
 		return err
 	}
@@ -53,7 +54,7 @@ func (l *launch) runEntered(ctx context.Context) (err error) {
 	}
 	c, life := l.container, &l.options.life
 	c.Command, c.StopSignal = box.Args, cmp.Or(life.stopSignal, config.Config.StopSignal, "SIGTERM")
-	s := &container.Session{Container: c, Relay: relay, Restart: life.policy, Once: runOnce(box), User: usersOf(box, d.Lower()), Notice: l.app.notice}
+	s := &container.Session{Container: c, Relay: relay, Restart: life.policy, Once: runOnce(box), User: usersOf(box, d.Lower()), Notice: l.app.Notice}
 	return l.runInDraft(ctx, box, d, s)
 }
 
@@ -119,12 +120,12 @@ func (l *launch) connect(box *runtime.Sandbox) (restore func(), err error) {
 		}
 		return func() { log.Close() }, nil
 	}
-	box.Stdout, box.Stderr = a.rawOut, a.rawErr
+	box.Stdout, box.Stderr = a.RawOut, a.RawErr
 	if p.interactive {
-		box.Stdin = a.stdin
+		box.Stdin = a.Stdin
 	}
 	if p.tty {
-		box.Terminal, restore, err = openTerminal(a.stdin, a.rawOut, p.interactive)
+		box.Terminal, restore, err = openTerminal(a.Stdin, a.RawOut, p.interactive)
 	}
 	return restore, err
 }

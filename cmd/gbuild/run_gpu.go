@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/gbuild/gbuild/internal/cli"
 	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/pkg/runtime"
 	"github.com/gbuild/gbuild/pkg/runtime/gpu"
@@ -25,18 +26,18 @@ type runDevices struct {
 }
 
 func (d *runDevices) add(f *pflag.FlagSet) {
-	f.Var((*list)(&d.gpus), "gpus", "GPUs as docker takes them: all, 2, device=0,1, \"device=GPU-…\",… (repeatable)")
-	f.Var((*list)(&d.devices), "device", "CDI name (vendor/class=name) or /dev/NAME[:/dev/NAME][:rwm] (repeatable)")
-	f.Var((*list)(&d.cdiDirs), "cdi-spec-dir", "further directory of CDI specs (repeatable)")
+	f.Var((*cli.List)(&d.gpus), "gpus", "GPUs as docker takes them: all, 2, device=0,1, \"device=GPU-…\",… (repeatable)")
+	f.Var((*cli.List)(&d.devices), "device", "CDI name (vendor/class=name) or /dev/NAME[:/dev/NAME][:rwm] (repeatable)")
+	f.Var((*cli.List)(&d.cdiDirs), "cdi-spec-dir", "further directory of CDI specs (repeatable)")
 }
 
 func (d *runDevices) parse() (err error) {
-	d.requests, d.capabilities, err = gpuRequests(d.gpus)
+	d.requests, d.capabilities, err = cli.GPURequests(d.gpus)
 	return err
 }
 
 // fill gives the sandbox what --gpus and --device ask for. NVIDIA's hook works in dir.
-func (d *runDevices) fill(ctx context.Context, box *runtime.Sandbox, environ environment, dir string) error {
+func (d *runDevices) fill(ctx context.Context, box *runtime.Sandbox, environ cli.Environment, dir string) error {
 	var names []string
 	for _, name := range d.devices {
 		if gpu.IsCDIName(name) {
@@ -59,7 +60,7 @@ func (d *runDevices) fill(ctx context.Context, box *runtime.Sandbox, environ env
 		}
 		return nil
 	}
-	catalog := openCatalog(ctx, environ, d.cdiDirs)
+	catalog := cli.OpenCatalog(ctx, environ, d.cdiDirs)
 	if names, err = withAsked(names, requests, catalog); err == nil && len(requests) > 0 {
 		err = checkDriver(ctx, box.Env)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/gbuild/gbuild/internal/bases"
+	"github.com/gbuild/gbuild/internal/cli"
 	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/internal/progress"
 	"github.com/gbuild/gbuild/pkg/build"
@@ -26,16 +27,16 @@ func (i *runImage) add(f *pflag.FlagSet) {
 	f.StringVar(&i.platform, "platform", "", "platform of the image, such as linux/arm64")
 }
 
-func (i *runImage) parse() error { return oneOf("--pull", i.pull, "always", "missing", "never") }
+func (i *runImage) parse() error { return cli.OneOf("--pull", i.pull, "always", "missing", "never") }
 
 // find returns the image, which is fetched where it is not here or --pull says so. A local image is preferred to one of a
 // registry: --pull missing asks nobody where there is one.
-func (i *runImage) find(ctx context.Context, a *app, store *layers.Store) (v1.Image, error) {
+func (i *runImage) find(ctx context.Context, a *cli.App, store *layers.Store) (v1.Image, error) {
 	var platform v1.Platform
 	if i.platform != "" {
 		p, err := v1.ParsePlatform(i.platform)
 		if err != nil {
-			return nil, usagef("--platform %s: %w", i.platform, err)
+			return nil, cli.Usagef("--platform %s: %w", i.platform, err)
 		}
 		platform = *p
 	}
@@ -45,8 +46,8 @@ func (i *runImage) find(ctx context.Context, a *app, store *layers.Store) (v1.Im
 	if ref, err := image.ParseRef(i.name); i.pull == "never" && (err != nil || ref.Kind == image.KindRegistry) {
 		return nil, hint.Errorf("gbuild images lists those that there are", "no local image %s, and --pull never", i.name)
 	}
-	show := newDisplay(a, progress.Quiet)
-	f := &bases.Finder{Store: store, Options: a.registries.options(), Pull: i.pull == "always", Notice: show.notice}
+	show := cli.NewDisplay(a, progress.Quiet)
+	f := &bases.Finder{Store: store, Options: a.Registries.Options(), Pull: i.pull == "always", Notice: show.Notice}
 	return f.Find(ctx, i.name, platform)
 }
 

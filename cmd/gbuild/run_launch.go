@@ -5,12 +5,13 @@ package main
 import (
 	"os"
 
+	"github.com/gbuild/gbuild/internal/cli"
 	"github.com/gbuild/gbuild/pkg/container"
 )
 
 // launch is one gbuild run, as each of its processes sees it.
 type launch struct {
-	app       *app
+	app       *cli.App
 	options   *runOptions
 	container *container.Container
 }
@@ -25,6 +26,6 @@ const lockFD = portsFD - 1
 
 // environ is the environment of a process for the container, to which this one hands the command on.
 func (l *launch) environ() ([]string, error) {
-	handed, err := l.app.handOn()
+	handed, err := l.app.HandOn()
 	return append(os.Environ(), handed, containerVar+"="+l.container.ID), err
 }

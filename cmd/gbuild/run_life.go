@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/gbuild/gbuild/internal/cli"
 	"github.com/gbuild/gbuild/pkg/container"
 )
 
@@ -31,7 +32,7 @@ func (l *runLife) add(f *pflag.FlagSet) {
 
 func (l *runLife) parse() (err error) {
 	if l.policy, err = container.ParseRestart(l.restart); err != nil {
-		return usagef("--restart %s: %w", l.restart, err)
+		return cli.Usagef("--restart %s: %w", l.restart, err)
 	}
 	if !l.policy.Never() && l.rmGiven && l.rm {
 		return errors.New("conflicting options: cannot specify both --restart and --rm")

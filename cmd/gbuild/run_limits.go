@@ -12,6 +12,7 @@ import (
 	"github.com/docker/go-units"
 	"github.com/spf13/pflag"
 
+	"github.com/gbuild/gbuild/internal/cli"
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
@@ -39,15 +40,15 @@ func (l *runLimits) parse() (err error) {
 	p := &l.parsed
 	if l.memory != "" {
 		if p.Memory, err = units.RAMInBytes(l.memory); err != nil {
-			return usagef("--memory %s: it is a size such as 512m or 8g", l.memory)
+			return cli.Usagef("--memory %s: it is a size such as 512m or 8g", l.memory)
 		}
 		if p.Memory < minMemory {
-			return usagef("--memory %s: the minimum is 6m", l.memory)
+			return cli.Usagef("--memory %s: the minimum is 6m", l.memory)
 		}
 	}
 	if l.cpus != "" {
 		if p.CPUs, err = strconv.ParseFloat(l.cpus, 64); err != nil || p.CPUs < 0.01 || p.CPUs > 1<<20 {
-			return usagef("--cpus %s: it is a number of processors such as 1.5", l.cpus)
+			return cli.Usagef("--cpus %s: it is a number of processors such as 1.5", l.cpus)
 		}
 	}
 	p.Pids = max(l.pids, 0) // -1 is no limit, too

@@ -18,6 +18,7 @@ import (
 	"github.com/docker/go-units"
 	"github.com/spf13/pflag"
 
+	"github.com/gbuild/gbuild/internal/cli"
 	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/pkg/container"
 	"github.com/gbuild/gbuild/pkg/runtime"
@@ -37,9 +38,9 @@ type flagMount struct {
 }
 
 func (m *runMounts) add(f *pflag.FlagSet) {
-	f.VarP((*list)(&m.volumes), "volume", "v", "SOURCE:TARGET[:ro]; a SOURCE without a slash is a volume (repeatable)")
-	f.Var((*list)(&m.mounts), "mount", "type=bind|volume,source=…,target=…[,readonly] or type=tmpfs,target=… (repeatable)")
-	f.Var((*list)(&m.tmpfs), "tmpfs", "DIRECTORY[:size=…,mode=…] (repeatable)")
+	f.VarP((*cli.List)(&m.volumes), "volume", "v", "SOURCE:TARGET[:ro]; a SOURCE without a slash is a volume (repeatable)")
+	f.Var((*cli.List)(&m.mounts), "mount", "type=bind|volume,source=…,target=…[,readonly] or type=tmpfs,target=… (repeatable)")
+	f.Var((*cli.List)(&m.tmpfs), "tmpfs", "DIRECTORY[:size=…,mode=…] (repeatable)")
 }
 
 func (m *runMounts) parse() error {
@@ -108,7 +109,7 @@ func (m *runMounts) noticeOwners(notice func(string)) {
 func parseVolume(text string) (runtime.Mount, error) {
 	parts := strings.Split(text, ":")
 	if len(parts) < 2 || len(parts) > 3 || parts[0] == "" || !path.IsAbs(parts[1]) {
-		return runtime.Mount{}, usagef("-v %s: it is SOURCE:TARGET[:ro], TARGET absolute", text)
+		return runtime.Mount{}, cli.Usagef("-v %s: it is SOURCE:TARGET[:ro], TARGET absolute", text)
 	}
 	m := runtime.Mount{Type: container.VolumeMount, Source: parts[0], Target: path.Clean(parts[1])}
 	if !container.IsName(parts[0]) {
@@ -125,7 +126,7 @@ func parseVolume(text string) (runtime.Mount, error) {
 			} else if mode == "nocopy" && m.Type != "bind" {
 				m.Type = container.EmptyVolumeMount
 			} else if !slices.Contains(ignoredModes, mode) {
-				return runtime.Mount{}, usagef("-v %s: invalid mode: %s", text, mode)
+				return runtime.Mount{}, cli.Usagef("-v %s: invalid mode: %s", text, mode)
 			}
 		}
 	}
@@ -136,13 +137,13 @@ func parseVolume(text string) (runtime.Mount, error) {
 func parseMount(text string) (runtime.Mount, error) {
 	fields, err := csv.NewReader(strings.NewReader(text)).Read()
 	if err != nil {
-		return runtime.Mount{}, usagef("--mount %s: %w", text, err)
+		return runtime.Mount{}, cli.Usagef("--mount %s: %w", text, err)
 	}
 	m := runtime.Mount{Type: container.VolumeMount}
 	for _, f := range fields {
 		key, value, given := strings.Cut(f, "=")
 		if err := setMount(&m, key, value, given); err != nil {
-			return runtime.Mount{}, usagef("--mount %s: %w", text, err)
+			return runtime.Mount{}, cli.Usagef("--mount %s: %w", text, err)
 		}
 	}
 	if m.Type == "bind" && m.Source != "" {
@@ -162,7 +163,7 @@ func parseMount(text string) (runtime.Mount, error) {
 		err = errors.New("source is required")
 	}
 	if err != nil {
-		return runtime.Mount{}, usagef("--mount %s: %w", text, err)
+		return runtime.Mount{}, cli.Usagef("--mount %s: %w", text, err)
 	}
 	return m, nil
 }
@@ -206,7 +207,7 @@ func parseTmpfs(text string) (runtime.Mount, error) {
 	target, options, _ := strings.Cut(text, ":")
 	m := runtime.Mount{Type: "tmpfs", Target: target}
 	if !path.IsAbs(target) {
-		return m, usagef("--tmpfs %s: the directory is not absolute", text)
+		return m, cli.Usagef("--tmpfs %s: the directory is not absolute", text)
 	}
 	for _, o := range strings.FieldsFunc(options, func(c rune) bool { return c == ',' }) {
 		key, value, _ := strings.Cut(o, "=")
@@ -227,7 +228,7 @@ func parseTmpfs(text string) (runtime.Mount, error) {
 			err = fmt.Errorf("unknown option %q", o)
 		}
 		if err != nil {
-			return m, usagef("--tmpfs %s: %w", text, err)
+			return m, cli.Usagef("--tmpfs %s: %w", text, err)
 		}
 	}
 	return m, nil

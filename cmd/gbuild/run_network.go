@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/gbuild/gbuild/internal/cli"
 	"github.com/gbuild/gbuild/pkg/container"
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
@@ -24,13 +25,13 @@ func (n *runNetwork) add(f *pflag.FlagSet) {
 	f.StringVar(&n.kind, "network", "default", "default (private, where that can be had), private, host or none")
 	f.StringVar(&n.kind, "net", "default", "the same as --network")
 	_ = f.MarkHidden("net")
-	f.VarP((*list)(&n.publish), "publish", "p", "[[ADDRESS:]HOSTPORT:]PORT[/udp] (repeatable)")
-	f.Var((*list)(&n.hosts), "add-host", "NAME:ADDRESS for /etc/hosts (repeatable)")
+	f.VarP((*cli.List)(&n.publish), "publish", "p", "[[ADDRESS:]HOSTPORT:]PORT[/udp] (repeatable)")
+	f.Var((*cli.List)(&n.hosts), "add-host", "NAME:ADDRESS for /etc/hosts (repeatable)")
 	f.StringVarP(&n.hostname, "hostname", "h", "", "host name of the container")
 }
 
 func (n *runNetwork) parse() (err error) {
-	if err := oneOf("--network", n.kind, "default", "private", "bridge", "host", "none"); err != nil {
+	if err := cli.OneOf("--network", n.kind, "default", "private", "bridge", "host", "none"); err != nil {
 		return err
 	}
 	if n.kind == "bridge" { // docker's word for it
@@ -50,7 +51,7 @@ func (n *runNetwork) published() []port {
 }
 
 func (n *runNetwork) fill(box *runtime.Sandbox) (err error) {
-	box.Network = sandboxNetwork(n.kind)
+	box.Network = cli.SandboxNetwork(n.kind)
 	if err := n.fillHosts(box); err != nil {
 		return err
 	}
@@ -71,9 +72,9 @@ func (n *runNetwork) nameOf(c *container.Container) string {
 
 func (n *runNetwork) fillHosts(box *runtime.Sandbox) error {
 	for _, text := range n.hosts {
-		host, ok := parseHost(text, n.kind)
+		host, ok := cli.ParseHost(text, n.kind)
 		if !ok {
-			return usagef("--add-host %s: it is NAME:ADDRESS", text)
+			return cli.Usagef("--add-host %s: it is NAME:ADDRESS", text)
 		}
 		box.Hosts = append(box.Hosts, host)
 	}

@@ -5,6 +5,7 @@ package main
 import (
 	"github.com/spf13/pflag"
 
+	"github.com/gbuild/gbuild/internal/cli"
 	"github.com/gbuild/gbuild/internal/hint"
 )
 
@@ -32,8 +33,8 @@ func (o *runOptions) add(f *pflag.FlagSet) {
 }
 
 // check refuses command lines that make no sense before anything is made for them.
-func (o *runOptions) check(a *app) error {
-	if o.process.tty && o.process.interactive && !o.life.detach && !isTerminal(a.stdin) {
+func (o *runOptions) check(a *cli.App) error {
+	if o.process.tty && o.process.interactive && !o.life.detach && !cli.IsTerminal(a.Stdin) {
 		return hint.Errorf("leave out -t, or run it in a terminal", "the input device is not a TTY")
 	}
 	for _, room := range []interface{ parse() error }{&o.life, &o.image, &o.network, &o.box, &o.mounts, &o.devices, &o.limits} {
@@ -43,6 +44,6 @@ func (o *runOptions) check(a *app) error {
 	}
 	// Whoever runs a cluster may demand more than the user asks for.
 	var err error
-	o.network.kind, err = a.environ.acceptedNetwork(o.network.kind, nil)
+	o.network.kind, err = a.Environ.AcceptedNetwork(o.network.kind, nil)
 	return err
 }

@@ -10,6 +10,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/gbuild/gbuild/internal/cli"
 	"github.com/gbuild/gbuild/pkg/container"
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
@@ -56,7 +57,7 @@ func TestRunRefusesBeforeItMakes(t *testing.T) {
 			t.Errorf("%s: %v, want %q", text, err, want)
 		}
 	}
-	if err := parseRun(t).check(testApp(map[string]string{minIsolationVar: "nosuch"})); err == nil {
+	if err := parseRun(t).check(testApp(map[string]string{"GBUILD_MIN_ISOLATION": "nosuch"})); err == nil {
 		t.Error("an isolation that nobody knows was taken")
 	}
 }
@@ -67,7 +68,7 @@ func TestRunFillsTheSandbox(t *testing.T) {
 	o := parseRun(t, "-v", dir+":/a:ro", "--mount", "type=tmpfs,target=/b,tmpfs-size=1m", "--tmpfs", "/c", "-v", "data:/d:nocopy",
 		"--entrypoint", "sh", "-e", "A=1", "-e", "PASSED", "-e", "UNSET", "--cap-drop", "ALL", "--shm-size", "12m", "--add-host", "there:1.2.3.4", "--memory", "8m")
 	a := testApp(map[string]string{"PASSED": "along"})
-	a.handed.FileEnv = []string{"FILE=said"}
+	a.Handed.FileEnv = []string{"FILE=said"}
 	o.process.args = []string{"-c", "true"}
 	if err := o.check(a); err != nil {
 		t.Fatal(err)
@@ -75,7 +76,7 @@ func TestRunFillsTheSandbox(t *testing.T) {
 	config := &v1.Config{Entrypoint: []string{"entry"}, Cmd: []string{"default"}, Env: []string{"PATH=/image", "A=0"}, WorkingDir: "/work"}
 	box := &runtime.Sandbox{Hostname: "box", Notice: func(text string) { t.Error(text) }}
 	for _, err := range []error{o.process.fill(box, config), o.mounts.fill(box), o.process.fillEnv(box, config, a), o.box.fillKeepID(box, false), o.box.fill(box, nil),
-		o.network.fill(box), o.devices.fill(context.Background(), box, a.environ, dir), o.box.fillShm(box)} {
+		o.network.fill(box), o.devices.fill(context.Background(), box, a.Environ, dir), o.box.fillShm(box)} {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -125,12 +126,12 @@ func TestContainerExit(t *testing.T) {
 		64:  &runtime.Missing{What: "user namespaces"},
 		125: errors.New("no such image"),
 		127: &runtime.ExitError{Code: 127, Err: errors.New("not found")},
-		130: interrupted(2),
+		130: cli.Interrupted(2),
 	} {
 		a := testApp(nil)
 		said := &strings.Builder{}
-		a.stderr = said
-		if got := exitCode(containerExit(a, err)); got != code || (said.Len() > 0) != (code > 10 && code != 130) {
+		a.Stderr = said
+		if got := cli.ExitCode(containerExit(a, err)); got != code || (said.Len() > 0) != (code > 10 && code != 130) {
 			t.Errorf("%v: %d, want %d; said %q", err, got, code, said)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/gbuild/gbuild/internal/cli"
 	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/pkg/runtime/network"
 )
@@ -32,7 +33,7 @@ func parsePublished(words []string) (all []port, err error) {
 	for _, text := range words {
 		ports, err := parsePorts(text)
 		if err != nil {
-			return nil, usage(hint.Errorf("it is [[ADDRESS:]HOSTPORT:]PORT[/udp], with ranges as 8000-8003", "-p %s: %w", text, err))
+			return nil, cli.Usage(hint.Errorf("it is [[ADDRESS:]HOSTPORT:]PORT[/udp], with ranges as 8000-8003", "-p %s: %w", text, err))
 		}
 		all = append(all, ports...)
 	}

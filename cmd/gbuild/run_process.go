@@ -11,6 +11,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/spf13/pflag"
 
+	"github.com/gbuild/gbuild/internal/cli"
 	"github.com/gbuild/gbuild/internal/envfile"
 	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/pkg/runtime"
@@ -28,9 +29,9 @@ type runProcess struct {
 func (p *runProcess) add(f *pflag.FlagSet) {
 	f.BoolVarP(&p.interactive, "interactive", "i", false, "pass standard input on")
 	f.BoolVarP(&p.tty, "tty", "t", false, "give the command a terminal")
-	f.VarP((*list)(&p.env), "env", "e", "NAME=VALUE, or NAME to pass the caller's (repeatable)")
-	f.Var((*list)(&p.envFiles), "env-file", "file of NAME=VALUE lines, read as docker does (repeatable)")
-	f.Var((*list)(&p.dotenv), "dotenv", "file of NAME=VALUE lines with quotes and comments, read as compose does (repeatable)")
+	f.VarP((*cli.List)(&p.env), "env", "e", "NAME=VALUE, or NAME to pass the caller's (repeatable)")
+	f.Var((*cli.List)(&p.envFiles), "env-file", "file of NAME=VALUE lines, read as docker does (repeatable)")
+	f.Var((*cli.List)(&p.dotenv), "dotenv", "file of NAME=VALUE lines with quotes and comments, read as compose does (repeatable)")
 	f.StringVarP(&p.user, "user", "u", "", "user (name or uid[:gid])")
 	f.StringVarP(&p.workdir, "workdir", "w", "", "working directory")
 	f.StringVar(&p.entrypoint, "entrypoint", "", "command instead of the image's ENTRYPOINT")
@@ -65,31 +66,31 @@ func (p *runProcess) words(c *v1.Config) []string {
 const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // fillEnv puts the environment together; what comes later wins: the image's, the proxies of Docker's config.json, files, --env.
-func (p *runProcess) fillEnv(box *runtime.Sandbox, c *v1.Config, a *app) error {
+func (p *runProcess) fillEnv(box *runtime.Sandbox, c *v1.Config, a *cli.App) error {
 	env := []string{"PATH=" + defaultPath, "HOSTNAME=" + box.Hostname}
 	if p.tty {
 		env = append(env, "TERM=xterm")
 	}
 	env = append(env, c.Env...)
-	proxies, err := a.environ.dockerProxies()
+	proxies, err := a.Environ.DockerProxies()
 	if err != nil {
 		return err
 	}
 	for name, value := range proxies {
 		env = append(env, name+"="+value, strings.ToLower(name)+"="+value)
 	}
-	env = append(env, a.handed.FileEnv...)
+	env = append(env, a.Handed.FileEnv...)
 	for _, e := range p.env {
 		if strings.HasPrefix(e, "=") || e == "" {
-			return usagef("invalid environment variable: %s", e)
+			return cli.Usagef("invalid environment variable: %s", e)
 		}
 	}
-	box.Env = append(env, passed(p.env, a.environ)...)
+	box.Env = append(env, passed(p.env, a.Environ)...)
 	return nil
 }
 
 // passed are the variables of --env: those with a value, and those that the caller has.
-func passed(words []string, environ environment) (env []string) {
+func passed(words []string, environ cli.Environment) (env []string) {
 	for _, e := range words {
 		if value, ok := environ(e); !strings.Contains(e, "=") && ok {
 			e += "=" + value
@@ -103,15 +104,15 @@ func passed(words []string, environ environment) (env []string) {
 
 // readEnvFiles reads --env-file and --dotenv. That is done once, by the process that the user started: such a file may be
 // a pipe, as of <(...), which the processes that follow do not have.
-func (p *runProcess) readEnvFiles(a *app, read fileReader) (env []string, err error) {
+func (p *runProcess) readEnvFiles(a *cli.App, read cli.FileReader) (env []string, err error) {
 	for _, name := range p.envFiles {
 		text, err := readEnvFile(name, read)
 		if err != nil {
 			return nil, err
 		}
-		list, warnings, err := envfile.ParseDocker(name, text, a.lookup)
+		list, warnings, err := envfile.ParseDocker(name, text, a.Lookup)
 		for _, w := range warnings {
-			fmt.Fprintf(a.stderr, "gbuild: warning: %s\n", w)
+			fmt.Fprintf(a.Stderr, "gbuild: warning: %s\n", w)
 		}
 		if err != nil {
 			return nil, err
@@ -123,7 +124,7 @@ func (p *runProcess) readEnvFiles(a *app, read fileReader) (env []string, err er
 		if err != nil {
 			return nil, err
 		}
-		list, err := envfile.ParseDotenv(name, text, a.lookup)
+		list, err := envfile.ParseDotenv(name, text, a.Lookup)
 		if err != nil {
 			return nil, err
 		}
@@ -133,7 +134,7 @@ func (p *runProcess) readEnvFiles(a *app, read fileReader) (env []string, err er
 }
 
 // readEnvFile names the kind of the file in its errors; the file may be a pipe.
-func readEnvFile(name string, read fileReader) ([]byte, error) {
+func readEnvFile(name string, read cli.FileReader) ([]byte, error) {
 	text, err := read(name)
 	if err != nil {
 		return nil, fmt.Errorf("reading env file: %w", err)

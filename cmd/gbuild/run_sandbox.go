@@ -21,22 +21,22 @@ func (l *launch) sandbox(ctx context.Context, config *v1.Config, image *rootfs.V
 	if err != nil {
 		return nil, err
 	}
-	box := &runtime.Sandbox{UID: id.UID, GID: id.GID, Groups: id.Groups, Hostname: o.network.nameOf(l.container), Notice: a.notice}
+	box := &runtime.Sandbox{UID: id.UID, GID: id.GID, Groups: id.Groups, Hostname: o.network.nameOf(l.container), Notice: a.Notice}
 	for _, fill := range []func() error{
 		func() error { return o.process.fill(box, config) },
 		func() error { return o.mounts.fill(box) },
 		func() error { return o.process.fillEnv(box, config, a) },
 		func() error { return o.box.fillKeepID(box, o.process.user != "") },
-		func() error { return o.box.fill(box, a.streams.reader(ctx)) },
+		func() error { return o.box.fill(box, a.Streams.Reader(ctx)) },
 		func() error { return o.network.fill(box) },
-		func() error { return o.caches.fill(box, id.Home, a.environ) },
-		func() error { return o.devices.fill(ctx, box, a.environ, l.container.Dir()) },
+		func() error { return o.caches.fill(box, id.Home, a.Environ) },
+		func() error { return o.devices.fill(ctx, box, a.Environ, l.container.Dir()) },
 		func() error { return o.box.fillShm(box) },
 	} {
 		if err := fill(); err != nil {
 			return nil, err
 		}
 	}
-	box.Limits, box.Cgroup = o.limits.parsed, a.env(cgroupVar)
+	box.Limits, box.Cgroup = o.limits.parsed, a.Env(cgroupVar)
 	return box, nil
 }

@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/gbuild/gbuild/internal/cli"
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
@@ -44,15 +45,15 @@ func (l *launch) detach(ctx context.Context) error {
 	c := l.container
 	supervisor := exec.Command("/proc/self/exe")
 	// The flags are handed on in memory: they may have secrets, and others can read the arguments of a process.
-	supervisor.Args = shownArgs("run", "-d", "--name", c.Name)
+	supervisor.Args = cli.ShownArgs("run", "-d", "--name", c.Name)
 	supervisor.Env, supervisor.ExtraFiles = env, []*os.File{c.Lock()}
-	err = c.Detach(ctx, supervisor, l.app.stderr)
+	err = c.Detach(ctx, supervisor, l.app.Stderr)
 	var exit *exec.ExitError
 	if errors.As(err, &exit) && exit.ExitCode() > 0 {
-		return exitStatus(exit.ExitCode())
+		return cli.ExitStatus(exit.ExitCode())
 	}
 	if err == nil { // as docker does, and nothing else goes to standard output
-		fmt.Fprintln(l.app.stdout, c.ID)
+		fmt.Fprintln(l.app.Stdout, c.ID)
 	}
 	return err
 }
@@ -65,13 +66,13 @@ func (l *launch) enter(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer keepTerminal(l.app.stdin)()
+	defer keepTerminal(l.app.Stdin)()
 	env, err := l.environ()
 	if err != nil {
 		return err
 	}
 	// Limits are made here, where the rights of the host's user count.
-	group, err := l.options.limits.makeCgroup(l.container.ShortID(), l.app.notice)
+	group, err := l.options.limits.makeCgroup(l.container.ShortID(), l.app.Notice)
 	if err != nil {
 		return err
 	}
@@ -80,11 +81,11 @@ func (l *launch) enter(ctx context.Context) (err error) {
 		defer func() { err = errors.Join(err, group.Remove()) }()
 	}
 	// The child gets the signals, too, and cleans up; ending its context would kill it in the midst of that.
-	code, err := runtime.Enter(context.WithoutCancel(ctx), runtime.EnterOptions{Args: shownArgs("run", "--name", l.container.Name), Env: env, Files: files})
+	code, err := runtime.Enter(context.WithoutCancel(ctx), runtime.EnterOptions{Args: cli.ShownArgs("run", "--name", l.container.Name), Env: env, Files: files})
 	if err != nil || code == 0 {
 		return err
 	}
-	return exitStatus(code)
+	return cli.ExitStatus(code)
 }
 
 // openPorts returns the files that the process in the namespaces inherits, and writes the ports down.

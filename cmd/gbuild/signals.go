@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/gbuild/gbuild/internal/cli"
 	"github.com/gbuild/gbuild/pkg/container"
 )
 
@@ -15,7 +16,7 @@ import (
 func parseSignal(name string) (syscall.Signal, error) {
 	signal, err := container.ParseSignal(name)
 	if err != nil {
-		return 0, usage(err)
+		return 0, cli.Usage(err)
 	}
 	return signal, nil
 }

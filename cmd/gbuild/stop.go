@@ -9,11 +9,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gbuild/gbuild/internal/cli"
 	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/pkg/container"
 )
 
-func newStopCommand(a *app) *cobra.Command {
+func newStopCommand(a *cli.App) *cobra.Command {
 	var timeout int
 	var name string
 	c := &cobra.Command{
@@ -38,7 +39,7 @@ func newStopCommand(a *app) *cobra.Command {
 	return c
 }
 
-func newKillCommand(a *app) *cobra.Command {
+func newKillCommand(a *cli.App) *cobra.Command {
 	var name string
 	c := &cobra.Command{
 		Use: "kill CONTAINER [CONTAINER...]", Short: "Send a signal to containers", Args: cobra.MinimumNArgs(1),
@@ -60,7 +61,7 @@ func newKillCommand(a *app) *cobra.Command {
 	return c
 }
 
-func newRmCommand(a *app) *cobra.Command {
+func newRmCommand(a *cli.App) *cobra.Command {
 	var force bool
 	c := &cobra.Command{
 		Use: "rm CONTAINER [CONTAINER...]", Short: "Forget containers that have ended, with their logs", Args: cobra.MinimumNArgs(1),

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/term"
 
+	"github.com/gbuild/gbuild/internal/cli"
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
@@ -20,10 +21,10 @@ func openTerminal(stdin io.Reader, stdout io.Writer, input bool) (*runtime.Termi
 	t := &runtime.Terminal{}
 	restore := func() {}
 	out, ok := stdout.(*os.File)
-	if !ok || !isTerminal(out) {
+	if !ok || !cli.IsTerminal(out) {
 		out, _ = stdin.(*os.File)
 	}
-	if !isTerminal(out) {
+	if !cli.IsTerminal(out) {
 		return t, restore, nil
 	}
 	t.Size = sizeOf(out)
@@ -37,7 +38,7 @@ func openTerminal(stdin io.Reader, stdout io.Writer, input bool) (*runtime.Termi
 		}
 	}()
 	in, _ := stdin.(*os.File)
-	if !input || !isTerminal(in) {
+	if !input || !cli.IsTerminal(in) {
 		return t, func() { signal.Stop(resized) }, nil
 	}
 	saved, err := term.MakeRaw(int(in.Fd()))

@@ -9,19 +9,20 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gbuild/gbuild/internal/cli"
 	"github.com/gbuild/gbuild/pkg/container"
 )
 
-func newVolumeCommand(a *app) *cobra.Command {
+func newVolumeCommand(a *cli.App) *cobra.Command {
 	c := &cobra.Command{Use: "volume", Short: "List, show and remove the named volumes of gbuild run"}
 	c.AddCommand(newVolumeListCommand(a), newVolumeInspectCommand(a), newVolumeRemoveCommand(a))
 	return c
 }
 
 // withVolumes does something to the volumes where the files in them can be reached.
-func withVolumes(a *app, do func(context.Context, container.Volumes, []string) error) func(*cobra.Command, []string) error {
+func withVolumes(a *cli.App, do func(context.Context, container.Volumes, []string) error) func(*cobra.Command, []string) error {
 	return func(c *cobra.Command, names []string) error {
-		return a.mustEnter(c.Context(), func(ctx context.Context) error {
+		return a.MustEnter(c.Context(), func(ctx context.Context) error {
 			volumes, err := openVolumes(a)
 			if err != nil {
 				return err
@@ -31,7 +32,7 @@ func withVolumes(a *app, do func(context.Context, container.Volumes, []string) e
 	}
 }
 
-func newVolumeListCommand(a *app) *cobra.Command {
+func newVolumeListCommand(a *cli.App) *cobra.Command {
 	var quiet bool
 	c := &cobra.Command{
 		Use: "ls", Aliases: []string{"list"}, Short: "List volumes with size and last use", Args: cobra.NoArgs,
@@ -49,8 +50,8 @@ func newVolumeListCommand(a *app) *cobra.Command {
 }
 
 // printVolumes prints sizes as docker does: in powers of ten.
-func printVolumes(a *app, list []container.Volume, quiet bool) error {
-	w := tabwriter.NewWriter(a.stdout, 0, 1, 3, ' ', 0)
+func printVolumes(a *cli.App, list []container.Volume, quiet bool) error {
+	w := tabwriter.NewWriter(a.Stdout, 0, 1, 3, ' ', 0)
 	if !quiet {
 		fmt.Fprintln(w, "VOLUME NAME\tSIZE\tLAST USED")
 	}
@@ -59,12 +60,12 @@ func printVolumes(a *app, list []container.Volume, quiet bool) error {
 			fmt.Fprintln(w, v.ID)
 			continue
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\n", v.ID, humanSize(v.Size), ago(v.LastUsed))
+		fmt.Fprintf(w, "%s\t%s\t%s\n", v.ID, cli.HumanSize(v.Size), cli.Ago(v.LastUsed))
 	}
 	return w.Flush()
 }
 
-func newVolumeInspectCommand(a *app) *cobra.Command {
+func newVolumeInspectCommand(a *cli.App) *cobra.Command {
 	type volume struct{ Name, Driver, Mountpoint string }
 	return &cobra.Command{
 		Use: "inspect VOLUME [VOLUME...]", Short: "Print where volumes are, as JSON", Args: cobra.MinimumNArgs(1),
@@ -78,12 +79,12 @@ func newVolumeInspectCommand(a *app) *cobra.Command {
 			for _, v := range found {
 				all = append(all, volume{v.ID, "local", v.Dir})
 			}
-			return a.printJSON(all, "    ")
+			return a.PrintJSON(all, "    ")
 		}),
 	}
 }
 
-func newVolumeRemoveCommand(a *app) *cobra.Command {
+func newVolumeRemoveCommand(a *cli.App) *cobra.Command {
 	return &cobra.Command{
 		Use: "rm VOLUME [VOLUME...]", Short: "Remove volumes, with what is in them", Args: cobra.MinimumNArgs(1),
 		Example: "  gbuild volume rm data",
@@ -96,7 +97,7 @@ func newVolumeRemoveCommand(a *app) *cobra.Command {
 				if err := volumes.Remove(ctx, v); err != nil {
 					return err
 				}
-				fmt.Fprintln(a.stdout, v.ID)
+				fmt.Fprintln(a.Stdout, v.ID)
 			}
 			return nil
 		}),

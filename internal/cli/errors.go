@@ -1,6 +1,6 @@
 // This file owns the errors of the command line: what each of them prints, and the exit code that it ends with.
 
-package main
+package cli
 
 import (
 	"errors"
@@ -21,39 +21,42 @@ import (
 // The exit codes, a contract with scripts.
 const (
 	exitOK      = 0
-	exitFailed  = 1 // a build or a run failed for a reason in its input
-	exitUsage   = 2
-	exitHost    = 64 // this host lacks something that gbuild needs
-	exitSignals = 128
+	ExitFailed  = 1   // A build or a run failed for a reason in its input.
+	exitUsage   = 2   // The command line is wrong.
+	ExitHost    = 64  // This host lacks something that gbuild needs.
+	ExitSignals = 128 // The number of the signal is added that ended the command.
 )
 
 // usageError is a command line that makes no sense.
 type usageError struct{ error }
 
+// Unwrap gives the reason.
 func (u usageError) Unwrap() error { return u.error }
 
-// usage says of an error that the command line is its cause.
-func usage(err error) error { return usageError{err} }
+// Usage says of an error that the command line is its cause.
+func Usage(err error) error { return usageError{err} }
 
-// usagef is usage of an error that it words.
-func usagef(format string, args ...any) error { return usage(fmt.Errorf(format, args...)) }
+// Usagef is Usage of an error that it words.
+func Usagef(format string, args ...any) error { return Usage(fmt.Errorf(format, args...)) }
 
-// interrupted is the cause of a context that a signal cancelled.
-type interrupted syscall.Signal
+// Interrupted is the cause of a context that a signal cancelled.
+type Interrupted syscall.Signal
 
-func (i interrupted) Error() string { return "interrupted: " + syscall.Signal(i).String() }
+// Error implements error.
+func (i Interrupted) Error() string { return "interrupted: " + syscall.Signal(i).String() }
 
-// exitStatus ends the process with a code and no message: what there was to say has been said.
-type exitStatus int
+// ExitStatus ends the process with a code and no message: what there was to say has been said.
+type ExitStatus int
 
-func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
+// Error implements error.
+func (e ExitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
 
-// exitCode is the code of a command that ended with an error.
-func exitCode(err error) int {
-	var status exitStatus
+// ExitCode is the code of a command that ended with an error.
+func ExitCode(err error) int {
+	var status ExitStatus
 	var usage usageError
 	var missing *runtime.Missing
-	var stopped interrupted
+	var stopped Interrupted
 	switch {
 	case err == nil:
 		return exitOK
@@ -62,11 +65,11 @@ func exitCode(err error) int {
 	case errors.As(err, &usage), strings.HasPrefix(err.Error(), "unknown command"):
 		return exitUsage
 	case errors.As(err, &missing):
-		return exitHost
+		return ExitHost
 	case errors.As(err, &stopped):
-		return exitSignals + int(stopped)
+		return ExitSignals + int(stopped)
 	}
-	return exitFailed
+	return ExitFailed
 }
 
 // writeError writes an error with the lines of the Dockerfile that it is about, and what to do next.
@@ -96,8 +99,8 @@ func writeChain(w io.Writer, err error) {
 // for one that gbuild begins.
 func indented(text string) string { return strings.ReplaceAll(text, "\n", "\n  ") }
 
-// suggestFlag adds the flag that was probably meant.
-func suggestFlag(c *cobra.Command, err error) error {
+// SuggestFlag adds the flag that was probably meant.
+func SuggestFlag(c *cobra.Command, err error) error {
 	_, name, ok := strings.Cut(err.Error(), "unknown flag: --")
 	if !ok {
 		return hint.Wrap(err, c.CommandPath()+" --help lists the flags")

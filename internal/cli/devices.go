@@ -1,6 +1,6 @@
 // This file owns how a command line names GPUs and other devices, for builds and for containers.
 
-package main
+package cli
 
 import (
 	"cmp"
@@ -10,8 +10,8 @@ import (
 	"github.com/gbuild/gbuild/pkg/runtime/gpu"
 )
 
-// gpuRequests reads --gpus: which GPUs, and which of the driver's capabilities.
-func gpuRequests(flags []string) (requests []gpu.Request, capabilities string, err error) {
+// GPURequests reads --gpus: which GPUs, and which of the driver's capabilities.
+func GPURequests(flags []string) (requests []gpu.Request, capabilities string, err error) {
 	for _, g := range flags {
 		r, err := gpu.Parse(g)
 		if err != nil {
@@ -26,13 +26,13 @@ func gpuRequests(flags []string) (requests []gpu.Request, capabilities string, e
 }
 
 // cdiSpecDirs are the directories of CDI specs, of which a later one wins: the administrator's, the user's, and those given.
-func cdiSpecDirs(environ environment, given []string) []gpu.SpecDir {
+func cdiSpecDirs(environ Environment, given []string) []gpu.SpecDir {
 	dirs := []gpu.SpecDir{{Path: "/etc/cdi"}, {Path: "/var/run/cdi"}}
-	config := environ.get("XDG_CONFIG_HOME")
-	if config == "" && environ.get("HOME") != "" {
-		config = filepath.Join(environ.get("HOME"), ".config")
+	config := environ.Get("XDG_CONFIG_HOME")
+	if config == "" && environ.Get("HOME") != "" {
+		config = filepath.Join(environ.Get("HOME"), ".config")
 	}
-	for _, base := range []string{config, environ.get("XDG_RUNTIME_DIR")} {
+	for _, base := range []string{config, environ.Get("XDG_RUNTIME_DIR")} {
 		if filepath.IsAbs(base) {
 			dirs = append(dirs, gpu.SpecDir{Path: filepath.Join(base, "cdi"), User: true})
 		}
@@ -43,7 +43,7 @@ func cdiSpecDirs(environ environment, given []string) []gpu.SpecDir {
 	return dirs
 }
 
-// openCatalog reads the CDI specs of this host, and of directories that the command line names.
-func openCatalog(ctx context.Context, environ environment, given []string) *gpu.Catalog {
+// OpenCatalog reads the CDI specs of this host, and of directories that the command line names.
+func OpenCatalog(ctx context.Context, environ Environment, given []string) *gpu.Catalog {
 	return gpu.OpenCatalog(ctx, cdiSpecDirs(environ, given))
 }

@@ -1,4 +1,6 @@
-package main
+// This file owns how a command line goes on in another process of gbuild: in memory that only that process can read.
+
+package cli
 
 import (
 	"encoding/json"
@@ -13,9 +15,9 @@ import (
 	"github.com/gbuild/gbuild/internal/hint"
 )
 
-// handed is what a process gives the one that goes on with its command, in memory: every user of the machine can read the
+// Handed is what a process gives the one that goes on with its command, in memory: every user of the machine can read the
 // arguments of a process, and a value of -e is there as long as a container runs.
-type handed struct {
+type Handed struct {
 	Args    []string          // The arguments of the command line, without the program.
 	Streams map[string][]byte // What pipes said, by their names on the command line.
 	FileEnv []string          // What the env files of gbuild run say.
@@ -29,7 +31,7 @@ const highFD = 100
 
 // give prepares what a process is to take over, and returns what its environment must have. The process inherits the
 // descriptor because nothing says that it should not.
-func (h handed) give() (env string, err error) {
+func (h Handed) give() (env string, err error) {
 	fd, err := unix.MemfdCreate("handed", unix.MFD_CLOEXEC)
 	if err != nil {
 		return "", fmt.Errorf("handing the command on: %w", err)
@@ -45,10 +47,10 @@ func (h handed) give() (env string, err error) {
 	return handedVar + "=" + strconv.Itoa(fd), nil
 }
 
-// takeOver is the other end of give; the process that the user started has been given nothing. What this process
+// TakeOver is the other end of App.HandOn; the process that the user started has been given nothing. What this process
 // starts inherits nothing by accident.
-func takeOver(args []string) (handed, error) {
-	h := handed{Args: args}
+func TakeOver(args []string) (Handed, error) {
+	h := Handed{Args: args}
 	text, ok := os.LookupEnv(handedVar)
 	if !ok {
 		return h, nil
@@ -66,5 +68,5 @@ func takeOver(args []string) (handed, error) {
 	return h, nil
 }
 
-// shownArgs are the arguments that others see of a process that goes on with this command.
-func shownArgs(words ...string) []string { return append([]string{os.Args[0]}, words...) }
+// ShownArgs are the arguments that others see of a process that goes on with this command.
+func ShownArgs(words ...string) []string { return append([]string{os.Args[0]}, words...) }

@@ -1,6 +1,6 @@
 // This file owns the forms that values of flags have: lists, k=v,k=v, NAME=VALUE and switches.
 
-package main
+package cli
 
 import (
 	"encoding/csv"
@@ -9,24 +9,24 @@ import (
 	"strings"
 )
 
-// list is the value of a flag that may be repeated. pflag's own takes a CSV writer with its buffer of 4 kB for the default
+// List is the value of a flag that may be repeated. pflag's own takes a CSV writer with its buffer of 4 kB for the default
 // of each such flag, whatever command is called.
-type list []string
+type List []string
 
 // Set implements pflag.Value.
-func (l *list) Set(s string) error {
+func (l *List) Set(s string) error {
 	*l = append(*l, s)
 	return nil
 }
 
 // String implements pflag.Value.
-func (l *list) String() string { return strings.Join(*l, ",") }
+func (l *List) String() string { return strings.Join(*l, ",") }
 
 // Type implements pflag.Value, and is what help shows.
-func (l *list) Type() string { return "stringArray" }
+func (l *List) Type() string { return "stringArray" }
 
-// csvFields reads k=v,k=v as buildx does: quotes around a field, a bare word is k=true.
-func csvFields(s string) (map[string]string, error) {
+// Fields reads k=v,k=v as buildx does: quotes around a field, a bare word is k=true.
+func Fields(s string) (map[string]string, error) {
 	r := csv.NewReader(strings.NewReader(s))
 	words, err := r.Read()
 	if err != nil {
@@ -43,21 +43,21 @@ func csvFields(s string) (map[string]string, error) {
 	return fields, nil
 }
 
-// pairs reads NAME=VALUE flags.
-func pairs(flag string, words []string) (map[string]string, error) {
+// Pairs reads NAME=VALUE flags.
+func Pairs(flag string, words []string) (map[string]string, error) {
 	m := map[string]string{}
 	for _, s := range words {
 		name, value, ok := strings.Cut(s, "=")
 		if name == "" || !ok && flag != "--label" {
-			return nil, usagef("%s %q: it is NAME=VALUE", flag, s)
+			return nil, Usagef("%s %q: it is NAME=VALUE", flag, s)
 		}
 		m[name] = value
 	}
 	return m, nil
 }
 
-// truthy says whether a word switches something on.
-func truthy(s string) bool {
+// Truthy says whether a word switches something on.
+func Truthy(s string) bool {
 	switch strings.ToLower(s) {
 	case "", "0", "false", "no", "off":
 		return false
@@ -65,10 +65,10 @@ func truthy(s string) bool {
 	return true
 }
 
-// oneOf checks the value of a flag that is one of several words.
-func oneOf(flag, value string, words ...string) error {
+// OneOf checks the value of a flag that is one of several words.
+func OneOf(flag, value string, words ...string) error {
 	if slices.Contains(words, value) {
 		return nil
 	}
-	return usagef("%s %s: it is one of %s", flag, value, strings.Join(words, ", "))
+	return Usagef("%s %s: it is one of %s", flag, value, strings.Join(words, ", "))
 }

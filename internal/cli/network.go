@@ -1,6 +1,6 @@
 // This file owns what --network and --add-host mean, for builds and for containers.
 
-package main
+package cli
 
 import (
 	"net"
@@ -9,16 +9,16 @@ import (
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
-// sandboxNetwork is --network as a sandbox has it.
-func sandboxNetwork(flag string) string {
+// SandboxNetwork is --network as a sandbox has it.
+func SandboxNetwork(flag string) string {
 	if flag == "default" {
 		return ""
 	}
 	return flag
 }
 
-// parseHost reads NAME:ADDRESS for what has a network; host-gateway is an address of this host that can be reached there.
-func parseHost(text, network string) (h runtime.HostEntry, ok bool) {
+// ParseHost reads NAME:ADDRESS for what has a network; host-gateway is an address of this host that can be reached there.
+func ParseHost(text, network string) (h runtime.HostEntry, ok bool) {
 	name, address, ok := strings.Cut(text, "=")
 	if !ok {
 		name, address, ok = strings.Cut(text, ":")

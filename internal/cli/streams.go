@@ -1,4 +1,6 @@
-package main
+// This file owns the reading of files that a command line names, some of which can be read but once.
+
+package cli
 
 import (
 	"context"
@@ -15,9 +17,9 @@ import (
 	"github.com/gbuild/gbuild/internal/outfile"
 )
 
-// streams are what files said that can be read but once: pipes, as of <(...), and the standard input. The process that
+// Streams are what files said that can be read but once: pipes, as of <(...), and the standard input. The process that
 // the user started reads them, into memory that those which follow it inherit; nothing of it comes to a disk.
-type streams struct {
+type Streams struct {
 	stdin io.Reader
 	said  map[string][]byte // by the name that the command line gives
 	from  map[streamID]stream
@@ -32,18 +34,19 @@ type stream struct{ name, owner string }
 // maxNamed is the most that is read of a file that the command line names, as one with a secret.
 const maxNamed = 64 << 20
 
-// stdinName is the standard input on a command line.
-const stdinName = "-"
+// StdinName is the standard input on a command line.
+const StdinName = "-"
 
-// fileReader is streams.read within a context.
-type fileReader func(name string) ([]byte, error)
+// FileReader reads a file that the command line names.
+type FileReader func(name string) ([]byte, error)
 
-func (s *streams) reader(ctx context.Context) fileReader {
+// Reader reads files for as long as a context lasts.
+func (s *Streams) Reader(ctx context.Context) FileReader {
 	return func(name string) ([]byte, error) { return s.read(ctx, name) }
 }
 
 // read reads a file that the command line names. What can be read once only is remembered.
-func (s *streams) read(ctx context.Context, name string) (text []byte, err error) {
+func (s *Streams) read(ctx context.Context, name string) (text []byte, err error) {
 	if text, ok := s.said[name]; ok {
 		return text, nil
 	}
@@ -51,7 +54,7 @@ func (s *streams) read(ctx context.Context, name string) (text []byte, err error
 	if err != nil {
 		return nil, err
 	}
-	if info.IsDir() || info.Mode().IsRegular() && name != stdinName {
+	if info.IsDir() || info.Mode().IsRegular() && name != StdinName {
 		if f, err := os.Open(name); !errors.Is(err, fs.ErrPermission) {
 			return readAll(f, name, err)
 		}
@@ -59,7 +62,7 @@ func (s *streams) read(ctx context.Context, name string) (text []byte, err error
 	id := identify(info)
 	switch from, taken := s.from[id]; {
 	case from.owner != "":
-		return nil, usagef("%s: it is %s already, and can be read once only", name, from.owner)
+		return nil, Usagef("%s: it is %s already, and can be read once only", name, from.owner)
 	case taken:
 		text = s.said[from.name]
 	default:
@@ -75,7 +78,8 @@ func (s *streams) read(ctx context.Context, name string) (text []byte, err error
 	return text, nil
 }
 
-func (s *streams) keep(name string, id streamID, text []byte) {
+// keep remembers what a file said.
+func (s *Streams) keep(name string, id streamID, text []byte) {
 	if s.said == nil {
 		s.said = map[string][]byte{}
 	}
@@ -83,37 +87,41 @@ func (s *streams) keep(name string, id streamID, text []byte) {
 	s.own(id, stream{name: name})
 }
 
-func (s *streams) own(id streamID, as stream) {
+// own remembers whose a stream is.
+func (s *Streams) own(id streamID, as stream) {
 	if s.from == nil {
 		s.from = map[streamID]stream{}
 	}
 	s.from[id] = as
 }
 
-// reserve says what else reads a stream, so that no flag does.
-func (s *streams) reserve(name, owner string) {
+// Reserve says what else reads a stream, so that no flag does.
+func (s *Streams) Reserve(name, owner string) {
 	if info, err := s.stat(name); err == nil && !info.Mode().IsRegular() {
 		s.own(identify(info), stream{owner: owner})
 	}
 }
 
-func (s *streams) stat(name string) (os.FileInfo, error) {
-	if in, ok := s.stdin.(*os.File); ok && name == stdinName {
+// stat follows links, and knows standard input by its name.
+func (s *Streams) stat(name string) (os.FileInfo, error) {
+	if in, ok := s.stdin.(*os.File); ok && name == StdinName {
 		return in.Stat()
 	}
 	return os.Stat(name)
 }
 
+// identify says which file it is, whatever it is called.
 func identify(info os.FileInfo) streamID {
 	s := info.Sys().(*syscall.Stat_t)
 	return streamID{s.Dev, s.Ino}
 }
 
-func (s *streams) readStream(name string) ([]byte, error) {
-	if name == stdinName {
+// readStream reads to the end, and waits for whoever writes.
+func (s *Streams) readStream(name string) ([]byte, error) {
+	if name == StdinName {
 		return readAll(io.NopCloser(s.stdin), "standard input", nil)
 	}
-	f, err := openStream(name)
+	f, err := OpenStream(name)
 	return readAll(f, name, err)
 }
 
@@ -130,8 +138,8 @@ func readAll(f io.ReadCloser, name string, err error) ([]byte, error) {
 	return text, err
 }
 
-// openStream opens a file; a descriptor that cannot be opened again, as that of a socket, is used as it is.
-func openStream(name string) (*os.File, error) {
+// OpenStream opens a file; a descriptor that cannot be opened again, as that of a socket, is used as it is.
+func OpenStream(name string) (*os.File, error) {
 	f, err := os.Open(name)
 	fd, ok := outfile.Descriptor(name)
 	if err == nil || !ok {
@@ -144,9 +152,9 @@ func openStream(name string) (*os.File, error) {
 	return os.NewFile(uintptr(own), name), nil
 }
 
-// isStream says whether the command line names a pipe or a device. A link that leads to one from elsewhere does not
+// IsStream says whether the command line names a pipe or a device. A link that leads to one from elsewhere does not
 // count: it may be that of a stranger's context.
-func isStream(name string) bool {
+func IsStream(name string) bool {
 	info, err := os.Lstat(name)
 	if strings.HasPrefix(name, "/dev/") || strings.HasPrefix(name, "/proc/") {
 		info, err = os.Stat(name)

@@ -1,0 +1,173 @@
+// This file owns what every command has from its process: streams, environment, the store, the caches, and the way into a
+// namespace. It knows no command.
+
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/gbuild/gbuild/pkg/layers"
+	"github.com/gbuild/gbuild/pkg/pipcache"
+	"github.com/gbuild/gbuild/pkg/runtime"
+)
+
+// App is what the commands take from the process. Only main sets its fields; a command reads them, but for what it hands
+// on to the next process.
+type App struct {
+	Environ        Environment
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer // Text goes here: see progress.Writer.
+	RawOut, RawErr *os.File  // What draws by itself goes here, and bytes that are not gbuild's: of a container, of an archive.
+	Flags          GlobalFlags
+	Command        []string // The words of the command, such as "cache", "push".
+	Handed         Handed
+	Streams        Streams
+	Registries     Registries
+}
+
+// GlobalFlags are the flags that every command has.
+type GlobalFlags struct {
+	Root, CacheDir string // Directories of the state and of cache mounts; empty ones are found by the environment.
+	Debug          bool   // Errors are printed with all that they wrap.
+}
+
+// New makes the value for a process that was given its command line by the user, or by another process of gbuild.
+func New(environ Environment, stdin io.Reader, given Handed) *App {
+	return &App{Environ: environ, Stdin: stdin, Handed: given, Streams: Streams{stdin: stdin, said: given.Streams}, Registries: Registries{environ: environ}}
+}
+
+// Env is the value of a variable, or empty.
+func (a *App) Env(name string) string { return a.Environ.Get(name) }
+
+// Lookup is the value of a variable, and whether there is one.
+func (a *App) Lookup(name string) (string, bool) { return a.Environ(name) }
+
+// StateDir is where snapshots, blobs and names are kept.
+func (a *App) StateDir() (string, error) {
+	if a.Flags.Root != "" {
+		return filepath.Abs(a.Flags.Root)
+	}
+	if isRoot() && a.Env("XDG_DATA_HOME") == "" {
+		return "/var/lib/gbuild", nil
+	}
+	return a.Environ.userDir("XDG_DATA_HOME", ".local/share")
+}
+
+// CachesDir is where cache mounts are kept; never below StateDir, so that a state can be dropped and caches stay.
+func (a *App) CachesDir() (string, error) {
+	if a.Flags.CacheDir != "" {
+		return filepath.Abs(a.Flags.CacheDir)
+	}
+	if isRoot() && a.Env("XDG_CACHE_HOME") == "" {
+		return "/var/cache/gbuild", nil
+	}
+	return a.Environ.userDir("XDG_CACHE_HOME", ".cache")
+}
+
+// isRoot says whether gbuild was started by the host's root. In its own namespace every user is uid 0.
+func isRoot() bool {
+	if runtime.Entered() {
+		return runtime.OwnerOutside() == 0
+	}
+	return os.Geteuid() == 0
+}
+
+// OpenStore opens the store; notice is told what it leaves out of the layers that it unpacks.
+func (a *App) OpenStore(notice func(string)) (*layers.Store, error) {
+	dir, err := a.StateDir()
+	if err != nil {
+		return nil, err
+	}
+	s, err := layers.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	s.Fetch, s.Notice = a.Registries.layer, notice
+	return s, nil
+}
+
+// OpenCaches opens the cache mounts.
+func (a *App) OpenCaches() (*pipcache.Caches, error) {
+	dir, err := a.CachesDir()
+	if err != nil {
+		return nil, err
+	}
+	return pipcache.Open(dir)
+}
+
+// InNamespace runs f in a user and mount namespace of its own. Most processes have theirs since before main; another one
+// runs this very command again in one. Where the host lets none be made, f goes on without, and outside says why.
+func (a *App) InNamespace(ctx context.Context, f func(ctx context.Context, outside error) error) error {
+	if runtime.Entered() {
+		return f(ctx, nil)
+	}
+	outside := runtime.Refused()
+	if outside == nil {
+		err := a.enter(ctx)
+		if missing := new(runtime.Missing); !errors.As(err, &missing) {
+			return err
+		}
+		outside = err
+	}
+	return f(ctx, outside)
+}
+
+// MustEnter is for commands that touch files of subordinate ids.
+func (a *App) MustEnter(ctx context.Context, f func(ctx context.Context) error) error {
+	if !runtime.Entered() {
+		return a.enter(ctx)
+	}
+	return f(ctx)
+}
+
+// InStore is MustEnter for commands that work on the store.
+func (a *App) InStore(ctx context.Context, f func(context.Context, *layers.Store) error) error {
+	return a.MustEnter(ctx, func(ctx context.Context) error {
+		store, err := a.OpenStore(a.Notice)
+		if err != nil {
+			return err
+		}
+		defer store.Close()
+		return f(ctx, store)
+	})
+}
+
+// enter runs this command again in a namespace and ends with its exit code.
+func (a *App) enter(ctx context.Context) error {
+	// The child gets the signals, too, and cleans up; ending this context would kill it in the midst of that.
+	handed, err := a.HandOn()
+	if err != nil {
+		return err
+	}
+	code, err := runtime.Enter(context.WithoutCancel(ctx), runtime.EnterOptions{Args: ShownArgs(a.Command...), Env: append(os.Environ(), handed)})
+	if err != nil {
+		return err
+	}
+	if code != 0 {
+		return ExitStatus(code)
+	}
+	return nil
+}
+
+// HandOn prepares a process that goes on with this command, and returns what its environment must have.
+func (a *App) HandOn() (env string, err error) {
+	h := a.Handed
+	h.Streams = a.Streams.said
+	return h.give()
+}
+
+// Notice prints a line that is no error, and that no display shows.
+func (a *App) Notice(text string) { fmt.Fprintln(a.Stderr, "gbuild:", text) }
+
+// PrintError prints an error as the last thing that a command says.
+func (a *App) PrintError(err error) {
+	writeError(a.Stderr, err)
+	if a.Flags.Debug {
+		writeChain(a.Stderr, err)
+	}
+}
