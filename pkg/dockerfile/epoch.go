@@ -48,7 +48,7 @@ func setEpoch(p *Plan, stages []instructions.Stage) error {
 	err := hint.Errorf(remedy, "invalid %s: %s", epochName, value)
 	for _, d := range p.globalDoc {
 		if d.name == epochName && !given {
-			e := p.fail(err, nil).(*Error)
+			e := p.fail(err, nil)
 			e.Location = d.location
 			return e
 		}

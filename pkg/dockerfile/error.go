@@ -68,7 +68,7 @@ func (e *Error) Excerpt() string {
 }
 
 // fail makes an *Error of err. The location is the one that BuildKit's packages put into err, else ranges.
-func (p *Plan) fail(err error, ranges []parser.Range) error {
+func (p *Plan) fail(err error, ranges []parser.Range) *Error {
 	var done *Error
 	if errors.As(err, &done) {
 		return done
@@ -95,8 +95,8 @@ func (p *Plan) fail(err error, ranges []parser.Range) error {
 // unknownInstruction names the nearest instruction, or the usual reason why there is none.
 func unknownInstruction(e *instructions.UnknownInstructionError) error {
 	names := slices.Sorted(maps.Keys(command.Commands))
-	err := suggest.WrapError(e, e.Instruction, names, false)
-	if strings.ToUpper(e.Instruction) == e.Instruction && err != error(e) {
+	near, err := suggest.WrapErrorMaybe(e, e.Instruction, names, false)
+	if near && strings.ToUpper(e.Instruction) == e.Instruction {
 		return err
 	}
 	return hint.Wrap(err, `if it belongs to the command above, that line must end in a backslash`)

@@ -1,6 +1,7 @@
 package dockerfile_test
 
 import (
+	"errors"
 	"fmt"
 	"log"
 
@@ -57,7 +58,9 @@ FROM python:${VERSION}-slim
 func ExampleError() {
 	_, err := dockerfile.Parse("Dockerfile", []byte("FROM scratch\nCOPY x /y\n"), dockerfile.Options{Target: "web"})
 	fmt.Println(err)
-	fmt.Println(err.(*dockerfile.Error).Hint())
+	if e := (*dockerfile.Error)(nil); errors.As(err, &e) {
+		fmt.Println(e.Hint())
+	}
 	// Output:
 	// Dockerfile: target stage "web" could not be found
 	// no stage has a name: add AS NAME to a FROM

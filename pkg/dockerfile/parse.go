@@ -38,7 +38,7 @@ func Parse(name string, src []byte, o Options) (*Plan, error) {
 	setContexts(p)
 	p.ignore = newIgnorer(o.Ignore)
 	if err := parse(p); err != nil {
-		e := p.fail(err, nil).(*Error)
+		e := p.fail(err, nil)
 		if !errors.Is(err, errUnlocated) {
 			e.Location = e.clamped(src)
 		}

@@ -132,7 +132,7 @@ func (r *resolver) runFlags(cmd *instructions.RunCommand, step *Run) error {
 	}
 	switch n := instructions.GetNetwork(cmd); n {
 	case instructions.NetworkNone, instructions.NetworkHost:
-		step.Network = string(n)
+		step.Network = n
 	default:
 		step.Network = r.plan.opts.Network
 	}
