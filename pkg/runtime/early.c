@@ -61,16 +61,18 @@ static int is_plain_build(int argc, char **argv, int i)
 	return 1;
 }
 
-// wants_namespace says whether the command is one that enters its namespaces here.
+// wants_namespace returns where in the arguments the command is, if it is one that enters its namespaces here; else 0.
 static int wants_namespace(int argc, char **argv)
 {
 	int i = 1;
 	for (; i < argc && argv[i][0] == '-'; i++)
 		if (!strcmp(argv[i], "--root") || !strcmp(argv[i], "--cache-dir"))
 			i++;
-	if (i < argc && !strcmp(argv[i], "build"))
-		return is_plain_build(argc, argv, i + 1);
-	return i < argc && !strcmp(argv[i], "run") && is_plain_run(argc, argv, i + 1);
+	if (i < argc && !strcmp(argv[i], "build") && is_plain_build(argc, argv, i + 1))
+		return i;
+	if (i < argc && !strcmp(argv[i], "run") && is_plain_run(argc, argv, i + 1))
+		return i;
+	return 0;
 }
 
 // write_identity maps every id that this process has to itself.
@@ -195,6 +197,19 @@ static void stay_behind(void)
 	_exit(WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
 }
 
+// hide_arguments lets others see no more of the child's arguments than the command: a value of -e or --build-arg is nobody
+// else's business. Go finds copies.
+static void hide_arguments(int argc, char **argv, int command)
+{
+	for (int i = command + 1; i < argc; i++) {
+		char *copy = strdup(argv[i]);
+		if (!copy)
+			_exit(1);
+		memset(argv[i], 0, strlen(argv[i]));
+		argv[i] = copy;
+	}
+}
+
 // go_inside is the child's part: it makes its namespaces, and goes on while the parent maps its ids. Mounts that it makes
 // must not reach the host, while what the host mounts later (a USB disk, autofs) still arrives. A policy that lets a
 // process make a user namespace, but do nothing in it, shows here.
@@ -214,15 +229,16 @@ __attribute__((unused))
 #endif
 static void enter_early(int argc, char **argv)
 {
-	int ends[2];
+	int ends[2], command;
 	char byte = 0;
-	if (getenv("_LIBCONTAINER_INITPIPE") || getenv("_GBUILD_ENTER_FD") || getenv("_GBUILD_CONTAINER") || !wants_namespace(argc, argv) ||
+	if (getenv("_LIBCONTAINER_INITPIPE") || getenv("_GBUILD_ENTER_FD") || getenv("_GBUILD_CONTAINER") || !(command = wants_namespace(argc, argv)) ||
 	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends))
 		return;
 	signal(SIGCHLD, SIG_DFL); // where it is ignored, no exit code would come
 	child = fork();
 	if (child == 0) {
 		close(ends[0]);
+		hide_arguments(argc, argv, command);
 		go_inside(ends[1]);
 		return;
 	}
