@@ -17,8 +17,8 @@
 //
 // Only a process that has its own user and mount namespace, in which it is uid 0, can mount anything. So main calls Init
 // first. Where a Sandbox is to be run, Enter starts this program once more inside of such namespaces, and Entered is true
-// there; `gbuild run` is there already, by a fork in C before Go starts (early.c). The user's subordinate ids are the other
-// users in there. Root does the same, with all ids mapped to themselves, so there is one way for both.
+// there; `gbuild build` and `gbuild run` are there already, by a fork in C before Go starts (early.c). The user's subordinate
+// ids are the other users in there. Root does the same, with all ids mapped to themselves, so there is one way for both.
 //
 // Run then goes through the steps of run.go. It binds the root to a place of its own, in a private directory in memory, and
 // opens it as a tree (tree.go): from there on, every mount point is found, or made, by descriptors, so that no symbolic

@@ -1,5 +1,5 @@
 // This file owns the way into namespaces of our own, from the side of the process that starts it. The other side is init.go;
-// early.c does both in front of Go for `gbuild run`.
+// early.c does both in front of Go for `gbuild build` and `gbuild run`.
 
 package runtime
 

@@ -81,3 +81,16 @@ func mapFailure(err error) error {
 	f.clone = err
 	return decideNamespaces(f)
 }
+
+// Refused says why this process has no namespace of its own, where the kernel did not let early.c make one that is of use.
+// It is nil where nobody tried, or the ids could not be mapped: Enter may do better then.
+func Refused() error {
+	if !earlyRefused() {
+		return nil
+	}
+	if m := Probe().UserNamespaces; m != nil {
+		return m
+	}
+	return &Missing{What: "a user namespace can be made here, but nothing may be done in it",
+		Remedy: "a policy forbids it; on Ubuntu 24.04 run: sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0, or give this program an AppArmor profile with the rule `userns,`"}
+}
