@@ -1,3 +1,5 @@
+// What was compressed ahead of a layer, between the commit of a draft and the making of its layers.
+
 package layers
 
 import (
@@ -5,8 +7,6 @@ import (
 
 	"github.com/gbuild/gbuild/pkg/layers/split"
 )
-
-// What was compressed ahead, between the commit of a draft and the making of its layers.
 
 // aheads are of snapshots whose layers are not made yet.
 type aheads struct {

@@ -1,6 +1,7 @@
-package layers
+// Images of registries that builds begin with. Manifest and config are kept, and layers stay where they are until somebody reads
+// them.
 
-// Images of registries that builds begin with.
+package layers
 
 import (
 	"crypto/sha256"

@@ -1,6 +1,7 @@
-package layers
+// Blobs: reading and writing bytes that are named by their digest. A blob is written below ingest/ and gets its name at the end;
+// its bytes are checked whenever they are read to the end.
 
-// Blobs: reading and writing bytes that are named by their digest.
+package layers
 
 import (
 	"context"

@@ -1,3 +1,6 @@
+// Making a state directory, and checking one that is there: whose it is, what wrote it, and whether its filesystem can hold
+// snapshots. It is the only code that looks at the filesystem; all other code relies on what was checked here.
+
 package layers
 
 import (
@@ -16,8 +19,6 @@ import (
 	"github.com/gbuild/gbuild/internal/statedir"
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
-
-// Making a state directory, and checking one that is there.
 
 // version is the content of the file VERSION. It changes when an older gbuild could not read the store.
 const version = "gbuild store 1\n"

@@ -1,3 +1,6 @@
+// Drafts: snapshots that are still written. A draft is a directory below drafts/ with a lock beside it; whoever finds the lock
+// free may remove both, since the process that made them is dead.
+
 package layers
 
 import (

@@ -1,6 +1,6 @@
-package layers
+// What of a draft is compressed while a command still writes into it.
 
-// What is compressed of a draft ahead of its layers, and kept from Commit until they are made.
+package layers
 
 import (
 	"context"

@@ -1,6 +1,6 @@
-package layers
-
 // Errors that callers tell apart.
+
+package layers
 
 import (
 	"fmt"

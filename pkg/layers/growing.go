@@ -1,6 +1,6 @@
-package layers
+// Blobs that are read while they are still written, so that a layer can be sent before it is complete.
 
-// Blobs that are read while they are still written.
+package layers
 
 import (
 	"errors"

@@ -1,3 +1,5 @@
+// What a store asks of others. The parts of a store share one Hooks, so that it may be set after the store was opened.
+
 package layers
 
 import (
@@ -5,8 +7,6 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
-
-// What a store asks of others.
 
 // Hooks are what a store asks of those who use it. They are set before the store is used.
 type Hooks struct {

@@ -1,6 +1,6 @@
-package layers
+// A local image, as go-containerregistry sees it: manifest and config are read, layers are opened when they are asked for.
 
-// A local image, as go-containerregistry sees it.
+package layers
 
 import (
 	"bytes"

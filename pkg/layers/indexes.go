@@ -1,3 +1,6 @@
+// The indexes of snapshots, which are kept as records under the layers that the snapshots have. With them a later build can
+// write over a state whose files are not here. How an index is made and read is rootfs's matter.
+
 package layers
 
 import (
@@ -9,8 +12,6 @@ import (
 
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
-
-// The indexes of snapshots, which are kept as records under the layers that the snapshots have.
 
 // indexName names an index by the layers of the snapshot: its content. from is zero for what this store has made itself.
 func indexName(all []v1.Layer, from Key) (Key, error) {

@@ -1,3 +1,5 @@
+// Keys, the names of states.
+
 package layers
 
 import (

@@ -1,6 +1,7 @@
-package layers
+// The layers of snapshots: looking them up, and making them. Making is done under a lock that is named by the state, so that
+// processes which want the same layers wait for the first one.
 
-// The layers of snapshots: looking them up, and making them.
+package layers
 
 import (
 	"context"

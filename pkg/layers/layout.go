@@ -1,3 +1,6 @@
+// Where everything lies in the state directory, how it is locked, and how it is taken out of use. No other file builds a path
+// from a digest, a key or a name that came from outside.
+
 package layers
 
 import (
@@ -18,8 +21,6 @@ import (
 	"github.com/gbuild/gbuild/internal/durable"
 	"github.com/gbuild/gbuild/internal/hint"
 )
-
-// Where everything lies in the state directory, and how it is taken out of use.
 
 // disk is a state directory.
 type disk string

@@ -1,6 +1,7 @@
-package layers
+// Leases: what running processes use is not pruned. A lease is a file that lists keys and digests, and whose lock says that the
+// process lives. gc.lock keeps a prune and the beginning of a use apart.
 
-// Leases: what running processes need is not pruned.
+package layers
 
 import (
 	"bufio"

@@ -1,3 +1,6 @@
+// Making the blobs of layers, and the records that find them again. A layer is made in one pass: tar, digest, compression, digest,
+// blob.
+
 package layers
 
 import (
@@ -14,8 +17,6 @@ import (
 
 	"github.com/gbuild/gbuild/pkg/layers/codec"
 )
-
-// Making the blobs of layers, and the records that find them again.
 
 // maker makes layers of tars.
 type maker struct {

@@ -1,3 +1,6 @@
+// Overlay mounts of drafts, for a RUN that must see the files of a state in one directory. Nothing else in gbuild mounts
+// snapshots.
+
 package layers
 
 import (

@@ -1,3 +1,6 @@
+// The names of local images: giving, taking away, finding and listing them. A name of an image is a file
+// names/<SHA-256 of the name>.json. It is written when all that it names is in the store.
+
 package layers
 
 import (
@@ -20,8 +23,6 @@ import (
 	"github.com/gbuild/gbuild/internal/durable"
 	"github.com/gbuild/gbuild/internal/hint"
 )
-
-// A name of an image is a file names/<SHA-256 of the name>.json. It is written when all that it names is in the store.
 
 // images are the local images.
 type images struct {

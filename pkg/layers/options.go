@@ -1,3 +1,6 @@
+// How layers are made, and the kinds of records that say so. A kind is a part of the disk format: an old one is found by its
+// name, so it must not change.
+
 package layers
 
 import (
@@ -5,8 +8,6 @@ import (
 
 	"github.com/gbuild/gbuild/pkg/layers/codec"
 )
-
-// How layers are made, and the kinds of records that name it.
 
 // baseKind is the record of a layer that came from an image: it is what it is, whatever compression is asked for.
 const baseKind = "layer"

@@ -1,6 +1,6 @@
-package layers
-
 // States whose files are in their layer only, until somebody reads them.
+
+package layers
 
 import (
 	"context"

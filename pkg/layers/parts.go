@@ -1,6 +1,7 @@
-package layers
+// Making the several layers of a snapshot that is divided. Those that were made before, of any state, are found by the digest of
+// their tar.
 
-// Making the several layers of a snapshot that is divided.
+package layers
 
 import (
 	"cmp"

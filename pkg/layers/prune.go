@@ -1,6 +1,7 @@
-package layers
+// Pruning: mark what is needed, then sweep the rest. What takes long (sizes) comes before the lock, and what nobody waits for
+// (removing files, old records) comes after the sweep.
 
-// Pruning: mark what is needed, then sweep the rest.
+package layers
 
 import (
 	"context"

@@ -1,6 +1,6 @@
-package layers
+// Layers of images in another compression: the same tar, other bytes.
 
-// Layers of images in another compression.
+package layers
 
 import (
 	"context"

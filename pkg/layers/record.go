@@ -1,6 +1,7 @@
-package layers
+// Records, the small facts of a store. A record is a file records/<kind>/<key>: the SHA-256 of the value, then the value. One that
+// was cut off by a crash does not have its digest and is as good as none, so that records need no fsync.
 
-// Records, the small facts of a store.
+package layers
 
 import (
 	"crypto/sha256"
@@ -12,9 +13,6 @@ import (
 
 	"github.com/gbuild/gbuild/internal/durable"
 )
-
-// A record is a file records/<kind>/<key>: the SHA-256 of the value, then the value. One that was cut off by a crash
-// does not have its digest and is as good as none, so that records need no fsync.
 
 // records are a directory of records.
 type records struct{ disk disk }

@@ -1,3 +1,5 @@
+// States that another machine has made, from the layers that it made of them.
+
 package layers
 
 import (

@@ -1,3 +1,6 @@
+// Snapshots. One is a directory snapshots/<key> that holds fs (an overlay lower directory) and meta.json. meta.json is there if and
+// only if the snapshot is complete. One that is packed has no fs until its files are needed: they are in its layer.
+
 package layers
 
 import (
@@ -14,9 +17,6 @@ import (
 
 	"github.com/gbuild/gbuild/internal/durable"
 )
-
-// A snapshot is a directory snapshots/<key> that holds fs (an overlay lower) and meta.json. meta.json is there if and
-// only if the snapshot is complete. One that is packed has no fs until its files are needed: they are in its layer.
 
 // meta is the content of meta.json.
 type meta struct {

@@ -1,6 +1,6 @@
-package layers
-
 // One layer of many snapshots.
+
+package layers
 
 import (
 	"context"

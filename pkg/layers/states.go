@@ -1,8 +1,8 @@
+// The files of states, as views. A state is the stack of its snapshot and all that it stands on.
+
 package layers
 
 import "github.com/gbuild/gbuild/pkg/layers/rootfs"
-
-// The files of states, as views.
 
 // view returns the merged files of the state k, which must not be packed (see Expand).
 func (s *snapshots) view(k Key) (*rootfs.View, error) {

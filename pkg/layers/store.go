@@ -1,6 +1,6 @@
-package layers
-
 // Store, the door of the room: what it has, and what others ask of it that one of its parts answers.
+
+package layers
 
 import (
 	"context"

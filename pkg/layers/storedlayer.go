@@ -1,3 +1,5 @@
+// Layers that are kept, or that come from elsewhere: what go-containerregistry sees of them, and what is remembered of each.
+
 package layers
 
 import (
@@ -14,8 +16,6 @@ import (
 
 	"github.com/gbuild/gbuild/pkg/layers/codec"
 )
-
-// Layers that are kept, or that come from elsewhere: what go-containerregistry sees of them.
 
 // storedLayer is a layer whose bytes are a blob here, or can be had from where they came from.
 type storedLayer struct {

@@ -1,6 +1,6 @@
-package layers
+// When snapshots and blobs reach the disk: many at once, and beside the build.
 
-// When snapshots and blobs reach the disk.
+package layers
 
 import (
 	"errors"

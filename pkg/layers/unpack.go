@@ -1,6 +1,7 @@
-package layers
+// Unpacking the layers of images into snapshots, side by side. Every layer is read once: its bytes become a blob, are
+// decompressed and become files at the same time.
 
-// Unpacking the layers of images into snapshots.
+package layers
 
 import (
 	"cmp"

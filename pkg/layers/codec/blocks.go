@@ -1,6 +1,7 @@
-package codec
+// Blocks of files that are compressed before the layer that has the files is made. The layer takes a block only if it has the
+// same bytes, so nothing depends on whether the guess was right but time.
 
-// Blocks of files that are compressed before the layer that has the files is made.
+package codec
 
 import (
 	"crypto/aes"

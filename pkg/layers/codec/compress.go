@@ -1,8 +1,8 @@
-package codec
+// Compressing a stream on all processors. Write cuts what it is given into blocks, workers compress the blocks side by side, and
+// a collector hashes the blocks and writes what became of them, in their order. A few blocks for each processor are in memory,
+// whatever the size of the stream.
 
-// Compressing a stream on all processors. Write cuts what it is given into blocks, workers compress the blocks side by side,
-// and a collector hashes the blocks and writes what became of them, in their order. A few blocks for each processor are in
-// memory, whatever the size of the stream.
+package codec
 
 import (
 	"bytes"

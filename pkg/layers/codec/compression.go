@@ -1,6 +1,6 @@
-package codec
+// Compression, what the user says of how layers are compressed, and the media types that stand for it.
 
-// How a layer is compressed, as the one who builds an image asks for it.
+package codec
 
 import (
 	"fmt"

@@ -1,3 +1,5 @@
+// Reading what somebody else compressed. The format is told by the first bytes, and memory is bounded in each of them.
+
 package codec
 
 import (

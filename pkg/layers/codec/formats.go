@@ -1,6 +1,6 @@
-package codec
-
 // The formats that blocks are compressed in. A format knows one block; what runs side by side is in compress.go.
+
+package codec
 
 import (
 	"bytes"

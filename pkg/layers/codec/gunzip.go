@@ -1,3 +1,5 @@
+// The frame of gzip (RFC 1952) around deflated data: headers, members, checksums.
+
 package codec
 
 import (

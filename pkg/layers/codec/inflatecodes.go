@@ -1,3 +1,5 @@
+// The tables by which the decoder of deflate reads Huffman codes.
+
 package codec
 
 import "math/bits"

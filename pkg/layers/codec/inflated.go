@@ -1,6 +1,6 @@
-package codec
-
 // Reading a deflated stream without a frame, as zip archives have them.
+
+package codec
 
 import "io"
 

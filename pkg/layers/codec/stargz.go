@@ -1,3 +1,6 @@
+// eStargz: a gzip whose members are the blocks of single files, with a table at the end that says where each file is, so that
+// whoever runs the image can fetch only what is read. See docs/estargz.md of containerd/stargz-snapshotter.
+
 package codec
 
 import (

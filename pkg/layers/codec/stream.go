@@ -1,6 +1,6 @@
-package codec
-
 // Readers that end with a context, that are bounded, and that read ahead.
+
+package codec
 
 import (
 	"context"

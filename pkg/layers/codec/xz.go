@@ -1,7 +1,7 @@
-package codec
-
-// xz data that nobody trusts: a block names the window that its reader is to keep in memory, up to 4 GiB, whatever its own
+// Reading xz data that nobody trusts. A block names the window that its reader is to keep in memory, up to 4 GiB, whatever its own
 // size is. So the containers of the format are read here before the library sees them.
+
+package codec
 
 import (
 	"bufio"

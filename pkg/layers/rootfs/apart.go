@@ -1,6 +1,6 @@
-package rootfs
-
 // Files of a snapshot that are in layers of their own, below that of the rest.
+
+package rootfs
 
 import (
 	"context"

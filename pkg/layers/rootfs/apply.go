@@ -1,3 +1,6 @@
+// Applier, which turns the tars of layers into files: the way of an entry, and what must wait for the end. What one entry becomes
+// is in applyfile.go, links and nameless directories are in applylinks.go, owners and attributes in applymeta.go.
+
 package rootfs
 
 import (

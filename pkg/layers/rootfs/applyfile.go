@@ -1,3 +1,5 @@
+// What one entry of a tar becomes: a file, a directory, a link, a node, or the mark that removes something below.
+
 package rootfs
 
 import (

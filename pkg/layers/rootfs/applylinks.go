@@ -1,3 +1,5 @@
+// What needs more than its own entry: hard links, and directories that no entry names.
+
 package rootfs
 
 import (
@@ -15,8 +17,6 @@ import (
 
 	"github.com/gbuild/gbuild/pkg/layers/codec"
 )
-
-// What needs more than its own entry: hard links, and directories that no entry names.
 
 // hardlink links to what this layer has at the target, or leaves that to finish.
 func (a *Applier) hardlink(fd int, base, name, linkname string) error {

@@ -1,3 +1,5 @@
+// Owners and attributes of what is unpacked, and the notices of what could not be.
+
 package rootfs
 
 import (
@@ -13,8 +15,6 @@ import (
 	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/pkg/layers/codec"
 )
-
-// Owners and attributes of what is unpacked, and the notices of what could not be.
 
 func chown(fd int, h *tar.Header) error {
 	if err := checkOwner(h); err != nil {

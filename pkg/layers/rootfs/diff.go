@@ -1,3 +1,5 @@
+// Writing snapshots as the tar of a layer: which names are written. How an entry is written is in diffentry.go.
+
 package rootfs
 
 import (

@@ -1,3 +1,5 @@
+// Writing one entry into a tar, and comparing it with what lies below: what is the same is not written.
+
 package rootfs
 
 import (

@@ -1,6 +1,6 @@
-package rootfs
-
 // Entry, the one type for a name in a tree and its metadata.
+
+package rootfs
 
 import (
 	"errors"

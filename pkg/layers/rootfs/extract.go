@@ -1,3 +1,6 @@
+// Unpacking the archive of an ADD over what is there. The entries are made by an Applier; this file says where they go, which
+// depends on the links of the files below.
+
 package rootfs
 
 import (

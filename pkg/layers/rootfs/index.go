@@ -1,3 +1,13 @@
+// Making an index, and its format.
+//
+// An index has every name of a snapshot, whiteouts included, with what lstat and the attributes say, but no content; only of the
+// lists of accounts it has that, too, and of what a COPY made the digests: the next COPY may have the same file. With the indexes
+// of all its snapshots a state can be written upon by a COPY or a WORKDIR, while its layers stay where they are.
+//
+// It is a zstd stream of records. A record is the length of what its name shares with the one before, the rest of the name, then
+// mode, owner, size and so on as varints. Names have a NUL for each slash, and none in front, so that their order as bytes is
+// that of a walk. Each 16th name is whole: what is looked up is found by bisection.
+
 package rootfs
 
 import (
@@ -13,15 +23,6 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 )
-
-// An index has every name of a snapshot, whiteouts included, with what lstat and the attributes say, but no content; only
-// of the lists of accounts it has that, too, and of what a COPY made the digests: the next COPY may have the same file.
-// With the indexes of all its snapshots a state can be written upon by a COPY or a WORKDIR, while its layers stay where
-// they are.
-//
-// It is a zstd stream of records. A record is the length of what its name shares with the one before, the rest of the
-// name, then mode, owner, size and so on as varints. Names have a NUL for each slash, and none in front, so that their
-// order as bytes is that of a walk. Each 16th name is whole: what is looked up is found by bisection.
 
 const (
 	maxIndex     = 16 << 20 // bytes, not compressed: of some 300,000 names. There are no indexes of more.

@@ -1,3 +1,5 @@
+// Reading an index. It may come from a stranger's cache, so every length is checked, and a damaged one is an error, never a panic.
+
 package rootfs
 
 import (

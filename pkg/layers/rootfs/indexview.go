@@ -1,6 +1,6 @@
-package rootfs
-
 // Views of indexes: an index is a level, whose places are the paths of its names.
+
+package rootfs
 
 import (
 	"fmt"

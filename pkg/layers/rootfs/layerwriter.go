@@ -1,3 +1,5 @@
+// Writing a layer from a description of what changes: no file of it needs to be in a snapshot.
+
 package rootfs
 
 import (
@@ -12,8 +14,6 @@ import (
 
 	"github.com/gbuild/gbuild/internal/hint"
 )
-
-// Writing a layer from a description of what changes: no file of it needs to be in a snapshot.
 
 // LayerWriter writes the tar of a layer over the files below it. It is told of each directory before what is in it, and of
 // the names of a directory in their order; what is the same below it leaves out.

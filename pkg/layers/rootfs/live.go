@@ -1,3 +1,5 @@
+// The stack of a view whose uppermost directory is still written.
+
 package rootfs
 
 import (

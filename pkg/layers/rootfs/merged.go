@@ -1,3 +1,5 @@
+// The stack of a view that never changes. It remembers what it has found out about directories.
+
 package rootfs
 
 import (

@@ -1,3 +1,5 @@
+// The names in a directory, which may be a million: they are read, sorted and merged without an entry for each.
+
 package rootfs
 
 import (

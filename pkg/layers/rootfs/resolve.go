@@ -1,3 +1,5 @@
+// Following symbolic links inside a view. This is the one place that does so for files that are not mounted.
+
 package rootfs
 
 import (

@@ -1,3 +1,5 @@
+// tree, a directory that is written into while nobody trusts what is in it.
+
 package rootfs
 
 import (

@@ -1,6 +1,6 @@
-package rootfs
-
 // Upper, a directory that is written over a view as the upper directory of an overlay mount is.
+
+package rootfs
 
 import (
 	"errors"

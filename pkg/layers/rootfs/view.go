@@ -1,7 +1,7 @@
-package rootfs
-
 // View, the files of a state. What a view is of is a stack: merged.go has the one that never changes, live.go the one whose
 // uppermost directory does.
+
+package rootfs
 
 import (
 	"io"

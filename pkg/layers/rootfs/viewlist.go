@@ -1,3 +1,5 @@
+// Listing and walking views.
+
 package rootfs
 
 import (

@@ -1,3 +1,5 @@
+// Extended attributes: those that are a part of an image, and those by which overlayfs stacks directories.
+
 package rootfs
 
 import (
@@ -7,8 +9,6 @@ import (
 
 	"golang.org/x/sys/unix"
 )
-
-// Extended attributes: those that are a part of an image, and those by which overlayfs stacks directories.
 
 // Names of extended attributes. Those of overlayfs say how snapshots are stacked; they never enter or leave in a layer.
 const (

@@ -1,6 +1,6 @@
-package split
+// Ahead, which compresses what a RUN installs while it still runs.
 
-// Compressing what a RUN installs while it still runs.
+package split
 
 import (
 	"archive/zip"

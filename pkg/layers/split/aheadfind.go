@@ -1,3 +1,5 @@
+// Finding what is being installed, in a directory that the command of a RUN writes into at the same time.
+
 package split
 
 import (

@@ -1,7 +1,7 @@
-package split
+// The header of Python's byte code: it names the time of its source, or the content. Where files get a settled time, the byte code
+// has to name that one, or Python would compile everything again.
 
-// The header of Python's byte code: it names the time of its source, or the content. Where files get a settled time, the
-// byte code has to name that one, or Python would compile everything again.
+package split
 
 import (
 	"encoding/binary"

@@ -1,6 +1,6 @@
-package split
-
 // Dividing a snapshot: which distributions get a layer, alone or together.
+
+package split
 
 import (
 	"cmp"

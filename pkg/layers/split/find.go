@@ -1,6 +1,6 @@
-package split
-
 // Finding the distributions of a snapshot by their own lists.
+
+package split
 
 import (
 	"fmt"

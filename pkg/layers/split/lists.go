@@ -1,6 +1,6 @@
-package split
+// The lists of files that installers keep: where they lie, and what reading them is bounded by.
 
-// The files in which package managers list what they installed, as they lie on the disk.
+package split
 
 import (
 	"io"

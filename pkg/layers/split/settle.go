@@ -1,6 +1,6 @@
-package split
+// Settling: times of what was installed, which must not tell when that was.
 
-// Times of what was installed, which must not tell when that was.
+package split
 
 import (
 	"errors"

@@ -1,3 +1,5 @@
+// Reading wheels, which are zip archives, while nobody trusts them.
+
 package split
 
 import (
