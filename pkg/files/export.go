@@ -50,11 +50,19 @@ type treeTar struct {
 }
 
 func (t *treeTar) entry(e *rootfs.Entry) error {
-	h, err := tarHeader(e)
-	if h == nil || err != nil {
+	if e.Type() == unix.S_IFSOCK {
+		return nil
+	}
+	h, err := e.Header()
+	if err != nil {
 		return err
 	}
-	h.Name = t.prefix + h.Name
+	xattrs, err := e.Xattrs()
+	if err != nil {
+		return err
+	}
+	rootfs.SetXattrs(h, xattrs)
+	h.Name, h.ModTime, h.Format = t.prefix+h.Name, e.ModTime.Truncate(time.Second), tar.FormatPAX
 	id := [2]uint64{e.Dev, e.Ino}
 	if first := t.seen[id]; first != "" && e.Nlink > 1 && h.Typeflag != tar.TypeDir {
 		h.Typeflag, h.Linkname, h.Size = tar.TypeLink, first, 0
@@ -73,36 +81,4 @@ func (t *treeTar) entry(e *rootfs.Entry) error {
 	defer f.Close()
 	_, err = io.Copy(t, f)
 	return err
-}
-
-// tarHeader returns nil for what a tar cannot hold (sockets).
-func tarHeader(e *rootfs.Entry) (*tar.Header, error) {
-	h := &tar.Header{Name: e.Path[1:], Mode: int64(e.Mode & 0o7777), Uid: e.UID, Gid: e.GID,
-		ModTime: e.ModTime.Truncate(time.Second), Format: tar.FormatPAX}
-	switch e.Mode & unix.S_IFMT {
-	case unix.S_IFREG:
-		h.Typeflag, h.Size = tar.TypeReg, e.Size
-	case unix.S_IFDIR:
-		h.Typeflag, h.Name = tar.TypeDir, h.Name+"/"
-	case unix.S_IFLNK:
-		h.Typeflag, h.Linkname = tar.TypeSymlink, e.Link
-	case unix.S_IFIFO:
-		h.Typeflag = tar.TypeFifo
-	case unix.S_IFCHR, unix.S_IFBLK:
-		h.Typeflag = tar.TypeChar
-		if e.Mode&unix.S_IFMT == unix.S_IFBLK {
-			h.Typeflag = tar.TypeBlock
-		}
-		h.Devmajor, h.Devminor = int64(unix.Major(e.Rdev)), int64(unix.Minor(e.Rdev))
-	default:
-		return nil, nil
-	}
-	xattrs, err := e.Xattrs()
-	for name, value := range xattrs {
-		if h.PAXRecords == nil {
-			h.PAXRecords = map[string]string{}
-		}
-		h.PAXRecords["SCHILY.xattr."+name] = string(value)
-	}
-	return h, err
 }

@@ -7,8 +7,6 @@ import (
 	"io/fs"
 	"iter"
 	"os"
-	"path"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -46,6 +44,9 @@ func (n *Node) IsRegular() bool { return n.Mode&unix.S_IFMT == unix.S_IFREG }
 // IsSymlink says whether the node is a symbolic link.
 func (n *Node) IsSymlink() bool { return n.Mode&unix.S_IFMT == unix.S_IFLNK }
 
+// Target returns the target of a symbolic link.
+func (n *Node) Target() string { return n.Link }
+
 // Xattrs returns the extended attributes that belong into an image: file capabilities and user attributes.
 func (n *Node) Xattrs() (map[string][]byte, error) {
 	if n.xattrs == nil {
@@ -65,40 +66,12 @@ type Tree interface {
 	Open(file *Node) (*os.File, error)
 }
 
-// maxLinks is how many symbolic links a path may lead through.
-const maxLinks = 255
-
-// follow resolves the symbolic links of a path as a process would whose root is that of the tree.
+// follow resolves the symbolic links of a path as a process would whose root is that of the tree. What lies below a file is
+// missing, as it is for who copies.
 func follow(t Tree, name string, last bool) (*Node, error) {
-	at, rest, links := "/", elements(name), 0
-	n, err := t.Lstat("/")
-	for err == nil && len(rest) > 0 {
-		next := rest[0]
-		rest = rest[1:]
-		if next == ".." {
-			at = path.Dir(at)
-			n, err = t.Lstat(at)
-			continue
-		}
-		if !n.IsDir() {
-			return nil, &fs.PathError{Op: "resolve", Path: path.Join(at, next), Err: fs.ErrNotExist}
-		}
-		child := path.Join(at, next)
-		if n, err = t.Lstat(child); err != nil {
-			break
-		}
-		if !n.IsSymlink() || len(rest) == 0 && !last {
-			at = child
-			continue
-		}
-		if links++; links > maxLinks {
-			return nil, &fs.PathError{Op: "resolve", Path: child, Err: unix.ELOOP}
-		}
-		if strings.HasPrefix(n.Link, "/") {
-			at = "/"
-		}
-		rest = append(elements(n.Link), rest...)
-		n, err = t.Lstat(at)
+	at, n, err := rootfs.Follow(t.Lstat, "/", name, last)
+	if failed := (*fs.PathError)(nil); errors.As(err, &failed) && failed.Op == "resolve" && failed.Err == unix.ENOTDIR {
+		return nil, &fs.PathError{Op: "resolve", Path: at, Err: fs.ErrNotExist}
 	}
 	return n, err
 }

@@ -1,11 +1,36 @@
-// Package layers keeps everything that a build makes: snapshots (what one step changed), blobs (compressed layers,
-// configs, manifests), records (small facts under a key) and the names of local images. It turns snapshots into layers
-// and layers into snapshots, and is the sole owner of the state directory.
+// Package layers keeps what builds have made: the files of states, the layers of images, and small facts. It is the only code that
+// knows how the state directory is laid out (layout.go); what lies there of others is in internal/statedir.
 //
-// A state of files is named by a Key: how it was made. Each snapshot directory is an overlayfs lower directory
-// (whiteouts are 0/0 character devices, opaque directories have user.overlay.opaque=y), so that a state is the stack of
-// the snapshots of its key, its parent's, and so on. A View reads such a stack without mounting it; a Draft adds to it.
+// # Nouns
 //
-// Every file in the store is written as temp, fsync, rename, fsync of the directory, and only then referred to. Liveness
-// is flock, never a pid. What is corrupt is missing: it is made again.
+// A Key names a state of files by how it was made. A snapshot is the directory that holds what one step changed; a state is the
+// stack of a snapshot and all that it stands on, and scratch is the state of nothing. A blob is bytes under their SHA-256. A
+// record is a small fact under a kind and a key; to lose one costs time, never correctness. A local image is a name for a
+// manifest. A lease keeps what a process uses from being pruned.
+//
+// # How they meet
+//
+// A state begins as a Draft over its parent, and ends as a snapshot by Draft.Commit. Other states come from layers: Unpack makes
+// the states of a base image, Restore one that another machine has made, Pack one whose files are in its layer only, until Expand
+// unpacks them. View shows the files of a state.
+//
+// Layers makes the layers of a snapshot, and remembers them under its key and the way in which they were made. The tar is written
+// by rootfs, divided by split and compressed by codec. Each layer becomes a blob, which may be read (and sent) while it still
+// grows: see Growing. Squash and Recompress make other layers of what is there.
+//
+// The parts of a Store are small and know nothing of it: disk (layout.go), records, lease, syncer, blobs, snapshots, maker and
+// images. Each does what it can with those before it. The methods of Store put them together.
+//
+// # Several processes, and crashes
+//
+// Any number of processes may use a store at once. What must not be done twice is done under a lock below locks/. A file lock is the
+// only sign of life: what a dead process has left is found by its free lock, and removed when the store is opened. Snapshots
+// and blobs are written elsewhere, marked, renamed into place, and flushed many at once; a mark of an earlier boot means that a
+// part may be missing, and what it marks is dropped (syncer.go). The name of an image waits for the flush. What is read is
+// checked: a blob with another digest is dropped, and fetched or made again.
+//
+// # Never
+//
+// A snapshot or a blob that has its name is never changed. A path is never built from what came from outside but in layout.go. The
+// format on disk changes only together with the file VERSION.
 package layers

@@ -3,7 +3,6 @@
 package rootfs
 
 import (
-	"archive/tar"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,8 +13,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/gbuild/gbuild/pkg/layers/codec"
 )
 
 // hardlink links to what this layer has at the target, or leaves that to finish.
@@ -77,15 +74,15 @@ func (a *Applier) finishLink(l pendingLink, merged *View) error {
 
 // copyEntry copies a file that is not a directory.
 func (a *Applier) copyEntry(fd int, base string, e *Entry) error {
-	h := &tar.Header{Name: base, Mode: int64(e.Mode & 0o7777), Uid: e.UID, Gid: e.GID, Size: e.Size, ModTime: e.ModTime,
-		Linkname: e.Link, Devmajor: int64(unix.Major(e.Rdev)), Devminor: int64(unix.Minor(e.Rdev)), PAXRecords: map[string]string{}}
+	h, err := e.Header()
+	if err != nil {
+		return err
+	}
 	xattrs, err := e.Xattrs()
 	if err != nil {
 		return err
 	}
-	for name, value := range xattrs {
-		h.PAXRecords[codec.PaxXattr+name] = string(value)
-	}
+	SetXattrs(h, xattrs)
 	switch e.Type() {
 	case unix.S_IFREG:
 		f, err := e.Open()
@@ -104,7 +101,6 @@ func (a *Applier) copyEntry(fd int, base string, e *Entry) error {
 			return err
 		}
 	default:
-		h.Typeflag = map[uint32]byte{unix.S_IFIFO: tar.TypeFifo, unix.S_IFCHR: tar.TypeChar, unix.S_IFBLK: tar.TypeBlock}[e.Type()]
 		return a.special(fd, base, base, h)
 	}
 	return setTimes(fd, base, e.ModTime)

@@ -93,30 +93,11 @@ func (d *differ) content(e *Entry, f *os.File) error {
 
 // header writes the header of an entry, after change had its say. A regular file may be open as f.
 func (d *differ) header(e *Entry, f *os.File, change func(*tar.Header)) error {
-	h := &tar.Header{Name: strings.TrimPrefix(e.Path, "/"), Mode: int64(e.Mode & 0o7777), Uid: e.UID, Gid: e.GID,
-		ModTime: d.time(e.ModTime), Linkname: e.Link}
-	switch e.Type() {
-	case unix.S_IFREG:
-		h.Typeflag, h.Size = tar.TypeReg, e.Size
-	case unix.S_IFDIR:
-		h.Typeflag = tar.TypeDir
-		h.Name += "/"
-		if h.Name == "/" {
-			h.Name = "./"
-		}
-	case unix.S_IFLNK:
-		h.Typeflag = tar.TypeSymlink
-	case unix.S_IFIFO:
-		h.Typeflag = tar.TypeFifo
-	case unix.S_IFCHR, unix.S_IFBLK:
-		h.Typeflag = tar.TypeChar
-		if e.Type() == unix.S_IFBLK {
-			h.Typeflag = tar.TypeBlock
-		}
-		h.Devmajor, h.Devminor = int64(unix.Major(e.Rdev)), int64(unix.Minor(e.Rdev))
-	default:
-		return fmt.Errorf("unknown file type %o", e.Type())
+	h, err := e.Header()
+	if err != nil {
+		return err
 	}
+	h.ModTime = d.time(e.ModTime)
 	xattrs, err := e.xattrs(f)
 	if err != nil {
 		return err
@@ -126,12 +107,7 @@ func (d *differ) header(e *Entry, f *os.File, change func(*tar.Header)) error {
 			return err
 		}
 	}
-	for name, value := range xattrs {
-		if h.PAXRecords == nil {
-			h.PAXRecords = map[string]string{}
-		}
-		h.PAXRecords[codec.PaxXattr+name] = string(value)
-	}
+	SetXattrs(h, xattrs)
 	if change != nil {
 		change(h)
 	}

@@ -58,6 +58,9 @@ func (e *Entry) IsRegular() bool { return e.Type() == unix.S_IFREG }
 // IsSymlink says whether the entry is a symbolic link.
 func (e *Entry) IsSymlink() bool { return e.Type() == unix.S_IFLNK }
 
+// Target returns the target of a symbolic link.
+func (e *Entry) Target() string { return e.Link }
+
 // IsWhiteout says whether the entry hides its name in the snapshots below.
 func (e *Entry) IsWhiteout() bool { return e.Type() == unix.S_IFCHR && e.Rdev == 0 }
 

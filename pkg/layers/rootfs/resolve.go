@@ -1,4 +1,4 @@
-// Following symbolic links inside a view. This is the one place that does so for files that are not mounted.
+// Following symbolic links. This is the one place that does so for files of images and contexts, which are not mounted.
 
 package rootfs
 
@@ -24,10 +24,24 @@ func (v *View) Resolve(name string, follow bool) (string, *Entry, error) {
 
 // resolve is Resolve for a process whose root is the directory root, which must be free of links.
 func (v *View) resolve(root, name string, follow bool) (string, *Entry, error) {
+	return Follow(v.Lstat, root, name, follow)
+}
+
+// Linked is what Follow has to know of a file.
+type Linked interface {
+	IsDir() bool
+	IsSymlink() bool
+	Target() string // of a symbolic link
+}
+
+// Follow is View.Resolve for files of which lstat says what they are, whatever they lie in. The path of root must be free of
+// links.
+func Follow[F Linked](lstat func(name string) (F, error), root, name string, last bool) (string, F, error) {
+	var none F
 	at, rest, links := root, split(name), 0
-	e, err := v.Lstat(root)
+	f, err := lstat(root)
 	if errors.Is(err, fs.ErrNotExist) {
-		return path.Join(root, name), nil, err
+		return path.Join(root, name), none, err
 	}
 	for err == nil && len(rest) > 0 {
 		next := rest[0]
@@ -36,30 +50,30 @@ func (v *View) resolve(root, name string, follow bool) (string, *Entry, error) {
 			if at != root {
 				at = path.Dir(at)
 			}
-			e, err = v.Lstat(at)
+			f, err = lstat(at)
 			continue
 		}
-		if !e.IsDir() {
-			return path.Join(at, next), nil, &fs.PathError{Op: "resolve", Path: at, Err: unix.ENOTDIR}
+		if !f.IsDir() {
+			return path.Join(at, next), none, &fs.PathError{Op: "resolve", Path: at, Err: unix.ENOTDIR}
 		}
 		child := path.Join(at, next)
-		if e, err = v.Lstat(child); err != nil {
-			return path.Join(append([]string{child}, rest...)...), nil, err
+		if f, err = lstat(child); err != nil {
+			return path.Join(append([]string{child}, rest...)...), none, err
 		}
-		if !e.IsSymlink() || len(rest) == 0 && !follow {
+		if !f.IsSymlink() || len(rest) == 0 && !last {
 			at = child
 			continue
 		}
 		if links++; links > maxLinks {
-			return child, nil, &fs.PathError{Op: "resolve", Path: child, Err: unix.ELOOP}
+			return child, none, &fs.PathError{Op: "resolve", Path: child, Err: unix.ELOOP}
 		}
-		if strings.HasPrefix(e.Link, "/") {
+		if strings.HasPrefix(f.Target(), "/") {
 			at = root
 		}
-		rest = append(split(e.Link), rest...)
-		e, err = v.Lstat(at)
+		rest = append(split(f.Target()), rest...)
+		f, err = lstat(at)
 	}
-	return at, e, err
+	return at, f, err
 }
 
 // split returns the elements of a path that mean something.
