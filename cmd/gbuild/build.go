@@ -30,6 +30,7 @@ type buildFlags struct {
 	jobs    int
 }
 
+// newBuildCommand makes the command. A call that only reports needs no namespace, so it is answered in the user's own process.
 func newBuildCommand(a *cli.App) *cobra.Command {
 	f := &buildFlags{}
 	c := &cobra.Command{
@@ -63,6 +64,7 @@ EXIT STATUS: 0; 1 the build failed; 2 the command line is wrong; 64 this host la
 	return c
 }
 
+// add registers the flags of all rooms. The help sorts them by name.
 func (f *buildFlags) add(flags *pflag.FlagSet, a *cli.App) {
 	f.source.add(flags)
 	f.caches.add(flags, a.Environ)
@@ -77,14 +79,16 @@ func (f *buildFlags) add(flags *pflag.FlagSet, a *cli.App) {
 
 // job is one build, as the command line wants it.
 type job struct {
-	app     *cli.App
-	flags   *buildFlags
-	outside error // Why this process is in no namespace of its own; nil where it is in one.
+	app   *cli.App
+	flags *buildFlags
+	// Why this process is in no namespace of its own; nil where it is in one.
+	outside error
 
-	call    call
-	out     outputs
-	mounts  travels
-	request *build.Request // What the flags say is in it from the start; the rest comes with the input.
+	call   call
+	out    outputs
+	mounts travels
+	// What the flags say is in it from the start; the rest comes with the input.
+	request *build.Request
 	in      *input
 	show    *cli.Display
 }

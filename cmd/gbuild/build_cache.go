@@ -20,16 +20,28 @@ import (
 	"github.com/gbuild/gbuild/pkg/image"
 )
 
+// cacheFlags say what a build takes of earlier ones, and what it leaves to later ones.
 type cacheFlags struct {
-	noCache, noCacheMounts bool
-	noCacheFilter          []string
-	scope                  string
-	scopesBelow            []string
-	from, to, repo         []string
-	mounts                 mountFlags
-	tools                  toolFlags
+	// Every step runs again.
+	noCache bool
+	// The steps of these stages run again.
+	noCacheFilter []string
+	// The cache mounts of the steps that run are emptied before.
+	noCacheMounts bool
+
+	// Whose the caches are; empty is the project of the context.
+	scope string
+	// Their caches are read, and not written.
+	scopesBelow []string
+
+	// Shared caches have what steps made, not what is in cache mounts. repo is both from and to.
+	from, to, repo []string
+
+	mounts mountFlags
+	tools  toolFlags
 }
 
+// add says of each flag which caches it is about: there are results of steps, here and shared, and cache mounts.
 func (f *cacheFlags) add(flags *pflag.FlagSet, environ cli.Environment) {
 	flags.BoolVar(&f.noCache, "no-cache", cli.Truthy(environ.Get("NO_CACHE")), "run every step again; cache mounts are kept (NO_CACHE)")
 	flags.StringSliceVar(&f.noCacheFilter, "no-cache-filter", nil, "stages whose steps run again")

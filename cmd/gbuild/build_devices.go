@@ -16,8 +16,16 @@ import (
 )
 
 // deviceFlags name devices for every RUN; a Dockerfile may ask for more, where --allow=device grants that.
-type deviceFlags struct{ gpus, devices, cdiDirs []string }
+type deviceFlags struct {
+	// as docker run has them.
+	gpus []string
+	// CDI names, or paths below /dev.
+	devices []string
+	// Further directories in which CDI names are looked up.
+	cdiDirs []string
+}
 
+// add has the words of gbuild run, so that what works there works here.
 func (f *deviceFlags) add(flags *pflag.FlagSet) {
 	flags.Var((*cli.List)(&f.gpus), "gpus", "GPUs for every RUN, as gbuild run takes them: all, 2, device=0,1 (repeatable)")
 	flags.Var((*cli.List)(&f.devices), "device", "CDI name or /dev/NAME[:/dev/NAME][:rwm] for every RUN (repeatable)")

@@ -16,9 +16,11 @@ import (
 
 // dockerFlags are those of them that are read at all.
 type dockerFlags struct {
+	// What these four ask for is missing here, so they are refused, unless their values ask for nothing.
 	attest                   []string
 	sbom, provenance, cgroup string
-	without                  []string // the flags that were given and have no effect
+
+	without []string // the flags that were given and have no effect
 }
 
 // add hides every flag. Some take no value, as with docker.

@@ -21,13 +21,15 @@ import (
 
 // input is what a build reads.
 type input struct {
-	source      *sourceFlags
-	plan        *dockerfile.Plan
-	context     *files.Context
-	named       map[string]string // --build-context
+	source  *sourceFlags
+	plan    *dockerfile.Plan
+	context *files.Context
+	// --build-context.
+	named       map[string]string
 	options     files.ContextOptions
 	credentials credentials
-	stream      io.Closer // a context that is a pipe
+	// A context that is a pipe.
+	stream io.Closer
 }
 
 // close ends what was opened, in whatever state opening it failed.

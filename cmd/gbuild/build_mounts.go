@@ -16,8 +16,14 @@ import (
 )
 
 // mountFlags name the places of cache mounts.
-type mountFlags struct{ from, to []string }
+type mountFlags struct {
+	// Places that are read before the first step.
+	from []string
+	// Places that are written after the last step, if any ran.
+	to []string
+}
 
+// add has flags that may be repeated: each is a place of its own.
 func (f *mountFlags) add(flags *pflag.FlagSet) {
 	flags.Var((*cli.List)(&f.from), "cache-mounts-from", "REF or oci:DIR: take what cache mounts have there and not here, before a step runs (repeatable)")
 	flags.Var((*cli.List)(&f.to), "cache-mounts-to", "REF or ref=REF,downloads=true: write what is new in cache mounts there, after steps have run (repeatable)")

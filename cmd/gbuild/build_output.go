@@ -23,18 +23,26 @@ import (
 
 // outputFlags are what the command line says. load is docker's word for what happens anyway, so nobody reads it.
 type outputFlags struct {
-	name        string
-	tags        []string
+	// Bare tags belong to it.
+	name string
+	// Names, or bare tags.
+	tags []string
+	// These are for every output.
 	annotations []string
 	outputs     []string
 	push, load  bool
+
+	// How the files are divided into layers.
 	layers      string
 	compression output.Compression
-	receipts    output.Receipts
-	progress    string
-	quiet       bool
+
+	// The rest is about what is said of the build.
+	receipts output.Receipts
+	progress string
+	quiet    bool
 }
 
+// add takes the name from the environment, too, as pipelines set it.
 func (f *outputFlags) add(flags *pflag.FlagSet, environ cli.Environment) {
 	flags.VarP((*cli.List)(&f.tags), "tag", "t", "name of the image, NAME[:TAG]; a bare tag belongs to --name (repeatable)")
 	flags.StringVar(&f.name, "name", environ.Get("IMAGE_NAME"), "name that bare tags belong to (IMAGE_NAME)")
@@ -55,14 +63,17 @@ func (f *outputFlags) add(flags *pflag.FlagSet, environ cli.Environment) {
 
 // outputs are the parsed flags.
 type outputs struct {
-	list        []*output.Output
-	names       []string // full names of the image
+	// An empty list keeps the image in the store, under its names.
+	list []*output.Output
+	// Full names of the image, with host and tag.
+	names       []string
 	annotations map[string]string
 	compression codec.Compression
 	layering    build.Layering
 	receipts    output.Receipts
-	progress    progress.Mode
-	quiet       bool
+	// With -q it is quiet, whatever --progress says.
+	progress progress.Mode
+	quiet    bool
 }
 
 // parse reads all of them; the order is that in which errors are found.

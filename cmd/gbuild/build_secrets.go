@@ -14,8 +14,14 @@ import (
 )
 
 // credentialFlags name secrets and ssh agents. A Dockerfile gets those that it asks for by their ids.
-type credentialFlags struct{ secrets, ssh []string }
+type credentialFlags struct {
+	// Files or variables, which are read now: a missing one is an error before anything runs.
+	secrets []string
+	// Agents, or key files for which one is started.
+	ssh []string
+}
 
+// add has the words of docker build.
 func (f *credentialFlags) add(flags *pflag.FlagSet) {
 	flags.Var((*cli.List)(&f.secrets), "secret", "id=ID[,src=FILE|,env=NAME]: for RUN --mount=type=secret (repeatable)")
 	flags.Var((*cli.List)(&f.ssh), "ssh", "default|ID[=SOCKET[,raw=true]|KEY[,KEY]]: an ssh agent for RUN --mount=type=ssh and, as default, for git in ADD (repeatable)")
@@ -24,7 +30,8 @@ func (f *credentialFlags) add(flags *pflag.FlagSet) {
 // credentials are what a build is lent, by ids.
 type credentials struct {
 	secrets, agents map[string]build.Secret
-	stop            func() // ends the agents that were started; nil where there are none
+	// Ends the agents that were started; nil where there are none.
+	stop func()
 }
 
 // open reads the secrets, and finds or starts the agents.

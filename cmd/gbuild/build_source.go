@@ -23,17 +23,28 @@ import (
 
 // sourceFlags name what is read, with the argument of the command.
 type sourceFlags struct {
-	context        string // the argument
-	file, target   string
+	// The argument: a directory, an archive, a URL, or - for standard input.
+	context string
+	// The Dockerfile; empty is that of the context.
+	file string
+	// A stage; empty is the last.
+	target string
+
+	// The arguments win over those of the files.
 	args, argFiles []string
-	epoch          string
-	labels         []string
-	contexts       []string
-	platform       string
-	pull           bool
-	pullTTL        time.Duration
+	// It is one more argument, SOURCE_DATE_EPOCH.
+	epoch  string
+	labels []string
+	// Further contexts, each with a name.
+	contexts []string
+	platform string
+
+	// These two say how far what is known of base images is trusted, instead of asking their registries.
+	pull    bool
+	pullTTL time.Duration
 }
 
+// add has the flags of docker build, and those about how old an answer of a registry may be.
 func (f *sourceFlags) add(flags *pflag.FlagSet) {
 	flags.StringVarP(&f.file, "file", "f", "", "the Dockerfile (default CONTEXT/Dockerfile, else Containerfile; - for standard input)")
 	flags.Var((*cli.List)(&f.args), "build-arg", "NAME=VALUE for an ARG; NAME alone takes the environment's value (repeatable)")

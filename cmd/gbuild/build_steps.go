@@ -13,15 +13,20 @@ import (
 
 // stepFlags are about every RUN alike. What only some of them get, the Dockerfile asks for.
 type stepFlags struct {
-	network     string
-	addHosts    []string
-	ulimits     []string
-	shmSize     string
-	allow       []string
+	network string
+	// Lines of /etc/hosts.
+	addHosts []string
+	ulimits  []string
+	shmSize  string
+	// What a Dockerfile may ask for and does not get by itself.
+	allow []string
+
 	devices     deviceFlags
 	credentials credentialFlags
 }
 
+// add has two flags that weaken the isolation of a RUN: --network=host is for all of them, and --allow for those that the
+// Dockerfile names.
 func (f *stepFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.network, "network", "default", "network of RUN: default (private, where that can be had), private, host or none")
 	flags.Var((*cli.List)(&f.addHosts), "add-host", "NAME:ADDRESS for /etc/hosts of RUN (repeatable)")

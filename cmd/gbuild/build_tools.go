@@ -20,10 +20,15 @@ import (
 
 // toolFlags say for which package managers something is done that the Dockerfile does not ask for.
 type toolFlags struct {
-	pipCache           string
-	autoCache, mirrors []string
+	// Auto, off, or a directory of the user's.
+	pipCache string
+	// These tools get a cache that no RUN mounted.
+	autoCache []string
+	// TOOL=URL; a URL may have a password.
+	mirrors []string
 }
 
+// add has no default for the mirrors: see fill.
 func (f *toolFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.pipCache, "pip-cache", "auto", "cache for a RUN that calls pip and mounts none: auto, off, or a directory, e.g. ~/.cache/pip")
 	flags.StringSliceVar(&f.autoCache, "auto-cache", []string{"pip", "uv"}, "tools that get a cache in each RUN that mounts none: pip, uv, apt, conda, npm; or none")

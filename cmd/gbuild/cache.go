@@ -26,6 +26,7 @@ func newCacheCommand(a *cli.App) *cobra.Command {
 	return c
 }
 
+// newCacheListCommand enters the namespace even to list: files of a cache may belong to ids that only it maps.
 func newCacheListCommand(a *cli.App) *cobra.Command {
 	var wheels bool
 	c := &cobra.Command{

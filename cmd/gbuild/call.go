@@ -22,6 +22,7 @@ type callFlags struct {
 	check bool
 }
 
+// add has --check for those who do not know --call, as docker does.
 func (f *callFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.call, "call", "build", "build, or only report: check, outline, targets; with ,format=json as JSON")
 	flags.BoolVar(&f.check, "check", false, "report what the lint rules find, and build nothing (--call=check)")

@@ -23,6 +23,7 @@ type execOptions struct {
 	interactive, tty, detach bool
 }
 
+// newExecCommand takes the flags before the container only: what follows belongs to the command.
 func newExecCommand(a *cli.App) *cobra.Command {
 	o := &execOptions{}
 	c := &cobra.Command{

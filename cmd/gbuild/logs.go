@@ -20,6 +20,7 @@ type logsOptions struct {
 	follow, times bool
 }
 
+// newLogsCommand prints what was said, to the stream on which it was said.
 func newLogsCommand(a *cli.App) *cobra.Command {
 	var o logsOptions
 	c := &cobra.Command{

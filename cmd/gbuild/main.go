@@ -1,4 +1,5 @@
-// Command gbuild builds container images from Dockerfiles without a daemon and without root, and runs them.
+// This file owns the process: its streams and signals, the list of the commands, and the exit code.
+
 package main
 
 import (
@@ -24,6 +25,8 @@ import (
 // version is set by the release build.
 var version = ""
 
+// main is also the init of a sandbox, and what git starts to make its connections. In such a process the first two calls do
+// not return.
 func main() {
 	runtime.Init() // returns unless this process is the init of a sandbox, or on its way into a namespace
 	remote.InitGit()
@@ -41,6 +44,7 @@ func delayGC(wanted string) {
 	goruntime.AddCleanup(new(*cli.App), func(percent int) { debug.SetGCPercent(percent) }, usual)
 }
 
+// realMain is main with an exit code, so that deferred calls are done before the process ends.
 func realMain(args []string) int {
 	stdout, stderr := progress.NewWriter(os.Stdout), progress.NewWriter(os.Stderr)
 	defer func() { _ = errors.Join(stdout.Close(), stderr.Close()) }() // who reads may have gone
@@ -135,6 +139,7 @@ func countArgs(c *cobra.Command) {
 	}
 }
 
+// newVersionCommand is here because it has nothing of its own.
 func newVersionCommand(a *cli.App) *cobra.Command {
 	return &cobra.Command{
 		Use: "version", Short: "Print the version", Args: cobra.NoArgs, Example: "  gbuild version",
@@ -145,6 +150,7 @@ func newVersionCommand(a *cli.App) *cobra.Command {
 	}
 }
 
+// versionString is that of the release, or what the Go tool knows of the module.
 func versionString() string {
 	if version != "" {
 		return version

@@ -20,6 +20,7 @@ type psOptions struct {
 	format            string
 }
 
+// newPsCommand has docker's columns and templates.
 func newPsCommand(a *cli.App) *cobra.Command {
 	var o psOptions
 	c := &cobra.Command{

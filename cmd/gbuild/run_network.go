@@ -70,6 +70,7 @@ func (n *runNetwork) nameOf(c *container.Container) string {
 	return c.ShortID()
 }
 
+// fillHosts adds the lines of /etc/hosts.
 func (n *runNetwork) fillHosts(box *runtime.Sandbox) error {
 	for _, text := range n.hosts {
 		host, ok := cli.ParseHost(text, n.kind)

@@ -14,6 +14,7 @@ import (
 	"github.com/gbuild/gbuild/pkg/container"
 )
 
+// newStopCommand asks each container by its own signal, and gives it its own time.
 func newStopCommand(a *cli.App) *cobra.Command {
 	var timeout int
 	var name string
@@ -39,6 +40,7 @@ func newStopCommand(a *cli.App) *cobra.Command {
 	return c
 }
 
+// newKillCommand does not wait for the end, unless the signal leaves no choice.
 func newKillCommand(a *cli.App) *cobra.Command {
 	var name string
 	c := &cobra.Command{
@@ -61,6 +63,7 @@ func newKillCommand(a *cli.App) *cobra.Command {
 	return c
 }
 
+// newRmCommand removes the entry of a container, and its log.
 func newRmCommand(a *cli.App) *cobra.Command {
 	var force bool
 	c := &cobra.Command{

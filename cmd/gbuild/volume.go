@@ -13,6 +13,7 @@ import (
 	"github.com/gbuild/gbuild/pkg/container"
 )
 
+// newVolumeCommand groups the commands about volumes. They enter the namespace: files of a volume may belong to any id.
 func newVolumeCommand(a *cli.App) *cobra.Command {
 	c := &cobra.Command{Use: "volume", Short: "List, show and remove the named volumes of gbuild run"}
 	c.AddCommand(newVolumeListCommand(a), newVolumeInspectCommand(a), newVolumeRemoveCommand(a))
