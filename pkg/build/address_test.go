@@ -8,8 +8,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-
-	"github.com/gbuild/gbuild/pkg/dockerfile"
 )
 
 // What an address has today is what a RUN gets, even where the server said that yesterday's is good for a year: without
@@ -52,14 +50,4 @@ func (p *pythonBench) testWhatAnAddressHas(t *testing.T) {
 		}
 	}
 	p.wantBuilt(0)
-}
-
-// A cache mount is left out of what decides a build only where tools keep their own caches.
-func TestPlainMounts(t *testing.T) {
-	for target, want := range map[string]bool{"/root/.cache": true, "/root/.cache/torch": true, "/var/cache/apt": true, "/root/.ccache": true, "/sccache": true,
-		"/cache": false, "/src/cache": false, "/opt/cached-headers": false} {
-		if got := plain(&dockerfile.Mount{Type: dockerfile.MountCache, Target: target}); got != want {
-			t.Errorf("%s: %t", target, got)
-		}
-	}
 }

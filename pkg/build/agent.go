@@ -25,7 +25,7 @@ func (m *mounts) agent(d *dockerfile.Mount) (*runtime.Mount, error) {
 		}
 		return nil, nil
 	}
-	socket, err := m.leases.scratch.name("agent")
+	socket, err := m.work.walker.runs.scratch.name("agent")
 	if err != nil {
 		return nil, err
 	}

@@ -22,7 +22,7 @@ const aptConfig = autoDir + "/apt.conf"
 
 // apt configures apt for a RUN: with the mirror, and with packages that are kept.
 func (c *toolCaches) apt(ctx context.Context, s *dockerfile.Run) (*dockerfile.Run, []runtime.Mount, error) {
-	if c.req().Mirrors[installer.Apt] == nil && !slices.Contains(c.req().AutoCache, installer.Apt) {
+	if c.build.Mirrors[installer.Apt] == nil && !slices.Contains(c.build.Tools, installer.Apt) {
 		return s, nil, nil
 	}
 	if !s.Calls().Fetches(installer.Apt) || s.Getenv("APT_CONFIG") != "" || s.Mentions(func(text string) bool { return strings.Contains(text, "APT_CONFIG") }) {
@@ -40,7 +40,7 @@ func (c *toolCaches) apt(ctx context.Context, s *dockerfile.Run) (*dockerfile.Ru
 	if text.Len() == 0 {
 		return s, nil, nil
 	}
-	file, err := c.leases.scratch.file([]byte(text.String()), 0o644, 0, 0)
+	file, err := c.build.Scratch.File([]byte(text.String()), 0o644, 0, 0)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -54,7 +54,7 @@ func setApt(w io.Writer, name, value string) { fmt.Fprintf(w, "%s %q;\n", name, 
 // aptCache keeps what apt fetches: in the mount of the Dockerfile, which docker-clean would empty, or in a cache of its
 // own, for which that need not be turned off.
 func (c *toolCaches) aptCache(ctx context.Context, s *dockerfile.Run, w io.Writer) ([]runtime.Mount, error) {
-	if !slices.Contains(c.req().AutoCache, installer.Apt) {
+	if !slices.Contains(c.build.Tools, installer.Apt) {
 		return nil, nil
 	}
 	fmt.Fprint(w, installer.AptKeeping)
@@ -84,11 +84,11 @@ func (c *toolCaches) aptParts(w io.Writer) ([]runtime.Mount, error) {
 
 // copies makes a directory with what change makes of the files of one of the image; nil where the image has none.
 func (c *toolCaches) copies(dir, target string, change func(name string, text []byte) []byte) (*runtime.Mount, error) {
-	entries, err := resolvedDir(c.lower, dir)
+	entries, err := resolvedDir(c.Lower, dir)
 	if err != nil {
 		return nil, nil
 	}
-	out, err := c.leases.scratch.dir("apt")
+	out, err := c.build.Scratch.Dir("apt")
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +96,7 @@ func (c *toolCaches) copies(dir, target string, change func(name string, text []
 		return nil, err
 	}
 	for _, e := range entries {
-		text, err := readSmall(c.lower, path.Join(dir, e.Name))
+		text, err := readSmall(c.Lower, path.Join(dir, e.Name))
 		if err != nil {
 			continue // a directory, or a link that leads nowhere
 		}
@@ -124,7 +124,7 @@ func readSmall(v *rootfs.View, name string) ([]byte, error) {
 
 // aptMirror leads apt to copies of the image's sources with the mirror in them.
 func (c *toolCaches) aptMirror(_ context.Context, s *dockerfile.Run, w io.Writer) ([]runtime.Mount, error) {
-	mirror := c.req().Mirrors[installer.Apt]
+	mirror := c.build.Mirrors[installer.Apt]
 	if mirror == nil {
 		return nil, nil
 	}
@@ -138,11 +138,11 @@ func (c *toolCaches) aptMirror(_ context.Context, s *dockerfile.Run, w io.Writer
 	if err != nil {
 		return nil, err
 	}
-	list, err := readSmall(c.lower, installer.AptSourceListFile)
+	list, err := readSmall(c.Lower, installer.AptSourceListFile)
 	if err != nil {
 		list = nil
 	}
-	file, err := c.leases.scratch.file(installer.AptMirrored(list, mirror), 0o644, 0, 0)
+	file, err := c.build.Scratch.File(installer.AptMirrored(list, mirror), 0o644, 0, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -20,29 +20,15 @@ import (
 // not even a mount point is made in the image, and which rm -rf of a Dockerfile leaves alone.
 const autoDir = "/dev/gbuild"
 
-// toolCaches are the caches of the package managers that one RUN calls, which the Dockerfile has not asked for.
-type toolCaches struct {
-	work    *work
-	leases  *leases
-	user    runtime.Identity // of the RUN
-	lower   *rootfs.View     // the files before it
-	private string           // a directory that ends with the RUN's draft
-	uses    []cacheUse       // cache mounts of the Dockerfile included
-
-	fetched *pipcache.Lease // of what pip fetches; nil: it has no cache of ours
-}
-
-func (c *toolCaches) req() *Request { return c.leases.req }
-
 // give gives the RUN a cache for each package manager that it calls and that the Dockerfile has no cache for. It
 // returns the RUN as it is to be executed; its key and its history are those of s.
 func (c *toolCaches) give(ctx context.Context, s *dockerfile.Run) (*dockerfile.Run, []runtime.Mount, error) {
-	if len(c.req().AutoCache) > 0 {
+	if len(c.build.Tools) > 0 {
 		s = s.WithScripts(c.scriptsOf(ctx, s))
 	}
 	out, calls := s, s.Calls()
 	var list []runtime.Mount
-	for _, t := range c.req().AutoCache {
+	for _, t := range c.build.Tools {
 		if t == installer.Apt { // it has a configuration of its own
 			continue
 		}
@@ -56,11 +42,11 @@ func (c *toolCaches) give(ctx context.Context, s *dockerfile.Run) (*dockerfile.R
 		separate, n, ok := out.Calls().Separate(t, filepath.Join(autoDir, string(t)))
 		if !ok {
 			use := &CacheUse{Tool: string(t), Automatic: true, Without: "calls of it that are told to keep none stand in a text that is not changed"}
-			c.work.walker.events.report(Event{Type: Cache, Step: c.leases.number, Text: use.String(), Cache: use})
+			c.build.Reports.Cache(c.Step, use.String(), use)
 			continue
 		}
 		more, err := c.autoCache(ctx, s, t, n)
-		if err != nil && (ctx.Err() != nil || t == installer.Pip && c.req().PipDir != "") {
+		if err != nil && (ctx.Err() != nil || t == installer.Pip && c.build.PipDir != "") {
 			return nil, nil, fmt.Errorf("preparing the cache of %s: %w", t, err)
 		}
 		if err != nil { // nobody has asked for it: the RUN goes on without
@@ -82,16 +68,17 @@ func (c *toolCaches) tellAuto(t installer.Tool) {
 		off = "--pip-cache=off"
 	}
 	text := fmt.Sprintf("%s has a cache that is kept between builds, outside of the image, in each RUN that mounts none (%s)", t, off)
-	c.leases.events.once("cache of "+string(t), Event{Type: Cache, Text: text})
+	c.build.once("cache of "+string(t), func() { c.build.Reports.Cache(0, text, nil) })
 }
 
 // leavesCaches says whether this build leaves all caches to its Dockerfile, and says so once.
 func (c *toolCaches) leavesCaches() bool {
-	reads := c.work.walker.resolver.readsCaches()
-	if reads {
-		c.leases.events.once("no caches", Event{Type: Cache, Text: "the Dockerfile reads ~/.cache: pip and uv keep their caches there, in the image"})
+	if c.build.Left {
+		c.build.once("no caches", func() {
+			c.build.Reports.Cache(0, "the Dockerfile reads ~/.cache: pip and uv keep their caches there, in the image", nil)
+		})
 	}
-	return reads
+	return c.build.Left
 }
 
 // autoCache leases the cache of a tool, for the RUN and for calls of it that find nothing of each other's. What is built
@@ -139,11 +126,11 @@ func (c *toolCaches) pipCache(ctx context.Context, s *dockerfile.Run, calls int)
 
 // passing makes a directory for what is built in this RUN and not kept: it ends with the draft, whatever ends that.
 func (c *toolCaches) passing(name string) (string, error) {
-	dir := filepath.Join(c.private, "built-"+name)
+	dir := filepath.Join(c.Private, "built-"+name)
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return "", err
 	}
-	return dir, os.Chown(dir, c.user.UID, c.user.GID)
+	return dir, os.Chown(dir, c.User.UID, c.User.GID)
 }
 
 // mountOwn binds a cache of the tool that belongs to the user of the RUN.
@@ -164,19 +151,19 @@ func (c *toolCaches) mountOwn(ctx context.Context, t installer.Tool) ([]runtime.
 // pipDir is what pip fetches: the cache of the user that the RUN has, or for root the directory of --pip-cache. pip uses
 // no cache that belongs to somebody else.
 func (c *toolCaches) pipDir(ctx context.Context, s *dockerfile.Run, use cacheUse) ([]runtime.Mount, error) {
-	renewed := slices.Contains(c.work.distrust, "pip")
-	if c.req().PipDir != "" && c.user.UID == 0 && renewed {
+	renewed := slices.Contains(c.Distrust, "pip")
+	if c.build.PipDir != "" && c.User.UID == 0 && renewed {
 		c.uses = append(c.uses, use)
 		dir, err := c.passing("pip-fetched")
 		return []runtime.Mount{{Type: "bind", Source: dir, Target: use.Target}}, err
 	}
-	if c.req().PipDir != "" && c.user.UID == 0 {
-		if err := pipcache.OpenDir(c.req().PipDir, "--pip-cache"); err != nil {
+	if c.build.PipDir != "" && c.User.UID == 0 {
+		if err := pipcache.OpenDir(c.build.PipDir, "--pip-cache"); err != nil {
 			return nil, err
 		}
-		use.ID, c.leases.taken = c.req().PipDir, true
+		use.ID, c.leases.taken = c.build.PipDir, true
 		c.uses = append(c.uses, use)
-		return []runtime.Mount{{Type: "bind", Source: c.req().PipDir, Target: use.Target}}, nil
+		return []runtime.Mount{{Type: "bind", Source: c.build.PipDir, Target: use.Target}}, nil
 	}
 	lease, dir, err := c.ownCache(ctx, "pip", "", pipcache.Shared)
 	if err != nil {
@@ -195,15 +182,15 @@ func (c *toolCaches) pipDir(ctx context.Context, s *dockerfile.Run, use cacheUse
 // ownCache leases a cache that belongs to the user of the RUN, until the step ends, and says what the RUN is to see.
 func (c *toolCaches) ownCache(ctx context.Context, id, scope string, sharing pipcache.Sharing) (lease *pipcache.Lease, dir string, err error) {
 	tool, _, _ := strings.Cut(id, "-") // pip-wheels is pip's
-	if space := c.req().Plan.CacheNamespace(); space != "" {
+	if space := c.build.Space; space != "" {
 		id = space + "/" + id
 	}
-	o := pipcache.Options{Scope: scope, UID: c.user.UID, GID: c.user.GID, OwnerGiven: true, Mode: 0o755}
+	o := pipcache.Options{Scope: scope, UID: c.User.UID, GID: c.User.GID, OwnerGiven: true, Mode: 0o755}
 	if scope != "" {
-		o.About = c.about()
+		o.About = c.About
 	}
 	lease, dir, err = c.leases.take(ctx, id, sharing, o)
-	if err == nil && slices.Contains(c.work.distrust, tool) {
+	if err == nil && slices.Contains(c.Distrust, tool) {
 		err = lease.Renew()
 		dir = lease.Dir()
 	}
@@ -219,7 +206,7 @@ func (c *toolCaches) builtCache(ctx context.Context, id, scope string) (lease *p
 		usage, _ := lease.Usage()
 		kept, err := lease.ReleaseFilled()
 		if kept && usage.Files > 0 && err == nil {
-			_, err = c.leases.runs.caches.TrimBuilt(ctx, BuiltCaches, pipcache.BuiltAge, pipcache.BuiltSize)
+			_, err = c.build.Caches.TrimBuilt(ctx, BuiltCaches, pipcache.BuiltAge, pipcache.BuiltSize)
 		}
 		if err != nil { // what was built is right all the same
 			c.leases.tell(fmt.Sprintf("tidying what was built: %v", err))
@@ -231,15 +218,6 @@ func (c *toolCaches) builtCache(ctx context.Context, id, scope string) (lease *p
 
 // BuiltCaches are the ids of caches of what pip and uv build.
 var BuiltCaches = []string{"pip-wheels", "uv-built"}
-
-// about says to people what a scope stands for: what the RUN stands on, and the RUN.
-func (c *toolCaches) about() string {
-	text := strings.Join(strings.Fields(c.work.step.Meta().Title), " ")
-	if r := []rune(text); len(r) > 60 {
-		text = string(r[:60]) + "..."
-	}
-	return "on " + c.work.stage.baseName() + ": " + text
-}
 
 func resolvedDir(v *rootfs.View, dir string) ([]*rootfs.Entry, error) {
 	real, e, err := v.Resolve(dir, true)

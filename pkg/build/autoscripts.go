@@ -10,7 +10,6 @@ import (
 
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/installer"
-	"github.com/gbuild/gbuild/pkg/layers"
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 	"github.com/gbuild/gbuild/pkg/shell"
 )
@@ -21,7 +20,7 @@ import (
 func (c *toolCaches) tellUncached(s *dockerfile.Run, t installer.Tool) {
 	if why := s.Uncached(t); why != "" {
 		use := &CacheUse{Tool: string(t), Automatic: true, Without: why}
-		c.work.walker.events.report(Event{Type: Cache, Step: c.leases.number, Text: use.String(), Cache: use})
+		c.build.Reports.Cache(c.Step, use.String(), use)
 	}
 }
 
@@ -36,24 +35,14 @@ func (c *toolCaches) scriptsOf(ctx context.Context, s *dockerfile.Run) func(name
 			if d.Type != dockerfile.MountBind {
 				return nil, fmt.Errorf("%s is not known before the step runs", name)
 			}
-			v, err := c.bound(ctx, &s.Mounts[i], c.work.in.states[i], c.work.in.paths[i])
+			v, shown, err := c.Mounted(ctx, i)
 			if err != nil {
 				return nil, err
 			}
-			return readScript(v, path.Join("/", c.work.in.paths[i], inside))
+			return readScript(v, path.Join("/", shown, inside))
 		}
-		return readScript(c.lower, name)
+		return readScript(c.Lower, name)
 	}
-}
-
-// bound is the state that a bind mount shows a path of.
-func (c *toolCaches) bound(ctx context.Context, d *dockerfile.Mount, state layers.Key, source string) (*rootfs.View, error) {
-	if name, ok := contextName(d); ok {
-		if err := c.work.walker.sources.materialise(ctx, state, name, source); err != nil {
-			return nil, err
-		}
-	}
-	return c.work.walker.states.view(ctx, state)
 }
 
 // readScript reads a file that is short enough for a script.

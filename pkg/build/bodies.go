@@ -24,11 +24,11 @@ func (c *toolCaches) lendBodies(s *dockerfile.Run, l *pipcache.Lease, dir string
 		return nil, err
 	}
 	list := []runtime.Mount{{Type: "bind", Source: own, Target: lentDir, ReadOnly: true}}
-	bodies, err := c.leases.runs.caches.Bodies(c.user.UID, c.user.GID)
+	bodies, err := c.build.Caches.Bodies(c.User.UID, c.User.GID)
 	if err != nil {
 		return list, nil // they are fetched
 	}
-	lending, err := bodies.Lend(l, pipcache.LendOptions{Dir: dir, Lent: lentDir, Indexes: c.indexes(s), UID: c.user.UID, GID: c.user.GID})
+	lending, err := bodies.Lend(l, pipcache.LendOptions{Dir: dir, Lent: lentDir, Indexes: c.indexes(s), UID: c.User.UID, GID: c.User.GID})
 	if err == nil {
 		c.leases.later(lending.Stop)
 	}
@@ -40,12 +40,12 @@ func (c *toolCaches) keepBodies() {
 	if c.fetched == nil {
 		return
 	}
-	runs, outer, user, l := c.leases.runs, c.work.walker.caches.outer, c.user, c.fetched
-	runs.bodies.start(l, func() (none struct{}, err error) {
-		if bodies, err := runs.caches.Bodies(user.UID, user.GID); err == nil {
-			_ = bodies.Keep(outer, l) // what is not kept is fetched again
+	user, l := c.User, c.fetched
+	c.build.Beside(func() error {
+		if bodies, err := c.build.Caches.Bodies(user.UID, user.GID); err == nil {
+			_ = bodies.Keep(c.build.Outer, l) // what is not kept is fetched again
 		}
-		return none, nil
+		return nil
 	})
 }
 
@@ -72,7 +72,7 @@ var addresses = lazyregexp.New(`https?://[^\s"'` + "`" + `\\;|&()<>]+`)
 // indexes lists the URLs that may be those of a package index that the RUN asks.
 func (c *toolCaches) indexes(s *dockerfile.Run) []string {
 	all := []string{"https://pypi.org/simple"}
-	if mirror := c.req().Mirrors[installer.Pip]; mirror != nil {
+	if mirror := c.build.Mirrors[installer.Pip]; mirror != nil {
 		all = append(all, mirror.String())
 	}
 	for _, texts := range [][]string{s.Args, s.Env} {

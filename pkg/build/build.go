@@ -31,6 +31,7 @@ func (b *Builder) Build(ctx context.Context, req *Request) (*Result, error) {
 		return nil, err
 	}
 	target.markExported()
+	p.runs.tools = newTools(b, req, p, tasks, p.resolver.readsCaches())
 	p.exports.layering.setExtra(target)
 	key, err := w.stageKey(ctx, target)
 	if err == nil && req.Files {
@@ -74,7 +75,7 @@ func (b *Builder) newWalker(outer context.Context, req *Request, t *tasks) *walk
 	states := newStates(images, process, layering, t)
 	exports := newExports(states, line, t)
 	p := &parts{req: req, store: b.Store, events: v, process: process, resolver: &resolver{plan: req.Plan, bases: images, events: v},
-		names: names, states: states, exports: exports, caches: caches, crew: newCrew(b.Jobs, t), runs: newRuns(b, t),
+		names: names, states: states, exports: exports, caches: caches, crew: newCrew(b.Jobs, t), runs: newRuns(b),
 		indexes: &indexes{store: b.Store, states: states, exports: exports, caches: caches, foreign: names.caches,
 			written: once[layers.Key, struct{}]{tasks: t}}}
 	w := &walker{build: p, walked: once[*stage, layers.Key]{tasks: t}}

@@ -24,7 +24,7 @@ import (
 // again: the Dockerfile says so, or the build sees something that has no name. ofState says that nothing but the files
 // before the RUN decides what is built.
 func (c *toolCaches) builtScope(s *dockerfile.Run, t installer.Tool) (scope string, keep, ofState bool) {
-	if s.Calls().KeepsNone(t) || len(s.Devices)+len(c.req().Limits.Devices) > 0 {
+	if s.Calls().KeepsNone(t) || len(s.Devices) > 0 || c.build.Unnamed {
 		return "", false, false
 	}
 	text := s.Calls().Builds()
@@ -33,12 +33,12 @@ func (c *toolCaches) builtScope(s *dockerfile.Run, t installer.Tool) (scope stri
 	}
 	whole := !text.Sure || slices.ContainsFunc(s.Mounts, func(d dockerfile.Mount) bool { return !plain(&d) }) ||
 		slices.ContainsFunc(text.Files, func(name string) bool { return strings.Contains(name, "://") })
-	if whole && c.work.rerun {
+	if whole && c.Rerun {
 		return "", false, false
 	}
 	r := newRecipe("built", layers.Key{})
 	if whole {
-		r.bytes(c.work.recipes.own[:])
+		r.bytes(c.Recipe[:])
 	} else {
 		below, options, err := c.baseline(s, &text)
 		if err != nil {
@@ -46,7 +46,7 @@ func (c *toolCaches) builtScope(s *dockerfile.Run, t installer.Tool) (scope stri
 		}
 		run := s.Executing(text.Text)
 		run.Env = seen(s.Env)
-		key := runKey(below, run, c.work.stage.platform(), c.req().Limits, c.work.in.sums)
+		key := c.Over(below, run)
 		r.bytes(key[:])
 		r.list(options)
 	}
@@ -82,26 +82,26 @@ func seen(env []string) (all []string) {
 // where a requirement is an address.
 func (c *toolCaches) baseline(s *dockerfile.Run, text *caching.Builds) (below layers.Key, options []string, err error) {
 	constrained := text.Constrained || c.constrained(s)
-	q := &requirements{view: c.lower, named: map[string]bool{}}
+	q := &requirements{view: c.Lower, named: map[string]bool{}}
 	for _, name := range text.Files {
 		if !path.IsAbs(name) && text.Moves {
-			return c.work.parent, nil, nil
+			return c.Parent, nil, nil
 		}
 		if err := q.read(absolute(s.Dir, name), maxNested); errors.Is(err, errUnpinned) {
 			return layers.Key{}, nil, err
 		} else if err != nil {
-			return c.work.parent, nil, nil
+			return c.Parent, nil, nil
 		}
 	}
 	if constrained {
-		return c.work.parent, nil, nil
+		return c.Parent, nil, nil
 	}
-	for below = c.work.parent; ; {
-		made := c.work.walker.states.originOf(below)
-		if !made.known || !made.brings || !c.onlyRequirements(below, q.named) {
+	for below = c.Parent; ; {
+		parent, changed, ok := c.Brought(below)
+		if !ok || !onlyRequirements(changed, q.named) {
 			return below, q.options, nil
 		}
-		below = made.parent
+		below = parent
 	}
 }
 
@@ -121,10 +121,10 @@ func (c *toolCaches) constrained(s *dockerfile.Run) bool {
 	for _, name := range names {
 		homes := []string{""}
 		if rest, ok := strings.CutPrefix(name, "~"); ok {
-			name, homes = rest, []string{c.user.Home, s.Getenv("HOME"), "/root"}
+			name, homes = rest, []string{c.User.Home, s.Getenv("HOME"), "/root"}
 		}
 		for _, home := range homes {
-			data, err := readView(c.lower, absolute(s.Dir, home+name))
+			data, err := readView(c.Lower, absolute(s.Dir, home+name))
 			if err == nil && installer.Constrains(string(data)) || err != nil && !errors.Is(err, os.ErrNotExist) {
 				return true
 			}
@@ -135,11 +135,7 @@ func (c *toolCaches) constrained(s *dockerfile.Run) bool {
 
 // onlyRequirements says whether a state adds nothing to the one below but directories and files of requirements: those
 // that the RUN names, and others that have the names of such.
-func (c *toolCaches) onlyRequirements(k layers.Key, named map[string]bool) bool {
-	v, err := c.work.walker.store.Changed(k)
-	if err != nil {
-		return false
-	}
+func onlyRequirements(v *rootfs.View, named map[string]bool) bool {
 	return v.Walk("/", func(e *rootfs.Entry) error {
 		if e.IsDir() || e.IsRegular() && (named[e.Path] || installer.IsRequirements(path.Base(e.Path))) {
 			return nil

@@ -65,7 +65,7 @@ func TestBuiltScopes(t *testing.T) {
 	var seen string
 	b.Exec = func(ctx context.Context, s *runtime.Sandbox) error {
 		for _, m := range s.Mounts {
-			if m.Target == autoDir+"/pip/wheels" {
+			if m.Target == "/dev/gbuild/pip/wheels" {
 				seen = m.Source
 				return os.WriteFile(m.Source+"/x.whl", nil, 0o644)
 			}

@@ -65,7 +65,7 @@ func (c *toolCaches) report(log *toolLog) {
 			u.take(log.tools.Of(installer.Tool(u.Tool)))
 		}
 		u.look()
-		c.work.walker.events.report(Event{Type: Cache, Step: c.leases.number, Text: u.String(), Cache: &u.CacheUse})
+		c.build.Reports.Cache(c.Step, u.String(), &u.CacheUse)
 	}
 }
 

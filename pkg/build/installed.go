@@ -22,7 +22,7 @@ const maxInstalled = 256 << 20
 // packages in the places where the RUN's Pythons look.
 func (c *toolCaches) installed(s *dockerfile.Run) (all []string) {
 	for _, name := range installer.Databases {
-		_ = c.lower.Walk(name, func(e *rootfs.Entry) error { // most of them are not there
+		_ = c.Lower.Walk(name, func(e *rootfs.Entry) error { // most of them are not there
 			if e.IsRegular() {
 				all = append(all, e.Path+" "+listDigest(e))
 			}
@@ -30,7 +30,7 @@ func (c *toolCaches) installed(s *dockerfile.Run) (all []string) {
 		})
 	}
 	names := func(dir string) (names []string) {
-		entries, _ := resolvedDir(c.lower, dir)
+		entries, _ := resolvedDir(c.Lower, dir)
 		for _, e := range entries {
 			names = append(names, e.Name)
 		}
@@ -58,4 +58,9 @@ func listDigest(e *rootfs.Entry) string {
 	sum := sha256.New()
 	_, err = io.Copy(sum, io.LimitReader(f, maxInstalled))
 	return fmt.Sprintf("%x %v", sum.Sum(nil), err)
+}
+
+// prefixes are the directories below which the Pythons of a RUN have lib/python3.X.
+func prefixes(s *dockerfile.Run) []string {
+	return installer.Prefixes(s.Calls().Pythons(), s.Getenv, s.Dir)
 }

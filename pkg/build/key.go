@@ -35,13 +35,13 @@ func runKey(parent layers.Key, s *dockerfile.Run, p v1.Platform, limits Limits, 
 	}
 	r.text("mounts", strconv.Itoa(len(s.Mounts)))
 	for i := range s.Mounts {
-		r.mount(&s.Mounts[i])
+		describeMount(r, &s.Mounts[i])
 		r.bytes(mounts[i][:])
 	}
 	return r.key()
 }
 
-func (r recipe) mount(m *dockerfile.Mount) {
+func describeMount(r recipe, m *dockerfile.Mount) {
 	r.text(string(m.Type), m.Target, m.Source, m.ID, m.Sharing, m.Env,
 		fmt.Sprint(m.ReadOnly, m.Required, m.HasTarget, m.Size))
 	r.text(optional(m.UID), optional(m.GID), optional(m.Mode))

@@ -4,10 +4,8 @@ package build
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
-	"slices"
 
 	"github.com/cyphar/filepath-securejoin/pathrs-lite"
 	"golang.org/x/sys/unix"
@@ -19,18 +17,6 @@ import (
 	"github.com/gbuild/gbuild/pkg/pipcache"
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
-
-// releases are what is to be given back when a RUN has ended, the last first.
-type releases struct{ undo []func() error }
-
-func (r *releases) later(f func() error) { r.undo = append(r.undo, f) }
-
-func (r *releases) release() (err error) {
-	for _, f := range slices.Backward(r.undo) {
-		err = errors.Join(err, f())
-	}
-	return err
-}
 
 // mounts makes the --mounts of one RUN ready.
 type mounts struct {
@@ -64,7 +50,7 @@ func (m *mounts) prepare(ctx context.Context, s *dockerfile.Run) (list []runtime
 		}
 	}
 	for _, f := range s.Files {
-		path, err := m.leases.scratch.file(f.Data, 0o755, 0, 0)
+		path, err := m.work.walker.runs.scratch.File(f.Data, 0o755, 0, 0)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -76,10 +62,8 @@ func (m *mounts) prepare(ctx context.Context, s *dockerfile.Run) (list []runtime
 // bind shows a path of a state. A draft over it is mounted, so that what a rw mount writes is discarded, and that the
 // state of other steps cannot be reached.
 func (m *mounts) bind(ctx context.Context, d *dockerfile.Mount, state layers.Key, source string) (*runtime.Mount, error) {
-	if name, ok := contextName(d); ok {
-		if err := m.work.walker.sources.materialise(ctx, state, name, source); err != nil {
-			return nil, err
-		}
+	if err := m.work.walker.makeContext(ctx, d, state, source); err != nil {
+		return nil, err
 	}
 	path, err := m.show(ctx, state, source)
 	if err != nil {
@@ -143,7 +127,7 @@ func (m *mounts) subdirectory(dir, source string) (string, error) {
 		return "", err
 	}
 	defer f.Close()
-	pin, err := m.leases.scratch.dir("mount")
+	pin, err := m.work.walker.runs.scratch.Dir("mount")
 	if err != nil {
 		return "", err
 	}
@@ -180,7 +164,7 @@ func (m *mounts) secret(d *dockerfile.Mount, env []string) (*runtime.Mount, []st
 			return nil, env, nil
 		}
 	}
-	path, err := m.leases.scratch.file(secret.Data, valueOr(d.Mode, 0o400), valueOr(d.UID, 0), valueOr(d.GID, 0))
+	path, err := m.work.walker.runs.scratch.File(secret.Data, valueOr(d.Mode, 0o400), valueOr(d.UID, 0), valueOr(d.GID, 0))
 	return &runtime.Mount{Type: "bind", Source: path, Target: d.Target, ReadOnly: true}, env, err
 }
 

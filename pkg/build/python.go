@@ -17,8 +17,3 @@ func installsPython(s *dockerfile.Run) bool {
 func settles(s *dockerfile.Run) bool {
 	return installsPython(s) && !slices.Contains(s.Env, "SOURCE_DATE_EPOCH=")
 }
-
-// prefixes are the directories below which the Pythons of a RUN have lib/python3.X.
-func prefixes(s *dockerfile.Run) []string {
-	return installer.Prefixes(s.Calls().Pythons(), s.Getenv, s.Dir)
-}

@@ -22,9 +22,9 @@ func (w *work) runIn(ctx context.Context, d *layers.Draft, s *dockerfile.Run) (e
 	if err != nil {
 		return err
 	}
-	l := &leases{runs: runs, req: req, scratch: runs.scratch, events: w.walker.events, number: w.number}
+	tools := runs.tools.Begin(toolRunOf(w, s, d, id))
+	l := tools.Leases()
 	defer func() { err = errors.Join(err, l.release()) }()
-	tools := &toolCaches{work: w, leases: l, user: id, lower: d.Lower(), private: d.Private()}
 	cached, caches, err := tools.give(ctx, s)
 	if err != nil {
 		return err
@@ -56,7 +56,7 @@ func (w *work) runIn(ctx context.Context, d *layers.Draft, s *dockerfile.Run) (e
 	err = runs.exec(ctx, box)
 	out.flush()
 	errs.flush()
-	w.sawCache = w.sawCache || l.taken
+	w.sawCache = w.sawCache || l.Taken()
 	tools.doubtFetched()
 	if err == nil {
 		tools.keepBodies()
@@ -64,7 +64,7 @@ func (w *work) runIn(ctx context.Context, d *layers.Draft, s *dockerfile.Run) (e
 	err = explainExit(d, s, err, root, said)
 	if ctx.Err() == nil {
 		tools.report(said)
-		err = tools.blame(err, said)
+		err = blameCaches(err, tools.Stale(said))
 	}
 	return err
 }

@@ -10,6 +10,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -18,43 +20,54 @@ import (
 	"github.com/gbuild/gbuild/pkg/pipcache"
 )
 
-// leases are the caches that one RUN was given.
+// leases are the caches that one RUN was given, and what else is to be given back when it has ended.
 type leases struct {
-	releases
-	runs    *runs
-	req     *Request
-	scratch *scratch
-	events  *events
-	number  int  // of the line of work of the RUN
-	taken   bool // there is one
+	build *ToolBuild
+	step  int
+	taken bool // there is one
+	undo  []func() error
 }
 
+// later calls f when the RUN has ended, before what was asked for earlier.
+func (l *leases) later(f func() error) { l.undo = append(l.undo, f) }
+
+// release gives everything back.
+func (l *leases) release() (err error) {
+	for _, f := range slices.Backward(l.undo) {
+		err = errors.Join(err, f())
+	}
+	return err
+}
+
+// Taken says whether the RUN was given a directory that outlives it.
+func (l *leases) Taken() bool { return l.taken }
+
 // tell says something of the RUN.
-func (l *leases) tell(text string) { l.events.notice(l.number, text) }
+func (l *leases) tell(text string) { l.build.Reports.Notice(l.step, text) }
 
 // take takes a cache of this build's scope until the step ends, and says what the RUN is to see of it. The result of the
 // RUN belongs to the scope from then on.
 func (l *leases) take(ctx context.Context, id string, sharing pipcache.Sharing, o pipcache.Options) (lease *pipcache.Lease, dir string, err error) {
-	if l.req.NoCacheMounts {
+	if l.build.Empty {
 		if err := l.empty(ctx, id); err != nil {
 			return nil, "", err
 		}
 	}
-	o.Trust = l.req.Scope
+	o.Trust = l.build.Scope
 	o.Waiting = func(holder string) {
 		l.tell(fmt.Sprintf("waiting for the cache %s, which %s uses", id, holder))
 	}
-	if len(l.req.ScopesBelow) > 0 && sharing != pipcache.Private { // the upper directory of an overlay has one user at a time
+	if len(l.build.Below) > 0 && sharing != pipcache.Private { // the upper directory of an overlay has one user at a time
 		sharing = pipcache.Locked
 	}
-	if lease, err = l.runs.caches.Acquire(ctx, id, sharing, o); err != nil {
+	if lease, err = l.build.Caches.Acquire(ctx, id, sharing, o); err != nil {
 		return nil, "", err
 	}
 	l.taken = true
 	l.later(lease.Release)
 	if dir, err = l.over(lease, id, o); err != nil {
 		text := fmt.Sprintf("--cache-scope-from: caches of other scopes cannot be shown here, the build goes on without: %v", err)
-		l.events.once("scopes below", Event{Type: Notice, Step: l.number, Text: text})
+		l.build.once("scopes below", func() { l.tell(text) })
 		dir = lease.Dir()
 	}
 	return lease, dir, nil
@@ -62,20 +75,29 @@ func (l *leases) take(ctx context.Context, id string, sharing pipcache.Sharing, 
 
 // empty removes what a build before has left in a cache, once in a build.
 func (l *leases) empty(ctx context.Context, id string) error {
-	_, err := l.runs.emptied.get(ctx, id, func() (none struct{}, err error) {
-		all, err := l.runs.caches.List()
-		if err != nil {
-			return none, err
+	b := l.build
+	b.mu.Lock()
+	do := b.emptied[id]
+	if do == nil {
+		do = sync.OnceValue(func() error { return b.remove(ctx, id) })
+		b.emptied[id] = do
+	}
+	b.mu.Unlock()
+	return do()
+}
+
+func (b *ToolBuild) remove(ctx context.Context, id string) error {
+	all, err := b.Caches.List()
+	if err != nil {
+		return err
+	}
+	var keys []string
+	for _, c := range all {
+		if c.ID == id && c.Trust == b.Scope {
+			keys = append(keys, c.Key)
 		}
-		var keys []string
-		for _, c := range all {
-			if c.ID == id && c.Trust == l.req.Scope {
-				keys = append(keys, c.Key)
-			}
-		}
-		_, err = l.runs.caches.Remove(ctx, keys...)
-		return none, err
-	})
+	}
+	_, err = b.Caches.Remove(ctx, keys...)
 	return err
 }
 
@@ -83,9 +105,9 @@ func (l *leases) empty(ctx context.Context, id string) error {
 // writes stay in this scope. Without any it is the directory of the lease.
 func (l *leases) over(lease *pipcache.Lease, id string, o pipcache.Options) (string, error) {
 	var lowers []string
-	for _, scope := range l.req.ScopesBelow {
+	for _, scope := range l.build.Below {
 		o.Trust = scope
-		below, err := l.runs.caches.Borrow(id, o)
+		below, err := l.build.Caches.Borrow(id, o)
 		if err != nil {
 			return "", err
 		}
@@ -101,7 +123,7 @@ func (l *leases) over(lease *pipcache.Lease, id string, o pipcache.Options) (str
 	if err != nil {
 		return "", err
 	}
-	dir, err := l.scratch.dir("cache")
+	dir, err := l.build.Scratch.Dir("cache")
 	if err != nil {
 		return "", err
 	}

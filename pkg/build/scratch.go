@@ -52,7 +52,8 @@ func (s *scratch) open() error {
 	return nil
 }
 
-func (s *scratch) dir(kind string) (string, error) {
+// Dir makes a directory.
+func (s *scratch) Dir(kind string) (string, error) {
 	path, err := s.name(kind)
 	if err != nil {
 		return "", err
@@ -60,7 +61,8 @@ func (s *scratch) dir(kind string) (string, error) {
 	return path, os.Mkdir(path, 0o700)
 }
 
-func (s *scratch) file(data []byte, mode uint32, uid, gid int) (string, error) {
+// File makes a file.
+func (s *scratch) File(data []byte, mode uint32, uid, gid int) (string, error) {
 	path, err := s.name("file")
 	if err != nil {
 		return "", err

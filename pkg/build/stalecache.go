@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/gbuild/gbuild/pkg/installer"
 )
 
 // staleError is a failure of a RUN that a cache may be the cause of.
@@ -23,19 +21,10 @@ func (e *staleError) Error() string { return e.cause.Error() }
 // Unwrap gives the failure.
 func (e *staleError) Unwrap() error { return e.cause }
 
-// blame marks the failure of a RUN which a cache that nobody asked for may be the cause of.
-func (c *toolCaches) blame(err error, log *toolLog) error {
+// blameCaches marks the failure of a RUN which caches of some tools may be the cause of.
+func blameCaches(err error, tools []string) error {
 	var failed *RunError
-	if !errors.As(err, &failed) {
-		return err
-	}
-	var tools []string
-	for _, u := range c.uses {
-		if u.Automatic && log.tools.Of(installer.Tool(u.Tool)).Stale && !slices.Contains(c.work.distrust, u.Tool) {
-			tools = append(tools, u.Tool)
-		}
-	}
-	if tools == nil {
+	if tools == nil || !errors.As(err, &failed) {
 		return err
 	}
 	return &staleError{tools, err}

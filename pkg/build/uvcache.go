@@ -70,7 +70,7 @@ func (c *toolCaches) uvCache(ctx context.Context, s *dockerfile.Run, calls int) 
 
 // showUv mounts the overlay, and keeps what is new when the RUN has ended.
 func (c *toolCaches) showUv(v *uvView) (string, error) {
-	dir, remove, err := c.leases.runs.caches.Workspace()
+	dir, remove, err := c.build.Caches.Workspace()
 	if err != nil {
 		return "", err
 	}
@@ -82,7 +82,7 @@ func (c *toolCaches) showUv(v *uvView) (string, error) {
 			return "", err
 		}
 	}
-	if err := os.Chown(v.upper, c.user.UID, c.user.GID); err != nil {
+	if err := os.Chown(v.upper, c.User.UID, c.User.GID); err != nil {
 		return "", err
 	}
 	if err := layers.MountOverlay(root, v.lowers, v.upper, work); err != nil {
@@ -91,7 +91,7 @@ func (c *toolCaches) showUv(v *uvView) (string, error) {
 	c.leases.later(func() error {
 		err := unix.Unmount(root, unix.UMOUNT_NOFOLLOW|unix.MNT_DETACH)
 		if err == nil {
-			err = v.keep(c.user)
+			err = v.keep(c.User)
 		}
 		if err != nil { // the image is right all the same
 			c.leases.tell(fmt.Sprintf("what uv fetched is not kept: %v", err))
@@ -104,7 +104,7 @@ func (c *toolCaches) showUv(v *uvView) (string, error) {
 // plainUv is for where no overlay can be mounted: a whole cache of the scope, or one that ends with the RUN.
 func (c *toolCaches) plainUv(v *uvView, call int, why error) (string, error) {
 	v.upper = ""
-	c.leases.tell(fmt.Sprintf("uv fetches anew for each thing that it builds on: an overlay in %s: %v", c.leases.runs.caches.Dir(), why))
+	c.leases.tell(fmt.Sprintf("uv fetches anew for each thing that it builds on: an overlay in %s: %v", c.build.Caches.Dir(), why))
 	if v.built != "" {
 		return v.built, nil
 	}

@@ -1,0 +1,121 @@
+// This file owns what tool caches need of a build, and of one of its RUNs.
+
+package build
+
+import (
+	"context"
+	"net/url"
+	"slices"
+	"sync"
+
+	"github.com/gbuild/gbuild/pkg/dockerfile"
+	"github.com/gbuild/gbuild/pkg/installer"
+	"github.com/gbuild/gbuild/pkg/layers"
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
+	"github.com/gbuild/gbuild/pkg/pipcache"
+	"github.com/gbuild/gbuild/pkg/runtime"
+)
+
+// ToolOptions are what one build says of the caches of its RUNs.
+type ToolOptions struct {
+	Caches *pipcache.Caches
+	Scope  string   // whose the caches are
+	Below  []string // scopes whose caches are shown below those of Scope
+	Empty  bool     // what is in a cache is removed when it is first used
+
+	Tools   []installer.Tool // that get a cache in each RUN that has none of its own
+	Mirrors map[installer.Tool]*url.URL
+	PipDir  string // pip's cache for RUNs of root; empty: one of Caches
+	Space   string // keeps the caches of this Dockerfile from those of all others; empty: it shares them
+	Left    bool   // the Dockerfile reads what tools leave in its own caches, so that pip and uv get none
+	Unnamed bool   // RUNs see something that has no part in their names: a device
+
+	Scratch ToolScratch
+	Reports ToolReports
+	Beside  func(func() error) // runs something beside the steps that follow
+	Outer   context.Context    // of what runs beside them
+}
+
+// ToolScratch makes files that never reach a disk, and end with the build.
+type ToolScratch interface {
+	File(data []byte, mode uint32, uid, gid int) (string, error)
+	Dir(kind string) (string, error)
+}
+
+// ToolReports tells the user; step is the line of work of a RUN, 0 where something is said of the build.
+type ToolReports interface {
+	Notice(step int, text string)
+	Cache(step int, text string, use *CacheUse)
+}
+
+// ToolBuild is what the RUNs of one build share.
+type ToolBuild struct {
+	ToolOptions
+
+	mu      sync.Mutex
+	said    map[string]bool
+	emptied map[string]func() error
+}
+
+// NewToolBuild begins with nothing said.
+func NewToolBuild(o ToolOptions) *ToolBuild {
+	return &ToolBuild{ToolOptions: o, said: map[string]bool{}, emptied: map[string]func() error{}}
+}
+
+// once calls say, if nothing of that name was said yet in this build.
+func (b *ToolBuild) once(name string, say func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.said[name] {
+		b.said[name] = true
+		say()
+	}
+}
+
+// ToolRun is what tool caches know of a RUN.
+type ToolRun struct {
+	Step     int              // its line of work
+	User     runtime.Identity // whose its processes are
+	Lower    *rootfs.View     // the files before it
+	Private  string           // a directory that ends with it
+	About    string           // for people who list what was built
+	Distrust []string         // tools whose caches are renewed
+
+	Rerun  bool       // it runs although its result is known
+	Recipe layers.Key // names all that it depends on
+	Parent layers.Key // the state before it
+	// Over names the RUN over another state.
+	Over func(below layers.Key, s *dockerfile.Run) layers.Key
+	// Brought returns the state below one, and what has changed since; ok says that nothing was executed for that.
+	Brought func(k layers.Key) (below layers.Key, changed *rootfs.View, ok bool)
+	// Mounted returns the files that a bind mount shows, and the path in them.
+	Mounted func(ctx context.Context, mount int) (v *rootfs.View, name string, err error)
+}
+
+// toolCaches are the caches of one RUN.
+type toolCaches struct {
+	ToolRun
+	build  *ToolBuild
+	leases *leases
+	uses   []cacheUse // cache mounts of the Dockerfile included
+
+	fetched *pipcache.Lease // of what pip fetches; nil: it has no cache of ours
+}
+
+// Begin begins with no cache. What is taken is given back by Leases.
+func (b *ToolBuild) Begin(r ToolRun) *toolCaches {
+	return &toolCaches{ToolRun: r, build: b, leases: &leases{build: b, step: r.Step}}
+}
+
+// Leases are what the RUN has of caches that outlive it.
+func (c *toolCaches) Leases() *leases { return c.leases }
+
+// Stale lists the tools that failed because of what one of these caches holds, which the Dockerfile has not asked for.
+func (c *toolCaches) Stale(log *toolLog) (tools []string) {
+	for _, u := range c.uses {
+		if u.Automatic && log.tools.Of(installer.Tool(u.Tool)).Stale && !slices.Contains(c.Distrust, u.Tool) {
+			tools = append(tools, u.Tool)
+		}
+	}
+	return tools
+}
