@@ -15,6 +15,7 @@ import (
 	"github.com/gbuild/gbuild/pkg/build"
 	"github.com/gbuild/gbuild/pkg/image"
 	"github.com/gbuild/gbuild/pkg/pipcache"
+	"github.com/gbuild/gbuild/pkg/toolcache"
 )
 
 // newCachePruneCommand is two commands in one: with --remote it is about a shared cache, else about this machine.
@@ -54,7 +55,7 @@ func pruneBuilt(ctx context.Context, a *cli.App, keep time.Duration) error {
 	if err != nil {
 		return err
 	}
-	freed, err := caches.TrimBuilt(ctx, build.BuiltCaches, keep, pipcache.BuiltSize)
+	freed, err := caches.TrimBuilt(ctx, toolcache.BuiltCaches, keep, pipcache.BuiltSize)
 	if err == nil {
 		_, err = fmt.Fprintf(a.Stdout, "Freed %s\n", cli.HumanSize(freed))
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/gbuild/gbuild/pkg/build"
 	"github.com/gbuild/gbuild/pkg/dockerfile"
+	"github.com/gbuild/gbuild/pkg/toolcache"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -302,7 +303,7 @@ func TestSize(t *testing.T) {
 
 // What a RUN did with a cache is a line of its step, and for a program an object.
 func TestCacheEvent(t *testing.T) {
-	use := &build.CacheUse{ID: "pip", Tool: "pip", Automatic: true, Target: "/dev/gbuild/pip", Hits: 2, Saved: 25_500}
+	use := &toolcache.Use{ID: "pip", Tool: "pip", Automatic: true, Target: "/dev/gbuild/pip", Hits: 2, Saved: 25_500}
 	events := []build.Event{at(0, build.Event{Type: build.Cache, Text: "pip has a cache"}), started(0, 3, "[2/2] RUN pip install a"),
 		at(10, build.Event{Type: build.Cache, Step: 3, Text: use.String(), Cache: use}), done(20, 3)}
 	for mode, want := range map[Mode]string{

@@ -33,7 +33,7 @@ func (m *mounts) agent(d *dockerfile.Mount) (*runtime.Mount, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening a socket for the ssh agent: %w", err)
 	}
-	m.leases.later(l.Close)
+	m.leases.Later(l.Close)
 	err = errors.Join(os.Chown(socket, valueOr(d.UID, 0), valueOr(d.GID, 0)), unix.Chmod(socket, valueOr(d.Mode, 0o600)))
 	if err != nil {
 		return nil, fmt.Errorf("opening a socket for the ssh agent: %w", err)

@@ -20,6 +20,7 @@ import (
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 	"github.com/gbuild/gbuild/pkg/pipcache"
 	"github.com/gbuild/gbuild/pkg/runtime"
+	"github.com/gbuild/gbuild/pkg/toolcache"
 )
 
 // pythonBench builds for real: a Debian root with pip, sandboxes, and an index of wheels on loopback with its log.
@@ -162,7 +163,7 @@ func (p *pythonBench) files(r *Result) map[string]bool {
 	return all
 }
 
-func (p *pythonBench) cacheEvents() (all []*CacheUse) {
+func (p *pythonBench) cacheEvents() (all []*toolcache.Use) {
 	for _, e := range p.events {
 		if e.Type == Cache && e.Step != 0 { // without a step: that there is a cache
 			all = append(all, e.Cache)

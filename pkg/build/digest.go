@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/gbuild/gbuild/internal/recipe"
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/files"
 	"github.com/gbuild/gbuild/pkg/layers"
@@ -58,9 +59,9 @@ func (w *work) remembered(ctx context.Context, src dockerfile.Source, selection 
 }
 
 func selectionKey(state layers.Key, selection []string) layers.Key {
-	name := newRecipe("selection", state)
-	name.list(selection)
-	return name.key()
+	name := recipe.New("selection", state)
+	name.List(selection)
+	return name.Key()
 }
 
 // recalled is the digest that is known of a selection. What a shared cache says of it is good to look up results by: what

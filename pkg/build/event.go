@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/gbuild/gbuild/pkg/dockerfile"
+	"github.com/gbuild/gbuild/pkg/toolcache"
 )
 
 // Event is what a build reports while it runs. Displays draw Events and know nothing else.
@@ -22,7 +23,7 @@ type Event struct {
 	Total   int64               `json:"total,omitempty"`   // with Progress: bytes in all, 0 when unknown
 	Text    string              `json:"text,omitempty"`    // with Notice, Cache, Explained and Failed: one line for the user; with Progress: what is counted
 	Warning *dockerfile.Warning `json:"warning,omitempty"` // with Warned
-	Cache   *CacheUse           `json:"cache,omitempty"`   // with Cache, where it has a Step
+	Cache   *toolcache.Use      `json:"cache,omitempty"`   // with Cache, where it has a Step
 	Result  map[string]any      `json:"result,omitempty"`  // with Finished: digest, names
 }
 

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/gbuild/gbuild/internal/recipe"
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/files"
 	"github.com/gbuild/gbuild/pkg/layers"
@@ -20,9 +21,9 @@ const recordFacts = "facts"
 
 // placeKey names what --explain compares: the step of that number, in that stage, of that Dockerfile.
 func (w *work) placeKey() layers.Key {
-	r := newRecipe("place", layers.Key{})
-	r.text(w.walker.req.Place, w.stage.name(), strconv.Itoa(slices.Index(w.stage.steps, w.step)))
-	return r.key()
+	r := recipe.New("place", layers.Key{})
+	r.Text(w.walker.req.Place, w.stage.name(), strconv.Itoa(slices.Index(w.stage.steps, w.step)))
+	return r.Key()
 }
 
 // explain says why the step runs.

@@ -6,6 +6,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/gbuild/gbuild/internal/recipe"
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/layers"
 )
@@ -66,17 +67,17 @@ func FuzzRecipe(f *testing.F) {
 	f.Add("a", "b", "ab", "")
 	f.Add("a\x00", "", "a", "\x00")
 	f.Fuzz(func(t *testing.T, a, b, c, d string) {
-		one, two := newRecipe("k", layers.Key{}), newRecipe("k", layers.Key{})
-		one.text(a, b)
-		two.text(c, d)
-		if (one.key() == two.key()) != (a == c && b == d) {
+		one, two := recipe.New("k", layers.Key{}), recipe.New("k", layers.Key{})
+		one.Text(a, b)
+		two.Text(c, d)
+		if (one.Key() == two.Key()) != (a == c && b == d) {
 			t.Errorf("%q and %q, %q and %q", a, b, c, d)
 		}
-		three, four := newRecipe("k", layers.Key{}), newRecipe("k", layers.Key{})
-		three.list([]string{a})
-		three.list([]string{b})
-		four.list([]string{a, b})
-		if three.key() == four.key() {
+		three, four := recipe.New("k", layers.Key{}), recipe.New("k", layers.Key{})
+		three.List([]string{a})
+		three.List([]string{b})
+		four.List([]string{a, b})
+		if three.Key() == four.Key() {
 			t.Error("two lists are as one")
 		}
 	})

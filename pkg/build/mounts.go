@@ -16,13 +16,14 @@ import (
 	"github.com/gbuild/gbuild/pkg/layers"
 	"github.com/gbuild/gbuild/pkg/pipcache"
 	"github.com/gbuild/gbuild/pkg/runtime"
+	"github.com/gbuild/gbuild/pkg/toolcache"
 )
 
 // mounts makes the --mounts of one RUN ready.
 type mounts struct {
 	work   *work
-	leases *leases
-	tools  *toolCaches
+	leases *toolcache.Leases
+	tools  *toolcache.Caches
 }
 
 // prepare returns what the sandbox mounts, and the variables that secrets are given in.
@@ -80,7 +81,7 @@ func (m *mounts) show(ctx context.Context, state layers.Key, source string) (str
 	if err != nil {
 		return "", err
 	}
-	m.leases.later(draft.Discard)
+	m.leases.Later(draft.Discard)
 	inside, _, err := draft.Lower().Resolve("/"+source, true)
 	if err != nil {
 		return "", fmt.Errorf("%q: not found: %w", source, err)
@@ -89,7 +90,7 @@ func (m *mounts) show(ctx context.Context, state layers.Key, source string) (str
 	if err != nil {
 		return "", err
 	}
-	m.leases.later(draft.Unmount)
+	m.leases.Later(draft.Unmount)
 	return filepath.Join(root, inside), nil // nobody else can change this draft: the path stays what Resolve saw
 }
 
@@ -103,11 +104,11 @@ func (m *mounts) cache(ctx context.Context, s *dockerfile.Run, d *dockerfile.Mou
 		o.Scope = state.String()
 		o.Seed = func(dir string) error { return m.seed(ctx, state, d.Source, dir) }
 	}
-	lease, dir, err := m.leases.take(ctx, d.ID, pipcache.Sharing(d.Sharing), o)
+	lease, dir, err := m.leases.Take(ctx, d.ID, pipcache.Sharing(d.Sharing), o)
 	if err != nil {
 		return nil, err
 	}
-	m.tools.noteMount(s, d, lease)
+	m.tools.NoteMount(s, d, lease)
 	if d.From == nil && filepath.Clean("/"+d.Source) != "/" {
 		if dir, err = m.subdirectory(dir, d.Source); err != nil {
 			return nil, err
@@ -134,7 +135,7 @@ func (m *mounts) subdirectory(dir, source string) (string, error) {
 	if err := unix.Mount(fmt.Sprintf("/proc/self/fd/%d", f.Fd()), pin, "", unix.MS_BIND, ""); err != nil {
 		return "", fmt.Errorf("binding %s of the cache: %w", source, err)
 	}
-	m.leases.later(func() error { return unix.Unmount(pin, unix.MNT_DETACH) })
+	m.leases.Later(func() error { return unix.Unmount(pin, unix.MNT_DETACH) })
 	return pin, nil
 }
 

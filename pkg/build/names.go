@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/gbuild/gbuild/internal/recipe"
 	"github.com/gbuild/gbuild/pkg/layers"
 )
 
@@ -35,9 +36,9 @@ func (n *recipes) stored() (all []layers.Key) {
 // scoped names what a RUN makes that sees caches of a trust scope: what other RUNs of the scope have left there may be in
 // the result.
 func scoped(name layers.Key, scope string) layers.Key {
-	r := newRecipe("scope", name)
-	r.text(scope)
-	return r.key()
+	r := recipe.New("scope", name)
+	r.Text(scope)
+	return r.Key()
 }
 
 // outcome is a state that a recipe led to. The nonce tells it, on every machine, from others of the same recipe: it is
@@ -48,13 +49,13 @@ type outcome struct {
 }
 
 // again names what a recipe led to beside the state of the recipe's own name.
-func again(recipe, nonce layers.Key) layers.Key {
+func again(name, nonce layers.Key) layers.Key {
 	if nonce.IsZero() {
-		return recipe
+		return name
 	}
-	r := newRecipe("again", recipe)
-	r.bytes(nonce[:])
-	return r.key()
+	r := recipe.New("again", name)
+	r.Bytes(nonce[:])
+	return r.Key()
 }
 
 // identity is how all machines call a state: by the public recipe of its step and the nonce of the outcome.
@@ -120,7 +121,7 @@ func (n *names) foreign(name layers.Key) layers.Key {
 	if n.caches.IsZero() {
 		return layers.Key{}
 	}
-	k := newRecipe("foreign", name)
-	k.bytes(n.caches[:])
-	return k.key()
+	k := recipe.New("foreign", name)
+	k.Bytes(n.caches[:])
+	return k.Key()
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/gbuild/gbuild/pkg/files"
 	"github.com/gbuild/gbuild/pkg/layers"
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
+	"github.com/gbuild/gbuild/pkg/toolcache"
 )
 
 // pack makes the state of the step as a layer only, over the files of lower; nil: those of the parent, if they are here and
@@ -115,6 +116,6 @@ func (w *work) lowerByIndex(ctx context.Context) (v *rootfs.View, foreign bool) 
 // packAhead compresses what the RUN installs while it runs, if its layers will be wanted.
 func (w *work) packAhead(ctx context.Context, d *layers.Draft, s *dockerfile.Run) {
 	if w.walker.exports.layering.wants(w.stage) && installsPython(s) {
-		d.PackAhead(ctx, prefixes(s), w.layerOptions())
+		d.PackAhead(ctx, toolcache.Prefixes(s), w.layerOptions())
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/gbuild/gbuild/pkg/layers"
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 	"github.com/gbuild/gbuild/pkg/runtime"
+	"github.com/gbuild/gbuild/pkg/toolcache"
 )
 
 // This file owns what is said of a RUN whose command failed: the error, and what to try, as far as the step and the files that
@@ -56,7 +57,7 @@ func (e *RunError) Hint() string {
 }
 
 // explainExit words a command's failure in the mounted root as BuildKit does.
-func explainExit(d *layers.Draft, s *dockerfile.Run, err error, root string, said *toolLog) error {
+func explainExit(d *layers.Draft, s *dockerfile.Run, err error, root string, said *toolcache.Output) error {
 	var exit *runtime.ExitError
 	if !errors.As(err, &exit) {
 		return err
@@ -66,7 +67,7 @@ func explainExit(d *layers.Draft, s *dockerfile.Run, err error, root string, sai
 	case isFull(root):
 		e.Remedy = "no space is left for the files of this step: free some (gbuild prune, gbuild cache rm), or name another disk with --root"
 	case exit.Signal != 0:
-	case said.noNode, said.denied && strings.Contains(strings.Join(s.Args, " "), "mknod"):
+	case said.NoNode, said.Denied && strings.Contains(strings.Join(s.Args, " "), "mknod"):
 		e.Remedy = "it wanted to make a device node, which Linux lets nobody do in a user namespace, and every RUN is in one, root's too. " +
 			"What runs the image makes a /dev of its own: leave the node out; if this RUN itself needs the device, give it: --device /dev/NAME"
 	case isTooLong(s):

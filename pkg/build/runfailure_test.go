@@ -11,6 +11,7 @@ import (
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/layers"
 	"github.com/gbuild/gbuild/pkg/runtime"
+	"github.com/gbuild/gbuild/pkg/toolcache"
 )
 
 // madeByShell returns a state that a script makes.
@@ -70,7 +71,7 @@ func TestRunHints(t *testing.T) {
 			defer d.Discard()
 			s := &dockerfile.Run{Args: []string{"/bin/sh", "-c", tt.text}, Dir: "/app", Env: tt.env}
 			var failed *RunError
-			if err := explainExit(d, s, &runtime.ExitError{Code: tt.code}, d.Dir(), &toolLog{}); !errors.As(err, &failed) {
+			if err := explainExit(d, s, &runtime.ExitError{Code: tt.code}, d.Dir(), &toolcache.Output{}); !errors.As(err, &failed) {
 				t.Fatal(err)
 			}
 			if hint := failed.Hint(); !strings.Contains(hint, tt.want) {
@@ -95,10 +96,10 @@ func TestDeviceNodeHint(t *testing.T) {
 		"mknod: /dev/x: File exists":                                             false,
 		"mount: /x: permission denied.":                                          false,
 	} {
-		l := &toolLog{}
-		l.write([]byte(line+"\n"), true)
-		if l.noNode != want {
-			t.Errorf("%q: %v", line, l.noNode)
+		l := &toolcache.Output{}
+		l.Write([]byte(line+"\n"), true)
+		if l.NoNode != want {
+			t.Errorf("%q: %v", line, l.NoNode)
 		}
 		if !want {
 			continue

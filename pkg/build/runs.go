@@ -7,13 +7,14 @@ import (
 
 	"github.com/gbuild/gbuild/pkg/runtime"
 	"github.com/gbuild/gbuild/pkg/runtime/network"
+	"github.com/gbuild/gbuild/pkg/toolcache"
 )
 
 // runs are what the RUNs of one build share.
 type runs struct {
 	exec     func(context.Context, *runtime.Sandbox) error
 	inject   func(ctx context.Context, names, env []string) ([]runtime.Edits, error) // may be nil
-	tools    *ToolBuild                                                              // set when the stages are resolved
+	tools    *toolcache.Build                                                        // set when the stages are resolved
 	scratch  *scratch
 	networks network.Pool
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/layers"
 	"github.com/gbuild/gbuild/pkg/runtime"
+	"github.com/gbuild/gbuild/pkg/toolcache"
 )
 
 // runIn executes a RUN in a sandbox over the draft.
@@ -24,8 +25,8 @@ func (w *work) runIn(ctx context.Context, d *layers.Draft, s *dockerfile.Run) (e
 	}
 	tools := runs.tools.Begin(toolRunOf(w, s, d, id))
 	l := tools.Leases()
-	defer func() { err = errors.Join(err, l.release()) }()
-	cached, caches, err := tools.give(ctx, s)
+	defer func() { err = errors.Join(err, l.Release()) }()
+	cached, caches, err := tools.Give(ctx, s)
 	if err != nil {
 		return err
 	}
@@ -38,7 +39,7 @@ func (w *work) runIn(ctx context.Context, d *layers.Draft, s *dockerfile.Run) (e
 		return err
 	}
 	defer func() { err = errors.Join(err, d.Unmount()) }()
-	said := &toolLog{}
+	said := &toolcache.Output{}
 	secrets := passwords(req.Mirrors, s.ProxyEnv)
 	out, errs := newLogs(w.walker.events, w.number, said, secrets, false), newLogs(w.walker.events, w.number, said, secrets, true)
 	box := &runtime.Sandbox{
@@ -47,9 +48,9 @@ func (w *work) runIn(ctx context.Context, d *layers.Draft, s *dockerfile.Run) (e
 		Network: networkOf(req, s.Network), Networks: &runs.networks, Hostname: s.Hostname, Hosts: req.Limits.Hosts, Insecure: s.Security == "insecure",
 		ShmSize: req.Limits.ShmSize, Ulimits: req.Limits.Ulimits,
 		Stdout: out, Stderr: errs,
-		Notice: l.tell,
+		Notice: l.Tell,
 	}
-	if box.Devices, err = runs.devices(ctx, req, s, box.Env, l.tell); err != nil {
+	if box.Devices, err = runs.devices(ctx, req, s, box.Env, l.Tell); err != nil {
 		return err
 	}
 	w.packAhead(ctx, d, s)
@@ -57,13 +58,13 @@ func (w *work) runIn(ctx context.Context, d *layers.Draft, s *dockerfile.Run) (e
 	out.flush()
 	errs.flush()
 	w.sawCache = w.sawCache || l.Taken()
-	tools.doubtFetched()
+	tools.DoubtFetched()
 	if err == nil {
-		tools.keepBodies()
+		tools.KeepBodies()
 	}
 	err = explainExit(d, s, err, root, said)
 	if ctx.Err() == nil {
-		tools.report(said)
+		tools.Report(said)
 		err = blameCaches(err, tools.Stale(said))
 	}
 	return err
@@ -80,9 +81,9 @@ func networkOf(req *Request, name string) string {
 type logs struct{ mask }
 
 // newLogs reports what a RUN prints, without passwords, and shows it to said.
-func newLogs(v *events, number int, said *toolLog, secrets [][]byte, stderr bool) *logs {
+func newLogs(v *events, number int, said *toolcache.Output, secrets [][]byte, stderr bool) *logs {
 	return &logs{mask{secrets: secrets, out: func(p []byte) {
-		said.write(p, stderr)
+		said.Write(p, stderr)
 		v.report(Event{Type: Log, Step: number, Data: p, Stderr: stderr})
 	}}}
 }

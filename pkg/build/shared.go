@@ -16,6 +16,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/partial"
 
+	"github.com/gbuild/gbuild/internal/recipe"
 	"github.com/gbuild/gbuild/pkg/layers"
 )
 
@@ -70,9 +71,9 @@ func (e *CacheError) Unwrap() error { return e.Err }
 
 // tag names the entry of a key: it says nothing of what it was made of.
 func (c *SharedCache) tag(kind string, key layers.Key) string {
-	r := newRecipe("shared "+kind, key)
-	r.text(c.Scope)
-	k := r.key()
+	r := recipe.New("shared "+kind, key)
+	r.Text(c.Scope)
+	k := r.Key()
 	return SharedPrefix + k.String()
 }
 

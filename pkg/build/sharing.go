@@ -9,6 +9,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/gbuild/gbuild/internal/recipe"
 	"github.com/gbuild/gbuild/pkg/layers"
 )
 
@@ -40,11 +41,11 @@ func (s *sharedCaches) key() (k layers.Key) {
 	if len(s.from) == 0 {
 		return k
 	}
-	r := newRecipe("caches", k)
+	r := recipe.New("caches", k)
 	for _, c := range s.from {
-		r.text(c.Place, c.Scope)
+		r.Text(c.Place, c.Scope)
 	}
-	return r.key()
+	return r.Key()
 }
 
 // ask starts the search for an entry, which is wanted soon.

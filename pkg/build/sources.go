@@ -5,6 +5,7 @@ package build
 import (
 	"context"
 
+	"github.com/gbuild/gbuild/internal/recipe"
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/files"
 	"github.com/gbuild/gbuild/pkg/layers"
@@ -90,10 +91,10 @@ func (s *sources) snapshotOf(ctx context.Context, name, path string) (key layers
 	if err != nil {
 		return key, err
 	}
-	k := newRecipe("context", layers.Key{})
-	k.text(path)
-	k.bytes(sum[:])
-	return k.key(), nil
+	k := recipe.New("context", layers.Key{})
+	k.Text(path)
+	k.Bytes(sum[:])
+	return k.Key(), nil
 }
 
 // materialise makes the state that snapshotOf named, where it is not stored.

@@ -10,6 +10,7 @@ import (
 	"github.com/gbuild/gbuild/pkg/layers"
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 	"github.com/gbuild/gbuild/pkg/runtime"
+	"github.com/gbuild/gbuild/pkg/toolcache"
 )
 
 // toolReports shows what is said of caches as events.
@@ -19,21 +20,21 @@ type toolReports struct{ events *events }
 func (r toolReports) Notice(step int, text string) { r.events.notice(step, text) }
 
 // Cache implements ToolReports.
-func (r toolReports) Cache(step int, text string, use *CacheUse) {
+func (r toolReports) Cache(step int, text string, use *toolcache.Use) {
 	r.events.report(Event{Type: Cache, Step: step, Text: text, Cache: use})
 }
 
 // newTools is what the RUNs of a build share of caches. left says whether the Dockerfile reads those of its own.
-func newTools(b *Builder, req *Request, p *parts, t *tasks, left bool) *ToolBuild {
-	return NewToolBuild(ToolOptions{Caches: b.Caches, Scope: req.Scope, Below: req.ScopesBelow, Empty: req.NoCacheMounts,
+func newTools(b *Builder, req *Request, p *parts, t *tasks, left bool) *toolcache.Build {
+	return toolcache.New(toolcache.Options{Caches: b.Caches, Scope: req.Scope, Below: req.ScopesBelow, Empty: req.NoCacheMounts,
 		Tools: req.AutoCache, Mirrors: req.Mirrors, PipDir: req.PipDir, Space: req.Plan.CacheNamespace(), Left: left,
 		Unnamed: len(req.Limits.Devices) > 0, Scratch: p.runs.scratch, Reports: toolReports{p.events},
 		Beside: func(f func() error) { t.start(f) }, Outer: p.caches.outer})
 }
 
 // toolRunOf is what they are told of one RUN.
-func toolRunOf(w *work, s *dockerfile.Run, d *layers.Draft, user runtime.Identity) ToolRun {
-	return ToolRun{Step: w.number, User: user, Lower: d.Lower(), Private: d.Private(), About: about(w), Distrust: w.distrust,
+func toolRunOf(w *work, s *dockerfile.Run, d *layers.Draft, user runtime.Identity) toolcache.Run {
+	return toolcache.Run{Step: w.number, User: user, Lower: d.Lower(), Private: d.Private(), About: about(w), Distrust: w.distrust,
 		Rerun: w.rerun, Recipe: w.recipes.own, Parent: w.parent,
 		Over: func(below layers.Key, s *dockerfile.Run) layers.Key {
 			return runKey(below, s, w.stage.platform(), w.walker.req.Limits, w.in.sums)

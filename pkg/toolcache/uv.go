@@ -1,8 +1,8 @@
-package build
+// This file owns the cache of uv. uv keeps in one directory what it fetched and what it built, and moves files between the parts
+// of it, so that no part can be a mount of its own. A RUN sees an overlay: what was built in its scope, over what everybody
+// fetched. When it has ended, what is new goes to where it belongs.
 
-// uv keeps in one directory what it fetched and what it built, and moves files between the parts of it, so that no part
-// can be a mount of its own. A RUN sees an overlay: what was built in its scope, over what everybody fetched. When it has
-// ended, what is new goes to where it belongs.
+package toolcache
 
 import (
 	"context"
@@ -32,9 +32,9 @@ type uvView struct {
 }
 
 // uvCache shows uv its cache, for the RUN and for the calls that find nothing of each other's.
-func (c *toolCaches) uvCache(ctx context.Context, s *dockerfile.Run, calls int) (list []runtime.Mount, err error) {
+func (c *Caches) uvCache(ctx context.Context, s *dockerfile.Run, calls int) (list []runtime.Mount, err error) {
 	target := filepath.Join(autoDir, string(installer.Uv))
-	use := cacheUse{CacheUse: CacheUse{ID: "uv", Target: target, Tool: "uv", Automatic: true}}
+	use := cacheUse{Use: Use{ID: "uv", Target: target, Tool: "uv", Automatic: true}}
 	lease, fetched, err := c.ownCache(ctx, "uv", "", pipcache.Shared)
 	if err != nil {
 		return nil, err
@@ -69,12 +69,12 @@ func (c *toolCaches) uvCache(ctx context.Context, s *dockerfile.Run, calls int) 
 }
 
 // showUv mounts the overlay, and keeps what is new when the RUN has ended.
-func (c *toolCaches) showUv(v *uvView) (string, error) {
+func (c *Caches) showUv(v *uvView) (string, error) {
 	dir, remove, err := c.build.Caches.Workspace()
 	if err != nil {
 		return "", err
 	}
-	c.leases.later(remove)
+	c.leases.Later(remove)
 	v.upper = filepath.Join(dir, "upper")
 	root, work := filepath.Join(dir, "root"), filepath.Join(dir, "work")
 	for _, d := range []string{v.upper, root, work} {
@@ -88,13 +88,13 @@ func (c *toolCaches) showUv(v *uvView) (string, error) {
 	if err := layers.MountOverlay(root, v.lowers, v.upper, work); err != nil {
 		return "", err
 	}
-	c.leases.later(func() error {
+	c.leases.Later(func() error {
 		err := unix.Unmount(root, unix.UMOUNT_NOFOLLOW|unix.MNT_DETACH)
 		if err == nil {
 			err = v.keep(c.User)
 		}
 		if err != nil { // the image is right all the same
-			c.leases.tell(fmt.Sprintf("what uv fetched is not kept: %v", err))
+			c.leases.Tell(fmt.Sprintf("what uv fetched is not kept: %v", err))
 		}
 		return nil
 	})
@@ -102,9 +102,9 @@ func (c *toolCaches) showUv(v *uvView) (string, error) {
 }
 
 // plainUv is for where no overlay can be mounted: a whole cache of the scope, or one that ends with the RUN.
-func (c *toolCaches) plainUv(v *uvView, call int, why error) (string, error) {
+func (c *Caches) plainUv(v *uvView, call int, why error) (string, error) {
 	v.upper = ""
-	c.leases.tell(fmt.Sprintf("uv fetches anew for each thing that it builds on: an overlay in %s: %v", c.build.Caches.Dir(), why))
+	c.leases.Tell(fmt.Sprintf("uv fetches anew for each thing that it builds on: an overlay in %s: %v", c.build.Caches.Dir(), why))
 	if v.built != "" {
 		return v.built, nil
 	}

@@ -1,4 +1,6 @@
-package build
+// This file owns the output of a RUN, as far as it tells something of caches or of a failure.
+
+package toolcache
 
 import (
 	"bytes"
@@ -9,19 +11,20 @@ import (
 	"github.com/gbuild/gbuild/pkg/installer"
 )
 
-// toolLog reads in the output of a RUN what package managers say about their caches, and what failed for a reason of ours.
-type toolLog struct {
+// Output reads in the output of a RUN what package managers say about their caches, and what failed for a reason of ours.
+type Output struct {
 	mu     sync.Mutex
 	line   [2][]byte // begun lines, of stdout and of stderr
 	tools  installer.Output
-	denied bool // something was not permitted
-	noNode bool // namely a device node
+	Denied bool // something was not permitted
+	NoNode bool // namely a device node
 }
 
 // maxToolLine is how much of a line is read: what tools say is short.
 const maxToolLine = 4096
 
-func (l *toolLog) write(p []byte, stderr bool) {
+// Write takes a part of the output; it may end in the midst of a line.
+func (l *Output) Write(p []byte, stderr bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	b := &l.line[0]
@@ -48,10 +51,10 @@ func (l *toolLog) write(p []byte, stderr bool) {
 // nodeRefused has the words of mknod, cp, rsync, tar, cpio and dpkg.
 var nodeRefused = lazyregexp.New(`mknod\b|\bspecial file\b|creating device `)
 
-func (l *toolLog) read(line string) {
+func (l *Output) read(line string) {
 	if strings.Contains(line, "Operation not permitted") {
-		l.denied = true
-		l.noNode = l.noNode || nodeRefused().MatchString(line)
+		l.Denied = true
+		l.NoNode = l.NoNode || nodeRefused().MatchString(line)
 	}
 	l.tools.Read(line)
 }

@@ -1,4 +1,7 @@
-package build
+// This file owns the scripts that a RUN executes, as far as package managers are looked for in them, and what is said where a RUN
+// has no cache.
+
+package toolcache
 
 import (
 	"context"
@@ -14,18 +17,16 @@ import (
 	"github.com/gbuild/gbuild/pkg/shell"
 )
 
-// This file looks for package managers in the scripts that a RUN executes, and says why a RUN has no cache for one.
-
 // tellUncached says why a RUN that calls a tool is given no cache for it.
-func (c *toolCaches) tellUncached(s *dockerfile.Run, t installer.Tool) {
+func (c *Caches) tellUncached(s *dockerfile.Run, t installer.Tool) {
 	if why := s.Uncached(t); why != "" {
-		use := &CacheUse{Tool: string(t), Automatic: true, Without: why}
+		use := &Use{Tool: string(t), Automatic: true, Without: why}
 		c.build.Reports.Cache(c.Step, use.String(), use)
 	}
 }
 
 // scriptsOf reads files as the RUN will see them: those of its bind mounts, and of the state below.
-func (c *toolCaches) scriptsOf(ctx context.Context, s *dockerfile.Run) func(name string) ([]byte, error) {
+func (c *Caches) scriptsOf(ctx context.Context, s *dockerfile.Run) func(name string) ([]byte, error) {
 	return func(name string) ([]byte, error) {
 		for i, d := range slices.Backward(s.Mounts) {
 			inside, ok := strings.CutPrefix(name+"/", d.Target+"/")

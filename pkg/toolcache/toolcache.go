@@ -1,6 +1,6 @@
 // This file owns what tool caches need of a build, and of one of its RUNs.
 
-package build
+package toolcache
 
 import (
 	"context"
@@ -16,8 +16,8 @@ import (
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
-// ToolOptions are what one build says of the caches of its RUNs.
-type ToolOptions struct {
+// Options are what one build says of the caches of its RUNs.
+type Options struct {
 	Caches *pipcache.Caches
 	Scope  string   // whose the caches are
 	Below  []string // scopes whose caches are shown below those of Scope
@@ -30,40 +30,40 @@ type ToolOptions struct {
 	Left    bool   // the Dockerfile reads what tools leave in its own caches, so that pip and uv get none
 	Unnamed bool   // RUNs see something that has no part in their names: a device
 
-	Scratch ToolScratch
-	Reports ToolReports
+	Scratch Scratch
+	Reports Reports
 	Beside  func(func() error) // runs something beside the steps that follow
 	Outer   context.Context    // of what runs beside them
 }
 
-// ToolScratch makes files that never reach a disk, and end with the build.
-type ToolScratch interface {
+// Scratch makes files that never reach a disk, and end with the build.
+type Scratch interface {
 	File(data []byte, mode uint32, uid, gid int) (string, error)
 	Dir(kind string) (string, error)
 }
 
-// ToolReports tells the user; step is the line of work of a RUN, 0 where something is said of the build.
-type ToolReports interface {
+// Reports tells the user; step is the line of work of a RUN, 0 where something is said of the build.
+type Reports interface {
 	Notice(step int, text string)
-	Cache(step int, text string, use *CacheUse)
+	Cache(step int, text string, use *Use)
 }
 
-// ToolBuild is what the RUNs of one build share.
-type ToolBuild struct {
-	ToolOptions
+// Build is what the RUNs of one build share.
+type Build struct {
+	Options
 
 	mu      sync.Mutex
 	said    map[string]bool
 	emptied map[string]func() error
 }
 
-// NewToolBuild begins with nothing said.
-func NewToolBuild(o ToolOptions) *ToolBuild {
-	return &ToolBuild{ToolOptions: o, said: map[string]bool{}, emptied: map[string]func() error{}}
+// New begins with nothing said.
+func New(o Options) *Build {
+	return &Build{Options: o, said: map[string]bool{}, emptied: map[string]func() error{}}
 }
 
 // once calls say, if nothing of that name was said yet in this build.
-func (b *ToolBuild) once(name string, say func()) {
+func (b *Build) once(name string, say func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !b.said[name] {
@@ -72,8 +72,8 @@ func (b *ToolBuild) once(name string, say func()) {
 	}
 }
 
-// ToolRun is what tool caches know of a RUN.
-type ToolRun struct {
+// Run is what tool caches know of a RUN.
+type Run struct {
 	Step     int              // its line of work
 	User     runtime.Identity // whose its processes are
 	Lower    *rootfs.View     // the files before it
@@ -92,26 +92,26 @@ type ToolRun struct {
 	Mounted func(ctx context.Context, mount int) (v *rootfs.View, name string, err error)
 }
 
-// toolCaches are the caches of one RUN.
-type toolCaches struct {
-	ToolRun
-	build  *ToolBuild
-	leases *leases
+// Caches are the caches of one RUN.
+type Caches struct {
+	Run
+	build  *Build
+	leases *Leases
 	uses   []cacheUse // cache mounts of the Dockerfile included
 
 	fetched *pipcache.Lease // of what pip fetches; nil: it has no cache of ours
 }
 
 // Begin begins with no cache. What is taken is given back by Leases.
-func (b *ToolBuild) Begin(r ToolRun) *toolCaches {
-	return &toolCaches{ToolRun: r, build: b, leases: &leases{build: b, step: r.Step}}
+func (b *Build) Begin(r Run) *Caches {
+	return &Caches{Run: r, build: b, leases: &Leases{build: b, step: r.Step}}
 }
 
 // Leases are what the RUN has of caches that outlive it.
-func (c *toolCaches) Leases() *leases { return c.leases }
+func (c *Caches) Leases() *Leases { return c.leases }
 
 // Stale lists the tools that failed because of what one of these caches holds, which the Dockerfile has not asked for.
-func (c *toolCaches) Stale(log *toolLog) (tools []string) {
+func (c *Caches) Stale(log *Output) (tools []string) {
 	for _, u := range c.uses {
 		if u.Automatic && log.tools.Of(installer.Tool(u.Tool)).Stale && !slices.Contains(c.Distrust, u.Tool) {
 			tools = append(tools, u.Tool)

@@ -1,4 +1,7 @@
-package build
+// This file owns what crosses from the caches of one scope to those of another: files that pip has fetched, whose digest
+// is on a page that pip fetched in this very scope, and which pip itself verifies.
+
+package toolcache
 
 import (
 	"errors"
@@ -11,13 +14,10 @@ import (
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
-// This file owns what crosses from the caches of one scope to those of another: files that pip has fetched, whose digest
-// is on a page that pip fetched in this very scope, and which pip itself verifies.
-
 const lentDir = autoDir + "/bodies"
 
 // lendBodies lends what any scope has of the files that pages of this RUN link to.
-func (c *toolCaches) lendBodies(s *dockerfile.Run, l *pipcache.Lease, dir string) ([]runtime.Mount, error) {
+func (c *Caches) lendBodies(s *dockerfile.Run, l *pipcache.Lease, dir string) ([]runtime.Mount, error) {
 	c.fetched = l
 	own, err := l.BodiesDir()
 	if err != nil {
@@ -30,13 +30,13 @@ func (c *toolCaches) lendBodies(s *dockerfile.Run, l *pipcache.Lease, dir string
 	}
 	lending, err := bodies.Lend(l, pipcache.LendOptions{Dir: dir, Lent: lentDir, Indexes: c.indexes(s), UID: c.User.UID, GID: c.User.GID})
 	if err == nil {
-		c.leases.later(lending.Stop)
+		c.leases.Later(lending.Stop)
 	}
 	return list, nil
 }
 
-// keepBodies lets other scopes have what pip has fetched now. That takes a digest of it all, beside the steps that follow.
-func (c *toolCaches) keepBodies() {
+// KeepBodies lets other scopes have what pip has fetched now. That takes a digest of it all, beside the steps that follow.
+func (c *Caches) KeepBodies() {
 	if c.fetched == nil {
 		return
 	}
@@ -49,9 +49,9 @@ func (c *toolCaches) keepBodies() {
 	})
 }
 
-// doubtFetched lets the next RUN find nothing without a question that no digest vouches for: neither what pip fetched, nor
+// DoubtFetched lets the next RUN find nothing without a question that no digest vouches for: neither what pip fetched, nor
 // what it built of that.
-func (c *toolCaches) doubtFetched() {
+func (c *Caches) DoubtFetched() {
 	for _, u := range c.uses {
 		if !u.Automatic || u.Tool != string(installer.Pip) || u.lease == nil {
 			continue
@@ -61,7 +61,7 @@ func (c *toolCaches) doubtFetched() {
 			err = errors.Join(err, u.built.DropUndigested(u.ofState))
 		}
 		if err != nil {
-			c.leases.tell(fmt.Sprintf("what pip has fetched may be used without asking for it again: %v", err))
+			c.leases.Tell(fmt.Sprintf("what pip has fetched may be used without asking for it again: %v", err))
 		}
 	}
 }
@@ -70,7 +70,7 @@ func (c *toolCaches) doubtFetched() {
 var addresses = lazyregexp.New(`https?://[^\s"'` + "`" + `\\;|&()<>]+`)
 
 // indexes lists the URLs that may be those of a package index that the RUN asks.
-func (c *toolCaches) indexes(s *dockerfile.Run) []string {
+func (c *Caches) indexes(s *dockerfile.Run) []string {
 	all := []string{"https://pypi.org/simple"}
 	if mirror := c.build.Mirrors[installer.Pip]; mirror != nil {
 		all = append(all, mirror.String())

@@ -1,7 +1,7 @@
-package build
+// This file owns what package managers list as installed in the files before a RUN. The key of a state says what was done; when
+// the same was done another time, other versions may have come.
 
-// What package managers list as installed in the files before a RUN. A state's key says what was done; when the same was
-// done another time, other versions may have come.
+package toolcache
 
 import (
 	"crypto/sha256"
@@ -20,7 +20,7 @@ const maxInstalled = 256 << 20
 
 // installed lists what is installed, for a name: digests of lists, and the names of the Python distributions and conda
 // packages in the places where the RUN's Pythons look.
-func (c *toolCaches) installed(s *dockerfile.Run) (all []string) {
+func (c *Caches) installed(s *dockerfile.Run) (all []string) {
 	for _, name := range installer.Databases {
 		_ = c.Lower.Walk(name, func(e *rootfs.Entry) error { // most of them are not there
 			if e.IsRegular() {
@@ -36,7 +36,7 @@ func (c *toolCaches) installed(s *dockerfile.Run) (all []string) {
 		}
 		return names
 	}
-	for _, prefix := range prefixes(s) {
+	for _, prefix := range Prefixes(s) {
 		for _, dir := range installer.PackageDirs(prefix, names) {
 			for _, name := range names(dir) {
 				if installer.IsPackage(name) {
@@ -60,7 +60,7 @@ func listDigest(e *rootfs.Entry) string {
 	return fmt.Sprintf("%x %v", sum.Sum(nil), err)
 }
 
-// prefixes are the directories below which the Pythons of a RUN have lib/python3.X.
-func prefixes(s *dockerfile.Run) []string {
+// Prefixes are the directories below which the Pythons of a RUN have lib/python3.X.
+func Prefixes(s *dockerfile.Run) []string {
 	return installer.Prefixes(s.Calls().Pythons(), s.Getenv, s.Dir)
 }

@@ -1,4 +1,6 @@
-package build
+// This file owns what is said of the use of a cache.
+
+package toolcache
 
 import (
 	"fmt"
@@ -12,9 +14,9 @@ import (
 	"github.com/gbuild/gbuild/pkg/pipcache"
 )
 
-// CacheUse is what is known of what a RUN did with one of its caches. Counts are those that the tool printed; what it did
+// Use is what is known of what a RUN did with one of its caches. Counts are those that the tool printed; what it did
 // not print is not known, and left out.
-type CacheUse struct {
+type Use struct {
 	ID        string `json:"id"`
 	Target    string `json:"target"` // where the RUN saw it
 	Tool      string `json:"tool,omitempty"`
@@ -35,9 +37,9 @@ type CacheUse struct {
 	Untouched bool     `json:"untouched,omitempty"` // the cache was and is empty
 }
 
-// cacheUse is a CacheUse with the lease that is looked at when the RUN has ended; nil for a directory of the user's.
+// cacheUse is a Use with the lease that is looked at when the RUN has ended; nil for a directory of the user's.
 type cacheUse struct {
-	CacheUse
+	Use
 	lease *pipcache.Lease
 	built *pipcache.Lease // of what the tool builds itself, where that is apart
 
@@ -46,9 +48,9 @@ type cacheUse struct {
 	upper   string // where what is new is until the RUN has ended, if that is not in the cache
 }
 
-// noteMount remembers a cache mount of the Dockerfile.
-func (c *toolCaches) noteMount(s *dockerfile.Run, d *dockerfile.Mount, lease *pipcache.Lease) {
-	use := cacheUse{CacheUse: CacheUse{ID: d.ID, Target: d.Target}, lease: lease}
+// NoteMount remembers a cache mount of the Dockerfile.
+func (c *Caches) NoteMount(s *dockerfile.Run, d *dockerfile.Mount, lease *pipcache.Lease) {
+	use := cacheUse{Use: Use{ID: d.ID, Target: d.Target}, lease: lease}
 	for _, t := range installer.Tools {
 		if s.CacheMount(t) == d && s.Calls().Fetches(t) {
 			use.Tool = string(t)
@@ -57,15 +59,15 @@ func (c *toolCaches) noteMount(s *dockerfile.Run, d *dockerfile.Mount, lease *pi
 	c.uses = append(c.uses, use)
 }
 
-// report says of each cache of the RUN what was done with it.
-func (c *toolCaches) report(log *toolLog) {
+// Report says of each cache of the RUN what was done with it.
+func (c *Caches) Report(log *Output) {
 	for i := range c.uses {
 		u := &c.uses[i]
 		if u.Tool != "" {
 			u.take(log.tools.Of(installer.Tool(u.Tool)))
 		}
 		u.look()
-		c.build.Reports.Cache(c.Step, u.String(), &u.CacheUse)
+		c.build.Reports.Cache(c.Step, u.String(), &u.Use)
 	}
 }
 
@@ -109,7 +111,7 @@ func (u *cacheUse) look() {
 }
 
 // String is one line for people.
-func (u *CacheUse) String() string {
+func (u *Use) String() string {
 	if u.Without != "" {
 		return fmt.Sprintf("no cache of %s: %s", u.Tool, u.Without)
 	}
@@ -142,7 +144,7 @@ func (u *CacheUse) String() string {
 }
 
 // news says what came into the cache, where the tool has not.
-func (u *CacheUse) news(silent bool) []string {
+func (u *Use) news(silent bool) []string {
 	switch {
 	case u.Untouched && silent:
 		return []string{"this mount was never touched"}

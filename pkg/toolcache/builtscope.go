@@ -1,7 +1,7 @@
-package build
+// This file owns the scope of what pip and uv build in a RUN: all that the build can see has a part in its name, so that a wheel is
+// found again only where building it again would give the same.
 
-// The scope of what pip and uv build in a RUN: all that the build can see has a part in its name, so that a wheel is found
-// again only where building it again would give the same.
+package toolcache
 
 import (
 	"bufio"
@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gbuild/gbuild/internal/recipe"
 	"github.com/gbuild/gbuild/pkg/caching"
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/installer"
@@ -23,7 +24,7 @@ import (
 // builtScope names all that a wheel which a tool builds in the RUN may depend on. keep is false where it must not be found
 // again: the Dockerfile says so, or the build sees something that has no name. ofState says that nothing but the files
 // before the RUN decides what is built.
-func (c *toolCaches) builtScope(s *dockerfile.Run, t installer.Tool) (scope string, keep, ofState bool) {
+func (c *Caches) builtScope(s *dockerfile.Run, t installer.Tool) (scope string, keep, ofState bool) {
 	if s.Calls().KeepsNone(t) || len(s.Devices) > 0 || c.build.Unnamed {
 		return "", false, false
 	}
@@ -36,9 +37,9 @@ func (c *toolCaches) builtScope(s *dockerfile.Run, t installer.Tool) (scope stri
 	if whole && c.Rerun {
 		return "", false, false
 	}
-	r := newRecipe("built", layers.Key{})
+	r := recipe.New("built", layers.Key{})
 	if whole {
-		r.bytes(c.Recipe[:])
+		r.Bytes(c.Recipe[:])
 	} else {
 		below, options, err := c.baseline(s, &text)
 		if err != nil {
@@ -47,12 +48,12 @@ func (c *toolCaches) builtScope(s *dockerfile.Run, t installer.Tool) (scope stri
 		run := s.Executing(text.Text)
 		run.Env = seen(s.Env)
 		key := c.Over(below, run)
-		r.bytes(key[:])
-		r.list(options)
+		r.Bytes(key[:])
+		r.List(options)
 	}
-	r.list(c.installed(s))
-	r.text(processor())
-	return r.key().String(), true, !whole
+	r.List(c.installed(s))
+	r.Text(processor())
+	return r.Key().String(), true, !whole
 }
 
 // plain says whether a mount shows a build nothing that could decide what it makes: a cache is one where tools keep theirs.
@@ -80,7 +81,7 @@ func seen(env []string) (all []string) {
 // baseline returns the state below the RUN without the steps directly before it that only bring files of requirements,
 // and those lines of such files that a build depends on. A changed line of requirements.txt changes none of them. It fails
 // where a requirement is an address.
-func (c *toolCaches) baseline(s *dockerfile.Run, text *caching.Builds) (below layers.Key, options []string, err error) {
+func (c *Caches) baseline(s *dockerfile.Run, text *caching.Builds) (below layers.Key, options []string, err error) {
 	constrained := text.Constrained || c.constrained(s)
 	q := &requirements{view: c.Lower, named: map[string]bool{}}
 	for _, name := range text.Files {
@@ -113,9 +114,9 @@ func absolute(dir, name string) string {
 }
 
 // constrained says whether such a file speaks of constraints, or cannot be read.
-func (c *toolCaches) constrained(s *dockerfile.Run) bool {
+func (c *Caches) constrained(s *dockerfile.Run) bool {
 	names := slices.Clone(installer.Settings)
-	for _, prefix := range prefixes(s) {
+	for _, prefix := range Prefixes(s) {
 		names = append(names, filepath.Join(prefix, installer.PrefixSettings))
 	}
 	for _, name := range names {

@@ -1,7 +1,7 @@
 // This file owns the one way to a cache that outlives a build: it is of the trust scope of the build, and may show what
 // other scopes have below that.
 
-package build
+package toolcache
 
 import (
 	"context"
@@ -20,19 +20,19 @@ import (
 	"github.com/gbuild/gbuild/pkg/pipcache"
 )
 
-// leases are the caches that one RUN was given, and what else is to be given back when it has ended.
-type leases struct {
-	build *ToolBuild
+// Leases are the caches that one RUN was given, and what else is to be given back when it has ended.
+type Leases struct {
+	build *Build
 	step  int
 	taken bool // there is one
 	undo  []func() error
 }
 
-// later calls f when the RUN has ended, before what was asked for earlier.
-func (l *leases) later(f func() error) { l.undo = append(l.undo, f) }
+// Later calls f when the RUN has ended, before what was asked for earlier.
+func (l *Leases) Later(f func() error) { l.undo = append(l.undo, f) }
 
-// release gives everything back.
-func (l *leases) release() (err error) {
+// Release gives everything back.
+func (l *Leases) Release() (err error) {
 	for _, f := range slices.Backward(l.undo) {
 		err = errors.Join(err, f())
 	}
@@ -40,14 +40,14 @@ func (l *leases) release() (err error) {
 }
 
 // Taken says whether the RUN was given a directory that outlives it.
-func (l *leases) Taken() bool { return l.taken }
+func (l *Leases) Taken() bool { return l.taken }
 
-// tell says something of the RUN.
-func (l *leases) tell(text string) { l.build.Reports.Notice(l.step, text) }
+// Tell says something of the RUN.
+func (l *Leases) Tell(text string) { l.build.Reports.Notice(l.step, text) }
 
-// take takes a cache of this build's scope until the step ends, and says what the RUN is to see of it. The result of the
+// Take takes a cache of this build's scope until the step ends, and says what the RUN is to see of it. The result of the
 // RUN belongs to the scope from then on.
-func (l *leases) take(ctx context.Context, id string, sharing pipcache.Sharing, o pipcache.Options) (lease *pipcache.Lease, dir string, err error) {
+func (l *Leases) Take(ctx context.Context, id string, sharing pipcache.Sharing, o pipcache.Options) (lease *pipcache.Lease, dir string, err error) {
 	if l.build.Empty {
 		if err := l.empty(ctx, id); err != nil {
 			return nil, "", err
@@ -55,7 +55,7 @@ func (l *leases) take(ctx context.Context, id string, sharing pipcache.Sharing, 
 	}
 	o.Trust = l.build.Scope
 	o.Waiting = func(holder string) {
-		l.tell(fmt.Sprintf("waiting for the cache %s, which %s uses", id, holder))
+		l.Tell(fmt.Sprintf("waiting for the cache %s, which %s uses", id, holder))
 	}
 	if len(l.build.Below) > 0 && sharing != pipcache.Private { // the upper directory of an overlay has one user at a time
 		sharing = pipcache.Locked
@@ -64,17 +64,17 @@ func (l *leases) take(ctx context.Context, id string, sharing pipcache.Sharing, 
 		return nil, "", err
 	}
 	l.taken = true
-	l.later(lease.Release)
+	l.Later(lease.Release)
 	if dir, err = l.over(lease, id, o); err != nil {
 		text := fmt.Sprintf("--cache-scope-from: caches of other scopes cannot be shown here, the build goes on without: %v", err)
-		l.build.once("scopes below", func() { l.tell(text) })
+		l.build.once("scopes below", func() { l.Tell(text) })
 		dir = lease.Dir()
 	}
 	return lease, dir, nil
 }
 
 // empty removes what a build before has left in a cache, once in a build.
-func (l *leases) empty(ctx context.Context, id string) error {
+func (l *Leases) empty(ctx context.Context, id string) error {
 	b := l.build
 	b.mu.Lock()
 	do := b.emptied[id]
@@ -86,7 +86,7 @@ func (l *leases) empty(ctx context.Context, id string) error {
 	return do()
 }
 
-func (b *ToolBuild) remove(ctx context.Context, id string) error {
+func (b *Build) remove(ctx context.Context, id string) error {
 	all, err := b.Caches.List()
 	if err != nil {
 		return err
@@ -103,7 +103,7 @@ func (b *ToolBuild) remove(ctx context.Context, id string) error {
 
 // over shows the caches that the scopes below have under the same name, and those of the lease over them: an overlay whose
 // writes stay in this scope. Without any it is the directory of the lease.
-func (l *leases) over(lease *pipcache.Lease, id string, o pipcache.Options) (string, error) {
+func (l *Leases) over(lease *pipcache.Lease, id string, o pipcache.Options) (string, error) {
 	var lowers []string
 	for _, scope := range l.build.Below {
 		o.Trust = scope
@@ -112,7 +112,7 @@ func (l *leases) over(lease *pipcache.Lease, id string, o pipcache.Options) (str
 			return "", err
 		}
 		if below != nil {
-			l.later(below.Release)
+			l.Later(below.Release)
 			lowers = append(lowers, below.Dir())
 		}
 	}
@@ -130,7 +130,7 @@ func (l *leases) over(lease *pipcache.Lease, id string, o pipcache.Options) (str
 	if err := layers.MountOverlay(dir, lowers, lease.Dir(), work); err != nil {
 		return "", err
 	}
-	l.later(func() error { return settleUpper(dir, lease.Dir()) })
+	l.Later(func() error { return settleUpper(dir, lease.Dir()) })
 	return dir, nil
 }
 

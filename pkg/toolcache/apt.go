@@ -1,4 +1,6 @@
-package build
+// This file owns apt: its cache and its mirror are a matter of its configuration.
+
+package toolcache
 
 import (
 	"context"
@@ -21,7 +23,7 @@ import (
 const aptConfig = autoDir + "/apt.conf"
 
 // apt configures apt for a RUN: with the mirror, and with packages that are kept.
-func (c *toolCaches) apt(ctx context.Context, s *dockerfile.Run) (*dockerfile.Run, []runtime.Mount, error) {
+func (c *Caches) apt(ctx context.Context, s *dockerfile.Run) (*dockerfile.Run, []runtime.Mount, error) {
 	if c.build.Mirrors[installer.Apt] == nil && !slices.Contains(c.build.Tools, installer.Apt) {
 		return s, nil, nil
 	}
@@ -53,7 +55,7 @@ func setApt(w io.Writer, name, value string) { fmt.Fprintf(w, "%s %q;\n", name, 
 
 // aptCache keeps what apt fetches: in the mount of the Dockerfile, which docker-clean would empty, or in a cache of its
 // own, for which that need not be turned off.
-func (c *toolCaches) aptCache(ctx context.Context, s *dockerfile.Run, w io.Writer) ([]runtime.Mount, error) {
+func (c *Caches) aptCache(ctx context.Context, s *dockerfile.Run, w io.Writer) ([]runtime.Mount, error) {
 	if !slices.Contains(c.build.Tools, installer.Apt) {
 		return nil, nil
 	}
@@ -67,7 +69,7 @@ func (c *toolCaches) aptCache(ctx context.Context, s *dockerfile.Run, w io.Write
 }
 
 // aptParts leads apt to copies of the image's configuration, without docker-clean.
-func (c *toolCaches) aptParts(w io.Writer) ([]runtime.Mount, error) {
+func (c *Caches) aptParts(w io.Writer) ([]runtime.Mount, error) {
 	target := autoDir + "/apt.conf.d"
 	mount, err := c.copies(installer.AptPartsDir, target, func(name string, text []byte) []byte {
 		if name == installer.AptCleaning {
@@ -83,7 +85,7 @@ func (c *toolCaches) aptParts(w io.Writer) ([]runtime.Mount, error) {
 }
 
 // copies makes a directory with what change makes of the files of one of the image; nil where the image has none.
-func (c *toolCaches) copies(dir, target string, change func(name string, text []byte) []byte) (*runtime.Mount, error) {
+func (c *Caches) copies(dir, target string, change func(name string, text []byte) []byte) (*runtime.Mount, error) {
 	entries, err := resolvedDir(c.Lower, dir)
 	if err != nil {
 		return nil, nil
@@ -123,13 +125,13 @@ func readSmall(v *rootfs.View, name string) ([]byte, error) {
 }
 
 // aptMirror leads apt to copies of the image's sources with the mirror in them.
-func (c *toolCaches) aptMirror(_ context.Context, s *dockerfile.Run, w io.Writer) ([]runtime.Mount, error) {
+func (c *Caches) aptMirror(_ context.Context, s *dockerfile.Run, w io.Writer) ([]runtime.Mount, error) {
 	mirror := c.build.Mirrors[installer.Apt]
 	if mirror == nil {
 		return nil, nil
 	}
 	if s.Mentions(installer.AptConfigures) {
-		c.leases.tell("the mirror of apt is not used here: the step sees to its sources itself")
+		c.leases.Tell("the mirror of apt is not used here: the step sees to its sources itself")
 		return nil, nil
 	}
 	parts, err := c.copies(installer.AptSourcePartsDir, autoDir+"/sources.list.d", func(_ string, text []byte) []byte {

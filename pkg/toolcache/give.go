@@ -1,4 +1,6 @@
-package build
+// This file owns which package managers of a RUN get a cache, and what of it they see.
+
+package toolcache
 
 import (
 	"context"
@@ -20,9 +22,9 @@ import (
 // not even a mount point is made in the image, and which rm -rf of a Dockerfile leaves alone.
 const autoDir = "/dev/gbuild"
 
-// give gives the RUN a cache for each package manager that it calls and that the Dockerfile has no cache for. It
+// Give gives the RUN a cache for each package manager that it calls and that the Dockerfile has no cache for. It
 // returns the RUN as it is to be executed; its key and its history are those of s.
-func (c *toolCaches) give(ctx context.Context, s *dockerfile.Run) (*dockerfile.Run, []runtime.Mount, error) {
+func (c *Caches) Give(ctx context.Context, s *dockerfile.Run) (*dockerfile.Run, []runtime.Mount, error) {
 	if len(c.build.Tools) > 0 {
 		s = s.WithScripts(c.scriptsOf(ctx, s))
 	}
@@ -41,7 +43,7 @@ func (c *toolCaches) give(ctx context.Context, s *dockerfile.Run) (*dockerfile.R
 		}
 		separate, n, ok := out.Calls().Separate(t, filepath.Join(autoDir, string(t)))
 		if !ok {
-			use := &CacheUse{Tool: string(t), Automatic: true, Without: "calls of it that are told to keep none stand in a text that is not changed"}
+			use := &Use{Tool: string(t), Automatic: true, Without: "calls of it that are told to keep none stand in a text that is not changed"}
 			c.build.Reports.Cache(c.Step, use.String(), use)
 			continue
 		}
@@ -50,7 +52,7 @@ func (c *toolCaches) give(ctx context.Context, s *dockerfile.Run) (*dockerfile.R
 			return nil, nil, fmt.Errorf("preparing the cache of %s: %w", t, err)
 		}
 		if err != nil { // nobody has asked for it: the RUN goes on without
-			c.leases.tell(fmt.Sprintf("the cache of %s is not used: %v", t, err))
+			c.leases.Tell(fmt.Sprintf("the cache of %s is not used: %v", t, err))
 			continue
 		}
 		list = append(list, more...)
@@ -62,7 +64,7 @@ func (c *toolCaches) give(ctx context.Context, s *dockerfile.Run) (*dockerfile.R
 }
 
 // tellAuto says once what the build does by itself.
-func (c *toolCaches) tellAuto(t installer.Tool) {
+func (c *Caches) tellAuto(t installer.Tool) {
 	off := "--auto-cache"
 	if t == installer.Pip {
 		off = "--pip-cache=off"
@@ -72,7 +74,7 @@ func (c *toolCaches) tellAuto(t installer.Tool) {
 }
 
 // leavesCaches says whether this build leaves all caches to its Dockerfile, and says so once.
-func (c *toolCaches) leavesCaches() bool {
+func (c *Caches) leavesCaches() bool {
 	if c.build.Left {
 		c.build.once("no caches", func() {
 			c.build.Reports.Cache(0, "the Dockerfile reads ~/.cache: pip and uv keep their caches there, in the image", nil)
@@ -83,7 +85,7 @@ func (c *toolCaches) leavesCaches() bool {
 
 // autoCache leases the cache of a tool, for the RUN and for calls of it that find nothing of each other's. What is built
 // in the RUN is apart: it is found again only where building it again would give the same.
-func (c *toolCaches) autoCache(ctx context.Context, s *dockerfile.Run, t installer.Tool, calls int) ([]runtime.Mount, error) {
+func (c *Caches) autoCache(ctx context.Context, s *dockerfile.Run, t installer.Tool, calls int) ([]runtime.Mount, error) {
 	switch t {
 	case installer.Pip:
 		return c.pipCache(ctx, s, calls)
@@ -94,9 +96,9 @@ func (c *toolCaches) autoCache(ctx context.Context, s *dockerfile.Run, t install
 }
 
 // pipCache binds what pip fetches, and in it the directory of what it builds.
-func (c *toolCaches) pipCache(ctx context.Context, s *dockerfile.Run, calls int) (list []runtime.Mount, err error) {
+func (c *Caches) pipCache(ctx context.Context, s *dockerfile.Run, calls int) (list []runtime.Mount, err error) {
 	target := filepath.Join(autoDir, string(installer.Pip))
-	use := cacheUse{CacheUse: CacheUse{ID: "pip", Target: target, Tool: "pip", Automatic: true}}
+	use := cacheUse{Use: Use{ID: "pip", Target: target, Tool: "pip", Automatic: true}}
 	var wheels string
 	scope, keep, ofState := c.builtScope(s, installer.Pip)
 	if keep {
@@ -125,7 +127,7 @@ func (c *toolCaches) pipCache(ctx context.Context, s *dockerfile.Run, calls int)
 }
 
 // passing makes a directory for what is built in this RUN and not kept: it ends with the draft, whatever ends that.
-func (c *toolCaches) passing(name string) (string, error) {
+func (c *Caches) passing(name string) (string, error) {
 	dir := filepath.Join(c.Private, "built-"+name)
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return "", err
@@ -134,7 +136,7 @@ func (c *toolCaches) passing(name string) (string, error) {
 }
 
 // mountOwn binds a cache of the tool that belongs to the user of the RUN.
-func (c *toolCaches) mountOwn(ctx context.Context, t installer.Tool) ([]runtime.Mount, error) {
+func (c *Caches) mountOwn(ctx context.Context, t installer.Tool) ([]runtime.Mount, error) {
 	sharing := pipcache.Shared
 	if t.Cache().Exclusive {
 		sharing = pipcache.Locked
@@ -144,13 +146,13 @@ func (c *toolCaches) mountOwn(ctx context.Context, t installer.Tool) ([]runtime.
 		return nil, err
 	}
 	target := filepath.Join(autoDir, string(t))
-	c.uses = append(c.uses, cacheUse{CacheUse: CacheUse{ID: string(t), Target: target, Tool: string(t), Automatic: true}, lease: lease})
+	c.uses = append(c.uses, cacheUse{Use: Use{ID: string(t), Target: target, Tool: string(t), Automatic: true}, lease: lease})
 	return []runtime.Mount{{Type: "bind", Source: dir, Target: target}}, nil
 }
 
 // pipDir is what pip fetches: the cache of the user that the RUN has, or for root the directory of --pip-cache. pip uses
 // no cache that belongs to somebody else.
-func (c *toolCaches) pipDir(ctx context.Context, s *dockerfile.Run, use cacheUse) ([]runtime.Mount, error) {
+func (c *Caches) pipDir(ctx context.Context, s *dockerfile.Run, use cacheUse) ([]runtime.Mount, error) {
 	renewed := slices.Contains(c.Distrust, "pip")
 	if c.build.PipDir != "" && c.User.UID == 0 && renewed {
 		c.uses = append(c.uses, use)
@@ -180,7 +182,7 @@ func (c *toolCaches) pipDir(ctx context.Context, s *dockerfile.Run, use cacheUse
 }
 
 // ownCache leases a cache that belongs to the user of the RUN, until the step ends, and says what the RUN is to see.
-func (c *toolCaches) ownCache(ctx context.Context, id, scope string, sharing pipcache.Sharing) (lease *pipcache.Lease, dir string, err error) {
+func (c *Caches) ownCache(ctx context.Context, id, scope string, sharing pipcache.Sharing) (lease *pipcache.Lease, dir string, err error) {
 	tool, _, _ := strings.Cut(id, "-") // pip-wheels is pip's
 	if space := c.build.Space; space != "" {
 		id = space + "/" + id
@@ -189,7 +191,7 @@ func (c *toolCaches) ownCache(ctx context.Context, id, scope string, sharing pip
 	if scope != "" {
 		o.About = c.About
 	}
-	lease, dir, err = c.leases.take(ctx, id, sharing, o)
+	lease, dir, err = c.leases.Take(ctx, id, sharing, o)
 	if err == nil && slices.Contains(c.Distrust, tool) {
 		err = lease.Renew()
 		dir = lease.Dir()
@@ -198,8 +200,8 @@ func (c *toolCaches) ownCache(ctx context.Context, id, scope string, sharing pip
 }
 
 // builtCache leases the cache of what is built in a scope, which is kept if there is something in it in the end.
-func (c *toolCaches) builtCache(ctx context.Context, id, scope string) (lease *pipcache.Lease, dir string, err error) {
-	c.leases.later(func() error { // after all that ownCache does has ended
+func (c *Caches) builtCache(ctx context.Context, id, scope string) (lease *pipcache.Lease, dir string, err error) {
+	c.leases.Later(func() error { // after all that ownCache does has ended
 		if lease == nil {
 			return nil
 		}
@@ -209,7 +211,7 @@ func (c *toolCaches) builtCache(ctx context.Context, id, scope string) (lease *p
 			_, err = c.build.Caches.TrimBuilt(ctx, BuiltCaches, pipcache.BuiltAge, pipcache.BuiltSize)
 		}
 		if err != nil { // what was built is right all the same
-			c.leases.tell(fmt.Sprintf("tidying what was built: %v", err))
+			c.leases.Tell(fmt.Sprintf("tidying what was built: %v", err))
 		}
 		return nil
 	})

@@ -1,4 +1,4 @@
-package build
+package toolcache
 
 import (
 	"slices"
@@ -39,11 +39,11 @@ func TestToolLog(t *testing.T) {
 		{"long", "pip", strings.Repeat("x", 1<<20) + "\n  Using cached a-1-py3-none-any.whl (1 kB)\n", installer.Said{Hits: 1, Saved: 1000}},
 	} {
 		for _, r := range []io.Reader{strings.NewReader(c.text), iotest.OneByteReader(strings.NewReader(c.text))} {
-			l := &toolLog{}
+			l := &Output{}
 			buf := make([]byte, 4096)
 			for {
 				n, err := r.Read(buf)
-				l.write(buf[:n], false)
+				l.Write(buf[:n], false)
 				if err != nil {
 					break
 				}
@@ -58,7 +58,7 @@ func TestToolLog(t *testing.T) {
 }
 
 func TestCacheUseInWords(t *testing.T) {
-	for want, u := range map[string]CacheUse{
+	for want, u := range map[string]Use{
 		"cache of pip: 12 packages used from it (812MB not downloaded); 1 package downloaded (57.2kB)": {Tool: "pip", Automatic: true, Hits: 12, Saved: 812_000_000, Misses: 1, Fetched: 57_200},
 		"cache mount /root/.cache/pip: this mount was never touched":                                   {Target: "/root/.cache/pip", Untouched: true},
 		"cache mount /c: nothing new in it":                                                            {Target: "/c"},
