@@ -31,7 +31,7 @@ type assembler struct {
 // image puts the image of the target together from its layers and its config. key is the state of its last step.
 func (a *assembler) image(ctx context.Context, target *stage, key layers.Key) (v1.Image, error) {
 	x := &stack{exports: a.exports, sources: a.sources, extra: a.exports.layering.extra, parts: map[int][]string{}}
-	err := error(nil)
+	var err error
 	if a.exports.layering.way == OneLayer {
 		err = x.squash(ctx, target, key)
 	} else {

@@ -44,7 +44,7 @@ func unpackTar(ctx context.Context, r io.Reader, root *os.Root) error {
 	dirs := map[string]dirTimes{}
 	for {
 		h, err := t.Next()
-		if err == io.EOF {
+		if err == io.EOF { //nolint:errorlint // A stream ends with io.EOF itself.
 			return finishDirs(root, dirs)
 		}
 		if err == nil {

@@ -9,9 +9,8 @@ import (
 	"os"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/moby/patternmatcher"
+	"golang.org/x/sys/unix"
 
 	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
@@ -79,7 +78,7 @@ func follow(t Tree, name string, last bool) (*Node, error) {
 // fill takes over what stat says, but for the owner.
 func (n *Node) fill(st *unix.Stat_t) {
 	n.Mode, n.Size, n.Rdev = st.Mode, st.Size, st.Rdev
-	n.Ino, n.Dev, n.Nlink = st.Ino, st.Dev, uint64(st.Nlink)
+	n.Ino, n.Dev, n.Nlink = st.Ino, st.Dev, uint64(st.Nlink) //nolint:unconvert // It is a uint32 on arm64.
 	n.ModTime = time.Unix(st.Mtim.Unix())
 	n.changed = unix.TimespecToNsec(st.Ctim)
 }

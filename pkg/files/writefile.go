@@ -42,7 +42,7 @@ func (w *writer) clear(name, target string) error {
 		return err
 	}
 	err = unix.Unlinkat(int(w.top().fd.Fd()), name, 0)
-	if err != nil && err != unix.ENOENT {
+	if err != nil && !errors.Is(err, unix.ENOENT) {
 		return fmt.Errorf("replacing %s: %w", target, err)
 	}
 	return nil

@@ -101,7 +101,7 @@ func (d disk) checkFilesystem() error {
 		return hint.Errorf("put the store on a local disk (ext4, xfs, btrfs) or a volume of one",
 			"the filesystem of %s cannot hold a store: %s", string(d), reason)
 	}
-	switch int64(st.Type) {
+	switch st.Type {
 	case magicOverlay:
 		return unfit("it is itself an overlay filesystem")
 	case magicNFS:

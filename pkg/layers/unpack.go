@@ -187,7 +187,7 @@ const largeLayer = 8 << 20
 
 // setApart has ext4 place the directories that are made in dir apart from it, and from each other. Beside the files of a
 // store that was just removed, finding an inode takes longer than writing a file: it takes none that was deleted
-// in the last minutes, and looks at each of them for each new file. Other filesystems do not know the flag. (chattr(1), T)
+// in the last minutes, and looks at each of them for each new file. Other filesystems do not know the flag, which chattr(1) calls T.
 func setApart(dir string) {
 	d, err := os.Open(dir)
 	if err != nil {

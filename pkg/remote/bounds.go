@@ -96,7 +96,7 @@ func (b *boundedBody) Read(p []byte) (int, error) {
 	if b.read += int64(n); b.read > b.bounds.Bytes {
 		return n, &SizeError{b.bounds.Bytes}
 	}
-	if stalled, ok := errors.AsType[*StallError](context.Cause(b.ctx)); ok && err != nil && err != io.EOF {
+	if stalled, ok := errors.AsType[*StallError](context.Cause(b.ctx)); ok && err != nil && err != io.EOF { //nolint:errorlint // A stream ends with io.EOF itself.
 		err = stalled
 	}
 	return n, err

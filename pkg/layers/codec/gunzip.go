@@ -27,7 +27,7 @@ var (
 func newGunzip(from io.Reader) (*gunzip, error) {
 	z := &gunzip{f: newInflater(from)}
 	err := z.member()
-	if err == io.EOF {
+	if err == io.EOF { //nolint:errorlint // A stream ends with io.EOF itself.
 		err = io.ErrUnexpectedEOF
 	}
 	return z, err
@@ -56,7 +56,7 @@ func (z *gunzip) more() error {
 	err := z.f.inflate()
 	z.crc = crc32.Update(z.crc, crc32.IEEETable, z.f.out[z.read:z.f.w])
 	z.size += uint32(z.f.w - z.read)
-	if err != io.EOF {
+	if err != io.EOF { //nolint:errorlint // A stream ends with io.EOF itself.
 		return err
 	}
 	var trailer [8]byte

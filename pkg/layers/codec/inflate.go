@@ -79,7 +79,7 @@ func (f *inflater) inflate() error {
 		default:
 			err = f.header()
 		}
-		if err == errDeflate || err == io.EOF {
+		if err == errDeflate || err == io.EOF { //nolint:errorlint // A stream ends with io.EOF itself.
 			if f.unread(); f.pos > f.end { // the zeros behind the end were taken for data
 				return io.ErrUnexpectedEOF
 			}

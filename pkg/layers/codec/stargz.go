@@ -78,7 +78,7 @@ func (c stargzFormat) newEncoder() (encoder, error) {
 	}, nil
 }
 
-// tableEntry is what the table says of a file, or of a chunk of one that is not its first. (TOCEntry of the specification)
+// tableEntry is what the table says of a file, or of a chunk of one that is not its first: a TOCEntry of the specification.
 type tableEntry struct {
 	Name        string            `json:"name"`
 	Type        string            `json:"type"`
@@ -147,7 +147,7 @@ func writeStargz(z *compressor, write func(io.Writer) error) (string, error) {
 	s := &stargz{z: z, in: tar.NewReader(r), out: tar.NewWriter(z), entries: []*tableEntry{}}
 	for {
 		h, err := s.in.Next()
-		if err == io.EOF {
+		if err == io.EOF { //nolint:errorlint // A stream ends with io.EOF itself.
 			break
 		}
 		if err == nil {

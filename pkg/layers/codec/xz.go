@@ -204,7 +204,7 @@ func (x *xzWalk) pass(n int64) error {
 
 // cutShort is the error of data that ends where more must come.
 func cutShort(err error) error {
-	if err == io.EOF {
+	if err == io.EOF { //nolint:errorlint // A stream ends with io.EOF itself.
 		return io.ErrUnexpectedEOF
 	}
 	return err

@@ -145,7 +145,7 @@ func (a *Applier) file(name string, h *tar.Header, body io.Reader) error {
 // replace calls make, and once more without what is in its way.
 func (a *Applier) replace(fd int, base string, make func() error) error {
 	err := make()
-	if err != unix.EEXIST {
+	if !errors.Is(err, unix.EEXIST) {
 		return err
 	}
 	if err := a.tree.clear(fd, base); err != nil {
@@ -264,7 +264,7 @@ func (a *Applier) special(fd int, base, name string, h *tar.Header) error {
 		}
 	}
 	err := a.replace(fd, base, func() error { return unix.Mknodat(fd, base, mode|0o600, dev) })
-	if err == unix.EPERM && h.Typeflag != tar.TypeFifo {
+	if errors.Is(err, unix.EPERM) && h.Typeflag != tar.TypeFifo {
 		a.notices.add("device", "left out the device node %s: a user namespace cannot make it", name)
 		return nil
 	}

@@ -24,7 +24,7 @@ func (a *Applier) hardlink(fd int, base, name, linkname string) error {
 	target = path.Join(a.how.under, target)
 	dir, leaf := path.Split(target)
 	from, err := a.tree.lookup(strings.TrimSuffix(dir, "/"))
-	if err == unix.ENOENT || err == unix.ENOTDIR {
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
 		a.links = append(a.links, pendingLink{name, target})
 		return nil
 	}

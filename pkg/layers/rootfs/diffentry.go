@@ -194,4 +194,6 @@ func equalReaders(a, b *os.File) (bool, error) {
 	}
 }
 
-func ended(err error) bool { return err == io.EOF || err == io.ErrUnexpectedEOF }
+func ended(err error) bool {
+	return err == io.EOF || err == io.ErrUnexpectedEOF //nolint:errorlint // A stream ends with io.EOF itself.
+}

@@ -88,7 +88,7 @@ func Lstat(source, path string) (*Entry, error) {
 
 func (e *Entry) fill(st *unix.Stat_t) {
 	e.Mode, e.UID, e.GID = st.Mode, int(st.Uid), int(st.Gid)
-	e.Size, e.Rdev, e.Ino, e.Dev, e.Nlink = st.Size, st.Rdev, st.Ino, st.Dev, uint64(st.Nlink)
+	e.Size, e.Rdev, e.Ino, e.Dev, e.Nlink = st.Size, st.Rdev, st.Ino, st.Dev, uint64(st.Nlink) //nolint:unconvert // It is a uint32 on arm64.
 	e.ModTime = time.Unix(st.Mtim.Unix())
 }
 

@@ -80,7 +80,7 @@ func (t *tree) lookupSlowly(name string) (int, error) {
 // ensure opens the directory at name and makes what is missing of it.
 func (t *tree) ensure(name string, links int) (int, error) {
 	fd, err := t.lookup(name)
-	if err != unix.ENOENT && err != unix.ENOTDIR {
+	if !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.ENOTDIR) {
 		return fd, err
 	}
 	if links == 0 {
@@ -95,7 +95,7 @@ func (t *tree) ensure(name string, links int) (int, error) {
 	var st unix.Stat_t
 	err = unix.Fstatat(above, base, &st, unix.AT_SYMLINK_NOFOLLOW)
 	switch {
-	case err == unix.ENOENT:
+	case errors.Is(err, unix.ENOENT):
 		err = t.mkdir(above, base, false)
 	case err == nil && st.Mode&unix.S_IFMT == unix.S_IFLNK:
 		return t.ensureTarget(above, dir, base, links-1)
@@ -172,10 +172,10 @@ func statAt(fd int, base string) (*unix.Stat_t, error) {
 // clear removes what lies at base, with all below it.
 func (t *tree) clear(fd int, base string) error {
 	err := unix.Unlinkat(fd, base, 0)
-	switch err {
-	case unix.ENOENT:
+	switch {
+	case errors.Is(err, unix.ENOENT):
 		return nil
-	case unix.EISDIR, unix.EPERM:
+	case errors.Is(err, unix.EISDIR), errors.Is(err, unix.EPERM):
 		err = os.RemoveAll(filepath.Join(fmt.Sprintf("/proc/self/fd/%d", fd), base))
 	}
 	return err

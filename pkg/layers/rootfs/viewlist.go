@@ -3,6 +3,7 @@
 package rootfs
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"iter"
@@ -54,7 +55,7 @@ func (v *View) Walk(root string, fn func(*Entry) error) error {
 	if err == nil {
 		err = v.walk(e, fn)
 	}
-	if err == fs.SkipAll || err == fs.SkipDir {
+	if errors.Is(err, fs.SkipAll) || errors.Is(err, fs.SkipDir) {
 		return nil
 	}
 	return err
@@ -62,7 +63,7 @@ func (v *View) Walk(root string, fn func(*Entry) error) error {
 
 func (v *View) walk(e *Entry, fn func(*Entry) error) error {
 	err := fn(e)
-	if err == fs.SkipDir && e.IsDir() {
+	if errors.Is(err, fs.SkipDir) && e.IsDir() {
 		return nil
 	}
 	if err != nil || !e.IsDir() {
@@ -72,7 +73,7 @@ func (v *View) walk(e *Entry, fn func(*Entry) error) error {
 		if err != nil {
 			return err
 		}
-		if err := v.walk(child, fn); err == fs.SkipDir {
+		if err := v.walk(child, fn); errors.Is(err, fs.SkipDir) {
 			return nil
 		} else if err != nil {
 			return err

@@ -3,6 +3,7 @@
 package split
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -81,7 +82,7 @@ func (f *finder) walk(dir string, fn func(name string, d fs.DirEntry) error) err
 			}
 		}
 	}
-	if err != io.EOF {
+	if !errors.Is(err, io.EOF) {
 		return err
 	}
 	open.Close()
@@ -150,7 +151,7 @@ func (f *finder) claim(name string, owner int) {
 }
 
 // file gives a file to the distribution that claims it.
-func (f *finder) file(name string, d fs.DirEntry) error {
+func (f *finder) file(name string, _ fs.DirEntry) error {
 	owner, ok := f.owner(name)
 	if !ok || owner == contested {
 		return nil
