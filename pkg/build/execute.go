@@ -66,7 +66,7 @@ func (w *work) make(ctx context.Context) (out layers.Key, err error) {
 		}
 	}
 	err = w.pack(ctx, again(recipe, nonce), lower)
-	if err == files.ErrNotPackable {
+	if errors.Is(err, files.ErrNotPackable) {
 		recipe, err = w.draft(ctx, nonce, lower != nil && isLinked(w.step))
 	}
 	if out = again(recipe, nonce); err != nil {

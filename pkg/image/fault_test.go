@@ -212,7 +212,7 @@ func TestCorruptBlobsAreRefused(t *testing.T) {
 				}
 			}
 			// A short body is taken for a cut, and asked for again until patience ends.
-			if err == io.EOF || name != "short" && !errors.As(err, &de) { //nolint:errorlint // Only io.EOF itself ends a reader well.
+			if err == io.EOF || name != "short" && !errors.As(err, &de) {
 				t.Errorf("reading: %v, want a DigestError", err)
 			}
 		})

@@ -85,7 +85,7 @@ func TestLayerMemory(t *testing.T) {
 	}
 	check(t, f.Truncate(300<<20))
 	check(t, f.Close())
-	block = nil //nolint:ineffassign // The collector is to have it.
+	block = nil //nolint:ineffassign,wastedassign // The collector is to have it.
 	check(t, d.Commit(t.Context(), keyOf("big")))
 	runtime.GC()
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(32))
