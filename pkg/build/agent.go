@@ -18,14 +18,14 @@ import (
 // agent gives an ssh agent by a socket of this build's own, which passes on what a RUN may say. So the socket has the owner
 // and the mode that the mount asks for, and the agent, which answers only its own user, speaks with the one who builds.
 func (m *mounts) agent(d *dockerfile.Mount) (*runtime.Mount, error) {
-	agent, ok := m.work.walker.req.Agents[d.ID]
+	agent, ok := m.work.build.req.Agents[d.ID]
 	if !ok {
 		if d.Required {
 			return nil, remote.MissingAgent(d.ID)
 		}
 		return nil, nil
 	}
-	socket, err := m.work.walker.runs.scratch.name("agent")
+	socket, err := m.work.build.runs.scratch.name("agent")
 	if err != nil {
 		return nil, err
 	}

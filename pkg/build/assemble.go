@@ -86,6 +86,7 @@ func (a *assembler) date(config *v1.ConfigFile) error {
 	return nil
 }
 
+// created is when the image is said to be made: at SOURCE_DATE_EPOCH, when the same image was first made, or now.
 func (a *assembler) created(config *v1.ConfigFile) (time.Time, error) {
 	if a.epoch != nil {
 		return time.Unix(*a.epoch, 0).UTC(), nil

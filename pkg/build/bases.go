@@ -66,6 +66,7 @@ func (b *bases) image(src dockerfile.Source) (*base, error) {
 	return found, nil
 }
 
+// fetch reads the manifest and the config. What a registry says of an image need not fit together.
 func (b *bases) fetch(src dockerfile.Source) (*base, error) {
 	img, err := b.find(b.outer, src.Name, src.Platform)
 	if err != nil {

@@ -45,7 +45,8 @@ type Limits struct {
 	Devices []string            // CDI names and nodes of the host that the command line gives; as names they are part of keys
 }
 
-func (l Limits) hostNames() []string { // addresses are no part of a key, as in BuildKit
+// hostNames are what of Hosts is part of a key.
+func (l Limits) hostNames() []string { // not their addresses, as in BuildKit
 	names := make([]string, len(l.Hosts))
 	for i, h := range l.Hosts {
 		names[i] = h.Name

@@ -24,6 +24,7 @@ type builtImage struct {
 
 var _ v1.Image = (*builtImage)(nil)
 
+// newImage describes the layers in a manifest. Their sizes and digests must be known by then.
 func newImage(raw []byte, all []v1.Layer) (v1.Image, error) {
 	sum := sha256.Sum256(raw)
 	m := v1.Manifest{SchemaVersion: 2, MediaType: types.OCIManifestSchema1, Layers: []v1.Descriptor{},
@@ -56,6 +57,7 @@ func ociLayerType(t types.MediaType) types.MediaType {
 	return t
 }
 
+// Layers implements v1.Image, as all that follow do.
 func (i *builtImage) Layers() ([]v1.Layer, error)         { return i.layers, nil }
 func (i *builtImage) MediaType() (types.MediaType, error) { return types.OCIManifestSchema1, nil }
 func (i *builtImage) Size() (int64, error)                { return int64(len(i.manifest)), nil }
@@ -78,6 +80,7 @@ func (i *builtImage) LayerByDigest(h v1.Hash) (v1.Layer, error) {
 
 func (i *builtImage) LayerByDiffID(h v1.Hash) (v1.Layer, error) { return i.find(h, v1.Layer.DiffID) }
 
+// find finds a layer by one of its names.
 func (i *builtImage) find(h v1.Hash, name func(v1.Layer) (v1.Hash, error)) (v1.Layer, error) {
 	for _, l := range i.layers {
 		if got, err := name(l); err == nil && got == h {

@@ -47,6 +47,7 @@ func (c *contexts) get(ctx context.Context, name string) (*files.Context, error)
 	return opened, nil
 }
 
+// close closes the named ones.
 func (c *contexts) close() {
 	for _, open := range c.open {
 		open.Close()

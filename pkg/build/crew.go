@@ -18,6 +18,7 @@ type crew struct {
 	steps once[layers.Key, layers.Key] // by their recipe: identical steps run once
 }
 
+// newCrew lets so many steps run at once, two where nothing is asked for.
 func newCrew(jobs int, t *tasks) *crew {
 	if jobs <= 0 {
 		jobs = 2

@@ -19,18 +19,18 @@ const recordDigest = "digest"
 // copyDigest is the digest of what a COPY or ADD selects.
 func (w *work) copyDigest(ctx context.Context, s *dockerfile.Copy) ([32]byte, error) {
 	if s.From.Kind == dockerfile.FromContext {
-		tree, err := w.walker.sources.tree(ctx, s.From)
+		tree, err := w.build.sources.tree(ctx, s.From)
 		if err != nil {
 			return [32]byte{}, err
 		}
-		return files.DigestCopy(ctx, tree, s, w.walker.sources.fetcher)
+		return files.DigestCopy(ctx, tree, s, w.build.sources.fetcher)
 	}
-	return w.remembered(ctx, s.From, selector(s), func(t files.Tree) ([32]byte, error) { return files.DigestCopy(ctx, t, s, w.walker.sources.fetcher) })
+	return w.remembered(ctx, s.From, selector(s), func(t files.Tree) ([32]byte, error) { return files.DigestCopy(ctx, t, s, w.build.sources.fetcher) })
 }
 
 // remembered returns the digest of a selection of a state, from its record, from a shared cache, or computed.
 func (w *work) remembered(ctx context.Context, src dockerfile.Source, selection []string, compute func(files.Tree) ([32]byte, error)) (sum [32]byte, err error) {
-	state, err := w.walker.stages.expected(ctx, w.guessing, src)
+	state, err := w.build.stages.expected(ctx, w.guessing, src)
 	if err != nil {
 		return sum, err
 	}
@@ -40,24 +40,25 @@ func (w *work) remembered(ctx context.Context, src dockerfile.Source, selection 
 	if w.guessing {
 		return sum, errUnknown
 	}
-	if !w.walker.process.mayWork() {
+	if !w.build.process.mayWork() {
 		return sum, ErrNeedsNamespace
 	}
-	t, err := w.walker.sources.tree(ctx, src)
+	t, err := w.build.sources.tree(ctx, src)
 	if err != nil {
 		return sum, err
 	}
-	if state, err = w.walker.sources.state(ctx, src); err != nil {
+	if state, err = w.build.sources.state(ctx, src); err != nil {
 		return sum, err
 	}
 	if sum, err = compute(t); err != nil {
 		return sum, err
 	}
 	record := selectionKey(state, selection)
-	w.walker.caches.writeFact(ctx, sharedDigest, selectionKey(w.walker.names.public(state), selection), sum)
-	return sum, w.walker.store.Remember(recordDigest, record, sum[:])
+	w.build.caches.writeFact(ctx, sharedDigest, selectionKey(w.build.names.public(state), selection), sum)
+	return sum, w.build.store.Remember(recordDigest, record, sum[:])
 }
 
+// selectionKey names the record of what a selection of a state is.
 func selectionKey(state layers.Key, selection []string) layers.Key {
 	name := recipe.New("selection", state)
 	name.List(selection)
@@ -67,15 +68,15 @@ func selectionKey(state layers.Key, selection []string) layers.Key {
 // recalled is the digest that is known of a selection. What a shared cache says of it is good to look up results by: what
 // is made now is named by what is there.
 func (w *work) recalled(ctx context.Context, state layers.Key, selection []string) (sum [32]byte, ok bool) {
-	public := selectionKey(w.walker.names.public(state), selection)
-	if v, ok := w.walker.store.Recall(recordDigest, selectionKey(state, selection)); ok && len(v) == len(sum) {
-		w.walker.caches.writeFact(ctx, sharedDigest, public, layers.Key(v))
+	public := selectionKey(w.build.names.public(state), selection)
+	if v, ok := w.build.store.Recall(recordDigest, selectionKey(state, selection)); ok && len(v) == len(sum) {
+		w.build.caches.writeFact(ctx, sharedDigest, public, layers.Key(v))
 		return [32]byte(v), true
 	}
 	if w.in.settled {
 		return sum, false
 	}
-	if e := w.walker.caches.entry(sharedDigest, public); e != nil {
+	if e := w.build.caches.entry(sharedDigest, public); e != nil {
 		w.in.claimed = true
 		return e.result, true
 	}
@@ -104,19 +105,19 @@ func (w *work) digestMounts(ctx context.Context, s *dockerfile.Run) (err error) 
 		switch {
 		case m.Type == dockerfile.MountBind && isContext(m):
 			name, _ := contextName(m)
-			if w.in.paths[i], err = w.walker.sources.realPath(ctx, name, m.Source); err != nil {
+			if w.in.paths[i], err = w.build.sources.realPath(ctx, name, m.Source); err != nil {
 				break
 			}
-			w.in.states[i], err = w.walker.sources.snapshotOf(ctx, name, w.in.paths[i])
+			w.in.states[i], err = w.build.sources.snapshotOf(ctx, name, w.in.paths[i])
 			w.in.sums[i] = w.in.states[i]
 		case m.Type == dockerfile.MountBind:
-			if w.in.states[i], err = w.walker.stages.expected(ctx, w.guessing, *m.From); err == nil {
+			if w.in.states[i], err = w.build.stages.expected(ctx, w.guessing, *m.From); err == nil {
 				w.in.sums[i], err = w.remembered(ctx, *m.From, []string{"bind", m.Source}, func(t files.Tree) ([32]byte, error) {
 					return files.DigestPath(ctx, t, m.Source)
 				})
 			}
 		case m.From != nil: // the seed of a cache
-			w.in.states[i], err = w.walker.stages.expected(ctx, w.guessing, *m.From)
+			w.in.states[i], err = w.build.stages.expected(ctx, w.guessing, *m.From)
 			w.in.sums[i] = w.in.states[i]
 		}
 		if err != nil {
@@ -126,6 +127,7 @@ func (w *work) digestMounts(ctx context.Context, s *dockerfile.Run) (err error) 
 	return nil
 }
 
+// isContext says whether a bind mount shows a context.
 func isContext(m *dockerfile.Mount) bool {
 	_, ok := contextName(m)
 	return ok

@@ -1,3 +1,5 @@
+// This file owns what a build says of itself.
+
 package build
 
 import (

@@ -23,6 +23,7 @@ type events struct {
 	said map[string]bool // what is said once in a build
 }
 
+// report passes an event on, with the time of now where it has none. Displays need not lock.
 func (v *events) report(e Event) {
 	if v.to == nil {
 		return
@@ -38,6 +39,7 @@ func (v *events) report(e Event) {
 // begin opens a line of work and returns its number.
 func (v *events) begin(title string) int { return v.beginAt(title, time.Now()) }
 
+// beginAt opens a line of work that began a while ago.
 func (v *events) beginAt(title string, at time.Time) int {
 	n := int(v.lines.numbers.Add(1))
 	v.report(Event{Type: Started, Step: n, Title: title, Time: at})

@@ -25,14 +25,15 @@ func (w *work) known() (layers.Key, bool) {
 	return out.key, ok
 }
 
+// execute makes the state, as one of those steps that run at a time. Steps with the same recipe do so once.
 func (w *work) execute(ctx context.Context) (layers.Key, error) {
 	if err := w.settle(ctx); err != nil {
 		return layers.Key{}, w.failed(err)
 	}
-	if err := w.walker.crew.slots.Acquire(ctx, 1); err != nil {
+	if err := w.build.crew.slots.Acquire(ctx, 1); err != nil {
 		return layers.Key{}, err
 	}
-	defer w.walker.crew.slots.Release(1)
+	defer w.build.crew.slots.Release(1)
 	if out, ok := w.known(); ok { // made meanwhile, by another process
 		w.cached()
 		return out, nil
@@ -43,10 +44,10 @@ func (w *work) execute(ctx context.Context) (layers.Key, error) {
 		err = w.keepFacts(ctx)
 	}
 	if err != nil {
-		return out, blame(w.walker.req.Plan, w.step.Meta(), w.failed(err))
+		return out, blame(w.build.req.Plan, w.step.Meta(), w.failed(err))
 	}
-	w.walker.crew.executed.Add(1)
-	w.walker.events.done(w.number)
+	w.build.crew.executed.Add(1)
+	w.build.events.done(w.number)
 	return out, nil
 }
 
@@ -60,8 +61,8 @@ func (w *work) make(ctx context.Context) (out layers.Key, err error) {
 	if foreign {
 		recipe = w.recipes.foreign
 	}
-	if w.walker.process.mayWork() && lower == nil {
-		if err := w.walker.states.ensure(ctx, w.parent); err != nil {
+	if w.build.process.mayWork() && lower == nil {
+		if err := w.build.states.ensure(ctx, w.parent); err != nil {
 			return out, err
 		}
 	}
@@ -72,10 +73,10 @@ func (w *work) make(ctx context.Context) (out layers.Key, err error) {
 	if out = again(recipe, nonce); err != nil {
 		return out, err
 	}
-	if !w.walker.store.Has(out) && !w.layered(out) {
+	if !w.build.store.Has(out) && !w.layered(out) {
 		return out, errors.New("what the step made is gone")
 	}
-	w.walker.names.identify(out, identity{w.recipes.public, nonce})
+	w.build.names.identify(out, identity{w.recipes.public, nonce})
 	return out, w.keepMade(recipe, nonce)
 }
 
@@ -83,13 +84,13 @@ func (w *work) make(ctx context.Context) (out layers.Key, err error) {
 // returns the recipe that the result is of.
 func (w *work) draft(ctx context.Context, nonce layers.Key, floats bool) (recipe layers.Key, err error) {
 	recipe = w.recipes.own
-	if !w.walker.process.mayWork() {
+	if !w.build.process.mayWork() {
 		return recipe, ErrNeedsNamespace
 	}
 	parent := w.parent
 	if floats {
 		parent = layers.Key{}
-	} else if err := w.walker.states.ensure(ctx, parent); err != nil {
+	} else if err := w.build.states.ensure(ctx, parent); err != nil {
 		return recipe, err
 	}
 	d, err := w.applied(ctx, parent)
@@ -116,7 +117,7 @@ func (w *work) draft(ctx context.Context, nonce layers.Key, floats bool) (recipe
 
 // applied executes the step in a new draft.
 func (w *work) applied(ctx context.Context, parent layers.Key) (*layers.Draft, error) {
-	d, err := w.walker.store.Draft(ctx, parent)
+	d, err := w.build.store.Draft(ctx, parent)
 	if err != nil {
 		return nil, err
 	}
@@ -134,11 +135,11 @@ func (w *work) apply(ctx context.Context, d *layers.Draft) error {
 	case *dockerfile.Run:
 		return w.runIn(ctx, d, s)
 	case *dockerfile.Copy:
-		tree, err := w.walker.sources.tree(ctx, s.From)
+		tree, err := w.build.sources.tree(ctx, s.From)
 		if err != nil {
 			return err
 		}
-		return files.CopyInto(ctx, d, s, tree, w.walker.sources.fetcher)
+		return files.CopyInto(ctx, d, s, tree, w.build.sources.fetcher)
 	case *dockerfile.Mkdir:
 		return files.MakeDir(d, s)
 	}
@@ -148,8 +149,8 @@ func (w *work) apply(ctx context.Context, d *layers.Draft) error {
 // settle runs the stages that a step reads, where their states were only expected, and names the step by what is in them:
 // a shared cache may have said something else of it. It comes before the step takes its slot: those stages need slots, too.
 func (w *work) settle(ctx context.Context) error {
-	read, err := w.walker.stages.finish(ctx, w.step)
-	if err != nil || !w.in.claimed && (read == 0 || len(w.walker.req.CacheFrom) == 0) {
+	read, err := w.build.stages.finish(ctx, w.step)
+	if err != nil || !w.in.claimed && (read == 0 || len(w.build.req.CacheFrom) == 0) {
 		return err
 	}
 	w.in.settled = true

@@ -1,3 +1,5 @@
+// This file owns what is said of a step with --explain: why it runs, or why not.
+
 package build
 
 import (
@@ -22,35 +24,36 @@ const recordFacts = "facts"
 // placeKey names what --explain compares: the step of that number, in that stage, of that Dockerfile.
 func (w *work) placeKey() layers.Key {
 	r := recipe.New("place", layers.Key{})
-	r.Text(w.walker.req.Place, w.stage.name(), strconv.Itoa(slices.Index(w.stage.steps, w.step)))
+	r.Text(w.build.req.Place, w.stage.name(), strconv.Itoa(slices.Index(w.stage.steps, w.step)))
 	return r.Key()
 }
 
 // explain says why the step runs.
 func (w *work) explain(ctx context.Context) {
-	if w.walker.req.Explain {
-		w.walker.events.report(Event{Type: Explained, Step: w.begin(), Text: "runs: " + w.reason(ctx)})
+	if w.build.req.Explain {
+		w.build.events.report(Event{Type: Explained, Step: w.begin(), Text: "runs: " + w.reason(ctx)})
 	}
 }
 
 // explainHit says why it need not.
 func (w *work) explainHit(out layers.Key) {
-	if !w.walker.req.Explain {
+	if !w.build.req.Explain {
 		return
 	}
 	text := "stored: nothing that it depends on has changed"
-	if im := w.walker.states.importOf(out); im != nil && im.cache != "" {
+	if im := w.build.states.importOf(out); im != nil && im.cache != "" {
 		text = "from cache " + im.cache + ": another machine has made it of the same"
 	}
-	w.walker.events.report(Event{Type: Explained, Step: w.begin(), Text: text})
+	w.build.events.report(Event{Type: Explained, Step: w.begin(), Text: text})
 }
 
+// reason compares what the step is made of with what it was made of the last time.
 func (w *work) reason(ctx context.Context) string {
 	if w.rerun {
 		return "--no-cache asks for it"
 	}
 	var old facts
-	data, ok := w.walker.store.Recall(recordFacts, w.placeKey())
+	data, ok := w.build.store.Recall(recordFacts, w.placeKey())
 	if !ok || json.Unmarshal(data, &old) != nil {
 		return "there is no result of it, and no earlier build of this Dockerfile to compare with"
 	}
@@ -69,7 +72,7 @@ func (w *work) reason(ctx context.Context) string {
 
 // keepFacts notes what the step was made of, for a later build.
 func (w *work) keepFacts(ctx context.Context) error {
-	if w.walker.req.Place == "" {
+	if w.build.req.Place == "" {
 		return nil
 	}
 	f, err := w.facts(ctx)
@@ -80,7 +83,7 @@ func (w *work) keepFacts(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return w.walker.store.Remember(recordFacts, w.placeKey(), data)
+	return w.build.store.Remember(recordFacts, w.placeKey(), data)
 }
 
 // facts collects them once, from the digests that the key was made of.
@@ -94,7 +97,7 @@ func (w *work) facts(ctx context.Context) (*facts, error) {
 	f.put("the instruction", w.step.Meta().Title)
 	switch s := w.step.(type) {
 	case *dockerfile.Run:
-		f.run(s, w.walker.req.Limits)
+		f.run(s, w.build.req.Limits)
 		for i := range w.in.sums {
 			f.put("what is mounted at "+s.Mounts[i].Target, string(w.in.sums[i][:]))
 		}
@@ -119,7 +122,7 @@ func (w *work) copyFacts(ctx context.Context, f *facts, s *dockerfile.Copy) erro
 		f.put("what it copies of "+s.From.Name, string(w.in.content[:]))
 		return nil
 	}
-	tree, err := w.walker.sources.tree(ctx, s.From)
+	tree, err := w.build.sources.tree(ctx, s.From)
 	if err != nil {
 		return err
 	}

@@ -31,6 +31,7 @@ func (x *exporting) begin() (end func()) {
 	return x.end
 }
 
+// end ends the line with the last of those that make layers.
 func (x *exporting) end() {
 	x.mu.Lock()
 	defer x.mu.Unlock()

@@ -22,6 +22,7 @@ type exports struct {
 	made once[layers.Key, []v1.Layer] // of a state that another machine made: nil
 }
 
+// newExports makes layers of these states.
 func newExports(s *states, line *exporting, t *tasks) *exports {
 	return &exports{store: s.store, states: s, process: s.process, layering: s.layering, line: line, made: once[layers.Key, []v1.Layer]{tasks: t}}
 }
@@ -33,6 +34,7 @@ func (x *exports) startWanted(ctx context.Context, st *stage, k layers.Key) {
 	}
 }
 
+// start makes the layers of a state, once and beside the rest.
 func (x *exports) start(ctx context.Context, k layers.Key) *future[[]v1.Layer] {
 	return x.made.start(k, func() ([]v1.Layer, error) {
 		all, err := x.of(ctx, k, x.layering.options(x.layering.extra))

@@ -34,11 +34,13 @@ const (
 	maxReasons     = 4
 )
 
+// put notes a fact by its hash.
 func (f *facts) put(name, value string) {
 	sum := sha256.Sum256([]byte(value))
 	f.Inputs[name] = hex.EncodeToString(sum[:8])
 }
 
+// run notes what of a RUN its key has.
 func (f *facts) run(s *dockerfile.Run, limits Limits) {
 	f.put("the instruction", strings.Join(s.Args, "\x00"))
 	f.put("the user", s.User)
@@ -65,6 +67,7 @@ type fileLister struct {
 	sums  []string
 }
 
+// file notes a file by its hash, where that is known, else by its size and time.
 func (l *fileLister) file(n *files.Node) error {
 	if len(l.names) == maxListed {
 		l.names = nil
@@ -109,6 +112,7 @@ var requirementsName = lazyregexp.New(`^(requirements|constraints).*\.(txt|in)$`
 // pinned matches a line of them that names one version (PEP 508; extras and markers are left out).
 var pinned = lazyregexp.New(`^\s*([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^]]*\])?\s*===?\s*([^\s;#,]+)`)
 
+// versions reads which versions a file of requirements asks for.
 func (l *fileLister) versions(n *files.Node) {
 	if !requirementsName().MatchString(path.Base(n.Path)) || n.Size > maxRequirement {
 		return

@@ -43,6 +43,7 @@ func (w *walker) guess(ctx context.Context, st *stage) (layers.Key, error) {
 	return known()
 }
 
+// guessStage names the states of a stage, one after the other.
 func (w *walker) guessStage(ctx context.Context, st *stage) (key layers.Key, err error) {
 	switch st.Base.Kind {
 	case dockerfile.FromStage:
@@ -60,7 +61,7 @@ func (w *walker) guessStage(ctx context.Context, st *stage) (key layers.Key, err
 
 // guessStep is the state after one step; its entry is asked for, too.
 func (w *walker) guessStep(ctx context.Context, st *stage, i int, parent layers.Key) (layers.Key, error) {
-	one := &work{walker: w.build, stage: st, step: st.steps[i], parent: parent, guessing: true}
+	one := &work{build: w.build, stage: st, step: st.steps[i], parent: parent, guessing: true}
 	if err := one.name(ctx); err != nil {
 		return layers.Key{}, err
 	}
@@ -88,6 +89,7 @@ func (w *walker) lookAhead(ctx context.Context, st *stage, i int, key layers.Key
 	return len(st.steps)
 }
 
+// startStages lets stages run beside the one that needs them.
 func (w *walker) startStages(ctx context.Context, all []*stage) {
 	for _, st := range all {
 		w.startStage(ctx, st)

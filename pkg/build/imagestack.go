@@ -71,6 +71,7 @@ func (x *stack) addStep(ctx context.Context, k layers.Key) (names []string, err 
 	return names, nil
 }
 
+// enumerate names a few distributions, and counts the rest.
 func enumerate(names []string) string {
 	if len(names) > 4 {
 		names = append(slices.Clone(names[:3]), fmt.Sprintf("%d more", len(names)-3))

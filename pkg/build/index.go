@@ -68,6 +68,7 @@ func (x *indexes) levels(ctx context.Context, k layers.Key) (all []level, err er
 	return all, nil
 }
 
+// levels lists the layers of an image as snapshots: each is known by the layers below it.
 func (b *base) levels() (all []level, err error) {
 	var k layers.Key
 	for _, l := range b.layers {
@@ -181,6 +182,7 @@ func (x *indexes) share(ctx context.Context, k layers.Key) {
 	})
 }
 
+// write writes one entry, with a layer for each index, unless a cache has a fresh one.
 func (x *indexes) write(ctx context.Context, key layers.Key, all []level) {
 	for _, c := range x.caches.to {
 		if x.caches.isFresh(c, sharedFiles, key) {

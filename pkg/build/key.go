@@ -1,3 +1,5 @@
+// This file owns what the keys of steps are made of.
+
 package build
 
 import (
@@ -42,12 +44,14 @@ func runKey(parent layers.Key, s *dockerfile.Run, p v1.Platform, limits Limits, 
 	return r.Key()
 }
 
+// describeMount adds what of a mount decides what the RUN sees, beside the files that it shows.
 func describeMount(r recipe.Recipe, m *dockerfile.Mount) {
 	r.Text(string(m.Type), m.Target, m.Source, m.ID, m.Sharing, m.Env,
 		fmt.Sprint(m.ReadOnly, m.Required, m.HasTarget, m.Size))
 	r.Text(optional(m.UID), optional(m.GID), optional(m.Mode))
 }
 
+// optional is the text of a value that need not be given.
 func optional[T any](v *T) string {
 	if v == nil {
 		return "-"

@@ -1,3 +1,5 @@
+// This file owns passwords that must not be seen in the output of a RUN.
+
 package build
 
 import (
@@ -66,6 +68,7 @@ type mask struct {
 	out     func([]byte)
 }
 
+// write passes on what cannot be the start of a secret, with secrets covered.
 func (m *mask) write(p []byte) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -85,6 +88,7 @@ func (m *mask) write(p []byte) {
 	m.emit(data[:len(data)-keep])
 }
 
+// flush passes on what is left at the end.
 func (m *mask) flush() {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -51,7 +51,7 @@ func (m *mounts) prepare(ctx context.Context, s *dockerfile.Run) (list []runtime
 		}
 	}
 	for _, f := range s.Files {
-		path, err := m.work.walker.runs.scratch.File(f.Data, 0o755, 0, 0)
+		path, err := m.work.build.runs.scratch.File(f.Data, 0o755, 0, 0)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -63,7 +63,7 @@ func (m *mounts) prepare(ctx context.Context, s *dockerfile.Run) (list []runtime
 // bind shows a path of a state. A draft over it is mounted, so that what a rw mount writes is discarded, and that the
 // state of other steps cannot be reached.
 func (m *mounts) bind(ctx context.Context, d *dockerfile.Mount, state layers.Key, source string) (*runtime.Mount, error) {
-	if err := m.work.walker.makeContext(ctx, d, state, source); err != nil {
+	if err := m.work.build.makeContext(ctx, d, state, source); err != nil {
 		return nil, err
 	}
 	path, err := m.show(ctx, state, source)
@@ -73,11 +73,12 @@ func (m *mounts) bind(ctx context.Context, d *dockerfile.Mount, state layers.Key
 	return &runtime.Mount{Type: "bind", Source: path, Target: d.Target, ReadOnly: d.ReadOnly}, nil
 }
 
+// show mounts a draft over a state, and returns where in it a path leads.
 func (m *mounts) show(ctx context.Context, state layers.Key, source string) (string, error) {
-	if err := m.work.walker.states.ensure(ctx, state); err != nil {
+	if err := m.work.build.states.ensure(ctx, state); err != nil {
 		return "", err
 	}
-	draft, err := m.work.walker.store.Draft(ctx, state)
+	draft, err := m.work.build.store.Draft(ctx, state)
 	if err != nil {
 		return "", err
 	}
@@ -94,6 +95,7 @@ func (m *mounts) show(ctx context.Context, state layers.Key, source string) (str
 	return filepath.Join(root, inside), nil // nobody else can change this draft: the path stays what Resolve saw
 }
 
+// cache shows a directory that outlives the build. One with from= is filled with the files of a state when it is new.
 func (m *mounts) cache(ctx context.Context, s *dockerfile.Run, d *dockerfile.Mount, state layers.Key) (*runtime.Mount, error) {
 	var o pipcache.Options
 	if d.UID != nil || d.GID != nil || d.Mode != nil {
@@ -128,7 +130,7 @@ func (m *mounts) subdirectory(dir, source string) (string, error) {
 		return "", err
 	}
 	defer f.Close()
-	pin, err := m.work.walker.runs.scratch.Dir("mount")
+	pin, err := m.work.build.runs.scratch.Dir("mount")
 	if err != nil {
 		return "", err
 	}
@@ -141,15 +143,16 @@ func (m *mounts) subdirectory(dir, source string) (string, error) {
 
 // seed fills a new cache with the files that from= and source= name.
 func (m *mounts) seed(ctx context.Context, state layers.Key, source, dir string) error {
-	view, err := m.work.walker.states.view(ctx, state)
+	view, err := m.work.build.states.view(ctx, state)
 	if err != nil {
 		return err
 	}
 	return files.CopyTree(ctx, files.ViewTree(view), source, dir)
 }
 
+// secret shows a secret as a file, or gives it as a variable.
 func (m *mounts) secret(d *dockerfile.Mount, env []string) (*runtime.Mount, []string, error) {
-	secret, ok := m.work.walker.req.Secrets[d.ID]
+	secret, ok := m.work.build.req.Secrets[d.ID]
 	if !ok {
 		if d.Required {
 			return nil, nil, errNoSecret(d.ID)
@@ -165,7 +168,7 @@ func (m *mounts) secret(d *dockerfile.Mount, env []string) (*runtime.Mount, []st
 			return nil, env, nil
 		}
 	}
-	path, err := m.work.walker.runs.scratch.File(secret.Data, valueOr(d.Mode, 0o400), valueOr(d.UID, 0), valueOr(d.GID, 0))
+	path, err := m.work.build.runs.scratch.File(secret.Data, valueOr(d.Mode, 0o400), valueOr(d.UID, 0), valueOr(d.GID, 0))
 	return &runtime.Mount{Type: "bind", Source: path, Target: d.Target, ReadOnly: true}, env, err
 }
 
@@ -174,6 +177,7 @@ func errNoSecret(id string) error {
 	return hint.Errorf(fmt.Sprintf("give it with --secret id=%s,src=FILE or --secret id=%s,env=NAME", id, id), "secret %s: not found", id)
 }
 
+// valueOr is a value, or what stands for it where it is not given.
 func valueOr[T any](v *T, otherwise T) T {
 	if v == nil {
 		return otherwise

@@ -101,6 +101,7 @@ func (n *names) identify(k layers.Key, id identity) {
 	n.identities[k] = id
 }
 
+// identityOf is the identity of a state. One that nobody noted is called the same everywhere: the files of an image.
 func (n *names) identityOf(k layers.Key) identity {
 	n.mu.Lock()
 	defer n.mu.Unlock()

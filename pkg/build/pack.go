@@ -20,7 +20,7 @@ import (
 // pack makes the state of the step as a layer only, over the files of lower; nil: those of the parent, if they are here and
 // nothing in this build reads those of the step. The error is ErrNotPackable where the files must be made after all.
 func (w *work) pack(ctx context.Context, out layers.Key, lower *rootfs.View) error {
-	if lower == nil && !(w.unread(isLinked) && w.walker.store.Unpacked(w.parent)) {
+	if lower == nil && !(w.unread(isLinked) && w.build.store.Unpacked(w.parent)) {
 		return files.ErrNotPackable
 	}
 	fill, err := w.filler(ctx)
@@ -30,7 +30,7 @@ func (w *work) pack(ctx context.Context, out layers.Key, lower *rootfs.View) err
 	if err != nil {
 		return err
 	}
-	err = w.walker.store.Pack(ctx, out, w.parent, lower, w.packOptions(), func(l *rootfs.LayerWriter) error {
+	err = w.build.store.Pack(ctx, out, w.parent, lower, w.packOptions(), func(l *rootfs.LayerWriter) error {
 		w.begin()
 		return fill(l)
 	})
@@ -46,8 +46,8 @@ func (w *work) pack(ctx context.Context, out layers.Key, lower *rootfs.View) err
 func (w *work) packOptions() layers.LayerOptions {
 	o := w.layerOptions()
 	var done atomic.Int64
-	o.Report = func(bytes int) { w.walker.events.progress(w.number, done.Add(int64(bytes)), 0) }
-	o.Index = len(w.walker.req.CacheFrom)+len(w.walker.req.CacheTo) > 0
+	o.Report = func(bytes int) { w.build.events.progress(w.number, done.Add(int64(bytes)), 0) }
+	o.Index = len(w.build.req.CacheFrom)+len(w.build.req.CacheTo) > 0
 	return o
 }
 
@@ -57,7 +57,7 @@ func (w *work) filler(ctx context.Context) (func(*rootfs.LayerWriter) error, err
 	case *dockerfile.Mkdir:
 		return func(l *rootfs.LayerWriter) error { return files.PackDir(l, s) }, nil
 	case *dockerfile.Copy:
-		tree, err := w.walker.sources.tree(ctx, s.From)
+		tree, err := w.build.sources.tree(ctx, s.From)
 		if err != nil {
 			return nil, err
 		}
@@ -69,10 +69,10 @@ func (w *work) filler(ctx context.Context) (func(*rootfs.LayerWriter) error, err
 // unread says whether only the layer of a step's result is wanted: all steps that follow it in the image are of the kind
 // that reads no files.
 func (w *work) unread(kind func(dockerfile.Step) bool) bool {
-	if w.walker.req.NoLayers || w.walker.req.Files || w.walker.req.Layering == OneLayer {
+	if w.build.req.NoLayers || w.build.req.Files || w.build.req.Layering == OneLayer {
 		return false
 	}
-	for st := w.walker.resolver.stages[w.walker.req.Plan.Target]; st != nil; st = st.parent {
+	for st := w.build.resolver.stages[w.build.req.Plan.Target]; st != nil; st = st.parent {
 		for _, s := range slices.Backward(st.steps) {
 			if st == w.stage && s == w.step {
 				return true
@@ -90,23 +90,23 @@ func (w *work) below() (*rootfs.View, error) {
 	if isLinked(w.step) {
 		return rootfs.NewView(), nil
 	}
-	return w.walker.store.View(w.parent)
+	return w.build.store.View(w.parent)
 }
 
 // lowerByIndex returns what the layer of a step is written over where the files of its parent are not here, and need not be:
 // nothing, or what indexes say of them. foreign says that a shared cache has a say in it.
 func (w *work) lowerByIndex(ctx context.Context) (v *rootfs.View, foreign bool) {
-	if !bringsFiles(w.step) || w.walker.store.Unpacked(w.parent) {
+	if !bringsFiles(w.step) || w.build.store.Unpacked(w.parent) {
 		return nil, false
 	}
 	nothing, linked := rootfs.NewView(), isLinked(w.step)
 	if linked && w.unread(isLinked) {
 		return nothing, false
 	}
-	if w.walker.store.Has(w.parent) || !w.unread(bringsFiles) {
+	if w.build.store.Has(w.parent) || !w.unread(bringsFiles) {
 		return nil, false
 	}
-	v, foreign, err := w.walker.indexes.view(ctx, w.parent)
+	v, foreign, err := w.build.indexes.view(ctx, w.parent)
 	if err == nil && linked {
 		return nothing, false
 	}
@@ -115,7 +115,7 @@ func (w *work) lowerByIndex(ctx context.Context) (v *rootfs.View, foreign bool) 
 
 // packAhead compresses what the RUN installs while it runs, if its layers will be wanted.
 func (w *work) packAhead(ctx context.Context, d *layers.Draft, s *dockerfile.Run) {
-	if w.walker.exports.layering.wants(w.stage) && installsPython(s) {
+	if w.build.exports.layering.wants(w.stage) && installsPython(s) {
 		d.PackAhead(ctx, toolcache.Prefixes(s), w.layerOptions())
 	}
 }

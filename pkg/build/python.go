@@ -1,3 +1,5 @@
+// This file owns what is done for RUNs that install Python distributions.
+
 package build
 
 import (

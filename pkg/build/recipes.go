@@ -17,14 +17,14 @@ import (
 // keepMade remembers what the step has made. Run again without caches, it has a newer result than the one of the scope,
 // which is looked up first.
 func (w *work) keepMade(recipe, nonce layers.Key) error {
-	_, err := w.walker.names.keepLatest(recipe, nonce, nonce)
+	_, err := w.build.names.keepLatest(recipe, nonce, nonce)
 	if err != nil || !w.rerun || recipe == w.recipes.scoped || w.recipes.scoped.IsZero() {
 		return err
 	}
-	if !w.walker.store.Has(w.walker.names.latest(w.recipes.scoped).key) {
+	if !w.build.store.Has(w.build.names.latest(w.recipes.scoped).key) {
 		return nil
 	}
-	_, err = w.walker.names.keepLatest(w.recipes.scoped, nonce, nonce) // there is no such state
+	_, err = w.build.names.keepLatest(w.recipes.scoped, nonce, nonce) // there is no such state
 	return err
 }
 
@@ -39,12 +39,12 @@ func (w *work) name(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	n, names := &w.recipes, w.walker.names
+	n, names := &w.recipes, w.build.names
 	n.own, n.public = w.recipeOver(w.parent, w.in.sums), w.recipeOver(names.public(w.parent), w.publicSums())
 	n.foreign, n.scoped, n.below = names.foreign(n.own), layers.Key{}, nil
 	if _, ok := w.step.(*dockerfile.Run); ok {
-		n.scoped = scoped(n.own, w.walker.req.Scope)
-		for _, scope := range w.walker.req.ScopesBelow {
+		n.scoped = scoped(n.own, w.build.req.Scope)
+		for _, scope := range w.build.req.ScopesBelow {
 			n.below = append(n.below, scoped(n.own, scope))
 		}
 	}
@@ -55,11 +55,11 @@ func (w *work) name(ctx context.Context) (err error) {
 func (w *work) recipeOver(parent layers.Key, sums [][32]byte) layers.Key {
 	switch s := w.step.(type) {
 	case *dockerfile.Run:
-		return runKey(parent, s, w.stage.platform(), w.walker.req.Limits, sums)
+		return runKey(parent, s, w.stage.platform(), w.build.req.Limits, sums)
 	case *dockerfile.Copy:
-		return copyKey(parent, s, w.in.content, w.walker.req.Plan.Epoch)
+		return copyKey(parent, s, w.in.content, w.build.req.Plan.Epoch)
 	case *dockerfile.Mkdir:
-		return mkdirKey(parent, s, w.walker.req.Plan.Epoch)
+		return mkdirKey(parent, s, w.build.req.Plan.Epoch)
 	}
 	panic(fmt.Sprintf("unknown step %T", w.step))
 }
@@ -69,7 +69,7 @@ func (w *work) publicSums() [][32]byte {
 	sums := slices.Clone(w.in.sums)
 	for i := range sums {
 		if sums[i] == [32]byte(w.in.states[i]) {
-			sums[i] = w.walker.names.public(w.in.states[i])
+			sums[i] = w.build.names.public(w.in.states[i])
 		}
 	}
 	return sums
@@ -78,10 +78,10 @@ func (w *work) publicSums() [][32]byte {
 // find looks the result of the step up under each of its names: the state, or its layers, whose files are not here as
 // what they stand on was never fetched, or is gone.
 func (w *work) find() (out outcome, ok bool) {
-	for _, here := range []func(layers.Key) bool{w.walker.store.Has, w.layered} {
+	for _, here := range []func(layers.Key) bool{w.build.store.Has, w.layered} {
 		for _, name := range w.recipes.stored() {
-			if out = w.walker.names.latest(name); here(out.key) {
-				w.walker.names.identify(out.key, identity{w.recipes.public, out.nonce})
+			if out = w.build.names.latest(name); here(out.key) {
+				w.build.names.identify(out.key, identity{w.recipes.public, out.nonce})
 				return out, true
 			}
 		}
@@ -94,9 +94,9 @@ func (w *work) layered(out layers.Key) bool {
 	if w.guessing {
 		return false
 	}
-	all, ok := w.walker.store.StoredLayers(out, w.layerOptions())
+	all, ok := w.build.store.StoredLayers(out, w.layerOptions())
 	if ok {
-		w.walker.states.keepImport(out, &imported{parent: w.parent, layers: all, title: w.title})
+		w.build.states.keepImport(out, &imported{parent: w.parent, layers: all, title: w.title})
 	}
 	return ok
 }
@@ -104,20 +104,20 @@ func (w *work) layered(out layers.Key) bool {
 // importStep takes the result of the step from a shared cache. Its files stay there until something reads them. The
 // entry has no part in its name but by what is in it.
 func (w *work) importStep() (out outcome, ok bool) {
-	e := w.walker.caches.entry(sharedStep, w.recipes.public)
+	e := w.build.caches.entry(sharedStep, w.recipes.public)
 	if e == nil {
 		return out, false
 	}
 	local, err := contentOf(e)
 	if err == nil {
-		out, err = w.walker.names.keepLatest(w.recipes.foreign, e.result, local)
+		out, err = w.build.names.keepLatest(w.recipes.foreign, e.result, local)
 	}
 	if err != nil {
-		w.walker.events.notice(0, fmt.Sprintf("reading cache %s: %v; the entry is not used", e.cache, err))
+		w.build.events.notice(0, fmt.Sprintf("reading cache %s: %v; the entry is not used", e.cache, err))
 		return out, false
 	}
-	w.walker.states.keepImport(out.key, &imported{w.parent, e.layers, w.title, e.cache})
-	w.walker.names.identify(out.key, identity{w.recipes.public, out.nonce})
+	w.build.states.keepImport(out.key, &imported{w.parent, e.layers, w.title, e.cache})
+	w.build.names.identify(out.key, identity{w.recipes.public, out.nonce})
 	return out, true
 }
 
@@ -137,25 +137,25 @@ func contentOf(e *entry) (k layers.Key, err error) {
 
 // share writes the result of a step to the caches that are to have it, beside the steps that follow.
 func (w *work) share(ctx context.Context, out layers.Key) {
-	caches := w.walker.caches
+	caches := w.build.caches
 	for _, c := range caches.to {
 		if !c.All && !w.stage.exported {
 			continue
 		}
-		id := w.walker.names.identityOf(out)
+		id := w.build.names.identityOf(out)
 		caches.write(ctx, c, c.tag(sharedStep, id.recipe), id.nonce, func() ([]v1.Layer, error) { return w.layers(ctx, out) })
 	}
 	if len(caches.to) > 0 && bringsFiles(w.step) && w.unread(bringsFiles) && !(isLinked(w.step) && w.unread(isLinked)) {
-		w.walker.indexes.share(ctx, w.parent)
+		w.build.indexes.share(ctx, w.parent)
 	}
 }
 
 // layers makes the layers of the state that the step led to.
 func (w *work) layers(ctx context.Context, out layers.Key) ([]v1.Layer, error) {
 	if w.stage.exported {
-		return w.walker.exports.layers(ctx, out)
+		return w.build.exports.layers(ctx, out)
 	}
 	o := w.layerOptions()
 	o.Aside = true
-	return w.walker.exports.of(ctx, out, o)
+	return w.build.exports.of(ctx, out, o)
 }

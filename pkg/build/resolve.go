@@ -105,6 +105,7 @@ func (r *resolver) resolveBase(st *stage) (*v1.ConfigFile, error) {
 	}
 }
 
+// warn reports warnings, and keeps them for the rules of the Dockerfile that make some of them errors.
 func (r *resolver) warn(ws []dockerfile.Warning) {
 	r.warnings = append(r.warnings, ws...)
 	for i := range ws {

@@ -1,3 +1,6 @@
+// This file owns what is said of a RUN whose command failed: the error, and what to try, as far as the step and the files that
+// it saw show a cause.
+
 package build
 
 import (
@@ -18,9 +21,6 @@ import (
 	"github.com/gbuild/gbuild/pkg/runtime"
 	"github.com/gbuild/gbuild/pkg/toolcache"
 )
-
-// This file owns what is said of a RUN whose command failed: the error, and what to try, as far as the step and the files that
-// it saw show a cause.
 
 // RunError is the failure of a RUN's command.
 type RunError struct {
@@ -137,6 +137,7 @@ func candidates(s *dockerfile.Run, word string) (all []string) {
 	return all
 }
 
+// blameFile says what is wrong with a script; empty where nothing is seen, or where it is none.
 func blameFile(v *rootfs.View, name string) string {
 	f, err := v.Follow(name)
 	if err != nil {

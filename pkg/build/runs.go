@@ -19,10 +19,12 @@ type runs struct {
 	networks network.Pool
 }
 
+// newRuns begins without caches: they depend on what the Dockerfile reads.
 func newRuns(b *Builder) *runs {
 	return &runs{exec: b.Exec, inject: b.Inject, scratch: &scratch{store: b.Store}}
 }
 
+// close ends the networks, and what was never to reach a disk.
 func (r *runs) close() {
 	r.scratch.close()
 	r.networks.Close()

@@ -15,7 +15,7 @@ import (
 
 // runIn executes a RUN in a sandbox over the draft.
 func (w *work) runIn(ctx context.Context, d *layers.Draft, s *dockerfile.Run) (err error) {
-	runs, req := w.walker.runs, w.walker.req
+	runs, req := w.build.runs, w.build.req
 	if err := entitled(req, s); err != nil {
 		return err
 	}
@@ -41,7 +41,7 @@ func (w *work) runIn(ctx context.Context, d *layers.Draft, s *dockerfile.Run) (e
 	defer func() { err = errors.Join(err, d.Unmount()) }()
 	said := &toolcache.Output{}
 	secrets := passwords(req.Mirrors, s.ProxyEnv)
-	out, errs := newLogs(w.walker.events, w.number, said, secrets, false), newLogs(w.walker.events, w.number, said, secrets, true)
+	out, errs := newLogs(w.build.events, w.number, said, secrets, false), newLogs(w.build.events, w.number, said, secrets, true)
 	box := &runtime.Sandbox{
 		Root: root, StateDir: d.Private(), Args: cached.Args, Env: slices.Concat(cached.Env, s.ProxyEnv, mirrorEnv(req.Mirrors, s), env),
 		Dir: s.Dir, UID: id.UID, GID: id.GID, Groups: id.Groups, Mounts: append(list, caches...),
@@ -70,6 +70,7 @@ func (w *work) runIn(ctx context.Context, d *layers.Draft, s *dockerfile.Run) (e
 	return err
 }
 
+// networkOf is the network of a RUN, or that of the command line where it names none.
 func networkOf(req *Request, name string) string {
 	if name != "" {
 		return name
@@ -88,6 +89,7 @@ func newLogs(v *events, number int, said *toolcache.Output, secrets [][]byte, st
 	}}}
 }
 
+// Write implements io.Writer.
 func (l *logs) Write(p []byte) (int, error) {
 	l.write(p)
 	return len(p), nil

@@ -36,6 +36,7 @@ func (s *scratch) name(kind string) (string, error) {
 	return filepath.Join(s.root, fmt.Sprintf("%s-%d", kind, s.n)), nil
 }
 
+// open mounts the tmpfs, if that was not done yet.
 func (s *scratch) open() error {
 	if s.root != "" {
 		return nil
@@ -76,6 +77,7 @@ func (s *scratch) File(data []byte, mode uint32, uid, gid int) (string, error) {
 	return path, unix.Chmod(path, mode)
 }
 
+// close unmounts it, with all that is in it.
 func (s *scratch) close() {
 	if s.root != "" {
 		unix.Unmount(s.root, unix.MNT_DETACH)

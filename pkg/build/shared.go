@@ -114,6 +114,7 @@ func (c *SharedCache) read(ctx context.Context, tag string) (*entry, error) {
 // errForeign is an entry that is of no use: the step runs, and its entry is written anew.
 var errForeign = errors.New("an entry is not what gbuild wrote for its key")
 
+// decode reads an entry. It must be the one that was asked for: a registry can give another one that name.
 func (c *SharedCache) decode(tag string, img v1.Image) (*entry, error) {
 	config, err := img.ConfigFile()
 	if err != nil {
@@ -154,6 +155,7 @@ func (c *SharedCache) write(ctx context.Context, tag string, result layers.Key, 
 	return c.Write(ctx, tag, img)
 }
 
+// encodeEntry makes an image of an entry, so that a registry keeps it: the result is in a label, and no file system is meant.
 func encodeEntry(tag string, result layers.Key, all []v1.Layer) (v1.Image, error) {
 	config := &v1.ConfigFile{OS: "unknown", Architecture: "unknown", Created: v1.Time{Time: time.Now().UTC().Truncate(time.Second)},
 		RootFS: v1.RootFS{Type: "layers", DiffIDs: []v1.Hash{}},

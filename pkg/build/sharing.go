@@ -69,6 +69,7 @@ func (s *sharedCaches) entry(kind string, key layers.Key) *entry {
 	return nil
 }
 
+// fail says that a cache, or an entry of it, is not used.
 func (s *sharedCaches) fail(c *SharedCache, doing string, err error) {
 	if text := c.fail(doing, err); text != "" {
 		s.events.notice(0, text)

@@ -1,7 +1,8 @@
-package build
+// This file owns the second try of a RUN that fails because of what a cache holds which the Dockerfile has not asked for: a file
+// that was published again under the same name, or one that is broken. It is executed once more, with an empty cache in the
+// place of that one.
 
-// A RUN that fails because of what a cache holds, which the Dockerfile has not asked for: a file that was published again
-// under the same name, or one that is broken. It is executed once more, with an empty cache in the place of that one.
+package build
 
 import (
 	"errors"
@@ -37,7 +38,7 @@ func (w *work) distrusts(err error) bool {
 		return false
 	}
 	w.distrust = stale.tools
-	w.walker.events.notice(w.number, fmt.Sprintf("the cache of %s holds what the index does not have any more, or something broken: the step runs once more without it, "+
+	w.build.events.notice(w.number, fmt.Sprintf("the cache of %s holds what the index does not have any more, or something broken: the step runs once more without it, "+
 		"and what is downloaded now replaces that", strings.Join(slices.Compact(slices.Sorted(slices.Values(stale.tools))), " and ")))
 	return true
 }

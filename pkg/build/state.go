@@ -1,3 +1,5 @@
+// This file owns the records that lead from an image that was built here to its state.
+
 package build
 
 import (
@@ -14,6 +16,7 @@ import (
 // stored already: running it, or building on it, unpacks nothing.
 const recordState = "state"
 
+// rememberState keeps which state an image has that was built here.
 func rememberState(s *layers.Store, img v1.Image, k layers.Key) error {
 	id, err := imageKey(img)
 	if err != nil {

@@ -46,6 +46,7 @@ type states struct {
 	origins map[layers.Key]origin
 }
 
+// newStates knows of no state yet.
 func newStates(b *bases, p *process, l *layerPlan, t *tasks) *states {
 	return &states{store: b.store, bases: b, process: p, events: b.events, layering: l, restored: once[layers.Key, struct{}]{tasks: t},
 		imports: map[layers.Key]*imported{}, origins: map[layers.Key]origin{}}
@@ -59,18 +60,21 @@ func (s *states) note(k, parent layers.Key, step dockerfile.Step) {
 	s.origins[k] = origin{parent: parent, linked: isLinked(step), copied: copied, brings: bringsFiles(step), known: true}
 }
 
+// originOf is how a state was made; it is not known of one that no step of this build led to.
 func (s *states) originOf(k layers.Key) origin {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.origins[k]
 }
 
+// keepImport notes that the layers of a state are known.
 func (s *states) keepImport(k layers.Key, im *imported) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.imports[k] = im
 }
 
+// importOf returns the layers of a state of which that was noted; nil of all others.
 func (s *states) importOf(k layers.Key) *imported {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -106,6 +106,7 @@ func (o *once[K, V]) finished(name K) (value V, ok bool) {
 	}
 }
 
+// get waits for the result, or until the caller is no longer interested.
 func (f *future[V]) get(ctx context.Context) (value V, err error) {
 	select {
 	case <-f.done:

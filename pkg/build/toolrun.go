@@ -37,14 +37,14 @@ func toolRunOf(w *work, s *dockerfile.Run, d *layers.Draft, user runtime.Identit
 	return toolcache.Run{Step: w.number, User: user, Lower: d.Lower(), Private: d.Private(), About: about(w), Distrust: w.distrust,
 		Rerun: w.rerun, Recipe: w.recipes.own, Parent: w.parent,
 		Over: func(below layers.Key, s *dockerfile.Run) layers.Key {
-			return runKey(below, s, w.stage.platform(), w.walker.req.Limits, w.in.sums)
+			return runKey(below, s, w.stage.platform(), w.build.req.Limits, w.in.sums)
 		},
-		Brought: w.walker.brought,
+		Brought: w.build.brought,
 		Mounted: func(ctx context.Context, i int) (*rootfs.View, string, error) {
-			if err := w.walker.makeContext(ctx, &s.Mounts[i], w.in.states[i], w.in.paths[i]); err != nil {
+			if err := w.build.makeContext(ctx, &s.Mounts[i], w.in.states[i], w.in.paths[i]); err != nil {
 				return nil, "", err
 			}
-			v, err := w.walker.states.view(ctx, w.in.states[i])
+			v, err := w.build.states.view(ctx, w.in.states[i])
 			return v, w.in.paths[i], err
 		}}
 }

@@ -21,10 +21,12 @@ func (w *walker) stageKey(ctx context.Context, st *stage) (layers.Key, error) {
 	return w.startStage(ctx, st).get(ctx)
 }
 
+// startStage walks a stage beside the rest, once.
 func (w *walker) startStage(ctx context.Context, st *stage) *future[layers.Key] {
 	return w.walked.start(st, func() (layers.Key, error) { return w.walk(ctx, st) })
 }
 
+// walk leads from the base of a stage to the state after its last step.
 func (w *walker) walk(ctx context.Context, st *stage) (layers.Key, error) {
 	if !w.mayGuess() {
 		w.startStages(ctx, st.needs)
@@ -72,7 +74,7 @@ func (w *walker) baseKey(ctx context.Context, st *stage) (layers.Key, error) {
 
 // step returns the state after s: from the store, or by executing it.
 func (w *walker) step(ctx context.Context, st *stage, s dockerfile.Step, title string, parent layers.Key) (layers.Key, error) {
-	one := &work{walker: w.build, stage: st, step: s, parent: parent, title: title, rerun: w.build.req.NoCache || w.build.req.Fresh[st.Name] && st.Name != ""}
+	one := &work{build: w.build, stage: st, step: s, parent: parent, title: title, rerun: w.build.req.NoCache || w.build.req.Fresh[st.Name] && st.Name != ""}
 	err := one.name(ctx)
 	if err != nil {
 		return layers.Key{}, one.failed(err)

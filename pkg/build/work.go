@@ -12,7 +12,7 @@ import (
 
 // work is one step on its way.
 type work struct {
-	walker *parts
+	build  *parts
 	stage  *stage
 	step   dockerfile.Step
 	parent layers.Key // the state that it stands on
@@ -28,13 +28,15 @@ type work struct {
 	distrust []string // tools whose caches are renewed: see stalecache.go
 }
 
+// begin opens the line of work of the step, if it has none yet.
 func (w *work) begin() int {
 	if w.number == 0 {
-		w.number = w.walker.events.begin(w.title)
+		w.number = w.build.events.begin(w.title)
 	}
 	return w.number
 }
 
+// failed ends that line with an error, unless others have said it, or the build will be done in another way.
 func (w *work) failed(err error) error {
 	var elsewhere *dockerfile.Error // a step that this one needs has failed, and said so
 	var cache *CacheError           // the build will be done without it
@@ -44,12 +46,12 @@ func (w *work) failed(err error) error {
 	if errors.Is(err, ErrNeedsNamespace) || errors.Is(err, context.Canceled) || errors.As(err, &elsewhere) {
 		return err
 	}
-	return w.walker.events.fail(w.begin(), err)
+	return w.build.events.fail(w.begin(), err)
 }
 
 // cached ends the line of a step that need not run.
 func (w *work) cached() {
-	w.walker.events.report(Event{Type: Done, Step: w.begin(), Cached: true})
+	w.build.events.report(Event{Type: Done, Step: w.begin(), Cached: true})
 }
 
 // inputs are what a step takes from elsewhere.
@@ -65,5 +67,5 @@ type inputs struct {
 
 // layerOptions are those of the layers of a step of the image.
 func (w *work) layerOptions() layers.LayerOptions {
-	return w.walker.exports.layering.options(w.walker.exports.layering.extra)
+	return w.build.exports.layering.options(w.build.exports.layering.extra)
 }

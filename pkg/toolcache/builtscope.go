@@ -51,7 +51,7 @@ func (c *Caches) builtScope(s *dockerfile.Run, t installer.Tool) (scope string, 
 		r.Bytes(key[:])
 		r.List(options)
 	}
-	r.List(c.installed(s))
+	r.List(installed(c.Lower, s))
 	r.Text(processor())
 	return r.Key().String(), true, !whole
 }

@@ -20,9 +20,9 @@ const maxInstalled = 256 << 20
 
 // installed lists what is installed, for a name: digests of lists, and the names of the Python distributions and conda
 // packages in the places where the RUN's Pythons look.
-func (c *Caches) installed(s *dockerfile.Run) (all []string) {
+func installed(v *rootfs.View, s *dockerfile.Run) (all []string) {
 	for _, name := range installer.Databases {
-		_ = c.Lower.Walk(name, func(e *rootfs.Entry) error { // most of them are not there
+		_ = v.Walk(name, func(e *rootfs.Entry) error { // most of them are not there
 			if e.IsRegular() {
 				all = append(all, e.Path+" "+listDigest(e))
 			}
@@ -30,7 +30,7 @@ func (c *Caches) installed(s *dockerfile.Run) (all []string) {
 		})
 	}
 	names := func(dir string) (names []string) {
-		entries, _ := resolvedDir(c.Lower, dir)
+		entries, _ := resolvedDir(v, dir)
 		for _, e := range entries {
 			names = append(names, e.Name)
 		}
