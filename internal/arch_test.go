@@ -2,11 +2,14 @@
 package internal_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
+	"os"
 	"os/exec"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -102,6 +105,22 @@ func TestArrows(t *testing.T) {
 				t.Errorf("%s must not import %s: %s", name, to, rule.why)
 			}
 		}
+	}
+}
+
+// TestRoomsAreOnThePlan fails for a package that ARCHITECTURE.md does not name.
+func TestRoomsAreOnThePlan(t *testing.T) {
+	plan, err := os.ReadFile("../ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range packages(t) {
+		if name := path.Base(p.ImportPath); !regexp.MustCompile("[`/]" + name + "`").Match(plan) {
+			t.Errorf("ARCHITECTURE.md does not name %s", p.ImportPath)
+		}
+	}
+	if lines := bytes.Count(plan, []byte("\n")); lines > 150 {
+		t.Errorf("ARCHITECTURE.md has %d lines: a plan is read in one sitting, so 150 are enough", lines)
 	}
 }
 
