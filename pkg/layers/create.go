@@ -46,6 +46,7 @@ const defaultACL = "system.posix_acl_default"
 // get it, and so would layers. A filesystem without ACLs has none to drop.
 func dropDefaultACL(dir string) { _ = unix.Lremovexattr(dir, defaultACL) }
 
+// checkOwner refuses a directory that others may change: they could change every image that is built.
 func (d disk) checkOwner() error {
 	var st unix.Stat_t
 	if err := unix.Stat(string(d), &st); err != nil {

@@ -53,6 +53,7 @@ func (s *Store) Draft(ctx context.Context, parent Key) (*Draft, error) {
 	return d, nil
 }
 
+// make makes the directories of a draft. The root directory has the metadata that it has below.
 func (d *Draft) make() error {
 	if err := os.MkdirAll(d.dir+"/snap", 0o700); err != nil {
 		return err
@@ -134,6 +135,7 @@ func (d *Draft) Layers(ctx context.Context, k Key, o LayerOptions) error {
 	return errors.Join(err, d.Discard())
 }
 
+// makeLayers makes the layers, and, where it is wanted, the index of them.
 func (d *Draft) makeLayers(ctx context.Context, k Key, o LayerOptions) error {
 	all, err := d.store.maker.layersOf(ctx, k, d.Dir(), d.lower, o)
 	if err != nil || !o.Index {

@@ -50,6 +50,7 @@ func openImage(b *blobs, r nameRecord, read func(v1.Hash) ([]byte, error)) (*ima
 	return img, nil
 }
 
+// read reads and checks manifest and config.
 func (i *image) read(read func(v1.Hash) ([]byte, error)) (err error) {
 	if i.raw, err = read(i.record.Digest); err != nil {
 		return err
@@ -70,6 +71,7 @@ func (i *image) read(read func(v1.Hash) ([]byte, error)) (err error) {
 	return nil
 }
 
+// info describes the image for a list.
 func (i *image) info() ImageInfo {
 	info := ImageInfo{Name: i.record.Name, Digest: i.record.Digest, ID: i.manifest.Config.Digest,
 		Created: i.config.Created.Time, Tagged: i.record.Tagged, Platform: i.config.Platform()}

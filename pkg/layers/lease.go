@@ -39,6 +39,7 @@ type lease struct {
 	whole map[Key]bool // snapshots that are held with all that they stand on, whose files are there
 }
 
+// isWhole says whether setWhole has noted the snapshot.
 func (l *lease) isWhole(k Key) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -88,6 +89,7 @@ func (l *lease) keepPruningOut() (done func()) {
 	return func() { unix.Flock(int(l.gc.Fd()), unix.LOCK_UN) }
 }
 
+// open makes the file of the lease, when something is held for the first time.
 func (l *lease) open() error {
 	if l.file != nil {
 		return nil
@@ -100,6 +102,7 @@ func (l *lease) open() error {
 	return nil
 }
 
+// close gives everything back, and forgets what was held: the lease may be used again.
 func (l *lease) close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

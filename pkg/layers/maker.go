@@ -33,7 +33,7 @@ type packing struct {
 	report func(bytes int)
 }
 
-// pack makes a blob of the tar that write writes.
+// pack makes a blob of the tar that write writes, and returns what is to be remembered of it.
 func (m *maker) pack(ctx context.Context, o packing, write func(io.Writer) error) (r layerRecord, err error) {
 	blob, err := m.blobs.create(ctx)
 	if err != nil {

@@ -89,6 +89,7 @@ func (s *images) keep(img v1.Image, r *nameRecord) error {
 	return nil
 }
 
+// keepBytes stores a manifest or a config.
 func (s *images) keepBytes(data []byte) (v1.Hash, error) {
 	digest := v1.Hash{Algorithm: "sha256", Hex: fmt.Sprintf("%x", sha256.Sum256(data))}
 	if _, ok := s.blobs.has(digest); ok {
@@ -98,6 +99,7 @@ func (s *images) keepBytes(data []byte) (v1.Hash, error) {
 	return d.Digest, err
 }
 
+// keepLayer stores a layer, unless it is here or can be had from where it came from.
 func (s *images) keepLayer(l v1.Layer, r *nameRecord) error {
 	digest, err := l.Digest()
 	if err != nil {
@@ -149,6 +151,7 @@ func (s *images) all() ([]nameRecord, error) {
 	return records, nil
 }
 
+// readName reads the record of a name.
 func readName(path string) (nameRecord, error) {
 	var r nameRecord
 	data, err := os.ReadFile(path)
@@ -173,6 +176,7 @@ func (s *images) find(name string) (v1.Image, error) {
 	return s.byDigest(name)
 }
 
+// byDigest returns the one image whose id or digest begins so.
 func (s *images) byDigest(name string) (v1.Image, error) {
 	prefix := strings.TrimPrefix(name, "sha256:")
 	if len(prefix) < 4 || strings.Trim(prefix, "0123456789abcdef") != "" {

@@ -32,6 +32,7 @@ type object struct {
 	kept   bool
 }
 
+// pruning is one call of Prune.
 type pruning struct {
 	disk      disk
 	lease     *lease
@@ -64,6 +65,7 @@ func (p *pruning) run(ctx context.Context) error {
 	return ctx.Err()
 }
 
+// collect lists all snapshots and blobs, with their sizes.
 func (p *pruning) collect(ctx context.Context) error {
 	found, err := os.ReadDir(p.disk.path("snapshots"))
 	if err != nil {
@@ -95,6 +97,7 @@ func (p *pruning) collect(ctx context.Context) error {
 	return ctx.Err()
 }
 
+// diskUsage returns the bytes of the blocks that a directory takes.
 func diskUsage(root string) (size int64) {
 	filepath.WalkDir(root, func(_ string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -132,6 +135,7 @@ func (p *pruning) mark() error {
 	return nil
 }
 
+// keep marks an object, what a snapshot stands on, and the layer that has its files.
 func (p *pruning) keep(e entry) {
 	for o := p.objects[e]; o != nil && !o.kept; o = p.objects[o.parent] {
 		o.kept = true

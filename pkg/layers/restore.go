@@ -41,6 +41,7 @@ func (s *Store) Restore(ctx context.Context, parent, k Key, all []v1.Layer, o La
 	return errors.Join(err, d.Commit(ctx, k))
 }
 
+// restoreAll unpacks all layers into the draft, each over those before it.
 func (u *unpacking) restoreAll(ctx context.Context, d *Draft, all []v1.Layer) error {
 	for _, l := range all {
 		j, err := u.job(l)
@@ -63,6 +64,7 @@ func (u *unpacking) restoreAll(ctx context.Context, d *Draft, all []v1.Layer) er
 	return a.Finish(d.Lower())
 }
 
+// restore unpacks one layer into the draft.
 func (u *unpacking) restore(ctx context.Context, j *unpackJob) error {
 	in, err := u.open(ctx, j)
 	if err != nil {

@@ -45,8 +45,10 @@ func (s *Store) HasSquashed(k, base Key, o LayerOptions) bool {
 	return ok
 }
 
+// squashKey names the layer of what is between two states.
 func squashKey(k, base Key) Key { return sha256.Sum256(append(k[:], base[:]...)) }
 
+// squashed returns the layer that was made before, if its bytes are here.
 func (m *maker) squashed(kind string, name Key) (*storedLayer, bool) {
 	l, ok := m.recall(kind, name)
 	return l, ok && m.here(l.record)

@@ -29,6 +29,7 @@ type syncer struct {
 	flushing sync.Mutex
 }
 
+// bootID names the time since the machine was started.
 func bootID() string {
 	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {

@@ -43,6 +43,7 @@ func (s *Store) Unpack(ctx context.Context, layers []v1.Layer, report func(done,
 	return u.key, nil
 }
 
+// unpacking is one call of Unpack, Restore or expand.
 type unpacking struct {
 	store  *Store
 	report func(done, total int64)
@@ -65,6 +66,7 @@ type unpackJob struct {
 	applier     *rootfs.Applier
 }
 
+// plan finds out which layers have no snapshot yet.
 func (u *unpacking) plan(layers []v1.Layer) error {
 	for _, l := range layers {
 		diffID, err := l.DiffID()
@@ -145,6 +147,7 @@ func (u *unpacking) extract(ctx context.Context, j *unpackJob) error {
 	return err
 }
 
+// attempt unpacks a layer. fromStore says that its bytes came from a blob of ours.
 func (u *unpacking) attempt(ctx context.Context, j *unpackJob) (fromStore bool, err error) {
 	if err := j.start(ctx, u.store); err != nil {
 		return false, err
@@ -230,6 +233,7 @@ func (u *unpacking) unpack(ctx context.Context, j *unpackJob, in *layerInput) er
 	return nil
 }
 
+// decompress unpacks what r reads, and returns the DiffID.
 func (u *unpacking) decompress(ctx context.Context, j *unpackJob, r io.Reader) (v1.Hash, error) {
 	z, err := codec.Decompress(r)
 	if err != nil {
@@ -239,6 +243,7 @@ func (u *unpacking) decompress(ctx context.Context, j *unpackJob, r io.Reader) (
 	return j.applier.Layer(ctx, z)
 }
 
+// progress reports that n more compressed bytes were read, of whichever layer.
 func (u *unpacking) progress(n int64) {
 	if u.report == nil {
 		return
@@ -258,6 +263,7 @@ type layerInput struct {
 	closeOnce sync.Once
 }
 
+// open opens the bytes of a layer: a blob of the right size, or else what the layer itself reads.
 func (u *unpacking) open(ctx context.Context, j *unpackJob) (*layerInput, error) {
 	if r, size, err := u.store.blobs.open(j.record.Digest); err == nil && size == j.record.Size {
 		return &layerInput{unpacking: u, from: r}, nil
@@ -376,6 +382,7 @@ func (j *unpackJob) close() {
 	}
 }
 
+// clean removes the files that were unpacked, so that another attempt can begin.
 func (j *unpackJob) clean() {
 	if j.applier != nil {
 		j.applier.Close()

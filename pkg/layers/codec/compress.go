@@ -79,8 +79,10 @@ type compressor struct {
 	ahead  bool   // what is written now may have been compressed ahead
 	offset *int64 // see offsetTo
 
-	idle    int       // workers that are not started: each holds a megabyte, and most layers are one block
-	jobs    chan *job // to be compressed
+	// Workers that are not started yet are idle: each holds a megabyte, and most layers are one block. A job goes from free to the
+	// user, by jobs to a worker, and by the collector's queue back to free.
+	idle    int
+	jobs    chan *job
 	free    chan *job
 	workers sync.WaitGroup
 }
@@ -88,14 +90,17 @@ type compressor struct {
 // job is a block on its way.
 type job struct {
 	in     []byte
-	before []byte
+	before []byte // the window before in
 	ahead  bool   // its output may be among the blocks that were made ahead
 	offset *int64 // is set to where its output begins
-	out    bytes.Buffer
-	err    error
-	ready  chan struct{}
+
+	// What became of it. ready says when both may be read.
+	out   bytes.Buffer
+	err   error
+	ready chan struct{}
 }
 
+// newCompressor starts the collector; workers are started when there is something for them. finish has to follow.
 func newCompressor(out io.Writer, f format, o Options) *compressor {
 	workers := min(runtime.GOMAXPROCS(0), f.mostWorkers())
 	depth := workers + workers/2 + 2
@@ -178,6 +183,7 @@ func (z *compressor) drain() (int64, error) {
 	return z.to.written, z.to.failed()
 }
 
+// submit hands on the block that is being filled: to the workers, and to the collector, which waits for its turn.
 func (z *compressor) submit() {
 	j := z.now
 	z.now = nil
@@ -190,6 +196,7 @@ func (z *compressor) submit() {
 	z.to.queue <- j
 }
 
+// work compresses blocks until there are no more. What cannot be compressed is an error of its block.
 func (z *compressor) work() {
 	encode, err := z.o.Encoders.take(z.format)
 	if err == nil {
@@ -218,17 +225,22 @@ func (z *compressor) finish() (v1.Hash, error) {
 
 // collector writes the output.
 type collector struct {
-	out     io.Writer
-	report  func(bytes int)
-	queue   chan *job // in the order of the input
-	ended   chan struct{}
-	sum     hash.Hash // of the input
-	crc     uint32
-	size    uint64
-	written int64  // bytes of the output
-	trailer []byte // what follows the tail of the format
-	mu      sync.Mutex
-	err     error
+	out    io.Writer
+	report func(bytes int)
+	queue  chan *job // in the order of the input
+	ended  chan struct{}
+
+	// What is known of the input so far.
+	sum  hash.Hash
+	crc  uint32
+	size uint64
+
+	// What was written, and what is to follow the tail of the format.
+	written int64
+	trailer []byte
+
+	mu  sync.Mutex
+	err error // the first one, of whoever
 }
 
 // collect hashes the blocks of the input while they are compressed, and writes the output in their order.
@@ -261,6 +273,7 @@ func (c *collector) collect(f format, free chan<- *job) {
 	}
 }
 
+// fail keeps the first error. Nothing is written behind it.
 func (c *collector) fail(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -50,11 +50,13 @@ func AlgorithmOf(t types.MediaType) string {
 	return ""
 }
 
+// What level 0 is.
 const (
 	defaultGzip = 5
 	defaultZstd = 3
 )
 
+// format returns the format, or says what of the compression there is not.
 func (c Compression) format() (format, error) {
 	switch c.Name() {
 	case "gzip", "estargz":

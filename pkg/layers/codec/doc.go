@@ -16,4 +16,9 @@
 // Decompress tells the format by the first bytes. The decoder of gzip is our own (inflate.go, inflatecodes.go, gunzip.go),
 // since most of the time of a pull is spent there. xz is read by a library, behind a look at what it asks for (xz.go). Nobody
 // trusts what comes in: memory is bounded, a corrupt stream is an error, and Limit ends one that unpacks to too much.
+//
+// # Never
+//
+// A format that has been written once is not changed: layers that were made from the same files by two versions of gbuild are the
+// same bytes, and caches of other machines rely on it. What depends on the number of processors is how fast it goes.
 package codec

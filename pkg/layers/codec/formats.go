@@ -59,7 +59,7 @@ func (c gzipFormat) newEncoder() (encoder, error) {
 	}, nil
 }
 
-// zstdFormat is its level. Every block is a frame of its own, which all decoders read one after the other.
+// zstdFormat is its level, in zstd's own numbers. Every block is a frame of its own, which all decoders read one after the other.
 type zstdFormat int
 
 // blockSize is a bargain: 4 MiB would take a percent off the result, and twice the memory.
@@ -111,6 +111,7 @@ func (plainFormat) newEncoder() (encoder, error) {
 // one keeps none.
 type Encoders struct{ pools sync.Map } // format -> *sync.Pool
 
+// take returns an encoder of the format, a used one if there is one.
 func (e *Encoders) take(f format) (encoder, error) {
 	if e != nil {
 		if pool, ok := e.pools.Load(f); ok {
@@ -122,6 +123,7 @@ func (e *Encoders) take(f format) (encoder, error) {
 	return f.newEncoder()
 }
 
+// leave keeps an encoder for the next who takes one.
 func (e *Encoders) leave(f format, encode encoder) {
 	if e != nil {
 		pool, _ := e.pools.LoadOrStore(f, &sync.Pool{})

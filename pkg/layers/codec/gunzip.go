@@ -12,10 +12,12 @@ import (
 // gunzip decodes gzip (RFC 1952), one member after the other.
 type gunzip struct {
 	f    *inflater
-	read int    // up to where f.out has been read
-	crc  uint32 // of this member so far
+	read int   // up to where f.out has been read
+	err  error // comes when all of f.out has been read
+
+	// The checksum and the size of what the member has unpacked to so far.
+	crc  uint32
 	size uint32
-	err  error
 }
 
 var (
@@ -49,7 +51,7 @@ func (z *gunzip) Read(p []byte) (int, error) {
 // Close implements io.Closer. There is nothing to close.
 func (z *gunzip) Close() error { return nil }
 
-// more decodes what out has room for, or starts the next member.
+// more decodes what out has room for, or checks the end of a member and starts the next one.
 func (z *gunzip) more() error {
 	z.f.slide()
 	z.read = z.f.w
@@ -69,7 +71,7 @@ func (z *gunzip) more() error {
 	return z.member()
 }
 
-// bytes reads bytes of the frame.
+// bytes reads bytes of the frame, which begin at a whole byte of the input.
 func (z *gunzip) bytes(p []byte) error {
 	z.f.take(z.f.n & 7)
 	z.f.unread()
@@ -88,6 +90,7 @@ func (z *gunzip) bytes(p []byte) error {
 	return nil
 }
 
+// Flags of a header.
 const (
 	gzipHeaderSum = 1 << (iota + 1)
 	gzipExtra

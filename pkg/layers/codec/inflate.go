@@ -13,21 +13,30 @@ import (
 // which take a byte at a time from a reader: it has 16 bytes of input at hand before each symbol, behind the end
 // of the input zeros, and room for the longest match behind each. So neither is looked at more than once a symbol.
 type inflater struct {
+	// The input. in[pos:end] is what bits has not taken yet. Up to limit, pos allows two refills of bits without a look at the
+	// end. eof says that from has no more than what is in in.
 	from     io.Reader
 	in       []byte
-	pos, end int  // in[pos:end] is what bits has not got yet
-	limit    int  // up to which pos two refills of bits are safe
-	eof      bool // from has no more than that
+	pos, end int
+	limit    int
+	eof      bool
 
+	// The next bits of the input, the first one in the lowest place. Only n of them count; what is above them may be the
+	// following bits, or nothing.
 	bits uint64
-	n    uint // of them that count; those above are the next ones of in, or nothing
+	n    uint
 
-	out     []byte
-	w       int // where the next byte goes
-	start   int // of the stream in out, as far as it is there still: matches do not reach below it
+	// The output. w is where the next byte goes; what is before it is the window of matches. start is where the stream begins
+	// in out, as far as that is still there: no match reaches below it.
+	out   []byte
+	w     int
+	start int
+
+	// The block that is being decoded: its kind, whether it is the last one of the stream, how many bytes of a stored one are
+	// left, and the tables of its codes.
 	block   blockKind
-	last    bool // this block is
-	left    int  // of a stored block
+	last    bool
+	left    int
 	lengths codeTable
 	offsets codeTable
 }
@@ -42,14 +51,15 @@ const (
 
 const (
 	inflateInput  = 64 << 10
-	inflateOutput = window + 128<<10 // what is made at once still lies in the processor's cache when it is hashed and copied
-	inputSlack    = 32
+	inflateOutput = window + 128<<10   // what is made at once still lies in the processor's cache when it is hashed and copied
+	inputSlack    = 32                 // zeros behind the end of the input
 	outputSlack   = 258 + 3 + copyUnit // a match, the literals before it, and what copying in units writes too much
 	copyUnit      = 16
 )
 
 var errDeflate = errors.New("the deflate data are corrupt")
 
+// newInflater makes a decoder that has not begun a stream: begin has to follow.
 func newInflater(from io.Reader) *inflater {
 	return &inflater{from: from, in: make([]byte, inflateInput+inputSlack), out: make([]byte, inflateOutput), limit: -1}
 }
@@ -121,7 +131,7 @@ func (f *inflater) fill() error {
 	return nil
 }
 
-// need sees to 56 bits.
+// need sees to it that at least 56 bits count: enough for any two fields of a header.
 func (f *inflater) need() error {
 	if f.pos > f.limit {
 		if err := f.fill(); err != nil {
@@ -134,6 +144,7 @@ func (f *inflater) need() error {
 	return nil
 }
 
+// take takes the next n bits, which must count.
 func (f *inflater) take(n uint) int {
 	v := f.bits & (1<<n - 1)
 	f.bits >>= n
@@ -162,6 +173,7 @@ func (f *inflater) header() error {
 	return errDeflate
 }
 
+// storedHeader reads the size of a block that is not compressed. It begins at a whole byte.
 func (f *inflater) storedHeader() error {
 	f.take(f.n & 7)
 	if err := f.need(); err != nil {
@@ -176,6 +188,7 @@ func (f *inflater) storedHeader() error {
 	return nil
 }
 
+// stored copies what there is of a block that is not compressed.
 func (f *inflater) stored() error {
 	if f.left > 0 && f.pos >= f.end {
 		if err := f.fill(); err != nil {
@@ -245,7 +258,8 @@ func (f *inflater) codesHeader() error {
 	return nil
 }
 
-// coded decodes symbols of a block until out is full or the block ends. Its variables are those of f, in registers.
+// coded decodes symbols of a block until out is full or the block ends. Its variables are those of f, in registers. It is one
+// long function, since a call for each symbol would cost more than the symbol does.
 func (f *inflater) coded() (err error) {
 	in, out, lengths, offsets := f.in, f.out, &f.lengths, &f.offsets
 	bits, n, pos, w, limit := f.bits, f.n, f.pos, f.w, f.limit

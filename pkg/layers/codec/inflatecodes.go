@@ -42,6 +42,7 @@ func makeLengthSymbols() (s [288]uint32) {
 	return s
 }
 
+// makeOffsetSymbols returns the entries of distances, without the sizes of their codes.
 func makeOffsetSymbols() (s [32]uint32) {
 	base := uint32(1)
 	for i := range uint32(30) {
@@ -53,6 +54,7 @@ func makeOffsetSymbols() (s [32]uint32) {
 	return s
 }
 
+// makePlainSymbols returns the entries of the codes that code lengths are written in.
 func makePlainSymbols() (s [19]uint32) {
 	for i := range s {
 		s[i] = uint32(i) << 16
@@ -77,8 +79,9 @@ func makeFixedLengths() (l [288 + 32]byte) {
 	return l
 }
 
-// build makes the table of the canonical codes of such lengths, the first table with so many bits. It says whether they
-// are codes at all: none is contradicted, and none is missing, but for one code of one bit, and no code.
+// build makes the table of the canonical codes that have these lengths; first is the number of bits of the first table. It
+// returns false for lengths that are no set of codes. A set is complete: each string of bits begins with exactly one code.
+// Two sets that are not complete are allowed by the format all the same: no code at all, and one code of one bit.
 func (t *codeTable) build(lengths []byte, symbols []uint32, first uint) bool {
 	var count, next [16]int
 	for _, l := range lengths {

@@ -98,9 +98,11 @@ type tableEntry struct {
 	ChunkDigest string            `json:"chunkDigest,omitempty"`
 }
 
+// tableTypes are the names of types of entries in the table.
 var tableTypes = map[byte]string{tar.TypeReg: "reg", tar.TypeDir: "dir", tar.TypeSymlink: "symlink", tar.TypeLink: "hardlink",
 	tar.TypeChar: "char", tar.TypeBlock: "block", tar.TypeFifo: "fifo"}
 
+// newTableEntry returns what the table says of an entry of the tar, without its content.
 func newTableEntry(h *tar.Header) (*tableEntry, error) {
 	e := &tableEntry{Name: h.Name, Type: tableTypes[h.Typeflag], LinkName: h.Linkname, Mode: h.Mode, UID: h.Uid, GID: h.Gid,
 		DevMajor: h.Devmajor, DevMinor: h.Devminor}
@@ -124,7 +126,8 @@ func newTableEntry(h *tar.Header) (*tableEntry, error) {
 	return e, nil
 }
 
-// stargz writes the tar that write writes, and its table. It keeps an entry for each file until then.
+// stargz copies a tar, entry by entry, into a compressor, which begins a member for each file. It keeps an entry of the table for
+// each file until the end.
 type stargz struct {
 	z       *compressor
 	in      *tar.Reader
@@ -132,7 +135,7 @@ type stargz struct {
 	entries []*tableEntry
 }
 
-// writeStargz returns the digest of the table.
+// writeStargz writes the tar that write writes, and the table behind it. It returns the digest of the table.
 func writeStargz(z *compressor, write func(io.Writer) error) (string, error) {
 	r, w := io.Pipe()
 	written := make(chan struct{})
@@ -163,6 +166,7 @@ func writeStargz(z *compressor, write func(io.Writer) error) (string, error) {
 	return s.table()
 }
 
+// entry copies one entry of the tar.
 func (s *stargz) entry(h *tar.Header) error {
 	e, err := newTableEntry(h)
 	if err != nil {

@@ -18,6 +18,7 @@ func Limit(ctx context.Context, r io.Reader, left int64) io.Reader {
 	return &limitedReader{WithContext(ctx, r), left}
 }
 
+// limitedReader is what Limit returns. left may become less than nothing by one read.
 type limitedReader struct {
 	r    io.Reader
 	left int64
@@ -48,6 +49,7 @@ func (c *contextReader) Read(p []byte) (int, error) {
 	return c.r.Read(p)
 }
 
+// As much is read ahead as the slower side needs to work without a pause, and no more: several layers are read at once.
 const (
 	aheadBlock  = 256 << 10
 	aheadBlocks = 8
@@ -55,14 +57,15 @@ const (
 
 // ReadAhead reads in a goroutine of its own, so that what produces the bytes and what uses them run side by side.
 type ReadAhead struct {
-	full  chan block
-	empty chan []byte
-	stop  chan struct{}
-	done  chan struct{}
-	now   block
+	full  chan block    // what was read, in order
+	empty chan []byte   // buffers that may be filled
+	stop  chan struct{} // is closed when nobody wants more
+	done  chan struct{} // is closed when the goroutine has ended
+	now   block         // what is being handed out, from at on
 	at    int
 }
 
+// block is what one buffer holds, and the error that came behind it.
 type block struct {
 	data []byte
 	err  error
@@ -79,6 +82,7 @@ func NewReadAhead(r io.Reader) *ReadAhead {
 	return a
 }
 
+// fill reads r until it ends, fails, or nobody wants more.
 func (a *ReadAhead) fill(r io.Reader) {
 	defer close(a.done)
 	for {

@@ -30,6 +30,7 @@ func newUnxz(r *bufio.Reader) (io.ReadCloser, error) {
 	return &unxz{z, checked}, nil
 }
 
+// unxz reads what the library makes of the data that the walk has checked.
 type unxz struct {
 	io.Reader
 	checked *io.PipeReader
@@ -66,6 +67,7 @@ func (x *xzWalk) streams() error {
 	}
 }
 
+// stream passes on one stream: a header, blocks, an index and a footer.
 func (x *xzWalk) stream() error {
 	header, err := x.take(12)
 	if err != nil {
@@ -118,6 +120,7 @@ func (x *xzWalk) number() (uint64, error) {
 	return 0, errXZ
 }
 
+// block passes on one block, whose header has header bytes and whose check has check bytes. Its chunks say how long they are.
 func (x *xzWalk) block(header, check int64) error {
 	text, err := x.in.Peek(int(header))
 	if err != nil {
@@ -152,7 +155,7 @@ func (x *xzWalk) block(header, check int64) error {
 	}
 }
 
-// chunk passes on a chunk whose header has its size, less one, from byte from to byte to, and so many bytes more.
+// chunk passes on a chunk. Its size, less one, is in the bytes from to to of its header; so many bytes more belong to it.
 func (x *xzWalk) chunk(from, to int, more int64) error {
 	header, err := x.take(to)
 	if err != nil {

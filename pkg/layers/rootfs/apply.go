@@ -71,6 +71,7 @@ func NewApplier(dir string, limit int64, notice func(text string)) (*Applier, er
 	return newApplier(t, t, applying{limit: limit, overlay: true}, notice), nil
 }
 
+// newApplier makes an applier that looks for directories by p.
 func newApplier(t *tree, p places, how applying, notice func(text string)) *Applier {
 	return &Applier{tree: t, places: p, how: how, notices: newNotices(notice), parent: openParent{fd: -1}}
 }
@@ -84,6 +85,7 @@ func (a *Applier) Close() {
 // pendingLink is a hard link whose target is not there (yet).
 type pendingLink struct{ name, target string }
 
+// dirTime is the time that a directory gets in the end, when nothing is made in it any more.
 type dirTime struct {
 	name string
 	at   time.Time
@@ -104,6 +106,7 @@ func (a *Applier) Layer(ctx context.Context, r io.Reader) (v1.Hash, error) {
 	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(sum.Sum(nil))}, nil
 }
 
+// entries unpacks all entries of a tar.
 func (a *Applier) entries(ctx context.Context, tr *tar.Reader) error {
 	for n := 0; ; n++ {
 		h, err := tr.Next()
@@ -151,6 +154,7 @@ func entryName(name string) (string, error) {
 	return cleaned, nil
 }
 
+// entry unpacks one entry, after its name was checked.
 func (a *Applier) entry(h *tar.Header, body io.Reader) error {
 	if h.Typeflag == tar.TypeXGlobalHeader {
 		return nil

@@ -94,8 +94,10 @@ func (a *Applier) whiteout(dir, base string) error {
 	return nil
 }
 
+// whiteoutAt makes the device node by which overlayfs hides a name.
 func whiteoutAt(fd int, base string) error { return unix.Mknodat(fd, base, unix.S_IFCHR, 0) }
 
+// opaque hides what the layers below have in a directory.
 func (a *Applier) opaque(dir string) error {
 	if dir == "." {
 		return unix.Fsetxattr(int(a.tree.root.Fd()), XattrOpaque, []byte("y"), 0)
@@ -154,6 +156,7 @@ func (a *Applier) replace(fd int, base string, make func() error) error {
 	return make()
 }
 
+// regular makes a regular file. It has its name before it has its content; nobody looks at it before the layer is complete.
 func (a *Applier) regular(dir int, base string, h *tar.Header, body io.Reader) error {
 	var fd int
 	err := a.replace(dir, base, func() (err error) {
@@ -206,10 +209,13 @@ func (a *Applier) copySparse(f *os.File, body io.Reader, size int64) error {
 	return nil
 }
 
+// allZero compares the bytes with themselves, one further on: bytes.Equal looks at many at once.
 func allZero(b []byte) bool {
 	return b[0] == 0 && bytes.Equal(b[1:], b[:len(b)-1])
 }
 
+// directory makes a directory, or takes the one that is there. Where this layer has put something else, that goes; where it has put
+// a whiteout, the directory hides what is below.
 func (a *Applier) directory(fd int, base, name string, h *tar.Header) error {
 	st, err := statAt(fd, base)
 	if err != nil {
@@ -232,6 +238,7 @@ func (a *Applier) directory(fd int, base, name string, h *tar.Header) error {
 	return a.dirMetadata(fd, base, h)
 }
 
+// dirMetadata gives a directory its owner, attributes and mode. The time follows in Finish.
 func (a *Applier) dirMetadata(fd int, base string, h *tar.Header) error {
 	dir, err := unix.Openat(fd, base, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {

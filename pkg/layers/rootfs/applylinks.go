@@ -128,6 +128,7 @@ func (a *Applier) finishImplied(lower *View) error {
 	return nil
 }
 
+// impliedMetadata gives a directory the metadata of e.
 func (a *Applier) impliedMetadata(name string, e *Entry) error {
 	fd, err := a.tree.lookup(name)
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/gbuild/gbuild/pkg/layers/codec"
 )
 
+// chown gives an open file its owner.
 func chown(fd int, h *tar.Header) error {
 	if err := checkOwner(h); err != nil {
 		return err
@@ -23,6 +24,7 @@ func chown(fd int, h *tar.Header) error {
 	return ownerError(unix.Fchown(fd, h.Uid, h.Gid), h)
 }
 
+// lchown gives a file its owner, a link its own.
 func lchown(fd int, base string, h *tar.Header) error {
 	if err := checkOwner(h); err != nil {
 		return err
@@ -38,6 +40,7 @@ func checkOwner(h *tar.Header) error {
 	return nil
 }
 
+// ownerError says whose the file was to be, and what to do where this user has no such id.
 func ownerError(err error, h *tar.Header) error {
 	if err == nil {
 		return nil
@@ -49,6 +52,8 @@ func ownerError(err error, h *tar.Header) error {
 	return err
 }
 
+// setXattrs gives an open file the attributes of its header which mean the same on this machine. Those that the filesystem or the
+// namespace refuses are left out, with a notice.
 func (a *Applier) setXattrs(fd int, h *tar.Header) error {
 	var names []string
 	for key := range h.PAXRecords {

@@ -43,6 +43,7 @@ func WriteDiff(ctx context.Context, w io.Writer, snapshots []string, o DiffOptio
 	return nil
 }
 
+// snapshots writes all of a layer.
 func (d *differ) snapshots(dirs []string) error {
 	root, err := Lstat(dirs[0], "/")
 	if err != nil {
@@ -71,6 +72,7 @@ type place struct {
 	opaque bool // it hides what lies below the snapshots
 }
 
+// newPlace returns the place of the root directory of snapshots.
 func newPlace(dirs []string) place {
 	for i, dir := range dirs {
 		if IsOpaque(dir) {
@@ -110,14 +112,20 @@ func (p place) find(dir *Entry, name string) (top *Entry, in place, err error) {
 
 // differ writes the tar of a layer.
 type differ struct {
-	ctx    context.Context
-	tar    *tar.Writer
-	files  codec.FileWriter // what the tar goes to, if it is to be told of large files
-	o      DiffOptions
-	byName bool                 // what lies below is hidden name by name, not by a mark on a directory above
-	names  map[[2]uint64]string // of files with more names than one: inode -> the name in the tar
-	open   []*Entry             // directories on the way that are written only if something in them is
-	buffer []byte               // for the content of files
+	ctx   context.Context
+	tar   *tar.Writer
+	files codec.FileWriter // what the tar goes to, if it is to be told of large files
+	o     DiffOptions
+
+	// byName says that what lies below is hidden name by name, and not by a mark on a directory above. A mark would hide what is in
+	// layers of its own, too.
+	byName bool
+	// names has the name in the tar of each file that has more names than one, by its inode. The other names become hard links.
+	names map[[2]uint64]string
+	// open are the directories on the way which are the same below: they are written only if something in them is.
+	open []*Entry
+
+	buffer []byte // what is read of a file
 }
 
 func newDiffer(ctx context.Context, w io.Writer, o DiffOptions) *differ {
@@ -217,6 +225,7 @@ func (d *differ) entry(e *Entry, in place, parent *Entry) error {
 	return d.file(e)
 }
 
+// directory writes a directory, if there is something to be said of it, and what is in it.
 func (d *differ) directory(e *Entry, in place, below *Entry) error {
 	if below != nil && !below.IsDir() {
 		below = nil

@@ -174,6 +174,7 @@ func sameContent(a, b *Entry) (bool, error) {
 	return equalReaders(fa, fb)
 }
 
+// equalReaders compares what is left of two files.
 func equalReaders(a, b *os.File) (bool, error) {
 	var blocks [2][]byte
 	for i := range blocks {

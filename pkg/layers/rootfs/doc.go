@@ -24,4 +24,13 @@
 //
 // An overlay's marks (user.overlay.*) never enter or leave in a tar. Ids are never shifted, but that AsRoot shows the caller's
 // own files as root's.
+//
+// # Never
+//
+// Nothing here trusts a name, a link or a size: of a tar, of an index, of a file that another process may change. A file that changes
+// while it is read is an error, and no mixture of both. No path is opened that a link could have led elsewhere, and no list of
+// names is kept that a hostile directory could make too long, but for its names themselves.
+//
+// The tar of the same files is the same bytes in every version of gbuild: states and layers are found again by their digests.
+// Attributes that mean something on this machine only stay here (portableXattr).
 package rootfs

@@ -30,6 +30,7 @@ type Entry struct {
 	// Content is where a regular file or a directory is read that is in no snapshot; else nil.
 	Content Content
 
+	// source is the path on disk of the file, "" for one that is in no directory.
 	source string
 }
 
@@ -86,6 +87,7 @@ func Lstat(source, path string) (*Entry, error) {
 	return e, nil
 }
 
+// fill takes over what stat says.
 func (e *Entry) fill(st *unix.Stat_t) {
 	e.Mode, e.UID, e.GID = st.Mode, int(st.Uid), int(st.Gid)
 	e.Size, e.Rdev, e.Ino, e.Dev, e.Nlink = st.Size, st.Rdev, st.Ino, st.Dev, uint64(st.Nlink) //nolint:unconvert // It is a uint32 on arm64.

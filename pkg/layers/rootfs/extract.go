@@ -121,6 +121,7 @@ func (x *extractor) mkdirs(real string) error {
 	return nil
 }
 
+// mkdir makes one directory in the upper directory. One in the place of a whiteout hides what is below.
 func (x *extractor) mkdir(dir, base string) error {
 	if err := x.files.CopyUp(dir); err != nil {
 		return err

@@ -47,22 +47,24 @@ type indexed struct {
 	sum     []byte // SHA-256 of the content; nil: unknown
 }
 
+// indexKey returns the name as it is in records.
 func indexKey(name string) string {
 	return strings.ReplaceAll(strings.TrimPrefix(name, "/"), "/", "\x00")
 }
 
 // Indexer makes an index. It is told the names of a snapshot in the order of a walk.
 type Indexer struct {
-	raw  []byte
-	last string
-	n    int
-	err  error
-	sums bool // digests of files are wanted
+	raw  []byte // the records
+	last string // the name in the last one
+	n    int    // how many there are
+	err  error  // the first one
+	sums bool   // digests of files are wanted
 }
 
 // NewIndexer begins an index. With sums it has digests of all files that are open when they are added.
 func NewIndexer(sums bool) *Indexer { return &Indexer{sums: sums} }
 
+// add appends a record. The first error stays, and is that of Index.
 func (w *Indexer) add(x *indexed) {
 	key := indexKey(x.entry.Path)
 	switch {
@@ -92,6 +94,7 @@ func (w *Indexer) bytes(b []byte) {
 	w.raw = append(binary.AppendUvarint(w.raw, uint64(len(b))), b...)
 }
 
+// fields appends what follows the name in a record. What there need not be is told by flags.
 func (w *Indexer) fields(x *indexed) {
 	e, flags := &x.entry, uint64(0)
 	if x.opaque {
@@ -200,6 +203,7 @@ func (w *Indexer) directory(ctx context.Context, dir, name string) error {
 	return w.err
 }
 
+// snapshotFile adds a name of a snapshot. The file is opened only if its content matters.
 func (w *Indexer) snapshotFile(e *Entry) error {
 	xattrs, err := e.Xattrs()
 	if err != nil {

@@ -14,10 +14,11 @@ import (
 
 // index is one that is read.
 type index struct {
-	raw    []byte
-	starts []int // of the whole names
+	raw    []byte // all records
+	starts []int  // where in raw the records are whose names are whole
 }
 
+// readIndex checks an index once, so that looking a name up in it cannot fail later.
 func readIndex(data []byte) (*index, error) {
 	z, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(2*maxIndex))
 	if err != nil {
@@ -74,11 +75,12 @@ func (x *index) lookup(name string) *indexed {
 
 // indexReader reads records one after the other.
 type indexReader struct {
-	rest []byte
-	key  []byte
-	bad  bool
+	rest []byte // what was not read yet
+	key  []byte // the name in the last record
+	bad  bool   // the index is damaged; what was read since is worth nothing
 }
 
+// uint reads a number. Behind the end all numbers are 0, and the reader is bad.
 func (r *indexReader) uint() uint64 {
 	v, n := binary.Uvarint(r.rest)
 	r.skip(n)
@@ -93,6 +95,7 @@ func (r *indexReader) skip(n int) {
 	r.rest = r.rest[n:]
 }
 
+// bytes reads a length and so many bytes.
 func (r *indexReader) bytes() []byte {
 	n := r.uint()
 	if n > uint64(len(r.rest)) {

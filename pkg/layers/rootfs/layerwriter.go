@@ -19,8 +19,8 @@ import (
 // the names of a directory in their order; what is the same below it leaves out.
 type LayerWriter struct {
 	differ *differ
-	dirs   []openDir // those that were entered, from the root
-	refuse func(name string) error
+	dirs   []openDir               // those that were entered, from the root
+	refuse func(name string) error // says which names the layer must not have; nil: all may be in it
 }
 
 // openDir is a directory that is being written.

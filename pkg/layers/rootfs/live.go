@@ -31,6 +31,8 @@ func (l *live) find(name string) (*Entry, []part, error) {
 	return findIn(above, name)
 }
 
+// parts implements stack. It goes down the upper directory, and leaves the rest of the way to the lower stack where the upper one
+// has nothing of it.
 func (l *live) parts(dir string) ([]part, error) {
 	p := l.upper
 	hidden := p.level.opaque(p.at)

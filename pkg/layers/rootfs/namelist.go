@@ -66,11 +66,13 @@ func (n *Names) readParts(parts []part) error {
 	return nil
 }
 
+// add appends a name of the directory part.
 func (n *Names) add(name string, part uint32) {
 	n.all = append(n.all, nameIn{uint32(len(n.text)), part})
 	n.text = append(append(n.text, name...), 0)
 }
 
+// at returns the text of a name.
 func (n *Names) at(i nameIn) []byte {
 	rest := n.text[i.start:]
 	return rest[:bytes.IndexByte(rest, 0)]

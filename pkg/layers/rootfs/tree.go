@@ -125,6 +125,7 @@ func (t *tree) ensureTarget(above int, dir, base string, links int) (int, error)
 	return t.ensure(strings.TrimPrefix(path.Clean(target), "/"), links)
 }
 
+// readlinkat returns the target of a link.
 func readlinkat(fd int, base string) (string, error) {
 	buf := make([]byte, unix.PathMax)
 	n, err := unix.Readlinkat(fd, base, buf)
@@ -134,6 +135,7 @@ func readlinkat(fd int, base string) (string, error) {
 	return string(buf[:n]), nil
 }
 
+// isWhiteoutStat is Entry.IsWhiteout of what stat says.
 func isWhiteoutStat(st *unix.Stat_t) bool { return st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == 0 }
 
 // mkdir makes a directory; an opaque one hides what the snapshots below have there.
@@ -150,6 +152,7 @@ func (t *tree) mkdir(fd int, base string, opaque bool) error {
 	return nil
 }
 
+// setOpaque marks a directory: it hides what the snapshots below have there.
 func setOpaque(fd int, base string) error {
 	dir, err := unix.Openat(fd, base, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -159,7 +162,7 @@ func setOpaque(fd int, base string) error {
 	return unix.Fsetxattr(dir, XattrOpaque, []byte("y"), 0)
 }
 
-// stat returns what lies at base, nil if nothing does.
+// statAt returns what lies at base, nil if nothing does.
 func statAt(fd int, base string) (*unix.Stat_t, error) {
 	var st unix.Stat_t
 	err := unix.Fstatat(fd, base, &st, unix.AT_SYMLINK_NOFOLLOW)
@@ -185,6 +188,7 @@ func timespec(at time.Time) unix.Timespec {
 	return unix.Timespec{Sec: at.Unix(), Nsec: int64(at.Nanosecond())}
 }
 
+// setTimes sets both times of a file, of a link its own.
 func setTimes(fd int, base string, at time.Time) error {
 	return unix.UtimesNanoAt(fd, base, []unix.Timespec{timespec(at), timespec(at)}, unix.AT_SYMLINK_NOFOLLOW)
 }

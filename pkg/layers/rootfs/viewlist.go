@@ -61,6 +61,7 @@ func (v *View) Walk(root string, fn func(*Entry) error) error {
 	return err
 }
 
+// walk calls fn for an entry and what is below it.
 func (v *View) walk(e *Entry, fn func(*Entry) error) error {
 	err := fn(e)
 	if errors.Is(err, fs.SkipDir) && e.IsDir() {

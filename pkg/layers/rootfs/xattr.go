@@ -73,6 +73,7 @@ func capabilityV2(value []byte) []byte {
 	return v2
 }
 
+// listXattrs returns the names of all attributes of a file, which is not followed if it is a link.
 func listXattrs(path string) ([]string, error) {
 	var buf [1024]byte
 	n, err := unix.Llistxattr(path, buf[:])
@@ -92,6 +93,7 @@ func listXattrs(path string) ([]string, error) {
 	return strings.Split(strings.TrimSuffix(string(list), "\x00"), "\x00"), nil
 }
 
+// getXattr returns the value of an attribute. An empty value is not nil.
 func getXattr(path, name string) ([]byte, error) {
 	n, err := unix.Lgetxattr(path, name, nil)
 	if err != nil || n == 0 {

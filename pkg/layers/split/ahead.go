@@ -28,12 +28,12 @@ const (
 type Ahead struct {
 	Blocks *codec.Blocks // what it made
 
-	known  func(name string) bool
+	known  func(name string) bool // says whether there is a layer of a distribution
 	finder *aheadFinder
 	begun  map[string]bool // names of distributions whose wheels were found
-	tasks  chan aheadTask
-	over   chan struct{} // closed when nothing more is to begin
-	ended  chan struct{}
+	tasks  chan aheadTask  // what workers are to compress
+	over   chan struct{}   // closed when nothing more is to begin
+	ended  chan struct{}   // closed when all workers have ended
 }
 
 // aheadTask is a file that is open.
@@ -107,6 +107,7 @@ func (a *Ahead) begin(found aheadFile) bool {
 	}
 }
 
+// work compresses what it is handed. After an error, such as a full disk, it only closes the files.
 func (a *Ahead) work() {
 	lowerPriority()
 	var err error
@@ -122,6 +123,7 @@ func (a *Ahead) work() {
 	}
 }
 
+// compressWheel compresses the large files of a wheel. One that cannot be read is left out: pip will say so.
 func (a *Ahead) compressWheel(wheel *zip.Reader) error {
 	for _, f := range wheel.File {
 		if f.UncompressedSize64 < codec.WholeFrom {

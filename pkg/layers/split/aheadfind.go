@@ -38,11 +38,13 @@ func newAheadFinder(root *os.File, prefixes []string) *aheadFinder {
 	return &aheadFinder{root: root, prefixes: prefixes, seen: map[string]fileState{}}
 }
 
+// close gives back the directories.
 func (f *aheadFinder) close() {
 	f.leave()
 	f.root.Close()
 }
 
+// leave closes the directory that was used last.
 func (f *aheadFinder) leave() {
 	if f.dir != nil {
 		f.dir.Close()
@@ -52,9 +54,9 @@ func (f *aheadFinder) leave() {
 
 // aheadFile is what was found.
 type aheadFile struct {
-	distribution string // its name
-	path         string
-	wheel        bool // that of it
+	distribution string // the name, as a list would give it
+	path         string // where it is below the root
+	wheel        bool   // it is a wheel; otherwise one file that is installed
 }
 
 // look yields what is new since it looked last: the wheels that pip fetched, and the large files of the distributions that
@@ -74,6 +76,7 @@ func (f *aheadFinder) look() iter.Seq[aheadFile] {
 	}
 }
 
+// wheels yields the wheels in the directories that pip unpacks from.
 func (f *aheadFinder) wheels(yield func(aheadFile) bool) {
 	for _, unpack := range f.list("/tmp", "pip-unpack-", "") {
 		dir := path.Join("/tmp", unpack)
@@ -90,6 +93,7 @@ func (f *aheadFinder) wheels(yield func(aheadFile) bool) {
 	}
 }
 
+// installed yields the large files of the distributions below all prefixes.
 func (f *aheadFinder) installed(yield func(aheadFile) bool) {
 	for _, prefix := range f.prefixes {
 		for _, lib := range []string{"lib", "lib64"} {
@@ -105,6 +109,7 @@ func (f *aheadFinder) installed(yield func(aheadFile) bool) {
 	}
 }
 
+// installedIn yields those of one directory of packages. It is false when no more are wanted.
 func (f *aheadFinder) installedIn(packages string, yield func(aheadFile) bool) bool {
 	for _, info := range f.list(packages, "", ".dist-info") {
 		list := f.changed(path.Join(packages, info, "RECORD"))

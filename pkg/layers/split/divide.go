@@ -28,6 +28,7 @@ type Part struct {
 	Size  int64
 }
 
+// add takes a distribution in.
 func (p *Part) add(d *Distribution) {
 	p.Names = append(p.Names, d.Name)
 	p.Files = append(p.Files, d.Files...)

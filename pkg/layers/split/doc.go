@@ -11,4 +11,7 @@
 //
 // An Ahead compresses large files while the command that installs them still runs (ahead.go, aheadfind.go, wheel.go). What it finds
 // there is a guess, in a directory that nobody trusts: no link is followed, and a layer takes only blocks whose bytes it has.
+//
+// What is here must not be trusted to be true: a list may name what it likes. So a list decides only what lies together, and every file
+// that goes into a layer is read for its digest. A list that is too long, or broken, claims nothing.
 package split

@@ -48,10 +48,10 @@ func Find(root string) ([]*Distribution, error) {
 }
 
 type finder struct {
-	root   string
-	found  []*Distribution
-	claims map[string]int // path -> index in found, or contested
-	listed int            // names on the lists that were read
+	root   string          // the snapshot directory
+	found  []*Distribution // in the order of their lists
+	claims map[string]int  // path -> index in found, or contested
+	listed int             // names on the lists that were read
 	links  map[uint64]*linked
 }
 
@@ -143,6 +143,7 @@ func (f *finder) list(name string) error {
 	return nil
 }
 
+// claim notes that a list has a name. A name on two lists is contested, and stays with the rest.
 func (f *finder) claim(name string, owner int) {
 	if before, ok := f.claims[name]; ok && before != owner {
 		owner = contested

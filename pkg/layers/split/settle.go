@@ -53,6 +53,7 @@ func Settle(upper rootfs.Upper) error {
 	})
 }
 
+// settlePycs lets the byte code at these paths name the settled time; the numbers say where in the file it is named.
 func settlePycs(dir string, at map[string]int64) error {
 	for name, offset := range at {
 		if err := settlePyc(dir+name, offset); err != nil {
@@ -93,6 +94,7 @@ func sideBySide(n int, fn func(i int) error) error {
 	return group.Wait()
 }
 
+// settle sets the times of a file, of a link its own.
 func settle(path string) error {
 	at := unix.Timespec{Sec: rootfs.SettledTime}
 	return unix.UtimesNanoAt(unix.AT_FDCWD, path, []unix.Timespec{at, at}, unix.AT_SYMLINK_NOFOLLOW)
