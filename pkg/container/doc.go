@@ -9,7 +9,9 @@
 //	lock         held by flock as long as a process of the container lives: the only sign of life
 //	control      the Unix socket by which a running container is spoken to
 //	log          what a detached container said, a LogLine for each line
-//	messages     what the supervisor of a detached container says until it runs
+//	messages     what the supervisor of a detached container says until the container runs
+//
+// Beside the entries, the file .names is locked while an entry is made, so that no two containers get one name.
 //
 // A Container is one entry as this process sees it: its Record, and, in the processes of the container, the lock.
 // A Session is the life of a container: it runs the command, again where the Restart policy says so, passes on the signals

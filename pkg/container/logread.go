@@ -41,7 +41,7 @@ func (c *Container) ReadLog(ctx context.Context, o LogOptions, show func(LogLine
 		return err
 	}
 	for o.Follow && ctx.Err() == nil {
-		over := !c.Alive() // before the last look
+		over := !c.Alive() // This is asked before the last look, so that nothing written meanwhile is missed.
 		if err := r.each(show); err != nil || over {
 			return err
 		}

@@ -18,7 +18,7 @@ import (
 // Command is a further command in a container that runs.
 type Command struct {
 	Args, Env []string // Env is added to that of the container
-	Dir, User string   // where empty, they are the container's
+	Dir, User string   // Empty ones are the container's.
 	Detached  bool     // it goes on when the caller does not wait for it
 }
 

@@ -36,7 +36,7 @@ type Record struct {
 	Forget            bool   // the entry goes when the container ends
 	StopSignal        string // the signal by which it is asked to end
 	StopTimeout       int    // seconds until it is killed
-	Error             string // why it could not be started
+	Error             string // the reason if it could not be started
 }
 
 // ShortID is the part of the ID that people are shown.

@@ -12,7 +12,7 @@ import (
 // Restart says when a command that has ended is run again. The zero value is never.
 type Restart struct {
 	always, onFailure bool
-	times             int // at most so many restarts on failure; 0 is without end
+	times             int // the largest number of restarts on failure; 0 means no bound
 }
 
 // ParseRestart reads no, on-failure[:TIMES], always or unless-stopped.

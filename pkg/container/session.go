@@ -1,4 +1,5 @@
-// This file owns the life of a container: its starts, its restarts, and what its record says meanwhile.
+// This file owns the life of a container: its starts, its restarts, what its record says meanwhile, and what is done when another
+// process asks for a stop, a signal or one more command (server.go reads what is asked).
 
 package container
 
@@ -29,12 +30,12 @@ type Session struct {
 	Once func(ctx context.Context, started func(Process)) error
 	// User finds the user of a further command in the image; the empty name is the user of the container.
 	User   func(name string) (runtime.Identity, error)
-	Notice func(text string) // is told what goes wrong beside the command
+	Notice func(text string) // It is told what goes wrong beside the command.
 
 	mu       sync.Mutex
-	process  Process             // nil while none runs
-	ask      func(Process) error // asks the command to end; nil until somebody wants the container to stop
-	stopping chan struct{}       // is closed when ask is set
+	process  Process             // It is nil while none runs.
+	ask      func(Process) error // It asks the command to end; it is nil until somebody wants the container to stop.
+	stopping chan struct{}       // It is closed when ask is set.
 }
 
 // Run runs the command, again where the policy says so, and serves the control socket until the last end. It returns how

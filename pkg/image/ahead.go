@@ -1,4 +1,5 @@
-// This file sends layers to a repository while the image that will hold them is still made.
+// This file sends layers to a repository while the image that will hold them is still made, and asks early what a tag there
+// stands for. A failure here is no error: the push at the end sends what is missing.
 
 package image
 

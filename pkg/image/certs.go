@@ -1,5 +1,5 @@
-// This file owns certs.d. Docker and the container tools have such directories. In HOST[:PORT] below them are the CAs of that host
-// (*.crt), and our own certificates for it (*.cert with *.key).
+// This file reads certs.d, a directory that Docker and the container tools have. It has one directory for each registry, named
+// HOST[:PORT], with the CAs of that host (*.crt) and the certificates by which we log in there (*.cert with *.key).
 
 package image
 

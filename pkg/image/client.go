@@ -1,5 +1,5 @@
-// This file owns the requests of the distribution protocol that read. Uploads are in upload.go, the reading of large blobs is in
-// resume.go.
+// This file owns the client of one repository: its login, how a request is sent and an answer refused, and the requests that read
+// manifests or ask what is there. Uploads are in upload.go, the reading of large blobs is in resume.go.
 
 package image
 

@@ -1,4 +1,4 @@
-// This file chooses among the images of an index, and says of an image what it is for.
+// This file chooses the image of an index that is for a platform, and says for which platform an image is. It opens nothing.
 
 package image
 

@@ -1,5 +1,6 @@
 // This file owns control groups, in which limits are enforced. With version 1 of cgroups there is one hierarchy for each
-// controller, with version 2 one for all.
+// controller, with version 2 one for all. A group is made before Enter. It is locked as long as its maker lives; only a group
+// that nobody has locked may be removed by others.
 
 package runtime
 

@@ -1,5 +1,5 @@
 // This file owns the life of a container of libcontainer's: its first process, further ones, and the part of its start that
-// is played by this program. It and config.go are the only files that know libcontainer.
+// runs inside of it, which is this program again. It and config.go are the only files that know libcontainer.
 
 package runtime
 

@@ -11,8 +11,8 @@ type Edits struct {
 	Mounts  []DeviceMount
 	Devices []DeviceNode
 	Hooks   []DeviceHook
-	Root    RootEdits // what gbuild itself does in the container's root, in place of NVIDIA's hooks
-	Notices []string  // what was left out and why, one line each
+	Root    RootEdits // edits that gbuild itself makes in the container's root, in place of NVIDIA's hooks
+	Notices []string  // a line for each thing that was left out, with the reason
 }
 
 // DeviceMount is a mount that a device needs, parents before children.

@@ -1,5 +1,5 @@
-// This file owns the mounts that libcontainer makes, as data: those of the kernel's file systems, which must be made in the
-// sandbox's own namespaces, and those of devices.
+// This file owns the mounts that libcontainer makes: those of the kernel's file systems, which must be made in the sandbox's own
+// namespaces, and those of devices. Here they are only described; but their mount points are made at once, in the tree of the root.
 
 package runtime
 
@@ -18,7 +18,7 @@ type lateMount struct {
 	flags          int
 	data           string
 	private        bool // nothing that is mounted in it later crosses to the source or back
-	readOnlyBelow  bool // what is mounted in it is read-only, too
+	readOnlyBelow  bool // the mounts inside of it are read-only, too
 }
 
 // plain are the flags of file systems from which nothing is executed.

@@ -8,8 +8,8 @@ import "fmt"
 // Missing is what this host lacks for one ability, and the command or setting that adds it.
 // It is an error whose Hint is the remedy.
 type Missing struct {
-	What   string // what is not here, in one clause
-	Remedy string // what the user or their administrator does about it
+	What   string // the thing that is not here, in one clause
+	Remedy string // the remedy: a task for the user or their administrator
 	Cause  error  // the failure that showed it, or nil
 }
 

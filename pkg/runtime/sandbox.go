@@ -1,4 +1,4 @@
-// This file owns the data of a sandbox: what a caller says of it before it runs. It knows types only.
+// This file owns the data of a sandbox: what a caller says of it before it runs. It does nothing itself.
 
 package runtime
 
@@ -13,31 +13,31 @@ import (
 // exec.Cmd: fill it in, then Run. The caller must be in the namespaces that Enter makes. It is plain data, and as wide as the
 // flags of `docker run` are many.
 type Sandbox struct {
-	Root     string // the mounted root file system; not that of another Sandbox that runs
-	StateDir string // the directory in which Run keeps a private one of its own while it runs
+	Root     string // the mounted root file system, which no other running Sandbox may have
+	StateDir string // a directory in which Run makes a private one, and removes it in the end
 
 	Args []string // the command; Args[0] is looked up in the PATH of Env
-	Env  []string // NAME=value, nothing is added but HOME, from the root's /etc/passwd
+	Env  []string // NAME=value; only HOME is added, from the root's /etc/passwd
 	Dir  string   // working directory; made when it is missing, owned by the user; "" is /
 
-	UID, GID int   // see LookupUser
+	UID, GID int   // ids of a user of the image; LookupUser finds them
 	Groups   []int // supplementary groups; GID is added
 
 	Mounts       []Mount
 	Network      string        // "private", "host" or "none"; "" is private where that can be had, else the host's
-	Networks     *network.Pool // gives a private network and gets it back; nil: one is made, and taken away in the end
+	Networks     *network.Pool // lends a private network; if nil, one is made, and removed in the end
 	Hostname     string        // "gbuild" when empty
 	Hosts        []HostEntry
 	Insecure     bool // every capability, no system call filter, nothing masked
 	ReadOnlyRoot bool
 	ShmSize      int64    // bytes of /dev/shm; 64 MiB when 0
 	Ulimits      []string // NAME=SOFT[:HARD], -1 or "unlimited" for no limit; cut to what this process may have
-	Limits       Limits   // are enforced only in a Cgroup
-	Cgroup       string   // Path of one that MakeCgroup made before Enter; "" for none
+	Limits       Limits   // bounds that only a Cgroup enforces
+	Cgroup       string   // path of the one that MakeCgroup made before Enter; "" for none
 	CapAdd       []string // names, with or without CAP_; ALL
 	CapDrop      []string
 
-	Devices         []Edits        // what devices add; package gpu makes them
+	Devices         []Edits        // additions for devices; package gpu makes them
 	Ports           []network.Port // published ports of the host, with a private network
 	HostIPC         bool           // the host's shared memory and message queues
 	NoNewPrivileges bool
@@ -50,8 +50,8 @@ type Sandbox struct {
 	Stdout, Stderr io.Writer // discarded when nil
 	Terminal       *Terminal // nil for none; with one there is no Stderr
 
-	Started func(*Process) // is called once the command runs; may be nil
-	Notice  func(string)   // is told, once a Run, what is weaker than asked; may be nil
+	Started func(*Process) // It is called once the command runs; it may be nil.
+	Notice  func(string)   // It is told once in each Run what is weaker than asked; it may be nil.
 }
 
 // Mount is one further mount in a sandbox.

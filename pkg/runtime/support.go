@@ -139,7 +139,7 @@ func decideTun(err error) *Missing {
 }
 
 func decideNetwork(f facts) *Missing {
-	if f.network == nil || f.clone != nil { // what keeps all namespaces away is said elsewhere
+	if f.network == nil || f.clone != nil { // the reason that keeps all namespaces away is said elsewhere
 		return nil
 	}
 	return noNetworkNamespace(f.network)

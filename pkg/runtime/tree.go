@@ -21,7 +21,7 @@ import (
 // it remembers what it made: a mount point is not part of what the command changed, and is taken away afterwards.
 type tree struct {
 	root    *os.File
-	covered map[string]cover // what is mounted on resolved paths
+	covered map[string]cover // the kinds of the mounts on resolved paths
 	stubs   stubs            // made, to be taken away
 }
 
@@ -48,9 +48,9 @@ func openTree(root string) (*tree, error) {
 type cursor struct {
 	dirs  []*os.File // the root first
 	names []string   // the names of dirs, without the root's
-	todo  []string   // what is left of the path
+	todo  []string   // the rest of the path
 	links int        // followed so far
-	inner int        // how many of dirs lie outside of the first mount on the way; 0: all
+	inner int        // the number of dirs that lie outside of the first mount on the way; 0: all
 }
 
 func (c *cursor) dir() *os.File { return c.dirs[len(c.dirs)-1] }
@@ -76,7 +76,7 @@ func steps(p string) []string {
 
 // spot is a place in the root.
 type spot struct {
-	path   string   // without symbolic links
+	path   string   // the path in the root; none of its components is a symbolic link
 	at     *os.File // O_PATH; nil where it lies below a mount that is not there yet
 	made   bool     // it was missing
 	linked bool     // symbolic links led there

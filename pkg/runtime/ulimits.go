@@ -1,5 +1,5 @@
 // This file owns resource limits of a process, in the words of Docker's --ulimit. An ordinary user cannot go beyond the hard limits
-// that this process has; what asks for more gets those.
+// that this process has: a larger value becomes the hard limit. Nothing is set here; libcontainer sets them.
 
 package runtime
 
@@ -14,7 +14,7 @@ import (
 
 // limit is a resource limit, unlimited being unix.RLIM_INFINITY.
 type limit struct {
-	kind       int
+	kind       int // one of unix.RLIMIT_*
 	soft, hard uint64
 }
 
@@ -29,8 +29,7 @@ func limitKinds() map[string]int {
 	}
 }
 
-// limits are the default ones and those asked for, cut to the hard limits of this process: only root of the host may
-// go beyond them.
+// readUlimits reads the limits that were asked for, adds the default ones, and cuts all of them to the hard limits of this process.
 func readUlimits(ulimits []string) ([]limit, error) {
 	all := []limit{{unix.RLIMIT_CORE, 0, 0}, {unix.RLIMIT_NOFILE, 1024, 524288}}
 	for _, text := range ulimits {

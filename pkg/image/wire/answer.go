@@ -1,5 +1,5 @@
-// This file owns the bodies of answers: what is read at once, how a broken one is told from a wrong one, and what a server
-// encoded without being asked to.
+// This file owns the bodies of answers: what is read at once, how a broken one is told from a wrong one, what a server
+// encoded without being asked to, and how the rest of one is thrown away.
 
 package wire
 
@@ -80,4 +80,11 @@ func Decoded(resp *http.Response) (io.ReadCloser, error) {
 		return nil, Cut(fmt.Errorf("decoding %s: %w", resp.Header.Get("Content-Encoding"), err))
 	}
 	return &body{r, resp.Body}, nil
+}
+
+// drain reads what is left of a short answer, so that its connection can serve the next request. For a longer one it is cheaper to
+// make a new connection.
+func drain(resp *http.Response) {
+	_, _ = io.CopyN(io.Discard, resp.Body, 64<<10)
+	resp.Body.Close()
 }

@@ -1,4 +1,4 @@
-// This file owns the rules for what may be sent to which host.
+// This file owns the rules for what may be sent to which host, and the Options of this package, which some of them depend on.
 
 package wire
 

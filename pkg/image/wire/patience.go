@@ -1,4 +1,5 @@
-// This file owns the waiting: how long a request may stall, and how long to pause before the next try.
+// This file owns the numbers of waiting: how long a request may stall, how often it is sent again, and how long the pause before
+// that is.
 
 package wire
 

@@ -4,7 +4,6 @@ package wire
 
 import (
 	"context"
-	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -112,7 +111,7 @@ func (s *session) challenged(in *entrance, r *http.Request, resp *http.Response)
 	return true
 }
 
-// isRefusal says that a server understood, and does not want to.
+// isRefusal says that a server understood the request and refuses it, so that the same request again would be refused, too.
 func isRefusal(status int) bool {
 	return status >= 400 && status < 500 && status != http.StatusTooManyRequests
 }
@@ -120,10 +119,4 @@ func isRefusal(status int) bool {
 // rewindable says whether a request can be sent again: retrier opens its body anew.
 func rewindable(r *http.Request) bool {
 	return r.Body == nil || r.Body == http.NoBody || r.GetBody != nil
-}
-
-// drain makes a connection free for the next request; more than this is not worth it.
-func drain(resp *http.Response) {
-	_, _ = io.CopyN(io.Discard, resp.Body, 64<<10)
-	resp.Body.Close()
 }

@@ -10,9 +10,9 @@ import (
 
 // Error is what the kernel refuses of a private network. Either Namespace is set, or Pair, beside Tun where that was tried.
 type Error struct {
-	Namespace error // why no network namespace can be made
-	Tun       error // why there is no tun
-	Pair      error // why there is no pair of virtual Ethernet devices
+	Namespace error // the reason why no network namespace can be made; nil if one can
+	Tun       error // the reason why there is no tun
+	Pair      error // the reason why there is no pair of virtual Ethernet devices
 }
 
 // Error implements error.

@@ -1,4 +1,5 @@
-// This file owns the network of one sandbox.
+// This file owns the network of one sandbox, from Take to Close or Leave. A network that a sandbox could change must not be left
+// to the next one.
 
 package network
 

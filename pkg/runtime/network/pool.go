@@ -1,4 +1,5 @@
-// This file owns the network namespaces that no sandbox uses at the moment.
+// This file owns network namespaces with their devices: how one is made and ended, and the pool of those that no sandbox uses at
+// the moment. The pool also knows whether it was said already that a sandbox has no network of its own.
 
 package network
 
@@ -12,7 +13,7 @@ import (
 type Pool struct {
 	mu      sync.Mutex
 	idle    []*namespace
-	without bool // one could not be made, and that was said
+	without bool // FirstWithout was called
 }
 
 // FirstWithout says whether this is the first sandbox that has to do without a network of its own; p may be nil.

@@ -1,4 +1,5 @@
-// This file owns the questions what of a private network can be made here. Nothing of what is tried stays.
+// This file finds out which parts of a private network can be made on this host, by making each of them once. Nothing of that
+// stays. A pair of devices may need a process of its own for this: RunTry runs in it, and ends it.
 
 package network
 
