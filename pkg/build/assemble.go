@@ -1,4 +1,5 @@
 // This file owns the putting together of an image, when all its steps have their states.
+// The same layers and the same config are the same image; so its time is that of the first build of it.
 
 package build
 

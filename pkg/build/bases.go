@@ -1,4 +1,5 @@
 // This file owns the images that files or a config come from.
+// An image is asked for once in a build, by its name and platform; its layers when they are needed.
 
 package build
 

@@ -1,4 +1,5 @@
 // This file owns the reporting of what a build does.
+// Events are reported one at a time, whichever goroutine they come from.
 
 package build
 

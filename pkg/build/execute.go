@@ -1,4 +1,5 @@
 // This file owns the making of a step's state: what runs, in which order, and under which name the result is kept.
+// The first two attempts cost least: another process may have made the state meanwhile, and a layer may do without files.
 
 package build
 

@@ -1,4 +1,5 @@
 // This file owns the making of layers of states.
+// Layers cost more than most steps; so they are begun as soon as a state is there, and waited for at the end.
 
 package build
 

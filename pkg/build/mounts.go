@@ -1,4 +1,5 @@
 // This file owns the --mounts of a RUN.
+// Each shows something that is made ready before the RUN begins, and given back when it has ended.
 
 package build
 

@@ -1,4 +1,5 @@
 // This file owns what a step is named by, and where its result is looked for.
+// Names are looked up in the order of whose they are: of this build's scope, of this machine alone, of scopes below, of others.
 
 package build
 

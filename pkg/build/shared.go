@@ -1,4 +1,5 @@
 // This file owns shared caches: what an entry is, and how it is read and written.
+// Entries are found by name alone, so that writers never wait for each other, and a cache may lose any of them.
 
 package build
 

@@ -1,4 +1,5 @@
 // This file owns where steps take files from: contexts, images, and the states of stages.
+// A source is named without bringing its files here; they come when a tree of them is asked for.
 
 package build
 

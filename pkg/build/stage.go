@@ -1,4 +1,5 @@
 // This file owns what a stage of the plan is for a build, and what is told by its steps alone.
+// Nothing in it changes while the build runs, but the states that its steps have led to.
 
 package build
 

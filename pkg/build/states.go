@@ -1,4 +1,5 @@
 // This file owns the states of one build: how each was made, and that its files are here when they are read.
+// Files are brought here only when something reads them: the base of an image may stay in its registry.
 
 package build
 

@@ -1,4 +1,5 @@
 // This file owns what a build does beside the rest: tasks, and results that many wait for and one computes.
+// A task has no name; results have one, and who asks for a result starts the task that computes it.
 
 package build
 

@@ -1,4 +1,5 @@
 // This file owns the walk: from stage to stage, and from step to step.
+// A stage is walked once, whoever needs it; its steps one after the other, since each stands on the one before.
 
 package build
 

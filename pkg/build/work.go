@@ -1,4 +1,5 @@
 // This file owns a step on its way from its recipe to its state.
+// A work has few fields that change: its inputs, its names, and the number of its line. The rest is decided when it begins.
 
 package build
 

@@ -1,4 +1,6 @@
 // This file owns what ADD does beyond COPY: archives are unpacked, and sources may lie elsewhere.
+// Whether a file is an archive is decided by its content. What is unpacked has the owners of the archive, unless --chown says
+// otherwise; what lies elsewhere is fetched by pkg/remote, and placed as any other file.
 
 package files
 

@@ -1,4 +1,5 @@
 // This file owns archives: what is one, and how one is unpacked into a directory of this machine.
+// An archive of a context is the text of a stranger: names with "..", links and devices in it must do no harm.
 
 package files
 
@@ -27,6 +28,7 @@ func isArchive(f *os.File) (bool, error) {
 	return found, err
 }
 
+// startsTar says whether what follows is a tar. The first entry must be whole: that much is read.
 func startsTar(r io.Reader) bool {
 	plain, err := codec.Decompress(r)
 	if err != nil {
@@ -66,6 +68,7 @@ func unpackTar(ctx context.Context, r io.Reader, root *os.Root) error {
 	}
 }
 
+// unpackEntry unpacks one entry over what is there. A directory does not make way for a file.
 func unpackEntry(root *os.Root, r io.Reader, h *tar.Header, name string) error {
 	if err := root.MkdirAll(path.Dir(name), 0o755); err != nil {
 		return err
@@ -92,6 +95,7 @@ func unpackEntry(root *os.Root, r io.Reader, h *tar.Header, name string) error {
 	return nil
 }
 
+// unpackFile writes a regular file, which is not there, and gives it its mode and time.
 func unpackFile(root *os.Root, r io.Reader, h *tar.Header, name string) (err error) {
 	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {

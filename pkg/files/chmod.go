@@ -1,4 +1,6 @@
 // This file owns --chmod and --chown.
+// An octal mode is for everything that is made, directories on the way included; a symbolic one changes the mode of each source.
+// Names of users are looked up in the state that is copied into, never on this machine.
 
 package files
 
@@ -21,6 +23,7 @@ type chmod struct {
 	set   *mode.Set
 }
 
+// parseChmod reads a --chmod. Its messages for numbers are those of BuildKit.
 func parseChmod(text string) (c chmod, err error) {
 	if text == "" {
 		return c, nil
@@ -69,6 +72,7 @@ var special = []struct {
 	mode os.FileMode
 }{{0o4000, os.ModeSetuid}, {0o2000, os.ModeSetgid}, {0o1000, os.ModeSticky}}
 
+// toFileMode turns the mode of a node into one that a symbolic change can be applied to.
 func toFileMode(n *Node) os.FileMode {
 	m := os.FileMode(n.Mode & 0o777)
 	for _, s := range special {
@@ -82,6 +86,7 @@ func toFileMode(n *Node) os.FileMode {
 	return m
 }
 
+// fromFileMode turns what came out of the change into the bits of st_mode.
 func fromFileMode(m os.FileMode) uint32 {
 	bits := uint32(m.Perm())
 	for _, s := range special {

@@ -1,4 +1,6 @@
 // This file owns build contexts: how one is opened, and where its Dockerfile and its ignore file are.
+// A context has two trees of the same directory: one as it is, in which the Dockerfile and the ignore file are found, and one
+// less what the ignore file leaves out, which steps see.
 
 package files
 
@@ -124,6 +126,7 @@ func (c *Context) open(dir string) (err error) {
 	return nil
 }
 
+// fromDir opens a directory. Its files are read while steps need them, so that only their hashes are kept.
 func (c *Context) fromDir(dir string) (err error) {
 	if c.dir, err = filepath.Abs(dir); err != nil {
 		return err
@@ -161,6 +164,7 @@ func resolved(dir string) string {
 	return at
 }
 
+// fromFile opens an archive that the user has.
 func (c *Context) fromFile(ctx context.Context, name string) error {
 	f, err := os.Open(name)
 	if err != nil {
@@ -176,6 +180,7 @@ func (c *Context) fromFile(ctx context.Context, name string) error {
 // maxDockerfile is the most that is read of a Dockerfile or an ignore file.
 const maxDockerfile = 16 << 20
 
+// readLimited reads a text that is short where nobody means harm.
 func readLimited(r io.Reader) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(r, maxDockerfile+1))
 	if err == nil && len(data) > maxDockerfile {
@@ -234,6 +239,7 @@ const (
 // NoDockerfileError is a Dockerfile that is not there.
 type NoDockerfileError struct{ Name string }
 
+// Error implements error.
 func (e *NoDockerfileError) Error() string { return fmt.Sprintf("reading %s: no such file", e.Name) }
 
 // Is makes the error one of fs.ErrNotExist.

@@ -72,6 +72,7 @@ func (c *Context) unpack(ctx context.Context, r io.Reader) error {
 	return unpackTar(ctx, plain, c.root)
 }
 
+// fromURL opens what a web server has: an archive, or else a Dockerfile.
 func (c *Context) fromURL(ctx context.Context, address string) error {
 	res, err := c.options.remote().Ask(ctx, http.MethodGet, address, nil)
 	if err != nil {
@@ -113,11 +114,13 @@ func (c *Context) keep(r io.Reader) (err error) {
 	return c.root.Chtimes(c.only, at, at)
 }
 
+// remote is what fetches a context, with the rights that its origin has.
 func (o ContextOptions) remote() remote.Fetcher {
 	return remote.Fetcher{Secret: o.Secret, Environ: o.Environ, LocalNetwork: o.LocalNetwork, Named: !o.FromDockerfile, SSH: remote.GrantOf(o.Agent),
 		Bounds: remote.Bounds{Bytes: o.MaxDownload}}
 }
 
+// fromGit opens a repository. One that the user named is fetched with his own agent and keys.
 func (c *Context) fromGit(ctx context.Context, ref *dfgitutil.GitRef) (err error) {
 	keep := &c.options.KeepGit
 	if ref.KeepGitDir != nil {

@@ -1,4 +1,5 @@
 // This file owns the copying of the sources of a COPY or an ADD into a draft, one after the other, and of whole directories.
+// An adder has the sources and what they are fetched with, and a writer the place that they are written to.
 
 package files
 
@@ -108,6 +109,7 @@ type adder struct {
 	tree  Tree
 }
 
+// all copies the sources in their order, so that the last of two with one name counts.
 func (a *adder) all(ctx context.Context) error {
 	for _, source := range a.copy.Sources {
 		if err := a.source(ctx, source); err != nil {
@@ -122,6 +124,7 @@ func (a *adder) all(ctx context.Context) error {
 	return nil
 }
 
+// source copies what one source selects.
 func (a *adder) source(ctx context.Context, source string) error {
 	if a.copy.Add {
 		remote, err := parseRemote(a.copy, source)

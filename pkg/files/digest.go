@@ -1,4 +1,6 @@
 // This file owns digests of what a COPY or a bind mount takes of a tree: they are part of the keys of steps.
+// The records of a digest are in the order of the walk, which is sorted; only the reading of files is done side by side. What
+// a record has must never change: it is what all stores have keyed their steps by.
 
 package files
 
@@ -78,10 +80,12 @@ type record struct {
 	sum  [32]byte
 }
 
+// newBatch has room for all that it will get, so that records do not move.
 func newBatch() *batch {
 	return &batch{records: make([]record, 0, batchRecords), done: make(chan struct{})}
 }
 
+// How much is hashed together, and how many files are read at a time.
 const (
 	batchRecords = 128
 	batchSize    = 1 << 20
@@ -107,6 +111,7 @@ func digest(ctx context.Context, t Tree, fill func(context.Context, *digester) e
 	return sum, err
 }
 
+// consume hashes the records of each batch when its files are read, in the order of the batches.
 func (d *digester) consume() {
 	var length []byte
 	for b := range d.batches {
@@ -171,6 +176,7 @@ func (d *digester) read(b *batch) error {
 // text adds a record of strings, each framed by its length.
 func (d *digester) text(fields ...string) { d.push(record{head: frame(nil, fields...)}) }
 
+// frame adds texts, each behind its length.
 func frame(to []byte, fields ...string) []byte {
 	for _, f := range fields {
 		to = append(binary.AppendUvarint(to, uint64(len(f))), f...)
@@ -178,6 +184,7 @@ func frame(to []byte, fields ...string) []byte {
 	return to
 }
 
+// source adds what one source selects, or what names it where it lies elsewhere.
 func (d *digester) source(ctx context.Context, c *dockerfile.Copy, source string, o remote.Fetcher) error {
 	remote, err := parseRemote(c, source)
 	if err != nil {
@@ -215,6 +222,7 @@ func (d *digester) pick(ctx context.Context, p *pick, top bool) error {
 	return p.walk(ctx, d)
 }
 
+// enterDir, leaveDir and file make a digester the visitor of a pick.
 func (d *digester) enterDir(name string, n *Node) error { return d.add("in", name, n) }
 func (d *digester) leaveDir(string, *Node, bool) error  { return nil }
 func (d *digester) file(name string, n *Node) error     { return d.add("in", name, n) }
@@ -243,6 +251,7 @@ func (d *digester) add(kind, name string, n *Node) error {
 	return err
 }
 
+// frameXattrs adds attributes, sorted by name.
 func frameXattrs(to []byte, xattrs map[string][]byte) []byte {
 	to = binary.AppendUvarint(to, uint64(len(xattrs)))
 	for _, key := range slices.Sorted(maps.Keys(xattrs)) {

@@ -1,4 +1,6 @@
 // This file owns directories of this machine as trees, less what an ignore file leaves out.
+// Each file is opened by its name in its directory, and compared with what was listed: what changes while a build reads it is
+// an error, and no file outside of the directory can be reached.
 
 package files
 
@@ -27,6 +29,7 @@ type dirTree struct {
 	seen map[string]bool // of directories that are ignored: whether something below is not
 }
 
+// newDirTree shows a directory by the rules of an ignore file.
 func newDirTree(root *os.Root, rules *ignoreRules) *dirTree {
 	return &dirTree{dirs: openDirs{root: root, dirs: map[string]*os.File{}}, rules: rules, seen: map[string]bool{}}
 }
@@ -65,6 +68,7 @@ func (t *dirTree) at(name string) (n *Node, err error) {
 	return n, unreadable(name, err)
 }
 
+// node describes an entry of a directory that is open.
 func (t *dirTree) node(dir int, base, name string) (*Node, error) {
 	var st unix.Stat_t
 	if err := unix.Fstatat(dir, base, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
@@ -85,6 +89,7 @@ func (t *dirTree) node(dir int, base, name string) (*Node, error) {
 	return n, nil
 }
 
+// readlinkat reads a link whatever its length. A size of zero is said of links in some file systems.
 func readlinkat(dir int, base string, size int64) (string, error) {
 	for size = max(size, 127) + 1; ; size *= 2 {
 		buf := make([]byte, size)
@@ -116,6 +121,7 @@ func (t *dirTree) ReadDir(dir *Node) iter.Seq2[*Node, error] {
 // statAhead is how many entries of a directory are looked at before the first of them is passed on.
 const statAhead = 256
 
+// readAll lists a directory, what is ignored in it included.
 func (t *dirTree) readAll(dir *Node) iter.Seq2[*Node, error] {
 	return func(yield func(*Node, error) bool) {
 		names, err := t.names(dir)
@@ -138,6 +144,7 @@ func (t *dirTree) readAll(dir *Node) iter.Seq2[*Node, error] {
 	}
 }
 
+// names lists a directory, which is kept open for the looks at its entries that follow.
 func (t *dirTree) names(dir *Node) (*rootfs.Names, error) {
 	f, err := t.dirs.openNew(dir.Path)
 	if err != nil {
@@ -231,6 +238,7 @@ func (t *dirTree) Open(file *Node) (*os.File, error) {
 	return f, nil
 }
 
+// open opens a file by its name in its directory.
 func (t *dirTree) open(file *Node) (f *os.File, err error) {
 	if file.Path == "/" {
 		return t.dirs.openNew("/")
@@ -242,6 +250,7 @@ func (t *dirTree) open(file *Node) (f *os.File, err error) {
 	return f, err
 }
 
+// xattrs reads the attributes of a node when they are asked for: few files have any.
 func (t *dirTree) xattrs(n *Node) (map[string][]byte, error) {
 	f, err := t.Open(n)
 	if err != nil {

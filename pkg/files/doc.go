@@ -13,6 +13,17 @@
 //   - Packing writes them as a layer, without making the files (packer.go). The layer is, byte for byte, the one that the draft
 //     would have given; where that is not certain, the error is ErrNotPackable.
 //
+// # Owners
+//
+// Files of a context belong to root, whoever has them here: a build must not depend on who builds. Files of a state have the
+// owners that the image has. An ordinary user outside of a namespace is root of the image for his own files, and can name no
+// other owner; there the error is ErrNoRights.
+//
+// # What is the same, and what is not
+//
+// A digest has no times, so that a fresh clone of a repository is the same context. A layer has them, in whole seconds. Hard
+// links within one pick stay links; across picks each becomes a file.
+//
 // ExportTar and ExportLocal take the files of a state out again.
 //
 // This package knows neither plans nor keys nor caches, and mounts nothing. Where a process may not do what owners demand,

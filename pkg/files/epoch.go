@@ -1,4 +1,5 @@
 // This file owns the time of a context or of what a stage adds, for SOURCE_DATE_EPOCH.
+// Only what came from elsewhere has such a time: that of a local directory would be another one on each machine.
 
 package files
 
@@ -33,6 +34,7 @@ func Epoch(ctx context.Context, src *dockerfile.Source, main *Context, named fun
 	return c.time()
 }
 
+// stageTime is the time of the one thing that a stage adds.
 func stageTime(ctx context.Context, s *dockerfile.Stage, o ContextOptions) (*int64, error) {
 	if s.Base.Kind == dockerfile.FromScratch {
 		res, err := s.Resolve(nil)
@@ -48,6 +50,7 @@ func stageTime(ctx context.Context, s *dockerfile.Stage, o ContextOptions) (*int
 	return nil, fmt.Errorf("SOURCE_DATE_EPOCH=%s: the stage must be FROM scratch and one ADD of a URL or a git repository", s.Name)
 }
 
+// isRemote says whether a source lies elsewhere, in any of the forms that ADD knows.
 func isRemote(source string) bool {
 	return strings.Contains(source, "://") || strings.HasPrefix(source, "git@")
 }
@@ -99,6 +102,7 @@ func (c *Context) time() (*int64, error) {
 	return seconds(newest), nil
 }
 
+// seconds is a time as Unix counts it.
 func seconds(t time.Time) *int64 {
 	s := t.Unix()
 	return &s

@@ -1,4 +1,5 @@
 // This file owns the export of the files of a state as a tar.
+// The tar has whole seconds and all ids, so that it is the same wherever it is made.
 
 package files
 
@@ -49,6 +50,7 @@ type treeTar struct {
 	seen   map[[2]uint64]string // inode -> its first name
 }
 
+// entry writes one name. The second name of a file becomes a link to the first.
 func (t *treeTar) entry(e *rootfs.Entry) error {
 	if e.Type() == unix.S_IFSOCK {
 		return nil

@@ -1,4 +1,6 @@
 // This file owns the export of the files of a state into a directory of this machine.
+// It is written for a user who owns the directory, and may have anything in it: so nothing is followed, and each file comes
+// under its name when it is whole.
 
 package files
 
@@ -98,6 +100,7 @@ type localTree struct {
 	dirs []*rootfs.Entry
 }
 
+// write makes one name. What is no file, directory or link is left out.
 func (t *localTree) write(e *rootfs.Entry) error {
 	name := e.Path[1:]
 	switch e.Mode & unix.S_IFMT {
@@ -145,6 +148,7 @@ func (t *localTree) replace(name string, make func(temporary string) error) erro
 	return err
 }
 
+// rename gives a file its name. A directory that has it is removed, as in BuildKit.
 func (t *localTree) rename(from, to string) error {
 	err := t.root.Rename(from, to)
 	if err == nil {

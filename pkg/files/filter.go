@@ -7,8 +7,10 @@ import "fmt"
 // filter decides which entries below the root of a pick are taken.
 type filter struct{ include, exclude *patterns } // nil: all, none
 
+// filterState is what is known of a directory, for the entries in it.
 type filterState struct{ include, exclude matchState }
 
+// newFilter reads the patterns of --parents and of --exclude.
 func newFilter(include, exclude []string) (f filter, err error) {
 	if f.include, err = newPatterns(clearEmpty(include)); err != nil {
 		return f, fmt.Errorf("reading --parents: %w", err)

@@ -1,4 +1,6 @@
 // This file owns what is remembered of the hashes of local files.
+// They are believed as git believes its index: by what lstat says of a file, unless it is so young that a second change could
+// have left no trace.
 
 package files
 
@@ -49,8 +51,10 @@ type stamp struct {
 	version [12]byte
 }
 
+// newHashes reads nothing yet: the file is read when the first hash is looked up.
 func newHashes(file string) *hashes { return &hashes{file: file, now: time.Now} }
 
+// stampOf condenses what is known of a file, since a million of them are kept.
 func stampOf(n *Node) (s stamp) {
 	var space [256]byte
 	text := append(space[:0], n.Path...)
@@ -65,6 +69,7 @@ func stampOf(n *Node) (s stamp) {
 	return s
 }
 
+// today is the day as the file has it.
 func (h *hashes) today() (day [2]byte) {
 	binary.BigEndian.PutUint16(day[:], uint16(h.now().Unix()/86400))
 	return day
@@ -131,6 +136,7 @@ func forget(versions [2]*hashed) {
 	}
 }
 
+// remember keeps the hash of a file that was read. One that is too young is known in this build only.
 func (h *hashes) remember(n *Node, sum [32]byte) {
 	if h == nil {
 		return
@@ -154,6 +160,7 @@ func (h *hashes) remember(n *Node, sum [32]byte) {
 	h.add(e)
 }
 
+// add appends a file whose path is new, and finds it again by the index.
 func (h *hashes) add(e hashed) {
 	h.added.add(e)
 	if 4*h.added.n <= 3*len(h.index) {

@@ -54,8 +54,10 @@ func (h *hashes) load() {
 	}
 }
 
+// errDamaged lets the file count as empty.
 var errDamaged = errors.New("the kept hashes are damaged")
 
+// read reads all records, and believes them if the sum at the end is right.
 func (h *hashes) read(f *os.File) error {
 	info, err := f.Stat()
 	if err != nil {

@@ -1,4 +1,6 @@
 // This file owns patterns: those of .dockerignore, --exclude and --parents.
+// The matching itself is that of Docker. This file adds the number of the line that decides, and whether it is any use to
+// look into a directory.
 
 package files
 
@@ -19,6 +21,7 @@ type patterns struct {
 	matcher *patternmatcher.PatternMatcher
 }
 
+// newPatterns compiles a list; nil where it is empty.
 func newPatterns(list []string) (*patterns, error) {
 	if len(list) == 0 {
 		return nil, nil
@@ -79,6 +82,7 @@ type ignoreRules struct {
 	lines []ignoreLine
 }
 
+// ignoreLine is a pattern with the line that it stands on, for messages.
 type ignoreLine struct {
 	number  int
 	pattern string
@@ -131,6 +135,7 @@ func checkPattern(pattern string) error {
 	return err
 }
 
+// mayTakeBack says whether an exception could match something below an ignored directory.
 func (r *ignoreRules) mayTakeBack(dir string) bool { return r.reaches(dir, true) }
 
 // culprit names the line that leaves name out; empty if none does.

@@ -16,6 +16,7 @@ type MissingError struct {
 	Climbs  bool   // it was written with "..", which ends at the root of the context
 }
 
+// Error implements error.
 func (e *MissingError) Error() string { return fmt.Sprintf("%q: not found", e.Path) }
 
 // Is makes the error one of fs.ErrNotExist.

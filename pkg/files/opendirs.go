@@ -1,4 +1,5 @@
 // This file owns the directories of a tree that are kept open.
+// A path of several names would be resolved by the kernel anew for each file; and a link could come into it at any time.
 
 package files
 
@@ -20,6 +21,7 @@ type openDirs struct {
 	order []string // of their opening
 }
 
+// maxOpenDirs bounds the descriptors that one tree holds.
 const maxOpenDirs = 64
 
 // with calls use with the descriptor of a directory.
@@ -46,6 +48,7 @@ func (o *openDirs) with(dir string, use func(fd int) error) error {
 	return use(int(f.Fd()))
 }
 
+// open returns a directory that is open, or opens it.
 func (o *openDirs) open(dir string) (*os.File, error) {
 	o.mu.Lock()
 	f := o.dirs[dir]
@@ -91,6 +94,7 @@ func (o *openDirs) keep(dir string, f *os.File) {
 	o.order = append(o.order, dir)
 }
 
+// close closes all of them. They can be used again.
 func (o *openDirs) close() {
 	o.mu.Lock()
 	defer o.mu.Unlock()

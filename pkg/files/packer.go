@@ -1,4 +1,6 @@
 // This file owns the writing of a COPY as a layer.
+// A packer gets the same visits as a writer, and describes in a layer what the writer would make. Where the result could be
+// another one, as with attributes that are merged, it refuses, and the files are made.
 
 package files
 
@@ -19,6 +21,7 @@ import (
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
+// newPacker reads what the COPY says of owners and modes, with the accounts of the state below.
 func newPacker(l *rootfs.LayerWriter, c *dockerfile.Copy, t Tree) (*packer, error) {
 	who, err := parseChown(c.Chown, c.Link, l.Lower().Follow)
 	if err != nil {
@@ -40,6 +43,7 @@ func (k *packer) copy(ctx context.Context, p *pick) error {
 	return nil
 }
 
+// end leaves all directories: the layer has what it is to have.
 func (k *packer) end() {
 	for len(k.dirs) > 1 {
 		k.leave()
@@ -161,6 +165,7 @@ func (k *packer) onTheWay(name string) (wayDir, error) {
 	return wayDir{Entry: e, fresh: true}, nil
 }
 
+// enter writes a directory, and goes into it.
 func (k *packer) enter(e *rootfs.Entry, fresh bool) error {
 	if err := k.Enter(e); err != nil {
 		return err
@@ -169,6 +174,7 @@ func (k *packer) enter(e *rootfs.Entry, fresh bool) error {
 	return nil
 }
 
+// enterDir writes a directory of the pick. One that is there is merged with it, but for its attributes.
 func (k *packer) enterDir(_ string, n *Node) error {
 	e := k.entry(path.Base(n.Path), n)
 	fresh := k.top().fresh
@@ -194,6 +200,7 @@ func (k *packer) leaveDir(string, *Node, bool) error {
 
 func (k *packer) file(_ string, n *Node) error { return k.put(path.Base(n.Path), n) }
 
+// put writes anything but a directory, where it takes the place of nothing, or of a file.
 func (k *packer) put(name string, n *Node) error {
 	e := k.entry(name, n)
 	if n.Mode&unix.S_IFMT == unix.S_IFSOCK || n.Mode&unix.S_IFMT == unix.S_IFCHR && n.Rdev == 0 {
@@ -233,6 +240,7 @@ type nodeContent struct {
 	node *Node
 }
 
+// Open, Xattrs and Unchanged let a layer read the file of an entry.
 func (c *nodeContent) Open() (*os.File, error) { return c.tree.Open(c.node) }
 
 func (c *nodeContent) Xattrs(f *os.File) (map[string][]byte, error) {

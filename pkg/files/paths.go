@@ -27,8 +27,10 @@ func elements(name string) (parts []string) {
 	return parts
 }
 
+// missing is the error for a name that is not there.
 func missing(name string) error { return &fs.PathError{Op: "lstat", Path: name, Err: fs.ErrNotExist} }
 
+// notThere says whether a path leads nowhere, also because a file is on the way.
 func notThere(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
 }

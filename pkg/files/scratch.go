@@ -19,6 +19,7 @@ type scratchDir struct {
 	held *os.File
 }
 
+// newScratchDir makes a directory, and removes those of processes that were killed.
 func newScratchDir(stateDir string) (*scratchDir, error) {
 	parent := ""
 	if stateDir != "" {
@@ -42,6 +43,7 @@ func newScratchDir(stateDir string) (*scratchDir, error) {
 	return s, nil
 }
 
+// reapScratch removes the directories that nobody holds.
 func reapScratch(parent string) {
 	left, _ := os.ReadDir(parent)
 	for _, e := range left {
@@ -60,6 +62,7 @@ func reapScratch(parent string) {
 	}
 }
 
+// remove removes the directory with all that is in it.
 func (s *scratchDir) remove() error {
 	err := os.RemoveAll(s.path)
 	if s.held != nil {

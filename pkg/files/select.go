@@ -1,4 +1,5 @@
 // This file owns what a source of a COPY selects of a tree: paths, links and patterns.
+// Sources are resolved as in BuildKit: links are followed within the tree, and a wildcard never crosses a slash.
 
 package files
 
@@ -80,6 +81,7 @@ func splitWildcards(source string) (fixed string, pattern []string) {
 	return "/" + path.Join(parts...), nil
 }
 
+// hasWildcard says whether a name has a wildcard that no backslash takes the meaning of.
 func hasWildcard(name string) bool {
 	for i := 0; i < len(name); i++ {
 		switch name[i] {

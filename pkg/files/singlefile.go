@@ -14,6 +14,7 @@ import (
 // singleFile is the Tree of one open file.
 type singleFile struct{ file *os.File }
 
+// Lstat, ReadDir and Open make it a Tree in which nothing is found by a path.
 func (s singleFile) Lstat(name string) (*Node, error) { return nil, missing(name) }
 
 func (s singleFile) ReadDir(*Node) iter.Seq2[*Node, error] {

@@ -13,8 +13,10 @@ import (
 // ViewTree makes a Tree of the files of a state.
 func ViewTree(v *rootfs.View) Tree { return &stateTree{view: v} }
 
+// stateTree is a view as a Tree.
 type stateTree struct{ view *rootfs.View }
 
+// Lstat implements Tree.
 func (t *stateTree) Lstat(name string) (*Node, error) {
 	e, err := t.view.Lstat(name)
 	if err != nil {
@@ -42,6 +44,7 @@ func stateNode(e *rootfs.Entry) (*Node, error) {
 	return n, nil
 }
 
+// ReadDir implements Tree.
 func (t *stateTree) ReadDir(dir *Node) iter.Seq2[*Node, error] {
 	return func(yield func(*Node, error) bool) {
 		for e, err := range t.view.Entries(dir.Path) {
@@ -56,6 +59,7 @@ func (t *stateTree) ReadDir(dir *Node) iter.Seq2[*Node, error] {
 	}
 }
 
+// Open implements Tree.
 func (t *stateTree) Open(file *Node) (*os.File, error) {
 	f, err := file.entry.Open()
 	return f, NeedsRights(err)

@@ -1,4 +1,5 @@
 // This file owns what a tree is: nodes, and the links that a path leads through.
+// A path is resolved here name by name, with the root of the tree as the root of all links, whatever the tree is made of.
 
 package files
 

@@ -1,4 +1,5 @@
 // This file owns the walk over what a pick of a directory takes.
+// A walk visits directories before what is in them, and those that are only on the way to something when that is found.
 
 package files
 
@@ -42,6 +43,7 @@ func Selected(ctx context.Context, t Tree, c *dockerfile.Copy, file func(*Node) 
 	return nil
 }
 
+// files calls file for each file that the pick has.
 func (p *pick) files(ctx context.Context, file func(*Node) error) error {
 	if p.node.IsDir() {
 		return p.walk(ctx, fileFunc(file))
@@ -58,18 +60,21 @@ func (fileFunc) leaveDir(string, *Node, bool) error { return nil }
 
 func (f fileFunc) file(_ string, n *Node) error { return f(n) }
 
+// walker is a walk on its way.
 type walker struct {
 	*pick
 	visitor visitor
 	waiting []parentDir // the directories above, of which the last ones may not have been visited yet
 }
 
+// parentDir is a directory above the entry that is looked at.
 type parentDir struct {
 	name    string
 	node    *Node
 	visited bool
 }
 
+// children looks at the entries of a directory.
 func (w *walker) children(ctx context.Context, dir *Node, name string, state filterState) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -96,6 +101,7 @@ func (w *walker) children(ctx context.Context, dir *Node, name string, state fil
 	return nil
 }
 
+// dir looks at a directory, and goes into it where something in it may be taken.
 func (w *walker) dir(ctx context.Context, n *Node, name string, taken, enter bool, state filterState) error {
 	if !taken && !enter {
 		return nil

@@ -1,4 +1,5 @@
 // This file owns the writing of single files into a directory.
+// Several names of one file stay names of one file, as far as one pick takes them.
 
 package files
 
@@ -48,6 +49,7 @@ func (w *writer) clear(name, target string) error {
 	return nil
 }
 
+// create makes what a node is: a file, a link, or what else a file system can hold.
 func (w *writer) create(n *Node, name, target string) error {
 	fd := int(w.top().fd.Fd())
 	switch n.Mode & unix.S_IFMT {
@@ -94,6 +96,7 @@ func (w *writer) createFile(n *Node, name, target string) error {
 	return nil
 }
 
+// copyFile copies the bytes and the attributes of a regular file, and checks that they are what was listed.
 func (w *writer) copyFile(n *Node, name, target string) (err error) {
 	src, err := w.tree.Open(n)
 	if err != nil {
@@ -118,6 +121,7 @@ func (w *writer) copyFile(n *Node, name, target string) (err error) {
 	return w.finish(dst, n, name, target, xattrs)
 }
 
+// newFile makes a file that only its maker can read until it has its owner.
 func (w *writer) newFile(name string) (*os.File, error) {
 	fd, err := unix.Openat(int(w.top().fd.Fd()), name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
 	if err != nil {

@@ -1,4 +1,6 @@
 // This file owns the writing of directories, and of owners, modes, times and attributes.
+// A change of the owner drops setuid bits and capabilities, and writing changes times: so the order is owner, attributes, mode,
+// time, everywhere.
 
 package files
 
@@ -51,6 +53,7 @@ func draftWriter(d *layers.Draft, link bool) (*writer, error) {
 	return &writer{root: root, view: d.View(), copyUp: d.CopyUp}, nil
 }
 
+// close closes what an error left open, too.
 func (w *writer) close() error {
 	for len(w.stack) > 0 {
 		w.pop()
@@ -60,6 +63,7 @@ func (w *writer) close() error {
 
 func (w *writer) top() *outDir { return w.stack[len(w.stack)-1] }
 
+// pop goes back to the directory above.
 func (w *writer) pop() {
 	w.top().fd.Close()
 	w.stack = w.stack[:len(w.stack)-1]
@@ -121,6 +125,7 @@ func (w *writer) mkdirAll(dir string, o owner, perm uint32) (made []string, err 
 	return made, nil
 }
 
+// mkdir makes one directory that is not there.
 func (w *writer) mkdir(parent, name string, o owner, perm uint32) error {
 	if err := w.push(parent, false); err != nil {
 		return err
@@ -202,6 +207,7 @@ func (w *writer) enterDir(_ string, n *Node) error {
 	return w.push(dir, fresh)
 }
 
+// leaveDir gives a directory its metadata, when nothing more is put into it.
 func (w *writer) leaveDir(_ string, n *Node, taken bool) error {
 	dir := w.top()
 	w.pop()
@@ -239,6 +245,7 @@ func (w *writer) describeDir(dir *outDir, n *Node, taken bool) error {
 	return w.touch(name, n)
 }
 
+// chownExisting gives what was there an owner: it may have any, and not only that of its maker.
 func (w *writer) chownExisting(name string, o owner) error {
 	setgid := w.top().setgid
 	w.top().setgid = true
@@ -246,6 +253,7 @@ func (w *writer) chownExisting(name string, o owner) error {
 	return w.chown(name, o)
 }
 
+// setXattrs gives a directory its attributes.
 func (w *writer) setXattrs(name string, xattrs map[string][]byte) error {
 	if len(xattrs) == 0 {
 		return nil
@@ -258,6 +266,7 @@ func (w *writer) setXattrs(name string, xattrs map[string][]byte) error {
 	return w.setFileXattrs(f, name, xattrs)
 }
 
+// setFileXattrs leaves out what the file system of the store cannot hold, and says so.
 func (w *writer) setFileXattrs(f *os.File, name string, xattrs map[string][]byte) error {
 	for key, value := range xattrs {
 		err := unix.Fsetxattr(int(f.Fd()), key, value, 0)

@@ -29,6 +29,7 @@ type Bounds struct {
 	Stall time.Duration // the longest time in which a server may send nothing
 }
 
+// orDefault fills in what nobody set.
 func (b Bounds) orDefault() Bounds {
 	return Bounds{cmp.Or(b.Bytes, maxDownload), cmp.Or(b.Stall, defaultStall)}
 }

@@ -1,4 +1,5 @@
 // This file owns what all that is fetched has in common: who may ask for it, where it is kept, and what one build knows already.
+// A Fetcher is data: it is copied where one source may do more than another.
 
 package remote
 
@@ -35,6 +36,7 @@ func NewFetched() *Fetched {
 	return &Fetched{files: map[string]*download{}, tips: map[string]*gitTip{}}
 }
 
+// file is a download of this build; nil where there is none.
 func (r *Fetched) file(name string) *download {
 	if r == nil {
 		return nil

@@ -1,4 +1,5 @@
 // This file owns what an address says of a git repository.
+// Only forms that nobody could take for an option or a command reach git.
 
 package remote
 
@@ -24,6 +25,7 @@ type GitSource struct {
 	byChecksum            bool // the checksum is the commit: nobody is asked what the ref is
 }
 
+// What names a commit: all of its digits, or so many that nobody else has them.
 var (
 	fullCommit = lazyregexp.New(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
 	someDigits = lazyregexp.New(`^[0-9a-f]{7,64}$`)
@@ -64,6 +66,7 @@ func (g *GitSource) checkRef() error {
 	return nil
 }
 
+// isTrue says whether a choice was made, and was yes.
 func isTrue(b *bool) bool { return b != nil && *b }
 
 // Identity is what names the files of the source as they are now.

@@ -1,4 +1,5 @@
 // This file owns the files of a repository: how a commit is fetched, checked out and made the same for everyone.
+// The modes of files must not depend on an umask, and their times not on a clock: so both are set, to those of the commit.
 
 package remote
 
@@ -104,6 +105,7 @@ func (g *GitSource) tidy(dir string, commit time.Time) error {
 	return g.tidyDir(root, ".", commit)
 }
 
+// tidyDir goes through a directory. A .git may be a file: that of a submodule.
 func (g *GitSource) tidyDir(root *os.Root, dir string, commit time.Time) error {
 	list, err := fs.ReadDir(root.FS(), dir)
 	if err != nil {
@@ -123,6 +125,7 @@ func (g *GitSource) tidyDir(root *os.Root, dir string, commit time.Time) error {
 	return nil
 }
 
+// tidyFile gives one name its mode and time; a directory after all that is in it.
 func (g *GitSource) tidyFile(root *os.Root, name string, commit time.Time) error {
 	info, err := root.Lstat(name)
 	switch {

@@ -110,11 +110,13 @@ func (d *gitDialer) ssh(cmd *exec.Cmd) error {
 	return &StallError{d.stall}
 }
 
+// readerFunc is a function as an io.Reader.
 type readerFunc func(p []byte) (int, error)
 
 // Read implements io.Reader.
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
+// isPort tells the arguments of git's proxy command from those of ssh.
 func isPort(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 
 // sshTarget is where the arguments of ssh lead.

@@ -65,6 +65,7 @@ func (o Fetcher) guardGit(at *gitRemote) (*gitGuard, error) {
 	return g, nil
 }
 
+// close ends the proxy, and the connections that it holds.
 func (g *gitGuard) close() {
 	if g != nil {
 		g.server.Close()
@@ -156,6 +157,7 @@ func both(a, b io.ReadWriteCloser) {
 	copying.Wait()
 }
 
+// refuse answers git, and keeps why: git words the answer in its own way.
 func (g *gitGuard) refuse(w http.ResponseWriter, err error) {
 	var refused *netguard.Error
 	if errors.As(err, &refused) {

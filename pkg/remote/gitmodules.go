@@ -66,6 +66,7 @@ func (s *submodules) values(ctx context.Context, at *gitRemote, dir, key string,
 	return found, nil
 }
 
+// one fetches a submodule, as little of it as its server allows.
 func (s *submodules) one(ctx context.Context, dir, name, path, address string, depth int) error {
 	if !filepath.IsLocal(path) {
 		return fmt.Errorf("%q is no path in the repository", path)

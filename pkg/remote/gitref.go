@@ -1,4 +1,5 @@
 // This file owns what a ref means: which commit it is on the server, by the rules of BuildKit.
+// Servers list refs; what a short name means among them is decided here, and not by the version of git.
 
 package remote
 
@@ -61,6 +62,7 @@ func (g *GitSource) named() (*gitTip, error) {
 	return &gitTip{commit: g.checksum, object: g.checksum}, nil
 }
 
+// resolve asks the server for a ref. A whole commit names itself.
 func (g *GitSource) resolve(ctx context.Context, o Fetcher) (tip *gitTip, err error) {
 	if fullCommit().MatchString(g.ref) {
 		return &gitTip{commit: g.ref, object: g.ref}, nil

@@ -1,4 +1,5 @@
 // This file owns addresses of git repositories: which are fetched from at all, and to which host credentials go.
+// An address has two forms: as it was given, perhaps with credentials, and as everybody may see it.
 
 package remote
 
@@ -27,8 +28,10 @@ type gitRemote struct {
 	user    *url.Userinfo
 }
 
+// String implements fmt.Stringer: messages have the address without credentials.
 func (r *gitRemote) String() string { return r.address }
 
+// The forms of addresses. What does not match them never reaches git.
 var (
 	hasScheme = lazyregexp.New(`^[A-Za-z][A-Za-z0-9+.-]*://`)
 	// scpStyle is [USER@]HOST:PATH. A second colon would be one of git's own transports, "ext::COMMAND".
@@ -74,6 +77,7 @@ func (r *gitRemote) sameHost(other *gitRemote) bool {
 	return r.scheme == other.scheme && r.withPort() == other.withPort()
 }
 
+// withPort is the host with the port that its scheme has by default.
 func (r *gitRemote) withPort() string {
 	host := strings.TrimSuffix(strings.ToLower(r.host), ":")
 	for _, usual := range []string{"https:443", "http:80", "ssh:22", "git:9418"} {
@@ -102,6 +106,7 @@ func (o Fetcher) withCredentials(r *gitRemote, secrets ...string) *gitRemote {
 	return &with
 }
 
+// basicAuth is a header for a user and a password.
 func basicAuth(user *url.Userinfo) string {
 	password, _ := user.Password()
 	return "Basic " + base64.StdEncoding.EncodeToString([]byte(user.Username()+":"+password))
@@ -140,6 +145,7 @@ func (o Fetcher) connect(ctx context.Context, r *gitRemote, use func(*gitRemote)
 	return o.connectAs(ctx, at, use)
 }
 
+// connectAs does so with credentials that were chosen already.
 func (o Fetcher) connectAs(ctx context.Context, at *gitRemote, use func(*gitRemote) error) error {
 	err := use(at)
 	if err == nil || at.auth == "" && at.late == "" {
@@ -200,6 +206,7 @@ func (r *gitRemote) step(ctx context.Context, client *http.Client) (*gitRemote, 
 	return r.moved(req.URL, res.Header.Get("Location"))
 }
 
+// serviceEnd is the end of an address that a redirect of git must keep.
 var serviceEnd = lazyregexp.New(`/info/refs(\?.*)?$`)
 
 // moved is the remote where a redirect leads to.

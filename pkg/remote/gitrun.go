@@ -1,4 +1,5 @@
 // This file owns how git is called: with which environment, and what of its errors is passed on.
+// Git gets an environment of its own, without the configuration of the user or of the machine.
 
 package remote
 

@@ -1,4 +1,5 @@
 // This file owns git over ssh: whose agent and keys it uses, and which hosts it knows.
+// Git over ssh proves who somebody is: so a Dockerfile gets it by --ssh only.
 
 package remote
 
@@ -39,6 +40,7 @@ func (g *GitSource) OwnGrant(environ []string) *SSHGrant {
 	return grant
 }
 
+// variable is the last value that a variable was given.
 func variable(environ []string, name string) (value string) {
 	for _, v := range environ {
 		if found, ok := strings.CutPrefix(v, name+"="); ok {

@@ -1,4 +1,5 @@
 // This file owns files that are fetched by their URL: the requests, the credentials of a host, and what is kept of an answer.
+// A file is asked for again in each build, and sent again when it has changed.
 
 package remote
 
@@ -79,6 +80,7 @@ func (o Fetcher) recall(name layers.Key) *download {
 	return d
 }
 
+// has says whether the store still has the bytes of a download.
 func (o Fetcher) has(d *download) bool {
 	r, _, err := o.Store.Blob(d.Digest)
 	if err != nil {
@@ -88,6 +90,7 @@ func (o Fetcher) has(d *download) bool {
 	return true
 }
 
+// get asks the server. old is what it sent earlier: it need not be sent again while its ETag holds.
 func (o Fetcher) get(ctx context.Context, address, checksum string, old *download) (*download, error) {
 	sum, err := newChecksum(checksum)
 	if err != nil {
@@ -209,6 +212,7 @@ type checksum struct {
 	hash hash.Hash // nil: sha256, which the store computes anyway
 }
 
+// newChecksum reads a --checksum; an empty one is right for any file.
 func newChecksum(want string) (*checksum, error) {
 	algorithm, digits, _ := strings.Cut(want, ":")
 	c, size := &checksum{want: want}, sha256.Size
@@ -229,6 +233,7 @@ func newChecksum(want string) (*checksum, error) {
 	return c, nil
 }
 
+// reader lets the bytes be hashed while they are read.
 func (c *checksum) reader(r io.Reader) io.Reader {
 	if c.hash == nil {
 		return r
@@ -236,6 +241,7 @@ func (c *checksum) reader(r io.Reader) io.Reader {
 	return io.TeeReader(r, c.hash)
 }
 
+// check compares, when all bytes have been read.
 func (c *checksum) check(got v1.Hash) error {
 	if c.hash != nil {
 		algorithm, _, _ := strings.Cut(c.want, ":")

@@ -1,4 +1,5 @@
 // This file owns apt: its cache and its mirror are a matter of its configuration.
+// APT_CONFIG names a file that apt reads before all others; so no file of the image is covered.
 
 package toolcache
 
@@ -115,6 +116,7 @@ func (c *Caches) copies(dir, target string, change func(name string, text []byte
 // maxConfig is how much of a file of apt is read: the largest is a few kB.
 const maxConfig = 1 << 20
 
+// readSmall reads a file of the configuration.
 func readSmall(v *rootfs.View, name string) ([]byte, error) {
 	f, err := v.Follow(name)
 	if err != nil {

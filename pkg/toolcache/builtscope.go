@@ -106,6 +106,7 @@ func (c *Caches) baseline(s *dockerfile.Run, text *caching.Builds) (below layers
 	}
 }
 
+// absolute is a path as the RUN would understand it.
 func absolute(dir, name string) string {
 	if path.IsAbs(name) {
 		return path.Clean(name)
@@ -152,16 +153,19 @@ type requirements struct {
 	options []string        // lines that say how something is built
 }
 
+// These bounds keep a hostile image from taking much time: nobody writes so much.
 const (
 	maxNested = 5       // files that name files
 	maxShort  = 4 << 20 // bytes of a file of requirements, or of settings
 )
 
+// Both end the reading of requirements: the first makes everything count, the second lets nothing be kept.
 var (
 	errUnclear  = errors.New("it cannot be told what the requirements are")
 	errUnpinned = errors.New("what a requirement is depends on what an address has")
 )
 
+// read reads a file, and those that it names.
 func (q *requirements) read(name string, depth int) error {
 	if depth == 0 || !installer.OnlyRequires(name) {
 		return errUnclear

@@ -1,4 +1,5 @@
 // This file owns which package managers of a RUN get a cache, and what of it they see.
+// A tool gets none where the Dockerfile mounts one, names another, or reads what the tool leaves in its own.
 
 package toolcache
 
@@ -221,6 +222,7 @@ func (c *Caches) builtCache(ctx context.Context, id, scope string) (lease *pipca
 // BuiltCaches are the ids of caches of what pip and uv build.
 var BuiltCaches = []string{"pip-wheels", "uv-built"}
 
+// resolvedDir lists a directory of a view, which links may lead to.
 func resolvedDir(v *rootfs.View, dir string) ([]*rootfs.Entry, error) {
 	real, e, err := v.Resolve(dir, true)
 	if err != nil {

@@ -49,6 +49,7 @@ func installed(v *rootfs.View, s *dockerfile.Run) (all []string) {
 	return slices.Compact(all)
 }
 
+// listDigest is the digest of a database of packages, or why it cannot be read.
 func listDigest(e *rootfs.Entry) string {
 	f, err := e.Open()
 	if err != nil {

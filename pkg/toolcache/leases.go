@@ -1,5 +1,6 @@
 // This file owns the one way to a cache that outlives a build: it is of the trust scope of the build, and may show what
 // other scopes have below that.
+// What is asked for later is given back first, since mounts stand on each other.
 
 package toolcache
 
@@ -86,6 +87,7 @@ func (l *Leases) empty(ctx context.Context, id string) error {
 	return do()
 }
 
+// remove removes the caches of this scope that have an id.
 func (b *Build) remove(ctx context.Context, id string) error {
 	all, err := b.Caches.List()
 	if err != nil {

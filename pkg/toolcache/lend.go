@@ -14,6 +14,7 @@ import (
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
+// lentDir is where pip finds the files of other scopes.
 const lentDir = autoDir + "/bodies"
 
 // lendBodies lends what any scope has of the files that pages of this RUN link to.

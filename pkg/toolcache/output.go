@@ -1,4 +1,5 @@
 // This file owns the output of a RUN, as far as it tells something of caches or of a failure.
+// Lines are read as they come, from both streams, and not kept.
 
 package toolcache
 
@@ -51,6 +52,7 @@ func (l *Output) Write(p []byte, stderr bool) {
 // nodeRefused has the words of mknod, cp, rsync, tar, cpio and dpkg.
 var nodeRefused = lazyregexp.New(`mknod\b|\bspecial file\b|creating device `)
 
+// read looks at a whole line.
 func (l *Output) read(line string) {
 	if strings.Contains(line, "Operation not permitted") {
 		l.Denied = true

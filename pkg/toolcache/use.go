@@ -1,4 +1,5 @@
 // This file owns what is said of the use of a cache.
+// Counts are those that the tool printed; what came into a cache is seen in its directory.
 
 package toolcache
 
@@ -71,6 +72,7 @@ func (c *Caches) Report(log *Output) {
 	}
 }
 
+// take takes over what the tool has printed.
 func (u *cacheUse) take(s *installer.Said) {
 	u.Hits, u.Misses, u.Saved, u.Fetched = max(0, s.Hits), s.Misses, s.Saved, s.Fetched
 	u.Wheels, u.Built, u.Refused = s.Wheels, s.Built, s.Refused
@@ -158,6 +160,7 @@ func (u *Use) news(silent bool) []string {
 	return []string{fmt.Sprintf("%s new in it", size(u.NewBytes))}
 }
 
+// packages counts them in words.
 func packages(n int) string {
 	if n == 1 {
 		return "1 package"
@@ -165,6 +168,7 @@ func packages(n int) string {
 	return fmt.Sprintf("%d packages", n)
 }
 
+// amount is a size in brackets, where it is known.
 func amount(n int64, what string) string {
 	if n == 0 {
 		return ""
@@ -172,11 +176,13 @@ func amount(n int64, what string) string {
 	return " (" + size(n) + what + ")"
 }
 
+// size is a number of bytes as people read it.
 func size(n int64) string { return units.HumanSizeWithPrecision(float64(n), 3) }
 
 // someNames is how many names a line has room for.
 const someNames = 6
 
+// some lists as many names as a line has room for.
 func some(names []string) string {
 	if n := len(names) - someNames; n > 0 {
 		return fmt.Sprintf("%s and %d more", strings.Join(names[:someNames], ", "), n)

@@ -165,6 +165,7 @@ func (v *uvView) builtArchives(user runtime.Identity) (own map[string]bool, fill
 	return own, filled, err
 }
 
+// relink lets a link lead elsewhere; it belongs to the user of the RUN again.
 func relink(name, to string, user runtime.Identity) error {
 	if err := os.Remove(name); err != nil {
 		return err
