@@ -19,9 +19,6 @@ type lines struct {
 type events struct {
 	to    func(Event) // nil: nobody wants to know
 	lines *lines
-
-	mu   sync.Mutex
-	said map[string]bool // what is said once in a build
 }
 
 // report passes an event on, with the time of now where it has none. Displays need not lock.
@@ -63,17 +60,3 @@ func (v *events) fail(n int, err error) error {
 
 // notice says something to the user: of a line of work, or, where n is 0, of the build.
 func (v *events) notice(n int, text string) { v.report(Event{Type: Notice, Step: n, Text: text}) }
-
-// once reports an event, if none of that name was reported yet in this build.
-func (v *events) once(name string, e Event) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.said[name] {
-		return
-	}
-	if v.said == nil {
-		v.said = map[string]bool{}
-	}
-	v.said[name] = true
-	v.report(e)
-}

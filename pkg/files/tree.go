@@ -70,7 +70,7 @@ type Tree interface {
 // missing, as it is for who copies.
 func follow(t Tree, name string, last bool) (*Node, error) {
 	at, n, err := rootfs.Follow(t.Lstat, "/", name, last)
-	if failed := (*fs.PathError)(nil); errors.As(err, &failed) && failed.Op == "resolve" && failed.Err == unix.ENOTDIR {
+	if failed := (*fs.PathError)(nil); errors.As(err, &failed) && failed.Op == "resolve" && errors.Is(failed.Err, unix.ENOTDIR) {
 		return nil, &fs.PathError{Op: "resolve", Path: at, Err: fs.ErrNotExist}
 	}
 	return n, err
