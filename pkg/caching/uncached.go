@@ -83,8 +83,8 @@ func (c *Calls) own(t installer.Tool) string {
 	}
 	for _, call := range c.all {
 		for _, p := range call.Programs() {
-			if as := p.Call(); as.Own() != "" && as.Gets() {
-				return p.Name + " is given none: " + as.Own()
+			if as := p.Call(); as.WhyNoCache() != "" && as.Gets() {
+				return p.Name + " is given none: " + as.WhyNoCache()
 			}
 		}
 	}

@@ -26,7 +26,7 @@ type Error struct {
 	Location // zero where no line is to blame, as for an unknown target
 	Cause    error
 	HintText string
-	Warnings []Warning // what Parse found before
+	Warnings []Warning // the findings of Parse before the error
 }
 
 // Error names the file, the first line and the cause, without the credentials of an address that this quotes.

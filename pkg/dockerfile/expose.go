@@ -115,7 +115,7 @@ func portRange(s string) (first, last int, err error) {
 
 // portNumber reads a port, of which 0 is one for BuildKit, too.
 func portNumber(s string) (int, error) {
-	n, err := strconv.Atoi(s) // as BuildKit, which takes +80
+	n, err := strconv.Atoi(s) // BuildKit reads it so, too, and takes +80.
 	if err == nil && (n < 0 || n > 65535) {
 		err = strconv.ErrRange
 	}

@@ -43,7 +43,7 @@ func setGlobals(p *Plan, stages []instructions.Stage, globals []instructions.Arg
 	return err
 }
 
-// predefined are the ARGs that FROM knows without a line, and a stage after a bare ARG.
+// predefined are the ARGs that FROM knows without a line of the Dockerfile. A stage knows them after an ARG that names them.
 func predefined(p *Plan, target string) *variables {
 	b, t := p.opts.BuildPlatform, p.platform
 	v := newVariables()
@@ -87,7 +87,8 @@ func evaluate(p *Plan, v *variables, cmds []instructions.ArgCommand, given map[s
 	return out, nil
 }
 
-// fromArgNames are the names that FROM may use without a warning.
+// fromArgNames are the names that FROM may use without a warning: the ARGs that have a value, and those that the Dockerfile
+// declares without one.
 func fromArgNames(p *Plan) []string {
 	names := p.global.Keys()
 	for _, d := range p.globalDoc {

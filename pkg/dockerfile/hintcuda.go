@@ -84,7 +84,7 @@ func (h *hinter) compilesCUDA(c invocation) string {
 
 // setupPy says whether the words of a setup.py compile CUDA code.
 func (h *hinter) setupPy(words []string) string {
-	_, toolkit := h.env.Get("CUDA_VERSION") // of NVIDIA's images
+	_, toolkit := h.env.Get("CUDA_VERSION") // NVIDIA's images set it.
 	named := strings.Contains(strings.ToLower(strings.Join(h.step.Args, " ")), "nvcc")
 	builds := slices.ContainsFunc(words, func(w string) bool {
 		return w == "install" || w == "develop" || w == "bdist_wheel" || w == "build_ext" || w == "build"

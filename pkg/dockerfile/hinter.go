@@ -17,7 +17,7 @@ import (
 type hinter struct {
 	step     *Run
 	stage    *Stage
-	env      *variables // what the stage has set before the RUN
+	env      *variables // the variables that the stage has set before the RUN
 	calls    *caching.Calls
 	commands []invocation
 

@@ -13,7 +13,7 @@ type ignorer struct {
 func newIgnorer(patterns []string) ignorer {
 	m, err := patternmatcher.New(patterns)
 	if err != nil || len(patterns) == 0 || m.Exclusions() {
-		return ignorer{} // with a ! pattern, a path that is ignored may hold one that is not
+		return ignorer{} // A ! pattern may take a path back that lies below an ignored one.
 	}
 	return ignorer{m}
 }

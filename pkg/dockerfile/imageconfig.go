@@ -1,4 +1,4 @@
-// This file owns the configs of images: what one takes over from its base, and how it is written.
+// This file owns the configs of images: what one takes over from its base, and how it is written as JSON.
 
 package dockerfile
 
@@ -96,8 +96,8 @@ func put(object map[string]json.RawMessage, name string, value any) (err error) 
 	return err
 }
 
-// setPair replaces name's entry in a list of NAME=VALUE where it stands, or appends one: the order of an image's Env is
-// that of the first definition, other than the order in which a process gets them.
+// setPair replaces name's entry in a list of NAME=VALUE where it stands, or appends one: the Env of an image has its variables in
+// the order in which they were first defined. A process gets them in another order (variables.go).
 func setPair(list []string, name, value string) []string {
 	for i, pair := range list {
 		if n, _, _ := strings.Cut(pair, "="); n == name {

@@ -26,8 +26,8 @@ type Options struct {
 	// ::PLATFORM, and then counts for that platform only.
 	Contexts map[string]string
 
-	Platform      v1.Platform       // what is built for; the zero value is BuildPlatform
-	BuildPlatform v1.Platform       // what this machine is
+	Platform      v1.Platform       // the platform of the image; the zero value is BuildPlatform
+	BuildPlatform v1.Platform       // the platform of this machine
 	Labels        map[string]string // --label; they win over the Dockerfile's
 	Network       string            // network of a RUN that names none: "" (private), "none" or "host"
 

@@ -1,4 +1,4 @@
-// This file owns what is hidden of credentials in addresses, wherever a text of the Dockerfile is shown.
+// This file hides the credentials in addresses, wherever a text of the Dockerfile is shown.
 
 package dockerfile
 

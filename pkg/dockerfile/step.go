@@ -18,7 +18,7 @@ type Step interface {
 // Meta is what every Step has.
 type Meta struct {
 	Location Location
-	Title    string // what a progress display shows: the instruction with its variables expanded
+	Title    string // the text for a progress display: the instruction with its variables expanded
 	History  int    // index of the step's entry in the History of the config that Resolve returned
 }
 
@@ -106,7 +106,7 @@ type Mount struct {
 type Copy struct {
 	meta
 	Add      bool
-	From     Source   // what Sources are relative to
+	From     Source   // the place that Sources are relative to
 	Sources  []string // expanded, as written otherwise: local paths and wildcards; for Add also URLs and git references
 	Inline   []File   // heredocs, after the Sources
 	Dest     string   // absolute, against WORKDIR; ends in "/" where it was written so (or as ".", or empty)
@@ -125,7 +125,7 @@ type Mkdir struct {
 	meta
 	Path string // absolute and clean
 	User string
-	Time *time.Time // what SOURCE_DATE_EPOCH asks for; nil: now
+	Time *time.Time // the time of SOURCE_DATE_EPOCH; nil: now
 }
 
 func (*Run) step()   {}

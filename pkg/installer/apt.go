@@ -52,8 +52,7 @@ const (
 	AptSourceListFile = "/etc/apt/sources.list"
 	AptSourcePartsDir = "/etc/apt/sources.list.d"
 
-	// AptKeeping makes apt keep the packages that it has fetched. AptCleaning is a file of Debian's and Ubuntu's images
-	// that removes them.
+	// AptKeeping makes apt keep what it has fetched. AptCleaning is a file of Debian's and Ubuntu's images that removes it.
 	AptKeeping  = "APT::Keep-Downloaded-Packages \"true\";\nBinary::apt::APT::Keep-Downloaded-Packages \"true\";\n"
 	AptCleaning = "docker-clean"
 )
@@ -66,8 +65,7 @@ func AptConfigures(text string) bool { return ownSources().MatchString(text) }
 // archiveURL is the URL of a distribution's own archive: one that ends in its name. Other vendors' have longer paths.
 var archiveURL = lazyregexp.New(`\bhttps?://[^\s/]+/(debian|debian-security|ubuntu|ubuntu-ports)(/?)(\s|$)`)
 
-// AptMirrored gives sources of apt a mirror: a host on which debian, debian-security, ubuntu and ubuntu-ports are side by
-// side. Its URL may name one of them.
+// AptMirrored puts a mirror into sources of apt. It has debian, ubuntu and the like side by side; its URL may name one of them.
 func AptMirrored(text []byte, mirror *url.URL) []byte {
 	root := *mirror
 	root.Path = strings.TrimSuffix(root.Path, "/")

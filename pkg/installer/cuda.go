@@ -10,13 +10,12 @@ import (
 
 var (
 	cudaSource = lazyregexp.New(`(?i)(^|[/+])(flash[-_]attn|flash-attention|apex)([=<>~!@\[.;#/]|$)`)
-	cudaWheels = lazyregexp.New(`(?i)(^|[/+])(xformers|deepspeed)([=<>~!@\[.;#/]|$)`) // only from source
+	cudaWheels = lazyregexp.New(`(?i)(^|[/+])(xformers|deepspeed)([=<>~!@\[.;#/]|$)`) // These need it only when they are built from source.
 	flashSkips = lazyregexp.New(`FLASH_ATTENTION_SKIP_CUDA_BUILD=["']?TRUE`)
 	otherChip  = lazyregexp.New(`(?i)habana|gaudi|rocm|hipcc|_hip_|ascend|neuron|\b(hpu|npu|xpu|amd)\b`)
 )
 
-// CompilesCUDA names the first of the requirements that compiles CUDA code when pip or uv installs it; empty for none.
-// Some do so only where they are built from source, whatever wheels there are.
+// CompilesCUDA names the first requirement that compiles CUDA code when it is installed; some do so only fromSource. Empty: none.
 func CompilesCUDA(words []string, fromSource bool) string {
 	for _, w := range words {
 		if strings.HasPrefix(w, "-") || strings.HasSuffix(w, ".whl") || strings.HasSuffix(w, ".txt") {

@@ -2,7 +2,7 @@
 // them. It is knowledge only: names, sub-commands, variables, places, and how lines and files of theirs read.
 //
 // A Tool is a package manager that can keep what it fetches in a Cache. A Program is a command that fetches packages.
-// Several use the cache of one Tool: pipx and tox call pip. Some have a cache of another kind, and say so (Own). A Program
+// Several use the cache of one Tool: pipx and tox call pip. Some have a cache of another kind, and say so (WhyNoCache). A Program
 // that starts another command, as uv run does, has a Runner. A Call is a Program as a command line has it, and answers what
 // a build asks: does it fetch by the cache of a tool, or is it about the cache itself?
 //
@@ -11,5 +11,5 @@
 // by what is registered. What the tools of Python share is in python.go, requirements.go, wheel.go and installed.go.
 //
 // Nothing here runs, opens or reads shell text: words come without quotes, with Unknown for what only the shell knows.
-// What a build does with a cache, and for whom it leases one, is a matter of pkg/build.
+// What a build does with a cache, and for whom it leases one, is a matter of pkg/toolcache.
 package installer

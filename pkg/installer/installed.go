@@ -37,8 +37,7 @@ func Prefixes(programs []string, getenv func(string) string, dir string) (all []
 	return all
 }
 
-// PackageDirs are the directories below a prefix in which an entry for each package may be. list returns the names in a
-// directory.
+// PackageDirs are the directories below a prefix that may have an entry for each package. list returns a directory's names.
 func PackageDirs(prefix string, list func(dir string) []string) []string {
 	all := []string{path.Join(prefix, "conda-meta")}
 	lib := path.Join(prefix, "lib")

@@ -60,10 +60,10 @@ func (c Call) Manages(t Tool) bool {
 	return its == t && slices.Contains(t.Cache().Manage, c.Subcommand())
 }
 
-// Own says why the program is given no cache, though it fetches Python packages; empty for one that can have one.
-func (c Call) Own() string {
+// WhyNoCache says why the program is given no cache, though it fetches Python packages; empty for one that can have one.
+func (c Call) WhyNoCache() string {
 	p, _, _ := program(c.Name)
-	return p.Own
+	return p.WhyNoCache
 }
 
 // Tells says whether the words name a program and what it is to do: a name alone may be any word.

@@ -15,8 +15,8 @@ func IsPython(name string) bool {
 	return name == "python" || name == "pypy"
 }
 
-// Module is the canonical name of what a Python runs as a module, or as a file that has it, and the index of the word that
-// it stands for. Name and index are those of no program where it fetches no packages.
+// Module finds the program in the words after python -m, or after python and the file of a module: its canonical name, and the
+// index of the last word that belongs to the name. The name is empty where that program fetches no packages.
 func Module(words []string) (name string, at int) {
 	name = strings.TrimSuffix(path.Base(words[0]), ".pyz")
 	if name == "__main__.py" {

@@ -1,5 +1,4 @@
-// This file owns files of requirements of pip and uv, and the settings that lead to others: what in them a wheel that is
-// built depends on.
+// This file owns files of requirements and the settings that name them: which of their lines can change a wheel that is built.
 
 package installer
 
@@ -38,14 +37,12 @@ func IsRequirements(name string) bool {
 	return (ext == ".txt" || ext == ".in") && strings.Contains(strings.ToLower(name), "requirement")
 }
 
-// OnlyRequires says whether a file that -r or -c names has requirements and nothing else: a project says more than what it
-// requires.
+// OnlyRequires says whether a file that -r or -c names has requirements only: the file of a project says more than these.
 func OnlyRequires(name string) bool {
 	return slices.Contains([]string{".txt", ".in", ".pip", ".req", ""}, path.Ext(name))
 }
 
-// RequirementLine is a line of a file of requirements that has something other than names, versions and hashes. The latter
-// say what is fetched, and not what is made of it.
+// RequirementLine is a line of such a file that has more than names, versions and hashes: it may change what is built.
 type RequirementLine struct {
 	Names    bool   // it names another such file
 	File     string // the name of that

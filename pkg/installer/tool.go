@@ -20,7 +20,7 @@ type Cache struct {
 	Manage    []string // sub-commands about the cache itself
 	Also      []string // further variables for a cache that is a mount, as NAME=VALUE
 	Places    []string // last elements of the directories where the cache is by itself
-	Exclusive bool     // only one process may use it at a time
+	Exclusive bool     // the cache serves one process at a time only
 	LinkMode  string   // a variable whose value symlink makes what is installed lead into the cache
 
 	// Mention matches text that calls the tool, most likely, where that text cannot be read; nil: none is looked for.
@@ -29,9 +29,9 @@ type Cache struct {
 
 // Program is a command that fetches packages.
 type Program struct {
-	Fetch []string // sub-commands that fetch; nil: all but those that manage the cache
-	Own   string   // why it is given no cache, for one that uses none of a Tool's
-	Runs  *Runner  // how it starts another command; nil: it does not
+	Fetch      []string // sub-commands that fetch; nil: all but those that manage the cache
+	WhyNoCache string   // the reason why a RUN is given no cache for it; empty if it uses the cache of a Tool
+	Runs       *Runner  // its way to start another command; nil if it starts none
 }
 
 // Runner says where the other command begins in the words of a program that starts one.

@@ -1,4 +1,4 @@
-// This file owns what the parts of uv's cache are. uv keeps in one directory what it fetched and what it built.
+// This file tells the parts of uv's cache apart by their paths: uv keeps in one directory what it fetched and what it built.
 
 package installer
 
@@ -21,10 +21,10 @@ type UvPart int
 
 // The parts of uv's cache.
 const (
-	UvNeither UvPart = iota // what is not to be kept
-	UvFetched               // what uv fetched
-	UvBuilt                 // what uv built
-	UvBoth                  // a directory that has something of both
+	UvNeither UvPart = iota // It is not to be kept.
+	UvFetched               // It was fetched by uv.
+	UvBuilt                 // It was built by uv.
+	UvBoth                  // It is a directory that has something of both.
 )
 
 // PartOfUv says what a path in uv's cache belongs to. built has the names of the unpacked packages that uv has built.

@@ -1,4 +1,4 @@
-// This file owns the names of Python distributions, as files and directories have them, and as people write them.
+// This file owns the names of Python distributions, as people, files, directories and the WHEEL files in them write them.
 
 package installer
 
@@ -27,8 +27,7 @@ func WheelName(file string) (name, version string, ok bool) {
 	return NormalName(parts[0]), parts[1], true
 }
 
-// DistInfoName reads NAME-VERSION.dist-info, the name of the directory of what is known of a distribution. The name is
-// normal; a version has no dash there.
+// DistInfoName reads NAME-VERSION.dist-info, a directory about one distribution. The name is normal; the version has no dash.
 func DistInfoName(dir string) (name, version string, ok bool) {
 	stem, ok := strings.CutSuffix(dir, ".dist-info")
 	i := strings.LastIndex(stem, "-")

@@ -1,4 +1,5 @@
-// This file owns the store of what pip has fetched: large files under their digests, as second names of what is in caches.
+// This file owns the store of what pip has fetched: large files, named by their digests. They are hard
+// links to files in caches, so they take no space. A link is removed when no cache has its file any more.
 
 package pipcache
 
@@ -20,7 +21,7 @@ import (
 )
 
 // Bodies are the large files that pip has fetched for a user id, in whichever cache: under the digest of their bytes, as
-// second names. They cross from one owner's cache to another's in one way only: a page of an index, which the other has
+// hard links. They cross from one owner's cache to another's in one way only: a page of an index, which the other has
 // fetched by itself, says that a URL has this digest. pip compares the digest again when it uses the file.
 type Bodies struct{ dir string }
 
@@ -142,7 +143,7 @@ func nameOf(f *os.File, info fs.FileInfo, form string) (string, error) {
 	return hex.EncodeToString(sum.Sum(nil)) + form, err
 }
 
-// Keep gives the large files that came into a cache during a lease their second names. It reads them once, for the digest.
+// Keep makes hard links, named by digest, to the large files that came into a cache during a lease. It reads each once.
 func (b *Bodies) Keep(ctx context.Context, l *Lease) error {
 	return l.eachNew(func(root *os.Root, path string, info fs.FileInfo) error {
 		if err := ctx.Err(); err != nil {

@@ -1,5 +1,5 @@
-// Caches of what is built: one for each thing that a build can see, so that there are many, most of them never used again.
-// They are kept only if there is something in them, for a time, and up to a size.
+// This file owns the end of caches of what is built. There is one for each thing that a build can see, so there are many, most of
+// them never used again. They are kept only if there is something in them, for a time, and up to a size.
 
 package pipcache
 

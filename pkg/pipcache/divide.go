@@ -1,4 +1,5 @@
-// This file owns the division of one tree among several caches.
+// This file moves the files of one directory into several caches, as its caller chooses for each. It serves uv's cache, in which
+// fetched files belong to one cache and built ones to another.
 
 package pipcache
 
@@ -11,11 +12,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Below says of an entry that it is divided itself.
+// Below is chosen for a directory whose entries are to be divided, one by one.
 const Below = "/"
 
-// Divide moves what is at the top of a directory into the directories that choose names; "" leaves it. Of what both have,
-// that which is moved stays.
+// Divide moves each entry of a directory to the directory that choose returns for it; "" leaves it. A file of the same name there
+// is replaced, a directory is merged, and a whiteout (dir may be an overlay's upper directory) removes what it hides.
 func Divide(dir string, choose func(path string) (into string)) error {
 	from, err := os.Open(dir)
 	if err != nil {

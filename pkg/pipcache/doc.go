@@ -19,7 +19,7 @@
 // name by name, at the end.
 //
 // Bodies are the large files that pip has fetched, under the digests of their bytes, for all caches of one user id. They
-// are further names of files that are in caches; who drops the last cache that has one drops the file. A Lending watches
+// are hard links to files in caches; who drops the last cache that has one drops the file. A Lending watches
 // pip's cache while a RUN uses it: it reads each page of an index as pip stores it, and makes those files of Bodies
 // entries of the cache whose digests are on the page. So a file is fetched once, although caches of different trusts
 // never share a directory.

@@ -1,5 +1,5 @@
-// This file owns what names a cache. Two leases are of one cache if all of an id, the owners and the mode that were asked
-// for are the same; the hash of these is the name of the cache's directory, and meta.json in it says what was hashed.
+// This file owns what names a cache. Two leases are of one cache if they ask for the same id, trust, scope, user, group and mode.
+// The hash of these is the name of the cache's directory, and meta.json in it says what was hashed.
 
 package pipcache
 
@@ -27,7 +27,7 @@ type Options struct {
 	// This text tells people what the scope of a new cache is. It names nothing.
 	About string
 
-	// These own a new cache. They are a part of its name if somebody chose them.
+	// This user and group own a new cache. They are a part of its name if somebody chose them.
 	UID, GID   int
 	OwnerGiven bool
 

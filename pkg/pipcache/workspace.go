@@ -1,5 +1,5 @@
-// Directories beside the caches that a process has for itself while it runs. A lock beside each is the only sign of life:
-// whoever makes one removes those that processes which were killed left behind.
+// This file owns directories beside the caches that a process has for itself while it runs. A lock beside each is the only sign
+// of life: whoever makes one removes those that killed processes left behind.
 
 package pipcache
 

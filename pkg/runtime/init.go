@@ -61,7 +61,7 @@ func Init() {
 	}
 	os.Unsetenv(stageVar) // A child of ours must not take itself for the stage.
 	if early >= 0 {
-		awaitIDs(early) // Before anything else: where they cannot be mapped, the parent goes on instead.
+		awaitIDs(early) // This comes first: where they cannot be mapped, the parent goes on instead.
 	} else if err := completeStage(v); err != nil {
 		fmt.Fprintln(os.Stderr, "gbuild: error:", err)
 		os.Exit(1)

@@ -13,7 +13,7 @@ type Call struct {
 	Fixed   bool   // its text is not to be changed: a file has it, or it is the text of another command
 	File    string // the script that has it; empty: the Dockerfile
 
-	dir  string // where it runs; empty where only the shell knows
+	dir  string // its working directory; empty where only the shell knows it
 	does meaning
 }
 

@@ -45,7 +45,7 @@ type Text struct {
 	Text string
 	Set  func(c *Command, text string) // puts a changed one into a copy of the Command
 
-	barrier Barrier // what stands before the shell: SHELL may name conda run
+	barrier Barrier // the barrier before the shell: SHELL may name conda run
 }
 
 // Texts finds what shells read in the command: the script of SHELL, or a file of a heredoc.

@@ -6,7 +6,7 @@ import "github.com/gbuild/gbuild/pkg/installer"
 
 // Program is one that a call runs in the end, with its arguments.
 type Program struct {
-	Name    string // without path and version: pip; of python -m pip, too
+	Name    string // its name without path and version: pip, also for python3 -m pip
 	Path    string // the first word that is a Python or the program, as it is written
 	Args    []Word
 	Barrier Barrier

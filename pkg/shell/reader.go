@@ -14,11 +14,11 @@ type reader struct {
 	scope   *scope
 	expand  expander
 	text    string
-	depth   int // how many shells inside may be followed
+	depth   int // the number of shells inside of each other that may still be followed
 	barrier Barrier
 	fixed   bool
 	loop    bool
-	feeds   map[*syntax.Stmt]*syntax.Stmt // what a pipe leads to each
+	feeds   map[*syntax.Stmt]*syntax.Stmt // the statement that stands before each one in a pipe
 	found   []*Call
 }
 

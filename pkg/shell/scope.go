@@ -32,7 +32,7 @@ func lookup(env []string, name string) (string, bool) {
 
 // scope is what a shell knows while it reads, as far as the text shows.
 type scope struct {
-	around  surroundings      // what it knew at first
+	around  surroundings      // its knowledge at first
 	dir     string            // empty: not known
 	values  map[string]string // variables that the text sets
 	runners map[string]bool   // functions that run the command that they are given

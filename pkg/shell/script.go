@@ -7,7 +7,7 @@ import "strings"
 // scriptFile is a script with its text.
 type scriptFile struct {
 	path    string // absolute
-	dir     string // where it runs
+	dir     string // its working directory
 	text    string
 	barrier Barrier
 }

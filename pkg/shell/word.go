@@ -14,11 +14,11 @@ import (
 
 // Word is one word of a Call.
 type Word struct {
-	Value   string // without quotes, and installer.Unknown where the shell puts something in
+	Value   string // the text without quotes; installer.Unknown stands for what only the shell knows
 	At, End int    // its place in the text; of a RUN without a shell, its index twice
 	Part    bool   // its text is that of a variable or of another language: it cannot be changed for itself
 
-	variable string // whose value it is, where only the shell knows that
+	variable string // the variable that the word is, if only the shell knows its value
 	syntax   *syntax.Word
 }
 

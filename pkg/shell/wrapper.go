@@ -9,9 +9,9 @@ import (
 	"github.com/gbuild/gbuild/pkg/installer"
 )
 
-// wrapper says where in the words of a command that starts another one that other one begins.
+// wrapper describes a command that starts another one: it says where among the words the other one begins.
 type wrapper struct {
-	installer.Runner          // where the command begins after a sub-command, if it needs one
+	installer.Runner          // the place of the command: after a sub-command, if it needs one
 	own              int      // words of its own before the command
 	assigns          bool     // NAME=VALUE may stand before the command
 	after            []string // the command stands after one of these: find -exec

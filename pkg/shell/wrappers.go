@@ -1,5 +1,5 @@
 // This file owns the table of the commands that start another command, and what each does to the environment of that.
-// Those of package managers, such as uv run, are pkg/installer's.
+// Those of package managers, such as uv run, are pkg/installer's. It also says whether a name is known here at all.
 
 package shell
 
@@ -8,7 +8,7 @@ import "github.com/gbuild/gbuild/pkg/installer"
 // valued is a wrapper with options whose value is the next word.
 func valued(options ...string) installer.Runner { return installer.Runner{Valued: options} }
 
-// after is a wrapper that starts a command after one of these words only.
+// after is a wrapper that starts a command only if one of these words comes first.
 func after(sub ...string) installer.Runner { return installer.Runner{Sub: sub} }
 
 var suOptions = []string{"-c", "--command", "--session-command"}

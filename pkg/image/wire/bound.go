@@ -17,7 +17,7 @@ const MaxDocument = 4 << 20
 const (
 	maxErrorText = 64 << 10 // An answer that is an error is cut there.
 	maxToken     = 64 << 10 // The answer of a token server is refused beyond it.
-	slowBrief    = 4        // As a whole, a short answer may take so many times the stall time, even if its bytes keep coming.
+	slowBrief    = 4        // A short answer may take so many stall times as a whole, even if its bytes keep coming.
 )
 
 // bound limits the body of an answer that is short when all is well, in bytes and in time. A longer error is cut; so is a

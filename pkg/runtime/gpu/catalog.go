@@ -28,14 +28,14 @@ type SpecDir struct {
 // hookDirs are the directories of which specs may name programs as hooks.
 var hookDirs = []string{"/usr", "/bin", "/sbin", "/opt", "/nix/store"}
 
-// Catalog is the CDI devices of this host: those that specs describe, and NVIDIA's by a spec made in memory where none
-// is there or the one there is stale.
+// Catalog has the CDI devices of this host: those that specs on disk describe, and NVIDIA's. If no spec on disk describes NVIDIA's,
+// or one does that is stale, they come from a spec that is made in memory.
 type Catalog struct {
-	Errors  []error  // specs that could not be read; they hide nothing of other specs
-	Notices []string // what was ignored or regenerated and why
+	Errors  []error  // errors of specs that could not be read; the devices of other specs are there all the same
+	Notices []string // a line for each spec that was ignored or made anew, with the reason
 
 	devices  map[string]cdiDevice
-	noDriver error // why no NVIDIA spec could be made
+	noDriver error // the reason why no NVIDIA spec could be made
 	hookDirs []string
 }
 
@@ -48,7 +48,7 @@ type cdiDevice struct {
 // cdiSpec is one spec, and where it comes from.
 type cdiSpec struct {
 	*specs.Spec
-	file string // as messages name it
+	file string // its name in messages
 	dir  int    // the number of its directory; -1: it was made here
 }
 

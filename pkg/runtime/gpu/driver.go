@@ -1,6 +1,6 @@
-// This file owns the finding of the NVIDIA driver and its GPUs, by files of the kernel, without NVML: a static program cannot load a
-// library. What only NVML knows (the UUID of an instance, at times that of a GPU) is asked of nvidia-smi; without it, devices go by
-// their indices.
+// This file finds the NVIDIA driver, its GPUs, and the instances into which a GPU may be divided (MIG). It reads files of the kernel
+// and does not use NVML: a static program cannot load a library. What only NVML knows (the UUID of an instance, at times that of a
+// GPU) is asked of nvidia-smi; without it, devices are named by their indices.
 
 package gpu
 
@@ -26,7 +26,7 @@ type Driver struct {
 	Version string   // such as 580.159.04; "" where neither kernel nor libraries tell
 	GPUs    []GPU    // sorted by their indices
 	Nodes   []string // device nodes that every container with a GPU gets
-	Notices []string // what is missing, one line each, with its remedy
+	Notices []string // a line for each thing that is missing, with its remedy
 
 	host host
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
-// InjectOptions say into what devices go.
+// InjectOptions say what the devices are injected into.
 type InjectOptions struct {
 	Env          []string // the container's environment so far, KEY=VALUE
 	Capabilities string   // NVIDIA_DRIVER_CAPABILITIES of the request; "" takes Env's
@@ -27,8 +27,8 @@ type InjectOptions struct {
 // injection is one call of Inject.
 type injection struct {
 	options  InjectOptions
-	edits    runtime.Edits // what is injected so far
-	caps     driverCaps    // what the container does with the driver
+	edits    runtime.Edits // the edits gathered so far
+	caps     driverCaps    // the uses that the container makes of the driver
 	hookDirs []string
 }
 

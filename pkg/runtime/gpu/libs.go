@@ -1,5 +1,5 @@
-// This file owns the finding of the driver's files: libraries, programs, descriptions. No cache of the loader is read: it may be of
-// another driver, and many hosts of containers have none. So all directories are looked through in which a distribution puts them.
+// This file finds the driver's files: libraries, programs, descriptions. The loader's cache is not read: it may be of another
+// driver, and many hosts of containers have none. So it searches all directories in which distributions put such files.
 
 package gpu
 
