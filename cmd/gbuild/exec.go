@@ -111,7 +111,7 @@ func execTerminal(a *cli.App, o *execOptions, c *container.Container, command co
 	copied := make(chan struct{})
 	go func() { defer close(copied); _, _ = io.Copy(a.RawOut, master) }()
 	err = waitExec(e)
-	<-copied // what is left of the output comes after the end
+	<-copied // the rest of the output comes after the end
 	return err
 }
 

@@ -47,7 +47,7 @@ func delayGC(wanted string) {
 // realMain is main with an exit code, so that deferred calls are done before the process ends.
 func realMain(args []string) int {
 	stdout, stderr := progress.NewWriter(os.Stdout), progress.NewWriter(os.Stderr)
-	defer func() { _ = errors.Join(stdout.Close(), stderr.Close()) }() // who reads may have gone
+	defer func() { _ = errors.Join(stdout.Close(), stderr.Close()) }() // the reader may have gone
 	given, err := cli.TakeOver(args)
 	a := cli.New(os.LookupEnv, os.Stdin, given)
 	a.Registries.Version = versionString()
@@ -71,7 +71,7 @@ func execute(a *cli.App) error {
 	root.SetOut(a.Stdout) // help, and its errors
 	root.SetErr(a.Stderr)
 	err := root.ExecuteContext(ctx)
-	var said cli.ExitStatus // by the child, which had the signal, too
+	var said cli.ExitStatus // the child had the signal, too, and says its status
 	if err != nil && ctx.Err() != nil && !errors.As(err, &said) {
 		return context.Cause(ctx)
 	}

@@ -21,8 +21,8 @@ import (
 type runDevices struct {
 	gpus, devices, cdiDirs []string
 
-	requests     []gpu.Request // are what gpus says
-	capabilities string        // of the driver, as gpus says
+	requests     []gpu.Request // gpus, parsed
+	capabilities string        // the capabilities of the driver that gpus asks for
 }
 
 func (d *runDevices) add(f *pflag.FlagSet) {

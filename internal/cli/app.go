@@ -22,7 +22,7 @@ type App struct {
 	Environ        Environment
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer // Text goes here: see progress.Writer.
-	RawOut, RawErr *os.File  // What draws by itself goes here, and bytes that are not gbuild's: of a container, of an archive.
+	RawOut, RawErr *os.File  // Programs that draw by themselves write here; so do containers and archives, whose bytes are not gbuild's.
 	Flags          GlobalFlags
 	Command        []string // The words of the command, such as "cache", "push".
 	Handed         Handed

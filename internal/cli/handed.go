@@ -19,8 +19,8 @@ import (
 // arguments of a process, and a value of -e is there as long as a container runs.
 type Handed struct {
 	Args    []string          // The arguments of the command line, without the program.
-	Streams map[string][]byte // What pipes said, by their names on the command line.
-	FileEnv []string          // What the env files of gbuild run say.
+	Streams map[string][]byte // The contents of pipes, by their names on the command line.
+	FileEnv []string          // The variables that the env files of gbuild run set.
 }
 
 // handedVar has the number of the descriptor by which a process gets it.

@@ -21,7 +21,7 @@ import (
 // the user started reads them, into memory that those which follow it inherit; nothing of it comes to a disk.
 type Streams struct {
 	stdin io.Reader
-	said  map[string][]byte // by the name that the command line gives
+	said  map[string][]byte // the contents, by the names that the command line gives
 	from  map[streamID]stream
 }
 

@@ -18,7 +18,7 @@ import (
 // kind is one type of -o: a row of the table kinds.
 type kind struct {
 	name     string
-	options  []string // What it can be told, besides its type and, where it writes an image, imageOptions.
+	options  []string // The options that it knows, besides its type and, if it writes an image, imageOptions.
 	image    bool     // It needs the image of the result.
 	files    bool     // It needs the files of the result, which are read in the namespace.
 	named    bool     // It needs a name, its own or one of the build's.
@@ -47,7 +47,7 @@ type Output struct {
 
 	dockerTypes bool               // oci-mediatypes=false: the manifest has Docker's media types.
 	annotations map[string]string  // These go into the manifest, over those of the build.
-	compression *codec.Compression // Without one, the output takes any.
+	compression *codec.Compression // Nil: the output takes any.
 }
 
 // names are those that the output gives, else the others.

@@ -24,9 +24,9 @@ type assembler struct {
 	sources *sources
 	names   *names
 	caches  *sharedCaches
-	epoch   *int64 // of the plan; nil: the image is as old as the first build of it
+	epoch   *int64 // the SOURCE_DATE_EPOCH of the plan; nil: the image is as old as the first build of it
 	noCache bool
-	started time.Time // of this build
+	started time.Time // when this build was started
 }
 
 // image puts the image of the target together from its layers and its config. key is the state of its last step.

@@ -25,14 +25,14 @@ type base struct {
 	layers []v1.Layer
 	key    layers.Key // the state that its files are
 
-	startInterval time.Duration // of the health check: v1.HealthConfig has no field for it
+	startInterval time.Duration // a part of the health check that v1.HealthConfig has no field for
 }
 
 // bases finds images, each once, and unpacks those whose files are read.
 type bases struct {
 	store  *layers.Store // nil where only configs are wanted
 	find   func(ctx context.Context, ref string, p v1.Platform) (v1.Image, error)
-	outer  context.Context // of the caller: layers are read after the build's own context has ended
+	outer  context.Context // the context of the caller: layers are read after the build's own has ended
 	stages string          // the names of the plan's stages, for messages
 	names  *names
 	events *events

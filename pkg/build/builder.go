@@ -41,7 +41,7 @@ type Limits struct {
 	ShmSize int64               // bytes of /dev/shm; 0: 64 MiB
 	Ulimits []string            // NAME=SOFT[:HARD]
 	Hosts   []runtime.HostEntry // --add-host
-	Network string              // what "" of a RUN means, as in a Sandbox
+	Network string              // the network of a RUN that names none, as in a Sandbox
 	Devices []string            // CDI names and nodes of the host that the command line gives; as names they are part of keys
 }
 
@@ -58,7 +58,7 @@ func (l Limits) hostNames() []string { // not their addresses, as in BuildKit
 type Secret struct {
 	Data   []byte
 	Socket string
-	Raw    bool // what a RUN says to the agent reaches it as it is, not the requests for keys and signatures only
+	Raw    bool // a RUN may say everything to the agent; without it, only ask for keys and signatures
 }
 
 // Request is one build.
@@ -66,7 +66,7 @@ type Request struct {
 	Plan     *dockerfile.Plan
 	Context  *files.Context                                                 // nil: an empty context
 	Named    func(ctx context.Context, name string) (*files.Context, error) // opens a named context
-	Secrets  map[string]Secret                                              // by id
+	Secrets  map[string]Secret                                              // the ids are those that RUN --mount=type=secret names
 	Agents   map[string]Secret                                              // ssh agents by id
 	NoCache  bool                                                           // run every step; cache mounts stay
 	Fresh    map[string]bool                                                // names of stages whose steps run again (--no-cache-filter)
@@ -74,14 +74,14 @@ type Request struct {
 	Allow    map[string]bool // entitlements: network.host, security.insecure
 	Compress codec.Compression
 	Layering Layering
-	Environ  []string // of which git takes proxies and the ssh agent
+	Environ  []string // git takes proxies and the ssh agent from it
 
 	MaxDownload int64 // bytes of a file or repository that ADD fetches; 0: 100 GB
 	NoLayers    bool  // the caller wants no image: nothing is compressed
 	Files       bool  // the caller reads the files of the result
 
-	AutoCache []installer.Tool            // that get a cache in each RUN that has none of its own
-	Mirrors   map[installer.Tool]*url.URL // for pip, uv and apt in RUN; no part of a key, and their passwords of no log
+	AutoCache []installer.Tool            // these tools get a cache in each RUN that has none of its own
+	Mirrors   map[installer.Tool]*url.URL // indexes that pip, uv and apt use in RUN; no key has them, and no log their passwords
 	PipDir    string                      // pip's cache for them; empty: one of Caches
 
 	// Scope is whose the caches of this build are: cache mounts, those that nobody asked for, and the results of steps that

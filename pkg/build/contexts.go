@@ -13,7 +13,7 @@ import (
 
 // contexts opens named contexts, each once, and closes them.
 type contexts struct {
-	main  *files.Context // of the caller's, who closes it; may be nil
+	main  *files.Context // the context of the request, which the caller closes; may be nil
 	named func(ctx context.Context, name string) (*files.Context, error)
 
 	mu   sync.Mutex

@@ -15,7 +15,7 @@ type crew struct {
 	slots    *semaphore.Weighted
 	executed atomic.Int64
 
-	steps once[layers.Key, layers.Key] // by their recipe: identical steps run once
+	steps once[layers.Key, layers.Key] // keyed by the recipe: identical steps run once
 }
 
 // newCrew lets so many steps run at once, two where nothing is asked for.

@@ -13,20 +13,20 @@ import (
 type Event struct {
 	Time  time.Time `json:"time"`
 	Type  EventType `json:"type"`
-	Step  int       `json:"step,omitempty"`  // which line of work; 0 for the build as a whole; numbers start at 1 in order of appearance
-	Title string    `json:"title,omitempty"` // with Started: "[stage-1 2/5] RUN make"
+	Step  int       `json:"step,omitempty"`  // the number of the line of work: 1 is the first that appeared, 0 the build as a whole
+	Title string    `json:"title,omitempty"` // set with Started: "[stage-1 2/5] RUN make"
 
 	// Cached is set with Done when nothing had to run.
 	Cached bool `json:"cached,omitempty"`
 
-	Data    []byte              `json:"data,omitempty"`    // with Log: raw output, any cut
-	Stderr  bool                `json:"stderr,omitempty"`  // with Log
-	Current int64               `json:"current,omitempty"` // with Progress: bytes done
-	Total   int64               `json:"total,omitempty"`   // with Progress: bytes in all, 0 when unknown
-	Text    string              `json:"text,omitempty"`    // with Notice, Cache, Explained and Failed: one line for the user; with Progress: what is counted
-	Warning *dockerfile.Warning `json:"warning,omitempty"` // with Warned
-	Cache   *toolcache.Use      `json:"cache,omitempty"`   // with Cache, where it has a Step
-	Result  map[string]any      `json:"result,omitempty"`  // with Finished: digest, names
+	Data    []byte              `json:"data,omitempty"`    // set with Log: raw output, which may be cut anywhere, also within a character
+	Stderr  bool                `json:"stderr,omitempty"`  // set with Log: Data came from standard error
+	Current int64               `json:"current,omitempty"` // set with Progress: bytes done
+	Total   int64               `json:"total,omitempty"`   // set with Progress: bytes in all, 0 when unknown
+	Text    string              `json:"text,omitempty"`    // set with Notice, Cache, Explained and Failed: one line for the user; set with Progress: the name of what is counted
+	Warning *dockerfile.Warning `json:"warning,omitempty"` // set with Warned
+	Cache   *toolcache.Use      `json:"cache,omitempty"`   // set with Cache, if the event has a Step
+	Result  map[string]any      `json:"result,omitempty"`  // set with Finished: digest, names
 }
 
 // EventType says what an Event tells.
@@ -39,9 +39,9 @@ const (
 	Progress  EventType = "progress"
 	Notice    EventType = "notice"
 	Warned    EventType = "warning"
-	Cache     EventType = "cache" // what a RUN did with one of its caches; without a Step, that there is one
+	Cache     EventType = "cache" // tells how a RUN used one of its caches; without a Step, that there is a cache
 	Done      EventType = "done"
-	Explained EventType = "explained" // why a step runs, or why not
+	Explained EventType = "explained" // says why a step runs, or why not
 	Failed    EventType = "failed"
-	Finished  EventType = "finished" // of the whole build
+	Finished  EventType = "finished" // ends the whole build
 )

@@ -124,7 +124,7 @@ func (w *work) applied(ctx context.Context, parent layers.Key) (*layers.Draft, e
 	}
 	w.begin()
 	if err := w.apply(ctx, d); err != nil {
-		_ = d.Discard() // what cannot be removed is reaped, as after a crash
+		_ = d.Discard() // a draft that cannot be removed is reaped, as after a crash
 		return nil, err
 	}
 	return d, nil

@@ -20,7 +20,7 @@ type exports struct {
 	layering *layerPlan
 	line     *exporting
 
-	made once[layers.Key, []v1.Layer] // of a state that another machine made: nil
+	made once[layers.Key, []v1.Layer] // the layers of each state; nil for one that another machine made
 }
 
 // newExports makes layers of these states.

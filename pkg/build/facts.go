@@ -24,7 +24,7 @@ import (
 type facts struct {
 	Parent   string                       `json:"parent"`
 	Inputs   map[string]string            `json:"inputs"`
-	Versions map[string]map[string]string `json:"versions,omitempty"` // of requirements files: path -> name -> version
+	Versions map[string]map[string]string `json:"versions,omitempty"` // the versions that requirements files pin: path -> name -> version
 }
 
 const (

@@ -195,7 +195,7 @@ func (x *indexes) write(ctx context.Context, key layers.Key, all []level) {
 				data, err = kept, nil
 			}
 			if err != nil {
-				return // what others do without
+				return // nobody relies on an index
 			}
 			indexes = append(indexes, static.NewLayer(data, indexType))
 		}

@@ -64,7 +64,7 @@ func passwordIn(address string) string {
 type mask struct {
 	secrets [][]byte
 	mu      sync.Mutex
-	held    []byte // what may be the start of one
+	held    []byte // bytes that may be the start of a secret, and wait for the next piece
 	out     func([]byte)
 }
 

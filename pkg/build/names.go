@@ -16,11 +16,11 @@ import (
 
 // recipes are the names of a step's result.
 type recipes struct {
-	own     layers.Key   // of what is made here, of what the recipe says and nothing else
-	scoped  layers.Key   // of what a RUN makes that sees a cache of this build's scope; zero for other steps
-	below   []layers.Key // likewise of the scopes that this build reads
-	foreign layers.Key   // of what the shared caches that the build reads have a say in; zero without any
-	public  layers.Key   // of its entry in a shared cache: the same on every machine
+	own     layers.Key   // the result that is made here from the inputs of the recipe alone
+	scoped  layers.Key   // the result of a RUN that sees a cache of this build's scope; zero for other steps
+	below   []layers.Key // as scoped, for each scope that this build reads but does not write
+	foreign layers.Key   // a result that came from shared caches: other caches, another name; zero without any
+	public  layers.Key   // the name of the entry in a shared cache: the same on every machine
 }
 
 // stored lists the names under which a result may be here, in the order in which they are looked up.

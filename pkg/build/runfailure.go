@@ -26,7 +26,7 @@ import (
 type RunError struct {
 	Args   []string
 	Exit   *runtime.ExitError
-	Remedy string // what to try, where a cause was found; empty: the exit status says what it can
+	Remedy string // advice, if a cause was found; empty: only the exit status is known
 }
 
 func (e *RunError) Error() string {
@@ -102,8 +102,8 @@ func hasCR(s *dockerfile.Run) bool {
 }
 
 const (
-	maxScripts = 64      // of a RUN that are looked at
-	firstBytes = 4 << 10 // of a script: its #! line, and a few more
+	maxScripts = 64      // this many scripts of a RUN are looked at
+	firstBytes = 4 << 10 // this much of a script is read: its #! line, and a few more
 )
 
 // blameScript looks at the scripts that the RUN names: one whose lines end in CR LF, or whose #! line names no program of

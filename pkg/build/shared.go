@@ -24,7 +24,7 @@ import (
 // SharedCache is a place where several machines keep what steps made: an image for each key, under a tag of its own, so
 // that writers never wait for each other. Reading it can fail at any time; the build then goes on without it.
 type SharedCache struct {
-	Name   string // for messages
+	Name   string // its name in messages
 	Place  string // names it on this machine: another cache has another one
 	Scope  string // the trust scope: part of every tag, so that no scope finds the entries of another
 	All    bool   // also the steps of stages that are not part of the image
@@ -51,7 +51,7 @@ type entry struct {
 const SharedPrefix = "gbuild-"
 
 const (
-	sharedPatience = 10 * time.Second // with one question
+	sharedPatience = 10 * time.Second // the time that one question may take
 	sharedRefresh  = 24 * time.Hour   // how exact the last use of an entry is
 
 	tagLabel    = "gbuild.entry"  // its own tag: a copy under another one is not taken

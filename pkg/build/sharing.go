@@ -24,7 +24,7 @@ const (
 // sharedCaches are those of one build.
 type sharedCaches struct {
 	from, to []*SharedCache
-	outer    context.Context // of the caller: layers are read after the build's own context has ended
+	outer    context.Context // the context of the caller: layers are read after the build's own has ended
 	events   *events
 
 	written once[sharedEntry, struct{}]

@@ -20,7 +20,7 @@ type sources struct {
 	bases    *bases
 	states   *states
 	events   *events
-	fetcher  remote.Fetcher // of what ADD names
+	fetcher  remote.Fetcher // fetches the URLs and repositories that ADD names
 
 	// stages returns the state after the last step of a stage, and runs its steps if they have not run.
 	stages func(context.Context, *dockerfile.Stage) (layers.Key, error)

@@ -19,8 +19,8 @@ type stage struct {
 	steps    []dockerfile.Step
 	resolved *dockerfile.Resolved
 	config   *v1.ConfigFile
-	parent   *stage // FROM stage
-	base     *base  // FROM image
+	parent   *stage // set if FROM names a stage
+	base     *base  // set if FROM names an image; neither is set for scratch
 	exported bool   // its layers are part of the result
 	needs    []*stage
 	keys     []layers.Key // the state after each step; valid when the stage has been walked

@@ -18,9 +18,9 @@ import (
 // origin is how a state of this build is made: its layers are the same whatever is below where a COPY --link made it.
 type origin struct {
 	parent layers.Key
-	linked bool // by a COPY --link
-	copied bool // by any COPY
-	brings bool // by a step that brings files, and executes nothing
+	linked bool // a COPY --link made it
+	copied bool // a COPY made it, linked or not
+	brings bool // a step made it that brings files, and executes nothing
 	known  bool
 }
 

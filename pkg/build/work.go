@@ -19,12 +19,12 @@ type work struct {
 	parent layers.Key // the state that it stands on
 	title  string
 
-	rerun    bool // what is stored does not count
+	rerun    bool // --no-cache: a stored result does not count
 	guessing bool // nothing may run: see guess.go
 	in       inputs
 	recipes  recipes
-	number   int      // of its line of work; 0 while it has none
-	made     *facts   // what it was made of: see explain.go
+	number   int      // the number of its line of work; 0 while it has none
+	made     *facts   // the inputs that --explain compares: see explain.go
 	sawCache bool     // the RUN was given a directory that outlives it
 	distrust []string // tools whose caches are renewed: see stalecache.go
 }
@@ -58,12 +58,12 @@ func (w *work) cached() {
 // inputs are what a step takes from elsewhere.
 type inputs struct {
 	content [32]byte     // the digest of what a COPY selects
-	sums    [][32]byte   // for each mount of a RUN, the digest of what it shows,
-	states  []layers.Key // the state that it shows,
-	paths   []string     // and the path in it
+	sums    [][32]byte   // one for each mount of a RUN: the digest of the files that it shows
+	states  []layers.Key // likewise: the state that the mount shows
+	paths   []string     // likewise: the path in that state
 
 	claimed bool // a shared cache has said what one of the digests is
-	settled bool // what is read is here, so that nobody need be asked: see settle
+	settled bool // the files that it reads are here, so that nobody need be asked: see settle
 }
 
 // layerOptions are those of the layers of a step of the image.

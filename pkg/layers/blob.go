@@ -228,7 +228,7 @@ func (s *blobs) peekAll(h v1.Hash) ([]byte, error) {
 	return data, err
 }
 
-const maxDocument = 8 << 20 // of a manifest or a config
+const maxDocument = 8 << 20 // the bytes that a manifest or a config may have
 
 // copyBuffer is how many bytes are copied at once.
 const copyBuffer = 256 << 10

@@ -23,7 +23,7 @@ const (
 
 // Growing is the blob of a layer that is being made. It can be read from the start, by several readers, while it grows.
 type Growing struct {
-	path     string // until it has its name
+	path     string // the file while it grows; it is renamed at the end
 	named    func(v1.Hash) (io.ReadCloser, error)
 	from     int64  // the size at which it is announced
 	announce func() // tells that it can be read, once
@@ -122,7 +122,7 @@ type growingReader struct {
 	blob   *Growing
 	file   *os.File
 	at     int64
-	closed bool // under the blob's lock
+	closed bool // guarded by the lock of the blob
 }
 
 // Read implements io.Reader.

@@ -15,7 +15,7 @@ import (
 // nameRecord is the content of such a file.
 type nameRecord struct {
 	Name    string            `json:"name"`
-	Digest  v1.Hash           `json:"digest"` // of the manifest
+	Digest  v1.Hash           `json:"digest"` // the digest of the manifest
 	Sources map[string]string `json:"sources,omitempty"`
 	Tagged  time.Time         `json:"tagged"`
 }
@@ -23,9 +23,9 @@ type nameRecord struct {
 // ImageInfo describes a local image.
 type ImageInfo struct {
 	Name     string
-	Digest   v1.Hash // of the manifest
-	ID       v1.Hash // of the config
-	Size     int64   // of the compressed layers
+	Digest   v1.Hash // the digest of the manifest
+	ID       v1.Hash // the digest of the config
+	Size     int64   // bytes of the compressed layers
 	Created  time.Time
 	Tagged   time.Time
 	Platform *v1.Platform

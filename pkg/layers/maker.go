@@ -29,7 +29,7 @@ type maker struct {
 type packing struct {
 	codec.Compression
 	from   int64         // the size from which it is sent
-	blocks *codec.Blocks // that were made ahead
+	blocks *codec.Blocks // blocks of large files that were made ahead
 	report func(bytes int)
 }
 

@@ -23,7 +23,7 @@ type LayerOptions struct {
 
 	Report func(bytes int) // if not nil, is told of each block of a tar when it is compressed, by several goroutines
 
-	blocks *codec.Blocks // that were made ahead
+	blocks *codec.Blocks // blocks of large files that were made ahead
 }
 
 // sendFrom is the size from which a blob is sent that is sent from size on otherwise.

@@ -38,7 +38,7 @@ type pruning struct {
 	lease     *lease
 	images    *images
 	snapshots *snapshots
-	unused    time.Duration // what was used in this time is kept
+	unused    time.Duration // objects that were used within this time stay
 	objects   map[entry]*object
 	now       time.Time
 	report    PruneReport

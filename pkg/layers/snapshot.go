@@ -26,7 +26,7 @@ type meta struct {
 
 const (
 	maxLowers = 500    // OVL_MAX_STACK of the kernel
-	maxStack  = 10_000 // of snapshots: no image has so many, a circle of corrupt ones has
+	maxStack  = 10_000 // the snapshots of one state: no image has so many, a circle of corrupt ones has
 )
 
 // snapshots are the snapshots of a store.
@@ -37,7 +37,7 @@ type snapshots struct {
 	blobs *blobs
 
 	mu    sync.Mutex
-	known map[Key]meta // of committed snapshots; it never changes for a key that exists
+	known map[Key]meta // the meta of committed snapshots; it never changes for a key that exists
 	roots map[Key]int  // see rootDepth
 }
 

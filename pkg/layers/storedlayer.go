@@ -29,10 +29,10 @@ type layerRecord struct {
 	Digest    v1.Hash         `json:"digest"`
 	Size      int64           `json:"size"`
 	MediaType types.MediaType `json:"mediaType"`
-	Source    string          `json:"source,omitempty"` // of a layer that came from elsewhere
+	Source    string          `json:"source,omitempty"` // the repository that the layer came from; empty for one that was made here
 	Made      time.Time       `json:"made,omitzero"`
 
-	Annotations map[string]string `json:"annotations,omitempty"` // of its descriptor
+	Annotations map[string]string `json:"annotations,omitempty"` // the annotations that its descriptor gets in a manifest
 
 	Distributions []string `json:"distributions,omitempty"`
 }

@@ -23,7 +23,7 @@ const syncDelay = time.Second
 // mark needs no fsync: filesystems write the making of a name before a later renaming.
 type syncer struct {
 	disk     disk
-	mu       sync.Mutex // of timer
+	mu       sync.Mutex // guards timer
 	timer    *time.Timer
 	beside   sync.WaitGroup
 	flushing sync.Mutex

@@ -47,7 +47,7 @@ func (s *Store) Unpack(ctx context.Context, layers []v1.Layer, report func(done,
 type unpacking struct {
 	store  *Store
 	report func(done, total int64)
-	key    Key // of the whole
+	key    Key // the state that all the jobs lead to
 	jobs   []*unpackJob
 	total  int64
 	mu     sync.Mutex

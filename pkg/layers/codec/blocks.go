@@ -28,7 +28,7 @@ type Blocks struct {
 	spare    uint64 // bytes that are to stay free on the disk
 
 	mu    sync.Mutex
-	size  int64 // of the file
+	size  int64 // bytes of the file so far
 	found map[blockName]span
 }
 

@@ -35,14 +35,14 @@ type FileWriter interface {
 // Options are what a compression can be helped with. All may be left out.
 type Options struct {
 	Encoders *Encoders
-	Blocks   *Blocks         // that were made ahead
+	Blocks   *Blocks         // blocks of large files that were made ahead
 	Report   func(bytes int) // is told of each block of the input when it is compressed
 }
 
 // Compressed is what Compress says of the bytes that it wrote.
 type Compressed struct {
 	DiffID      v1.Hash           // the digest of the input
-	Annotations map[string]string // what a manifest has to say of the output; mostly nothing
+	Annotations map[string]string // the manifest must have these for the output; mostly there are none
 }
 
 // Compress compresses what write writes, and writes the result to out.
@@ -76,7 +76,7 @@ type compressor struct {
 
 	now    *job   // the block that is being filled, nil if none is
 	before []byte // the last bytes of the block before it
-	ahead  bool   // what is written now may have been compressed ahead
+	ahead  bool   // the bytes that are written now may have been compressed ahead
 	offset *int64 // see offsetTo
 
 	// Workers that are not started yet are idle: each holds a megabyte, and most layers are one block. A job goes from free to the
@@ -227,7 +227,7 @@ func (z *compressor) finish() (v1.Hash, error) {
 type collector struct {
 	out    io.Writer
 	report func(bytes int)
-	queue  chan *job // in the order of the input
+	queue  chan *job // jobs in the order of the input
 	ended  chan struct{}
 
 	// What is known of the input so far.

@@ -13,7 +13,7 @@ import (
 // Compression says how layers are compressed.
 type Compression struct {
 	Algorithm string // "gzip", "zstd", "estargz" or "none"; "" is gzip
-	Level     int    // of the algorithm, 0 is its default: 1 to 9 for gzip and estargz, 1 to 22 for zstd
+	Level     int    // 1 to 9 for gzip and estargz, 1 to 22 for zstd; 0 is the default of the algorithm
 	Force     bool   // the layers of base images are compressed so, too
 }
 

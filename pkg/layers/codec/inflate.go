@@ -51,7 +51,7 @@ const (
 
 const (
 	inflateInput  = 64 << 10
-	inflateOutput = window + 128<<10   // what is made at once still lies in the processor's cache when it is hashed and copied
+	inflateOutput = window + 128<<10   // so small that it still lies in the processor's cache when it is hashed and copied
 	inputSlack    = 32                 // zeros behind the end of the input
 	outputSlack   = 258 + 3 + copyUnit // a match, the literals before it, and what copying in units writes too much
 	copyUnit      = 16

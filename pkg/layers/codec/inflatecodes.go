@@ -13,10 +13,10 @@ const (
 	codeSize    = 15     // the bits of an entry that say how many bits to take
 	codeLiteral = 1 << 4 // a byte
 	codeLong    = 1 << 5 // the code is longer: the second table has it
-	codeEnd     = 1 << 6 // of the block
+	codeEnd     = 1 << 6 // the end of the block
 	codeBad     = 1 << 7 // no code
-	lengthBits  = 11     // of the first table of literals and lengths
-	offsetBits  = 8      // of that of distances
+	lengthBits  = 11     // index bits of the first table of literals and lengths
+	offsetBits  = 8      // index bits of the first table of distances
 )
 
 var (

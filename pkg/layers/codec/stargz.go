@@ -88,7 +88,7 @@ type tableEntry struct {
 	Mode        int64             `json:"mode,omitempty"`
 	UID         int               `json:"uid,omitempty"`
 	GID         int               `json:"gid,omitempty"`
-	Offset      int64             `json:"offset,omitempty"` // of the member with its content
+	Offset      int64             `json:"offset,omitempty"` // the place in the blob of the gzip member with its content
 	DevMajor    int64             `json:"devMajor,omitempty"`
 	DevMinor    int64             `json:"devMinor,omitempty"`
 	Xattrs      map[string][]byte `json:"xattrs,omitempty"`

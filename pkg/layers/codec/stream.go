@@ -57,11 +57,11 @@ const (
 
 // ReadAhead reads in a goroutine of its own, so that what produces the bytes and what uses them run side by side.
 type ReadAhead struct {
-	full  chan block    // what was read, in order
+	full  chan block    // blocks that were read, in order
 	empty chan []byte   // buffers that may be filled
 	stop  chan struct{} // is closed when nobody wants more
 	done  chan struct{} // is closed when the goroutine has ended
-	now   block         // what is being handed out, from at on
+	now   block         // the block that is being handed out, from at on
 	at    int
 }
 

@@ -35,7 +35,7 @@ type Applier struct {
 	how     applying
 	notices *notices
 	parent  openParent
-	size    int64 // of the files so far
+	size    int64 // bytes of the files so far
 	buffer  []byte
 
 	// What must wait for the end.
@@ -58,7 +58,7 @@ type applying struct {
 	limit    int64  // bytes of the tar, and of the files in it with their holes
 	overlay  bool   // entries named .wh. are whiteouts
 	uid, gid *int   // the owner of everything, if set
-	under    string // what names are relative to
+	under    string // the directory in the tree that names are relative to
 }
 
 // NewApplier begins to write into an empty directory. The tars, and the files in them with their holes, may have limit bytes

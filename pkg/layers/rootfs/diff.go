@@ -114,7 +114,7 @@ func (p place) find(dir *Entry, name string) (top *Entry, in place, err error) {
 type differ struct {
 	ctx   context.Context
 	tar   *tar.Writer
-	files codec.FileWriter // what the tar goes to, if it is to be told of large files
+	files codec.FileWriter // the writer below the tar, if it wants to be told of large files
 	o     DiffOptions
 
 	// byName says that what lies below is hidden name by name, and not by a mark on a directory above. A mark would hide what is in
@@ -125,7 +125,7 @@ type differ struct {
 	// open are the directories on the way which are the same below: they are written only if something in them is.
 	open []*Entry
 
-	buffer []byte // what is read of a file
+	buffer []byte // holds a piece of a file while it is copied
 }
 
 func newDiffer(ctx context.Context, w io.Writer, o DiffOptions) *differ {

@@ -53,7 +53,7 @@ func Extract(ctx context.Context, r io.Reader, upper Upper, dest string, o Extra
 // extractor finds the places where Extract writes: in the upper directory, at the path that the merged view resolves to.
 type extractor struct {
 	tree  *tree
-	upper Upper // what is written into, over what the archive sees
+	upper Upper // gets the files; below it is what the archive may see
 	files Upper // the same over all that is there
 	view  *View
 	dest  string

@@ -15,7 +15,7 @@ import (
 // index is one that is read.
 type index struct {
 	raw    []byte // all records
-	starts []int  // where in raw the records are whose names are whole
+	starts []int  // offsets in raw of the records whose names are whole
 }
 
 // readIndex checks an index once, so that looking a name up in it cannot fail later.
@@ -75,7 +75,7 @@ func (x *index) lookup(name string) *indexed {
 
 // indexReader reads records one after the other.
 type indexReader struct {
-	rest []byte // what was not read yet
+	rest []byte // bytes that were not read yet
 	key  []byte // the name in the last record
 	bad  bool   // the index is damaged; what was read since is worth nothing
 }

@@ -25,8 +25,8 @@ type LayerWriter struct {
 
 // openDir is a directory that is being written.
 type openDir struct {
-	below *Entry // what it is merged with, nil if there is nothing
-	depth int    // of the differ, before it was entered
+	below *Entry // the directory that it is merged with, nil if there is none
+	depth int    // the length of differ.open before it was entered
 }
 
 // WriteLayer writes the tar of the layer that fill tells.

@@ -31,7 +31,7 @@ func (v *View) resolve(root, name string, follow bool) (string, *Entry, error) {
 type Linked interface {
 	IsDir() bool
 	IsSymlink() bool
-	Target() string // of a symbolic link
+	Target() string // the text of a symbolic link; empty for other files
 }
 
 // Follow is View.Resolve for files of which lstat says what they are, whatever they lie in. The path of root must be free of

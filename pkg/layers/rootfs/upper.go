@@ -14,8 +14,8 @@ import (
 
 // Upper is an upper directory: it gets what changes, while Lower stays as it is.
 type Upper struct {
-	Dir   string // where it is on disk
-	Lower *View  // what it lies on
+	Dir   string // its path on disk
+	Lower *View  // the files that it lies on
 }
 
 // View returns the lower files with the changes, as they are at the moment of each call.

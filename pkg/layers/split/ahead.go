@@ -26,12 +26,12 @@ const (
 // pip has fetched, and those that are installed. It only guesses: what it made counts where a layer has the same bytes in the end,
 // so whatever happens to the files meanwhile costs the time that was spent on them, and no more.
 type Ahead struct {
-	Blocks *codec.Blocks // what it made
+	Blocks *codec.Blocks // the compressed blocks that it made
 
 	known  func(name string) bool // says whether there is a layer of a distribution
 	finder *aheadFinder
 	begun  map[string]bool // names of distributions whose wheels were found
-	tasks  chan aheadTask  // what workers are to compress
+	tasks  chan aheadTask  // files that workers are to compress
 	over   chan struct{}   // closed when nothing more is to begin
 	ended  chan struct{}   // closed when all workers have ended
 }
@@ -39,7 +39,7 @@ type Ahead struct {
 // aheadTask is a file that is open.
 type aheadTask struct {
 	*os.File
-	wheel *zip.Reader // what is in it; nil for a file that is installed
+	wheel *zip.Reader // the archive, if the file is a wheel; nil for a file that is installed
 }
 
 // Workers is how many files are compressed at once: one processor is left to others.

@@ -55,7 +55,7 @@ func (f *aheadFinder) leave() {
 // aheadFile is what was found.
 type aheadFile struct {
 	distribution string // the name, as a list would give it
-	path         string // where it is below the root
+	path         string // its path below the root
 	wheel        bool   // it is a wheel; otherwise one file that is installed
 }
 

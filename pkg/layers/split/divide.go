@@ -23,7 +23,7 @@ const (
 
 // Part is what one layer of a split snapshot has.
 type Part struct {
-	Names []string // of its distributions
+	Names []string // the names of its distributions
 	Files []string
 	Size  int64
 }

@@ -49,7 +49,7 @@ func Find(root string) ([]*Distribution, error) {
 
 type finder struct {
 	root   string          // the snapshot directory
-	found  []*Distribution // in the order of their lists
+	found  []*Distribution // sorted as their lists are
 	claims map[string]int  // path -> index in found, or contested
 	listed int             // names on the lists that were read
 	links  map[uint64]*linked
