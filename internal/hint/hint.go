@@ -4,15 +4,19 @@ package hint
 
 import "fmt"
 
+// hinted adds a hint to an error, and nothing to its message.
 type hinted struct {
 	err  error
 	text string
 }
 
+// Error implements error.
 func (h *hinted) Error() string { return h.err.Error() }
 
+// Unwrap gives the error without the hint.
 func (h *hinted) Unwrap() error { return h.err }
 
+// Hint says what the reader can do.
 func (h *hinted) Hint() string { return h.text }
 
 // Wrap adds a hint to an error, whose message stays the same. No error stays none.
