@@ -67,10 +67,12 @@ func (i *builtImage) RawConfigFile() ([]byte, error)      { return i.config, nil
 func (i *builtImage) Digest() (v1.Hash, error)            { return partial.Digest(i) }
 func (i *builtImage) RawManifest() ([]byte, error)        { return i.manifest, nil }
 
+// Manifest returns a copy: callers may change it.
 func (i *builtImage) Manifest() (*v1.Manifest, error) {
 	return v1.ParseManifest(bytes.NewReader(i.manifest))
 }
 
+// LayerByDigest also returns the config as a layer, as images of ggcr do.
 func (i *builtImage) LayerByDigest(h v1.Hash) (v1.Layer, error) {
 	if config, err := i.ConfigName(); err == nil && config == h {
 		return partial.ConfigLayer(i)

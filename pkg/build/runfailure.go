@@ -29,6 +29,7 @@ type RunError struct {
 	Remedy string // advice, if a cause was found; empty: only the exit status is known
 }
 
+// Error words the failure as BuildKit does.
 func (e *RunError) Error() string {
 	text := fmt.Sprintf("process %q did not complete successfully: exit code: %d", strings.Join(e.Args, " "), e.Exit.Code)
 	if e.Exit.Signal != 0 {

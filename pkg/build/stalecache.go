@@ -17,6 +17,7 @@ type staleError struct {
 	cause error
 }
 
+// Error implements error.
 func (e *staleError) Error() string { return e.cause.Error() }
 
 // Unwrap gives the failure.
