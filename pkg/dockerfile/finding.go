@@ -1,4 +1,4 @@
-// This file owns what is said of a Dockerfile, findings of lint rules, and the lines that it is said of.
+// This file owns the data of findings of lint rules, and the ranges of lines that findings and errors are about.
 
 package dockerfile
 

@@ -1,4 +1,4 @@
-// This file owns how variables in the mounts of a RUN pass BuildKit's parser.
+// This file hides the variables in the mounts of a RUN from BuildKit's parser, which would refuse them, and brings them back.
 
 package dockerfile
 

@@ -1,4 +1,4 @@
-// This file tells a registry that is silent from one that answers.
+// This file distinguishes a registry that is out of reach, silent or in trouble from one that answers, even with a refusal.
 
 package image
 

@@ -1,4 +1,4 @@
-// This file tells manifests, indexes and what is neither apart, before anything in them is believed.
+// This file decides whether a document is a manifest, an index or neither, before anything in it is believed.
 
 package image
 

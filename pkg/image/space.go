@@ -1,4 +1,4 @@
-// This file says of a full file system what the image needs and what is free.
+// This file words the error of a full file system: how much an image needs, and how much is free.
 
 package image
 

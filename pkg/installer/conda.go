@@ -1,4 +1,4 @@
-// This file owns what is known of conda, and of mamba and micromamba, which take its words.
+// This file owns what is known of conda, and of mamba and micromamba, which understand its commands.
 
 package installer
 

@@ -1,5 +1,5 @@
 // Package installer is what gbuild knows of package managers: pip, uv, apt, conda and npm, and the programs that call
-// them. It is knowledge only: names, sub-commands, variables, places, and how lines and files of theirs read.
+// them. It is knowledge only: names, sub-commands, variables, places, and the forms of their lines and files.
 //
 // A Tool is a package manager that can keep what it fetches in a Cache. A Program is a command that fetches packages.
 // Several use the cache of one Tool: pipx and tox call pip. Some have a cache of another kind, and say so (WhyNoCache). A Program

@@ -1,4 +1,4 @@
-// This file owns how the lines read that pip prints.
+// This file reads the lines that pip prints.
 
 package installer
 

@@ -1,4 +1,4 @@
-// This file owns what tools print about their caches. How a line of one reads is in the tool's own file.
+// This file owns what tools print about their caches. The lines of each tool are read in its own file.
 
 package installer
 

@@ -1,6 +1,6 @@
-// This file owns how long pip believes an answer that it has stored. A server may say: for five minutes, or for a year. A
-// build that nobody has given a cache would ask. So would one with this cache: only what a server says never changes, as
-// indexes say of files whose digests are on their pages, is used without a question.
+// This file owns how long pip believes an answer that it has stored. A server may allow it five
+// minutes, or a year. A build without a cache would ask the server, so a build with this cache has to ask, too. The exception
+// are answers of which the server says that they never change, as indexes say of files whose digests are on their pages.
 
 package pipcache
 

@@ -1,4 +1,4 @@
-// This file owns the visit of those files of pip's cache that came during a lease.
+// This file goes through the files that came into pip's cache during a lease.
 
 package pipcache
 

@@ -1,4 +1,4 @@
-// This file owns what people are told of the caches: a list of them, and which of them a word means.
+// This file owns the list of caches that people are shown, and finds the cache that they mean by a word.
 
 package pipcache
 

@@ -1,5 +1,5 @@
-// This file owns which of the wheels that pip has built are found by the digest of what they were built of. pip finds a
-// wheel by the address of its source, and by a digest only where a page or a requirement gave one.
+// This file removes wheels that pip has built from sources without a known digest. pip finds such a wheel by the address of its
+// source alone, even if that address has another file by then. A page of an index or a requirement may give the digest.
 
 package pipcache
 

@@ -1,5 +1,5 @@
-// This file owns the watching of a cache of pip: the kernel tells what appears in its directories, and the entries that
-// are complete are told on. Directories that were there before are watched too, but what is in them is nothing new.
+// This file owns the watching of a cache of pip: the kernel reports what appears in its directories, and each
+// complete entry is reported to the caller. Directories that were there before are watched too, but what is in them is nothing new.
 
 package pipcache
 

@@ -1,4 +1,4 @@
-// This file owns the programs that devices have run while a container starts, and what those programs read.
+// This file owns the programs that are run for devices while a container starts, and the file that those programs read.
 
 package runtime
 

@@ -1,5 +1,5 @@
-// This file owns the files of /etc that a sandbox has of its own: hosts and resolv.conf. An image's are an example of whoever made
-// it; they stay what they are.
+// This file owns the files of /etc that a sandbox gets from us: hosts and resolv.conf. Those of the image are covered, and not
+// changed.
 
 package runtime
 

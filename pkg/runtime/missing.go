@@ -1,5 +1,5 @@
-// This file owns the error of what a host lacks. It is the only error of this package that a caller may go on after: with less
-// than it asked for, and a word to the user.
+// This file owns the error of what a host lacks. It is the only error of this package after which a caller may go
+// on: the caller then has less than it asked for, and tells the user so.
 
 package runtime
 

@@ -15,7 +15,7 @@ import (
 // stubs are the mount points that were made in one root.
 type stubs struct {
 	all     []stub
-	touched []touched
+	touched []touched // the directories in which they were made, with their times
 }
 
 // stub is a mount point that the tree made.

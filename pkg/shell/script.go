@@ -1,4 +1,4 @@
-// This file owns the scripts that a command executes and that lie in the files before it.
+// This file owns the scripts that a command executes, if they are among the files of the image before the command.
 
 package shell
 

@@ -1,4 +1,4 @@
-// This file puts the RoundTrippers together, and shares those that know the registry between calls.
+// This file puts the RoundTrippers together. Those that remember something of a registry are kept for later calls.
 
 package wire
 

@@ -1,4 +1,4 @@
-// This file tells hosts apart by their names alone: which one is this machine, and which two have one owner.
+// This file compares hosts by their names alone: it says which one is this machine, and which two have the same owner.
 
 package wire
 

@@ -1,4 +1,4 @@
-// This file tells the failures that pass from those that do not.
+// This file distinguishes failures that may be over at the next try from those that will not.
 
 package wire
 

@@ -1,5 +1,5 @@
-// This file owns what the connections of a sandbox may take of this process: what its programs leave unread is outside of
-// their own limit of memory, and the host that sends it waits.
+// This file bounds the memory that the connections of a sandbox may take in this process. Bytes that its programs have not read yet
+// lie here, where the sandbox's own limit of memory does not count them. When the bound is reached, the sender waits.
 
 package network
 
