@@ -45,6 +45,6 @@
 //
 // This package prints nothing and reads no environment. It opens no registry: images come in by Builder.Fetch, and entries of
 // shared caches by functions of SharedCache. It asks nobody for rights: where the process may not do what a step needs, the
-// error is ErrNeedsNamespace, and what was done until then is found by the process that builds again (namespace.go).
+// error is ErrNeedsNamespace, and the caller says why the process has none (namespace.go).
 // What a key is made of (key.go, internal/recipe) decides what older stores are good for: a change of it needs a new version.
 package build

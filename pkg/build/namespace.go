@@ -1,4 +1,5 @@
-// This file owns the decision that a build is left to a process with a user namespace of its own.
+// This file owns what a build may do in its process. That was decided before it began: the process has a user namespace of
+// its own, or the host lets it have none.
 
 package build
 
@@ -9,7 +10,7 @@ import (
 )
 
 // ErrNeedsNamespace is returned by Build in a process that has no namespace of its own (Entered is false) when some
-// work needs one. Nothing was changed then; the caller enters a namespace and builds again.
+// work needs one. The caller knows why there is none, and says that.
 var ErrNeedsNamespace = files.ErrNoRights
 
 // process says what the process of the build may do.
@@ -18,8 +19,8 @@ type process struct {
 	runs    bool // a RUN is among the steps of the build
 }
 
-// mayWork says whether this process sees the owners of files as the image has them, and need not enter a namespace for
-// a RUN either: it has entered one, or it is root and only copies.
+// mayWork says whether this process sees the owners of files as the image has them, and no RUN needs more than that: it is
+// in a namespace of its own, or it is root and only copies.
 func (p *process) mayWork() bool { return p.entered || os.Geteuid() == 0 && !p.runs }
 
 // check says early that a namespace is needed where some step will surely run.
