@@ -26,6 +26,7 @@ type buildFlags struct {
 	outputs outputFlags
 	call    callFlags
 	docker  dockerFlags
+	// These two are no room's: they are about the build as a whole.
 	explain bool
 	jobs    int
 }
@@ -96,6 +97,7 @@ type job struct {
 // newJob reads the whole command line, and nothing else.
 func newJob(a *cli.App, f *buildFlags, outside error) (j *job, err error) {
 	j = &job{app: a, flags: f, outside: outside, request: &build.Request{Explain: f.explain, Place: f.source.place()}}
+	// A flag that gbuild refuses is named first, whatever else is wrong with the command line.
 	if err := f.docker.refuse(); err != nil {
 		return nil, err
 	}
@@ -124,6 +126,7 @@ func runBuild(ctx context.Context, a *cli.App, f *buildFlags, outside error) err
 	if err != nil {
 		return err
 	}
+	// Contexts and Dockerfile are opened before there is a display, so an error in them is printed without one.
 	if j.in, err = openInput(ctx, a, inputFlags{&f.source, &f.steps.credentials}, j.request); err != nil {
 		j.call.printFoundBefore(a, err)
 		return err
@@ -140,12 +143,14 @@ func runBuild(ctx context.Context, a *cli.App, f *buildFlags, outside error) err
 
 // do answers the call, or builds.
 func (j *job) do(ctx context.Context) error {
+	// Notices about the command line come first, and also where the call is only a report.
 	for _, text := range append(j.flags.docker.notices(), j.flags.caches.notices()...) {
 		j.show.Notice(text)
 	}
 	if j.call.method != "build" {
 		return j.call.answer(ctx, j.app, j.in, j.show.Notice)
 	}
+	// The time is a part of the keys of COPY and WORKDIR, so it must be known before the first step is keyed.
 	if err := j.in.setEpoch(ctx); err != nil {
 		return err
 	}
@@ -168,9 +173,11 @@ func (j *job) do(ctx context.Context) error {
 		Inject: j.flags.steps.devices.injector(j.app.Environ, j.show.Notice)}
 	w := j.out.writer(j.app, store, j.show)
 	w.Platform = j.in.plan.Platform()
+	// Outputs that can begin early do so here: layers leave for a registry while later steps run.
 	if err := w.Prepare(ctx, j.out.list); err != nil {
 		return err
 	}
+	// w is closed before the store: layers that are still being sent are read from it.
 	defer w.Close()
 	return j.buildAndWrite(ctx, b, w)
 }
@@ -181,11 +188,13 @@ func (j *job) buildAndWrite(ctx context.Context, b *build.Builder, w *output.Wri
 	if j.outside == nil {
 		j.mounts.take(ctx, j.app, j.show.Notice)
 	}
+	// This ends after the second round at the latest: without CacheFrom no CacheError comes back.
 	for {
 		result, err := b.Build(ctx, j.request)
 		if err == nil {
 			err = j.write(ctx, w, result)
 		}
+		// A build that ran nothing has brought nothing into the cache mounts, so there is nothing new to send.
 		if err == nil && j.outside == nil && result.Steps > 0 {
 			j.mounts.give(ctx, j.app, j.show.Notice)
 		}

@@ -59,6 +59,7 @@ func (f *cacheFlags) add(flags *pflag.FlagSet, environ cli.Environment) {
 func (f *cacheFlags) fill(req *build.Request, environ cli.Environment, context string) error {
 	req.NoCache, req.NoCacheMounts, req.Fresh = f.noCache, f.noCacheMounts, map[string]bool{}
 	for _, stage := range f.noCacheFilter {
+		// Names of stages do not depend on case in a Dockerfile.
 		req.Fresh[strings.ToLower(stage)] = true
 	}
 	req.Scope = environ.ScopeOf(f.scope, context)
@@ -142,6 +143,7 @@ func (f *cacheFlags) share(req *build.Request, a *cli.App) error {
 		if err != nil || p == nil {
 			return err
 		}
+		// What was written without a scope is trusted by all scopes, so it is read after the build's own.
 		scopes := []string{p.scope}
 		if p.scope == "" && f.scope != "" {
 			scopes = []string{f.scope, ""}
@@ -163,6 +165,7 @@ func (f *cacheFlags) share(req *build.Request, a *cli.App) error {
 		if err != nil {
 			return err
 		}
+		// One cache may be named twice (--cache-repo and --cache-to). The wider mode counts.
 		c.All = c.All || p.all
 		req.CacheTo = append(req.CacheTo, c)
 	}
@@ -181,6 +184,7 @@ func (s remoteCaches) open(p cachePlace) (*build.SharedCache, error) {
 	c := &build.SharedCache{Name: images.String(), Place: placeOfCache(p.ref), Scope: p.scope, Source: images.Source(), Write: images.Write,
 		Open: func(ctx context.Context, tag string) (v1.Image, error) {
 			img, err := images.Open(ctx, tag)
+			// A tag that is not there is the usual case: nobody has made this step yet.
 			var missing *image.NotFoundError
 			if errors.As(err, &missing) {
 				return nil, nil

@@ -84,6 +84,8 @@ type inputFlags struct {
 }
 
 // openInput opens what the flags name. The request says with what the Dockerfile is parsed.
+// The order matters. Streams are reserved before anybody reads one, credentials are opened before a context that may need
+// them, and the Dockerfile comes last, since it may lie in the context.
 func openInput(ctx context.Context, a *cli.App, f inputFlags, req *build.Request) (in *input, err error) {
 	in = &input{source: f.source}
 	defer func() {
@@ -122,6 +124,7 @@ func openInput(ctx context.Context, a *cli.App, f inputFlags, req *build.Request
 	if err != nil {
 		return in, err
 	}
+	// The parser has them for its lint only: it warns of a COPY whose source the ignore file hides.
 	options.Ignore = in.context.IgnorePatterns()
 	in.plan, err = dockerfile.Parse(name, text, options)
 	return in, err
@@ -137,6 +140,7 @@ func contextOptions(a *cli.App, args map[string]string) (o files.ContextOptions,
 	if o.MaxDownload, err = maxDownload(a.Environ); err != nil {
 		return o, err
 	}
+	// The state directory may lie inside of the context (--root=.). No COPY takes it, or each build would change its own input.
 	o.Own = []string{o.StateDir}
 	if caches, err := a.CachesDir(); err == nil {
 		o.Own = append(o.Own, caches)

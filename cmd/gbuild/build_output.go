@@ -97,6 +97,7 @@ func (f *outputFlags) parse(environ cli.Environment) (o outputs, err error) {
 	if o.progress, err = progress.ParseMode(f.progress); err != nil {
 		return o, cli.Usage(err)
 	}
+	// -q wins over --progress: nothing may be in front of the id.
 	if f.quiet {
 		o.progress = progress.Quiet
 	}
@@ -116,6 +117,7 @@ func (f *outputFlags) imageNames(environ cli.Environment) (names []string, err e
 		tags = []string{"latest"}
 	}
 	for _, t := range tags {
+		// A tag with a colon or a slash is a whole name already, and --name does not touch it.
 		if f.name != "" && !strings.ContainsAny(t, ":/") {
 			t = f.name + ":" + t
 		}
@@ -179,6 +181,7 @@ func (o outputs) writer(a *cli.App, store *layers.Store, show *cli.Display) *out
 // report says what was built: in the display, in the files that scripts ask for, and with -q on standard output.
 func (o outputs) report(ctx context.Context, a *cli.App, img v1.Image, show func(build.Event)) error {
 	if img == nil {
+		// Without an image there is no id and no digest. The metadata file is written all the same, since scripts wait for it.
 		return o.receipts.Write(ctx, nil, nil)
 	}
 	id, err := img.ConfigName()
@@ -189,6 +192,7 @@ func (o outputs) report(ctx context.Context, a *cli.App, img v1.Image, show func
 	if err != nil {
 		return err
 	}
+	// The display is told first: a file that a script waits for means that all has been said.
 	show(build.Event{Type: build.Finished, Result: map[string]any{"id": id.String(), "digest": digest.String(), "names": o.names}})
 	if err := o.receipts.Write(ctx, img, o.names); err != nil {
 		return err

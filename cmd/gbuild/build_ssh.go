@@ -35,6 +35,7 @@ func parseSSHFlag(s string, environ cli.Environment) (f sshFlag, err error) {
 			f.places = append(f.places, place)
 		}
 	}
+	// Only an agent of the user's can be handed on raw. One with the keys of files is ours, and only signs.
 	if f.raw && len(f.places) != 1 {
 		return f, cli.Usagef("--ssh %s: raw=true needs the socket of an agent: --ssh %s=SOCKET,raw=true", s, f.id)
 	}
@@ -62,6 +63,7 @@ func sshAgents(words []string, environ cli.Environment, read cli.FileReader) (ag
 		if err == nil {
 			var end func()
 			agents[f.id], end, err = f.agent(read)
+			// end is never nil, so that stop need not ask which of the agents gbuild has started.
 			undo = append(undo, end)
 		}
 		if err != nil {

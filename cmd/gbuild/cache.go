@@ -64,6 +64,7 @@ func listCaches(a *cli.App, write func(io.Writer, pipcache.Info)) error {
 }
 
 // cacheColumns is the format of a line of the list.
+// The width of the columns is fixed; only the last one, which may have many names, is as long as it gets.
 const cacheColumns = "%-40s %10s  %-16s %-32s %s\n"
 
 // writeCache writes a cache with the names of its wheels.
@@ -101,6 +102,7 @@ func newCacheRemoveCommand(a *cli.App) *cobra.Command {
 other scope has needs no --scope.`,
 		Example: "  gbuild cache rm /root/.cache/pip\n  gbuild cache rm --scope pr-12 pip\n  gbuild cache rm --all",
 		RunE: func(c *cobra.Command, args []string) error {
+			// Neither and both are refused: a script whose list of ids is empty by mistake must not empty everything.
 			if all == (len(args) > 0) {
 				return cli.Usage(hint.Errorf("gbuild cache ls lists them", "name the caches to remove, or give --all"))
 			}
@@ -130,6 +132,7 @@ func removeCaches(ctx context.Context, a *cli.App, choose func([]pipcache.Info) 
 	if err != nil {
 		return err
 	}
+	// Two ids may mean one cache. It is removed and counted once.
 	doomed := map[string]bool{}
 	for _, i := range chosen {
 		doomed[i.Key] = true
@@ -160,6 +163,7 @@ func cachesOf(environ cli.Environment, list []pipcache.Info, name, id string) ([
 	if name == "all" {
 		return pipcache.Match(list, id)
 	}
+	// Without --scope, caches that have no scope count as well as those of the project.
 	trust := environ.ScopeOf(name, ".")
 	mine := slices.DeleteFunc(slices.Clone(list), func(i pipcache.Info) bool {
 		return i.Trust != trust && (i.Trust != "" || name != "")

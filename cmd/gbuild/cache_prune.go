@@ -29,6 +29,7 @@ stays. With --remote, remove the entries of a cache that --cache-to filled, in a
 them of late. The registry frees their layers at its next garbage collection. Images and other tags of the repository stay.`,
 		Example: "  gbuild cache prune --keep 168h\n  gbuild cache prune --remote registry.example/me/cache --keep 336h",
 		RunE: func(c *cobra.Command, _ []string) error {
+			// Only this machine's caches have files of other ids. A registry is asked from the user's own process.
 			if ref == "" {
 				return a.MustEnter(c.Context(), func(ctx context.Context) error { return pruneBuilt(ctx, a, keep) })
 			}
@@ -70,6 +71,7 @@ func pruneShared(ctx context.Context, w io.Writer, images *image.Collection, bef
 	}
 	removed, kept := 0, 0
 	for _, tag := range tags {
+		// Other tags of the repository are images of somebody. They are not even opened.
 		if !strings.HasPrefix(tag, build.SharedPrefix) {
 			continue
 		}
@@ -81,10 +83,12 @@ func pruneShared(ctx context.Context, w io.Writer, images *image.Collection, bef
 		if err != nil {
 			return err
 		}
+		// The time of an entry's image is that of its last use, exact to a day: builds with --cache-to write it anew.
 		if !config.Created.Before(before) {
 			kept++
 			continue
 		}
+		// The first refusal ends it: a registry that does not allow one removal allows none.
 		if err := images.Remove(ctx, tag); err != nil {
 			return fmt.Errorf("removing entry %s: %w", tag, err)
 		}

@@ -36,6 +36,7 @@ leaves: wheels that pip built, ccache. --downloads adds what could be fetched ag
 Those of the project leave that the working directory belongs to, or of --cache-scope; only the same scope takes them.`,
 		Example: "  gbuild cache push registry.example/me/mounts\n  gbuild cache push --downloads oci:.gbuild/mounts /root/.cache/pip",
 		RunE: func(c *cobra.Command, args []string) error {
+			// No id means all cache mounts of the scope.
 			o.IDs, o.Scope = args[1:], a.Environ.ScopeOf(name, ".")
 			return travelling{move: travel.Push, options: o}.runCommand(c.Context(), a, args[0])
 		},

@@ -49,6 +49,7 @@ func (f *callFlags) parse() (c call, err error) {
 			return c, cli.Usagef("--call %s: it is METHOD[,format=json|text]", f.call)
 		}
 	}
+	// --check beside the same --call is no contradiction.
 	if f.check {
 		if c.method != "build" && c.method != "check" {
 			return c, cli.Usagef("--check and --call=%s contradict each other", c.method)
@@ -58,6 +59,7 @@ func (f *callFlags) parse() (c call, err error) {
 	switch c.method {
 	case "build", "check", "outline", "targets":
 		return c, nil
+	// lint is buildx's older word for check.
 	case "lint":
 		c.method = "check"
 		return c, nil
@@ -93,6 +95,7 @@ func (c call) lint(ctx context.Context, a *cli.App, in *input, notice func(strin
 	f := &bases.Finder{Options: a.Registries.Options(), Pull: true, Notice: notice}
 	found, err := build.Lint(ctx, in.plan, in.source.target == "", f.Find)
 	if err != nil {
+		// Warnings were found before a base could not be looked up. They are printed all the same, and the error after them.
 		c.printFoundBefore(a, &dockerfile.Error{File: in.plan.Name, Source: in.plan.Source, Warnings: found})
 		return err
 	}

@@ -28,6 +28,7 @@ func findContainer(a *cli.App, name string) (*container.Container, error) {
 		return nil, err
 	}
 	c, err := all.Find(name)
+	// A name that no container can have is an error of the command line, and not one of the registry.
 	var bad *container.NameError
 	if errors.As(err, &bad) {
 		return nil, cli.Usage(err)
@@ -69,6 +70,7 @@ func containerExit(a *cli.App, err error) error {
 	switch {
 	case err == nil, errors.As(err, &status):
 		return err
+	// This order counts: a status that is decided goes first, and an error of the command before one of gbuild.
 	case errors.As(err, &stopped):
 		return cli.ExitStatus(cli.ExitSignals + int(stopped))
 	case errors.As(err, &exit):

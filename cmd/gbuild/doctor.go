@@ -32,6 +32,7 @@ func newDoctorCommand(a *cli.App) *cobra.Command {
 				}
 				fmt.Fprintf(a.Stdout, "%-22s MISSING: %s\n%22s   %s\n", c.name, c.missing.What, "", c.missing.Remedy)
 			}
+			// The exit code is what scripts look at: it must not be 0 where a build with a RUN would fail.
 			if !s.Isolation().CanRun() {
 				fmt.Fprintln(a.Stdout, "RUN: it cannot be executed here; what is MISSING above says why")
 				return cli.ExitStatus(cli.ExitHost)

@@ -34,6 +34,7 @@ func newExecCommand(a *cli.App) *cobra.Command {
 		},
 	}
 	f := c.Flags()
+	// Everything behind the container's name is the command's, also what looks like a flag of ours.
 	f.SetInterspersed(false)
 	f.BoolVarP(&o.interactive, "interactive", "i", false, "pass standard input on")
 	f.BoolVarP(&o.tty, "tty", "t", false, "give the command a terminal")
@@ -55,6 +56,7 @@ func execCommand(a *cli.App, o *execOptions, name string, args []string) error {
 	}
 	command := container.Command{Args: args, Env: passed(o.env, a.Environ), Dir: o.workdir, User: o.user, Detached: o.detach}
 	if o.tty {
+		// TERM comes first, so that -e TERM=… of the caller overrides it.
 		command.Env = append([]string{"TERM=xterm"}, command.Env...)
 		return execTerminal(a, o, c, command)
 	}
@@ -101,6 +103,7 @@ func execTerminal(a *cli.App, o *execOptions, c *container.Container, command co
 	}
 	defer master.Close()
 	if o.interactive {
+		// Nobody waits for this goroutine: it may sit in a read of the terminal when the command has ended.
 		go func() { _, _ = io.Copy(master, a.Stdin) }()
 	}
 	go func() {

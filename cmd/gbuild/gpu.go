@@ -32,6 +32,7 @@ func newGPUListCommand(a *cli.App) *cobra.Command {
 			w := tabwriter.NewWriter(a.Stdout, 0, 1, 3, ' ', 0)
 			driver, err := gpu.FindDriver(c.Context())
 			if err != nil {
+				// No driver is no error of this command: CDI specs can name devices of other makers.
 				fmt.Fprintf(a.Stderr, "gbuild: %v\n", err)
 				if remedy := hint.Of(err); remedy != "" {
 					fmt.Fprintf(a.Stderr, "gbuild: hint: %s\n", remedy)
@@ -60,6 +61,7 @@ func newGPUListCommand(a *cli.App) *cobra.Command {
 func writeGPUs(w *tabwriter.Writer, d *gpu.Driver) {
 	fmt.Fprintf(w, "NVIDIA driver %s\n", cmp.Or(d.Version, "of unknown version"))
 	fmt.Fprintln(w, "INDEX\tNODE\tMODEL\tUUID\tBUS")
+	// A line of a MIG instance has the columns of a GPU. Node and bus are empty: they are those of the GPU above.
 	for _, g := range d.GPUs {
 		fmt.Fprintf(w, "%d\t/dev/nvidia%d\t%s\t%s\t%s\n", g.Index, g.Minor, cmp.Or(g.Model, "?"), cmp.Or(g.UUID, "?"), cmp.Or(g.BusID, "?"))
 		for _, m := range g.MIG {
@@ -82,6 +84,7 @@ func newGPUCDICommand(a *cli.App) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			// The spec goes out as it is; the other stream changes what is not fit to be shown.
 			text, err := gpu.MarshalSpec(spec)
 			if err == nil {
 				_, err = a.RawOut.Write(text)

@@ -28,6 +28,7 @@ func newImagesCommand(a *cli.App) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			// -q wins over --format, and --format over --digests.
 			if quiet {
 				format = "{{.ID}}"
 			} else if format == "" {
@@ -63,6 +64,7 @@ func imageRows(a *cli.App, only string) ([]any, error) {
 	}
 	var rows []any
 	for _, i := range list {
+		// The store has full names, registry and all; people see and write the short ones.
 		ref, err := image.ParseRef(i.Name)
 		if err != nil {
 			continue
@@ -70,6 +72,7 @@ func imageRows(a *cli.App, only string) ([]any, error) {
 		familiar := ref
 		familiar.Tag, familiar.Digest = "", ""
 		repository := familiar.Familiar()
+		// docker images takes a repository, which means all its tags, or one name with its tag.
 		if only != "" && only != repository && only != ref.Familiar() {
 			continue
 		}
@@ -91,6 +94,7 @@ func newRmiCommand(a *cli.App) *cobra.Command {
 					if err != nil {
 						return err
 					}
+					// The first name that is not there ends the command. Names before it are gone, and were printed.
 					if err := store.Untag(ref.String()); err != nil {
 						return err
 					}
@@ -111,6 +115,7 @@ func newPruneCommand(a *cli.App) *cobra.Command {
 		Example: "  gbuild prune\n  gbuild prune --keep 168h",
 		RunE: func(c *cobra.Command, _ []string) error {
 			return a.InStore(c.Context(), func(ctx context.Context, store *layers.Store) error {
+				// Layers that a running build or container uses are leased, and stay whatever keep says.
 				report, err := store.Prune(ctx, keep)
 				if err == nil {
 					fmt.Fprintf(a.Stdout, "Reclaimed %s\n", cli.HumanSize(report.Freed))

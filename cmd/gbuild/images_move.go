@@ -28,6 +28,7 @@ func newPushCommand(a *cli.App) *cobra.Command {
 			if len(to) == 0 {
 				to = args
 			}
+			// -q silences the display only; an error is still printed, and the exit code tells.
 			mode := progress.Auto
 			if quiet {
 				mode = progress.Quiet
@@ -56,6 +57,7 @@ func newSaveCommand(a *cli.App) *cobra.Command {
 		Use: "save IMAGE [IMAGE...]", Short: "Write a local image to a tarball or an OCI layout", Args: cobra.MinimumNArgs(1),
 		Example: "  gbuild save my-agent -o my-agent.tar && docker load -i my-agent.tar\n  gbuild save my-agent --format oci -o my-agent.oci.tar",
 		RunE: func(c *cobra.Command, args []string) error {
+			// The archive itself may go to standard output. A display beside it would only be in the way of who reads both.
 			mode := progress.Auto
 			if dest == "-" {
 				mode = progress.Quiet
@@ -65,6 +67,7 @@ func newSaveCommand(a *cli.App) *cobra.Command {
 				if err != nil {
 					return err
 				}
+				// What is wrong here is wrong with the flags, hence the usage error.
 				out, err := output.Archive(format, dest)
 				if err != nil {
 					return cli.Usage(err)
@@ -116,6 +119,7 @@ func refuseOther(a, b v1.Image, name string) error {
 	if err != nil {
 		return err
 	}
+	// Names are compared by what they lead to: two names of one manifest are one image.
 	if y, err := b.Digest(); err != nil || x != y {
 		return cli.Usagef("%s is another image: save writes one image under several names", name)
 	}

@@ -48,6 +48,7 @@ func printLog(ctx context.Context, a *cli.App, o logsOptions, name string) error
 		return err
 	}
 	return c.ReadLog(ctx, container.LogOptions{Tail: tail, Follow: o.follow}, func(l container.LogLine) error {
+		// A log has the bytes of the command. They go out as they are, escape sequences included.
 		w, text := a.RawOut, l.Log
 		if l.Stream == "stderr" {
 			w = a.RawErr

@@ -56,6 +56,7 @@ func realMain(args []string) int {
 		err = execute(a)
 	}
 	var said cli.ExitStatus
+	// An ExitStatus has been explained already, or needs no word: it is the code of the user's own command.
 	if err != nil && !errors.As(err, &said) {
 		a.PrintError(err)
 	}
@@ -72,6 +73,7 @@ func execute(a *cli.App) error {
 	root.SetErr(a.Stderr)
 	err := root.ExecuteContext(ctx)
 	var said cli.ExitStatus // the child had the signal, too, and says its status
+	// What a signal has cut short fails in a hundred ways. The signal is the reason, so that is what is said.
 	if err != nil && ctx.Err() != nil && !errors.As(err, &said) {
 		return context.Cause(ctx)
 	}

@@ -53,10 +53,12 @@ func listContainers(a *cli.App, o psOptions) error {
 		o.format = "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}"
 		rows = append(rows, containerRow{"CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAMES", ""})
 	}
+	// -q wins over --format, as for gbuild images.
 	if o.quiet {
 		o.format = "{{.ID}}"
 	}
 	for _, c := range list {
+		// A container that restarts counts as one that runs: its command may be between two lives.
 		if o.all || c.Status != container.StatusExited && c.Status != container.StatusCreated {
 			rows = append(rows, rowOf(&c.Record, o.whole))
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
+// newRunCommand makes the command. It is executed by up to three processes, one after the other: see run_start.go.
 func newRunCommand(a *cli.App) *cobra.Command {
 	o := &runOptions{}
 	c := &cobra.Command{
@@ -51,6 +52,7 @@ func runCommand(ctx context.Context, a *cli.App, o *runOptions) error {
 	if id := a.Env(containerVar); id != "" {
 		return l.goOn(ctx, id)
 	}
+	// Only the first process comes here: it reads what can be read but once, and hands it on.
 	if err := readOnce(ctx, a, o); err != nil {
 		return err
 	}

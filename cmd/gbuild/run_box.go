@@ -23,6 +23,7 @@ type runBox struct {
 	readOnly, privileged               bool
 }
 
+// add registers the flags. The words are docker's; keep-id is podman's.
 func (b *runBox) add(f *pflag.FlagSet) {
 	f.StringVar(&b.shmSize, "shm-size", "", "size of /dev/shm (default: 64m, with GPUs half of the memory)")
 	f.StringVar(&b.ipc, "ipc", "private", "private or host")
@@ -35,8 +36,10 @@ func (b *runBox) add(f *pflag.FlagSet) {
 	f.StringVar(&b.userns, "userns", "", "keep-id[:uid=UID,gid=GID]: the image's user is you, so that it can write your files")
 }
 
+// parse checks --ipc. The other flags are read when the sandbox is filled: they may name a file, or need the image.
 func (b *runBox) parse() error { return cli.OneOf("--ipc", b.ipc, "private", "host") }
 
+// fill gives the sandbox its walls. A profile of system calls comes by read: it may be a pipe that an earlier process has read.
 func (b *runBox) fill(box *runtime.Sandbox, read cli.FileReader) error {
 	box.ReadOnlyRoot, box.Ulimits, box.CapAdd, box.CapDrop = b.readOnly, b.ulimits, b.capAdd, b.capDrop
 	box.HostIPC, box.Insecure = b.ipc == "host", b.privileged
@@ -117,6 +120,7 @@ func (b *runBox) fillKeepID(box *runtime.Sandbox, userGiven bool) error {
 			return cli.Usagef("--userns %s: %s: %w", b.userns, f, err)
 		}
 	}
+	// An id that was given is meant as the user of the command, too. --user still has the last word.
 	if options != "" && !userGiven {
 		box.UID, box.GID = k.UID, k.GID
 	}
@@ -134,6 +138,7 @@ func (b *runBox) fillShm(box *runtime.Sandbox) error {
 		box.ShmSize = n
 		return nil
 	}
+	// 64 MiB, docker's size, remains the least: halfOfMemory is 0 where the kernel says nothing.
 	if len(box.Devices) > 0 {
 		box.ShmSize = max(halfOfMemory(), 64<<20)
 	}

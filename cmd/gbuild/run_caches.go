@@ -38,6 +38,7 @@ var sharedCaches = []sharedCache{
 // runCaches is the room of --caches.
 type runCaches struct{ names string }
 
+// add registers --caches, which may stand without a value.
 func (c *runCaches) add(f *pflag.FlagSet) {
 	f.StringVar(&c.names, "caches", "", "share the host's caches: "+cacheNames()+" (default without a value: all; GBUILD_RUN_CACHES)")
 	f.Lookup("caches").NoOptDefVal = "all"
@@ -88,6 +89,7 @@ func (c *runCaches) fill(box *runtime.Sandbox, home string, environ cli.Environm
 			return hint.Errorf("set HOME, or use -v", "sharing cache %s: HOME is not set", c.name)
 		}
 		target := path.Join(home, c.below)
+		// A variable of the image or of -e says where the program will look, so the cache goes there.
 		if c.variable != "" {
 			if v, set := envValue(box.Env, c.variable); set && path.IsAbs(v) {
 				target = v
@@ -98,6 +100,7 @@ func (c *runCaches) fill(box *runtime.Sandbox, home string, environ cli.Environm
 		if covered(box.Mounts, target) {
 			continue
 		}
+		// A cache that does not exist yet is made by the caller, who then owns it.
 		if err := os.MkdirAll(source, 0o755); err != nil {
 			return fmt.Errorf("sharing cache %s: %w", c.name, err)
 		}

@@ -38,6 +38,8 @@ func (l *launch) runEntered(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	// The draft is the container's writable layer. It outlives restarts within this session, and is discarded when the session
+	// ends, however that happens.
 	d, err := openDraft(ctx, store, img)
 	if err != nil {
 		return err
@@ -47,12 +49,14 @@ func (l *launch) runEntered(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	// Volumes are released after the sandbox has ended and before the draft is gone: deferred calls run in that order.
 	release, err := l.bindVolumes(ctx, box, d.Lower())
 	defer func() { err = errors.Join(err, release()) }()
 	if err != nil {
 		return err
 	}
 	c, life := l.container, &l.options.life
+	// The image's own stop signal is second to the flag. Both are written down for gbuild stop, which never sees the image.
 	c.Command, c.StopSignal = box.Args, cmp.Or(life.stopSignal, config.Config.StopSignal, "SIGTERM")
 	s := &container.Session{Container: c, Relay: relay, Restart: life.policy, Once: runOnce(box), User: usersOf(box, d.Lower()), Notice: l.app.Notice}
 	return l.runInDraft(ctx, box, d, s)
@@ -64,6 +68,7 @@ func (l *launch) bindVolumes(ctx context.Context, box *runtime.Sandbox, image *r
 	if err != nil {
 		return func() error { return nil }, err
 	}
+	// An empty volume is filled with what the image has at its target, as docker does.
 	return volumes.Bind(ctx, box.Mounts, func(target, dir string) error { return files.CopyDirectory(ctx, image, target, dir) })
 }
 
@@ -91,6 +96,7 @@ func (l *launch) runInDraft(ctx context.Context, box *runtime.Sandbox, d *layers
 		return err
 	}
 	defer func() { err = errors.Join(err, d.Unmount()) }()
+	// Owners are changed in the mounted overlay, so each file that is touched is copied up once, for this container only.
 	if box.KeepID != nil {
 		if err := giveToUser(d.Lower(), box.Root, box.KeepID); err != nil {
 			return err
@@ -101,6 +107,7 @@ func (l *launch) runInDraft(ctx context.Context, box *runtime.Sandbox, d *layers
 	if err != nil {
 		return err
 	}
+	// A terminal in raw mode must not outlive the command, so it is set back also after an error.
 	defer restore()
 	return s.Run(ctx)
 }

@@ -25,12 +25,14 @@ type runDevices struct {
 	capabilities string        // the capabilities of the driver that gpus asks for
 }
 
+// add registers the flags.
 func (d *runDevices) add(f *pflag.FlagSet) {
 	f.Var((*cli.List)(&d.gpus), "gpus", "GPUs as docker takes them: all, 2, device=0,1, \"device=GPU-…\",… (repeatable)")
 	f.Var((*cli.List)(&d.devices), "device", "CDI name (vendor/class=name) or /dev/NAME[:/dev/NAME][:rwm] (repeatable)")
 	f.Var((*cli.List)(&d.cdiDirs), "cdi-spec-dir", "further directory of CDI specs (repeatable)")
 }
 
+// parse reads --gpus. Whether there are such GPUs is asked only when the sandbox is filled.
 func (d *runDevices) parse() (err error) {
 	d.requests, d.capabilities, err = cli.GPURequests(d.gpus)
 	return err
@@ -55,12 +57,14 @@ func (d *runDevices) fill(ctx context.Context, box *runtime.Sandbox, environ cli
 		return err
 	}
 	if len(names)+len(requests) == 0 {
+		// The image was made for GPUs and none was asked for. That is legal, and mostly an oversight.
 		if notice := gpu.Hint(box.Env); notice != "" && len(d.gpus) == 0 {
 			box.Notice(notice)
 		}
 		return nil
 	}
 	catalog := cli.OpenCatalog(ctx, environ, d.cdiDirs)
+	// What the image demands of the driver counts for --gpus only; a CDI name is taken as it is.
 	if names, err = withAsked(names, requests, catalog); err == nil && len(requests) > 0 {
 		err = checkDriver(ctx, box.Env)
 	}
@@ -111,6 +115,7 @@ func withAsked(names []string, requests []gpu.Request, catalog *gpu.Catalog) ([]
 // checkDriver compares what the image demands of an NVIDIA driver with the one that is here.
 func checkDriver(ctx context.Context, env []string) error {
 	driver, err := gpu.FindDriver(ctx)
+	// Without a driver there is nothing to compare with; that it is missing is said where its devices are looked up.
 	if err != nil {
 		return nil
 	}

@@ -22,11 +22,13 @@ import (
 // runImage is the room of the image: what it is called, and where it may come from.
 type runImage struct{ name, pull, platform string }
 
+// add registers the flags. The name of the image is no flag, but the first argument.
 func (i *runImage) add(f *pflag.FlagSet) {
 	f.StringVar(&i.pull, "pull", "missing", "always, missing or never")
 	f.StringVar(&i.platform, "platform", "", "platform of the image, such as linux/arm64")
 }
 
+// parse checks --pull. The platform is read when the image is looked for.
 func (i *runImage) parse() error { return cli.OneOf("--pull", i.pull, "always", "missing", "never") }
 
 // find returns the image, which is fetched where it is not here or --pull says so. A local image is preferred to one of a
@@ -43,6 +45,7 @@ func (i *runImage) find(ctx context.Context, a *cli.App, store *layers.Store) (v
 	if img, err := bases.Local(store, i.name); err == nil && i.pull != "always" {
 		return img, bases.CheckPlatform(img, i.name, platform)
 	}
+	// A layout or an archive is a file of this host, so --pull never allows it.
 	if ref, err := image.ParseRef(i.name); i.pull == "never" && (err != nil || ref.Kind == image.KindRegistry) {
 		return nil, hint.Errorf("gbuild images lists those that there are", "no local image %s, and --pull never", i.name)
 	}

@@ -16,11 +16,13 @@ import (
 type runLife struct {
 	name, restart, stopSignal string
 	stopTimeout               int
-	detach, rm, rmGiven       bool
+	// rmGiven tells --rm=false from no --rm.
+	detach, rm, rmGiven bool
 
 	policy container.Restart // is what restart says
 }
 
+// add registers the flags, which are docker's.
 func (l *runLife) add(f *pflag.FlagSet) {
 	f.StringVar(&l.name, "name", "", "name of the container")
 	f.BoolVarP(&l.detach, "detach", "d", false, "run in the background and print the container's id")

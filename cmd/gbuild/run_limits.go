@@ -30,12 +30,14 @@ type runLimits struct {
 	parsed runtime.Limits
 }
 
+// add registers the flags, which are docker's.
 func (l *runLimits) add(f *pflag.FlagSet) {
 	f.StringVarP(&l.memory, "memory", "m", "", "limit of memory, such as 8g")
 	f.StringVar(&l.cpus, "cpus", "", "limit of processors' time, such as 1.5")
 	f.Int64Var(&l.pids, "pids-limit", 0, "limit of processes and threads")
 }
 
+// parse reads the limits. Whether they can be enforced here is found out by makeCgroup.
 func (l *runLimits) parse() (err error) {
 	p := &l.parsed
 	if l.memory != "" {

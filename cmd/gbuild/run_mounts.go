@@ -37,12 +37,15 @@ type flagMount struct {
 	flag, text string
 }
 
+// add registers the flags. Their values are kept as text, so that an error can name the flag and what was given to it.
 func (m *runMounts) add(f *pflag.FlagSet) {
 	f.VarP((*cli.List)(&m.volumes), "volume", "v", "SOURCE:TARGET[:ro]; a SOURCE without a slash is a volume (repeatable)")
 	f.Var((*cli.List)(&m.mounts), "mount", "type=bind|volume,source=…,target=…[,readonly] or type=tmpfs,target=… (repeatable)")
 	f.Var((*cli.List)(&m.tmpfs), "tmpfs", "DIRECTORY[:size=…,mode=…] (repeatable)")
 }
 
+// parse reads all three flags, and looks at no file: a source is looked for, or made, when the sandbox is filled. It keeps
+// the order in which fill mounts.
 func (m *runMounts) parse() error {
 	for _, kind := range []struct {
 		flag  string
@@ -108,9 +111,11 @@ func (m *runMounts) noticeOwners(notice func(string)) {
 // parseVolume reads SOURCE:TARGET[:OPTIONS].
 func parseVolume(text string) (runtime.Mount, error) {
 	parts := strings.Split(text, ":")
+	// A target alone would be docker's anonymous volume, which gbuild does not have.
 	if len(parts) < 2 || len(parts) > 3 || parts[0] == "" || !path.IsAbs(parts[1]) {
 		return runtime.Mount{}, cli.Usagef("-v %s: it is SOURCE:TARGET[:ro], TARGET absolute", text)
 	}
+	// A name without a slash is a volume; "./data" and "/data" are directories of this host.
 	m := runtime.Mount{Type: container.VolumeMount, Source: parts[0], Target: path.Clean(parts[1])}
 	if !container.IsName(parts[0]) {
 		source, err := filepath.Abs(parts[0])
@@ -151,6 +156,7 @@ func parseMount(text string) (runtime.Mount, error) {
 			return runtime.Mount{}, err
 		}
 	}
+	// The fields come in any order, so what they need of each other is looked at when all are there.
 	isVolume := container.IsVolume(m)
 	switch {
 	case isVolume && !container.IsName(m.Source):
@@ -223,6 +229,7 @@ func parseTmpfs(text string) (runtime.Mount, error) {
 			m.GID, err = strconv.Atoi(value)
 		case "ro":
 			m.ReadOnly = true
+		// docker takes these, too; here they change nothing.
 		case "rw", "exec", "noexec", "nosuid", "suid", "nodev", "dev":
 		default:
 			err = fmt.Errorf("unknown option %q", o)

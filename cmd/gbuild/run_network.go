@@ -18,9 +18,10 @@ type runNetwork struct {
 	kind, hostname string
 	publish, hosts []string
 
-	ports []port // is what publish says
+	ports []port // publish, parsed
 }
 
+// add registers the flags. --net is docker's older word, which is understood but not shown in the help.
 func (n *runNetwork) add(f *pflag.FlagSet) {
 	f.StringVar(&n.kind, "network", "default", "default (private, where that can be had), private, host or none")
 	f.StringVar(&n.kind, "net", "default", "the same as --network")
@@ -30,6 +31,7 @@ func (n *runNetwork) add(f *pflag.FlagSet) {
 	f.StringVarP(&n.hostname, "hostname", "h", "", "host name of the container")
 }
 
+// parse reads --network and -p, and opens no socket.
 func (n *runNetwork) parse() (err error) {
 	if err := cli.OneOf("--network", n.kind, "default", "private", "bridge", "host", "none"); err != nil {
 		return err
@@ -50,6 +52,7 @@ func (n *runNetwork) published() []port {
 	return nil
 }
 
+// fill takes over the sockets that openPorts made in an earlier process, so it works once in a process.
 func (n *runNetwork) fill(box *runtime.Sandbox) (err error) {
 	box.Network = cli.SandboxNetwork(n.kind)
 	if err := n.fillHosts(box); err != nil {

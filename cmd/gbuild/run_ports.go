@@ -69,12 +69,14 @@ func parsePorts(text string) ([]port, error) {
 		if first, last, err = portRange(host); err != nil {
 			return nil, err
 		}
+		// Ranges are matched port by port, so both need the same length.
 		if last-first != to-from {
 			return nil, errors.New("the ranges differ in length")
 		}
 	}
 	var list []port
 	for n := 0; n <= int(to-from); n++ {
+		// The kernel chooses a port where none of the host is named; bound puts it in.
 		own := "0"
 		if host != "" {
 			own = strconv.Itoa(int(first) + n)
@@ -115,6 +117,7 @@ func (p *port) open() (err error) {
 		if err != nil {
 			return err
 		}
+		// File made a second descriptor of the socket, which stays open.
 		defer conn.Close()
 		p.bound(conn.LocalAddr().String())
 		p.file, err = conn.(*net.UDPConn).File()
@@ -161,6 +164,7 @@ func receivePorts(list []port) (ports []network.Port, err error) {
 		} else {
 			r.Listener, err = net.FileListener(f)
 		}
+		// The connection has a descriptor of its own by now, also after an error.
 		f.Close()
 		if err != nil {
 			return nil, fmt.Errorf("taking over the socket of %s: %w", p, err)

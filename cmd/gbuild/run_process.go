@@ -26,6 +26,7 @@ type runProcess struct {
 	interactive, tty, underReaper bool
 }
 
+// add registers the flags, which are docker's, but for --dotenv.
 func (p *runProcess) add(f *pflag.FlagSet) {
 	f.BoolVarP(&p.interactive, "interactive", "i", false, "pass standard input on")
 	f.BoolVarP(&p.tty, "tty", "t", false, "give the command a terminal")
@@ -38,6 +39,7 @@ func (p *runProcess) add(f *pflag.FlagSet) {
 	f.BoolVar(&p.underReaper, "init", false, "run the command under a first process that passes signals on and waits for orphans")
 }
 
+// fill says what is executed, and where. The environment and the user need more of the sandbox, and come later.
 func (p *runProcess) fill(box *runtime.Sandbox, config *v1.Config) error {
 	box.Args, box.Dir, box.Reaper = p.words(config), cmp.Or(p.workdir, config.WorkingDir, "/"), p.underReaper
 	if len(box.Args) == 0 {
@@ -77,8 +79,10 @@ func (p *runProcess) fillEnv(box *runtime.Sandbox, c *v1.Config, a *cli.App) err
 		return err
 	}
 	for name, value := range proxies {
+		// Some programs read only the upper case name, others (curl) only the lower one.
 		env = append(env, name+"="+value, strings.ToLower(name)+"="+value)
 	}
+	// Files were read by an earlier process: see readEnvFiles.
 	env = append(env, a.Handed.FileEnv...)
 	for _, e := range p.env {
 		if strings.HasPrefix(e, "=") || e == "" {
@@ -124,6 +128,7 @@ func (p *runProcess) readEnvFiles(a *cli.App, read cli.FileReader) (env []string
 		if err != nil {
 			return nil, err
 		}
+		// This format has no warnings: a line that cannot be read is an error.
 		list, err := envfile.ParseDotenv(name, text, a.Lookup)
 		if err != nil {
 			return nil, err

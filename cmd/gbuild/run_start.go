@@ -30,6 +30,7 @@ func (l *launch) goOn(ctx context.Context, id string) error {
 		return l.runEntered(ctx)
 	}
 	err = l.enter(ctx)
+	// --rm of a detached container: its entry and its log go with its end.
 	if l.container.Forget {
 		_ = l.container.Remove()
 	}

@@ -27,6 +27,7 @@ func newStopCommand(a *cli.App) *cobra.Command {
 				if c.Flags().Changed("time") {
 					wait = timeout
 				}
+				// The signal is that of -s, else that of gbuild run or of the image, which the entry of the container has.
 				signal, err := parseSignal(cmp.Or(name, one.StopSignal, "SIGTERM"))
 				if err != nil {
 					return err

@@ -20,6 +20,7 @@ import (
 func openTerminal(stdin io.Reader, stdout io.Writer, input bool) (*runtime.Terminal, func(), error) {
 	t := &runtime.Terminal{}
 	restore := func() {}
+	// The size is that of the output, or of the input where the output is a pipe.
 	out, ok := stdout.(*os.File)
 	if !ok || !cli.IsTerminal(out) {
 		out, _ = stdin.(*os.File)
@@ -33,6 +34,7 @@ func openTerminal(stdin io.Reader, stdout io.Writer, input bool) (*runtime.Termi
 	sizes := make(chan runtime.TerminalSize, 1)
 	t.Resize = sizes
 	go func() {
+		// This goroutine stays until the process ends: signal.Stop does not close the channel.
 		for range resized {
 			sizes <- sizeOf(out)
 		}

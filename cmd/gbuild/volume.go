@@ -33,6 +33,7 @@ func withVolumes(a *cli.App, do func(context.Context, container.Volumes, []strin
 	}
 }
 
+// newVolumeListCommand lists all volumes, those of ended containers too: a volume is removed by its name only.
 func newVolumeListCommand(a *cli.App) *cobra.Command {
 	var quiet bool
 	c := &cobra.Command{
@@ -66,6 +67,8 @@ func printVolumes(a *cli.App, list []container.Volume, quiet bool) error {
 	return w.Flush()
 }
 
+// newVolumeInspectCommand prints the fields of docker volume inspect that have a meaning here. The driver is always local:
+// it is in the output for scripts that ask for it.
 func newVolumeInspectCommand(a *cli.App) *cobra.Command {
 	type volume struct{ Name, Driver, Mountpoint string }
 	return &cobra.Command{
@@ -85,6 +88,8 @@ func newVolumeInspectCommand(a *cli.App) *cobra.Command {
 	}
 }
 
+// newVolumeRemoveCommand removes volumes one after the other. All names are looked up before the first is removed, so that a
+// misspelt one removes nothing. One that a container uses is refused by pkg/container.
 func newVolumeRemoveCommand(a *cli.App) *cobra.Command {
 	return &cobra.Command{
 		Use: "rm VOLUME [VOLUME...]", Short: "Remove volumes, with what is in them", Args: cobra.MinimumNArgs(1),
