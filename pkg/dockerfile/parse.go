@@ -19,8 +19,8 @@ import (
 	"github.com/gbuild/gbuild/internal/lazyregexp"
 )
 
-// What a Dockerfile may have: maxSize is where BuildKit stops reading, too. The others keep one of lines of a few bytes from
-// taking hours, and memory many times its size.
+// These bound a Dockerfile. BuildKit stops reading at maxSize, too. Without the others, one with lines of a few bytes would
+// take hours, and memory many times its size.
 const (
 	maxSize         = 16 << 20
 	maxLines        = 500_000

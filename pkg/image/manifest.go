@@ -37,7 +37,7 @@ func manifestOf(img v1.Image) (rawManifest, error) {
 	return newManifest(raw, mt), nil
 }
 
-// document is what manifests and indexes of all kinds have, to tell them apart.
+// document has the fields by which manifests and indexes of all kinds can be distinguished.
 type document struct {
 	SchemaVersion int             `json:"schemaVersion"`
 	MediaType     types.MediaType `json:"mediaType"`

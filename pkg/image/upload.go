@@ -69,7 +69,7 @@ func (u upload) run(ctx context.Context) error {
 	}
 }
 
-// restartable tells failures of an upload that a new one may not have.
+// restartable says whether an upload that failed may succeed if it is begun anew.
 func restartable(err error) bool {
 	var status *transport.Error
 	if !errors.As(err, &status) {
@@ -77,7 +77,7 @@ func restartable(err error) bool {
 	}
 	switch status.StatusCode {
 	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusNotFound, http.StatusRequestedRangeNotSatisfiable, http.StatusTooManyRequests:
-		// For all but the last: the session or its token is gone. A wrong name fails in this way, too, but then at the start (POST).
+		// All but the last mean that the session or its token is gone. A wrong name fails in this way, too, but then at the start (POST).
 		return status.Request == nil || status.Request.Method != http.MethodPost
 	}
 	return status.StatusCode >= 500

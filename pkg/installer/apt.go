@@ -41,7 +41,7 @@ func readApt(s *Said, line string) {
 	}
 }
 
-// What apt is told in a file of configuration, and where it has what the image says.
+// These are keys of apt's configuration, and the places where an image has its own.
 const (
 	AptArchives    = "Dir::Cache::Archives"
 	AptParts       = "Dir::Etc::Parts"

@@ -34,7 +34,7 @@ const (
 	// A file with this suffix says when the file without it was last found to be as its digest says.
 	seenSuffix = ".seen"
 
-	// What is smaller than this, in bytes, is fetched again as quickly.
+	// A file of fewer bytes than this is fetched again as quickly.
 	minBody = 100_000
 )
 

@@ -54,7 +54,7 @@ type Cgroup struct {
 	// Path is what Sandbox.Cgroup takes: with version 1 of cgroups, below the own group of each hierarchy.
 	Path string
 	dirs []string // all directories of the group, one for each hierarchy
-	lock *os.File // is on the first of them
+	lock *os.File // the lock on the first of them
 }
 
 const (

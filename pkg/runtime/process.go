@@ -37,7 +37,7 @@ type ExecOptions struct {
 	Stdin, Stdout, Stderr *os.File
 	Console               *os.File                           // a Unix socket that gets the master of a new terminal, in place of the three files
 	Size                  TerminalSize                       // the size of that terminal
-	Started               func(signal func(os.Signal) error) // is called once the process runs; may be nil
+	Started               func(signal func(os.Signal) error) // It is called once the process runs; it may be nil.
 }
 
 // Exec runs a further process in the sandbox to its end. A command that fails is an *ExitError.

@@ -53,8 +53,8 @@ type facts struct {
 	subordinate  *Missing // a range in /etc/subuid or /etc/subgid
 	kernel       string   // uname -r
 	mountinfo    string
-	tun          error // says why /dev/net/tun cannot be used
-	pair         error // is looked for only without a tun
+	tun          error // the reason why /dev/net/tun cannot be used
+	pair         error // the reason why no pair can be made; looked for only without a tun
 	cgroupV2     bool
 	controllers  string // those of the own cgroup, if it is writable
 	seccomp      bool

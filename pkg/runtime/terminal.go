@@ -25,7 +25,7 @@ type Terminal struct {
 type console struct {
 	ours, theirs *os.File      // the ends of the socket
 	master       *os.File      // nil until it has come
-	copied       chan struct{} // is closed when all output is copied
+	copied       chan struct{} // It is closed when all output is copied.
 }
 
 // newConsole makes the socket. It must be closed.

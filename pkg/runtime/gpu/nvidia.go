@@ -141,7 +141,7 @@ func (in *injection) folders(dirs []string) error {
 		if err := checkTarget(d); err != nil {
 			return fmt.Errorf("library directory: %w", err)
 		}
-		// What a line of ld.so.conf cannot hold has no place in a path of libraries either.
+		// A character that a line of ld.so.conf cannot hold has no place in a path of libraries either.
 		if strings.ContainsAny(d, "\n\t #:,;=") {
 			return fmt.Errorf("library directory %q has a character that the loader's configuration cannot hold", d)
 		}

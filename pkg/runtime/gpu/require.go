@@ -135,7 +135,7 @@ func (d *Driver) condition(property, op, want string) bool {
 		if have == "" {
 			return true
 		}
-		// Of a newer branch the table gives a lower bound, which can only prove ">" and ">=".
+		// The table gives a lower bound for a newer branch, which can only prove ">" and ">=".
 		return holds(compareVersions(have, want), op) || !exact
 	case "brand":
 		have := d.brand()
