@@ -19,7 +19,7 @@ type runLife struct {
 	// rmGiven tells --rm=false from no --rm.
 	detach, rm, rmGiven bool
 
-	policy container.Restart // is what restart says
+	policy container.Restart // restart, parsed
 }
 
 // add registers the flags, which are docker's.

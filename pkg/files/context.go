@@ -26,8 +26,8 @@ import (
 
 // ContextOptions are what opening a context needs beside its name.
 type ContextOptions struct {
-	Stdin      io.Reader // what "-" stands for
-	Dockerfile string    // as given with -f: it decides which ignore file counts; empty: the default, "-": Stdin
+	Stdin      io.Reader // the standard input, for a context or a Dockerfile that is "-"
+	Dockerfile string    // the name given with -f, which decides which ignore file counts; empty: the default, "-": Stdin
 
 	// StateDir is where hashes of files are kept from build to build, and contexts that are not directories while they
 	// are needed. Without it nothing is kept, and the system's directory for temporary files is used.
@@ -38,7 +38,7 @@ type ContextOptions struct {
 	Own []string
 
 	Secret  func(id string) ([]byte, bool) // credentials of remote contexts; may be nil
-	Environ []string                       // of which git gets proxies
+	Environ []string                       // git takes proxies from it
 	Agent   string                         // the socket of what --ssh default names, for git over ssh; without it the user's own agent and keys
 	KeepGit bool                           // leave .git in a context that is a git repository
 
@@ -51,13 +51,13 @@ type ContextOptions struct {
 // Context is a build context: a directory, or what was fetched or unpacked into one.
 type Context struct {
 	options    ContextOptions
-	dir        string // of the user, where the context is that; else empty
+	dir        string // the directory of the user, if that is the context; else empty
 	root       *os.Root
 	raw, tree  *dirTree
 	hashes     *hashes
 	scratch    *scratchDir
-	modified   time.Time // of a URL, where its server says it
-	dockerfile []byte    // where it is all that there is: the context is empty
+	modified   time.Time // the time that the server of a URL says; zero without one
+	dockerfile []byte    // set if there is nothing but a Dockerfile: the context is empty
 	only       string    // the one file of a URL that is no archive: the context has it, and it is the Dockerfile
 }
 

@@ -69,7 +69,7 @@ type digester struct {
 type batch struct {
 	records []record
 	files   []int // indices of the records whose file is to be hashed
-	size    int64 // of those files
+	size    int64 // bytes of those files together
 	done    chan struct{}
 }
 
@@ -89,7 +89,7 @@ func newBatch() *batch {
 const (
 	batchRecords = 128
 	batchSize    = 1 << 20
-	coldReads    = 16 // at once: files that are not in memory wait for the disk, not for a processor
+	coldReads    = 16 // reads at once: files that are not in memory wait for the disk, not for a processor
 )
 
 // digest runs fill, which adds the records, beside the hashing of what it adds.

@@ -26,7 +26,7 @@ type dirTree struct {
 	hashes *hashes         // nil: none are remembered
 
 	mu   sync.Mutex
-	seen map[string]bool // of directories that are ignored: whether something below is not
+	seen map[string]bool // remembers of ignored directories whether something below is taken
 }
 
 // newDirTree shows a directory by the rules of an ignore file.

@@ -18,7 +18,7 @@ import (
 // ExportOptions say how files are exported.
 type ExportOptions struct {
 	Directory string // one element: the files go into this directory; empty: to the top
-	Delete    bool   // of ExportLocal: remove what else is in the directory
+	Delete    bool   // ExportLocal removes all else that is in the directory
 }
 
 // ExportTar writes the files of a state as one tar, with their owners. Hard links stay links.

@@ -26,23 +26,23 @@ const racy = 2 * time.Second
 // listed. A file is known by its path, inode, size and both of its times: who can forge ctime can forge anything.
 // A million files take 85 MB.
 type hashes struct {
-	file string // where they are kept, see hashfile.go; empty: nowhere
+	file string // keeps them between builds, see hashfile.go; empty: nothing does
 	now  func() time.Time
 
 	mu     sync.Mutex
 	loaded bool
 	dirty  bool
-	kept   []hashed   // what the file has, sorted by path, each path once
-	added  hashedList // what was hashed since, each path once
-	index  []int32    // where a path is in added, plus one: a hash table with open addresses; 0 is free
+	kept   []hashed   // the hashes of the file, sorted by path, each path once
+	added  hashedList // the hashes made since, each path once
+	index  []int32    // the place of a path in added, plus one: a hash table with open addresses; 0 is free
 }
 
 // hashed is one file.
 type hashed struct {
 	stamp
 	sum  [32]byte
-	day  [2]byte // of the last use, since 1970, big-endian; 0: too young to be kept
-	seen bool    // since the context was opened: what the file was when a step was keyed
+	day  [2]byte // the day of the last use, since 1970, big-endian; 0: too young to be kept
+	seen bool    // used since the context was opened: a step was keyed with this sum
 }
 
 // stamp says which file it is, and which version of it.

@@ -22,7 +22,7 @@ import (
 const (
 	hashesMagic  = "gbuild hashes 3\n"
 	hashesRecord = 8 + 12 + 32 + 2
-	hashesDays   = 60 // what is not used for so long is dropped
+	hashesDays   = 60 // a hash that nobody used for so many days is dropped
 )
 
 // hashesFile is where the hashes of the context dir are kept.

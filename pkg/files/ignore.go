@@ -78,7 +78,7 @@ func reaches(pattern, dir string) bool {
 // ignoreRules are the lines of a .dockerignore.
 type ignoreRules struct {
 	*patterns
-	file  string // for messages
+	file  string // the name of the file in messages
 	lines []ignoreLine
 }
 

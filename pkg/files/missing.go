@@ -11,7 +11,7 @@ import (
 
 // MissingError is a source that is not there.
 type MissingError struct {
-	Path    string // as it is looked for, from the root of the context or state
+	Path    string // the path that was looked for, from the root of the context or state
 	Ignored string // the line of .dockerignore that leaves it out, if one does
 	Climbs  bool   // it was written with "..", which ends at the root of the context
 }

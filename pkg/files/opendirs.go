@@ -18,7 +18,7 @@ type openDirs struct {
 
 	mu    sync.Mutex
 	dirs  map[string]*os.File
-	order []string // of their opening
+	order []string // names in dirs, the one that was opened first at the front
 }
 
 // maxOpenDirs bounds the descriptors that one tree holds.

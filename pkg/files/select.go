@@ -16,7 +16,7 @@ import (
 type pick struct {
 	tree   Tree
 	node   *Node
-	name   string // what a file is called below a destination directory
+	name   string // the name that a file gets below a destination directory
 	filter filter
 }
 

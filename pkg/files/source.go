@@ -19,7 +19,7 @@ import (
 type remoteSource struct {
 	git      *remote.GitSource
 	url      string
-	name     string // of the file
+	name     string // the name that the file gets
 	checksum string
 }
 

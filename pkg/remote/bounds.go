@@ -20,12 +20,12 @@ import (
 const (
 	maxDownload  = 100_000_000_000 // bytes of a file, a context or a repository, where nothing else is asked for
 	defaultStall = time.Minute
-	maxGitOutput = 64 << 20 // of the lists that git prints; and of its errors
+	maxGitOutput = 64 << 20 // bytes of a list that git prints, and of its errors
 )
 
 // Bounds are the bounds of a download; zero ones stand for the defaults.
 type Bounds struct {
-	Bytes int64         // of one file, context or repository
+	Bytes int64         // the most that one file, context or repository may have
 	Stall time.Duration // the longest time in which a server may send nothing
 }
 

@@ -14,10 +14,10 @@ type Fetcher struct {
 	Store   *layers.Store                  // keeps downloads
 	Secret  func(id string) ([]byte, bool) // credentials of the servers; may be nil
 	Environ []string                       // names proxies and the home directory, for git
-	SSH     *SSHGrant                      // for git over ssh; nil: none
+	SSH     *SSHGrant                      // lends git over ssh an agent; nil: there is none
 	Notice  func(text string)              // may be nil
-	Fetched *Fetched                       // what this build fetched; nil: nothing is shared between calls
-	Bounds  Bounds                         // of what is fetched
+	Fetched *Fetched                       // remembers what this build fetched; nil: nothing is shared between calls
+	Bounds  Bounds                         // limits each download
 
 	LocalNetwork bool // sources may be at addresses of this machine, and lead there
 	Named        bool // the user named the source, and no Dockerfile: it itself may be anywhere

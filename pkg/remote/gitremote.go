@@ -20,9 +20,9 @@ import (
 // gitRemote is a repository by its address, and what its host may see of the caller's credentials.
 type gitRemote struct {
 	given   string // the address of the source that leads here; it may say credentials
-	address string // as git, the files and all messages have it: without them
+	address string // the address without credentials, which git, the files and all messages get
 	scheme  string // https, http, git or ssh
-	host    string // with its port
+	host    string // the host, with its port
 	auth    string // the Authorization header for host; empty: none
 	late    string // the same, for a host that asks for one
 	user    *url.Userinfo

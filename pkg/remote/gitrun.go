@@ -38,7 +38,7 @@ func (o Fetcher) gitFetch(ctx context.Context, at *gitRemote, dir string, args .
 	defer guard.close()
 	protocols := at.scheme
 	if at.scheme == "http" {
-		protocols = "http:https" // where such a server redirects to
+		protocols = "http:https" // such a server may redirect to either
 	}
 	bounds := o.Bounds.orDefault()
 	env := slices.Concat(o.gitEnv(protocols), ssh, configEnv(at, bounds.gitConfig()...))

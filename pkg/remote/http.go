@@ -30,7 +30,7 @@ import (
 // download is a file that came from a URL; its bytes are a blob of the store.
 type download struct {
 	Digest  v1.Hash
-	Time    time.Time // of Last-Modified, else of 1970
+	Time    time.Time // the time of Last-Modified; 1970 if the server says none
 	ETag    string
 	Checked string // the --checksum that was found right
 }

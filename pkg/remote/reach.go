@@ -108,5 +108,5 @@ func (r *reach) transport() *http.Transport {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.DialContext = r.dial
 	t.Proxy = func(req *http.Request) (*url.URL, error) { return r.proxy(req.URL) }
-	return t // which asks for gzip and undoes it, as BuildKit's does: a file is what it is without its Content-Encoding
+	return t // it asks for gzip and undoes it, as BuildKit's does: a file is what it is without its Content-Encoding
 }

@@ -149,7 +149,7 @@ func onlyRequirements(v *rootfs.View, named map[string]bool) bool {
 // requirements reads files of requirements, and those that they name.
 type requirements struct {
 	view    *rootfs.View
-	named   map[string]bool // without links
+	named   map[string]bool // their paths, with all links resolved
 	options []string        // lines that say how something is built
 }
 

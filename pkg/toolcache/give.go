@@ -211,7 +211,7 @@ func (c *Caches) builtCache(ctx context.Context, id, scope string) (lease *pipca
 		if kept && usage.Files > 0 && err == nil {
 			_, err = c.build.Caches.TrimBuilt(ctx, BuiltCaches, pipcache.BuiltAge, pipcache.BuiltSize)
 		}
-		if err != nil { // what was built is right all the same
+		if err != nil { // the files that were built are right all the same
 			c.leases.Tell(fmt.Sprintf("tidying what was built: %v", err))
 		}
 		return nil

@@ -44,7 +44,7 @@ func (c *Caches) KeepBodies() {
 	user, l := c.User, c.fetched
 	c.build.Beside(func() error {
 		if bodies, err := c.build.Caches.Bodies(user.UID, user.GID); err == nil {
-			_ = bodies.Keep(c.build.Outer, l) // what is not kept is fetched again
+			_ = bodies.Keep(c.build.Outer, l) // a file that is not kept is fetched again
 		}
 		return nil
 	})

@@ -19,11 +19,11 @@ import (
 // Options are what one build says of the caches of its RUNs.
 type Options struct {
 	Caches *pipcache.Caches
-	Scope  string   // whose the caches are
+	Scope  string   // the trust scope that the caches belong to
 	Below  []string // scopes whose caches are shown below those of Scope
-	Empty  bool     // what is in a cache is removed when it is first used
+	Empty  bool     // a cache is emptied when the build first uses it
 
-	Tools   []installer.Tool // that get a cache in each RUN that has none of its own
+	Tools   []installer.Tool // these tools get a cache in each RUN that has none of its own
 	Mirrors map[installer.Tool]*url.URL
 	PipDir  string // pip's cache for RUNs of root; empty: one of Caches
 	Space   string // keeps the caches of this Dockerfile from those of all others; empty: it shares them
@@ -33,7 +33,7 @@ type Options struct {
 	Scratch Scratch
 	Reports Reports
 	Beside  func(func() error) // runs something beside the steps that follow
-	Outer   context.Context    // of what runs beside them
+	Outer   context.Context    // the context of all that Beside runs
 }
 
 // Scratch makes files that never reach a disk, and end with the build.
@@ -75,10 +75,10 @@ func (b *Build) once(name string, say func()) {
 // Run is what tool caches know of a RUN.
 type Run struct {
 	Step     int              // its line of work
-	User     runtime.Identity // whose its processes are
+	User     runtime.Identity // the user of its processes
 	Lower    *rootfs.View     // the files before it
 	Private  string           // a directory that ends with it
-	About    string           // for people who list what was built
+	About    string           // says, in lists of what was built, which RUN built it
 	Distrust []string         // tools whose caches are renewed
 
 	Rerun  bool       // it runs although its result is known
@@ -99,7 +99,7 @@ type Caches struct {
 	leases *Leases
 	uses   []cacheUse // cache mounts of the Dockerfile included
 
-	fetched *pipcache.Lease // of what pip fetches; nil: it has no cache of ours
+	fetched *pipcache.Lease // the cache of what pip fetches; nil: pip has no cache of ours
 }
 
 // Begin begins with no cache. What is taken is given back by Leases.

@@ -19,7 +19,7 @@ import (
 // not print is not known, and left out.
 type Use struct {
 	ID        string `json:"id"`
-	Target    string `json:"target"` // where the RUN saw it
+	Target    string `json:"target"` // its path in the RUN
 	Tool      string `json:"tool,omitempty"`
 	Automatic bool   `json:"automatic,omitempty"` // the Dockerfile has not asked for it
 	Without   string `json:"without,omitempty"`   // why the RUN, which calls the tool, was given none
@@ -32,9 +32,9 @@ type Use struct {
 	Built   []string `json:"built,omitempty"`   // wheels built now and kept
 	Refused bool     `json:"refused,omitempty"` // the tool said that it does not use the cache
 
-	NewFiles  int      `json:"newFiles,omitempty"`  // that came into the cache meanwhile, those of other builds included
-	NewBytes  int64    `json:"newBytes,omitempty"`  // on disk
-	NewWheels []string `json:"newWheels,omitempty"` // among them
+	NewFiles  int      `json:"newFiles,omitempty"`  // files that came into the cache meanwhile, those of other builds included
+	NewBytes  int64    `json:"newBytes,omitempty"`  // bytes that these take on disk
+	NewWheels []string `json:"newWheels,omitempty"` // the wheels among these files
 	Untouched bool     `json:"untouched,omitempty"` // the cache was and is empty
 }
 
@@ -42,11 +42,11 @@ type Use struct {
 type cacheUse struct {
 	Use
 	lease *pipcache.Lease
-	built *pipcache.Lease // of what the tool builds itself, where that is apart
+	built *pipcache.Lease // the cache of what the tool builds itself, if that is another one
 
-	passing bool   // what the tool builds itself is not kept
+	passing bool   // nothing that the tool builds itself is kept
 	ofState bool   // a file that it builds of was there before the RUN
-	upper   string // where what is new is until the RUN has ended, if that is not in the cache
+	upper   string // holds the new files until the RUN has ended; empty if they go to the cache at once
 }
 
 // NoteMount remembers a cache mount of the Dockerfile.

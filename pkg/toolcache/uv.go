@@ -24,11 +24,11 @@ import (
 
 // uvView is what one RUN, or one call in it, sees of uv's cache.
 type uvView struct {
-	target string   // where it is seen
-	lowers []string // what was there before
-	upper  string   // what is new in it
-	shared string   // where what everybody may use goes
-	built  string   // where what was built goes; empty: that is not kept
+	target string   // its path in the RUN
+	lowers []string // directories with the files that were there before
+	upper  string   // the directory that gets the new files
+	shared string   // the directory that keeps what everybody may use
+	built  string   // the directory that keeps what was built; empty: that is not kept
 }
 
 // uvCache shows uv its cache, for the RUN and for the calls that find nothing of each other's.
