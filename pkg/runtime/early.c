@@ -1,8 +1,8 @@
-// Enters the namespaces of `gbuild build` and `gbuild run` before the Go runtime starts. Only a process with one thread
+// This file enters the namespaces of `gbuild build` and `gbuild run` before the Go runtime starts. Only a process with one thread
 // can make a user namespace for itself, and Go has several threads from its start; so Enter starts the program a second
 // time, which takes as long as a good part of the rest. Here a fork is enough: the child goes on into Go while the parent
-// maps its ids, and the parent stays behind and waits. Whatever is not plain sailing is left to Enter, which has words
-// for it.
+// maps its ids, and the parent stays behind and waits. Every case that is less simple is left to Enter,
+// which can say what is wrong.
 
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -28,7 +28,7 @@ static int has_prefix(const char *s, const char *prefix)
 	return strncmp(s, prefix, strlen(prefix)) == 0;
 }
 
-// is_memory tells -m 8g and its other spellings from python's -m: a size begins with a digit.
+// is_memory says whether a -m is that of a limit of memory (-m 8g), not that of python: a size begins with a digit.
 static int is_memory(const char *flags, const char *next)
 {
 	const char *m = strchr(flags, 'm');
