@@ -68,8 +68,8 @@ type mask struct {
 	out     func([]byte)
 }
 
-// write passes on what cannot be the start of a secret, with secrets covered.
-func (m *mask) write(p []byte) {
+// Write implements io.Writer: it passes on what cannot be the start of a secret, with secrets covered.
+func (m *mask) Write(p []byte) (int, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	data := append(m.held, p...)
@@ -86,6 +86,7 @@ func (m *mask) write(p []byte) {
 	}
 	m.held = bytes.Clone(data[len(data)-keep:])
 	m.emit(data[:len(data)-keep])
+	return len(p), nil
 }
 
 // flush passes on what is left at the end.

@@ -15,7 +15,7 @@ func TestMask(t *testing.T) {
 		var out bytes.Buffer
 		m := &mask{secrets: [][]byte{[]byte("hunter2")}, out: func(p []byte) { out.Write(p) }}
 		for i := 0; i < len(text); i += size {
-			m.write([]byte(text[i:min(i+size, len(text))]))
+			m.Write([]byte(text[i:min(i+size, len(text))]))
 		}
 		m.flush()
 		if want := "before **** hunt hunter ******** after hunter"; out.String() != want {

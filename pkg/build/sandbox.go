@@ -41,7 +41,13 @@ func (w *work) runIn(ctx context.Context, d *layers.Draft, s *dockerfile.Run) (e
 	defer func() { err = errors.Join(err, d.Unmount()) }()
 	said := &toolcache.Output{}
 	secrets := passwords(req.Mirrors, s.ProxyEnv)
-	out, errs := newLogs(w.build.events, w.number, said, secrets, false), newLogs(w.build.events, w.number, said, secrets, true)
+	logs := func(stderr bool) *mask {
+		return &mask{secrets: secrets, out: func(p []byte) {
+			said.Write(p, stderr)
+			w.build.events.report(Event{Type: Log, Step: w.number, Data: p, Stderr: stderr})
+		}}
+	}
+	out, errs := logs(false), logs(true)
 	box := &runtime.Sandbox{
 		Root: root, StateDir: d.Private(), Args: cached.Args, Env: slices.Concat(cached.Env, s.ProxyEnv, mirrorEnv(req.Mirrors, s), env),
 		Dir: s.Dir, UID: id.UID, GID: id.GID, Groups: id.Groups, Mounts: append(list, caches...),
@@ -76,21 +82,4 @@ func networkOf(req *Request, name string) string {
 		return name
 	}
 	return req.Limits.Network
-}
-
-// logs is where the output of a RUN goes.
-type logs struct{ mask }
-
-// newLogs reports what a RUN prints, without passwords, and shows it to said.
-func newLogs(v *events, number int, said *toolcache.Output, secrets [][]byte, stderr bool) *logs {
-	return &logs{mask{secrets: secrets, out: func(p []byte) {
-		said.Write(p, stderr)
-		v.report(Event{Type: Log, Step: number, Data: p, Stderr: stderr})
-	}}}
-}
-
-// Write implements io.Writer.
-func (l *logs) Write(p []byte) (int, error) {
-	l.write(p)
-	return len(p), nil
 }

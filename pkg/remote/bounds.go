@@ -56,25 +56,25 @@ func (e *StallError) Hint() string { return "try again; what was fetched in part
 
 // boundedTransport bounds the answers of another transport.
 type boundedTransport struct {
-	http.RoundTripper
-	Bounds
+	to     http.RoundTripper
+	bounds Bounds
 }
 
 // RoundTrip implements http.RoundTripper.
 func (t *boundedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithCancelCause(r.Context())
-	res, err := t.RoundTripper.RoundTrip(r.Clone(ctx))
-	if err == nil && res.ContentLength > t.Bytes {
+	res, err := t.to.RoundTrip(r.Clone(ctx))
+	if err == nil && res.ContentLength > t.bounds.Bytes {
 		res.Body.Close()
-		err = &SizeError{t.Bytes}
+		err = &SizeError{t.bounds.Bytes}
 	}
 	if err != nil {
 		cancel(nil)
 		return nil, err
 	}
-	timer := time.AfterFunc(t.Stall, func() { cancel(&StallError{t.Stall}) })
+	timer := time.AfterFunc(t.bounds.Stall, func() { cancel(&StallError{t.bounds.Stall}) })
 	timer.Stop()
-	res.Body = &boundedBody{ReadCloser: res.Body, bounds: t.Bounds, timer: timer, ctx: ctx, cancel: cancel}
+	res.Body = &boundedBody{ReadCloser: res.Body, bounds: t.bounds, timer: timer, ctx: ctx, cancel: cancel}
 	return res, nil
 }
 

@@ -30,7 +30,7 @@ func (g *GitSource) Checkout(ctx context.Context, o Fetcher, dir string) (string
 		return "", err
 	}
 	if g.submodules {
-		if err := (&submodules{Fetcher: o, top: g.at}).update(ctx, g.at, dir, 0); err != nil {
+		if err := (&submodules{from: o, top: g.at}).update(ctx, checkout{at: g.at, dir: dir}); err != nil {
 			return "", err
 		}
 	}

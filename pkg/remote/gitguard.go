@@ -29,7 +29,7 @@ import (
 
 // gitGuard is that proxy, for as long as one git runs. It listens on loopback, and serves only who knows its password.
 type gitGuard struct {
-	*reach
+	reach         *reach
 	trustedRemote string // HOST:PORT, trustsAll, or empty
 	stall         time.Duration
 	listener      net.Listener
@@ -58,7 +58,7 @@ func (o Fetcher) guardGit(at *gitRemote) (*gitGuard, error) {
 		g.trustedRemote = endpoint(at.given)
 	}
 	quiet := log.New(io.Discard, "", 0)
-	g.forward = &httputil.ReverseProxy{Rewrite: func(*httputil.ProxyRequest) {}, Transport: g.transport(), ErrorLog: quiet,
+	g.forward = &httputil.ReverseProxy{Rewrite: func(*httputil.ProxyRequest) {}, Transport: g.reach.transport(), ErrorLog: quiet,
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) { g.refuse(w, err) }}
 	g.server = &http.Server{Handler: g, ErrorLog: quiet}
 	go func() { _ = g.server.Serve(l) }()
@@ -125,7 +125,7 @@ func (g *gitGuard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.forward.ServeHTTP(w, r)
 		return
 	}
-	out, err := g.tunnel(r.Context(), r.Host)
+	out, err := g.reach.tunnel(r.Context(), r.Host)
 	if err != nil {
 		g.refuse(w, err)
 		return

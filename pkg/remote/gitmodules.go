@@ -18,41 +18,48 @@ const maxSubmodules = 20
 
 // submodules fetches those of one repository, which is top.
 type submodules struct {
-	Fetcher
-	top *gitRemote
+	from Fetcher
+	top  *gitRemote
 }
 
-// update fetches the submodules of what is checked out in dir, and theirs.
-func (s *submodules) update(ctx context.Context, at *gitRemote, dir string, depth int) error {
-	if info, err := os.Lstat(filepath.Join(dir, ".gitmodules")); err != nil || !info.Mode().IsRegular() {
+// checkout is what was fetched of a remote into a directory; depth says how many others it is nested in.
+type checkout struct {
+	at    *gitRemote
+	dir   string
+	depth int
+}
+
+// update fetches the submodules of what is checked out, and theirs.
+func (s *submodules) update(ctx context.Context, c checkout) error {
+	if info, err := os.Lstat(filepath.Join(c.dir, ".gitmodules")); err != nil || !info.Mode().IsRegular() {
 		return nil
 	}
-	if depth == maxSubmodules {
+	if c.depth == maxSubmodules {
 		return fmt.Errorf("the submodules of %s are nested more than %d deep", s.top, maxSubmodules)
 	}
-	if _, err := s.git(ctx, at, dir, "submodule", "-q", "init"); err != nil {
+	if _, err := s.from.git(ctx, c.at, c.dir, "submodule", "-q", "init"); err != nil {
 		return err
 	}
-	addresses, err := s.values(ctx, at, dir, "url", "config", "--local")
+	addresses, err := s.values(ctx, c, "url", "config", "--local")
 	if err != nil {
 		return err
 	}
-	paths, err := s.values(ctx, at, dir, "path", "config", "--file", ".gitmodules")
+	paths, err := s.values(ctx, c, "path", "config", "--file", ".gitmodules")
 	if err != nil {
 		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(addresses)) {
-		if err := s.one(ctx, dir, name, paths[name], addresses[name], depth); err != nil {
+		if err := s.one(ctx, c, submodule{name, paths[name], addresses[name]}); err != nil {
 			return fmt.Errorf("submodule %q: %w", name, err)
 		}
 	}
 	return nil
 }
 
-// values reads submodule.NAME.KEY of all submodules.
-func (s *submodules) values(ctx context.Context, at *gitRemote, dir, key string, config ...string) (map[string]string, error) {
+// values reads submodule.NAME.KEY of all submodules, by a command of git that lists settings.
+func (s *submodules) values(ctx context.Context, c checkout, key string, command ...string) (map[string]string, error) {
 	found := map[string]string{}
-	out, err := s.git(ctx, at, dir, append(config, "--null", "--list")...)
+	out, err := s.from.git(ctx, c.at, c.dir, append(command, "--null", "--list")...)
 	if err != nil {
 		return nil, err
 	}
@@ -66,52 +73,56 @@ func (s *submodules) values(ctx context.Context, at *gitRemote, dir, key string,
 	return found, nil
 }
 
-// one fetches a submodule, as little of it as its server allows.
-func (s *submodules) one(ctx context.Context, dir, name, path, address string, depth int) error {
-	if !filepath.IsLocal(path) {
-		return fmt.Errorf("%q is no path in the repository", path)
+// submodule is one as the repository describes it.
+type submodule struct{ name, path, address string }
+
+// one fetches a submodule into a checkout, as little of it as its server allows, and those that it has itself.
+func (s *submodules) one(ctx context.Context, c checkout, m submodule) error {
+	if !filepath.IsLocal(m.path) {
+		return fmt.Errorf("%q is no path in the repository", m.path)
 	}
-	at, err := parseGitRemote(address)
+	at, err := parseGitRemote(m.address)
 	if err != nil {
 		return err
 	}
 	at.given = s.top.given // the user named that one, and none of these
 	at = s.credentials(at)
-	err = s.connectAs(ctx, at, func(at *gitRemote) error {
-		if _, err := s.git(ctx, at, dir, "config", "submodule."+name+".url", at.address); err != nil {
+	err = s.from.connectAs(ctx, at, func(at *gitRemote) error {
+		if _, err := s.from.git(ctx, at, c.dir, "config", "submodule."+m.name+".url", at.address); err != nil {
 			return err
 		}
-		_, err := s.gitFetch(ctx, at, dir, "submodule", "-q", "update", "--depth=1", "--", path)
-		if err != nil { // of old servers, and of those that show files only, everything must be fetched
-			_, err = s.gitFetch(ctx, at, dir, "submodule", "-q", "update", "--", path)
+		_, err := s.from.gitFetch(ctx, at, c.dir, "submodule", "-q", "update", "--depth=1", "--", m.path)
+		if err != nil { // Old servers, and those that show files only, give everything or nothing.
+			_, err = s.from.gitFetch(ctx, at, c.dir, "submodule", "-q", "update", "--", m.path)
 		}
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	return s.inside(ctx, at, dir, path, depth)
+	if dir, ok := nested(c.dir, m.path); ok {
+		return s.update(ctx, checkout{at, dir, c.depth + 1})
+	}
+	return nil
 }
 
 // credentials gives a submodule those of the repository, where it is on the same host, or the secrets for its own host.
 func (s *submodules) credentials(at *gitRemote) *gitRemote {
 	if _, own := at.user.Password(); !own && at.sameHost(s.top) {
-		top := s.withCredentials(s.top, append(s.top.ownSecrets(), "")...)
+		top := s.from.withCredentials(s.top, append(s.top.ownSecrets(), "")...)
 		at.auth, at.late = top.auth, top.late
 	}
-	return s.withCredentials(at, at.ownSecrets()...)
+	return s.from.withCredentials(at, at.ownSecrets()...)
 }
 
-// inside goes on with the submodules of a submodule, where it was checked out. A link on the way could lead anywhere.
-func (s *submodules) inside(ctx context.Context, at *gitRemote, dir, path string, depth int) error {
+// nested is the directory of a submodule, if it was checked out there. A link on the way could lead anywhere.
+func nested(dir, path string) (string, bool) {
 	for part := range strings.SplitSeq(filepath.Clean(path), "/") {
 		dir = filepath.Join(dir, part)
 		if info, err := os.Lstat(dir); err != nil || !info.IsDir() {
-			return nil
+			return "", false
 		}
 	}
-	if _, err := os.Lstat(filepath.Join(dir, ".git")); err != nil {
-		return nil
-	}
-	return s.update(ctx, at, dir, depth+1)
+	_, err := os.Lstat(filepath.Join(dir, ".git"))
+	return dir, err == nil
 }
