@@ -185,7 +185,7 @@ func (t *dirTree) visible(parent, n *Node) (bool, error) {
 	if t.rules == nil || t.own[n.Path] {
 		return !t.own[n.Path], nil
 	}
-	ignored, state, err := t.rules.match(local(n.Path), parent.matchedPattern)
+	ignored, state, err := t.rules.patterns.match(local(n.Path), parent.matchedPattern)
 	if err != nil {
 		return false, err
 	}

@@ -23,10 +23,10 @@ type ExportOptions struct {
 
 // ExportTar writes the files of a state as one tar, with their owners. Hard links stay links.
 func ExportTar(ctx context.Context, v *rootfs.View, w io.Writer, o ExportOptions) error {
-	t := &treeTar{Writer: tar.NewWriter(w), view: v, seen: map[[2]uint64]string{}}
+	t := &treeTar{out: tar.NewWriter(w), view: v, seen: map[[2]uint64]string{}}
 	if o.Directory != "" {
 		t.prefix = o.Directory + "/"
-		if err := t.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: t.prefix, Mode: 0o755, Format: tar.FormatPAX}); err != nil {
+		if err := t.out.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: t.prefix, Mode: 0o755, Format: tar.FormatPAX}); err != nil {
 			return fmt.Errorf("writing %s: %w", o.Directory, err)
 		}
 	}
@@ -39,12 +39,12 @@ func ExportTar(ctx context.Context, v *rootfs.View, w io.Writer, o ExportOptions
 	if err != nil {
 		return err
 	}
-	return t.Close()
+	return t.out.Close()
 }
 
 // treeTar is a tar of a view's files.
 type treeTar struct {
-	*tar.Writer
+	out    *tar.Writer
 	view   *rootfs.View
 	prefix string
 	seen   map[[2]uint64]string // inode -> its first name
@@ -70,7 +70,7 @@ func (t *treeTar) entry(e *rootfs.Entry) error {
 		h.Typeflag, h.Linkname, h.Size = tar.TypeLink, first, 0
 	}
 	t.seen[id] = h.Name
-	if err := t.WriteHeader(h); err != nil {
+	if err := t.out.WriteHeader(h); err != nil {
 		return fmt.Errorf("writing %s: %w", e.Path, err)
 	}
 	if h.Typeflag != tar.TypeReg {
@@ -81,6 +81,6 @@ func (t *treeTar) entry(e *rootfs.Entry) error {
 		return err
 	}
 	defer f.Close()
-	_, err = io.Copy(t, f)
+	_, err = io.Copy(t.out, f)
 	return err
 }

@@ -77,9 +77,9 @@ func reaches(pattern, dir string) bool {
 
 // ignoreRules are the lines of a .dockerignore.
 type ignoreRules struct {
-	*patterns
-	file  string // the name of the file in messages
-	lines []ignoreLine
+	patterns *patterns
+	file     string // the name of the file in messages
+	lines    []ignoreLine
 }
 
 // ignoreLine is a pattern with the line that it stands on, for messages.
@@ -136,7 +136,7 @@ func checkPattern(pattern string) error {
 }
 
 // mayTakeBack says whether an exception could match something below an ignored directory.
-func (r *ignoreRules) mayTakeBack(dir string) bool { return r.reaches(dir, true) }
+func (r *ignoreRules) mayTakeBack(dir string) bool { return r.patterns.reaches(dir, true) }
 
 // culprit names the line that leaves name out; empty if none does.
 func (r *ignoreRules) culprit(name string) string {

@@ -62,7 +62,7 @@ func (f fileFunc) file(_ string, n *Node) error { return f(n) }
 
 // walker is a walk on its way.
 type walker struct {
-	*pick
+	pick    *pick
 	visitor visitor
 	waiting []parentDir // the directories above, of which the last ones may not have been visited yet
 }
@@ -79,12 +79,12 @@ func (w *walker) children(ctx context.Context, dir *Node, name string, state fil
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	for n, err := range w.tree.ReadDir(dir) {
+	for n, err := range w.pick.tree.ReadDir(dir) {
 		if err != nil {
 			return err
 		}
 		child := path.Join(name, path.Base(n.Path))
-		taken, enter, below, err := w.filter.check(child, state)
+		taken, enter, below, err := w.pick.filter.check(child, state)
 		switch {
 		case err != nil:
 		case n.IsDir():

@@ -38,7 +38,7 @@ type Ahead struct {
 
 // aheadTask is a file that is open.
 type aheadTask struct {
-	*os.File
+	file  *os.File
 	wheel *zip.Reader // the archive, if the file is a wheel; nil for a file that is installed
 }
 
@@ -90,7 +90,7 @@ func (a *Ahead) begin(found aheadFile) bool {
 	if err != nil {
 		return true // it is gone by now
 	}
-	task := aheadTask{File: f}
+	task := aheadTask{file: f}
 	if found.wheel {
 		if task.wheel, err = openWheel(f); err != nil {
 			f.Close()
@@ -117,9 +117,9 @@ func (a *Ahead) work() {
 		case t.wheel != nil:
 			err = a.compressWheel(t.wheel)
 		default:
-			err = a.Blocks.Add(t.File, a.over)
+			err = a.Blocks.Add(t.file, a.over)
 		}
-		t.Close()
+		t.file.Close()
 	}
 }
 
