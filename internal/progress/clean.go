@@ -133,6 +133,7 @@ func (w *Writer) Write(p []byte) (int, error) {
 	defer w.mu.Unlock()
 	w.rest = append(w.rest, p...)
 	end := bytes.LastIndexByte(w.rest, '\n')
+	// An escape sequence may be cut by the end of p, so nothing is looked at before its line is whole.
 	if end < 0 {
 		return len(p), nil
 	}
@@ -140,6 +141,7 @@ func (w *Writer) Write(p []byte) (int, error) {
 	for line := range strings.Lines(string(w.rest[:end+1])) {
 		out.WriteString(plain(line[:len(line)-1]) + "\n")
 	}
+	// The beginning of the next line stays, in the same memory.
 	w.rest = append(w.rest[:0], w.rest[end+1:]...)
 	if _, err := io.WriteString(w.to, out.String()); err != nil {
 		return 0, err

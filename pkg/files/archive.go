@@ -70,6 +70,7 @@ func unpackTar(ctx context.Context, r io.Reader, root *os.Root) error {
 
 // unpackEntry unpacks one entry over what is there. A directory does not make way for a file.
 func unpackEntry(root *os.Root, r io.Reader, h *tar.Header, name string) error {
+	// An archive need not name the directories above its files.
 	if err := root.MkdirAll(path.Dir(name), 0o755); err != nil {
 		return err
 	}
@@ -80,6 +81,7 @@ func unpackEntry(root *os.Root, r io.Reader, h *tar.Header, name string) error {
 		if info.IsDir() {
 			return errors.New("a directory is in its place")
 		}
+		// The old file is removed, not written into: it may be a link, or have another name.
 		if err := root.Remove(name); err != nil {
 			return err
 		}
@@ -90,6 +92,7 @@ func unpackEntry(root *os.Root, r io.Reader, h *tar.Header, name string) error {
 	case tar.TypeSymlink:
 		return root.Symlink(h.Linkname, name)
 	case tar.TypeLink:
+		// A hard link is named from the root of the archive, and cannot climb out of it.
 		return root.Link(local(path.Clean("/"+h.Linkname)), name)
 	}
 	return nil

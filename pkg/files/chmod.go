@@ -36,6 +36,7 @@ func parseChmod(text string) (c chmod, err error) {
 		octal := uint32(n)
 		return chmod{octal: &octal}, nil
 	}
+	// A umask would make the result depend on who builds.
 	set, err := mode.ParseWithUmask(text, 0)
 	var number *strconv.NumError
 	if errors.As(err, &number) {
@@ -119,6 +120,7 @@ func parseChown(text string, numeric bool, open func(string) (io.ReadCloser, err
 	case user != "" && isNumber(user):
 		lookup = user + ":" + user
 	}
+	// With numbers only, no file of accounts is opened: a base that is not here need not be fetched.
 	if !byName {
 		open = func(path string) (io.ReadCloser, error) {
 			return nil, &os.PathError{Op: "open", Path: path, Err: os.ErrNotExist}

@@ -71,6 +71,7 @@ func OpenContext(ctx context.Context, spec string, o ContextOptions) (c *Context
 			c, err = nil, fmt.Errorf("opening build context %s: %w", dockerfile.Redact(spec), err)
 		}
 	}()
+	// A path that exists is never taken for an address, whatever it looks like.
 	info, statErr := os.Stat(spec)
 	switch {
 	case spec == "-":
@@ -100,6 +101,7 @@ func OpenContext(ctx context.Context, spec string, o ContextOptions) (c *Context
 func (c *Context) Close() error {
 	var err error
 	if c.hashes != nil {
+		// All is closed whatever fails, and the first error is returned.
 		err = c.hashes.close()
 	}
 	if c.root != nil {
@@ -122,6 +124,7 @@ func (c *Context) open(dir string) (err error) {
 		return err
 	}
 	c.raw = newDirTree(c.root, nil)
+	// raw shows all files, and tree gets the rules of the ignore file as soon as they are read: that file may ignore itself.
 	c.tree = newDirTree(c.root, nil)
 	return nil
 }
@@ -148,6 +151,7 @@ func below(context string, dirs []string) map[string]bool {
 	inside := map[string]bool{}
 	real, err := filepath.EvalSymlinks(context)
 	for _, dir := range dirs {
+		// Both sides are compared without links, since the same directory may be named in two ways.
 		if at := resolved(dir); err == nil && strings.HasPrefix(at, real+"/") {
 			inside[at[len(real):]] = true
 		}
@@ -313,6 +317,7 @@ func readInside(t *dirTree, name string) ([]byte, error) {
 
 // readRegular reads a file that the user named himself, wherever it is.
 func readRegular(name string) ([]byte, error) {
+	// O_NONBLOCK: opening a named pipe must not wait for a writer.
 	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
@@ -333,6 +338,7 @@ func readRegular(name string) ([]byte, error) {
 func (c *Context) readIgnore() (*ignoreRules, error) {
 	const suffix = ".dockerignore"
 	name := c.options.Dockerfile
+	// A Dockerfile from standard input has no name that an ignore file could be called after.
 	if name != "-" {
 		data, err := c.readBeside(name, suffix)
 		if err == nil {

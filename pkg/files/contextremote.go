@@ -24,6 +24,7 @@ func (c *Context) fromStream(ctx context.Context, r io.Reader) error {
 	if r == nil {
 		return errors.New("there is no standard input")
 	}
+	// Standard input can be read once, and has one meaning.
 	if c.options.Dockerfile == "-" {
 		return errors.New("the context and the Dockerfile cannot both be the standard input")
 	}
@@ -34,6 +35,7 @@ func (c *Context) fromStream(ctx context.Context, r io.Reader) error {
 	if isTar {
 		return c.unpack(ctx, in)
 	}
+	// No tar, so it is a Dockerfile. The context then has no file at all.
 	if err := c.empty(); err != nil {
 		return err
 	}
@@ -45,6 +47,7 @@ func (c *Context) fromStream(ctx context.Context, r io.Reader) error {
 func sniff(r io.Reader) (all io.Reader, isTar bool, err error) {
 	in := bufio.NewReaderSize(r, 1<<20) // more than the first block of any compression
 	head, err := in.Peek(in.Size())
+	// io.EOF only says that there is less than the buffer holds.
 	if err != nil && err != io.EOF {
 		return nil, false, err
 	}
@@ -82,6 +85,7 @@ func (c *Context) fromURL(ctx context.Context, address string) error {
 	if res.StatusCode != http.StatusOK {
 		return remote.BadStatus(res.StatusCode)
 	}
+	// A header that is missing or wrong leaves the zero time, which stands for unknown.
 	c.modified, _ = http.ParseTime(res.Header.Get("Last-Modified"))
 	in, isTar, err := sniff(res.Body)
 	if err != nil {
@@ -108,6 +112,7 @@ func (c *Context) keep(r io.Reader) (err error) {
 		return err
 	}
 	at := c.modified
+	// Without a date the file is of 1970, so that two fetches of the same bytes are the same context.
 	if at.IsZero() {
 		at = time.Unix(0, 0)
 	}
@@ -123,6 +128,7 @@ func (o ContextOptions) remote() remote.Fetcher {
 // fromGit opens a repository. One that the user named is fetched with his own agent and keys.
 func (c *Context) fromGit(ctx context.Context, ref *dfgitutil.GitRef) (err error) {
 	keep := &c.options.KeepGit
+	// An address that says itself whether .git stays is not overruled by the option.
 	if ref.KeepGitDir != nil {
 		keep = nil
 	}
@@ -134,6 +140,7 @@ func (c *Context) fromGit(ctx context.Context, ref *dfgitutil.GitRef) (err error
 		return err
 	}
 	o := c.options.remote()
+	// A repository that a Dockerfile names gets nothing that --ssh has not given.
 	if o.SSH == nil && o.Named {
 		o.SSH = g.OwnGrant(o.Environ)
 	}

@@ -57,6 +57,7 @@ func DigestPath(ctx context.Context, t Tree, name string) (sum [32]byte, err err
 
 // digester hashes records in the order in which they are added, while the files that they speak of are read on all cores.
 type digester struct {
+	// now is the batch that is being filled. batches has those on their way, in the order in which they are hashed.
 	tree    Tree
 	hash    hash.Hash
 	now     *batch
@@ -87,6 +88,7 @@ func newBatch() *batch {
 
 // How much is hashed together, and how many files are read at a time.
 const (
+	// A batch ends with this many records, or when its files that must be read have more than batchSize bytes in all.
 	batchRecords = 128
 	batchSize    = 1 << 20
 	coldReads    = 16 // reads at once: files that are not in memory wait for the disk, not for a processor
@@ -94,6 +96,7 @@ const (
 
 // digest runs fill, which adds the records, beside the hashing of what it adds.
 func digest(ctx context.Context, t Tree, fill func(context.Context, *digester) error) (sum [32]byte, err error) {
+	// Three parties work side by side: fill lists names, readers hash files, and one goroutine hashes all records in order.
 	readers, ctx := errgroup.WithContext(ctx)
 	readers.SetLimit(max(coldReads, runtime.NumCPU()))
 	d := &digester{tree: t, hash: sha256.New(), batches: make(chan *batch, 16), readers: readers}
@@ -118,6 +121,7 @@ func (d *digester) consume() {
 		<-b.done
 		for i := range b.records {
 			r := &b.records[i]
+			// Each head stands behind its length, so that no two lists of records give the same bytes.
 			length = binary.AppendUvarint(length[:0], uint64(len(r.head)))
 			d.hash.Write(length)
 			d.hash.Write(r.head)
@@ -145,6 +149,7 @@ func (d *digester) submit() {
 	if d.now = nil; b == nil {
 		return
 	}
+	// The batch takes its place in the order now, although its files are read later.
 	d.batches <- b
 	if len(b.files) == 0 {
 		close(b.done)
@@ -159,6 +164,7 @@ func (d *digester) submit() {
 // read hashes the files of a batch.
 func (d *digester) read(b *batch) error {
 	local, _ := d.tree.(*dirTree)
+	// io.CopyBuffer takes no empty buffer, hence one byte more.
 	buf := make([]byte, min(b.size, 256<<10)+1)
 	for _, i := range b.files {
 		r := &b.records[i]
@@ -166,6 +172,7 @@ func (d *digester) read(b *batch) error {
 		if err != nil {
 			return fmt.Errorf("reading %s: %w", path.Clean(r.node.Path), err)
 		}
+		// Only files of this machine's directories have hashes that are remembered.
 		if r.sum = sum; local != nil {
 			local.hashes.remember(r.node, sum)
 		}
@@ -230,6 +237,7 @@ func (d *digester) file(name string, n *Node) error     { return d.add("in", nam
 // add adds the record of a node.
 func (d *digester) add(kind, name string, n *Node) error {
 	head := frame(nil, kind, name, n.Link)
+	// A link's mode differs between filesystems and means nothing; sizes of directories do, too.
 	mode, size, device := n.Mode, int64(0), uint64(0)
 	switch n.Mode & unix.S_IFMT {
 	case unix.S_IFLNK:
@@ -290,6 +298,7 @@ func hashFile(t Tree, n *Node, buf []byte) (sum [32]byte, err error) {
 	}
 	h := sha256.New()
 	h.Write(frameXattrs(nil, xattrs))
+	// A file that grows meanwhile is read no further than its size; unchanged then refuses it.
 	if _, err := io.CopyBuffer(h, io.LimitReader(f, n.Size), buf); err != nil {
 		return sum, err
 	}

@@ -58,6 +58,7 @@ func (t *dirTree) Lstat(name string) (*Node, error) {
 // at returns the node of a path, whatever the rules say.
 func (t *dirTree) at(name string) (n *Node, err error) {
 	base := path.Base(name)
+	// The root has no directory above it that could be opened, so it is looked at from within.
 	if name == "/" {
 		base = "."
 	}
@@ -83,6 +84,7 @@ func (t *dirTree) node(dir int, base, name string) (*Node, error) {
 			return nil, unreadable(name, err)
 		}
 		n.Link = link
+	// No other type of file has attributes of its users, so nobody is asked about theirs.
 	case n.IsDir(), n.IsRegular():
 		n.xattrs = t.xattrs
 	}
@@ -91,6 +93,7 @@ func (t *dirTree) node(dir int, base, name string) (*Node, error) {
 
 // readlinkat reads a link whatever its length. A size of zero is said of links in some file systems.
 func readlinkat(dir int, base string, size int64) (string, error) {
+	// A full buffer may mean that the link is longer; one byte more than its size tells the two apart.
 	for size = max(size, 127) + 1; ; size *= 2 {
 		buf := make([]byte, size)
 		n, err := unix.Readlinkat(dir, base, buf)
@@ -111,6 +114,7 @@ func (t *dirTree) ReadDir(dir *Node) iter.Seq2[*Node, error] {
 			if err == nil {
 				visible, err = t.visible(dir, n)
 			}
+			// An error is yielded once, and ends the list.
 			if (visible || err != nil) && !yield(n, err) || err != nil {
 				return
 			}
@@ -129,6 +133,7 @@ func (t *dirTree) readAll(dir *Node) iter.Seq2[*Node, error] {
 			yield(nil, err)
 			return
 		}
+		// Entries are looked at in blocks, so that the directory's descriptor is fetched once for many of them.
 		for some := range names.Chunks(statAhead) {
 			nodes, err := t.nodes(dir.Path, some)
 			for _, n := range nodes {
@@ -185,6 +190,7 @@ func (t *dirTree) visible(parent, n *Node) (bool, error) {
 	if t.rules == nil || t.own[n.Path] {
 		return !t.own[n.Path], nil
 	}
+	// The state of the parent saves matching its whole path again; that is why nodes are looked at from the root down.
 	ignored, state, err := t.rules.patterns.match(local(n.Path), parent.matchedPattern)
 	if err != nil {
 		return false, err
@@ -193,6 +199,7 @@ func (t *dirTree) visible(parent, n *Node) (bool, error) {
 	if !ignored || !n.IsDir() {
 		return !ignored, nil
 	}
+	// Without an exception for something below it (!pattern), an ignored directory is not read at all.
 	if !t.rules.mayTakeBack(local(n.Path)) {
 		return false, nil
 	}
@@ -201,6 +208,7 @@ func (t *dirTree) visible(parent, n *Node) (bool, error) {
 
 // hasVisible looks for anything below an ignored directory that an exception takes back.
 func (t *dirTree) hasVisible(dir *Node) (bool, error) {
+	// The lock is not held while the directory is read: two goroutines may look twice, and find the same.
 	t.mu.Lock()
 	found, known := t.seen[dir.Path]
 	t.mu.Unlock()
@@ -231,6 +239,7 @@ func (t *dirTree) Open(file *Node) (*os.File, error) {
 		return nil, unreadable(file.Path, err)
 	}
 	var st unix.Stat_t
+	// A file that was replaced since it was listed would give a layer that its key does not stand for.
 	if err := unix.Fstat(int(f.Fd()), &st); err != nil || st.Ino != file.Ino || st.Dev != file.Dev || !t.hashes.same(file) {
 		f.Close()
 		return nil, errChanged(file.Path)

@@ -57,6 +57,7 @@ func isRemote(source string) bool {
 
 // remoteTime asks a web server for Last-Modified first: then the file need not be fetched.
 func remoteTime(ctx context.Context, source string, o ContextOptions) (*int64, error) {
+	// The address is the Dockerfile's, so it gets no more reach than one of an ADD.
 	o.Dockerfile, o.FromDockerfile = "", true
 	if strings.HasPrefix(source, "http") {
 		if res, err := o.remote().Ask(ctx, http.MethodHead, source, nil); err == nil {
@@ -76,6 +77,7 @@ func remoteTime(ctx context.Context, source string, o ContextOptions) (*int64, e
 
 // time is when the files of a context that came from elsewhere were last changed; nil for a local directory.
 func (c *Context) time() (*int64, error) {
+	// Files of a local directory have the times of the checkout, which differ from machine to machine.
 	if c == nil || c.scratch == nil {
 		return nil, nil
 	}

@@ -52,6 +52,7 @@ type treeTar struct {
 
 // entry writes one name. The second name of a file becomes a link to the first.
 func (t *treeTar) entry(e *rootfs.Entry) error {
+	// A tar has no type for sockets.
 	if e.Type() == unix.S_IFSOCK {
 		return nil
 	}
@@ -67,6 +68,7 @@ func (t *treeTar) entry(e *rootfs.Entry) error {
 	h.Name, h.ModTime, h.Format = t.prefix+h.Name, e.ModTime.Truncate(time.Second), tar.FormatPAX
 	id := [2]uint64{e.Dev, e.Ino}
 	if first := t.seen[id]; first != "" && e.Nlink > 1 && h.Typeflag != tar.TypeDir {
+		// A link has no content in a tar, so its size is 0.
 		h.Typeflag, h.Linkname, h.Size = tar.TypeLink, first, 0
 	}
 	t.seen[id] = h.Name

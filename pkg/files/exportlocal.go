@@ -37,6 +37,7 @@ func ExportLocal(ctx context.Context, v *rootfs.View, dir string, o ExportOption
 		}
 		defer root.Close()
 	}
+	// What has to go is removed before anything is written: a file may stand where a directory comes.
 	if o.Delete {
 		if err := removeOthers(ctx, root, v, "/"); err != nil {
 			return fmt.Errorf("removing what was in %s: %w", dir, err)
@@ -80,6 +81,7 @@ func removeOthers(ctx context.Context, root *os.Root, v *rootfs.View, dir string
 		name := path.Join(dir, there.Name())
 		e, err := v.Lstat(name)
 		switch {
+		// root keeps RemoveAll inside of dir, whatever links lie there.
 		case errors.Is(err, fs.ErrNotExist), err == nil && e.IsDir() != there.IsDir():
 			err = root.RemoveAll(local(name))
 		case err == nil && e.IsDir():
@@ -106,11 +108,13 @@ func (t *localTree) write(e *rootfs.Entry) error {
 	switch e.Mode & unix.S_IFMT {
 	case unix.S_IFDIR:
 		t.dirs = append(t.dirs, e)
+		// A directory gets its own mode at the end; one without write permission could not be filled.
 		return t.mkdir(name, 0o700)
 	case unix.S_IFLNK:
 		return t.replace(name, func(temporary string) error { return t.root.Symlink(e.Link, temporary) })
 	case unix.S_IFREG:
 		id := [2]uint64{e.Dev, e.Ino}
+		// Hard links stay links, so that an export takes no more space than the image.
 		if first := t.seen[id]; first != "" && e.Nlink > 1 {
 			return t.replace(name, func(temporary string) error { return t.root.Link(first, temporary) })
 		}
@@ -137,6 +141,7 @@ func (t *localTree) mkdir(name string, mode os.FileMode) error {
 
 // replace lets make make a file beside name, and gives it the name; a directory that has it goes, as in BuildKit.
 func (t *localTree) replace(name string, make func(temporary string) error) error {
+	// The random name is in the same directory, and so in the same filesystem: the rename is atomic.
 	temporary := path.Join(path.Dir(name), ".gbuild-"+rand.Text())
 	err := make(temporary)
 	if err == nil {
@@ -170,6 +175,7 @@ func (t *localTree) copy(e *rootfs.Entry, name string) error {
 		return err
 	}
 	defer in.Close()
+	// The mode is set when the bytes are there; until then only the caller can read the file.
 	out, err := t.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
@@ -188,6 +194,7 @@ func (t *localTree) copy(e *rootfs.Entry, name string) error {
 
 // finishDirs gives directories their modes and times when nothing more is written to them, the deepest first.
 func (t *localTree) finishDirs() error {
+	// Walk yields a directory before what is in it, so the reverse order has the deepest first.
 	for i := len(t.dirs) - 1; i >= 0; i-- {
 		e := t.dirs[i]
 		err := t.root.Chmod(e.Path[1:], os.FileMode(e.Mode&0o777))

@@ -47,6 +47,7 @@ type hashed struct {
 
 // stamp says which file it is, and which version of it.
 type stamp struct {
+	// Both are the first bytes of a SHA-256, since a million of them must fit into memory.
 	path    [8]byte
 	version [12]byte
 }
@@ -70,6 +71,7 @@ func stampOf(n *Node) (s stamp) {
 }
 
 // today is the day as the file has it.
+// Days are counted in 16 bits, which last until the year 2149.
 func (h *hashes) today() (day [2]byte) {
 	binary.BigEndian.PutUint16(day[:], uint16(h.now().Unix()/86400))
 	return day
@@ -93,6 +95,7 @@ func (h *hashes) slot(s *stamp) int {
 	if mask < 0 {
 		return -1
 	}
+	// A path is a digest already, so its first bytes serve as the hash of the table.
 	for i := int(binary.BigEndian.Uint64(s.path[:])>>1) & mask; ; i = (i + 1) & mask {
 		if at := h.index[i]; at == 0 || h.added.at(int(at)-1).path == s.path {
 			return i
@@ -119,6 +122,7 @@ func (h *hashes) lookup(n *Node) (sum [32]byte, ok bool) {
 	if found == nil {
 		return sum, false
 	}
+	// Only the version that was looked up last is one that a step may have been keyed with.
 	forget(all)
 	found.seen = true
 	if day := h.today(); found.day != day && found.day != [2]byte{} {
@@ -143,6 +147,7 @@ func (h *hashes) remember(n *Node, sum [32]byte) {
 	}
 	now := h.now()
 	e := hashed{stamp: stampOf(n), sum: sum, seen: true}
+	// Both times must be old: a second write in the same tick would leave either as it is.
 	old := now.Sub(n.ModTime) >= racy && now.Sub(time.Unix(0, n.changed)) >= racy
 	if old {
 		e.day = h.today()
@@ -163,6 +168,7 @@ func (h *hashes) remember(n *Node, sum [32]byte) {
 // add appends a file whose path is new, and finds it again by the index.
 func (h *hashes) add(e hashed) {
 	h.added.add(e)
+	// The table stays at most three quarters full, so that a search ends soon.
 	if 4*h.added.n <= 3*len(h.index) {
 		h.index[h.slot(&e.stamp)] = int32(h.added.n)
 		return
@@ -179,10 +185,13 @@ type hashedList struct {
 	n      int
 }
 
+// hashedPiece is the number of files in a piece; it must not change while a list lives.
 const hashedPiece = 1 << 13
 
+// at returns the file with the number i. The pointer stays valid: pieces never move.
 func (l *hashedList) at(i int) *hashed { return &l.pieces[i/hashedPiece][i%hashedPiece] }
 
+// add appends a file.
 func (l *hashedList) add(e hashed) {
 	if l.n%hashedPiece == 0 {
 		l.pieces = append(l.pieces, make([]hashed, hashedPiece))
@@ -238,6 +247,7 @@ func (h *hashes) close() error {
 	}
 	h.kept, h.added, h.index = nil, hashedList{}, nil
 	h.loaded, h.dirty = false, false
+	// Where the state directory cannot be written, the next build reads the files again, and this one is right all the same.
 	if err != nil && !errors.Is(err, fs.ErrPermission) {
 		return fmt.Errorf("keeping the hashes of the context: %w", err)
 	}
@@ -254,7 +264,7 @@ func (h *hashes) merged(fn func(*hashed)) {
 			fn(e)
 		}
 	}
-	at := 0 // what of kept is done
+	at := 0 // entries of kept before this one are done
 	for e := range h.added.sorted() {
 		for ; at < len(h.kept) && bytes.Compare(h.kept[at].path[:], e.path[:]) < 0; at++ {
 			keep(&h.kept[at])

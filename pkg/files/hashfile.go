@@ -64,6 +64,7 @@ func (h *hashes) read(f *os.File) error {
 		return err
 	}
 	size := info.Size() - sha256.Size
+	// The size of the file says how much memory is needed; the sum at the end, whether that was true.
 	count := (size - int64(len(hashesMagic))) / hashesRecord
 	if count < 0 {
 		return errDamaged
@@ -101,6 +102,7 @@ func (h *hashes) write() error {
 	return tidyHashes(dir)
 }
 
+// writeTo writes the whole file. What w cannot write, Flush reports.
 func (h *hashes) writeTo(f io.Writer) error {
 	check := sha256.New()
 	w := bufio.NewWriterSize(io.MultiWriter(f, check), 1<<16)
@@ -125,6 +127,7 @@ func tidyHashes(dir string) error {
 	}
 	for _, f := range files {
 		info, err := f.Info()
+		// An error of one file is passed over: another build may have removed it.
 		if err == nil && time.Since(info.ModTime()) > hashesDays*24*time.Hour {
 			os.Remove(filepath.Join(dir, f.Name()))
 		}

@@ -34,6 +34,7 @@ func newScratchDir(stateDir string) (*scratchDir, error) {
 		return nil, err
 	}
 	s := &scratchDir{path: dir}
+	// The lock ends with this process, however that ends.
 	if s.held, err = os.Open(dir); err == nil {
 		err = durable.Hold(s.held, durable.Shared)
 	}

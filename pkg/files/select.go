@@ -40,6 +40,7 @@ func pickLocal(ctx context.Context, t Tree, c *dockerfile.Copy, source string) (
 // find returns what a path, which may have wildcards, names: links are followed. names has for each the last element of
 // the path by which it was found. A wildcard that matches nothing is no error.
 func find(ctx context.Context, t Tree, source string) (nodes []*Node, names []string, err error) {
+	// The part before the first wildcard is followed through links; of what the rest matches, the last element only.
 	fixed, pattern := splitWildcards(source)
 	top, err := follow(t, fixed, true)
 	if notThere(err) {
@@ -48,6 +49,7 @@ func find(ctx context.Context, t Tree, source string) (nodes []*Node, names []st
 	if err != nil {
 		return nil, nil, err
 	}
+	// The last element is that of the source as it was written, not of what a link leads to.
 	if len(pattern) == 0 {
 		return []*Node{top}, []string{path.Base(fixed)}, nil
 	}
@@ -128,6 +130,7 @@ func pickParents(ctx context.Context, t Tree, c *dockerfile.Copy, source string)
 		root, pattern = "/", source
 	}
 	pattern = path.Clean("/" + pattern)
+	// A source without wildcards must be there, as without --parents.
 	if !hasWildcard(root) && !hasWildcard(pattern) {
 		if _, err := follow(t, path.Join(root, pattern), false); notThere(err) {
 			return nil, newMissing(t, path.Join(root, pattern), source)

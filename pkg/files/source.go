@@ -32,6 +32,7 @@ func parseRemote(c *dockerfile.Copy, source string) (*remoteSource, error) {
 	isGit = err == nil && !ref.IndistinguishableFromLocal
 	isURL := strings.HasPrefix(source, "http://") || strings.HasPrefix(source, "https://")
 	switch {
+	// These messages are BuildKit's, word for word.
 	case !isGit && !isURL && c.Checksum != "":
 		return nil, errors.New("checksum requires HTTP(S) or Git sources")
 	case !isGit && !isURL:
@@ -54,6 +55,7 @@ func urlName(source string) string {
 			return base
 		}
 	}
+	// BuildKit has the same name for an address without a path.
 	return "__unnamed__"
 }
 
@@ -66,5 +68,6 @@ func (r *remoteSource) identity(ctx context.Context, o remote.Fetcher) ([]string
 	if err != nil {
 		return nil, err
 	}
+	// The address is no part of it: the same bytes under the same name are the same source, wherever they lie.
 	return []string{"url", r.name, sum.String()}, nil
 }

@@ -106,6 +106,7 @@ func (w *walker) dir(ctx context.Context, n *Node, name string, taken, enter boo
 	if !taken && !enter {
 		return nil
 	}
+	// The directory waits until something below it is taken; one that stays empty is never visited.
 	w.waiting = append(w.waiting, parentDir{name: name, node: n})
 	if taken {
 		if err := w.flush(); err != nil {

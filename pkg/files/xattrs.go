@@ -24,6 +24,7 @@ func fileXattrs(f *os.File) (map[string][]byte, error) {
 	var buf [1024]byte
 	n, err := unix.Flistxattr(int(f.Fd()), buf[:])
 	list := buf[:max(n, 0)]
+	// 64 KiB is the most that Linux has for a list of names (XATTR_LIST_MAX).
 	if err == unix.ERANGE {
 		list = make([]byte, 64<<10)
 		n, err = unix.Flistxattr(int(f.Fd()), list)
@@ -37,6 +38,7 @@ func fileXattrs(f *os.File) (map[string][]byte, error) {
 	}
 	found := map[string][]byte{}
 	for name := range strings.SplitSeq(strings.TrimSuffix(string(list), "\x00"), "\x00") {
+		// Other names (security.selinux, system.*) are about this machine.
 		if name != "security.capability" && (!strings.HasPrefix(name, "user.") || strings.HasPrefix(name, "user.overlay.")) {
 			continue
 		}

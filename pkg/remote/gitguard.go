@@ -46,12 +46,14 @@ func (o Fetcher) guardGit(at *gitRemote) (*gitGuard, error) {
 	if o.LocalNetwork && strings.HasPrefix(at.scheme, "http") { // git itself bounds how long such a server may be silent
 		return nil, nil
 	}
+	// Every user of this machine can connect here. The password keeps them from using what the build may reach.
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("making a proxy for git: %w", err)
 	}
 	g := &gitGuard{reach: o.reach(at.given), listener: l, password: rand.Text(), stall: o.Bounds.orDefault().Stall}
 	switch {
+	// Git over ssh or its own protocol dials by a program of ours, which is told here what needs no look at the address.
 	case o.LocalNetwork:
 		g.trustedRemote = trustsAll
 	case o.Named:
@@ -90,6 +92,7 @@ func (g *gitGuard) env(env []string) []string {
 	}
 	program, err := os.Executable()
 	if err != nil {
+		// In the process of git this leads to git.
 		program = "/proc/self/exe" // git then says that it cannot use it
 	}
 	out := []string{"GIT_SSH=" + program, "GIT_SSH_VARIANT=ssh", "GIT_PROXY_COMMAND=" + program, gitTrustVar + "=" + g.trustedRemote, gitStallVar + "=" + g.stall.String()}
@@ -97,10 +100,12 @@ func (g *gitGuard) env(env []string) []string {
 	for _, v := range env {
 		name, value, _ := strings.Cut(v, "=")
 		switch {
+		// These variables would lead git past the guard.
 		case strings.HasSuffix(strings.ToLower(name), "_proxy"): // the guard asks them
 		case name == "GIT_SSH_COMMAND":
 			out = append(out, gitSSHVar+"="+value)
 		case name == "GIT_CONFIG_COUNT":
+			// Settings are appended to those that are there: the last one of a name counts for git.
 			n, _ := strconv.Atoi(value)
 			for i, s := range settings {
 				out = append(out, fmt.Sprintf("GIT_CONFIG_KEY_%d=%s", n+i, s[0]), fmt.Sprintf("GIT_CONFIG_VALUE_%d=%s", n+i, s[1]))
@@ -116,6 +121,7 @@ func (g *gitGuard) env(env []string) []string {
 // ServeHTTP implements http.Handler.
 func (g *gitGuard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	auth := http.Request{Header: http.Header{"Authorization": r.Header["Proxy-Authorization"]}}
+	// Git asks without a password first, and again with it when it is told to.
 	if _, password, _ := auth.BasicAuth(); password != g.password {
 		w.Header().Set("Proxy-Authenticate", `Basic realm="gbuild"`)
 		w.WriteHeader(http.StatusProxyAuthRequired)

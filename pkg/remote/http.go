@@ -53,6 +53,7 @@ func (o Fetcher) fetch(ctx context.Context, address, checksum string) (*download
 	if err != nil {
 		return nil, fmt.Errorf("fetching %s: %w", dockerfile.Redact(address), err)
 	}
+	// Only a complete download is remembered, so what recall finds is a whole file.
 	if data, err := json.Marshal(d); err == nil {
 		if err := o.Store.Remember(recordURL, name, data); err != nil {
 			return nil, err
@@ -97,6 +98,7 @@ func (o Fetcher) get(ctx context.Context, address, checksum string, old *downloa
 		return nil, err
 	}
 	header := http.Header{"User-Agent": {"gbuild"}}
+	// With a checksum the file itself is wanted: the one that is stored does not have it.
 	if old != nil && old.ETag != "" && checksum == "" {
 		header.Set("If-None-Match", old.ETag)
 	}
@@ -111,6 +113,8 @@ func (o Fetcher) get(ctx context.Context, address, checksum string, old *downloa
 	if res.StatusCode != http.StatusOK {
 		return nil, BadStatus(res.StatusCode)
 	}
+	// The bytes go to the store while they are checked. A blob with another digest than the one asked for is garbage there, and no
+	// download leads to it.
 	blob, err := o.Store.PutBlob(ctx, sum.reader(res.Body), v1.Hash{})
 	if err != nil {
 		return nil, err
@@ -145,6 +149,7 @@ func (o Fetcher) Ask(ctx context.Context, method, address string, header http.He
 	client := o.httpClient(address)
 	res, err := client.Do(req)
 	if err != nil {
+		// The client serves one answer, so no connection may wait for another one.
 		client.CloseIdleConnections()
 		return nil, WithoutAddress(err)
 	}
@@ -169,6 +174,7 @@ func (o Fetcher) authorize(req *http.Request) {
 	if o.Secret == nil {
 		return
 	}
+	// A secret for HOST:PORT is more exact than one for the host, so it is asked for first.
 	for _, host := range []string{req.URL.Host, req.URL.Hostname()} {
 		if header, ok := o.Secret("HTTP_AUTH_HEADER_" + host); ok {
 			req.Header.Set("Authorization", strings.TrimSpace(string(header)))
@@ -185,6 +191,7 @@ func (o Fetcher) authorize(req *http.Request) {
 // address before a redirect, which may have a token in its query.
 func (o Fetcher) httpClient(address string) *http.Client {
 	t := o.reach(address).transport()
+	// This bounds the wait for the first byte; Bounds.Stall bounds each one after that.
 	t.ResponseHeaderTimeout = 2 * time.Minute
 	return &http.Client{Transport: &boundedTransport{t, o.Bounds.orDefault()}, CheckRedirect: func(req *http.Request, via []*http.Request) error {
 		if len(via) >= 10 {

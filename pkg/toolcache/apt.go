@@ -114,6 +114,7 @@ func (c *Caches) copies(dir, target string, change func(name string, text []byte
 }
 
 // maxConfig is how much of a file of apt is read: the largest is a few kB.
+// A configuration is read whole, and comes from an image that nobody vouches for; hence the bound, in bytes.
 const maxConfig = 1 << 20
 
 // readSmall reads a file of the configuration.

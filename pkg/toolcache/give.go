@@ -26,6 +26,7 @@ const autoDir = "/dev/gbuild"
 // Give gives the RUN a cache for each package manager that it calls and that the Dockerfile has no cache for. It
 // returns the RUN as it is to be executed; its key and its history are those of s.
 func (c *Caches) Give(ctx context.Context, s *dockerfile.Run) (*dockerfile.Run, []runtime.Mount, error) {
+	// Tools are looked for in the scripts that the RUN executes, too, as far as they can be read.
 	if len(c.build.Tools) > 0 {
 		s = s.WithScripts(c.scriptsOf(ctx, s))
 	}
@@ -49,6 +50,7 @@ func (c *Caches) Give(ctx context.Context, s *dockerfile.Run) (*dockerfile.Run, 
 			continue
 		}
 		more, err := c.autoCache(ctx, s, t, n)
+		// Only a cache that the user has named (--pip-cache) may end the build.
 		if err != nil && (ctx.Err() != nil || t == installer.Pip && c.build.PipDir != "") {
 			return nil, nil, fmt.Errorf("preparing the cache of %s: %w", t, err)
 		}
@@ -98,6 +100,7 @@ func (c *Caches) autoCache(ctx context.Context, s *dockerfile.Run, t installer.T
 
 // pipCache binds what pip fetches, and in it the directory of what it builds.
 func (c *Caches) pipCache(ctx context.Context, s *dockerfile.Run, calls int) (list []runtime.Mount, err error) {
+	// pip keeps downloads and the wheels that it built in one directory. Here they are two: wheels are found again in their scope only.
 	target := filepath.Join(autoDir, string(installer.Pip))
 	use := cacheUse{Use: Use{ID: "pip", Target: target, Tool: "pip", Automatic: true}}
 	var wheels string
@@ -155,6 +158,7 @@ func (c *Caches) mountOwn(ctx context.Context, t installer.Tool) ([]runtime.Moun
 // no cache that belongs to somebody else.
 func (c *Caches) pipDir(ctx context.Context, s *dockerfile.Run, use cacheUse) ([]runtime.Mount, error) {
 	renewed := slices.Contains(c.Distrust, "pip")
+	// The directory is the user's own, so it is never emptied: the RUN gets one that ends with it.
 	if c.build.PipDir != "" && c.User.UID == 0 && renewed {
 		c.uses = append(c.uses, use)
 		dir, err := c.passing("pip-fetched")
@@ -175,6 +179,7 @@ func (c *Caches) pipDir(ctx context.Context, s *dockerfile.Run, use cacheUse) ([
 	use.lease = lease
 	c.uses = append(c.uses, use)
 	list := []runtime.Mount{{Type: "bind", Source: dir, Target: use.Target}}
+	// A renewed cache has just made a RUN fail: nothing of it is lent.
 	if renewed {
 		return list, nil
 	}

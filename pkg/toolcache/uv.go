@@ -41,6 +41,7 @@ func (c *Caches) uvCache(ctx context.Context, s *dockerfile.Run, calls int) (lis
 	}
 	use.lease = lease
 	usual := &uvView{target: target, lowers: []string{fetched}, shared: lease.Dir()}
+	// The RUN finds what was built in the same scope. Its calls with other surroundings do not, and get views of their own below.
 	if scope, keep, _ := c.builtScope(s, installer.Uv); keep {
 		lease, built, err := c.builtCache(ctx, "uv-built", scope)
 		if err != nil {
@@ -48,6 +49,7 @@ func (c *Caches) uvCache(ctx context.Context, s *dockerfile.Run, calls int) (lis
 		}
 		usual.lowers, usual.built = []string{built, fetched}, lease.Dir()
 	}
+	// The first view is that of the RUN itself, the others are those of its separate calls.
 	for i := range calls + 1 {
 		v := usual
 		if i > 0 {
@@ -74,6 +76,7 @@ func (c *Caches) showUv(v *uvView) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	// Later runs in reverse, so the workspace goes after the overlay in it has been taken down.
 	c.leases.Later(remove)
 	v.upper = filepath.Join(dir, "upper")
 	root, work := filepath.Join(dir, "root"), filepath.Join(dir, "work")
@@ -82,6 +85,7 @@ func (c *Caches) showUv(v *uvView) (string, error) {
 			return "", err
 		}
 	}
+	// The root of an overlay has the owner of its upper directory, and uv wants to own its cache.
 	if err := os.Chown(v.upper, c.User.UID, c.User.GID); err != nil {
 		return "", err
 	}
@@ -117,6 +121,7 @@ func (v *uvView) keep(user runtime.Identity) error {
 	if err != nil {
 		return err
 	}
+	// Nothing was built, so the cache of what was built gets nothing.
 	if !filled {
 		v.built = ""
 	}

@@ -21,6 +21,7 @@ type gunzip struct {
 }
 
 var (
+	// Both are about foreign bytes: the caller says which layer or archive had them.
 	errGzipHeader = errors.New("the gzip header is invalid")
 	errGzipSum    = errors.New("the checksum of the gzip data is wrong")
 )
@@ -37,6 +38,7 @@ func newGunzip(from io.Reader) (*gunzip, error) {
 
 // Read implements io.Reader.
 func (z *gunzip) Read(p []byte) (int, error) {
+	// One call of more may give nothing: at the end of a member, or of an empty one.
 	for z.read == z.f.w {
 		if z.err != nil {
 			return 0, z.err
@@ -65,14 +67,17 @@ func (z *gunzip) more() error {
 	if err := z.bytes(trailer[:]); err != nil {
 		return err
 	}
+	// RFC 1952 has the size modulo 2^32, so a uint32 that wraps is right for any length.
 	if binary.LittleEndian.Uint32(trailer[:]) != z.crc || binary.LittleEndian.Uint32(trailer[4:]) != z.size {
 		return errGzipSum
 	}
+	// Several members make one stream: what they unpack to is joined.
 	return z.member()
 }
 
 // bytes reads bytes of the frame, which begin at a whole byte of the input.
 func (z *gunzip) bytes(p []byte) error {
+	// The bits up to the next whole byte are padding.
 	z.f.take(z.f.n & 7)
 	z.f.unread()
 	for i := range p {

@@ -25,6 +25,7 @@ func (a *Applier) hardlink(fd int, base, name, linkname string) error {
 	dir, leaf := path.Split(target)
 	from, err := a.tree.lookup(strings.TrimSuffix(dir, "/"))
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
+		// The target may come later in this tar, or lie in a layer below.
 		a.links = append(a.links, pendingLink{name, target})
 		return nil
 	}
@@ -44,6 +45,7 @@ func (a *Applier) hardlink(fd int, base, name, linkname string) error {
 	case st.Mode&unix.S_IFMT == unix.S_IFDIR:
 		return fmt.Errorf("linking to %q: it is a directory", linkname)
 	}
+	// The name is a link to the same file already, and rename(2) of one name over the other would do nothing.
 	if there, err := statAt(fd, base); err == nil && there != nil && there.Ino == st.Ino && there.Dev == st.Dev {
 		return nil
 	}
@@ -66,6 +68,7 @@ func (a *Applier) finishLink(l pendingLink, merged *View) error {
 	if there, err := statAt(fd, base); err != nil || there != nil && !isWhiteoutStat(there) {
 		return err // a later entry has taken the name
 	}
+	// A link across layers is a copy: overlayfs cannot share an inode between two lower directories.
 	if strings.HasPrefix(target.source, a.tree.dir+"/") {
 		return a.replace(fd, base, func() error { return unix.Linkat(unix.AT_FDCWD, target.source, fd, base, 0) })
 	}

@@ -39,6 +39,7 @@ func (p *Part) add(d *Distribution) {
 // that are as large but too many, and those of middling size, one layer for each sort, so that the rest, which changes
 // with every change, is small. The order is by name.
 func Divide(all []*Distribution, n int) []*Part {
+	// With one layer there is nothing to divide.
 	if n < 2 {
 		return nil
 	}
@@ -57,6 +58,7 @@ func Divide(all []*Distribution, n int) []*Part {
 			small += d.Size
 		}
 	}
+	// One of the n layers is that of the rest.
 	room := n - 1
 	if small < worthLayer || room < 2 {
 		middling = nil
