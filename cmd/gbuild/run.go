@@ -63,7 +63,7 @@ func runCommand(ctx context.Context, a *cli.App, o *runOptions) error {
 	if o.life.detach {
 		return l.detach(ctx)
 	}
-	defer func() { _ = l.container.Remove() }() // what ran in the foreground is forgotten, whatever --rm says
+	defer func() { _ = l.container.Remove() }() // a container in the foreground is forgotten, whatever --rm says
 	if runtime.Entered() {                      // before main
 		return l.runEntered(ctx)
 	}

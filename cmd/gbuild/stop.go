@@ -23,7 +23,7 @@ func newStopCommand(a *cli.App) *cobra.Command {
 		Example: "  gbuild stop api\n  gbuild stop -t 60 trainer",
 		RunE: func(c *cobra.Command, args []string) error {
 			return eachContainer(a, args, func(one *container.Container) error {
-				wait := one.StopTimeout // what gbuild run was told, unless this command is told something else
+				wait := one.StopTimeout // the time that gbuild run was given, unless this command has -t
 				if c.Flags().Changed("time") {
 					wait = timeout
 				}

@@ -26,7 +26,7 @@ type assembler struct {
 	caches  *sharedCaches
 	epoch   *int64 // the SOURCE_DATE_EPOCH of the plan; nil: the image is as old as the first build of it
 	noCache bool
-	started time.Time // when this build was started
+	started time.Time // the time at which this build was started
 }
 
 // image puts the image of the target together from its layers and its config. key is the state of its last step.

@@ -18,7 +18,7 @@ import (
 type recipes struct {
 	own     layers.Key   // the result that is made here from the inputs of the recipe alone
 	scoped  layers.Key   // the result of a RUN that sees a cache of this build's scope; zero for other steps
-	below   []layers.Key // as scoped, for each scope that this build reads but does not write
+	below   []layers.Key // the names that scoped would be in the scopes that this build reads but does not write
 	foreign layers.Key   // a result that came from shared caches: other caches, another name; zero without any
 	public  layers.Key   // the name of the entry in a shared cache: the same on every machine
 }

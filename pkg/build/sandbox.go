@@ -1,4 +1,5 @@
-// This file owns the execution of a RUN in a sandbox.
+// This file owns the execution of a RUN: it puts the Sandbox together (user, environment, network, mounts, limits), runs it, and
+// passes its output on as Events. What the RUN sees of files is mounted by mounts.go.
 
 package build
 

@@ -111,7 +111,7 @@ func (d *Draft) Commit(ctx context.Context, k Key) error {
 	}
 	rest := *d
 	d.held = nil
-	d.store.beside.Go(func() { _ = rest.Discard() }) // what cannot be removed is reaped, as after a crash
+	d.store.beside.Go(func() { _ = rest.Discard() }) // a draft that cannot be removed is reaped, as after a crash
 	return nil
 }
 
@@ -143,7 +143,7 @@ func (d *Draft) makeLayers(ctx context.Context, k Key, o LayerOptions) error {
 	}
 	name, err := indexName(interfaces(all), Key{})
 	if err == nil {
-		d.store.maker.indexDirectory(ctx, d.Dir(), name, true) // without one the build is slower
+		d.store.maker.indexDirectory(ctx, d.Dir(), name, true) // a build without the index is slower, and as right
 	}
 	return err
 }

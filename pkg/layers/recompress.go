@@ -1,4 +1,5 @@
-// Layers of images in another compression: the same tar, other bytes.
+// This file owns the way from a layer to the same layer in another compression: the tar and the DiffID stay, the bytes of the blob
+// change. The new blob is remembered, so that it is made once.
 
 package layers
 
@@ -14,8 +15,7 @@ import (
 )
 
 // recompressed returns the layer with the same tar and the algorithm of c: l itself if it has that one, or is one that must
-// not be distributed. It is made once. report is as in
-// LayerOptions.
+// not be distributed. It is made once. report is as in LayerOptions.
 func (m *maker) recompressed(ctx context.Context, l v1.Layer, c codec.Compression, report func(bytes int)) (v1.Layer, error) {
 	mediaType, err := l.MediaType()
 	if err != nil {

@@ -1,4 +1,5 @@
-// Store, the door of the room: what it has, and what others ask of it that one of its parts answers.
+// This file owns Store, which other packages call: it makes the parts, opens and closes the whole, and hands a call on to the one
+// part that answers it. What one part can do alone belongs into the file of that part.
 
 package layers
 

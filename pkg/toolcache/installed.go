@@ -1,5 +1,5 @@
-// This file owns what package managers list as installed in the files before a RUN. The key of a state says what was done; when
-// the same was done another time, other versions may have come.
+// This file owns the list of all that package managers have installed in the files before a RUN. The list becomes part of the name
+// under which things that the RUN builds are found again: the key of a state says how it was made, but not which versions came.
 
 package toolcache
 

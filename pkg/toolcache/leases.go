@@ -1,6 +1,6 @@
-// This file owns the one way to a cache that outlives a build: it is of the trust scope of the build, and may show what
-// other scopes have below that.
-// What is asked for later is given back first, since mounts stand on each other.
+// This file owns the leases of one RUN: the only way by which it gets a cache that outlives the build. A lease is taken under the
+// trust scope of the build. Below the cache of that scope the RUN may see, but never change, those of other scopes.
+// Whatever was taken last is given back first, since mounts stand on each other.
 
 package toolcache
 

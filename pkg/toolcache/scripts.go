@@ -1,5 +1,5 @@
-// This file owns the scripts that a RUN executes, as far as package managers are looked for in them, and what is said where a RUN
-// has no cache.
+// This file owns the look into scripts that a RUN executes: they are read, as the RUN will see them, to find calls of package
+// managers. It also says why a RUN that calls one is given no cache.
 
 package toolcache
 

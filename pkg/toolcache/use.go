@@ -1,5 +1,5 @@
-// This file owns what is said of the use of a cache.
-// Counts are those that the tool printed; what came into a cache is seen in its directory.
+// This file owns Use, the account of how one RUN used one of its caches: how it is put together when the RUN has ended, and its
+// words for the user. It changes no cache.
 
 package toolcache
 

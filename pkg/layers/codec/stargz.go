@@ -160,7 +160,7 @@ func writeStargz(z *compressor, write func(io.Writer) error) (string, error) {
 			return "", err
 		}
 	}
-	if _, err := io.Copy(io.Discard, r); err != nil { // that of write
+	if _, err := io.Copy(io.Discard, r); err != nil { // the error is that of write
 		return "", err
 	}
 	return s.table()

@@ -17,7 +17,7 @@ const SettledTime = 315619200
 // Apart is what of a snapshot is in layers of its own.
 type Apart struct {
 	Files map[string]bool
-	Dirs  map[string]bool // and all directories that they are in
+	Dirs  map[string]bool // all directories that the files are in
 }
 
 // NewApart returns those files.

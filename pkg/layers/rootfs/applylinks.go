@@ -1,4 +1,5 @@
-// What needs more than its own entry: hard links, and directories that no entry names.
+// This file owns those entries of a tar that need more than themselves: hard links, whose target may come later or lie in a layer
+// below, and directories that no entry names. Links that must wait are kept until Finish.
 
 package rootfs
 

@@ -1,4 +1,5 @@
-// Listing and walking views.
+// This file owns the listing and the walking of a view: names in order, entries looked at one at a time. It reads only, and leaves
+// it to the levels of the view to say what is visible.
 
 package rootfs
 
