@@ -114,9 +114,9 @@ func (e *Entry) Open() (*os.File, error) {
 	return f, nil
 }
 
-// toImage gives the entry the owner that the file has in its image.
-func (e *Entry) toImage() error {
-	in, err := e.Owner().InImage()
+// toRoot makes root the owner of an entry that belongs to the caller.
+func (e *Entry) toRoot() error {
+	in, err := e.Owner().asRoot()
 	if err != nil {
 		return fmt.Errorf("%s belongs to %w", e.Path, err)
 	}

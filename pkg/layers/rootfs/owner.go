@@ -34,6 +34,11 @@ func (o Owner) InImage() (Owner, error) {
 	if SeesOwners() {
 		return o, nil
 	}
+	return o.asRoot()
+}
+
+// asRoot is the root of an image, if o is this process's own user.
+func (o Owner) asRoot() (Owner, error) {
 	if o != ours() {
 		return o, fmt.Errorf("%d:%d: %w", o.UID, o.GID, ErrForeignOwner)
 	}

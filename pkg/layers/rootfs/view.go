@@ -79,7 +79,7 @@ func (v *View) AsRoot() *View { return &View{stack: v.stack, asRoot: true} }
 func (v *View) Lstat(name string) (*Entry, error) {
 	e, _, err := v.stack.find(clean(name))
 	if err == nil && v.asRoot && e.source != "" {
-		return e, e.toImage()
+		return e, e.toRoot()
 	}
 	return e, err
 }
