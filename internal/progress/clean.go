@@ -34,8 +34,13 @@ func plain(s string) string {
 		return s
 	}
 	s = strings.Map(visible, stripEscapes(s))
-	if colons := leadingColons().FindStringIndex(s); colons != nil {
-		s = s[:colons[1]-1] + " " + s[colons[1]-1:]
+	if strings.Count(s, ":") > 1 { // A digest has one, and compiling the expression takes longer than all else here.
+		if colons := leadingColons().FindStringIndex(s); colons != nil {
+			s = s[:colons[1]-1] + " " + s[colons[1]-1:]
+		}
+	}
+	if strings.Count(s, "#") < 2 {
+		return s
 	}
 	return ciCommand().ReplaceAllString(s, "$1 $2")
 }
