@@ -25,7 +25,7 @@ func (a *adder) unpack(ctx context.Context, p *pick) (bool, error) {
 	if ok, err := isArchive(f); !ok || err != nil {
 		return false, err
 	}
-	if a.owner == nil && !rootfs.SeesOwners() {
+	if a.placer.owner == nil && !rootfs.SeesOwners() {
 		return false, ErrNoRights // the owners are those in the archive
 	}
 	r, err := codec.Decompress(f)
@@ -34,16 +34,16 @@ func (a *adder) unpack(ctx context.Context, p *pick) (bool, error) {
 	}
 	defer r.Close()
 	// Directories on the way have no part in an octal --chmod: an archive brings its own modes.
-	real, _, err := a.resolve(a.copy.Dest)
+	real, _, err := a.placer.resolve(a.copy.Dest)
 	if err == nil {
-		_, err = a.mkdirAll(real, a.parentOwner(), 0o755)
+		err = a.placer.onlyWay(real)
 	}
 	if err != nil {
 		return false, err
 	}
 	options := rootfs.ExtractOptions{Notice: a.Notice, Alone: Linked(a.copy)}
-	if a.owner != nil {
-		options.UID, options.GID = &a.owner.uid, &a.owner.gid
+	if a.placer.owner != nil {
+		options.UID, options.GID = &a.placer.owner.uid, &a.placer.owner.gid
 	}
 	if err := rootfs.Extract(ctx, r, a.draft.Upper(), real, options); err != nil {
 		return false, fmt.Errorf("unpacking %s: %w", p.name, err)

@@ -1,5 +1,5 @@
 // This file owns the copying of the sources of a COPY or an ADD into a draft, one after the other, and of whole directories.
-// An adder has the sources and what they are fetched with, and a writer the place that they are written to.
+// An adder has the sources and what they are fetched with, and a placer the destination.
 
 package files
 
@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -21,24 +22,20 @@ import (
 // CopyInto writes the result of a COPY or ADD into a draft, without any mount. tree is what local sources are relative
 // to. The error is ErrNoRights where the caller's own ids do not suffice.
 func CopyInto(ctx context.Context, d *layers.Draft, c *dockerfile.Copy, tree Tree, o remote.Fetcher) (err error) {
-	who, err := parseChown(c.Chown, c.Link, d.Lower().Follow)
+	s, v, err := draftSink(d, Linked(c))
 	if err != nil {
 		return err
 	}
-	if who != nil && *who != (owner{}) && !rootfs.SeesOwners() {
+	defer func() { err = cmp.Or(err, s.close()) }()
+	s.notice = o.Notice
+	p, err := newPlacer(s, v, c)
+	if err != nil {
+		return err
+	}
+	if p.owner != nil && *p.owner != (owner{}) && !rootfs.SeesOwners() {
 		return ErrNoRights
 	}
-	mode, err := parseChmod(c.Chmod)
-	if err != nil {
-		return err
-	}
-	w, err := draftWriter(d, Linked(c))
-	if err != nil {
-		return err
-	}
-	defer func() { err = cmp.Or(err, w.close()) }()
-	w.owner, w.chmod, w.notice = who, mode, o.Notice
-	a := &adder{Fetcher: o, writer: w, draft: d, copy: c, tree: tree}
+	a := &adder{Fetcher: o, placer: p, draft: d, copy: c, tree: tree}
 	return NeedsRights(a.all(ctx))
 }
 
@@ -65,14 +62,14 @@ func CopyTree(ctx context.Context, t Tree, source, dir string) (err error) {
 	if err != nil {
 		return err
 	}
-	w := &writer{root: root, view: rootfs.NewView(dir), copyUp: func(string) error { return nil }}
-	defer func() { err = cmp.Or(err, w.close()) }()
+	sink := plainSink(root)
+	defer func() { err = cmp.Or(err, sink.close()) }()
+	p := &placer{sink: sink, view: rootfs.NewView(dir)}
 	for _, n := range nodes {
 		if !n.IsDir() {
 			return fmt.Errorf("%q is not a directory", source)
 		}
-		p := &pick{tree: t, node: n}
-		err := w.contents(ctx, p, "/")
+		err := p.contents(ctx, &pick{tree: t, node: n}, "/")
 		if err := cmp.Or(err, unix.Chown(dir, n.UID, n.GID), unix.Chmod(dir, n.Mode&0o7777)); err != nil {
 			return err
 		}
@@ -87,26 +84,30 @@ func CopyPath(ctx context.Context, d *layers.Draft, t Tree, name string, notice 
 	if err != nil {
 		return err
 	}
-	w, err := draftWriter(d, false)
+	s, v, err := draftSink(d, false)
 	if err != nil {
 		return err
 	}
-	defer func() { err = cmp.Or(err, w.close()) }()
-	w.notice = notice
-	w.begin(&pick{tree: t})
-	if err := w.push("/", false); err != nil {
+	defer func() { err = cmp.Or(err, s.close()) }()
+	s.notice = notice
+	p := &placer{sink: s, view: v}
+	p.begin(t)
+	if err := p.way("/", 0, time.Time{}); err != nil {
 		return NeedsRights(err)
 	}
-	return NeedsRights(w.descend(ctx, top, elements(name)))
+	if err := p.descend(ctx, top, elements(name)); err != nil {
+		return NeedsRights(err)
+	}
+	return NeedsRights(p.leaveAll())
 }
 
 // adder copies the sources of one COPY or ADD, in their order.
 type adder struct {
 	remote.Fetcher
-	*writer
-	draft *layers.Draft
-	copy  *dockerfile.Copy
-	tree  Tree
+	placer *placer
+	draft  *layers.Draft
+	copy   *dockerfile.Copy
+	tree   Tree
 }
 
 // all copies the sources in their order, so that the last of two with one name counts.
@@ -155,7 +156,7 @@ func (a *adder) place(ctx context.Context, p *pick, unpack bool) error {
 			return err
 		}
 	}
-	return a.writer.place(ctx, p, a.copy.Dest)
+	return a.placer.place(ctx, a.copy.Dest, *p)
 }
 
 // inline writes a file whose bytes stand in the Dockerfile.
@@ -173,43 +174,16 @@ func (a *adder) inline(ctx context.Context, f dockerfile.File) error {
 	if err != nil {
 		return err
 	}
-	return a.writer.place(ctx, &pick{tree: singleFile{tmp}, node: n, name: path.Base(f.Path)}, a.copy.Dest)
+	return a.placer.place(ctx, a.copy.Dest, pick{tree: singleFile{tmp}, node: n, name: path.Base(f.Path)})
 }
 
 // MakeDir makes a WORKDIR and what is missing above it, as directories of the user: the rules are those of --chown, not of a
 // process, so USER 1234 makes a directory of 1234:1234. One that is there is left alone.
 func MakeDir(d *layers.Draft, m *dockerfile.Mkdir) (err error) {
-	who := &owner{}
-	if m.User != "" {
-		if who, err = parseChown(m.User, false, d.Lower().Follow); err != nil {
-			return err
-		}
-	}
-	w, err := draftWriter(d, false)
+	s, v, err := draftSink(d, false)
 	if err != nil {
 		return err
 	}
-	defer func() { err = cmp.Or(err, w.close()) }()
-	real, e, err := w.resolve(m.Path)
-	if err != nil {
-		return NeedsRights(err)
-	}
-	if e != nil && !e.IsDir() {
-		return fmt.Errorf("cannot make directory %s: it exists and is no directory", m.Path)
-	}
-	made, err := w.mkdirAll(real, *who, 0o755)
-	if err != nil || m.Time == nil {
-		return NeedsRights(err)
-	}
-	for i := len(made) - 1; i >= 0; i-- {
-		if err := w.push(path.Dir(made[i]), true); err != nil {
-			return err
-		}
-		err := w.touch(path.Base(made[i]), &Node{ModTime: *m.Time})
-		w.pop()
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	defer func() { err = cmp.Or(err, s.close()) }()
+	return NeedsRights(makeDir(s, v, m))
 }

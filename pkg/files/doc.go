@@ -8,10 +8,13 @@
 // times, so that what a step is known by is what it copies:
 //   - DigestCopy makes the digest that the key of the step has: of names, bytes, modes and owners, not of times. For files of
 //     this machine it remembers the hashes from build to build (hashes.go).
-//   - CopyInto writes them into a draft, over what its state has: the directories of a draft are opened one below the other,
-//     and nothing is ever written through a link (writer.go).
-//   - Packing writes them as a layer, without making the files (packer.go). The layer is, byte for byte, the one that the draft
-//     would have given; where that is not certain, the error is ErrNotPackable.
+//   - CopyInto writes them into a draft, over what its state has: files are made by the descriptors of their directories, and
+//     nothing is ever written through a link (dirsink.go, writefile.go).
+//   - Packing writes them as a layer, without making the files (packing.go). Where that is not certain to be, byte for byte, the
+//     layer that the draft would have given, the error is ErrNotPackable.
+//
+// Where each name goes, whose it becomes, and what may be replaced is decided once, by a placer (place.go). It tells a sink
+// (sink.go), of which there are two: a directory, which is the draft, and a layer.
 //
 // # Owners
 //

@@ -47,6 +47,7 @@ var packCopies = []struct {
 	{name: "dangling", sources: "src", dest: "/dangling"},
 	{name: "empty", sources: "src/empty", dest: "/bin"},
 	{name: "empty and new", sources: "src/empty", dest: "/a/b"},
+	{name: "empty and there", sources: "src", dest: "/hollow"},
 	{name: "chown", sources: "src", dest: "/app", change: chown("ann:staff")},
 	{name: "chown number", sources: "src", dest: "/n/m", change: chown("5")},
 	{name: "chmod", sources: "src", dest: "/n/m", change: chmodTo("0751")},
@@ -87,7 +88,7 @@ func TestPack(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			b := newCopyBench(t)
 			b.shell(packContext)
-			b.base(packBase + "\nmkdir -p hard taken/one reverse attributed/deep onto/l; touch hard/hard reverse/deep\nfind . -exec touch -h -d @1000000000 {} +")
+			b.base(packBase + "\nmkdir -p hard taken/one reverse attributed/deep onto/l hollow/empty; touch hard/hard reverse/deep\nfind . -exec touch -h -d @1000000000 {} +")
 			b.step(func(d *layers.Draft) error {
 				return errors.Join(d.CopyUp("/attributed/deep"), unix.Setxattr(d.Dir()+"/attributed/deep", "user.a", []byte("b"), 0))
 			})

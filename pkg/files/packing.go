@@ -4,75 +4,61 @@ package files
 
 import (
 	"context"
-	"errors"
 	"slices"
-	"time"
+	"strings"
 
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
-// ErrNotPackable says that a COPY has to be done file by file: it is no plain copy of one directory or of files, or it fails.
-var ErrNotPackable = errors.New("the step cannot be packed")
-
 // Packing selects what a COPY copies, and returns what writes the layer of it, if it is one directory, or files only.
 func Packing(ctx context.Context, tree Tree, c *dockerfile.Copy) (func(*rootfs.LayerWriter) error, error) {
-	picks, err := packable(ctx, tree, c)
-	return func(l *rootfs.LayerWriter) error { return packCopy(ctx, l, c, picks) }, err
+	picks, ok := packable(ctx, tree, c)
+	if !ok {
+		return nil, ErrNotPackable
+	}
+	return func(l *rootfs.LayerWriter) error { return packCopy(ctx, l, c, picks) }, nil
 }
 
-// packable returns what a COPY selects, if it is one directory, or files only.
-func packable(ctx context.Context, tree Tree, c *dockerfile.Copy) (all []pick, err error) {
+// packable returns what a COPY selects, if it is one directory, or files only, each with a name of its own.
+func packable(ctx context.Context, tree Tree, c *dockerfile.Copy) (all []pick, ok bool) {
 	if len(c.Inline) > 0 || c.Parents {
-		return nil, ErrNotPackable
+		return nil, false
 	}
 	for _, source := range c.Sources {
 		if remote, err := parseRemote(c, source); c.Add && (remote != nil || err != nil) {
-			return nil, ErrNotPackable
+			return nil, false
 		}
 	}
 	for _, source := range c.Sources {
 		picks, err := pickLocal(ctx, tree, c, source)
 		if err != nil {
-			return nil, ErrNotPackable // who copies file by file says why
+			return nil, false // who copies file by file says why
 		}
 		all = append(all, picks...)
 	}
-	dirs := slices.ContainsFunc(all, func(p pick) bool { return p.node.IsDir() })
-	if len(all) == 0 || dirs && len(all) > 1 || !dirs && c.Add { // an archive would be unpacked
-		return nil, ErrNotPackable
+	if len(all) == 1 && all[0].node.IsDir() {
+		return all, true
 	}
-	return all, nil
+	slices.SortStableFunc(all, func(a, b pick) int { return strings.Compare(a.name, b.name) })
+	for i, p := range all {
+		if p.node.IsDir() || i > 0 && p.name == all[i-1].name {
+			return nil, false
+		}
+	}
+	return all, len(all) > 0 && !c.Add // an archive would be unpacked
 }
 
 // packCopy writes the layer of a COPY.
 func packCopy(ctx context.Context, l *rootfs.LayerWriter, c *dockerfile.Copy, picks []pick) error {
-	k, err := newPacker(l, c, picks[0].tree)
+	p, err := newPlacer(layerSink{l}, l.Lower(), c)
 	if err != nil {
 		return err
 	}
-	if p := &picks[0]; p.node.IsDir() {
-		if err := k.descend(c.Dest, p.node.ModTime); err != nil {
-			return err
-		}
-		return k.copy(ctx, p)
-	}
-	return k.files(c.Dest, picks)
+	return p.place(ctx, c.Dest, picks...)
 }
 
 // PackDir writes the layer of a WORKDIR, as MakeDir and the layer of its draft would.
 func PackDir(l *rootfs.LayerWriter, m *dockerfile.Mkdir) error {
-	k := &packer{LayerWriter: l, view: l.Lower(), made: m.Time}
-	if m.User != "" {
-		who, err := parseChown(m.User, false, l.Lower().Follow)
-		if err != nil {
-			return err
-		}
-		k.owner = who
-	}
-	if err := k.descend(m.Path, time.Time{}); err != nil {
-		return err
-	}
-	k.end()
-	return nil
+	return makeDir(layerSink{l}, l.Lower(), m)
 }
