@@ -160,15 +160,14 @@ static int succeeded(pid_t pid)
 	return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
 }
 
-// map_ids gives the child its ids; both helpers run side by side.
+// map_ids gives the child its ids. The helpers run one after the other: beside them the child starts, and it is the one that
+// is waited for.
 static int map_ids(pid_t pid)
 {
 	if (geteuid() == 0)
 		return write_identity(pid, "uid_map") || write_identity(pid, "gid_map");
-	pid_t uids = run_mapper("newuidmap", "/etc/subuid", pid, geteuid());
-	pid_t gids = run_mapper("newgidmap", "/etc/subgid", pid, getegid());
-	int ok = succeeded(uids);
-	return !(succeeded(gids) && ok);
+	return !(succeeded(run_mapper("newuidmap", "/etc/subuid", pid, geteuid())) &&
+		 succeeded(run_mapper("newgidmap", "/etc/subgid", pid, getegid())));
 }
 
 static pid_t child;
