@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -138,6 +139,20 @@ func TestEnterDiesWithItsParent(t *testing.T) {
 func isZombie(pid int) bool {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	return err != nil || strings.Contains(string(b), ") Z ")
+}
+
+// Whatever keeps the ids of a user from being known is something that the host lacks: a build without a RUN goes on then.
+func TestIDsThatCannotBeRead(t *testing.T) {
+	own := strconv.Itoa(os.Geteuid())
+	malformed := filepath.Join(t.TempDir(), "subuid")
+	if err := os.WriteFile(malformed, []byte(own+":many:65536\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{malformed, filepath.Dir(malformed), malformed + "/none"} {
+		if _, m := subordinateMap(file, os.Geteuid(), 1); m == nil || m.Remedy == "" {
+			t.Errorf("%s: %+v", file, m)
+		}
+	}
 }
 
 func eventually(t testing.TB, what string, ok func() bool) {

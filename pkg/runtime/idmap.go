@@ -38,13 +38,13 @@ func mapsFor(i Isolation) (*idMaps, error) {
 	if m := missingMapper(); m != nil {
 		return nil, m
 	}
-	uids, err := subordinateMap("/etc/subuid", uid, uint32(uid))
-	if err != nil {
-		return nil, err
+	uids, m := subordinateMap("/etc/subuid", uid, uint32(uid))
+	if m != nil {
+		return nil, m
 	}
-	gids, err := subordinateMap("/etc/subgid", uid, uint32(gid))
-	if err != nil {
-		return nil, err
+	gids, m := subordinateMap("/etc/subgid", uid, uint32(gid))
+	if m != nil {
+		return nil, m
 	}
 	return &idMaps{UIDs: uids, GIDs: gids, Helpers: true}, nil
 }
@@ -108,22 +108,22 @@ func mappedGroup(gid int) bool {
 }
 
 // subordinateMap is 0 -> own, then 1.. -> the ranges that the file grants to the user with this uid, by name or number.
-func subordinateMap(file string, uid int, own uint32) ([]idRange, error) {
+func subordinateMap(file string, uid int, own uint32) ([]idRange, *Missing) {
 	name := strconv.Itoa(uid)
 	if u, err := user.LookupId(name); err == nil {
 		name = u.Username
 	}
 	f, err := os.Open(file)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("reading subordinate ids: %w", err)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, missingSubordinate(file, name)
 	}
 	if err != nil {
-		return nil, missingSubordinate(file, name)
+		return nil, unreadable(file, fmt.Errorf("reading subordinate ids: %w", err))
 	}
 	defer f.Close()
 	granted, err := parseSubordinate(f, name, strconv.Itoa(uid))
 	if err != nil {
-		return nil, fmt.Errorf("reading subordinate ids from %s: %w", file, err)
+		return nil, unreadable(file, fmt.Errorf("reading subordinate ids from %s: %w", file, err))
 	}
 	if len(granted) == 0 {
 		return nil, missingSubordinate(file, name)
@@ -237,6 +237,11 @@ func missingMapper() *Missing {
 		}
 	}
 	return nil
+}
+
+// unreadable says that nobody can know which ids a file grants.
+func unreadable(file string, err error) *Missing {
+	return &Missing{What: err.Error(), Remedy: "make " + file + " readable"}
 }
 
 func missingSubordinate(file, name string) *Missing {

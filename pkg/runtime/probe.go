@@ -42,8 +42,8 @@ func gather() facts {
 	}
 	f.mapper = missingMapper()
 	for _, file := range []string{"/etc/subuid", "/etc/subgid"} {
-		if _, err := subordinateMap(file, f.uid, uint32(f.uid)); err != nil && !errors.As(err, &f.subordinate) {
-			f.subordinate = &Missing{What: err.Error(), Remedy: "make " + file + " readable"}
+		if _, m := subordinateMap(file, f.uid, uint32(f.uid)); m != nil {
+			f.subordinate = m
 		}
 	}
 	return f
