@@ -73,6 +73,7 @@ var arrows = map[string]struct {
 	"internal/netguard":  {[]string{"internal/hint"}, "it is one list of addresses, for all who open connections for strangers"},
 	"internal/progress":  {[]string{"internal/lazyregexp", "pkg/build"}, "it draws Events and knows nothing else of a build"},
 	"internal/testimage": {nil, "what tests stand on must not be what they test"},
+	"internal/testdocs":  {nil, "it reads one page of the documentation, for tests"},
 	"internal/testtree":  {[]string{"pkg/layers/rootfs"}, "it says what trees and tars have, for tests"},
 	"internal/testimage/demo": {[]string{"internal/testimage"},
 		"it is the demo's bases, wheels and index as a command"},

@@ -1,40 +1,14 @@
 package main
 
 import (
-	"os"
-	"regexp"
 	"slices"
-	"strings"
 	"testing"
 
-	"github.com/gbuild/gbuild/internal/cli"
 	"github.com/spf13/pflag"
-)
 
-// docCells returns the `words` of a column in the tables below a heading of docs/dockerfile.md.
-func docCells(t *testing.T, heading string, column int) (words []string) {
-	t.Helper()
-	raw, err := os.ReadFile("../../docs/dockerfile.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, text, ok := strings.Cut(string(raw), "\n## "+heading+"\n")
-	if !ok {
-		t.Fatalf("docs/dockerfile.md has no %q", heading)
-	}
-	text, _, _ = strings.Cut(text, "\n## ")
-	for _, line := range strings.Split(text, "\n") {
-		cells := strings.Split(line, "|")
-		if !strings.HasPrefix(line, "| `") || column >= len(cells) {
-			continue
-		}
-		for _, m := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(cells[column], -1) {
-			words = append(words, m[1])
-		}
-	}
-	slices.Sort(words)
-	return slices.Compact(words)
-}
+	"github.com/gbuild/gbuild/internal/cli"
+	"github.com/gbuild/gbuild/internal/testdocs"
+)
 
 // TestDocsOptions compares the page with the flags of gbuild build, hidden ones included.
 func TestDocsOptions(t *testing.T) {
@@ -42,7 +16,7 @@ func TestDocsOptions(t *testing.T) {
 	var flags []string
 	newBuildCommand(a).Flags().VisitAll(func(f *pflag.Flag) { flags = append(flags, "--"+f.Name) })
 	slices.Sort(flags)
-	if docs := docCells(t, "Options of gbuild build", 1); !slices.Equal(docs, flags) {
+	if docs := testdocs.Words(t, "Options of gbuild build", 0); !slices.Equal(docs, flags) {
 		t.Errorf("docs/dockerfile.md has\n%v\ngbuild build has\n%v", docs, flags)
 	}
 }

@@ -10,38 +10,9 @@ import (
 	"testing"
 
 	"github.com/moby/buildkit/frontend/dockerfile/command"
+
+	"github.com/gbuild/gbuild/internal/testdocs"
 )
-
-var quoted = regexp.MustCompile("`([^`]+)`")
-
-// docTable returns the rows of the tables below a heading of docs/dockerfile.md, each cell as its `words`.
-func docTable(t *testing.T, heading string) (rows [][][]string) {
-	t.Helper()
-	raw, err := os.ReadFile("../../docs/dockerfile.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, text, ok := strings.Cut(string(raw), "\n## "+heading+"\n")
-	if !ok {
-		t.Fatalf("docs/dockerfile.md has no %q", heading)
-	}
-	text, _, _ = strings.Cut(text, "\n## ")
-	for _, line := range strings.Split(text, "\n") {
-		if !strings.HasPrefix(line, "| `") {
-			continue
-		}
-		var row [][]string
-		for _, cell := range strings.Split(strings.ReplaceAll(line, `\|`, " "), "|")[1:] {
-			var words []string
-			for _, m := range quoted.FindAllStringSubmatch(cell, -1) {
-				words = append(words, m[1])
-			}
-			row = append(row, words)
-		}
-		rows = append(rows, row)
-	}
-	return rows
-}
 
 func firstCells(rows [][][]string) (all []string) {
 	for _, row := range rows {
@@ -91,7 +62,7 @@ func sameNames(t *testing.T, what string, documented, known []string) {
 
 // TestDocsInstructions compares the page with the instructions, and their flags with what the parser takes.
 func TestDocsInstructions(t *testing.T) {
-	rows := docTable(t, "Instructions")
+	rows := testdocs.Table(t, "Instructions")
 	var known, flags []string
 	for name := range command.Commands {
 		known = append(known, strings.ToUpper(name))
@@ -116,7 +87,7 @@ func TestDocsInstructions(t *testing.T) {
 // TestDocsMounts compares the page with the types and keys of mounts.
 func TestDocsMounts(t *testing.T) {
 	types, keys := []string{}, []string{}
-	for _, row := range docTable(t, "Mounts of RUN") {
+	for _, row := range testdocs.Table(t, "Mounts of RUN") {
 		if len(types) < 5 {
 			types = append(types, row[0]...)
 		} else {
@@ -129,7 +100,7 @@ func TestDocsMounts(t *testing.T) {
 
 // TestDocsArgs compares the page with the predefined ARGs.
 func TestDocsArgs(t *testing.T) {
-	sameNames(t, "ARG", firstCells(docTable(t, "Predefined ARGs")), predefined(&Plan{}, "x").Keys())
+	sameNames(t, "ARG", firstCells(testdocs.Table(t, "Predefined ARGs")), predefined(&Plan{}, "x").Keys())
 }
 
 // TestDocsRules compares the page with BuildKit's lint rules and gbuild's.
@@ -138,5 +109,5 @@ func TestDocsRules(t *testing.T) {
 	for _, rule := range ownRules {
 		known = append(known, rule.name)
 	}
-	sameNames(t, "rule", firstCells(docTable(t, "Lint rules")), known)
+	sameNames(t, "rule", firstCells(testdocs.Table(t, "Lint rules")), known)
 }
