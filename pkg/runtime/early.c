@@ -75,10 +75,23 @@ static int wants_namespace(int argc, char **argv)
 	return 0;
 }
 
+// write_proc writes a file of the process below /proc, at once, as the files of maps want it.
+static int write_proc(pid_t pid, const char *kind, const char *text)
+{
+	char path[64];
+	snprintf(path, sizeof path, "/proc/%d/%s", pid, kind);
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	int ok = write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+	close(fd);
+	return ok ? 0 : -1;
+}
+
 // write_identity maps every id that this process has to itself.
 static int write_identity(pid_t pid, const char *kind)
 {
-	char path[64], map[4096];
+	char path[64], map[4096] = "";
 	unsigned inside, outside, count;
 	int n = 0;
 	snprintf(path, sizeof path, "/proc/self/%s", kind);
@@ -88,13 +101,16 @@ static int write_identity(pid_t pid, const char *kind)
 	while (n < (int)sizeof map - 64 && fscanf(own, "%u %u %u", &inside, &outside, &count) == 3)
 		n += snprintf(map + n, sizeof map - n, "%u %u %u\n", inside, inside, count);
 	fclose(own);
-	snprintf(path, sizeof path, "/proc/%d/%s", pid, kind);
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -1;
-	int ok = write(fd, map, n) == n;
-	close(fd);
-	return ok ? 0 : -1;
+	return write_proc(pid, kind, map);
+}
+
+// write_single makes the user's own id the only one in the namespace. The kernel lets everybody do that who gives up setgroups.
+static int write_single(pid_t pid)
+{
+	char uid[32], gid[32];
+	snprintf(uid, sizeof uid, "0 %u 1\n", geteuid());
+	snprintf(gid, sizeof gid, "0 %u 1\n", getegid());
+	return write_proc(pid, "setgroups", "deny") || write_proc(pid, "uid_map", uid) || write_proc(pid, "gid_map", gid);
 }
 
 // user_name finds the name of the user in /etc/passwd, or writes the number.
@@ -112,37 +128,39 @@ static void user_name(uid_t uid, char *name, size_t size)
 	fclose(f);
 }
 
-// subordinate finds the one range that a file in the format of subuid(5) grants. Several are left to Enter.
-static int subordinate(const char *file, uid_t uid, unsigned long *start, unsigned long *count)
+// range is what a file in the format of subuid(5) grants to a user.
+struct range {
+	unsigned long start, count;
+	int found; // how many ranges there are; the numbers are those of the last
+};
+
+// subordinate reads the ranges of this user. A file that cannot be read grants none.
+static struct range subordinate(const char *file)
 {
 	char name[256], number[16], line[512], who[256];
-	unsigned long s, c;
-	int found = 0;
-	user_name(uid, name, sizeof name);
-	snprintf(number, sizeof number, "%u", uid);
+	struct range all = {0};
+	unsigned long start, count;
+	user_name(geteuid(), name, sizeof name);
+	snprintf(number, sizeof number, "%u", geteuid());
 	FILE *f = fopen(file, "re");
 	if (!f)
-		return -1;
+		return all;
 	while (fgets(line, sizeof line, f))
-		if (sscanf(line, "%255[^:]:%lu:%lu", who, &s, &c) == 3 && (!strcmp(who, name) || !strcmp(who, number))) {
-			*start = s, *count = c;
-			found++;
-		}
+		if (sscanf(line, "%255[^:]:%lu:%lu", who, &start, &count) == 3 && (!strcmp(who, name) || !strcmp(who, number)) && count > 0 &&
+		    start + count < 0xffffffff)
+			all.start = start, all.count = count, all.found++;
 	fclose(f);
-	return found == 1 && *count > 0 && *start + *count < 0xffffffff ? 0 : -1;
+	return all;
 }
 
 // run_mapper starts newuidmap or newgidmap: the caller's id is 0 inside, and the subordinate ones follow from 1 on.
-static pid_t run_mapper(const char *tool, const char *file, pid_t pid, unsigned own)
+static pid_t run_mapper(const char *tool, pid_t pid, unsigned own, struct range granted)
 {
-	unsigned long start, count;
 	char target[16], outside[16], from[24], number[24];
-	if (subordinate(file, geteuid(), &start, &count))
-		return -1;
 	snprintf(target, sizeof target, "%d", pid);
 	snprintf(outside, sizeof outside, "%u", own);
-	snprintf(from, sizeof from, "%lu", start);
-	snprintf(number, sizeof number, "%lu", count);
+	snprintf(from, sizeof from, "%lu", granted.start);
+	snprintf(number, sizeof number, "%lu", granted.count);
 	pid_t helper = fork();
 	if (helper == 0) {
 		int null = open("/dev/null", O_RDWR);
@@ -160,14 +178,19 @@ static int succeeded(pid_t pid)
 	return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
 }
 
-// map_ids gives the child its ids. The helpers run one after the other: beside them the child starts, and it is the one that
-// is waited for.
+// map_ids gives the child its ids: all of root's, or those of the user and their subordinate ones, or the user's alone where
+// there are no others, or where nothing may raise the rights of a helper. The helpers run one after the other: beside them
+// the child starts, and it is the one that is waited for. Several ranges are left to Enter, and so is half a success.
 static int map_ids(pid_t pid)
 {
 	if (geteuid() == 0)
 		return write_identity(pid, "uid_map") || write_identity(pid, "gid_map");
-	return !(succeeded(run_mapper("newuidmap", "/etc/subuid", pid, geteuid())) &&
-		 succeeded(run_mapper("newgidmap", "/etc/subgid", pid, getegid())));
+	struct range uids = subordinate("/etc/subuid"), gids = subordinate("/etc/subgid");
+	if (uids.found > 1 || gids.found > 1)
+		return -1;
+	if (!uids.found || !gids.found || prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) || !succeeded(run_mapper("newuidmap", pid, geteuid(), uids)))
+		return write_single(pid);
+	return !succeeded(run_mapper("newgidmap", pid, getegid(), gids));
 }
 
 static pid_t child;

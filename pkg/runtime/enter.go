@@ -29,28 +29,41 @@ type EnterOptions struct {
 // capability and Entered is true, hands signals on to it, and returns its exit code (128+n when signal n ended it).
 // What the host lacks for that is a *Missing error. When ctx ends, the child is killed.
 func Enter(ctx context.Context, o EnterOptions) (code int, err error) {
-	maps, err := mapsFor(isolationOf(os.Geteuid()))
+	maps, err := mapsHere()
 	if err != nil {
 		return 0, err
 	}
 	// The death signal below belongs to the thread that forks, not to the process.
 	goruntime.LockOSThread()
 	defer goruntime.UnlockOSThread()
-	cmd, gate, err := stage(ctx, o)
+	signals := make(chan os.Signal, 16)
+	signal.Notify(signals, unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2, unix.SIGCONT, unix.SIGWINCH)
+	defer signal.Stop(signals)
+	cmd, gate, err := startMapped(ctx, o, maps)
 	if err != nil {
 		return 0, err
 	}
 	defer gate.Close()
-	signals := make(chan os.Signal, 16)
-	signal.Notify(signals, unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2, unix.SIGCONT, unix.SIGWINCH)
-	defer signal.Stop(signals)
-	if err := startStage(cmd, maps, gate); err != nil {
-		return 0, err
-	}
 	done := make(chan struct{})
 	defer close(done)
 	go forward(signals, cmd.Process, done)
 	return exitCode(cmd.Wait())
+}
+
+// startMapped starts the child with the best of the maps that can be had. One that is half mapped cannot be mapped otherwise,
+// so each try has a child of its own.
+func startMapped(ctx context.Context, o EnterOptions, maps []*idMaps) (cmd *exec.Cmd, gate *os.File, err error) {
+	o.Files = withInherited(o.Files)
+	for _, m := range maps {
+		if cmd, gate, err = stage(ctx, o); err != nil {
+			return nil, nil, err
+		}
+		if err = startStage(cmd, m, gate); err == nil {
+			return cmd, gate, nil
+		}
+		gate.Close()
+	}
+	return nil, nil, err
 }
 
 // stage prepares the child; the gate is the end of the pipe on which it waits for its maps.
@@ -69,8 +82,8 @@ func stage(ctx context.Context, o EnterOptions) (*exec.Cmd, *os.File, error) {
 	cmd := exec.CommandContext(ctx, selfExe)
 	cmd.Args = args
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.ExtraFiles = append(withInherited(o.Files), r)
-	cmd.Env = append(env, stageVar+"="+strconv.Itoa(2+len(cmd.ExtraFiles)))
+	cmd.ExtraFiles = append(slices.Clone(o.Files), r)
+	cmd.Env = append(slices.Clone(env), stageVar+"="+strconv.Itoa(2+len(cmd.ExtraFiles)))
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: unix.CLONE_NEWUSER | unix.CLONE_NEWNS,
 		// Exec by a user id that is not mapped yet drops all capabilities but the ambient ones.
@@ -101,7 +114,6 @@ func startStage(cmd *exec.Cmd, maps *idMaps, gate *os.File) error {
 		return startFailure(err)
 	}
 	if err := maps.apply(cmd.Process.Pid); err != nil {
-		gate.Close()
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 		return mapFailure(err)

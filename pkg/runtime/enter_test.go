@@ -3,6 +3,7 @@ package runtime
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -86,6 +87,47 @@ func TestEnterIsRootWithItsOwnMounts(t *testing.T) {
 	if mounts, _ := os.ReadFile("/proc/self/mountinfo"); bytes.Contains(mounts, []byte(dir)) {
 		t.Error("the mount reached the parent's namespace")
 	}
+}
+
+// Who has no subordinate ids, or may not use the helpers that map them, has the own id.
+func TestEnterWithOneID(t *testing.T) {
+	for _, c := range []struct {
+		uid    uint32
+		prefix []string
+	}{{4321, nil}, {1, []string{"setpriv", "--no-new-privs"}}, {0, []string{"unshare", "-Ur"}}} {
+		cmd := helper(t, "enter", "SCRIPT=cat /proc/self/uid_map /proc/self/gid_map; id -u")
+		self := readableCopy(t)
+		cmd.Path, cmd.Args = self, []string{self}
+		if c.prefix != nil {
+			plain := exec.Command(c.prefix[0], append(c.prefix[1:], self)...)
+			cmd.Path, cmd.Args = plain.Path, plain.Args
+		}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: c.uid, Gid: c.uid}}
+		out, err := cmd.CombinedOutput()
+		line := fmt.Sprintf("0 %d 1 ", c.uid)
+		if got := strings.Join(strings.Fields(string(out)), " "); err != nil || got != line+line+"0" {
+			t.Errorf("%d %v: %q, %v", c.uid, c.prefix, out, err)
+		}
+	}
+}
+
+// readableCopy is this program where every user can execute it.
+func readableCopy(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	b, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(dir, "test")
+	if err := errors.Join(os.Chmod(dir, 0o755), os.WriteFile(name, b, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	return name
 }
 
 func TestEnterExitCode(t *testing.T) {

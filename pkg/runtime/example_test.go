@@ -34,7 +34,7 @@ func ExampleSupport_Isolation() {
 	host.Subordinate = nil
 	fmt.Println(host.Isolation(), host.Isolation().CanRun())
 	// Output:
-	// rootless-single false
+	// rootless-single true
 	// rootless true
 }
 

@@ -14,6 +14,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
 )
 
 // idRange is one line of a uid_map or gid_map; see user_namespaces(7).
@@ -27,14 +30,24 @@ type idMaps struct {
 	UIDs, GIDs []idRange
 	// Helpers says that newuidmap and newgidmap must write the maps, because the caller has no privilege.
 	Helpers bool
+	// NoGroups says that nobody in the namespace may leave a group, without which the kernel lets only helpers map groups.
+	NoGroups bool
 }
 
-// mapsFor decides the maps for a namespace that is made by this process.
-func mapsFor(i Isolation) (*idMaps, error) {
-	if i == Root {
-		return identityMaps()
+// mapsHere lists the maps that a namespace made by this process can have, the best first.
+func mapsHere() ([]*idMaps, error) {
+	if os.Geteuid() == 0 {
+		all, err := identityMaps()
+		return []*idMaps{all}, err
 	}
-	uid, gid := os.Geteuid(), os.Getegid()
+	if all, missing := subordinateMaps(os.Geteuid(), os.Getegid()); missing == nil && !noNewPrivileges() {
+		return []*idMaps{all, singleMaps()}, nil
+	}
+	return []*idMaps{singleMaps()}, nil
+}
+
+// subordinateMaps make the user root, and their subordinate ids the others.
+func subordinateMaps(uid, gid int) (*idMaps, *Missing) {
 	if m := missingMapper(); m != nil {
 		return nil, m
 	}
@@ -48,6 +61,31 @@ func mapsFor(i Isolation) (*idMaps, error) {
 	}
 	return &idMaps{UIDs: uids, GIDs: gids, Helpers: true}, nil
 }
+
+// singleMaps make the user root, and there is nobody else.
+func singleMaps() *idMaps {
+	return &idMaps{UIDs: []idRange{{0, uint32(os.Geteuid()), 1}}, GIDs: []idRange{{0, uint32(os.Getegid()), 1}}, NoGroups: true}
+}
+
+// noNewPrivileges says whether no program that this process starts can have more rights than it.
+func noNewPrivileges() bool {
+	set, err := unix.PrctlRetInt(unix.PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0)
+	return err == nil && set == 1
+}
+
+// SingleID says whether there is but one user, or one group, in the user namespace of this process: then no file can be given
+// to another. The kernel says so itself, however the namespace came to be.
+func SingleID() bool { return singleID() }
+
+var singleID = sync.OnceValue(func() bool {
+	for _, file := range []string{"/proc/self/uid_map", "/proc/self/gid_map"} {
+		ranges, err := parseIDMap(readSetting(file))
+		if err == nil && len(ranges) == 1 && ranges[0].Count == 1 {
+			return true
+		}
+	}
+	return false
+})
 
 // identityMaps maps every id that this process has to itself, so that a root which is itself in a namespace can nest.
 func identityMaps() (*idMaps, error) {
@@ -181,6 +219,11 @@ func overlaps(have []idRange, r idRange) bool {
 func (m *idMaps) apply(pid int) error {
 	if m.Helpers {
 		return m.applyHelpers(pid)
+	}
+	if m.NoGroups {
+		if err := os.WriteFile(fmt.Sprintf("/proc/%d/setgroups", pid), []byte("deny"), 0); err != nil {
+			return fmt.Errorf("mapping ids: %w", err)
+		}
 	}
 	if err := os.WriteFile(fmt.Sprintf("/proc/%d/uid_map", pid), formatIDMap(m.UIDs), 0); err != nil {
 		return fmt.Errorf("mapping user ids: %w", err)

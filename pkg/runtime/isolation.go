@@ -8,23 +8,18 @@ type Isolation int
 // The ways, the least first.
 const (
 	NoRun          Isolation = iota // none: no process can be run in a sandbox
-	RootlessSingle                  // an ordinary user without subordinate ids, who would be the only user in the sandbox
+	Ptrace                          // no namespaces: a program that is installed here answers the system calls of the command
+	Fake                            // one user in the sandbox, and calls that need more of them succeed without having done anything
+	RootlessSingle                  // one user in the sandbox, and this process answers calls that need more of them
 	Rootless                        // an ordinary user, whose subordinate ids are the other users in the sandbox
 	Root                            // root, who has all ids
 )
 
+// isolations are the names that users know.
+var isolations = [...]string{NoRun: "norun", Ptrace: "ptrace", Fake: "fake", RootlessSingle: "rootless-single", Rootless: "rootless", Root: "root"}
+
 // String gives the name that users know.
-func (i Isolation) String() string {
-	return [...]string{NoRun: "norun", RootlessSingle: "rootless-single", Rootless: "rootless", Root: "root"}[i]
-}
+func (i Isolation) String() string { return isolations[i] }
 
-// CanRun says whether Enter, and so a RUN, works with it: files of an image belong to several users.
-func (i Isolation) CanRun() bool { return i >= Rootless }
-
-// isolationOf is what Enter makes for a user, where the host has what that needs.
-func isolationOf(uid int) Isolation {
-	if uid == 0 {
-		return Root
-	}
-	return Rootless
-}
+// CanRun says whether a RUN can be executed with it.
+func (i Isolation) CanRun() bool { return i > NoRun }
