@@ -1,15 +1,13 @@
-// Making a state directory, and checking one that is there: whose it is, what wrote it, and whether its filesystem can hold
-// snapshots. It is the only code that looks at the filesystem; all other code relies on what was checked here.
+// Making a state directory, and checking one that is there: whose it is, and what wrote it. Whether its filesystem can hold
+// snapshots is found out when the first one is begun (fitness.go): a build that makes none needs nothing of it.
 
 package layers
 
 import (
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -17,7 +15,6 @@ import (
 	"github.com/gbuild/gbuild/internal/durable"
 	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/internal/statedir"
-	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
 // version is the content of the file VERSION. It changes when an older gbuild could not read the store.
@@ -73,9 +70,6 @@ func (d disk) checkFormat() error {
 	case !errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("opening the store: %w", err)
 	}
-	if err := d.checkFilesystem(); err != nil {
-		return err
-	}
 	for _, name := range statedir.Store {
 		if err := os.MkdirAll(d.path(name), 0o700); err != nil {
 			return fmt.Errorf("making the store: %w", err)
@@ -83,41 +77,6 @@ func (d disk) checkFormat() error {
 	}
 	if err := durable.Save(d.path("VERSION"), []byte(version)); err != nil {
 		return fmt.Errorf("making the store: %w", err)
-	}
-	return nil
-}
-
-const (
-	magicOverlay = 0x794c7630
-	magicNFS     = 0x6969
-)
-
-// checkFilesystem tries what snapshots need, rather than to know each filesystem by name.
-func (d disk) checkFilesystem() error {
-	var st unix.Statfs_t
-	if err := unix.Statfs(string(d), &st); err != nil {
-		return fmt.Errorf("looking at the filesystem of %s: %w", string(d), err)
-	}
-	unfit := func(reason string) error {
-		return hint.Errorf("put the store on a local disk (ext4, xfs, btrfs) or a volume of one",
-			"the filesystem of %s cannot hold a store: %s", string(d), reason)
-	}
-	switch st.Type {
-	case magicOverlay:
-		return unfit("it is itself an overlay filesystem")
-	case magicNFS:
-		return unfit("it is NFS, whose locks and owners are not dependable")
-	}
-	probe := d.path(".probe-" + rand.Text())
-	if err := os.Mkdir(probe, 0o700); err != nil {
-		return hint.Errorf("name a directory that you can write to", "making the store: %w", err)
-	}
-	defer os.RemoveAll(probe)
-	if err := unix.Setxattr(probe, rootfs.XattrOpaque, []byte("y"), 0); err != nil {
-		return unfit("it has no user extended attributes: " + err.Error())
-	}
-	if err := unix.Mknod(filepath.Join(probe, "whiteout"), unix.S_IFCHR, 0); err != nil {
-		return unfit("it refuses whiteouts: " + err.Error())
 	}
 	return nil
 }

@@ -32,6 +32,9 @@ type Draft struct {
 
 // Draft makes a draft over the state parent.
 func (s *Store) Draft(ctx context.Context, parent Key) (*Draft, error) {
+	if err := s.canHold(); err != nil {
+		return nil, fmt.Errorf("starting a draft: %w", err)
+	}
 	if err := s.Expand(ctx, parent); err != nil {
 		return nil, fmt.Errorf("starting a draft: %w", err)
 	}

@@ -35,10 +35,11 @@ type Store struct {
 	images    *images
 	aheads    aheads
 	beside    sync.WaitGroup // the removal of what is left of drafts
+	canHold   func() error   // says why no snapshot can be made; it looks once
 }
 
-// Open opens the store in dir, and makes it if it is not there. It refuses a directory that others can write to, one of a
-// newer gbuild, and a filesystem that cannot hold snapshots; such errors have a Hint.
+// Open opens the store in dir, and makes it if it is not there. It refuses a directory that others can write to, and one of a
+// newer gbuild; such errors have a Hint. A filesystem that cannot hold snapshots is refused by what makes the first one.
 func Open(dir string) (*Store, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -55,7 +56,7 @@ func Open(dir string) (*Store, error) {
 
 // over makes the parts of a store.
 func over(d disk) *Store {
-	s := &Store{disk: d, lease: &lease{disk: d}, sync: &syncer{disk: d}, records: records{d}}
+	s := &Store{disk: d, canHold: sync.OnceValue(d.canHold), lease: &lease{disk: d}, sync: &syncer{disk: d}, records: records{d}}
 	s.blobs = &blobs{disk: d, lease: s.lease, sync: s.sync, hooks: &s.Hooks}
 	s.snapshots = &snapshots{disk: d, lease: s.lease, sync: s.sync, blobs: s.blobs, known: map[Key]meta{}, roots: map[Key]int{}}
 	s.maker = &maker{blobs: s.blobs, records: s.records}

@@ -162,6 +162,9 @@ func (u *unpacking) attempt(ctx context.Context, j *unpackJob) (fromStore bool, 
 
 // start makes the directory that the layer is unpacked into.
 func (j *unpackJob) start(ctx context.Context, s *Store) (err error) {
+	if err := s.canHold(); err != nil {
+		return err
+	}
 	draft := s.disk.path("drafts", rand.Text())
 	if j.draft, err = durable.Lock(ctx, draft+".lock", durable.Exclusive); err != nil {
 		return err
