@@ -3,6 +3,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LDFLAGS  = -s -w -linkmode external -extldflags -static -X main.version=$(VERSION)
 TAGS     = netgo osusergo seccomp
 GO      ?= go
+BINARY  ?= gbuild
 
 export CGO_ENABLED = 1
 
@@ -15,7 +16,7 @@ setup: ## install what building and testing need (as root; else say what is miss
 	scripts/setup.sh
 
 build: ## make the static release binary ./gbuild
-	$(GO) build -trimpath -tags "$(TAGS)" -ldflags "$(LDFLAGS)" -o gbuild ./cmd/gbuild
+	$(GO) build -trimpath -tags "$(TAGS)" -ldflags "$(LDFLAGS)" -o $(BINARY) ./cmd/gbuild
 
 test: ## run all tests, as root and again as an ordinary user
 	scripts/test.sh

@@ -1,0 +1,148 @@
+// This file owns the table of places.
+
+package testplaces
+
+import "slices"
+
+// places are in the order of the page.
+var places = []place{
+	{name: "root", title: "root on the machine",
+		want: want{mode: "root"}},
+	{name: "root-no-userns", title: "root, user.max_user_namespaces = 0",
+		around: [][]string{{"$WORLD/self", idsWord}, shell("echo 0 > /proc/sys/user/max_user_namespaces")},
+		want:   want{mode: "norun", a: 64, b: 64, c: 64}},
+	{name: "root-no-sysadmin", title: "root without CAP_SYS_ADMIN", around: [][]string{without("-sys_admin")},
+		want: want{mode: "root"}},
+	{name: "root-no-setfcap", title: "root without CAP_SETFCAP", around: [][]string{without("-setfcap")},
+		want: want{mode: "root", a: 64, b: 64, c: 64, disagrees: true}},
+	{name: "root-no-caps", title: "root without any capability", around: [][]string{without("-all")},
+		want: want{mode: "root", a: 64, b: 64, c: 64, disagrees: true}},
+	{name: "root-chroot", title: "root in a chroot", tree: true, around: [][]string{prepared(fillRoot), {"chroot", "$DIR/root"}},
+		want: want{mode: "norun", a: 64, b: 64, c: 64}},
+	{name: "root-no-cgroup", title: "no control groups mounted", around: [][]string{prepared("umount -R -l /sys/fs/cgroup")},
+		want: want{mode: "root", b: 1, c: 1, disagrees: true}},
+	{name: "root-no-sys", title: "no /sys mounted", around: [][]string{prepared("umount -R -l /sys")},
+		want: want{mode: "root", b: 1, c: 1, disagrees: true}},
+	{name: "root-no-proc", title: "no /proc mounted", around: [][]string{prepared("umount -R -l /proc")},
+		want: want{mode: "root", a: 1, b: 1, c: 1, disagrees: true}},
+	{name: "root-no-tun", title: "no /dev/net/tun", around: [][]string{prepared("mount -t tmpfs none /dev/net")},
+		want: want{mode: "root"}},
+
+	{name: "user", title: "a user with subordinate ids", needs: userIDs, around: [][]string{asOrdinary},
+		want: want{mode: "rootless"}},
+	{name: "user-bare", title: "the same, with umask 077 and 64 open files", needs: userIDs, around: [][]string{asOrdinary, shell("umask 077; ulimit -n 64")},
+		want: want{mode: "rootless"}},
+	{name: "user-ubuntu", title: "a user of Ubuntu 24.04 (AppArmor lets namespaces be made, and nothing be mounted there)", needs: userIDs,
+		around: [][]string{behind("no-mounts"), asOrdinary},
+		want:   want{mode: "rootless", a: 64, b: 64, c: 64, disagrees: true}},
+	{name: "user-no-new-privs", title: "a user with subordinate ids under no_new_privs", needs: userIDs,
+		around: [][]string{slices.Concat(asOrdinary, []string{"--no-new-privs"})},
+		want:   want{mode: "rootless", a: 1, b: 1, c: 1, disagrees: true}},
+	{name: "user-no-ids", title: "a user without subordinate ids (a node of a cluster)", around: [][]string{as("4321", "4321")},
+		want: want{mode: "rootless-single", a: 1, b: 1, c: 1, disagrees: true}},
+	{name: "user-no-ids-no-new-privs", title: "the same under no_new_privs", around: [][]string{as("4321", "4321", "--no-new-privs")},
+		want: want{mode: "rootless-single", a: 1, b: 1, c: 1, disagrees: true}},
+	{name: "user-no-supervisor", title: "the same where system calls cannot be supervised", around: [][]string{behind("no-supervisor"), as("4321", "4321")},
+		want: want{mode: "rootless-single", a: 1, b: 1, c: 1, disagrees: true}},
+	{name: "user-chroot", title: "a user in a chroot", tree: true,
+		around: [][]string{prepared(fillRoot), {"chroot", "--userspec", "4321:4321", "$DIR/root"}},
+		want:   want{mode: "norun", a: 64, b: 64, c: 64}},
+	{name: "user-no-cgroup", title: "a user, no control groups mounted", needs: userIDs, around: [][]string{prepared("umount -R -l /sys/fs/cgroup"), asOrdinary},
+		want: want{mode: "rootless", b: 1, c: 1, disagrees: true}},
+	{name: "user-home-unset", title: "no HOME, no --root", needs: userIDs, around: [][]string{asOrdinary},
+		env:  []string{"HOME=", "GBUILD_ROOT=", "GBUILD_CACHE_DIR="},
+		want: want{mode: "rootless", a: 1, b: 1, c: 1, disagrees: true}},
+	{name: "user-home-unwritable", title: "a HOME that cannot be written", needs: userIDs, around: [][]string{asOrdinary},
+		env:  []string{"HOME=/usr", "GBUILD_ROOT=", "GBUILD_CACHE_DIR="},
+		want: want{mode: "rootless", a: 1, b: 1, c: 1, disagrees: true}},
+
+	{name: "nested-one-id-root", title: "root in a namespace with one id (unshare -Ur)", around: [][]string{{"unshare", "--user", "--map-root-user"}},
+		want: want{mode: "root", a: 1, b: 1, c: 1, disagrees: true}},
+	{name: "nested-one-id-user", title: "the same, made by a user", needs: userIDs, around: [][]string{asOrdinary, {"unshare", "--user", "--map-root-user"}},
+		want: want{mode: "root", a: 1, b: 1, c: 1, disagrees: true}},
+	{name: "nested-all-ids", title: "root in a namespace with many ids (podman unshare)", needs: userIDs,
+		around: [][]string{asOrdinary, {"unshare", "--map-root-user", "--map-auto"}},
+		want:   want{mode: "root"}},
+
+	{name: "state-small", title: "the state on a tmpfs that is smaller than the base", around: [][]string{prepared("mount -t tmpfs -o size=1m,mode=777 none $DIR/area")},
+		want: want{mode: "root", a: 1, b: 1, c: 1, disagrees: true}},
+	{name: "state-noexec", title: "the state on noexec, nosuid, nodev", needs: userIDs,
+		around: [][]string{prepared("mount --bind $DIR/area $DIR/area; mount -o remount,bind,noexec,nosuid,nodev $DIR/area"), asOrdinary},
+		want:   want{mode: "rootless"}},
+	{name: "state-overlay", title: "the state on overlay", needs: userIDs,
+		around: [][]string{prepared("mkdir $DIR/l $DIR/u $DIR/w; chmod 777 $DIR/u; mount -t overlay -o lowerdir=$DIR/l,upperdir=$DIR/u,workdir=$DIR/w none $DIR/area"), asOrdinary},
+		want:   want{mode: "rootless", a: 1, b: 1, c: 1, disagrees: true}},
+	{name: "state-fuse", title: "the state on FUSE", needs: []string{"fuse-overlayfs"},
+		around: [][]string{prepared("mkdir -p $DIR/l $DIR/u $DIR/w; fuse-overlayfs -o lowerdir=$DIR/l,upperdir=$DIR/u,workdir=$DIR/w $DIR/area 2>&-")},
+		want:   want{mode: "root", a: 1, b: 1, c: 1, disagrees: true}},
+
+	{name: "docker-root", title: "Docker, default options, root", needs: docker, image: "setuid", around: [][]string{inDocker()},
+		want: want{mode: "norun", a: 64, b: 64, c: 64}},
+	{name: "docker-root-overlay", title: "the same, the state in the container's own root", needs: docker, image: "setuid", around: [][]string{inDocker()}, env: ownState,
+		want: want{mode: "norun", a: 64, b: 64, c: 64}},
+	{name: "docker-user", title: "Docker, default options, a user", needs: docker, image: "setuid", around: [][]string{inDocker(asApp)},
+		want: want{mode: "norun", a: 64, b: 64, c: 64}},
+	{name: "docker-user-overlay", title: "the same, the state in the container's own root", needs: docker, image: "setuid",
+		around: [][]string{inDocker(asApp)}, env: ownState,
+		want: want{mode: "norun", a: 64, b: 64, c: 64}},
+	{name: "docker-unconfined", title: "Docker, seccomp=unconfined, root", needs: docker, image: "setuid", around: [][]string{inDocker(unconfined)},
+		want: want{mode: "norun", b: 64, c: 64}},
+	{name: "docker-unconfined-proc", title: "Docker, seccomp=unconfined and systempaths=unconfined, root", needs: docker, image: "setuid",
+		around: [][]string{inDocker(unconfined, unmasked)},
+		want:   want{mode: "root"}},
+	{name: "docker-bare", title: "the same, an image with gbuild and a shell only", needs: docker, image: "bare",
+		around: [][]string{inDocker(unconfined, unmasked)},
+		want:   want{mode: "root"}},
+	{name: "docker-unconfined-user", title: "Docker, seccomp=unconfined, a user, newuidmap with setuid", needs: docker, image: "setuid",
+		around: [][]string{inDocker(unconfined, asApp)},
+		want:   want{mode: "norun", a: 1, b: 1, c: 1}},
+	{name: "docker-unconfined-user-filecaps", title: "the same, newuidmap with file capabilities", needs: docker, image: "filecaps",
+		around: [][]string{inDocker(unconfined, asApp)},
+		want:   want{mode: "norun", b: 64, c: 64}},
+	{name: "docker-unconfined-user-proc", title: "the same, and systempaths=unconfined", needs: docker, image: "filecaps",
+		around: [][]string{inDocker(unconfined, unmasked, asApp)},
+		want:   want{mode: "rootless"}},
+	{name: "docker-p6", title: "Docker, seccomp=unconfined, a user, no-new-privileges", needs: docker, image: "setuid",
+		around: [][]string{inDocker(unconfined, noNewPrivileges, asApp)},
+		want:   want{mode: "norun", a: 1, b: 1, c: 1}},
+	{name: "docker-p6-proc", title: "the same, and systempaths=unconfined", needs: docker, image: "setuid",
+		around: [][]string{inDocker(unconfined, unmasked, noNewPrivileges, asApp)},
+		want:   want{mode: "rootless", a: 1, b: 1, c: 1, disagrees: true}},
+	{name: "docker-p7", title: "a restricted pod: a user, no capabilities, no-new-privileges, default filter", needs: docker, image: "bare",
+		around: [][]string{inDocker(restricted, asApp)},
+		want:   want{mode: "norun", a: 64, b: 64, c: 64}},
+	{name: "docker-p7-overlay", title: "the same, the state in the container's own root", needs: docker, image: "bare",
+		around: [][]string{inDocker(restricted, asApp)}, env: ownState,
+		want: want{mode: "norun", a: 64, b: 64, c: 64}},
+	{name: "docker-openshift", title: "a pod of OpenShift: uid 54321, gid 0, HOME=/, restricted", needs: docker, image: "bare",
+		around: [][]string{inDocker(restricted, []string{"--user", "54321:0"})}, env: []string{"HOME=/", "GBUILD_ROOT=", "GBUILD_CACHE_DIR=", "TMPDIR=$DIR/area"},
+		want: want{mode: "norun", a: 1, b: 1, c: 1}},
+	{name: "docker-privileged-user", title: "Docker, --privileged's rights, a user", needs: docker, image: "setuid",
+		around: [][]string{inDocker(unconfined, unmasked, []string{"--cap-add", "SYS_ADMIN"}, asApp)},
+		want:   want{mode: "rootless"}},
+
+	{name: "podman", title: "podman without root, default options, root inside", needs: podman, tree: true, around: [][]string{asOrdinary, inPodman()},
+		want: want{mode: "norun", b: 1, c: 1}},
+	{name: "podman-unmasked", title: "the same, unmask=ALL", needs: podman, tree: true,
+		around: [][]string{asOrdinary, inPodman("--security-opt", "unmask=ALL")},
+		want:   want{mode: "root", b: 1, c: 1, disagrees: true}},
+	{name: "podman-privileged", title: "the same, --privileged", needs: podman, tree: true, around: [][]string{asOrdinary, inPodman("--privileged")},
+		want: want{mode: "root"}},
+}
+
+// Options of docker run that people are told to give.
+var (
+	docker          = []string{"docker"}
+	userIDs         = []string{"user"}
+	podman          = []string{"user", "podman"}
+	unconfined      = []string{"--security-opt", "seccomp=unconfined"}
+	unmasked        = []string{"--security-opt", "systempaths=unconfined"}
+	noNewPrivileges = []string{"--security-opt", "no-new-privileges"}
+	restricted      = []string{"--cap-drop", "ALL", "--security-opt", "no-new-privileges"}
+	asApp           = []string{"--user", "1000:1000"}
+	ownState        = []string{"GBUILD_ROOT=/tmp/state", "GBUILD_CACHE_DIR=/tmp/caches"}
+)
+
+// fillRoot gives the tree of a chroot what every system has.
+const fillRoot = `mkdir -p $DIR/root$DIR $DIR/root$WORLD; mount --rbind $WORLD $DIR/root$WORLD
+mount -t proc proc $DIR/root/proc; mount --rbind /dev $DIR/root/dev; mount --rbind /sys $DIR/root/sys`

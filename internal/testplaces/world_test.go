@@ -1,0 +1,198 @@
+// This file owns what all places share: the binary, a registry with a base, contexts, and images for containers.
+
+package testplaces
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+
+	"github.com/gbuild/gbuild/internal/testimage"
+)
+
+// world is what all places share.
+type world struct {
+	dir      string // everybody may enter; it has gbuild, self and a directory for each place
+	registry *testimage.Registry
+	base     string // the image that the Dockerfiles begin with
+
+	making sync.Mutex
+	images map[string]string // those for containers, by kind
+}
+
+// newWorld makes the world below /var/tmp: a place must be able to have an overlay there, unless it is about that.
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("places are made by root, who can become any other user")
+	}
+	dir, err := os.MkdirTemp("/var/tmp", "gbuild-places-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	w := &world{dir: dir, registry: testimage.NewRegistry(), images: map[string]string{}}
+	t.Cleanup(func() {
+		for _, name := range w.images {
+			_ = exec.Command("docker", "rmi", "--force", name).Run()
+		}
+	})
+	t.Cleanup(w.registry.Close)
+	shell, err := testimage.Shell()
+	if err != nil {
+		t.Skip(err)
+	}
+	if w.base, err = w.registry.Put(context.Background(), "base/shell:1", shell); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	w.addBinaries(t)
+	return w
+}
+
+// addBinaries makes the release binary, which runs in images without a library, and copies this one.
+func (w *world) addBinaries(t *testing.T) {
+	t.Helper()
+	build := exec.Command("make", "--no-print-directory", "-C", "../..", "build", "BINARY="+filepath.Join(w.dir, "gbuild"))
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("building the release binary: %v\n%s", err, out)
+	}
+	self, err := os.ReadFile("/proc/self/exe")
+	if err == nil {
+		err = os.WriteFile(filepath.Join(w.dir, "self"), self, 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// needs says for each ability that a place may need what keeps it away here, or nil.
+var needs = map[string]func() error{
+	"docker": sync.OnceValue(func() error {
+		out, err := exec.Command("docker", "info").CombinedOutput()
+		return said(err, out)
+	}),
+	"podman": sync.OnceValue(func() error {
+		out, err := exec.Command("podman", "--runtime", "runc", "--version").CombinedOutput()
+		return said(err, out)
+	}),
+	"user":           func() error { _, err := user.Lookup(ordinary); return err },
+	"fuse-overlayfs": func() error { _, err := exec.LookPath("fuse-overlayfs"); return err },
+}
+
+// said adds what a program said about its failure.
+func said(err error, out []byte) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %s", err, bytes.TrimSpace(out))
+}
+
+// containerImage makes an image for containers: newuidmap is there as Debian has it ("setuid"), with file capabilities
+// ("filecaps") or not at all ("bare").
+func (w *world) containerImage(t *testing.T, kind string) string {
+	t.Helper()
+	w.making.Lock()
+	defer w.making.Unlock()
+	if name, made := w.images[kind]; made {
+		return name
+	}
+	img, err := testimage.Shell()
+	if err == nil && kind != "bare" {
+		var files []testimage.File
+		files, err = mappers(kind)
+		if err == nil {
+			img, err = testimage.Append(img, files...)
+		}
+	}
+	if err != nil {
+		t.Skip("no image for containers: ", err)
+	}
+	name := fmt.Sprintf("gbuild-places/%s:%d", kind, os.Getpid())
+	tar := mutate.Extract(img)
+	defer tar.Close()
+	load := exec.Command("docker", "import", "-", name)
+	load.Stdin = tar
+	if out, err := load.CombinedOutput(); err != nil {
+		t.Fatalf("docker import: %v\n%s", err, out)
+	}
+	w.images[kind] = name
+	return name
+}
+
+// plant unpacks the base with the shell, for the ordinary user if there is one.
+func (w *world) plant(t *testing.T, dir string) {
+	t.Helper()
+	img, err := testimage.Shell()
+	if err == nil {
+		err = os.Mkdir(dir, 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	tar := mutate.Extract(img)
+	defer tar.Close()
+	unpack := exec.Command("tar", "-x", "--no-same-owner", "-C", dir)
+	unpack.Stdin = tar
+	out, err := unpack.CombinedOutput()
+	if err == nil && needs["user"]() == nil {
+		out, err = exec.Command("chown", "-R", ordinary+":", dir).CombinedOutput()
+	}
+	if err != nil {
+		t.Fatal(said(err, out))
+	}
+}
+
+// mappers are newuidmap and newgidmap of this machine, with what they need.
+func mappers(kind string) (files []testimage.File, err error) {
+	const ranges = "root:100000:65536\napp:200000:65536\n"
+	files = append(files, testimage.File{Name: "etc/subuid", Body: ranges}, testimage.File{Name: "etc/subgid", Body: ranges})
+	libraries := map[string]bool{}
+	for program, bit := range map[string]int{"/usr/bin/newgidmap": 6, "/usr/bin/newuidmap": 7} {
+		file := testimage.File{Mode: 0o4755}
+		if kind == "filecaps" {
+			file = testimage.File{Mode: 0o755, Xattrs: map[string]string{"security.capability": fileCapability(bit)}}
+		}
+		if err := addFile(&files, program, file); err != nil {
+			return nil, err
+		}
+		out, err := exec.Command("ldd", program).Output()
+		if err != nil {
+			return nil, fmt.Errorf("asking for the libraries of %s: %w", program, err)
+		}
+		for word := range strings.FieldsSeq(string(out)) {
+			if !strings.HasPrefix(word, "/") || libraries[word] {
+				continue
+			}
+			libraries[word] = true
+			if err := addFile(&files, word, testimage.File{Mode: 0o755}); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return files, nil
+}
+
+// fileCapability is the attribute security.capability of a file with one capability, permitted and effective.
+func fileCapability(bit int) string {
+	return string([]byte{1, 0, 0, 2, 1 << bit, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0})
+}
+
+// addFile copies a file of this machine.
+func addFile(files *[]testimage.File, path string, f testimage.File) error {
+	body, err := os.ReadFile(path)
+	f.Name, f.Body = path[1:], string(body)
+	*files = append(*files, f)
+	return err
+}
