@@ -120,6 +120,9 @@ func (p *place) make(t *testing.T, w *world) *made {
 	if p.tree {
 		w.plant(t, filepath.Join(m.dir, "root"))
 	}
+	if slices.Contains(p.needs, "slurm") {
+		w.startSlurm(t)
+	}
 	return m
 }
 

@@ -40,6 +40,8 @@ var places = []place{
 		want:   want{mode: "rootless", a: 1, b: 1, c: 1, disagrees: true}},
 	{name: "user-no-ids", title: "a user without subordinate ids (a node of a cluster)", around: [][]string{as("4321", "4321")},
 		want: want{mode: "rootless-single", a: 1, b: 1, c: 1, disagrees: true}},
+	{name: "slurm", title: "a job of Slurm, of a user without subordinate ids", needs: []string{"slurm"}, around: [][]string{inJob},
+		want: want{mode: "rootless-single", a: 1, b: 1, c: 1, disagrees: true}},
 	{name: "user-no-ids-no-new-privs", title: "the same under no_new_privs", around: [][]string{as("4321", "4321", "--no-new-privs")},
 		want: want{mode: "rootless-single", a: 1, b: 1, c: 1, disagrees: true}},
 	{name: "user-no-supervisor", title: "the same where system calls cannot be supervised", around: [][]string{behind("no-supervisor"), as("4321", "4321")},

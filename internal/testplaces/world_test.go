@@ -5,6 +5,7 @@ package testplaces
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -27,6 +28,8 @@ type world struct {
 
 	making sync.Mutex
 	images map[string]string // those for containers, by kind
+
+	cleanUp func(func()) // is done when all places are done
 }
 
 // newWorld makes the world below /var/tmp: a place must be able to have an overlay there, unless it is about that.
@@ -39,14 +42,9 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	w := &world{dir: dir, registry: testimage.NewRegistry(), images: map[string]string{}}
-	t.Cleanup(func() {
-		for _, name := range w.images {
-			_ = exec.Command("docker", "rmi", "--force", name).Run()
-		}
-	})
-	t.Cleanup(w.registry.Close)
+	w := &world{dir: dir, registry: testimage.NewRegistry(), images: map[string]string{}, cleanUp: t.Cleanup}
+	w.cleanUp(func() { os.RemoveAll(dir) })
+	w.cleanUp(w.registry.Close)
 	shell, err := testimage.Shell()
 	if err != nil {
 		t.Skip(err)
@@ -88,7 +86,19 @@ var needs = map[string]func() error{
 		return said(err, out)
 	}),
 	"user":           func() error { _, err := user.Lookup(ordinary); return err },
-	"fuse-overlayfs": func() error { _, err := exec.LookPath("fuse-overlayfs"); return err },
+	"fuse-overlayfs": installed("fuse-overlayfs"),
+	"slurm":          installed("slurmctld", "slurmd", "sbatch", "sinfo"),
+}
+
+// installed looks for programs.
+func installed(programs ...string) func() error {
+	return func() (missing error) {
+		for _, program := range programs {
+			_, err := exec.LookPath(program)
+			missing = errors.Join(missing, err)
+		}
+		return missing
+	}
 }
 
 // said adds what a program said about its failure.
@@ -127,6 +137,7 @@ func (w *world) containerImage(t *testing.T, kind string) string {
 	if out, err := load.CombinedOutput(); err != nil {
 		t.Fatalf("docker import: %v\n%s", err, out)
 	}
+	w.cleanUp(func() { _ = exec.Command("docker", "rmi", "--force", name).Run() })
 	w.images[kind] = name
 	return name
 }
