@@ -6,7 +6,13 @@ package statedir
 import "path/filepath"
 
 // Store are the parts of pkg/layers, beside the files VERSION and gc.lock.
-var Store = []string{"snapshots", "drafts", "blobs/sha256", "records", "names", "locks", "leases", "ingest", "trash", "unsynced"}
+var Store = []string{"snapshots", "drafts", "blobs/sha256", "records", "names", "locks", "leases", "ingest", "trash", "unsynced", Marked}
+
+// Marked has parts of pkg/layers a second time, for files whose owners are marks.
+const Marked = "marked"
+
+// Kept are the parts of which there are two.
+var Kept = []string{"snapshots", "drafts", "trash", "unsynced"}
 
 // Part is a part that does not belong to pkg/layers.
 type Part string

@@ -25,9 +25,6 @@ func (a *adder) unpack(ctx context.Context, p *pick) (bool, error) {
 	if ok, err := isArchive(f); !ok || err != nil {
 		return false, err
 	}
-	if a.placer.owner == nil && !rootfs.SeesOwners() {
-		return false, ErrNoRights // the owners are those in the archive
-	}
 	r, err := codec.Decompress(f)
 	if err != nil {
 		return false, err

@@ -32,9 +32,6 @@ func CopyInto(ctx context.Context, d *layers.Draft, c *dockerfile.Copy, tree Tre
 	if err != nil {
 		return err
 	}
-	if p.owner != nil && *p.owner != (owner{}) && !rootfs.SeesOwners() {
-		return ErrNoRights
-	}
 	a := &adder{Fetcher: o, placer: p, draft: d, copy: c, tree: tree}
 	return NeedsRights(a.all(ctx))
 }
@@ -69,8 +66,13 @@ func CopyTree(ctx context.Context, t Tree, source, dir string) (err error) {
 		if !n.IsDir() {
 			return fmt.Errorf("%q is not a directory", source)
 		}
-		err := p.contents(ctx, &pick{tree: t, node: n}, "/")
-		if err := cmp.Or(err, unix.Chown(dir, n.UID, n.GID), unix.Chmod(dir, n.Mode&0o7777)); err != nil {
+		if err := p.contents(ctx, &pick{tree: t, node: n}, "/"); err != nil {
+			return err
+		}
+		if err := (rootfs.Owner{UID: n.UID, GID: n.GID}).GivePath(dir); err != nil {
+			return err
+		}
+		if err := unix.Chmod(dir, n.Mode&0o7777); err != nil {
 			return err
 		}
 	}

@@ -5,6 +5,7 @@
 package files
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path"
@@ -120,7 +121,7 @@ func (s *dirSink) makeDir(name string) error {
 		return err
 	}
 	defer dir.Close()
-	return unix.Fsetxattr(int(dir.Fd()), "user.overlay.opaque", []byte("y"), 0)
+	return unix.Fsetxattr(int(dir.Fd()), rootfs.XattrOpaque, []byte("y"), 0)
 }
 
 // leave gives a directory what it takes, when nothing more is put into it.
@@ -166,11 +167,12 @@ func (s *dirSink) chown(e *rootfs.Entry, there bool) error {
 	if e.Owner() == (rootfs.Owner{}) && !s.top().setgid && !there {
 		return nil
 	}
-	host, err := e.Owner().OnHost()
-	if err != nil {
-		return NeedsRights(err)
+	err := e.Owner().GiveAt(s.fd(), e.Name)
+	if errors.Is(err, rootfs.ErrOwnerLost) {
+		s.say("the owner of %s is left out: %v", e.Path, err)
+		return nil
 	}
-	return unix.Fchownat(s.fd(), e.Name, host.UID, host.GID, unix.AT_SYMLINK_NOFOLLOW)
+	return err
 }
 
 // setXattrs gives a directory its attributes.
@@ -194,13 +196,20 @@ func (s *dirSink) setXattrs(e *rootfs.Entry) error {
 func (s *dirSink) setFileXattrs(f *os.File, name string, xattrs map[string][]byte) error {
 	for key, value := range xattrs {
 		err := unix.Fsetxattr(int(f.Fd()), key, value, 0)
-		if err == unix.ENOTSUP && s.notice != nil {
-			s.notice(fmt.Sprintf("%s of %s is left out: the filesystem of the store has no such attributes", key, name))
+		if err == unix.ENOTSUP {
+			s.say("%s of %s is left out: the filesystem of the store has no such attributes", key, name)
 		} else if err != nil {
 			return fmt.Errorf("setting %s of %s: %w", key, name, err)
 		}
 	}
 	return nil
+}
+
+// say passes a notice on.
+func (s *dirSink) say(format string, args ...any) {
+	if s.notice != nil {
+		s.notice(fmt.Sprintf(format, args...))
+	}
 }
 
 // touch gives a name in the current directory the time of e.

@@ -19,8 +19,8 @@
 // # Owners
 //
 // Files of a context belong to root, whoever has them here: a build must not depend on who builds. Files of a state have the
-// owners that the image has. An ordinary user outside of a namespace is root of the image for his own files, and can name no
-// other owner; there the error is ErrNoRights.
+// owners that the image has; how those are kept on disk is known to rootfs. What an ordinary user outside of a namespace may not
+// read or set is ErrNoRights.
 //
 // # What is the same, and what is not
 //

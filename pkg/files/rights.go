@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
@@ -14,11 +15,11 @@ import (
 // was changed then that it would not find right.
 var ErrNoRights = errors.New("the build needs its own user namespace")
 
-// NeedsRights says that a lack of permission, or of a name for an owner, ends in a namespace, where the process is not root
+// NeedsRights says that a lack of permission, or the owner of a file, is no hindrance in a namespace, where the process is not root
 // already.
 func NeedsRights(err error) error {
 	lacks := errors.Is(err, fs.ErrPermission) || errors.Is(err, rootfs.ErrForeignOwner)
-	if !lacks || rootfs.SeesOwners() || errors.Is(err, ErrNoRights) {
+	if !lacks || os.Geteuid() == 0 || errors.Is(err, ErrNoRights) {
 		return err
 	}
 	return fmt.Errorf("%w: %w", ErrNoRights, err)

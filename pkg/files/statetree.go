@@ -3,7 +3,6 @@
 package files
 
 import (
-	"fmt"
 	"iter"
 	"os"
 
@@ -22,26 +21,17 @@ func (t *stateTree) Lstat(name string) (*Node, error) {
 	if err != nil {
 		return nil, NeedsRights(err)
 	}
-	return stateNode(e)
+	return stateNode(e), nil
 }
 
-// stateNode takes over an entry. Outside of a namespace the caller's own files are root's; those of other ids are files
-// that only a namespace can name.
-func stateNode(e *rootfs.Entry) (*Node, error) {
+// stateNode takes over an entry.
+func stateNode(e *rootfs.Entry) *Node {
 	n := &Node{Path: e.Path, Mode: e.Mode, UID: e.UID, GID: e.GID, Size: e.Size, ModTime: e.ModTime, Link: e.Link,
 		Rdev: e.Rdev, Ino: e.Ino, Dev: e.Dev, Nlink: e.Nlink, entry: e}
 	if e.Source() != "" {
 		n.xattrs = func(n *Node) (map[string][]byte, error) { return n.entry.Xattrs() }
 	}
-	if e.Source() == "" {
-		return n, nil
-	}
-	in, err := e.Owner().InImage()
-	if err != nil {
-		return nil, fmt.Errorf("%s belongs to %w", e.Path, NeedsRights(err))
-	}
-	n.UID, n.GID = in.UID, in.GID
-	return n, nil
+	return n
 }
 
 // ReadDir implements Tree.
@@ -50,7 +40,7 @@ func (t *stateTree) ReadDir(dir *Node) iter.Seq2[*Node, error] {
 		for e, err := range t.view.Entries(dir.Path) {
 			var n *Node
 			if err == nil {
-				n, err = stateNode(e)
+				n = stateNode(e)
 			}
 			if !yield(n, NeedsRights(err)) || err != nil {
 				return

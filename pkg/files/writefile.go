@@ -11,6 +11,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
 // put makes what is no directory in the current directory, in the place of what is there.
@@ -49,7 +51,7 @@ func (s *dirSink) create(f *placed) error {
 	if kind == unix.S_IFSOCK { // nothing listens on a copy; BuildKit makes an empty file of it, too
 		kind = unix.S_IFREG
 	}
-	if err := unix.Mknodat(s.fd(), f.Name, kind|0o600, int(f.Rdev)); err != nil {
+	if err := rootfs.MakeNode(s.fd(), f.Name, kind, f.Rdev); err != nil {
 		return err
 	}
 	if err := s.chown(f.Entry, false); err != nil {

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
 // xattrsOf reads the attributes of n, which is open as f.
@@ -19,7 +21,7 @@ func xattrsOf(n *Node, f *os.File) (map[string][]byte, error) {
 	return fileXattrs(f)
 }
 
-// fileXattrs reads the attributes that belong into an image. Those of overlayfs would change what a snapshot means.
+// fileXattrs reads the attributes that belong into an image. Those of overlayfs and marks would change what a snapshot means.
 func fileXattrs(f *os.File) (map[string][]byte, error) {
 	var buf [1024]byte
 	n, err := unix.Flistxattr(int(f.Fd()), buf[:])
@@ -39,7 +41,7 @@ func fileXattrs(f *os.File) (map[string][]byte, error) {
 	found := map[string][]byte{}
 	for name := range strings.SplitSeq(strings.TrimSuffix(string(list), "\x00"), "\x00") {
 		// Other names (security.selinux, system.*) are about this machine.
-		if name != "security.capability" && (!strings.HasPrefix(name, "user.") || strings.HasPrefix(name, "user.overlay.")) {
+		if !rootfs.PortableXattr(name) {
 			continue
 		}
 		value := make([]byte, 64<<10) // XATTR_SIZE_MAX

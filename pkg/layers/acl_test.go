@@ -41,6 +41,6 @@ func TestDefaultACL(t *testing.T) {
 		}
 		check(t, s.Close())
 		check(t, unix.Setxattr(dir, defaultACL, acl, 0))
-		check(t, unix.Setxattr(filepath.Join(dir, "drafts"), defaultACL, acl, 0))
+		check(t, unix.Setxattr(disk(dir).own("drafts"), defaultACL, acl, 0))
 	}
 }

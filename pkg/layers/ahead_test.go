@@ -136,7 +136,7 @@ func TestPackAheadDiscarded(t *testing.T) {
 		if open(kept) {
 			t.Error("the blocks are kept")
 		}
-		if left := slices.Concat(namesIn(t, s.disk.path("ingest")), namesIn(t, s.disk.path("drafts"))); len(left) > 0 {
+		if left := slices.Concat(namesIn(t, s.disk.path("ingest")), namesIn(t, s.disk.own("drafts"))); len(left) > 0 {
 			t.Errorf("left: %v", left)
 		}
 	}

@@ -32,7 +32,10 @@ func (d disk) create() error {
 	if err := d.checkFormat(); err != nil {
 		return err
 	}
-	dropDefaultACL(d.path("drafts"))
+	if err := d.makeKept(); err != nil {
+		return err
+	}
+	dropDefaultACL(d.own("drafts"))
 	return nil
 }
 
@@ -77,6 +80,16 @@ func (d disk) checkFormat() error {
 	}
 	if err := durable.Save(d.path("VERSION"), []byte(version)); err != nil {
 		return fmt.Errorf("making the store: %w", err)
+	}
+	return nil
+}
+
+// makeKept makes the parts of which there are two. Stores of older versions have only those whose owners are real.
+func (d disk) makeKept() error {
+	for _, name := range statedir.Kept {
+		if err := os.MkdirAll(d.own(name), 0o700); err != nil {
+			return fmt.Errorf("making the store: %w", err)
+		}
 	}
 	return nil
 }

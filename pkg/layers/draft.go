@@ -46,7 +46,7 @@ func (s *Store) Draft(ctx context.Context, parent Key) (*Draft, error) {
 	if err != nil {
 		return nil, fmt.Errorf("starting a draft: %w", err)
 	}
-	d := &Draft{store: s, parent: parent, lower: lower, lowers: dirs, began: time.Now(), dir: s.disk.path("drafts", rand.Text())}
+	d := &Draft{store: s, parent: parent, lower: lower, lowers: dirs, began: time.Now(), dir: s.disk.own("drafts", rand.Text())}
 	if d.held, err = durable.Lock(ctx, d.dir+".lock", durable.Exclusive); err != nil {
 		return nil, fmt.Errorf("starting a draft: %w", err)
 	}

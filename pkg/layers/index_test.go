@@ -104,7 +104,7 @@ func TestLayersOnly(t *testing.T) {
 	if _, indexed := s.Index(all, Key{}); !indexed || !there || s.Has(k) || len(all) != 1 {
 		t.Errorf("indexed %v, there %v, a snapshot %v, %d layers", indexed, there, s.Has(k), len(all))
 	}
-	if left, _ := os.ReadDir(s.disk.path("drafts")); len(left) > 0 {
+	if left, _ := os.ReadDir(s.disk.own("drafts")); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}
 	check(t, s.Close())

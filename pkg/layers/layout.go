@@ -20,6 +20,8 @@ import (
 
 	"github.com/gbuild/gbuild/internal/durable"
 	"github.com/gbuild/gbuild/internal/hint"
+	"github.com/gbuild/gbuild/internal/statedir"
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
 // disk is a state directory.
@@ -28,6 +30,39 @@ type disk string
 func (d disk) path(elements ...string) string {
 	return filepath.Join(append([]string{string(d)}, elements...)...)
 }
+
+// kind is how the owners of an image's files are kept. It is the directory of the parts of which there are two: files of both kinds
+// are never in one snapshot.
+type kind string
+
+const (
+	real   kind = ""              // by the kernel
+	marked kind = statedir.Marked // as marks
+)
+
+// ownKind is the kind of the files that this process makes.
+func ownKind() kind {
+	if rootfs.Marked() {
+		return marked
+	}
+	return real
+}
+
+// within are the kinds of files that this process can remove. Whose owners are real may belong to ids that a process without them
+// has no power over.
+func within() []kind {
+	if rootfs.Marked() {
+		return []kind{marked}
+	}
+	return []kind{real, marked}
+}
+
+// of is where something of a kind lies, own of the kind of this process.
+func (d disk) of(k kind, elements ...string) string {
+	return d.path(append([]string{string(k)}, elements...)...)
+}
+
+func (d disk) own(elements ...string) string { return d.of(ownKind(), elements...) }
 
 // lock waits for the lock of that name.
 func (d disk) lock(ctx context.Context, name string) (*os.File, error) {
@@ -68,9 +103,9 @@ func (d disk) name(name string) string {
 	return d.path("names", hex.EncodeToString(sum[:])+".json")
 }
 
-// snapshot returns where a snapshot, or a part of one, lies.
+// snapshot returns where a snapshot of this process's kind, or a part of one, lies.
 func (d disk) snapshot(k Key, elements ...string) string {
-	return d.path(append([]string{"snapshots", k.String()}, elements...)...)
+	return d.own(append([]string{"snapshots", k.String()}, elements...)...)
 }
 
 // reapOne removes a lock file (or a half-written blob) that nobody holds, and the draft that lies beside it.
@@ -87,7 +122,7 @@ func (d disk) reapOne(path string) {
 
 // discard takes a tree out of use at once. The removal of its files follows.
 func (d disk) discard(path string) error {
-	err := os.Rename(path, d.path("trash", rand.Text()))
+	err := os.Rename(path, d.own("trash", rand.Text()))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -95,9 +130,11 @@ func (d disk) discard(path string) error {
 }
 
 func (d disk) emptyTrash() {
-	left, _ := os.ReadDir(d.path("trash"))
-	for _, l := range left {
-		os.RemoveAll(d.path("trash", l.Name()))
+	for _, k := range within() {
+		left, _ := os.ReadDir(d.of(k, "trash"))
+		for _, l := range left {
+			os.RemoveAll(d.of(k, "trash", l.Name()))
+		}
 	}
 }
 

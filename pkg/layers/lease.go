@@ -9,7 +9,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"os"
-	"strings"
 	"sync"
 	"time"
 
@@ -18,15 +17,20 @@ import (
 	"github.com/gbuild/gbuild/internal/durable"
 )
 
-// entry names a snapshot ("k <key>") or a blob ("b <digest>") in a lease.
+// entry names a snapshot ("k <key>", "m <key>" for one whose owners are marks) or a blob ("b <digest>") in a lease.
 type entry string
 
-func snapshotEntry(k Key) entry { return entry("k " + k.String()) }
+// entry is that of the snapshot of k of a kind.
+func (is kind) entry(k Key) entry {
+	if is == marked {
+		return entry("m " + k.String())
+	}
+	return entry("k " + k.String())
+}
+
+func snapshotEntry(k Key) entry { return ownKind().entry(k) }
 
 func blobEntry(hex string) entry { return entry("b " + hex) }
-
-// snapshot returns the key of a snapshot in hexadecimal; ok is false for a blob.
-func (e entry) snapshot() (key string, ok bool) { return strings.CutPrefix(string(e), "k ") }
 
 // lease keeps what this process uses from being pruned by another: a file that lists it, and whose flock says that the
 // process lives. Its lines are entries.

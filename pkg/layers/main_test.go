@@ -44,6 +44,13 @@ func run(m *testing.M) int {
 		crash(os.Args[2:])
 		return 0
 	}
+	if len(os.Args) > 3 && os.Args[1] == "kinds" {
+		if err := kindsChild(os.Args[2], os.Args[3]); err != nil {
+			fmt.Println(err)
+			return 1
+		}
+		return 0
+	}
 	if len(os.Args) > 1 && os.Args[1] == "plain" {
 		plainUser(os.Args[2])
 		return 0

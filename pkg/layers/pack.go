@@ -27,12 +27,8 @@ func maySplit(name string) error {
 
 // Pack makes the state k over parent as its layer only: fill tells what changes, and nothing is written but the blob. lower
 // has the files that the layer is written over. The state's own are unpacked when they are needed (see Expand); where parent
-// is not here, only Layers knows k. Seen from outside of a namespace, the caller's own files below
-// are root's; the error is ErrForeignOwner where others matter, and ErrMaySplit where Layers could make several.
+// is not here, only Layers knows k. The error is ErrMaySplit where Layers could make several.
 func (s *Store) Pack(ctx context.Context, k, parent Key, lower *rootfs.View, o LayerOptions, fill func(*rootfs.LayerWriter) error) error {
-	if !rootfs.SeesOwners() {
-		lower = lower.AsRoot()
-	}
 	held, err := s.disk.lock(ctx, k.String()+".layer")
 	if err != nil {
 		return fmt.Errorf("packing %s: %w", k, err)

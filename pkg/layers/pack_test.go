@@ -128,24 +128,3 @@ func TestPackedStates(t *testing.T) {
 		})
 	}
 }
-
-// TestPackOutside packs over files of the caller, which belong to root in the image.
-func TestPackOutside(t *testing.T) {
-	s := newStore(t)
-	d, err := s.Draft(t.Context(), Key{})
-	check(t, err)
-	check(t, os.Mkdir(d.Dir()+"/etc", 0o700))
-	check(t, d.Commit(t.Context(), keyOf("base")))
-	v, err := s.View(keyOf("base"))
-	check(t, err)
-	v = v.AsRoot()
-	e, err := v.Lstat("/etc")
-	if err != nil || e.UID != 0 || e.GID != 0 {
-		t.Errorf("%+v %v", e, err)
-	}
-	needRoot(t)
-	check(t, os.Chown(s.disk.snapshot(keyOf("base"), "fs/etc"), 1000, 1000))
-	if _, err := v.Lstat("/etc"); !errors.Is(err, rootfs.ErrForeignOwner) {
-		t.Errorf("error %v", err)
-	}
-}

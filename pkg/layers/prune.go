@@ -27,8 +27,10 @@ type object struct {
 	entry  entry
 	path   string
 	size   int64
-	parent entry // a snapshot's parent, "" for none
-	layer  entry // the blob that a snapshot has its files in, "" for none
+	key    string // of a snapshot, "" for a blob
+	parent entry  // a snapshot's parent, "" for none
+	layer  entry  // the blob that a snapshot has its files in, "" for none
+	beyond bool   // this process cannot remove its files
 	kept   bool
 }
 
@@ -67,25 +69,11 @@ func (p *pruning) run(ctx context.Context) error {
 
 // collect lists all snapshots and blobs, with their sizes.
 func (p *pruning) collect(ctx context.Context) error {
-	found, err := os.ReadDir(p.disk.path("snapshots"))
+	for _, is := range []kind{real, marked} {
+		p.collectSnapshots(ctx, is)
+	}
+	found, err := os.ReadDir(p.disk.path("blobs", "sha256"))
 	if err != nil {
-		return err
-	}
-	for _, d := range found {
-		var k Key
-		if k.UnmarshalText([]byte(d.Name())) != nil || ctx.Err() != nil {
-			continue
-		}
-		o := &object{entry: snapshotEntry(k), path: p.disk.snapshot(k), size: diskUsage(p.disk.snapshot(k))}
-		if m, err := p.snapshots.readMeta(k); err == nil {
-			o.parent = snapshotEntry(m.Parent)
-			if m.Packed != nil && !p.snapshots.hasFiles(k) {
-				o.layer = blobEntry(m.Packed.Digest.Hex)
-			}
-		}
-		p.objects[o.entry] = o
-	}
-	if found, err = os.ReadDir(p.disk.path("blobs", "sha256")); err != nil {
 		return err
 	}
 	for _, d := range found {
@@ -95,6 +83,26 @@ func (p *pruning) collect(ctx context.Context) error {
 		}
 	}
 	return ctx.Err()
+}
+
+// collectSnapshots lists the snapshots of a kind. Those that this process cannot remove stay, and so do their layers.
+func (p *pruning) collectSnapshots(ctx context.Context, is kind) {
+	found, _ := os.ReadDir(p.disk.of(is, "snapshots")) // there may be none of that kind
+	for _, d := range found {
+		var k Key
+		if k.UnmarshalText([]byte(d.Name())) != nil || ctx.Err() != nil {
+			continue
+		}
+		path := p.disk.of(is, "snapshots", d.Name())
+		o := &object{entry: is.entry(k), path: path, key: d.Name(), size: diskUsage(path), beyond: !slices.Contains(within(), is)}
+		if m, err := readMeta(path); err == nil {
+			o.parent = is.entry(m.Parent)
+			if _, err := os.Lstat(path + "/fs"); m.Packed != nil && err != nil {
+				o.layer = blobEntry(m.Packed.Digest.Hex)
+			}
+		}
+		p.objects[o.entry] = o
+	}
 }
 
 // diskUsage returns the bytes of the blocks that a directory takes.
@@ -125,14 +133,20 @@ func (p *pruning) mark() error {
 	})
 	for _, o := range p.objects {
 		path := o.path
-		if _, ok := o.entry.snapshot(); ok {
+		if o.key != "" {
 			path += "/meta.json"
 		}
-		if info, err := os.Lstat(path); err == nil && p.now.Sub(info.ModTime()) < p.unused {
+		if info, err := os.Lstat(path); o.beyond || err == nil && p.now.Sub(info.ModTime()) < p.unused {
 			p.keep(o.entry)
 		}
 	}
 	return nil
+}
+
+// keepState keeps the snapshots of a state, of both kinds.
+func (p *pruning) keepState(k Key) {
+	p.keep(real.entry(k))
+	p.keep(marked.entry(k))
 }
 
 // keep marks an object, what a snapshot stands on, and the layer that has its files.
@@ -164,12 +178,12 @@ func (p *pruning) markImages() error {
 			p.keep(blobEntry(l.Digest.Hex))
 			layers[l.Digest.Hex] = true
 			chain = ChainKey(chain, img.config.RootFS.DiffIDs[n])
-			p.keep(snapshotEntry(chain))
+			p.keepState(chain)
 		}
 	}
 	p.eachLayer(func(_ string, k Key, made []layerRecord) {
 		if len(made) > 0 && !slices.ContainsFunc(made, func(r layerRecord) bool { return !layers[r.Digest.Hex] }) {
-			p.keep(snapshotEntry(k))
+			p.keepState(k)
 		}
 	})
 	return nil
@@ -185,7 +199,7 @@ func (p *pruning) dropUseless() {
 			_, err := os.Lstat(p.disk.path("blobs", "sha256", r.Digest.Hex))
 			return err != nil
 		})
-		if _, err := p.snapshots.readMeta(k); kind != baseKind && gone && err != nil {
+		if kind != baseKind && gone && !p.stays(k) {
 			os.Remove(p.disk.record(kind, k))
 		}
 	})
@@ -195,6 +209,16 @@ func (p *pruning) dropUseless() {
 			os.Remove(p.disk.path("records", filesKind, d.Name()))
 		}
 	}
+}
+
+// stays says whether a snapshot of k is there after the sweep, of whichever kind.
+func (p *pruning) stays(k Key) bool {
+	for _, is := range []kind{real, marked} {
+		if _, err := os.Lstat(p.disk.of(is, "snapshots", k.String(), "meta.json")); err == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // eachLayer calls fn for every record of the layer, or the layers, of a snapshot.
@@ -228,7 +252,7 @@ func (p *pruning) sweep() error {
 			return err
 		}
 		p.report.Freed += o.size
-		if _, ok := o.entry.snapshot(); ok {
+		if o.key != "" {
 			p.report.Snapshots++
 		} else {
 			p.report.Blobs++
@@ -240,13 +264,17 @@ func (p *pruning) sweep() error {
 // dropRecords removes the records and marks of states that are gone, and locks that nobody holds. Other records may be
 // under keys that are no snapshots at all; they stay.
 func (p *pruning) dropRecords() {
-	for e, o := range p.objects {
-		name, ok := e.snapshot()
-		if o.kept || !ok {
+	for _, o := range p.objects {
+		var k Key
+		if o.kept || o.key == "" || k.UnmarshalText([]byte(o.key)) != nil {
 			continue
 		}
-		records, _ := filepath.Glob(p.disk.path("records") + "/*/" + name)
-		for _, path := range append(records, p.disk.path("unsynced", name)) {
+		os.Remove(p.snapshots.sync.markOf(o.path))
+		if p.stays(k) {
+			continue
+		}
+		records, _ := filepath.Glob(p.disk.path("records") + "/*/" + o.key)
+		for _, path := range records {
 			os.Remove(path)
 		}
 	}

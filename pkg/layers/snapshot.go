@@ -1,4 +1,4 @@
-// Snapshots. One is a directory snapshots/<key> that holds fs (an overlay lower directory) and meta.json. meta.json is there if and
+// Snapshots. One is a directory snapshots/<key>, or that below marked/, which holds fs (an overlay lower directory) and meta.json. meta.json is there if and
 // only if the snapshot is complete. One that is packed has no fs until its files are needed: they are in its layer.
 
 package layers
@@ -51,16 +51,25 @@ func (s *snapshots) readMeta(k Key) (meta, error) {
 		_, err := os.Lstat(path)
 		return m, err
 	}
-	data, err := os.ReadFile(path)
+	m, err := readMeta(s.disk.snapshot(k))
 	if err != nil {
 		return m, err
-	}
-	if err := json.Unmarshal(data, &m); err != nil {
-		return m, &CorruptError{What: "snapshot " + k.String(), Err: err}
 	}
 	s.mu.Lock()
 	s.known[k] = m
 	s.mu.Unlock()
+	return m, nil
+}
+
+// readMeta reads the meta.json of the snapshot in dir.
+func readMeta(dir string) (m meta, err error) {
+	data, err := os.ReadFile(filepath.Join(dir, "meta.json"))
+	if err != nil {
+		return m, err
+	}
+	if err := json.Unmarshal(data, &m); err != nil {
+		return m, &CorruptError{What: "snapshot " + filepath.Base(dir), Err: err}
+	}
 	return m, nil
 }
 
@@ -124,6 +133,7 @@ func (s *snapshots) stack(k Key) ([]string, error) {
 		return nil, &NotFoundError{Kind: "snapshot", Name: k.String()}
 	}
 	var dirs []string
+	all := s.disk.own("snapshots") + "/"
 	for !k.IsZero() {
 		m, err := s.heldMeta(k)
 		if err == nil && m.Packed != nil && !s.hasFiles(k) {
@@ -132,7 +142,7 @@ func (s *snapshots) stack(k Key) ([]string, error) {
 		if err != nil {
 			return nil, fmt.Errorf("reading snapshot %s: %w", k, err)
 		}
-		dirs = append(dirs, string(s.disk)+"/snapshots/"+k.String()+"/fs")
+		dirs = append(dirs, all+k.String()+"/fs")
 		k = m.Parent
 	}
 	return dirs, nil
@@ -182,7 +192,7 @@ var ErrTooDeep = errors.New("an overlay mount has at most 500 layers")
 // commitPacked gives a snapshot without files its name. It needs no mark: what a crash of the machine cuts off of meta.json
 // is as good as no snapshot, and so is one whose layer is dropped.
 func (s *snapshots) commitPacked(ctx context.Context, k Key, m meta) error {
-	draft := s.disk.path("drafts", rand.Text())
+	draft := s.disk.own("drafts", rand.Text())
 	held, err := durable.Lock(ctx, draft+".lock", durable.Exclusive)
 	if err != nil {
 		return fmt.Errorf("committing %s: %w", k, err)

@@ -64,23 +64,24 @@ func over(d disk) *Store {
 	return s
 }
 
-// reap removes what dead processes left. What cannot be removed from here (files of subordinate ids, seen from outside
-// of the namespace) stays for the next process that can.
+// reap removes what dead processes left. What cannot be removed from here (files of other ids, where this process has one only)
+// stays for the next process that can.
 func (s *Store) reap() {
 	s.sync.forget()
-	for _, dir := range []string{"drafts", "ingest"} {
-		files, _ := os.ReadDir(s.disk.path(dir))
+	dirs := []string{s.disk.path("ingest")}
+	for _, k := range within() {
+		dirs = append(dirs, s.disk.of(k, "drafts"))
+	}
+	for _, dir := range dirs {
+		files, _ := os.ReadDir(dir)
 		for _, f := range files {
 			if !f.IsDir() {
-				s.disk.reapOne(s.disk.path(dir, f.Name()))
+				s.disk.reapOne(filepath.Join(dir, f.Name()))
 			}
 		}
 	}
 	s.lease.reap()
-	left, _ := os.ReadDir(s.disk.path("trash"))
-	if len(left) > 0 {
-		go s.disk.emptyTrash()
-	}
+	go s.disk.emptyTrash()
 }
 
 // Close brings what was committed to the disk, and gives back the lease.

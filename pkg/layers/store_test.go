@@ -88,7 +88,7 @@ func TestSnapshotter(t *testing.T) {
 			write(t, d.Dir()+"/f", "x")
 			check(t, d.Discard())
 			check(t, d.Discard())
-			left, _ := os.ReadDir(s.disk.path("drafts"))
+			left, _ := os.ReadDir(s.disk.own("drafts"))
 			if len(left) > 0 {
 				t.Errorf("left: %v", left)
 			}
@@ -283,14 +283,14 @@ func TestKill(t *testing.T) {
 				t.Errorf("%s: committed with %q", when, got)
 			}
 		}
-		if left, _ := filepath.Glob(s.disk.path("drafts") + "/*"); len(left) > 0 {
+		if left, _ := filepath.Glob(s.disk.own("drafts") + "/*"); len(left) > 0 {
 			t.Errorf("%s: left %v", when, left)
 		}
 		if leases, _ := os.ReadDir(s.disk.path("leases")); len(leases) > 1 {
 			t.Errorf("%s: left %d leases", when, len(leases))
 		}
 		check(t, s.Close())
-		os.RemoveAll(s.disk.path("snapshots", keyOf("crashed").String()))
+		os.RemoveAll(s.disk.own("snapshots", keyOf("crashed").String()))
 	}
 }
 
@@ -302,7 +302,7 @@ func TestUnsyncedAfterAnotherBoot(t *testing.T) {
 	check(t, d.Commit(t.Context(), keyOf("k")))
 	blob, err := s.PutBlob(t.Context(), strings.NewReader("blob"), v1.Hash{})
 	check(t, err)
-	marks, _ := os.ReadDir(s.disk.path("unsynced"))
+	marks := s.sync.marks()
 	if len(marks) != 2 {
 		t.Fatalf("marks before the flush: %v", marks)
 	}
@@ -323,14 +323,13 @@ func TestUnsyncedAfterAnotherBoot(t *testing.T) {
 		t.Errorf("%d of 2 are left for another process", n)
 	}
 	for _, m := range marks {
-		path := s.disk.path("unsynced", m.Name())
-		check(t, os.Remove(path))
-		check(t, os.Symlink("another boot", path))
+		check(t, os.Remove(m.mark))
+		check(t, os.Symlink("another boot", m.mark))
 	}
 	if n := found(); n != 0 {
 		t.Errorf("%d that may have lost a part are trusted", n)
 	}
-	if left, _ := os.ReadDir(s.disk.path("unsynced")); len(left) > 0 {
+	if left := s.sync.marks(); len(left) > 0 {
 		t.Errorf("marks of what is gone: %v", left)
 	}
 }
@@ -343,15 +342,15 @@ func TestFlush(t *testing.T) {
 	img, _ := testImage(t, other)
 	check(t, s.sync.mark(s.disk.snapshot(keyOf("coming"))))
 	check(t, s.Tag("a", img))
-	marks, _ := os.ReadDir(s.disk.path("unsynced"))
-	if len(marks) != 1 || marks[0].Name() != keyOf("coming").String() {
+	marks := s.sync.marks()
+	if len(marks) != 1 || filepath.Base(marks[0].mark) != keyOf("coming").String() {
 		t.Errorf("marks after the name was given: %v; want that of what has no name yet", marks)
 	}
 	d, err := s.Draft(t.Context(), Key{})
 	check(t, err)
 	check(t, d.Commit(t.Context(), keyOf("coming")))
 	check(t, s.Close())
-	if marks, _ = os.ReadDir(s.disk.path("unsynced")); len(marks) > 0 {
+	if marks = s.sync.marks(); len(marks) > 0 {
 		t.Errorf("marks after Close: %v", marks)
 	}
 	check(t, other.Close())
@@ -403,8 +402,8 @@ func plainUser(dir string) {
 	must(err)
 	defer s.Close()
 	ctx, own, copied := context.Background(), keyOf("own"), keyOf("copied")
-	if _, ok := s.Recall("fact", own); !ok || !s.Has(own) {
-		panic("not there")
+	if _, ok := s.Recall("fact", own); !ok || s.Has(own) {
+		panic("the fact is not there, or files that belong to others are")
 	}
 	_, existed, err := s.Layers(ctx, own, LayerOptions{})
 	must(err)
@@ -420,7 +419,7 @@ func plainUser(dir string) {
 	img, err := s.Image("there")
 	must(err)
 	must(s.Tag("here", img))
-	v, err := s.View(own)
+	v, err := s.View(copied)
 	must(err)
 	must(v.Walk("/", func(e *rootfs.Entry) error { _, err := e.Xattrs(); return err }))
 }

@@ -41,21 +41,31 @@ func bootID() string {
 // blobMark tells the marks of blobs from those of snapshots.
 const blobMark = "sha256-"
 
+// unsynced is a snapshot or a blob that may not be on the disk yet, and its mark.
+type unsynced struct{ mark, of string }
+
 // markOf is the mark of the snapshot or blob that will be at path.
 func (y *syncer) markOf(path string) string {
 	name := filepath.Base(path)
 	if path == y.disk.path("blobs", "sha256", name) {
-		name = blobMark + name
+		return y.disk.path("unsynced", blobMark+name)
 	}
-	return y.disk.path("unsynced", name)
+	return filepath.Join(filepath.Dir(filepath.Dir(path)), "unsynced", name)
 }
 
-// marked is where the snapshot or blob of a mark is.
-func (y *syncer) marked(name string) string {
-	if blob, ok := strings.CutPrefix(name, blobMark); ok {
-		return y.disk.path("blobs", "sha256", blob)
+// marks lists what is marked, of both kinds of snapshots and of blobs.
+func (y *syncer) marks() (all []unsynced) {
+	for _, k := range []kind{real, marked} {
+		names, _ := os.ReadDir(y.disk.of(k, "unsynced"))
+		for _, n := range names {
+			of := y.disk.of(k, "snapshots", n.Name())
+			if blob, ok := strings.CutPrefix(n.Name(), blobMark); ok {
+				of = y.disk.path("blobs", "sha256", blob)
+			}
+			all = append(all, unsynced{y.disk.of(k, "unsynced", n.Name()), of})
+		}
 	}
-	return y.disk.path("snapshots", name)
+	return all
 }
 
 // mark makes a symbolic link to the name of this boot: a file that is there at once with what is in it. All that is to be
@@ -72,19 +82,18 @@ func (y *syncer) mark(path string) error {
 
 // forget drops what was not on the disk when the machine went down.
 func (y *syncer) forget() {
-	marks, _ := os.ReadDir(y.disk.path("unsynced"))
+	marks := y.marks()
 	if len(marks) == 0 {
 		return
 	}
 	boot := bootID()
 	for _, m := range marks {
-		path := y.disk.path("unsynced", m.Name())
-		written, err := os.Readlink(path)
+		written, err := os.Readlink(m.mark)
 		if errors.Is(err, fs.ErrNotExist) || written == boot {
 			continue
 		}
-		if y.disk.discard(y.marked(m.Name())) == nil {
-			os.Remove(path)
+		if y.disk.discard(m.of) == nil {
+			os.Remove(m.mark)
 		}
 	}
 }
@@ -118,11 +127,10 @@ func (y *syncer) now() {
 func (y *syncer) flush() error {
 	y.flushing.Lock()
 	defer y.flushing.Unlock()
-	marks, _ := os.ReadDir(y.disk.path("unsynced"))
-	var named []string // what gets its name only now may miss it after a crash, so it keeps its mark
-	for _, m := range marks {
-		if _, err := os.Lstat(y.marked(m.Name())); err == nil {
-			named = append(named, m.Name())
+	var named []unsynced // what gets its name only now may miss it after a crash, so it keeps its mark
+	for _, m := range y.marks() {
+		if _, err := os.Lstat(m.of); err == nil {
+			named = append(named, m)
 		}
 	}
 	if len(named) == 0 {
@@ -131,8 +139,8 @@ func (y *syncer) flush() error {
 	if err := durable.SyncFilesystem(string(y.disk)); err != nil {
 		return err
 	}
-	for _, name := range named {
-		os.Remove(y.disk.path("unsynced", name))
+	for _, m := range named {
+		os.Remove(m.mark)
 	}
 	return nil
 }

@@ -165,7 +165,7 @@ func (j *unpackJob) start(ctx context.Context, s *Store) (err error) {
 	if err := s.canHold(); err != nil {
 		return err
 	}
-	draft := s.disk.path("drafts", rand.Text())
+	draft := s.disk.own("drafts", rand.Text())
 	if j.draft, err = durable.Lock(ctx, draft+".lock", durable.Exclusive); err != nil {
 		return err
 	}

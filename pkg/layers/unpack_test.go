@@ -71,7 +71,7 @@ func TestUnpack(t *testing.T) {
 	if err != nil || again != k || *layers[0].(*testLayer).reads != 1 {
 		t.Errorf("again: %v", err)
 	}
-	if left, _ := os.ReadDir(s.disk.path("drafts")); len(left) > 0 {
+	if left, _ := os.ReadDir(s.disk.own("drafts")); len(left) > 0 {
 		t.Errorf("left %v", left)
 	}
 }
@@ -133,8 +133,8 @@ func TestUnpackHeals(t *testing.T) {
 	data[len(data)/2] ^= 1
 	os.Chmod(path, 0o600)
 	check(t, os.WriteFile(path, data, 0o600))
-	check(t, os.RemoveAll(s.disk.path("snapshots")))
-	check(t, os.Mkdir(s.disk.path("snapshots"), 0o700))
+	check(t, os.RemoveAll(s.disk.own("snapshots")))
+	check(t, os.Mkdir(s.disk.own("snapshots"), 0o700))
 	k, err := s.Unpack(t.Context(), layers, nil)
 	check(t, err)
 	if *layers[0].(*testLayer).reads != 2 {
@@ -415,10 +415,10 @@ func TestUnpackAfterCrash(t *testing.T) {
 	k, err := s.Unpack(t.Context(), base, nil)
 	check(t, err)
 	check(t, s.Close())
-	if left, _ := os.ReadDir(s.disk.path("unsynced")); len(left) > 0 {
+	if left, _ := os.ReadDir(s.disk.own("unsynced")); len(left) > 0 {
 		t.Fatalf("%d snapshots are not on the disk", len(left))
 	}
-	write(t, s.disk.path("unsynced", k.String()), "another boot")
+	write(t, s.disk.own("unsynced", k.String()), "another boot")
 	s, err = Open(s.Dir())
 	check(t, err)
 	defer s.Close()

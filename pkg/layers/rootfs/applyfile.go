@@ -131,7 +131,7 @@ func (a *Applier) file(name string, h *tar.Header, body io.Reader) error {
 	case tar.TypeSymlink:
 		err = a.replace(fd, base, func() error { return unix.Symlinkat(h.Linkname, fd, base) })
 		if err == nil {
-			err = lchown(fd, base, h)
+			err = a.lchown(fd, base, h)
 		}
 	case tar.TypeFifo, tar.TypeChar, tar.TypeBlock:
 		return a.special(fd, base, name, h)
@@ -254,29 +254,25 @@ func (a *Applier) dirMetadata(fd int, base string, h *tar.Header) error {
 	return unix.Fchmod(dir, uint32(h.Mode)&0o7777)
 }
 
-// special makes FIFOs and device nodes. The latter need a privilege that a user namespace does not give.
+// special makes FIFOs and device nodes.
 func (a *Applier) special(fd int, base, name string, h *tar.Header) error {
-	mode, dev := uint32(unix.S_IFIFO), 0
+	mode, dev := uint32(unix.S_IFIFO), uint64(0)
 	switch h.Typeflag {
 	case tar.TypeChar:
 		mode = unix.S_IFCHR
 	case tar.TypeBlock:
 		mode = unix.S_IFBLK
 	}
-	if h.Typeflag != tar.TypeFifo {
-		dev = int(unix.Mkdev(uint32(h.Devmajor), uint32(h.Devminor)))
-		if dev == 0 && mode == unix.S_IFCHR {
-			a.notices.add("device", "left out the device node %s: 0/0 is what removes a file", name)
-			return nil
-		}
+	if isDevice(mode) {
+		dev = unix.Mkdev(uint32(h.Devmajor), uint32(h.Devminor))
 	}
-	err := a.replace(fd, base, func() error { return unix.Mknodat(fd, base, mode|0o600, dev) })
-	if errors.Is(err, unix.EPERM) && h.Typeflag != tar.TypeFifo {
-		a.notices.add("device", "left out the device node %s: a user namespace cannot make it", name)
+	if isWhiteout(mode, dev) {
+		a.notices.add("device", "left out the device node %s: 0/0 is what removes a file", name)
 		return nil
 	}
+	err := a.replace(fd, base, func() error { return MakeNode(fd, base, mode, dev) })
 	if err == nil {
-		err = lchown(fd, base, h)
+		err = a.lchown(fd, base, h)
 	}
 	if err == nil {
 		err = unix.Fchmodat(fd, base, uint32(h.Mode)&0o7777, 0)

@@ -101,7 +101,7 @@ func (a *Applier) copyEntry(fd int, base string, e *Entry) error {
 		if err := a.replace(fd, base, func() error { return unix.Symlinkat(e.Link, fd, base) }); err != nil {
 			return err
 		}
-		if err := lchown(fd, base, h); err != nil {
+		if err := a.lchown(fd, base, h); err != nil {
 			return err
 		}
 	default:

@@ -16,20 +16,25 @@ import (
 	"github.com/gbuild/gbuild/pkg/layers/codec"
 )
 
-// chown gives an open file its owner.
+// chown gives an open regular file or directory its owner.
 func chown(fd int, h *tar.Header) error {
 	if err := checkOwner(h); err != nil {
 		return err
 	}
-	return ownerError(unix.Fchown(fd, h.Uid, h.Gid), h)
+	return ownerError(Owner{h.Uid, h.Gid}.Give(fd), h)
 }
 
 // lchown gives a file its owner, a link its own.
-func lchown(fd int, base string, h *tar.Header) error {
+func (a *Applier) lchown(fd int, base string, h *tar.Header) error {
 	if err := checkOwner(h); err != nil {
 		return err
 	}
-	return ownerError(unix.Fchownat(fd, base, h.Uid, h.Gid, unix.AT_SYMLINK_NOFOLLOW), h)
+	err := Owner{h.Uid, h.Gid}.GiveAt(fd, base)
+	if errors.Is(err, ErrOwnerLost) {
+		a.notices.add("owner", "left out the owner of %s: %v", h.Name, err)
+		return nil
+	}
+	return ownerError(err, h)
 }
 
 // checkOwner refuses ids that chown would take for "leave it as it is".
@@ -57,7 +62,7 @@ func ownerError(err error, h *tar.Header) error {
 func (a *Applier) setXattrs(fd int, h *tar.Header) error {
 	var names []string
 	for key := range h.PAXRecords {
-		if name, ok := strings.CutPrefix(key, codec.PaxXattr); ok && portableXattr(name) {
+		if name, ok := strings.CutPrefix(key, codec.PaxXattr); ok && PortableXattr(name) {
 			names = append(names, name)
 		}
 	}

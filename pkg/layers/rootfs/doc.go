@@ -22,8 +22,14 @@
 // WriteDiff writes snapshot directories as the tar of a layer, WriteLayer one that is described name by name, and WriteFiles some
 // files only. All write what is the same below as nothing, and the same files as the same bytes, at any time and on any machine.
 //
-// An overlay's marks (user.overlay.*) never enter or leave in a tar. Ids are never shifted, but that AsRoot shows the caller's
-// own files as root's.
+// # Owners
+//
+// An Entry has the owner that its file has in the image, and Owner.Give makes it that of a file. Where a process can give files to
+// others, that is their owner on disk; where it has one id only, all files are its own, and the owner is a mark of the file
+// (internal/mark). Which of both is decided in owner.go, and nowhere else. A device that cannot be made is an empty file with
+// a mark, in both ways.
+//
+// An overlay's marks (user.overlay.*) and those of owners and devices never enter or leave in a tar.
 //
 // # Never
 //
@@ -32,5 +38,5 @@
 // names is kept that a hostile directory could make too long, but for its names themselves.
 //
 // The tar of the same files is the same bytes in every version of gbuild: states and layers are found again by their digests.
-// Attributes that mean something on this machine only stay here (portableXattr).
+// Attributes that mean something on this machine only stay here (PortableXattr).
 package rootfs

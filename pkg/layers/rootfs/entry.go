@@ -63,9 +63,10 @@ func (e *Entry) IsSymlink() bool { return e.Type() == unix.S_IFLNK }
 func (e *Entry) Target() string { return e.Link }
 
 // IsWhiteout says whether the entry hides its name in the snapshots below.
-func (e *Entry) IsWhiteout() bool { return e.Type() == unix.S_IFCHR && e.Rdev == 0 }
+func (e *Entry) IsWhiteout() bool { return isWhiteout(e.Mode, e.Rdev) }
 
-// Lstat returns the entry at path, whose file lies at source.
+// Lstat returns the entry at path, whose file lies at source, with the owner that it has in its image. The error is
+// ErrForeignOwner where it should be this process's own file, and is not.
 func Lstat(source, path string) (*Entry, error) {
 	var st unix.Stat_t
 	err := unix.Lstat(source, &st)
@@ -76,7 +77,9 @@ func Lstat(source, path string) (*Entry, error) {
 		return nil, err
 	}
 	e := &Entry{Name: filepath.Base(path), Path: path, source: source}
-	e.fill(&st)
+	if err := e.fill(&st); err != nil {
+		return nil, fmt.Errorf("looking at %s: %w", path, err)
+	}
 	if e.IsSymlink() {
 		link, err := os.Readlink(source)
 		if err != nil {
@@ -87,11 +90,22 @@ func Lstat(source, path string) (*Entry, error) {
 	return e, nil
 }
 
-// fill takes over what stat says.
-func (e *Entry) fill(st *unix.Stat_t) {
-	e.Mode, e.UID, e.GID = st.Mode, int(st.Uid), int(st.Gid)
-	e.Size, e.Rdev, e.Ino, e.Dev, e.Nlink = st.Size, st.Rdev, st.Ino, st.Dev, uint64(st.Nlink) //nolint:unconvert // It is a uint32 on arm64.
+// fill takes over what stat says, and what marks do. A device may be an empty file wherever it could not be made.
+func (e *Entry) fill(st *unix.Stat_t) error {
+	e.Mode, e.Size, e.Rdev, e.Ino, e.Dev, e.Nlink = st.Mode, st.Size, st.Rdev, st.Ino, st.Dev, uint64(st.Nlink) //nolint:unconvert // It is a uint32 on arm64.
 	e.ModTime = time.Unix(st.Mtim.Unix())
+	if e.IsWhiteout() {
+		return nil
+	}
+	owner, err := ownerOf(e.source, st)
+	if e.UID, e.GID = owner.UID, owner.GID; err != nil || !e.IsRegular() || e.Size > 0 {
+		return err
+	}
+	kind, rdev, ok, err := deviceOf(e.source)
+	if ok {
+		e.Mode, e.Rdev = kind|e.Mode&0o7777, rdev
+	}
+	return err
 }
 
 // Open opens the file of an entry, which must be a regular one, for reading. It fails if the file is another one by now.
@@ -114,15 +128,5 @@ func (e *Entry) Open() (*os.File, error) {
 	return f, nil
 }
 
-// toRoot makes root the owner of an entry that belongs to the caller.
-func (e *Entry) toRoot() error {
-	in, err := e.Owner().asRoot()
-	if err != nil {
-		return fmt.Errorf("%s belongs to %w", e.Path, err)
-	}
-	e.UID, e.GID = in.UID, in.GID
-	return nil
-}
-
-// Owner is whose the file is on this machine, or in its image: as the view has it.
+// Owner is whom the file belongs to in its image.
 func (e *Entry) Owner() Owner { return Owner{e.UID, e.GID} }

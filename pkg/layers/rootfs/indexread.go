@@ -124,11 +124,14 @@ func (r *indexReader) next(x *indexed) {
 	r.skip(n)
 	e.ModTime, e.Nlink, e.Link = time.Unix(seconds, 0), 1, string(r.bytes())
 	for left := r.uint(); left > 0 && !r.bad; left-- {
+		name, value := string(r.bytes()), r.bytes()
+		if !PortableXattr(name) {
+			continue
+		}
 		if x.xattrs == nil {
 			x.xattrs = map[string][]byte{}
 		}
-		name := string(r.bytes())
-		x.xattrs[name] = r.bytes()
+		x.xattrs[name] = value
 	}
 	x.opaque = flags&1 != 0
 	if flags&2 != 0 {

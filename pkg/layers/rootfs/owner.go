@@ -1,4 +1,5 @@
-// This file owns whose the files of an image are on this machine: the only place where ids are shifted.
+// This file owns whose the files of an image are on this machine, and decides how that is kept: by the kernel, or by marks
+// (internal/mark). No other file knows which.
 
 package rootfs
 
@@ -6,44 +7,146 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/internal/mark"
 )
 
-// Owner is the user and the group that a file belongs to, by number.
+// Owner is the user and the group that a file belongs to in its image, by number.
 type Owner struct{ UID, GID int }
 
-// ErrForeignOwner says that a file belongs to an id that only a namespace of the build can name.
+// ErrForeignOwner says that a file that should be this process's own belongs to somebody else on this machine.
 var ErrForeignOwner = errors.New("the file belongs to another user")
 
-// SeesOwners says whether files belong to the ids on this machine that they belong to in their image: so it is in a
-// namespace of the build, and for root. Outside of one, an ordinary user is the root of the image, and there is nobody else.
-func SeesOwners() bool { return os.Geteuid() == 0 }
+// ErrOwnerLost says that a symbolic link, a fifo or a socket cannot be marked here: only root and the root of a user namespace
+// may. The file belongs to 0:0 then.
+var ErrOwnerLost = errors.New("its owner cannot be kept without a user namespace")
 
-// OnHost is who a file of an image that belongs to o is given to on this machine. The error is ErrForeignOwner.
-func (o Owner) OnHost() (Owner, error) {
-	if SeesOwners() {
-		return o, nil
+// Marked says whether all files on disk belong to this process's user, so that owners in the image are marks. So it is where
+// this process has one id only: in a user namespace of one, or outside of any as an ordinary user. Otherwise each file belongs
+// to who it belongs to in the image. It is decided when it is first asked, and stays.
+func Marked() bool { return marked() }
+
+var marked = sync.OnceValue(func() bool {
+	users, _ := os.ReadFile("/proc/self/uid_map")
+	groups, _ := os.ReadFile("/proc/self/gid_map")
+	return !givesOwners(os.Geteuid(), mayChown(), string(users), string(groups))
+})
+
+// givesOwners says whether a process can give files to other users and groups. The maps are those of its user namespace; a kernel
+// without such namespaces has none.
+func givesOwners(euid int, chown bool, users, groups string) bool {
+	return euid == 0 && chown && severalIDs(users) && severalIDs(groups)
+}
+
+// severalIDs says whether a map (see user_namespaces(7)) has more ids than one.
+func severalIDs(text string) bool {
+	ids := uint64(0)
+	for line := range strings.Lines(text) {
+		if fields := strings.Fields(line); len(fields) == 3 {
+			n, _ := strconv.ParseUint(fields[2], 10, 32)
+			ids += n
+		}
+	}
+	return text == "" || ids > 1
+}
+
+// mayChown says whether this process has CAP_CHOWN, which root lacks in some containers.
+func mayChown() bool {
+	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	return unix.Capget(&head, &data[0]) != nil || data[0].Effective&(1<<unix.CAP_CHOWN) != 0
+}
+
+// Give makes o the owner of an open regular file or directory. Like every change of an owner it comes before the mode and the
+// capabilities, which it may drop.
+func (o Owner) Give(fd int) error {
+	if !Marked() {
+		return unix.Fchown(fd, o.UID, o.GID)
 	}
 	if o != (Owner{}) {
-		return o, fmt.Errorf("%d:%d: %w", o.UID, o.GID, ErrForeignOwner)
+		return o.explain(unix.Fsetxattr(fd, mark.Owner, mark.Encode(mark.Owner, uint32(o.UID), uint32(o.GID)), 0))
 	}
-	return ours(), nil
+	return unmarked(unix.Fremovexattr(fd, mark.Owner))
 }
 
-// InImage is who in the image has a file that belongs to o on this machine. The error is ErrForeignOwner.
-func (o Owner) InImage() (Owner, error) {
-	if SeesOwners() {
-		return o, nil
+// GiveAt makes o the owner of a name in an open directory, of a link its own. The error may be ErrOwnerLost.
+func (o Owner) GiveAt(dir int, base string) error {
+	if !Marked() {
+		return unix.Fchownat(dir, base, o.UID, o.GID, unix.AT_SYMLINK_NOFOLLOW)
 	}
-	return o.asRoot()
+	return o.markAt(fmt.Sprintf("/proc/self/fd/%d/%s", dir, base))
 }
 
-// asRoot is the root of an image, if o is this process's own user.
-func (o Owner) asRoot() (Owner, error) {
-	if o != ours() {
-		return o, fmt.Errorf("%d:%d: %w", o.UID, o.GID, ErrForeignOwner)
+// GivePath is GiveAt of a path.
+func (o Owner) GivePath(path string) error {
+	if !Marked() {
+		return os.Lchown(path, o.UID, o.GID)
 	}
-	return Owner{}, nil
+	return o.markAt(path)
 }
 
-// ours is who a file belongs to that this process makes.
-func ours() Owner { return Owner{os.Geteuid(), os.Getegid()} }
+// markAt marks a file, of a link itself.
+func (o Owner) markAt(path string) error {
+	var st unix.Stat_t
+	if err := unix.Lstat(path, &st); err != nil {
+		return err
+	}
+	name := mark.Attribute(st.Mode)
+	if o == (Owner{}) {
+		return unmarked(unix.Lremovexattr(path, name))
+	}
+	err := unix.Lsetxattr(path, name, mark.Encode(name, uint32(o.UID), uint32(o.GID)), 0)
+	if err == unix.EPERM && name != mark.Owner {
+		return fmt.Errorf("%d:%d: %w", o.UID, o.GID, ErrOwnerLost)
+	}
+	return o.explain(err)
+}
+
+// explain says whom a file could not be marked for.
+func (o Owner) explain(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("marking the owner %d:%d: %w", o.UID, o.GID, err)
+}
+
+// unmarked is the error of the removal of a mark that need not be there.
+func unmarked(err error) error {
+	if err == unix.ENODATA || err == unix.ENOTSUP {
+		return nil
+	}
+	return err
+}
+
+// ownerOf is whom the file at path belongs to in its image. The error is ErrForeignOwner for a file that should be this process's
+// own and is not.
+func ownerOf(path string, st *unix.Stat_t) (Owner, error) {
+	if !Marked() {
+		return Owner{int(st.Uid), int(st.Gid)}, nil
+	}
+	if int(st.Uid) != os.Geteuid() {
+		return Owner{}, fmt.Errorf("%d:%d: %w", st.Uid, st.Gid, ErrForeignOwner)
+	}
+	name := mark.Attribute(st.Mode)
+	value, err := readMark(path, name)
+	uid, gid, _ := mark.Decode(name, value)
+	return Owner{int(uid), int(gid)}, err
+}
+
+// readMark reads an attribute of a file, of a link its own; nil where there is none. What is longer than any mark is none.
+func readMark(path, name string) ([]byte, error) {
+	var value [24]byte
+	n, err := unix.Lgetxattr(path, name, value[:])
+	switch err {
+	case nil:
+		return value[:n], nil
+	case unix.ENODATA, unix.ENOTSUP, unix.ERANGE:
+		return nil, nil
+	}
+	return nil, fmt.Errorf("reading %s: %w", name, err)
+}

@@ -136,7 +136,7 @@ func readlinkat(fd int, base string) (string, error) {
 }
 
 // isWhiteoutStat is Entry.IsWhiteout of what stat says.
-func isWhiteoutStat(st *unix.Stat_t) bool { return st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == 0 }
+func isWhiteoutStat(st *unix.Stat_t) bool { return isWhiteout(st.Mode, st.Rdev) }
 
 // mkdir makes a directory; an opaque one hides what the snapshots below have there.
 func (t *tree) mkdir(fd int, base string, opaque bool) error {

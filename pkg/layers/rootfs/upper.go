@@ -64,8 +64,8 @@ func CopyDir(e *Entry, target string) error {
 
 // copyMetadata gives the file at target, which is ours and not a link, the owner, attributes, mode and time of e.
 func copyMetadata(e *Entry, target string) error {
-	if e.source != "" && e.Owner() != ours() { // what exists nowhere yet is ours
-		if err := os.Lchown(target, e.UID, e.GID); err != nil {
+	if e.source != "" { // what exists nowhere yet is as it was made
+		if err := e.Owner().GivePath(target); err != nil {
 			return err
 		}
 	}

@@ -12,10 +12,7 @@ import (
 
 // View reads a stack of directories as overlayfs would show them, without a mount. Paths are taken from the root of the view;
 // none leads out of it. A View is safe for concurrent use.
-type View struct {
-	stack  stack
-	asRoot bool
-}
+type View struct{ stack stack }
 
 // stack knows of what parts a directory is merged.
 type stack interface {
@@ -67,20 +64,13 @@ func MergedView(dirs []string, root int) *View {
 
 // Over returns the view of the directory upper on v. The directory may change while the view is used.
 func (v *View) Over(upper string) *View {
-	return &View{stack: &live{upper: part{disk{}, upper}, lower: v.stack}, asRoot: v.asRoot}
+	return &View{stack: &live{upper: part{disk{}, upper}, lower: v.stack}}
 }
-
-// AsRoot returns the view as a namespace of the caller would show it: the caller's own files are root's. Others have no name
-// there: looking at one is ErrForeignOwner.
-func (v *View) AsRoot() *View { return &View{stack: v.stack, asRoot: true} }
 
 // Lstat returns the entry at path without following a link at its end. Links on the way are not followed either: a path
 // that leads through one does not exist (see Resolve). The error is fs.ErrNotExist where there is nothing.
 func (v *View) Lstat(name string) (*Entry, error) {
 	e, _, err := v.stack.find(clean(name))
-	if err == nil && v.asRoot && e.source != "" {
-		return e, e.toRoot()
-	}
 	return e, err
 }
 

@@ -8,9 +8,11 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/internal/mark"
 )
 
-// Names of extended attributes. Those of overlayfs say how snapshots are stacked; they never enter or leave in a layer.
+// Names of extended attributes. Those of overlayfs say how snapshots are stacked; like marks, they never enter or leave in a layer.
 const (
 	xattrOverlay    = "user.overlay."
 	XattrOpaque     = "user.overlay.opaque"
@@ -18,7 +20,7 @@ const (
 )
 
 // Xattrs returns the extended attributes that belong into an image: file capabilities and user attributes, without those
-// of overlayfs.
+// of overlayfs and the marks of owners.
 func (e *Entry) Xattrs() (map[string][]byte, error) { return e.xattrs(nil) }
 
 // xattrs is Xattrs of a file that may be open as f.
@@ -30,8 +32,8 @@ func (e *Entry) xattrs(f *os.File) (map[string][]byte, error) {
 		}
 		return found, err
 	}
-	if e.IsSymlink() || e.source == "" {
-		return nil, nil // the kernel allows no user attributes on links
+	if e.source == "" || !e.IsRegular() && !e.IsDir() {
+		return nil, nil // the kernel allows no user attributes on others, and a capability is a mark there
 	}
 	names, err := listXattrs(e.source)
 	if err != nil {
@@ -39,7 +41,7 @@ func (e *Entry) xattrs(f *os.File) (map[string][]byte, error) {
 	}
 	var found map[string][]byte
 	for _, name := range names {
-		if !portableXattr(name) {
+		if !PortableXattr(name) {
 			continue
 		}
 		value, err := getXattr(e.source, name)
@@ -57,9 +59,9 @@ func (e *Entry) xattrs(f *os.File) (map[string][]byte, error) {
 	return found, nil
 }
 
-// portableXattr says whether an attribute means the same on another machine.
-func portableXattr(name string) bool {
-	return name == xattrCapability || strings.HasPrefix(name, "user.") && !strings.HasPrefix(name, xattrOverlay)
+// PortableXattr says whether an attribute of a regular file or a directory is a part of it, and means the same on another machine.
+func PortableXattr(name string) bool {
+	return name == xattrCapability || strings.HasPrefix(name, "user.") && !strings.HasPrefix(name, xattrOverlay) && !mark.IsMark(name, unix.S_IFREG)
 }
 
 // capabilityV2 makes a version 3 file capability, which is bound to the user namespace of this machine, the version 2
