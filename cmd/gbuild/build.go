@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"sync"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -26,9 +27,10 @@ type buildFlags struct {
 	outputs outputFlags
 	call    callFlags
 	docker  dockerFlags
-	// These two are no room's: they are about the build as a whole.
-	explain bool
-	jobs    int
+	// These are no room's: they are about the build as a whole.
+	explain   bool
+	jobs      int
+	isolation cli.IsolationFlag
 }
 
 // newBuildCommand makes the command. A call that only reports needs no namespace, so it is answered in the user's own process.
@@ -58,7 +60,11 @@ EXIT STATUS: 0; 1 the build failed; 2 the command line is wrong; 64 this host la
 			if call, err := f.call.parse(); err != nil || call.method != "build" {
 				return runBuild(c.Context(), a, f, nil) // It only reads, or the command line is wrong.
 			}
-			return a.InNamespace(c.Context(), func(ctx context.Context, outside error) error { return runBuild(ctx, a, f, outside) })
+			want, err := f.isolation.Parse(a.Environ)
+			if err != nil {
+				return err
+			}
+			return a.InNamespace(c.Context(), want, func(ctx context.Context, outside error) error { return runBuild(ctx, a, f, outside) })
 		},
 	}
 	f.add(c.Flags(), a)
@@ -74,6 +80,7 @@ func (f *buildFlags) add(flags *pflag.FlagSet, a *cli.App) {
 	f.call.add(flags)
 	f.docker.add(flags)
 	a.Registries.AddInsecure(flags)
+	f.isolation.Add(flags)
 	flags.BoolVar(&f.explain, "explain", false, "say for each step why it runs, or why it need not")
 	flags.IntVar(&f.jobs, "jobs", runtime.NumCPU(), "steps that run at once")
 }
@@ -169,7 +176,7 @@ func (j *job) do(ctx context.Context) error {
 	j.in.fill(j.request)
 	f := j.flags.source.finder(j.app, store, j.show.Notice)
 	b := &build.Builder{Store: store, Caches: caches, Jobs: j.flags.jobs, Report: j.show.Handle, Entered: j.outside == nil, Fetch: f.Find,
-		Exec:   func(ctx context.Context, s *sandbox.Sandbox) error { return s.Run(ctx) },
+		Exec:   j.exec(),
 		Inject: j.flags.steps.devices.injector(j.app.Environ, j.show.Notice)}
 	w := j.out.writer(j.app, store, j.show)
 	w.Platform = j.in.plan.Platform()
@@ -180,6 +187,29 @@ func (j *job) do(ctx context.Context) error {
 	// w is closed before the store: layers that are still being sent are read from it.
 	defer w.Close()
 	return j.buildAndWrite(ctx, b, w)
+}
+
+// exec runs the command of a RUN. At the first one it is decided how that is done here, and said where it could be better.
+func (j *job) exec() func(context.Context, *sandbox.Sandbox) error {
+	mode := sync.OnceValues(func() (sandbox.Mode, error) {
+		want, err := j.flags.isolation.Parse(j.app.Environ)
+		if err != nil {
+			return sandbox.Mode{}, err
+		}
+		m, err := j.app.Mode(want)
+		if said := m.String(); err == nil && said != "" {
+			j.show.Notice(said)
+		}
+		return m, err
+	})
+	return func(ctx context.Context, s *sandbox.Sandbox) error {
+		m, err := mode()
+		if err != nil {
+			return err
+		}
+		s.Isolation = m.Isolation
+		return s.Run(ctx)
+	}
 }
 
 // buildAndWrite builds and writes the result, again without shared caches where one of them turns out to be broken. Cache

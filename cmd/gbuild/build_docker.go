@@ -34,7 +34,7 @@ func (f *dockerFlags) add(flags *pflag.FlagSet) {
 		flags.Lookup(name).Hidden = true
 	}
 	short := map[string]string{"memory": "m", "cpu-shares": "c"}
-	for _, name := range []string{"builder", "memory", "memory-swap", "cpu-shares", "cpu-period", "cpu-quota", "cpuset-cpus", "cpuset-mems", "resource", "isolation", "security-opt"} {
+	for _, name := range []string{"builder", "memory", "memory-swap", "cpu-shares", "cpu-period", "cpu-quota", "cpuset-cpus", "cpuset-mems", "resource", "security-opt"} {
 		flags.VarPF(ineffective{name, "string", &f.without}, name, short[name], "").Hidden = true
 	}
 	for _, name := range []string{"compress", "rm", "force-rm", "squash", "disable-content-trust"} {

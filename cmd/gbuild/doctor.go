@@ -1,47 +1,108 @@
-// This file owns gbuild doctor, which says what this host offers and lacks.
+// This file owns gbuild doctor, which says what this host offers and lacks. It goes the way of a build into the namespaces, and asks
+// there what a build asks, so that the two cannot disagree.
 
 package main
 
 import (
+	"cmp"
+	"context"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
 
 	"github.com/gbuild/gbuild/internal/cli"
+	"github.com/gbuild/gbuild/internal/hint"
+	"github.com/gbuild/gbuild/pkg/layers"
+	"github.com/gbuild/gbuild/pkg/layers/snapshotter"
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
 // newDoctorCommand ends with the exit code that gbuild build would end with here.
 func newDoctorCommand(a *cli.App) *cobra.Command {
-	return &cobra.Command{
+	var flag cli.IsolationFlag
+	c := &cobra.Command{
 		Use: "doctor", Short: "Say what this host offers gbuild, what it lacks, and how to mend that", Args: cobra.NoArgs,
 		Example: "  gbuild doctor",
-		RunE: func(*cobra.Command, []string) error {
-			s := runtime.Probe()
-			fmt.Fprintln(a.Stdout, "isolation:", s.Isolation())
-			for _, c := range []struct {
-				name    string
-				missing *runtime.Missing
-			}{
-				{"user namespaces", s.UserNamespaces}, {"newuidmap, newgidmap", s.Mapping}, {"subordinate ids", s.Subordinate},
-				{"overlay", s.Overlay}, {"fresh /proc", s.Proc}, {"private network", s.PrivateNetwork()}, {"seccomp", s.Seccomp}, {"limits (cgroups)", s.Cgroups},
-			} {
-				if c.missing == nil {
-					fmt.Fprintf(a.Stdout, "%-22s ok\n", c.name)
-					continue
-				}
-				fmt.Fprintf(a.Stdout, "%-22s MISSING: %s\n%22s   %s\n", c.name, c.missing.What, "", c.missing.Remedy)
+		RunE: func(c *cobra.Command, _ []string) error {
+			want, err := flag.Parse(a.Environ)
+			if err != nil {
+				return err
 			}
-			// The exit code is what scripts look at: it must not be 0 where a build with a RUN would fail.
-			if !s.Isolation().CanRun() {
-				fmt.Fprintln(a.Stdout, "RUN: it cannot be executed here; what is MISSING above says why")
-				return cli.ExitStatus(cli.ExitHost)
-			}
-			said, err := a.Environ.NetworkOfRun(s)
-			if err == nil {
-				fmt.Fprintln(a.Stdout, "network of RUN:", said)
-			}
-			return err
+			return a.InNamespace(c.Context(), want, func(_ context.Context, outside error) error { return examine(a, want, outside) })
 		},
 	}
+	flag.Add(c.Flags())
+	return c
+}
+
+// examine prints what a build finds here. Where outside says why there are no namespaces, that is the reason for all that needs some.
+func examine(a *cli.App, want runtime.Isolation, outside error) error {
+	s := runtime.Probe()
+	errors.As(outside, &s.UserNamespaces)
+	mode, refused := a.Mode(want)
+	fmt.Fprintln(a.Stdout, "isolation:", mode.Isolation)
+	for _, i := range []runtime.Isolation{runtime.Root, runtime.Rootless, runtime.RootlessSingle, runtime.Fake, runtime.Ptrace, runtime.NoRun} {
+		if lacks := s.Lacks(i); lacks == nil {
+			fmt.Fprintf(a.Stdout, "  %-20s ok\n", i)
+		} else {
+			fmt.Fprintf(a.Stdout, "  %-20s no: %s\n", i, lacks.Error())
+		}
+	}
+	for _, c := range []struct {
+		name    string
+		missing *runtime.Missing
+	}{
+		{"namespaces", s.UserNamespaces}, {"own user namespace", s.OwnUsers}, {"more than one id", s.Mapping}, {"answered calls", s.Notify},
+		{"overlay", s.Overlay}, {"fresh /proc", s.Proc}, {"private network", s.PrivateNetwork()}, {"seccomp", s.Seccomp}, {"limits (cgroups)", s.Cgroups},
+	} {
+		printAbility(a, c.name, c.missing)
+	}
+	state := printState(a)
+	if said := mode.String(); refused == nil && said != "" {
+		fmt.Fprintln(a.Stdout, "RUN:", said)
+	}
+	// The exit code is what scripts look at: it must not be 0 where a build with a RUN would fail.
+	if err := errors.Join(refused, state); err != nil {
+		fmt.Fprintln(a.Stdout, "RUN: it cannot be executed here; what is MISSING above says why")
+		return cli.ExitStatus(cli.ExitHost)
+	}
+	said, err := a.Environ.NetworkOfRun(s)
+	if err == nil {
+		fmt.Fprintln(a.Stdout, "network of RUN:", said)
+	}
+	return err
+}
+
+func printAbility(a *cli.App, name string, missing *runtime.Missing) {
+	if missing == nil {
+		fmt.Fprintf(a.Stdout, "%-22s ok\n", name)
+		return
+	}
+	fmt.Fprintf(a.Stdout, "%-22s MISSING: %s\n%22s   %s\n", name, missing.Error(), "", missing.Remedy)
+}
+
+// printState says what the state directory is fit for, and returns why the files of an image cannot lie there.
+func printState(a *cli.App) error {
+	refused := func(err error) error {
+		missing := &runtime.Missing{What: err.Error(), Remedy: cmp.Or(hint.Of(err), "choose another one with --root or GBUILD_ROOT, on a local disk (ext4, xfs, btrfs)")}
+		printAbility(a, "state directory", missing)
+		return missing
+	}
+	dir, err := a.StateDir()
+	if err != nil {
+		return refused(err)
+	}
+	judged, err := layers.JudgeDir(dir)
+	switch {
+	case err != nil:
+		return refused(err)
+	case judged.Way == snapshotter.None:
+		return refused(fmt.Errorf("%s cannot hold the files of images: %w", dir, judged.Why))
+	case judged.Why != nil:
+		fmt.Fprintf(a.Stdout, "%-22s ok, by %s: %v\n", "state directory", judged.Way, judged.Why)
+	default:
+		fmt.Fprintf(a.Stdout, "%-22s ok, by %s\n", "state directory", judged.Way)
+	}
+	return nil
 }

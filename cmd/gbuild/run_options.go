@@ -21,6 +21,8 @@ type runOptions struct {
 	caches  runCaches
 	devices runDevices
 	limits  runLimits
+
+	isolation cli.IsolationFlag
 }
 
 // add adds all flags. Those after the image belong to the command.
@@ -30,6 +32,7 @@ func (o *runOptions) add(f *pflag.FlagSet) {
 	for _, room := range []interface{ add(*pflag.FlagSet) }{&o.life, &o.image, &o.process, &o.network, &o.box, &o.mounts, &o.caches, &o.devices, &o.limits} {
 		room.add(f)
 	}
+	o.isolation.Add(f)
 }
 
 // check refuses command lines that make no sense before anything is made for them.

@@ -17,11 +17,15 @@ import (
 // environment, and /dev/shm is larger where there are devices.
 func (l *launch) sandbox(ctx context.Context, config *v1.Config, image *rootfs.View) (*runtime.Sandbox, error) {
 	a, o := l.app, l.options
+	mode, err := l.mode()
+	if err != nil {
+		return nil, err
+	}
 	id, err := runtime.LookupUser(image.Follow, cmp.Or(o.process.user, config.User))
 	if err != nil {
 		return nil, err
 	}
-	box := &runtime.Sandbox{UID: id.UID, GID: id.GID, Groups: id.Groups, Hostname: o.network.nameOf(l.container), Notice: a.Notice}
+	box := &runtime.Sandbox{Isolation: mode.Isolation, UID: id.UID, GID: id.GID, Groups: id.Groups, Hostname: o.network.nameOf(l.container), Notice: a.Notice}
 	for _, fill := range []func() error{
 		func() error { return o.process.fill(box, config) },
 		func() error { return o.mounts.fill(box) },
@@ -39,4 +43,17 @@ func (l *launch) sandbox(ctx context.Context, config *v1.Config, image *rootfs.V
 	}
 	box.Limits, box.Cgroup = o.limits.parsed, a.Env(cgroupVar)
 	return box, nil
+}
+
+// mode decides how the sandbox is made here, and says where that could be better.
+func (l *launch) mode() (runtime.Mode, error) {
+	want, err := l.options.isolation.Parse(l.app.Environ)
+	if err != nil {
+		return runtime.Mode{}, err
+	}
+	m, err := l.app.Mode(want)
+	if said := m.String(); err == nil && said != "" {
+		l.app.Notice(said)
+	}
+	return m, err
 }

@@ -62,6 +62,14 @@ func (l *launch) detach(ctx context.Context) error {
 // enter runs this command again in namespaces, with the lock of the container and the sockets of its ports. What the child
 // does to the terminal is undone, however it ends.
 func (l *launch) enter(ctx context.Context) (err error) {
+	want, err := l.options.isolation.Parse(l.app.Environ)
+	if err != nil {
+		return err
+	}
+	if want == runtime.NoRun {
+		_, err := l.app.Mode(want)
+		return err
+	}
 	signal.Reset(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP) // Enter hands them on, and each of them
 	files, err := l.openPorts()
 	if err != nil {
@@ -82,7 +90,7 @@ func (l *launch) enter(ctx context.Context) (err error) {
 		defer func() { err = errors.Join(err, group.Remove()) }()
 	}
 	// The child gets the signals, too, and cleans up; ending its context would kill it in the midst of that.
-	code, err := runtime.Enter(context.WithoutCancel(ctx), runtime.EnterOptions{Args: cli.ShownArgs("run", "--name", l.container.Name), Env: env, Files: files})
+	code, err := runtime.Enter(context.WithoutCancel(ctx), runtime.EnterOptions{Isolation: want, Args: cli.ShownArgs("run", "--name", l.container.Name), Env: env, Files: files})
 	if err != nil || code == 0 {
 		return err
 	}

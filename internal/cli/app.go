@@ -100,27 +100,38 @@ func (a *App) OpenCaches() (*pipcache.Caches, error) {
 	return pipcache.Open(dir)
 }
 
-// InNamespace runs f in a user and mount namespace of its own. Most processes have theirs since before main; another one
-// runs this very command again in one. Where the host lets none be made, f goes on without, and outside says why.
-func (a *App) InNamespace(ctx context.Context, f func(ctx context.Context, outside error) error) error {
+// InNamespace runs f in a user and mount namespace of its own, such as the isolation needs. Most processes have theirs since
+// before main; another one runs this very command again in one. Where the host lets none be made, or none is wanted, f goes on
+// without, and outside says why.
+func (a *App) InNamespace(ctx context.Context, want runtime.Isolation, f func(ctx context.Context, outside error) error) error {
 	if runtime.Entered() {
 		return f(ctx, nil)
 	}
-	outside := runtime.Refused()
-	if outside == nil {
-		err := a.enter(ctx)
-		if missing := new(runtime.Missing); !errors.As(err, &missing) {
-			return err
-		}
-		outside = err
+	if !want.Enters() {
+		_, err := runtime.Support{}.Mode(want)
+		return f(ctx, err)
 	}
-	return f(ctx, outside)
+	err := a.enter(ctx, want)
+	if missing := new(runtime.Missing); !errors.As(err, &missing) {
+		return err
+	}
+	if want != runtime.Auto {
+		return err
+	}
+	return f(ctx, err)
 }
 
 // MustEnter is for commands that touch files of subordinate ids.
 func (a *App) MustEnter(ctx context.Context, f func(ctx context.Context) error) error {
 	if !runtime.Entered() {
-		return a.enter(ctx)
+		want, err := new(IsolationFlag).Parse(a.Environ)
+		if err != nil {
+			return err
+		}
+		if !want.Enters() {
+			want = runtime.Auto
+		}
+		return a.enter(ctx, want)
 	}
 	return f(ctx)
 }
@@ -138,13 +149,13 @@ func (a *App) InStore(ctx context.Context, f func(context.Context, *layers.Store
 }
 
 // enter runs this command again in a namespace and ends with its exit code.
-func (a *App) enter(ctx context.Context) error {
+func (a *App) enter(ctx context.Context, want runtime.Isolation) error {
 	// The child gets the signals, too, and cleans up; ending this context would kill it in the midst of that.
 	handed, err := a.HandOn()
 	if err != nil {
 		return err
 	}
-	code, err := runtime.Enter(context.WithoutCancel(ctx), runtime.EnterOptions{Args: ShownArgs(a.Command...), Env: append(os.Environ(), handed)})
+	code, err := runtime.Enter(context.WithoutCancel(ctx), runtime.EnterOptions{Isolation: want, Args: ShownArgs(a.Command...), Env: append(os.Environ(), handed)})
 	if err != nil {
 		return err
 	}

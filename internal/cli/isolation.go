@@ -1,43 +1,106 @@
-// This file owns GBUILD_MIN_ISOLATION, by which whoever runs a cluster says what is the weakest isolation that a RUN or a
-// container may have there. Flags may ask for more, never for less.
+// This file owns the isolation of a RUN or a container: the one that the user asks for, and GBUILD_MIN_ISOLATION, by which whoever
+// runs a cluster says what is the weakest that is accepted there. Flags may ask for more, never for less.
 
 package cli
 
 import (
+	"cmp"
 	"fmt"
-	"slices"
 	"strings"
+
+	"github.com/spf13/pflag"
 
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
-const minIsolationVar = "GBUILD_MIN_ISOLATION"
-
-// isolationLevel is the weakest isolation that is accepted. Each level demands what those before it demand, too.
-type isolationLevel int
-
 const (
-	anyIsolation   isolationLevel = iota
-	privateNetwork                // nothing that runs shares the network of the host
+	isolationVar    = "GBUILD_ISOLATION"
+	minIsolationVar = "GBUILD_MIN_ISOLATION"
 )
 
-// isolationLevels are the values of the variable.
-var isolationLevels = []string{anyIsolation: "any", privateNetwork: "private-network"}
+// IsolationFlag is --isolation.
+type IsolationFlag struct{ name string }
 
-// String is the value of the variable that means the level.
-func (l isolationLevel) String() string { return isolationLevels[l] }
+// Add adds the flag.
+func (f *IsolationFlag) Add(flags *pflag.FlagSet) {
+	flags.StringVar(&f.name, "isolation", "", "how RUN and containers are isolated: auto (the best that there is), root, rootless, rootless-single, fake, ptrace or norun ("+isolationVar+")")
+}
 
-// minIsolation reads the environment. A value that is not known is refused: it may ask for more than this gbuild can give.
-func (e Environment) minIsolation() (isolationLevel, error) {
-	value := e.Get(minIsolationVar)
-	if value == "" {
-		return anyIsolation, nil
+// Parse reads the flag, or else the variable.
+func (f *IsolationFlag) Parse(e Environment) (runtime.Isolation, error) {
+	want, err := runtime.ParseIsolation(cmp.Or(f.name, e.Get(isolationVar), runtime.Auto.String()))
+	if err != nil {
+		return want, Usage(err)
 	}
-	at := slices.Index(isolationLevels, value)
-	if at < 0 {
-		return 0, Usagef("%s=%s: it is one of %s", minIsolationVar, value, strings.Join(isolationLevels, ", "))
+	return want, nil
+}
+
+// Mode decides how the sandboxes of this process are made. A mode that is weaker than what is accepted here is an error.
+func (a *App) Mode(want runtime.Isolation) (runtime.Mode, error) {
+	least, err := a.Environ.minIsolation()
+	if err != nil {
+		return runtime.Mode{}, err
 	}
-	return isolationLevel(at), nil
+	m, err := runtime.ModeHere(want)
+	if err != nil {
+		return m, err
+	}
+	return m, least.check(m)
+}
+
+// demands are what GBUILD_MIN_ISOLATION asks for.
+type demands struct {
+	text           string
+	least          runtime.Isolation
+	privateNetwork bool // nothing that runs shares the network of the host
+	ownProc        bool // nothing that runs sees processes outside of its sandbox
+	ownUsers       bool // no root in a sandbox is the root of the machine
+}
+
+// minIsolation reads the environment: values with commas between them, all of which are demanded. One that is not known is refused: it
+// may ask for more than this gbuild can give.
+func (e Environment) minIsolation() (d demands, err error) {
+	d.text = e.Get(minIsolationVar)
+	for value := range strings.SplitSeq(d.text, ",") {
+		switch strings.TrimSpace(value) {
+		case "", "any":
+		case "private-network":
+			d.privateNetwork = true
+		case "own-proc":
+			d.ownProc = true
+		case "user-namespace":
+			d.ownUsers = true
+		default:
+			i, err := runtime.ParseIsolation(strings.TrimSpace(value))
+			if err != nil || !i.CanRun() {
+				return d, Usagef("%s=%s: it is any, private-network, own-proc, user-namespace or the weakest isolation that is accepted (ptrace, fake, rootless-single, rootless or root), or several of them with commas between", minIsolationVar, d.text)
+			}
+			d.least = max(d.least, i)
+		}
+	}
+	return d, nil
+}
+
+// check refuses a mode that is weaker.
+func (d demands) check(m runtime.Mode) error {
+	refuse := func(what string, why *runtime.Missing) error {
+		missing := &runtime.Missing{What: fmt.Sprintf("%s, and %s is %s", what, minIsolationVar, d.text), Remedy: "ask who runs this machine"}
+		if why != nil {
+			missing.Cause, missing.Remedy = why, why.Remedy
+		}
+		return missing
+	}
+	switch {
+	case m.Isolation < d.least:
+		return refuse("the isolation here is "+m.Isolation.String(), m.Single)
+	case d.ownProc && m.BoundProc != nil:
+		return refuse("a sandbox would share /proc and processes with this place", m.BoundProc)
+	case d.ownProc && m.Isolation == runtime.Ptrace:
+		return refuse("a command would share /proc and processes with this place", nil)
+	case d.ownUsers && (m.HostRoot != nil || m.Isolation == runtime.Ptrace):
+		return refuse("a sandbox would have no user namespace of its own", m.HostRoot)
+	}
+	return nil
 }
 
 // HostNetwork is the entitlement by which a Dockerfile may ask for the network of the host.
@@ -48,7 +111,7 @@ const HostNetwork = "network.host"
 func (e Environment) AcceptedNetwork(flag string, allow map[string]bool) (string, error) {
 	least, err := e.minIsolation()
 	switch {
-	case err != nil || least < privateNetwork:
+	case err != nil || !least.privateNetwork:
 		return flag, err
 	case flag == "host" || allow[HostNetwork]:
 		return "", &runtime.Missing{What: fmt.Sprintf("the host's network is not to be had here: %s is %s", minIsolationVar, e.Get(minIsolationVar)),
@@ -69,8 +132,8 @@ func (e Environment) NetworkOfRun(s runtime.Support) (string, error) {
 		return "private, by /dev/net/tun", nil
 	case s.PrivateNetwork() == nil:
 		return "private, by virtual Ethernet devices: " + s.Tun.Error(), nil
-	case least >= privateNetwork:
+	case least.privateNetwork:
 		return fmt.Sprintf("none, a build is refused: %s is %s", minIsolationVar, e.Get(minIsolationVar)), nil
 	}
-	return "the host's, its loopback included; --network=private and " + minIsolationVar + "=" + privateNetwork.String() + " refuse that", nil
+	return "the host's, its loopback included; --network=private and " + minIsolationVar + "=private-network refuse that", nil
 }

@@ -6,6 +6,7 @@ package runtime
 import (
 	"fmt"
 	"io"
+	"slices"
 
 	seccompprofile "github.com/moby/profiles/seccomp"
 	"github.com/opencontainers/runc/libcontainer/capabilities"
@@ -35,7 +36,11 @@ type prepared struct {
 // configure translates the sandbox for libcontainer. There is no user namespace in it but for KeepID: this process is in that
 // already.
 func configure(s *Sandbox, p *prepared) (*configs.Config, error) {
-	caps, err := grant(capabilities.KnownCapabilities(), s.Insecure, s.CapAdd, s.CapDrop)
+	drop := s.CapDrop
+	if bare.Load() && !s.Insecure { // its devices would be those of the machine
+		drop = append(slices.Clone(drop), "MKNOD")
+	}
+	caps, err := grant(capabilities.KnownCapabilities(), s.Insecure, s.CapAdd, drop)
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@
 // which can say what is wrong.
 
 #define _GNU_SOURCE
+#include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
 #include <sched.h>
@@ -21,7 +22,7 @@
 
 // What Go reads of this file, in Init and after it.
 int gbuild_gate = -1; // In the child: the descriptor on which a byte comes when its ids are mapped.
-int gbuild_refused;   // In the process that the user started: the kernel let it make no namespace that is of use.
+int gbuild_bare;     // In the child: it is root in no user namespace of its own, since none may be made here.
 
 static int has_prefix(const char *s, const char *prefix)
 {
@@ -34,6 +35,15 @@ static int is_memory(const char *flags, const char *next)
 	const char *m = strchr(flags, 'm');
 	const char *value = m && m[1] ? m + 1 : next;
 	return m && value && (value[0] == '=' || (value[0] >= '0' && value[0] <= '9'));
+}
+
+// names_isolation says whether an argument asks for one way of isolation.
+static int names_isolation(int argc, char **argv, int i)
+{
+	for (; i < argc; i++)
+		if (has_prefix(argv[i], "--isolation"))
+			return 1;
+	return 0;
 }
 
 // is_plain_run says whether the arguments of run are those of a command in the foreground, without ports and limits: a
@@ -68,6 +78,8 @@ static int wants_namespace(int argc, char **argv)
 	for (; i < argc && argv[i][0] == '-'; i++)
 		if (!strcmp(argv[i], "--root") || !strcmp(argv[i], "--cache-dir"))
 			i++;
+	if (names_isolation(argc, argv, i))
+		return 0;
 	if (i < argc && !strcmp(argv[i], "build") && is_plain_build(argc, argv, i + 1))
 		return i;
 	if (i < argc && !strcmp(argv[i], "run") && is_plain_run(argc, argv, i + 1))
@@ -180,7 +192,8 @@ static int succeeded(pid_t pid)
 
 // map_ids gives the child its ids: all of root's, or those of the user and their subordinate ones, or the user's alone where
 // there are no others, or where nothing may raise the rights of a helper. The helpers run one after the other: beside them
-// the child starts, and it is the one that is waited for. Several ranges are left to Enter, and so is half a success.
+// the child starts, and it is the one that is waited for. Several ranges are left to Enter, and so is a helper that fails:
+// what it says is the reason why there is only one id.
 static int map_ids(pid_t pid)
 {
 	if (geteuid() == 0)
@@ -188,9 +201,9 @@ static int map_ids(pid_t pid)
 	struct range uids = subordinate("/etc/subuid"), gids = subordinate("/etc/subgid");
 	if (uids.found > 1 || gids.found > 1)
 		return -1;
-	if (!uids.found || !gids.found || prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) || !succeeded(run_mapper("newuidmap", pid, geteuid(), uids)))
+	if (!uids.found || !gids.found || prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0))
 		return write_single(pid);
-	return !succeeded(run_mapper("newgidmap", pid, getegid(), gids));
+	return !(succeeded(run_mapper("newuidmap", pid, geteuid(), uids)) && succeeded(run_mapper("newgidmap", pid, getegid(), gids)));
 }
 
 static pid_t child;
@@ -234,12 +247,14 @@ static void hide_arguments(int argc, char **argv, int command)
 
 // go_inside is the child's part: it makes its namespaces, and goes on while the parent maps its ids. Mounts that it makes
 // must not reach the host, while what the host mounts later (a USB disk, autofs) still arrives. A policy that lets a
-// process make a user namespace, but do nothing in it, shows here.
+// process make a user namespace, but do nothing in it, shows here. Where the limit of user namespaces is used up, or 0, root
+// does without.
 static void go_inside(int parent)
 {
-	char byte = 0;
-	if (unshare(CLONE_NEWUSER | CLONE_NEWNS) || prctl(PR_SET_PDEATHSIG, SIGKILL) || mount("", "/", "", MS_REC | MS_SLAVE, NULL) ||
-	    write(parent, &byte, 1) != 1)
+	int made = !unshare(CLONE_NEWUSER | CLONE_NEWNS);
+	gbuild_bare = !made && errno == ENOSPC && geteuid() == 0 && !unshare(CLONE_NEWNS);
+	char kind = gbuild_bare;
+	if (!(made || gbuild_bare) || prctl(PR_SET_PDEATHSIG, SIGKILL) || mount("", "/", "", MS_REC | MS_SLAVE, NULL) || write(parent, &kind, 1) != 1)
 		_exit(1);
 	gbuild_gate = parent;
 }
@@ -252,8 +267,8 @@ __attribute__((unused))
 static void enter_early(int argc, char **argv)
 {
 	int ends[2], command;
-	char byte = 0;
-	if (getenv("_LIBCONTAINER_INITPIPE") || getenv("_GBUILD_ENTER_FD") || getenv("_GBUILD_CONTAINER") || !(command = wants_namespace(argc, argv)) ||
+	char bare = 0;
+	if (getenv("_LIBCONTAINER_INITPIPE") || getenv("_GBUILD_ENTER_FD") || getenv("_GBUILD_CONTAINER") || getenv("GBUILD_ISOLATION") || !(command = wants_namespace(argc, argv)) ||
 	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends))
 		return;
 	signal(SIGCHLD, SIG_DFL); // where it is ignored, no exit code would come
@@ -265,8 +280,8 @@ static void enter_early(int argc, char **argv)
 		return;
 	}
 	close(ends[1]);
-	gbuild_refused = child > 0 && read(ends[0], &byte, 1) != 1;
-	if (child > 0 && !gbuild_refused && !map_ids(child) && send(ends[0], &byte, 1, MSG_NOSIGNAL) == 1)
+	int entered = child > 0 && read(ends[0], &bare, 1) == 1;
+	if (entered && (bare || !map_ids(child)) && send(ends[0], &bare, 1, MSG_NOSIGNAL) == 1)
 		stay_behind();
 	close(ends[0]);
 	if (child > 0) {

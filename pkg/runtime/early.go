@@ -2,11 +2,11 @@
 
 package runtime
 
-// extern int gbuild_gate, gbuild_refused; // Set by early.c, before Go starts.
+// extern int gbuild_gate, gbuild_bare; // Set by early.c, before Go starts.
 import "C"
 
 // earlyGate is the descriptor on which the child that early.c made waits for its ids; -1 in any other process.
 func earlyGate() int { return int(C.gbuild_gate) }
 
-// earlyRefused says that the kernel did not let early.c make a namespace that is of use.
-func earlyRefused() bool { return C.gbuild_refused != 0 }
+// earlyBare says whether that child is root in no user namespace of its own.
+func earlyBare() bool { return C.gbuild_bare != 0 }

@@ -7,12 +7,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
 	goruntime "runtime"
 	"slices"
-	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -20,18 +20,19 @@ import (
 
 // EnterOptions says how Enter starts this program again.
 type EnterOptions struct {
-	Args  []string   // the arguments, name first; os.Args when nil
-	Env   []string   // the environment; this process's when nil
-	Files []*os.File // further files for the child, from descriptor 3 on
+	Isolation Isolation  // how sandboxes shall be made there; only ways that are made of namespaces
+	Args      []string   // the arguments, name first; os.Args when nil
+	Env       []string   // the environment; this process's when nil
+	Files     []*os.File // further files for the child, from descriptor 3 on
 }
 
 // Enter starts this program again in a user and a mount namespace of its own, where it is uid 0 with every
 // capability and Entered is true, hands signals on to it, and returns its exit code (128+n when signal n ended it).
 // What the host lacks for that is a *Missing error. When ctx ends, the child is killed.
 func Enter(ctx context.Context, o EnterOptions) (code int, err error) {
-	maps, err := mapsHere()
-	if err != nil {
-		return 0, err
+	ways, missing := waysInto(o.Isolation)
+	if missing != nil {
+		return 0, missing
 	}
 	// The death signal below belongs to the thread that forks, not to the process.
 	goruntime.LockOSThread()
@@ -39,58 +40,112 @@ func Enter(ctx context.Context, o EnterOptions) (code int, err error) {
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2, unix.SIGCONT, unix.SIGWINCH)
 	defer signal.Stop(signals)
-	cmd, gate, err := startMapped(ctx, o, maps)
-	if err != nil {
-		return 0, err
+	s, refused := startBest(ctx, o, ways)
+	if s == nil {
+		return 0, lacking(refused)
 	}
-	defer gate.Close()
+	defer s.gate.Close()
 	done := make(chan struct{})
 	defer close(done)
-	go forward(signals, cmd.Process, done)
-	return exitCode(cmd.Wait())
+	go forward(signals, s.cmd.Process, done)
+	return exitCode(s.cmd.Wait())
 }
 
-// startMapped starts the child with the best of the maps that can be had. One that is half mapped cannot be mapped otherwise,
-// so each try has a child of its own.
-func startMapped(ctx context.Context, o EnterOptions, maps []*idMaps) (cmd *exec.Cmd, gate *os.File, err error) {
+// stage is the child on its way into the namespaces. Through the gate it learns that its ids are mapped, and says what became
+// of its mounts.
+type stage struct {
+	cmd  *exec.Cmd
+	gate *os.File
+}
+
+// startBest starts the child on the best way that is open. What is half done cannot be done otherwise, so each try has a child of
+// its own. The refusal is that of a better way, if there was one.
+func startBest(ctx context.Context, o EnterOptions, ways []way) (s *stage, refused *refusal) {
 	o.Files = withInherited(o.Files)
-	for _, m := range maps {
-		if cmd, gate, err = stage(ctx, o); err != nil {
-			return nil, nil, err
-		}
-		if err = startStage(cmd, m, gate); err == nil {
-			return cmd, gate, nil
-		}
-		gate.Close()
+	if o.Env == nil {
+		o.Env = os.Environ()
 	}
-	return nil, nil, err
+	for _, w := range ways {
+		env := o.Env
+		if refused != nil {
+			env = append(slices.Clone(env), whyVar+"="+cause(refused).words())
+		}
+		s, next := startStage(ctx, o.Args, env, o.Files, w)
+		if next == nil {
+			return s, refused
+		}
+		refused = further(refused, next)
+	}
+	return nil, refused
 }
 
-// stage prepares the child; the gate is the end of the pipe on which it waits for its maps.
-func stage(ctx context.Context, o EnterOptions) (*exec.Cmd, *os.File, error) {
-	args, env := o.Args, o.Env
+// startStage starts the child, maps its ids and waits until its mounts are its own.
+func startStage(ctx context.Context, args, env []string, files []*os.File, w way) (*stage, *refusal) {
+	ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, refusedAt(stepNone, fmt.Errorf("making a pair of sockets: %w", err))
+	}
+	gate, theirs := os.NewFile(uintptr(ends[0]), "gate"), os.NewFile(uintptr(ends[1]), "gate")
+	s := &stage{prepareStage(ctx, args, env, append(slices.Clone(files), theirs), w), gate}
+	err = s.cmd.Start()
+	theirs.Close()
+	if err != nil {
+		gate.Close()
+		return nil, refusedAt(stepClone, err)
+	}
+	refused := s.release(w)
+	if refused != nil {
+		gate.Close()
+		_ = s.cmd.Process.Kill()
+		_ = s.cmd.Wait()
+		return nil, refused
+	}
+	return s, nil
+}
+
+// prepareStage describes the child; the last of the files is its end of the gate.
+func prepareStage(ctx context.Context, args, env []string, files []*os.File, w way) *exec.Cmd {
 	if args == nil {
 		args = os.Args
-	}
-	if env == nil {
-		env = os.Environ()
-	}
-	r, gate, err := os.Pipe()
-	if err != nil {
-		return nil, nil, fmt.Errorf("making a pipe: %w", err)
 	}
 	cmd := exec.CommandContext(ctx, selfExe)
 	cmd.Args = args
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.ExtraFiles = append(slices.Clone(o.Files), r)
-	cmd.Env = append(slices.Clone(env), stageVar+"="+strconv.Itoa(2+len(cmd.ExtraFiles)))
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags: unix.CLONE_NEWUSER | unix.CLONE_NEWNS,
+	cmd.ExtraFiles = files
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS, Pdeathsig: unix.SIGKILL}
+	kind := bareStage
+	if w.maps != nil {
+		kind = mappedStage
+		cmd.SysProcAttr.Cloneflags |= unix.CLONE_NEWUSER
 		// Exec by a user id that is not mapped yet drops all capabilities but the ambient ones.
-		AmbientCaps: allCaps(),
-		Pdeathsig:   unix.SIGKILL,
+		cmd.SysProcAttr.AmbientCaps = allCaps()
 	}
-	return cmd, gate, nil
+	cmd.Env = append(slices.Clone(env), fmt.Sprintf("%s=%d %s", stageVar, 2+len(files), kind))
+	return cmd
+}
+
+// release maps the ids of the child, lets it go on, and hears whether it could.
+func (s *stage) release(w way) *refusal {
+	if w.maps != nil {
+		if err := w.maps.apply(s.cmd.Process.Pid); err != nil {
+			var refused *refusal
+			if errors.As(err, &refused) {
+				return refused
+			}
+			return refusedAt(stepMap, err)
+		}
+	}
+	answer := make([]byte, 1)
+	if _, err := s.gate.Write(answer); err != nil {
+		return refusedAt(stepNone, fmt.Errorf("releasing the child: %w", err))
+	}
+	if _, err := io.ReadFull(s.gate, answer); err != nil {
+		return &refusal{at: stepNone, err: errors.New("the process in the new namespaces ended at once")}
+	}
+	if answer[0] != 0 {
+		return refusedAt(stepMount, syscall.Errno(answer[0]))
+	}
+	return nil
 }
 
 // withInherited adds to files, which become the descriptors from 3 on, those that this process inherited at the next
@@ -104,25 +159,6 @@ func withInherited(files []*os.File) []*os.File {
 		}
 		all = append(all, os.NewFile(uintptr(fd), "inherited"))
 	}
-}
-
-// startStage starts the child, maps its ids and lets it go on.
-func startStage(cmd *exec.Cmd, maps *idMaps, gate *os.File) error {
-	err := cmd.Start()
-	cmd.ExtraFiles[len(cmd.ExtraFiles)-1].Close() // the child's end of the pipe
-	if err != nil {
-		return startFailure(err)
-	}
-	if err := maps.apply(cmd.Process.Pid); err != nil {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		return mapFailure(err)
-	}
-	_, err = gate.Write([]byte{1})
-	if err != nil && !errors.Is(err, unix.EPIPE) {
-		return fmt.Errorf("releasing the child: %w", err)
-	}
-	return nil
 }
 
 // forward hands signals to the child. A terminal has sent its own to the child already, which is in the same

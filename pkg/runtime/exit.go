@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/gbuild/gbuild/pkg/runtime/network"
 )
 
@@ -60,10 +62,7 @@ func startError(err error) error {
 	case strings.Contains(text, "exec: ") && (strings.Contains(text, "permission denied") || strings.Contains(text, "is a directory")):
 		return &ExitError{Code: 126, Err: fmt.Errorf("starting the command: %w", err)}
 	case strings.Contains(text, `mounting "proc"`) && strings.Contains(text, "operation not permitted"):
-		if m := decideProc(readSetting("/proc/self/mountinfo")); m != nil {
-			m.Cause = err
-			return m
-		}
+		return decideProc(facts{mountinfo: readSetting("/proc/self/mountinfo"), tried: tried{Proc: unix.EPERM}})
 	case strings.Contains(text, "unshare remaining namespaces"): // a network of none has a namespace, too
 		if err := network.TryNamespace(); err != nil {
 			return noNetworkNamespace(err)

@@ -34,18 +34,6 @@ type idMaps struct {
 	NoGroups bool
 }
 
-// mapsHere lists the maps that a namespace made by this process can have, the best first.
-func mapsHere() ([]*idMaps, error) {
-	if os.Geteuid() == 0 {
-		all, err := identityMaps()
-		return []*idMaps{all}, err
-	}
-	if all, missing := subordinateMaps(os.Geteuid(), os.Getegid()); missing == nil && !noNewPrivileges() {
-		return []*idMaps{all, singleMaps()}, nil
-	}
-	return []*idMaps{singleMaps()}, nil
-}
-
 // subordinateMaps make the user root, and their subordinate ids the others.
 func subordinateMaps(uid, gid int) (*idMaps, *Missing) {
 	if m := missingMapper(); m != nil {
@@ -88,32 +76,18 @@ var singleID = sync.OnceValue(func() bool {
 })
 
 // identityMaps maps every id that this process has to itself, so that a root which is itself in a namespace can nest.
-func identityMaps() (*idMaps, error) {
-	uids, err := identityMap("/proc/self/uid_map")
-	if err != nil {
-		return nil, err
-	}
-	gids, err := identityMap("/proc/self/gid_map")
-	if err != nil {
-		return nil, err
-	}
-	return &idMaps{UIDs: uids, GIDs: gids}, nil
+func identityMaps() *idMaps {
+	return &idMaps{UIDs: identityMap("/proc/self/uid_map"), GIDs: identityMap("/proc/self/gid_map")}
 }
 
-// identityMap reads a map of this process, and maps what it has inside to itself.
-func identityMap(path string) ([]idRange, error) {
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("reading the ids of this process: %w", err)
-	}
-	ranges, err := parseIDMap(string(b))
-	if err != nil {
-		return nil, fmt.Errorf("parsing %s: %w", path, err)
-	}
+// identityMap reads a map of this process, and maps what it has inside to itself. Without /proc there is none, and no
+// namespace can be mapped either.
+func identityMap(path string) []idRange {
+	ranges, _ := parseIDMap(readSetting(path))
 	for i := range ranges {
 		ranges[i].Outside = ranges[i].Inside
 	}
-	return ranges, nil
+	return ranges
 }
 
 // parseIDMap reads the text of a uid_map or gid_map.
@@ -261,12 +235,20 @@ func runMapper(tool string, pid int, ranges []idRange) error {
 	if err == nil {
 		return nil
 	}
-	text := strings.TrimSpace(string(out))
-	return &Missing{
-		What:   fmt.Sprintf("%s could not map the subordinate ids (%s)", tool, text),
-		Remedy: fmt.Sprintf("check that %s is installed setuid root (or with file capabilities) and that the ranges in /etc/subuid and /etc/subgid are the user's own", tool),
-		Cause:  err,
+	r := &refusal{at: stepMap, err: err, tool: tool, said: strings.TrimSpace(string(out))}
+	r.setuid, r.nosuid = setuidOf(tool)
+	return r
+}
+
+// setuidOf says whether a program is setuid, and whether its file system is mounted so that this does not count.
+func setuidOf(tool string) (setuid, nosuid bool) {
+	file, err := exec.LookPath(tool)
+	if err != nil {
+		return false, false
 	}
+	var mount unix.Statfs_t
+	info, err := os.Stat(file)
+	return err == nil && info.Mode()&os.ModeSetuid != 0, unix.Statfs(file, &mount) == nil && mount.Flags&unix.ST_NOSUID != 0
 }
 
 // missingMapper says which of the programs that write maps is not installed, or nil.

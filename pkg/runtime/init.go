@@ -4,11 +4,12 @@ package runtime
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
@@ -16,11 +17,20 @@ import (
 	"github.com/gbuild/gbuild/pkg/runtime/network"
 )
 
-// stageVar names the descriptor on which a process that Enter started waits for its ids to be mapped.
+// stageVar names the descriptor on which a process that Enter started waits for its ids to be mapped, and the kind of the stage.
 const stageVar = "_GBUILD_ENTER_FD"
 
-// entered is set once, by Init, before any other code of the program runs.
-var entered atomic.Bool
+// The kinds of stages.
+const (
+	mappedStage = "mapped" // in a user namespace
+	bareStage   = "bare"   // root, where it cannot have one
+)
+
+// entered and bare are set once, by Init, before any other code of the program runs.
+var entered, bare atomic.Bool
+
+// why says why the namespaces of this process are no better ones, where its parent has found out.
+var why *Missing
 
 // Entered says whether this process was started by Enter, or is the child of early.c: it is uid 0 in a user namespace
 // that owns the subordinate ids, and in a mount namespace of its own.
@@ -54,43 +64,60 @@ func Init() {
 		os.Exit(0)
 	}
 	network.RunTry()
+	runTryProc()
 	early := earlyGate()
 	v, ok := os.LookupEnv(stageVar)
 	if entered.Load() || !ok && early < 0 {
 		return // A test calls Init, and so does the main that it runs.
 	}
+	why = missingFromWords(os.Getenv(whyVar))
+	os.Unsetenv(whyVar)
 	os.Unsetenv(stageVar) // A child of ours must not take itself for the stage.
 	if early >= 0 {
-		awaitIDs(early) // This comes first: where they cannot be mapped, the parent goes on instead.
-	} else if err := completeStage(v); err != nil {
-		fmt.Fprintln(os.Stderr, "gbuild: error:", err)
-		os.Exit(1)
+		gate := os.NewFile(uintptr(early), "gate")
+		awaitIDs(gate) // This comes first: where they cannot be mapped, the parent goes on instead.
+		gate.Close()
+		bare.Store(earlyBare())
+	} else {
+		bare.Store(completeStage(v) == bareStage)
 	}
 	entered.Store(true)
 	// libcontainer hands this on to the inits of sandboxes. They use one thread, and have fewer to make and to end.
 	os.Setenv("GOMAXPROCS", "1")
+	runProbe()
 }
 
 // awaitIDs waits until the parent has mapped the ids of this process, and ends it where that failed: the parent says why,
 // and a second message would only hide it.
-func awaitIDs(fd int) {
-	gate := os.NewFile(uintptr(fd), "gate")
-	defer gate.Close()
+func awaitIDs(gate *os.File) {
 	if _, err := io.ReadFull(gate, make([]byte, 1)); err != nil {
 		os.Exit(1)
 	}
 }
 
-// completeStage does in a process that Enter started what early.c does before Go.
-func completeStage(gate string) error {
-	fd, err := strconv.Atoi(gate)
-	if err != nil {
-		return fmt.Errorf("parsing %s: %w", stageVar, err)
+// completeStage does in a process that Enter started what early.c does before Go, tells the parent what became of it, and
+// returns the kind of the stage.
+func completeStage(value string) (kind string) {
+	var fd int
+	if _, err := fmt.Sscan(value, &fd, &kind); err != nil {
+		fmt.Fprintf(os.Stderr, "gbuild: error: parsing %s: %v\n", stageVar, err)
+		os.Exit(1)
 	}
-	awaitIDs(fd)
-	// Mounts made here must not reach the host, while what the host mounts later (a USB disk, autofs) still arrives.
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
-		return fmt.Errorf("separating the mounts of this process from the host's: %w", err)
+	gate := os.NewFile(uintptr(fd), "gate")
+	defer gate.Close()
+	awaitIDs(gate)
+	var errno syscall.Errno
+	if err := separateMounts(); err != nil && !errors.As(err, &errno) {
+		errno = unix.EIO
 	}
-	return nil
+	if _, err := gate.Write([]byte{byte(errno)}); err != nil || errno != 0 {
+		os.Exit(1)
+	}
+	return kind
+}
+
+// separateMounts keeps mounts that are made here from reaching the host, while what the host mounts later (a USB disk, autofs)
+// still arrives.
+func separateMounts() error {
+	return unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, "")
 }

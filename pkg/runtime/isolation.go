@@ -2,12 +2,19 @@
 
 package runtime
 
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
 // Isolation is a way in which a sandbox can be made here. A greater one offers more of what a sandbox can have.
 type Isolation int
 
 // The ways, the least first.
 const (
-	NoRun          Isolation = iota // none: no process can be run in a sandbox
+	Auto           Isolation = iota // the greatest of the others that can be had
+	NoRun                           // none: no process can be run in a sandbox
 	Ptrace                          // no namespaces: a program that is installed here answers the system calls of the command
 	Fake                            // one user in the sandbox, and calls that need more of them succeed without having done anything
 	RootlessSingle                  // one user in the sandbox, and this process answers calls that need more of them
@@ -16,10 +23,25 @@ const (
 )
 
 // isolations are the names that users know.
-var isolations = [...]string{NoRun: "norun", Ptrace: "ptrace", Fake: "fake", RootlessSingle: "rootless-single", Rootless: "rootless", Root: "root"}
+var isolations = []string{Auto: "auto", NoRun: "norun", Ptrace: "ptrace", Fake: "fake", RootlessSingle: "rootless-single", Rootless: "rootless", Root: "root"}
+
+// ParseIsolation reads a name that users know. Docker calls it default where nothing is asked for.
+func ParseIsolation(name string) (Isolation, error) {
+	if name == "default" {
+		return Auto, nil
+	}
+	at := slices.Index(isolations, name)
+	if at < 0 {
+		return Auto, fmt.Errorf("unknown isolation %q: it is one of %s", name, strings.Join(isolations, ", "))
+	}
+	return Isolation(at), nil
+}
 
 // String gives the name that users know.
 func (i Isolation) String() string { return isolations[i] }
 
 // CanRun says whether a RUN can be executed with it.
 func (i Isolation) CanRun() bool { return i > NoRun }
+
+// Enters says whether it is made of namespaces.
+func (i Isolation) Enters() bool { return i == Auto || i >= Fake }

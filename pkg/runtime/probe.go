@@ -3,94 +3,199 @@
 package runtime
 
 import (
-	"errors"
+	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
-	"syscall"
-
-	"golang.org/x/sys/unix"
+	"os/user"
+	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/gbuild/gbuild/pkg/runtime/network"
 )
 
-// Probe finds out what this host offers. It changes nothing and starts nothing that stays.
+// Probe finds out what this host offers, by doing what a build does: outside of namespaces it starts a process that enters them and
+// tries. It changes nothing, and nothing of it stays.
 func Probe() Support {
-	return decide(gather())
+	f := gather()
+	if Entered() {
+		f.tried = try()
+	} else {
+		f.tried, f.refused = tryInside()
+	}
+	if f.tun = network.TryTun(); f.tun != nil {
+		f.pair = network.TryPair(Entered())
+	}
+	return decide(f)
 }
 
-// gather asks the kernel by trying: a setting alone does not say what a policy or a container around this one forbids.
+// facts are what Probe reads from the host.
+type facts struct {
+	uid     int      // who started this program
+	refused *refusal // what was refused on the way into namespaces, or into better ones
+	why     *Missing // the same, in the words of a process outside
+	tried   tried    // what was tried in them
+
+	noNewPrivs   bool
+	effective    uint64 // capabilities; they say something outside of the namespaces only
+	bounding     uint64
+	filtered     bool     // some filter of system calls is around this process
+	container    string   // what kind of container this process is in, or ""
+	account      bool     // /etc/passwd knows the user
+	chrooted     bool     // its root is not that of its mounts
+	noProc       bool     // there is no /proc
+	apparmor     string   // kernel.apparmor_restrict_unprivileged_userns
+	unprivileged string   // kernel.unprivileged_userns_clone (Debian's)
+	maxUserns    string   // user.max_user_namespaces
+	mapper       *Missing // newuidmap or newgidmap
+	subordinate  *Missing // a range in /etc/subuid or /etc/subgid
+	kernel       string   // uname -r
+	mountinfo    string
+	tun          error // the reason why /dev/net/tun cannot be used
+	pair         error // the reason why no pair can be made; looked for only without a tun
+	cgroupV2     bool
+	controllers  string // those of the own cgroup, if it is writable
+	seccomp      bool
+	ptrace       *Missing // the program that Ptrace needs
+}
+
+// gather reads what needs no trial.
 func gather() facts {
 	f := facts{
-		uid:          os.Geteuid(),
-		clone:        tryNamespaces(0),
-		network:      tryNamespaces(unix.CLONE_NEWNET),
+		uid:          userOutside(),
+		why:          why,
+		noNewPrivs:   noNewPrivileges(),
+		filtered:     statusField("Seccomp") == "2",
+		container:    containerKind(),
+		chrooted:     chrooted(),
+		noProc:       !exists(selfExe),
 		apparmor:     readSetting("/proc/sys/kernel/apparmor_restrict_unprivileged_userns"),
 		unprivileged: readSetting("/proc/sys/kernel/unprivileged_userns_clone"),
 		maxUserns:    readSetting("/proc/sys/user/max_user_namespaces"),
 		mountinfo:    readSetting("/proc/self/mountinfo"),
 		kernel:       readSetting("/proc/sys/kernel/osrelease"),
-		tun:          network.TryTun(),
 		seccomp:      filtersCalls,
+		ptrace:       missingTracer(),
 	}
-	if f.tun != nil {
-		f.pair = network.TryPair(Entered())
-	}
+	f.effective, _ = strconv.ParseUint(statusField("CapEff"), 16, 64)
+	f.bounding, _ = strconv.ParseUint(statusField("CapBnd"), 16, 64)
 	f.cgroupV2, f.controllers = ownCgroup()
 	if f.uid == 0 {
 		return f
 	}
+	_, err := user.LookupId(strconv.Itoa(f.uid))
+	f.account = err == nil
 	f.mapper = missingMapper()
 	for _, file := range []string{"/etc/subuid", "/etc/subgid"} {
 		if _, m := subordinateMap(file, f.uid, uint32(f.uid)); m != nil {
 			f.subordinate = m
+			break
 		}
 	}
 	return f
 }
 
-// tryNamespaces makes the namespaces for a program that does not exist: where that is all that fails, they were made.
-func tryNamespaces(more uintptr) error {
-	cmd := exec.Cmd{Path: "/nonexistent", SysProcAttr: &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWUSER | unix.CLONE_NEWNS | more}}
-	err := cmd.Start()
-	if errors.Is(err, unix.ENOENT) {
+// missingTracer says that no program is installed that Ptrace needs, or nil.
+func missingTracer() *Missing {
+	if _, err := exec.LookPath("proot"); err == nil {
 		return nil
 	}
-	return err
+	return &Missing{What: "proot is not installed", Remedy: "install it: apt-get install proot (Debian, Ubuntu)"}
 }
 
-// startFailure names what the host lacks when the child could not be made.
-func startFailure(err error) error {
-	f := gather()
-	if f.clone == nil {
-		f.clone = err
+// userOutside is who started this program, as a number that the namespace has in which that was.
+func userOutside() int {
+	if Entered() {
+		return OwnerOutside()
 	}
-	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EINVAL) {
-		return decideNamespaces(f)
-	}
-	return fmt.Errorf("starting this program in its own namespaces: %w", err)
+	return os.Geteuid()
 }
 
-// mapFailure names what the host lacks when the ids could not be mapped.
-func mapFailure(err error) error {
-	var m *Missing
-	if errors.As(err, &m) || !errors.Is(err, unix.EPERM) {
-		return err
+// statusField reads a line of /proc/self/status.
+func statusField(name string) string {
+	for line := range strings.Lines(readSetting("/proc/self/status")) {
+		if value, ok := strings.CutPrefix(line, name+":"); ok {
+			return strings.TrimSpace(value)
+		}
 	}
-	f := gather()
-	f.clone = err
-	return decideNamespaces(f)
+	return ""
 }
 
-// Refused says why this process has no namespace of its own, where the kernel did not let early.c make one that is of use.
-// It is nil where nobody tried, or the ids could not be mapped: Enter may do better then.
-func Refused() error {
-	if !earlyRefused() {
-		return nil
+// containerKind finds the marks that container engines leave.
+func containerKind() string {
+	switch {
+	case os.Getenv("KUBERNETES_SERVICE_HOST") != "":
+		return "Kubernetes"
+	case exists("/run/.containerenv"):
+		return "podman"
+	case exists("/.dockerenv"):
+		return "Docker"
+	case os.Getenv("container") != "":
+		return os.Getenv("container")
 	}
-	if m := Probe().UserNamespaces; m != nil {
+	return ""
+}
+
+// chrooted says whether the root of this process is not that of its mounts: then no line of its mounts is about "/".
+func chrooted() bool {
+	mounts := readSetting("/proc/self/mountinfo")
+	return mounts != "" && !slices.ContainsFunc(strings.Split(mounts, "\n"), func(line string) bool {
+		f := strings.Fields(line)
+		return len(f) > 4 && f[4] == "/"
+	})
+}
+
+// probeVar names the descriptor on which a process that tryInside started writes what it tried.
+const probeVar = "_GBUILD_PROBE_FD"
+
+// tryInside starts this program in the best namespaces that can be had, where it tries what a sandbox needs.
+func tryInside() (t tried, refused *refusal) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return tried{}, refusedAt(stepNone, err)
+	}
+	defer r.Close()
+	ways, _ := waysInto(Auto)
+	env := append(os.Environ(), probeVar+"=3")
+	s, refused := startBest(context.Background(), EnterOptions{Args: []string{"gbuild"}, Env: env, Files: []*os.File{w}}, ways)
+	w.Close()
+	if s == nil {
+		return tried{}, refused
+	}
+	defer s.gate.Close()
+	defer func() { _ = s.cmd.Wait() }()
+	if err := json.NewDecoder(r).Decode(&t); err != nil {
+		return tried{}, refusedAt(stepNone, fmt.Errorf("trying the namespaces: %w", err))
+	}
+	return t, refused
+}
+
+// runProbe ends this process where tryInside has started it.
+func runProbe() {
+	fd, err := strconv.Atoi(os.Getenv(probeVar))
+	if err != nil {
+		return
+	}
+	os.Unsetenv(probeVar)
+	if err := json.NewEncoder(os.NewFile(uintptr(fd), "probe")).Encode(try()); err != nil {
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// lacking names what the host lacks for namespaces, by what was refused; an error that no host is at fault for stays what it is.
+func lacking(refused *refusal) error {
+	if m := cause(refused); m != nil {
 		return m
 	}
-	return &Missing{What: "a user namespace can be made here, but nothing may be done in it",
-		Remedy: "a policy forbids it; on Ubuntu 24.04 run: sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0, or give this program an AppArmor profile with the rule `userns,`"}
+	return fmt.Errorf("starting this program in its own namespaces: %w", refused.err)
+}
+
+// cause is the reason for a refusal. It is nil where the host is not at fault.
+func cause(refused *refusal) *Missing {
+	f := gather()
+	f.refused = refused
+	return decideRefusal(f)
 }

@@ -22,6 +22,9 @@ func bindRoot(dir, root string) (string, error) {
 	if err == nil {
 		err = unix.Mount(root, own, "", unix.MS_BIND|unix.MS_REC, "")
 	}
+	if err == nil && bare.Load() { // the kernel sees to it where this is the mount of a user namespace
+		err = unix.MountSetattr(unix.AT_FDCWD, own, unix.AT_RECURSIVE, &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_NODEV})
+	}
 	if err != nil {
 		return "", fmt.Errorf("binding the root of the sandbox: %w", err)
 	}

@@ -13,6 +13,8 @@ import (
 // exec.Cmd: fill it in, then Run. The caller must be in the namespaces that Enter makes. It is plain data, and as wide as the
 // flags of `docker run` are many.
 type Sandbox struct {
+	Isolation Isolation // how it is made, as Mode has decided; Auto is the best way that this process has
+
 	Root     string // the mounted root file system, which no other running Sandbox may have
 	StateDir string // a directory in which Run makes a private one, and removes it in the end
 

@@ -4,7 +4,6 @@
 package runtime
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
@@ -15,9 +14,11 @@ import (
 
 // Support says for each ability what this host lacks; nil means that it is there.
 type Support struct {
-	UserNamespaces *Missing // a user and a mount namespace can be made
-	Mapping        *Missing // newuidmap and newgidmap are installed (not needed as root)
+	UserNamespaces *Missing // namespaces can be entered, in which mounts can be made
+	OwnUsers       *Missing // root has a user namespace of its own there (not asked of an ordinary user)
+	Mapping        *Missing // more than one id can be mapped
 	Subordinate    *Missing // the user has subordinate ids (not needed as root)
+	Notify         *Missing // system calls of a sandbox can be answered by this process
 	Overlay        *Missing // overlay can be mounted in a user namespace
 	Proc           *Missing // a new /proc can be mounted
 	Network        *Missing // a network namespace can be made
@@ -25,105 +26,149 @@ type Support struct {
 	Pair           *Missing // virtual Ethernet devices can be made, for one without a tun; nil, too, where there is one
 	Seccomp        *Missing // system calls can be filtered
 	Cgroups        *Missing // limits on memory, CPU and processes can be set
+	Tracer         *Missing // there is a program that answers the system calls of a command without namespaces
 	Root           bool     // the caller is root
 }
 
-// Isolation is the strongest way in which a sandbox can be made.
+// Isolation is the strongest way in which a sandbox can be made without being asked for.
 func (s Support) Isolation() Isolation {
-	switch {
-	case s.UserNamespaces != nil || s.Overlay != nil || s.Proc != nil:
-		return NoRun
-	case s.Root:
-		return Root
-	case s.Mapping != nil || s.Subordinate != nil:
-		return RootlessSingle
+	for _, i := range []Isolation{Root, Rootless, RootlessSingle, Fake} {
+		if s.Lacks(i) == nil {
+			return i
+		}
 	}
-	return Rootless
+	return NoRun
 }
 
-// facts are what Probe reads from the host.
-type facts struct {
-	uid          int
-	clone        error    // says why the namespaces cannot be made
-	network      error    // says why one of the network cannot be made besides
-	apparmor     string   // kernel.apparmor_restrict_unprivileged_userns
-	unprivileged string   // kernel.unprivileged_userns_clone (Debian's)
-	maxUserns    string   // user.max_user_namespaces
-	mapper       *Missing // newuidmap or newgidmap
-	subordinate  *Missing // a range in /etc/subuid or /etc/subgid
-	kernel       string   // uname -r
-	mountinfo    string
-	tun          error // the reason why /dev/net/tun cannot be used
-	pair         error // the reason why no pair can be made; looked for only without a tun
-	cgroupV2     bool
-	controllers  string // those of the own cgroup, if it is writable
-	seccomp      bool
+// Lacks says why sandboxes cannot be made in that way here, or nil.
+func (s Support) Lacks(i Isolation) *Missing {
+	switch i {
+	case Root:
+		if !s.Root {
+			return notRoot()
+		}
+		return first(s.base(), s.Mapping)
+	case Rootless:
+		if s.Root {
+			return notRootless()
+		}
+		return first(s.base(), s.Mapping, s.Subordinate)
+	case RootlessSingle:
+		return first(s.base(), s.OwnUsers, s.Notify)
+	case Fake:
+		return first(s.base(), s.OwnUsers, s.Seccomp)
+	case Ptrace:
+		return s.Tracer
+	}
+	return nil
+}
+
+// base is what every sandbox made of namespaces needs.
+func (s Support) base() *Missing { return first(s.UserNamespaces, s.Overlay, s.Proc) }
+
+// first is the first of them that is missing.
+func first(all ...*Missing) *Missing {
+	for _, m := range all {
+		if m != nil {
+			return m
+		}
+	}
+	return nil
 }
 
 // decide turns facts into Support.
 func decide(f facts) Support {
-	return Support{
-		Root:           f.uid == 0,
-		UserNamespaces: decideNamespaces(f),
-		Mapping:        f.mapper,
-		Subordinate:    f.subordinate,
-		Overlay:        decideOverlay(f.kernel),
-		Proc:           decideProc(f.mountinfo),
-		Network:        decideNetwork(f),
-		Tun:            decideTun(f.tun),
-		Pair:           decidePair(f.pair),
-		Seccomp:        decideSeccomp(f.seccomp),
-		Cgroups:        decideCgroups(f),
+	s := Support{
+		Root:        f.uid == 0,
+		Subordinate: f.subordinate,
+		Proc:        decideProc(f),
+		Network:     decideNetwork(f),
+		Tun:         decideTun(f.tun),
+		Pair:        decidePair(f.pair),
+		Seccomp:     decideSeccomp(f.seccomp),
+		Cgroups:     decideCgroups(f),
+		Tracer:      f.ptrace,
 	}
+	switch {
+	case !f.tried.Done:
+		s.UserNamespaces = decideNone(f)
+	case f.tried.Tmpfs != 0:
+		f.refused = refusedAt(stepMount, f.tried.Tmpfs)
+		s.UserNamespaces = decideNone(f)
+	case f.tried.Bare:
+		s.OwnUsers = decideBare(f)
+	}
+	if f.tried.Single {
+		s.Mapping = decideSingle(f)
+	}
+	s.Overlay, s.Notify = decideOverlay(f), decideNotify(f.tried.Notify)
+	return s
 }
 
-// decideNamespaces looks for the setting that forbids user namespaces; each distribution has its own.
-func decideNamespaces(f facts) *Missing {
-	if f.clone == nil {
-		return nil
+// decideNone says why namespaces cannot be entered.
+func decideNone(f facts) *Missing {
+	if m := decideRefusal(f); m != nil {
+		return m
 	}
-	m := &Missing{What: "user namespaces cannot be made here", Cause: f.clone}
-	switch {
-	case f.maxUserns == "0":
-		m.Remedy = "run: sudo sysctl -w user.max_user_namespaces=15000"
-	case f.unprivileged == "0" && f.uid != 0:
-		m.Remedy = "run: sudo sysctl -w kernel.unprivileged_userns_clone=1"
-	case f.apparmor == "1" && f.uid != 0:
-		m.What = "AppArmor keeps unprivileged programs from using user namespaces"
-		m.Remedy = "run: sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0, or give this program an AppArmor profile with the rule `userns,`"
-	case errors.Is(f.clone, unix.ENOSPC):
-		m.Remedy = "too many namespaces are in use or nested; raise user.max_user_namespaces"
-	default:
-		m.Remedy = "a container or a policy forbids it; in Docker add --security-opt seccomp=unconfined --security-opt apparmor=unconfined, in Kubernetes seccompProfile Unconfined"
+	return &Missing{What: "namespaces cannot be entered", Remedy: "gbuild -D build says more", Cause: f.refused}
+}
+
+// decideBare says why root has no user namespace of its own.
+func decideBare(f facts) *Missing {
+	if f.why != nil {
+		return f.why
 	}
-	return m
+	if f.refused == nil {
+		f.refused = &refusal{at: stepClone, err: unix.ENOSPC} // early.c goes this way for no other reason
+	}
+	return decideNone(f)
 }
 
 // decideOverlay: overlay can be mounted in a user namespace, with userxattr, since Linux 5.11.
-func decideOverlay(release string) *Missing {
+func decideOverlay(f facts) *Missing {
+	switch {
+	case f.tried.Overlay == 0:
+		return nil
+	case olderThan(f.kernel, 5, 11):
+		return &Missing{What: "Linux " + f.kernel + " cannot mount overlay in a user namespace", Remedy: "use Linux 5.11 or newer"}
+	case f.tried.Overlay == unix.ENODEV:
+		return &Missing{What: "this kernel has no overlay", Remedy: "run: sudo modprobe overlay"}
+	}
+	return &Missing{What: "overlay cannot be mounted", Remedy: "let the container or policy around gbuild allow it", Cause: f.tried.Overlay}
+}
+
+// olderThan compares the release of a kernel; an odd one is not older.
+func olderThan(release string, wantMajor, wantMinor int) bool {
 	var major, minor int
 	if _, err := fmt.Sscanf(release, "%d.%d", &major, &minor); err != nil {
-		return nil
+		return false
 	}
-	if major > 5 || major == 5 && minor >= 11 {
-		return nil
-	}
-	return &Missing{What: "Linux " + release + " cannot mount overlay in a user namespace", Remedy: "use Linux 5.11 or newer"}
+	return major < wantMajor || major == wantMajor && minor < wantMinor
 }
 
 // decideProc: the kernel refuses a new /proc in a namespace whose own /proc is partly covered.
-func decideProc(mountinfo string) *Missing {
-	for line := range strings.Lines(mountinfo) {
-		f := strings.Fields(line)
-		if len(f) < 5 || !strings.HasPrefix(f[4], "/proc/") || f[4] == "/proc/sys/fs/binfmt_misc" {
-			continue
-		}
+func decideProc(f facts) *Missing {
+	if f.tried.Proc == 0 {
+		return nil
+	}
+	if covered := coveredProc(f.mountinfo); covered != "" {
 		return &Missing{
-			What:   "parts of /proc are covered here (" + f[4] + "), so a sandbox cannot have its own",
+			What:   "parts of /proc are covered here (" + covered + "), so a sandbox cannot have its own",
 			Remedy: "in Docker add --security-opt systempaths=unconfined, in Kubernetes hostUsers: false and procMount: Unmasked",
 		}
 	}
-	return nil
+	return &Missing{What: "a new /proc cannot be mounted", Remedy: "let the container or policy around gbuild allow it", Cause: f.tried.Proc}
+}
+
+// coveredProc finds a mount that covers a part of /proc.
+func coveredProc(mountinfo string) string {
+	for line := range strings.Lines(mountinfo) {
+		f := strings.Fields(line)
+		if len(f) > 4 && strings.HasPrefix(f[4], "/proc/") && f[4] != "/proc/sys/fs/binfmt_misc" {
+			return f[4]
+		}
+	}
+	return ""
 }
 
 // decideTun: without a tun a pair of devices does, more slowly, so this alone keeps nothing from running.
@@ -139,10 +184,10 @@ func decideTun(err error) *Missing {
 }
 
 func decideNetwork(f facts) *Missing {
-	if f.network == nil || f.clone != nil { // the reason that keeps all namespaces away is said elsewhere
+	if f.tried.Network == 0 { // also where the reason that keeps all namespaces away is said elsewhere
 		return nil
 	}
-	return noNetworkNamespace(f.network)
+	return noNetworkNamespace(f.tried.Network)
 }
 
 // noNetworkNamespace is for all who want a namespace of the network, and for a sandbox without one, too.

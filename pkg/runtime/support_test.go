@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -11,11 +12,27 @@ import (
 
 const plainMounts = "22 1 0:20 / /proc rw - proc proc rw\n23 22 0:21 / /proc/sys/fs/binfmt_misc rw - autofs x rw\n"
 
+// allCapabilities are those of root.
+const allCapabilities = 1<<41 - 1
+
 // good is a host that can do everything.
 func good() facts {
-	return facts{uid: 1000, kernel: "6.18.1-generic", mountinfo: plainMounts, cgroupV2: true, controllers: "cpu memory pids", seccomp: true}
+	return facts{uid: 1000, account: true, kernel: "6.18.1-generic", mountinfo: plainMounts, cgroupV2: true, controllers: "cpu memory pids",
+		seccomp: true, bounding: allCapabilities, effective: allCapabilities, tried: tried{Done: true}, ptrace: &Missing{What: "no tracer"}}
 }
 
+// refuse says that the namespaces cannot be entered.
+func (f *facts) refuse(at step, errno syscall.Errno) {
+	f.tried, f.refused = tried{}, &refusal{at: at, err: errno}
+}
+
+// mapNoMore says that a helper failed, and that there is one id only.
+func (f *facts) mapNoMore(r refusal) {
+	r.at, r.tool, r.said = stepMap, "newuidmap", "write to uid_map failed"
+	f.tried.Single, f.refused = true, &r
+}
+
+// Each row is a kind of host.
 func TestDecide(t *testing.T) {
 	for _, c := range []struct {
 		name      string
@@ -25,21 +42,48 @@ func TestDecide(t *testing.T) {
 	}{
 		{"all", func(*facts) {}, "rootless", ""},
 		{"root", func(f *facts) { f.uid = 0 }, "root", ""},
-		{"apparmor", func(f *facts) { f.clone, f.apparmor = unix.EPERM, "1" }, "norun", "kernel.apparmor_restrict_unprivileged_userns=0"},
-		{"apparmor as root", func(f *facts) { f.uid, f.clone, f.apparmor = 0, unix.EPERM, "1" }, "norun", "seccomp=unconfined"},
-		{"debian", func(f *facts) { f.clone, f.unprivileged = unix.EPERM, "0" }, "norun", "kernel.unprivileged_userns_clone=1"},
-		{"limit", func(f *facts) { f.clone, f.maxUserns = unix.ENOSPC, "0" }, "norun", "user.max_user_namespaces=15000"},
-		{"nested", func(f *facts) { f.clone = unix.ENOSPC }, "norun", "nested"},
-		{"docker", func(f *facts) { f.clone = unix.EPERM }, "norun", "seccomp=unconfined"},
-		{"no mapper", func(f *facts) { f.mapper = &Missing{What: "newuidmap is not installed"} }, "rootless-single", "newuidmap"},
-		{"no subuid", func(f *facts) { f.subordinate = missingSubordinate("/etc/subuid", "ann") }, "rootless-single", "usermod --add-subuids 100000-165535 ann"},
-		{"old kernel", func(f *facts) { f.kernel = "5.10.0-30-amd64" }, "norun", "Linux 5.11"},
+		{"AppArmor lets nobody clone", func(f *facts) { f.refuse(stepClone, unix.EPERM); f.apparmor = "1" }, "norun", "gbuild setup apparmor"},
+		{"Ubuntu 24.04: AppArmor lets nobody mount", func(f *facts) { f.refuse(stepMount, unix.EACCES); f.apparmor = "1" }, "norun", "gbuild setup apparmor"},
+		{"a filter lets nobody mount", func(f *facts) { f.refuse(stepMount, unix.EACCES); f.filtered = true }, "norun", "seccomp"},
+		{"root, where only users are restricted", func(f *facts) { f.refuse(stepClone, unix.EPERM); f.uid, f.apparmor = 0, "1" }, "norun", "security module"},
+		{"old Debian", func(f *facts) { f.refuse(stepClone, unix.EPERM); f.unprivileged = "0" }, "norun", "kernel.unprivileged_userns_clone=1"},
+		{"no user namespaces", func(f *facts) { f.refuse(stepClone, unix.ENOSPC); f.maxUserns = "0" }, "norun", "user.max_user_namespaces=15000"},
+		{"no user namespaces, root", func(f *facts) { f.tried.Bare, f.uid, f.maxUserns = true, 0, "0" }, "root", "user.max_user_namespaces=15000"},
+		{"nested too deep", func(f *facts) { f.refuse(stepClone, unix.ENOSPC) }, "norun", "nested"},
+		{"a kernel without", func(f *facts) { f.refuse(stepClone, unix.EINVAL) }, "norun", "CONFIG_USER_NS"},
+		{"default container", func(f *facts) { f.refuse(stepClone, unix.EPERM); f.container, f.filtered = "Docker", true }, "norun", "seccomp=unconfined"},
+		{"a container's AppArmor", func(f *facts) { f.refuse(stepMount, unix.EACCES); f.container = "Docker" }, "norun", "apparmor=unconfined"},
+		{"chroot", func(f *facts) { f.refuse(stepClone, unix.EPERM); f.chrooted = true }, "norun", "chroot"},
+		{"no /proc", func(f *facts) { f.refuse(stepClone, unix.ENOENT); f.noProc = true }, "norun", "mount -t proc"},
+		{"root without SETFCAP", func(f *facts) {
+			f.refuse(stepMap, unix.EPERM)
+			f.uid, f.effective = 0, allCapabilities&^(1<<unix.CAP_SETFCAP)
+		}, "norun", "--cap-add SETFCAP,"},
+		{"root without capabilities", func(f *facts) { f.refuse(stepMap, unix.EPERM); f.uid, f.effective = 0, 0 }, "norun", "CAP_SETUID, CAP_SETGID, CAP_SETFCAP"},
+		{"no helper", func(f *facts) { f.tried.Single, f.mapper = true, &Missing{What: "newuidmap is not installed"} }, "rootless-single", "newuidmap"},
+		{"no_new_privs", func(f *facts) {
+			f.tried.Single, f.noNewPrivs, f.mapper = true, true, &Missing{What: "newuidmap is not installed"}
+		}, "rootless-single", "allowPrivilegeEscalation"},
+		{"no subordinate ids", func(f *facts) { f.tried.Single, f.subordinate = true, missingSubordinate("/etc/subuid", "ann") }, "rootless-single", "usermod --add-subuids 100000-165535 ann"},
+		{"a number without an account", func(f *facts) {
+			f.tried.Single, f.account, f.subordinate = true, false, missingSubordinate("/etc/subuid", "54321")
+		}, "rootless-single", "no account"},
+		{"one id around", func(f *facts) { f.tried.Single, f.uid = true, 0 }, "rootless-single", "unshare --map-auto"},
+		{"setuid helper in a container", func(f *facts) { f.mapNoMore(refusal{setuid: true}); f.bounding &^= 1 << unix.CAP_SYS_ADMIN }, "rootless-single", "setcap cap_setuid=ep"},
+		{"helper without SETUID", func(f *facts) { f.mapNoMore(refusal{setuid: true}); f.bounding = 0 }, "rootless-single", "--cap-add SETUID --cap-add SETGID"},
+		{"helper on nosuid", func(f *facts) { f.mapNoMore(refusal{nosuid: true}) }, "rootless-single", "nosuid"},
+		{"helper that fails", func(f *facts) { f.mapNoMore(refusal{}) }, "rootless-single", "write to uid_map failed"},
+		{"no notification", func(f *facts) { f.tried.Single, f.tried.Notify, f.noNewPrivs = true, unix.EBUSY, true }, "fake", "another gbuild"},
+		{"old kernel", func(f *facts) { f.kernel, f.tried.Overlay = "5.10.0-30-amd64", unix.EPERM }, "norun", "Linux 5.11"},
 		{"new enough", func(f *facts) { f.kernel = "5.11.0" }, "rootless", ""},
-		{"odd release", func(f *facts) { f.kernel = "x" }, "rootless", ""},
-		{"masked proc", func(f *facts) { f.mountinfo += "24 22 0:22 / /proc/kcore rw - tmpfs tmpfs rw\n" }, "norun", "systempaths=unconfined"},
+		{"no overlay", func(f *facts) { f.tried.Overlay = unix.ENODEV }, "norun", "modprobe overlay"},
+		{"masked proc", func(f *facts) {
+			f.mountinfo += "24 22 0:22 / /proc/kcore rw - tmpfs tmpfs rw\n"
+			f.tried.Proc = unix.EPERM
+		}, "norun", "systempaths=unconfined"},
 		{"no tun", func(f *facts) { f.tun = unix.EACCES }, "rootless", "--device /dev/net/tun"},
 		{"no pair either", func(f *facts) { f.tun, f.pair = unix.EACCES, unix.EPERM }, "rootless", "modprobe -a veth"},
-		{"no network namespace", func(f *facts) { f.network = unix.ENOSPC }, "rootless", "user.max_net_namespaces"},
+		{"no network namespace", func(f *facts) { f.tried.Network = unix.ENOSPC }, "rootless", "user.max_net_namespaces"},
 		{"no seccomp", func(f *facts) { f.seccomp = false }, "rootless", "-tags seccomp"},
 		{"cgroup v1", func(f *facts) { f.cgroupV2 = false }, "rootless", "version 1"},
 		{"no delegation", func(f *facts) { f.controllers = "" }, "rootless", "Delegate=yes"},
@@ -51,12 +95,12 @@ func TestDecide(t *testing.T) {
 			t.Errorf("%s: isolation %s, want %s", c.name, got, c.isolation)
 		}
 		var text []string
-		for _, m := range []*Missing{s.UserNamespaces, s.Mapping, s.Subordinate, s.Overlay, s.Proc, s.Network, s.Tun, s.Pair, s.Seccomp, s.Cgroups} {
+		for _, m := range []*Missing{s.UserNamespaces, s.OwnUsers, s.Mapping, s.Notify, s.Overlay, s.Proc, s.Network, s.Tun, s.Pair, s.Seccomp, s.Cgroups} {
 			if m != nil {
 				text = append(text, m.Error()+"|"+m.Hint())
 			}
 		}
-		if none := s.PrivateNetwork() != nil; none != (f.network != nil || f.pair != nil) {
+		if none := s.PrivateNetwork() != nil; none != (f.tried.Network != 0 || f.pair != nil) {
 			t.Errorf("%s: without a private network: %v", c.name, none)
 		}
 		if got := strings.Join(text, ";"); !strings.Contains(got, c.want) || (c.want == "") != (got == "") {

@@ -1,0 +1,105 @@
+// This file owns the decision how the sandboxes of a process are made, and the sentence that says so where it is not the best
+// way.
+
+package runtime
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Mode is how the sandboxes of this process are made.
+type Mode struct {
+	Isolation Isolation
+	Asked     bool // the user asked for this isolation
+	// Each of these says what of a sandbox is weaker than it could be, and is nil where it is not.
+	Single    *Missing // why there is but one id, where nobody asked for that
+	Faked     *Missing // why calls are not answered, where nobody asked for that
+	BoundProc *Missing // why a sandbox has the /proc and the processes of this place
+	HostRoot  *Missing // why root in a sandbox is in no user namespace of its own
+}
+
+// Mode decides how sandboxes are made in the isolation that is wanted. The error is a *Missing.
+func (s Support) Mode(want Isolation) (Mode, error) {
+	m := Mode{Isolation: want, Asked: want != Auto}
+	if want == Auto {
+		m.Isolation = s.Isolation()
+	}
+	if !m.Isolation.CanRun() {
+		return m, s.none(want)
+	}
+	if missing := s.Lacks(m.Isolation); missing != nil {
+		return m, &Missing{What: "there is no isolation " + m.Isolation.String() + " here: " + missing.Error(), Remedy: missing.Remedy}
+	}
+	if m.Isolation.Enters() {
+		m.BoundProc, m.HostRoot = s.Proc, s.OwnUsers
+	}
+	if !m.Asked && m.Isolation <= RootlessSingle {
+		m.Single = first(s.Mapping, s.Subordinate)
+	}
+	if !m.Asked && m.Isolation == Fake {
+		m.Faked = s.Notify
+	}
+	return m, nil
+}
+
+// none says why no RUN can be executed.
+func (s Support) none(want Isolation) *Missing {
+	if want == NoRun {
+		return &Missing{What: "no RUN is executed, since the isolation norun was asked for", Remedy: "leave out --isolation, or GBUILD_ISOLATION"}
+	}
+	missing := *first(s.Lacks(Fake), s.Lacks(RootlessSingle), s.Lacks(Root))
+	if s.Tracer == nil {
+		missing.Remedy = "take --isolation=ptrace; or " + missing.Remedy
+	}
+	return &missing
+}
+
+// ModeHere is the mode of this process, which is cheap where nothing is weaker than it could be.
+func ModeHere(want Isolation) (Mode, error) {
+	if Entered() && !SingleID() && !bare.Load() && coveredProc(readSetting("/proc/self/mountinfo")) == "" {
+		return Support{Root: OwnerOutside() == 0}.Mode(want)
+	}
+	return Probe().Mode(want)
+}
+
+// effects say what each way lacks.
+var effects = map[Isolation]string{
+	RootlessSingle: "owners are kept beside the files, and users in the sandbox are not protected from each other",
+	Fake:           "changes of owners and users succeed without being done, and every file that is made belongs to root",
+	Ptrace:         "there are no namespaces, and another program answers every system call of the command, which takes longer",
+}
+
+// String says the mode in one sentence: what it is, why it is no better one, and what would be better. It is empty where there is
+// no better one.
+func (m Mode) String() string {
+	var parts, better []string
+	add := func(effect string, why *Missing) {
+		if why != nil {
+			effect = why.Error() + ": " + effect
+			better = append(better, why.Remedy)
+		}
+		parts = append(parts, effect)
+	}
+	if effect := effects[m.Isolation]; effect != "" {
+		add(effect, first(m.Faked, m.Single))
+	}
+	if m.HostRoot != nil {
+		add("root in the sandbox is root of this machine, with few capabilities", m.HostRoot)
+	}
+	if m.BoundProc != nil {
+		add("the sandbox has the /proc of this place and sees its processes", m.BoundProc)
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	name := m.Isolation.String()
+	if m.Asked {
+		name += ", which was asked for"
+	}
+	text := fmt.Sprintf("isolation %s: %s", name, strings.Join(parts, "; "))
+	if len(better) > 0 {
+		text += ". Better: " + strings.Join(better, "; ")
+	}
+	return text
+}

@@ -1,0 +1,111 @@
+// This file owns trials of what a sandbox needs of the kernel, in the namespaces of this process. Each is made by a thread, or
+// a process, that ends at once, and nothing of it stays.
+
+package runtime
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	goruntime "runtime"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// tried says for each trial why it failed; 0 where it did not.
+type tried struct {
+	Done    bool // it was tried at all
+	Single  bool // there is but one id
+	Bare    bool // this is root without a user namespace of its own
+	Tmpfs   syscall.Errno
+	Overlay syscall.Errno
+	Proc    syscall.Errno // a new one
+	Notify  syscall.Errno // a process can be told of the system calls of another
+	Network syscall.Errno // a namespace of the network
+}
+
+// try tries all.
+func try() tried {
+	t := tried{Done: true, Single: SingleID(), Bare: bare.Load(), Proc: tryProc(), Notify: errnoOf(onThread(tryNotify)),
+		Network: errnoOf(onThread(func() error { return unix.Unshare(unix.CLONE_NEWNET) }))}
+	t.Tmpfs, t.Overlay = tryMounts()
+	return t
+}
+
+// onThread calls f on a thread that ends with it.
+func onThread(f func() error) error {
+	done := make(chan error)
+	go func() {
+		goruntime.LockOSThread() // and never unlocked
+		done <- f()
+	}()
+	return <-done
+}
+
+// errnoOf is the number in an error; EIO where it has none.
+func errnoOf(err error) syscall.Errno {
+	var errno syscall.Errno
+	if err != nil && !errors.As(err, &errno) {
+		return unix.EIO
+	}
+	return errno
+}
+
+// tryMounts mounts a file system in memory, and an overlay in it.
+func tryMounts() (tmpfs, overlay syscall.Errno) {
+	_ = onThread(func() error {
+		if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+			tmpfs = errnoOf(err)
+			return nil
+		}
+		dir := "/proc" // it is everywhere
+		if tmpfs = errnoOf(unix.Mount("tmpfs", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=0700")); tmpfs != 0 {
+			return nil
+		}
+		// The working directory leads below the mount, and other threads have theirs.
+		err := unix.Chdir(dir)
+		for _, name := range []string{"lower", "upper", "work", "merged"} {
+			err = errors.Join(err, unix.Mkdir(name, 0o700))
+		}
+		overlay = errnoOf(errors.Join(err, unix.Mount("overlay", "merged", "overlay", 0, "userxattr,lowerdir=lower,upperdir=upper,workdir=work")))
+		return nil
+	})
+	return tmpfs, overlay
+}
+
+// tryVar says to a process that tryProc started what it is for.
+const tryVar = "_GBUILD_TRY_PROC"
+
+// tryProc mounts a new /proc, which needs a process that is the first in its namespace.
+func tryProc() syscall.Errno {
+	cmd := exec.Command(selfExe)
+	cmd.Env = []string{tryVar + "=1"}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS, Pdeathsig: unix.SIGKILL}
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.ExitCode() > 0 {
+		return syscall.Errno(exit.ExitCode())
+	}
+	return errnoOf(err)
+}
+
+// runTryProc ends this process where tryProc has started it.
+func runTryProc() {
+	if os.Getenv(tryVar) != "" {
+		os.Exit(int(errnoOf(unix.Mount("proc", "/proc", "proc", plain, ""))))
+	}
+}
+
+// tryNotify asks for a listener on the system calls of this thread, by a filter that lets all of them pass. A process has but one
+// in all its filters, so inside of another supervisor there is none.
+func tryNotify() error {
+	allow := []unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW}}
+	program := unix.SockFprog{Len: 1, Filter: &allow[0]}
+	fd, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_NEW_LISTENER, uintptr(unsafe.Pointer(&program)))
+	if errno != 0 {
+		return errno
+	}
+	return unix.Close(int(fd))
+}
