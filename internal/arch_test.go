@@ -33,7 +33,7 @@ var arrows = map[string]struct {
 		"pkg/pipcache", "pkg/remote", "pkg/runtime", "pkg/runtime/network", "pkg/toolcache"},
 		"it walks the plan; images come in through Builder.Fetch, so that tests need no registry"},
 	"pkg/toolcache": {[]string{"internal/lazyregexp", "internal/recipe", "pkg/caching", "pkg/dockerfile", "pkg/installer", "pkg/layers", "pkg/layers/rootfs",
-		"pkg/pipcache", "pkg/runtime", "pkg/shell"},
+		"pkg/layers/snapshotter", "pkg/pipcache", "pkg/runtime", "pkg/shell"},
 		"it gives the tools of a RUN caches and knows neither stages nor states"},
 	"pkg/files": {[]string{"internal/durable", "internal/hint", "internal/statedir", "pkg/dockerfile", "pkg/layers", "pkg/layers/codec", "pkg/layers/rootfs", "pkg/remote", "pkg/runtime"},
 		"it reads and places files and knows neither plans nor keys"},

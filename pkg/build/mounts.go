@@ -88,12 +88,8 @@ func (m *mounts) show(ctx context.Context, state layers.Key, source string) (str
 	if err != nil {
 		return "", fmt.Errorf("%q: not found: %w", source, err)
 	}
-	root, err := draft.Mount(ctx)
-	if err != nil {
-		return "", err
-	}
 	m.leases.Later(draft.Unmount)
-	return filepath.Join(root, inside), nil // nobody else can change this draft: the path stays what Resolve saw
+	return draft.Show(ctx, inside) // nobody else can change this draft: the path stays what Resolve saw
 }
 
 // cache shows a directory that outlives the build. One with from= is filled with the files of a state when it is new.

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
+	"github.com/gbuild/gbuild/pkg/layers/snapshotter"
 )
 
 // changes are what a RUN may do to a state that has /etc/{passwd,group}, /opt/{a,b} (one file), /opt/dir/{one,two},
@@ -20,40 +21,41 @@ import (
 var changes = map[string]struct {
 	script string
 	want   string // the members of the layer
+	copied string // those where a RUN works on a copy, if they are others
 }{
-	"nothing":                         {"true", ""},
-	"a new file":                      {"echo x >etc/new", "etc/ etc/new"},
-	"a new tree":                      {"mkdir -p n/e/w; echo x >n/e/w/f; mkdir n/empty", "n/ n/e/ n/e/w/ n/e/w/f n/empty/"},
-	"a file removed":                  {"rm etc/passwd", "etc/ etc/.wh.passwd"},
-	"made and removed":                {"echo x >tmp/x; rm tmp/x", ""},
-	"a directory removed":             {"rm -r opt", ".wh.opt"},
-	"a directory made again":          {"rm -r opt; mkdir opt; echo x >opt/x", "opt/ opt/.wh..wh..opq opt/x"},
-	"an empty directory made again":   {"rmdir tmp; mkdir -m 1777 tmp", ""},
-	"all of a directory replaced":     {"rm -r opt/dir; mkdir opt/dir", "opt/ opt/dir/ opt/dir/.wh..wh..opq"},
-	"file for directory":              {"rm -r opt; echo x >opt", "opt"},
-	"directory for file":              {"rm etc/passwd; mkdir etc/passwd; echo x >etc/passwd/x", "etc/ etc/passwd/ etc/passwd/x"},
-	"directory for link":              {"rm var/run; mkdir var/run; echo x >var/run/x", "var/ var/run/ var/run/x"},
-	"mode of a directory":             {"chmod 0700 opt", "opt/"},
-	"mode of a file":                  {"chmod 4755 etc/passwd", "etc/ etc/passwd"},
-	"mode there and back":             {"chmod 0700 etc/passwd; chmod 0644 etc/passwd", ""},
-	"owner of a link":                 {"chown -h 3:4 var/run", "var/ var/run"},
-	"time":                            {"touch -d @5 etc/group", "etc/ etc/group"},
-	"time of a directory":             {"touch -d @5 etc", ""},
-	"the same size and time":          {"echo Group >etc/group; touch -d @1000 etc/group", "etc/ etc/group"},
-	"the same again":                  {"rm etc/group; echo group >etc/group; touch -d @1000 etc/group", ""},
-	"hard links":                      {"mkdir n; echo x >n/1; ln n/1 n/2; ln n/1 m; ln -s m s; ln s s2", "m n/ n/1 = m n/2 = m s s2 = s"},
-	"hard link to a lower file":       {"ln etc/passwd etc/p2", "etc/ etc/p2 etc/passwd = etc/p2"},
-	"one of two names changed":        {"echo more >>opt/a", "opt/ opt/a"},
-	"fifo and socket":                 {"mkfifo tmp/p; python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind(\"tmp/s\")'", "tmp/ tmp/p"},
-	"renames":                         {"mv opt/dir opt/moved; mv etc/passwd etc/zz", "etc/ etc/.wh.passwd etc/zz opt/ opt/.wh.dir opt/moved/ opt/moved/one opt/moved/two"},
-	"mode of the root":                {"chmod 0711 .", "./"},
-	"attributes":                      {"setfattr -n user.note -v hi etc/group", "etc/ etc/group"},
-	"odd names":                       {"touch -- -x 'a b' \"$(printf 'n\\nl')\" \"$(printf '\\377')\" ünï", "-x a b n\nl ünï \xff"},
-	"old and far times":               {"touch -d @-1000000 tmp/old; touch -d @99999999999 tmp/far", "tmp/ tmp/far tmp/old"},
-	"owners beyond octal":             {"touch tmp/o; chown 3000000:3000000 tmp/o", "tmp/ tmp/o"},
-	"long names":                      {"d=tmp; for i in 1 2 3; do d=$d/$(printf %0120d $i); done; mkdir -p $d; echo x >$d/f", "LONG"},
-	"whiteout-like name that is none": {"touch tmp/.whale tmp/wh..wh..opq", "tmp/ tmp/.whale tmp/wh..wh..opq"},
-	"a large sparse file":             {"truncate -s 3M tmp/big; echo x >>tmp/big", "tmp/ tmp/big"},
+	"nothing":                         {"true", "", ""},
+	"a new file":                      {"echo x >etc/new", "etc/ etc/new", ""},
+	"a new tree":                      {"mkdir -p n/e/w; echo x >n/e/w/f; mkdir n/empty", "n/ n/e/ n/e/w/ n/e/w/f n/empty/", ""},
+	"a file removed":                  {"rm etc/passwd", "etc/ etc/.wh.passwd", ""},
+	"made and removed":                {"echo x >tmp/x; rm tmp/x", "", ""},
+	"a directory removed":             {"rm -r opt", ".wh.opt", ""},
+	"a directory made again":          {"rm -r opt; mkdir opt; echo x >opt/x", "opt/ opt/.wh..wh..opq opt/x", ""},
+	"an empty directory made again":   {"rmdir tmp; mkdir -m 1777 tmp", "", ""},
+	"all of a directory replaced":     {"rm -r opt/dir; mkdir opt/dir", "opt/ opt/dir/ opt/dir/.wh..wh..opq", ""},
+	"file for directory":              {"rm -r opt; echo x >opt", "opt", ""},
+	"directory for file":              {"rm etc/passwd; mkdir etc/passwd; echo x >etc/passwd/x", "etc/ etc/passwd/ etc/passwd/x", ""},
+	"directory for link":              {"rm var/run; mkdir var/run; echo x >var/run/x", "var/ var/run/ var/run/x", ""},
+	"mode of a directory":             {"chmod 0700 opt", "opt/", ""},
+	"mode of a file":                  {"chmod 4755 etc/passwd", "etc/ etc/passwd", ""},
+	"mode there and back":             {"chmod 0700 etc/passwd; chmod 0644 etc/passwd", "", ""},
+	"owner of a link":                 {"chown -h 3:4 var/run", "var/ var/run", ""},
+	"time":                            {"touch -d @5 etc/group", "etc/ etc/group", ""},
+	"time of a directory":             {"touch -d @5 etc", "", ""},
+	"the same size and time":          {"echo Group >etc/group; touch -d @1000 etc/group", "etc/ etc/group", ""},
+	"the same again":                  {"rm etc/group; echo group >etc/group; touch -d @1000 etc/group", "", ""},
+	"hard links":                      {"mkdir n; echo x >n/1; ln n/1 n/2; ln n/1 m; ln -s m s; ln s s2", "m n/ n/1 = m n/2 = m s s2 = s", ""},
+	"hard link to a lower file":       {"ln etc/passwd etc/p2", "etc/ etc/p2 etc/passwd = etc/p2", ""},
+	"one of two names changed":        {"echo more >>opt/a", "opt/ opt/a", "opt/ opt/a opt/b = opt/a"},
+	"fifo and socket":                 {"mkfifo tmp/p; python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind(\"tmp/s\")'", "tmp/ tmp/p", ""},
+	"renames":                         {"mv opt/dir opt/moved; mv etc/passwd etc/zz", "etc/ etc/.wh.passwd etc/zz opt/ opt/.wh.dir opt/moved/ opt/moved/one opt/moved/two", ""},
+	"mode of the root":                {"chmod 0711 .", "./", ""},
+	"attributes":                      {"setfattr -n user.note -v hi etc/group", "etc/ etc/group", ""},
+	"odd names":                       {"touch -- -x 'a b' \"$(printf 'n\\nl')\" \"$(printf '\\377')\" ünï", "-x a b n\nl ünï \xff", ""},
+	"old and far times":               {"touch -d @-1000000 tmp/old; touch -d @99999999999 tmp/far", "tmp/ tmp/far tmp/old", ""},
+	"owners beyond octal":             {"touch tmp/o; chown 3000000:3000000 tmp/o", "tmp/ tmp/o", ""},
+	"long names":                      {"d=tmp; for i in 1 2 3; do d=$d/$(printf %0120d $i); done; mkdir -p $d; echo x >$d/f", "LONG", ""},
+	"whiteout-like name that is none": {"touch tmp/.whale tmp/wh..wh..opq", "tmp/ tmp/.whale tmp/wh..wh..opq", ""},
+	"a large sparse file":             {"truncate -s 3M tmp/big; echo x >>tmp/big", "tmp/ tmp/big", ""},
 }
 
 func baseState(t *testing.T, s *Store) Key {
@@ -72,23 +74,28 @@ func TestDiffApply(t *testing.T) {
 	for name, c := range changes {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newStore(t)
-			base, k := baseState(t, s), keyOf("changed")
-			change(t, s, base, k, func(root string) { script(t, root, c.script) })
-			v, err := s.View(k)
-			check(t, err)
-			lower, err := s.View(base)
-			check(t, err)
-			data := writeDiff(t, dirsOf(t, s, k)[0], lower)
-			if got := strings.Join(members(t, data), " "); got != c.want && c.want != "LONG" {
-				t.Errorf("members %q, want %q", got, c.want)
-			}
-			if !bytes.Equal(data, writeDiff(t, dirsOf(t, s, k)[0], lower)) {
-				t.Error("the second tar differs")
-			}
-			dir := applyTo(t, data, lower)
-			sameLines(t, "applied", lines(t, lower.Over(dir)), lines(t, v))
-			sameAsMount(t, s, k, v)
+			inEachWay(t, func(t *testing.T, s *Store) {
+				base, k := baseState(t, s), keyOf("changed")
+				change(t, s, base, k, func(root string) { script(t, root, c.script) })
+				v, err := s.View(k)
+				check(t, err)
+				lower, err := s.View(base)
+				check(t, err)
+				data := writeDiff(t, dirsOf(t, s, k)[0], lower)
+				want := c.want
+				if way, _ := s.way(); way == snapshotter.Copied && c.copied != "" {
+					want = c.copied
+				}
+				if got := strings.Join(members(t, data), " "); got != want && want != "LONG" {
+					t.Errorf("members %q, want %q", got, want)
+				}
+				if !bytes.Equal(data, writeDiff(t, dirsOf(t, s, k)[0], lower)) {
+					t.Error("the second tar differs")
+				}
+				dir := applyTo(t, data, lower)
+				sameLines(t, "applied", lines(t, lower.Over(dir)), lines(t, v))
+				sameAsMount(t, s, k, v)
+			})
 		})
 	}
 }

@@ -13,21 +13,23 @@ import (
 
 	"github.com/gbuild/gbuild/internal/durable"
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
+	"github.com/gbuild/gbuild/pkg/layers/snapshotter"
 	"github.com/gbuild/gbuild/pkg/layers/split"
 )
 
 // Draft is a writable snapshot over a parent. It ends with Commit or Discard; until then its directory belongs to the
 // caller, who may write into Dir as into the upper directory of an overlay mount, or Mount it.
 type Draft struct {
-	store   *Store
-	parent  Key
-	dir     string // drafts/<random>
-	held    *os.File
-	lower   *rootfs.View
-	lowers  []string // the directories of lower, the uppermost first
-	began   time.Time
-	mounted bool
-	ahead   *split.Ahead // nil: nothing is compressed ahead
+	store  *Store
+	parent Key
+	dir    string // drafts/<random>
+	held   *os.File
+	lower  *rootfs.View
+	lowers []string // the directories of lower, the uppermost first
+	began  time.Time
+	shown  *shown       // nil: it is not mounted
+	tree   *tree        // nil: it is not shown in a copy
+	ahead  *split.Ahead // nil: nothing is compressed ahead
 }
 
 // Draft makes a draft over the state parent.
@@ -101,7 +103,7 @@ func (d *Draft) Commit(ctx context.Context, k Key) error {
 		err = d.Unmount()
 	}
 	if err == nil {
-		err = d.store.snapshots.commit(d.dir+"/snap", k, d.parent)
+		err = d.commit(k)
 	}
 	if err == nil {
 		d.keepAhead(k)
@@ -116,6 +118,18 @@ func (d *Draft) Commit(ctx context.Context, k Key) error {
 	d.held = nil
 	d.store.beside.Go(func() { _ = rest.Discard() }) // a draft that cannot be removed is reaped, as after a crash
 	return nil
+}
+
+// commit gives the files their name, and keeps the tree that they were changed in.
+func (d *Draft) commit(k Key) error {
+	made, err := os.Lstat(d.Dir())
+	if err != nil {
+		return err
+	}
+	if err := d.store.snapshots.commit(d.dir+"/snap", k, d.parent); err != nil || d.tree == nil {
+		return err
+	}
+	return d.keepTree(k, made)
 }
 
 // Layers makes the layers of what the draft changes, under the name of the state k, and ends the draft: its files are not
@@ -157,10 +171,13 @@ func (d *Draft) Discard() error {
 		return nil
 	}
 	d.endAhead()
-	if err := d.Unmount(); err != nil {
+	if d.tree != nil { // nobody wants what was changed in it
+		d.shown = nil
+	}
+	if err := errors.Join(d.Unmount(), d.dropTree()); err != nil {
 		return err
 	}
-	err := os.RemoveAll(d.dir)
+	err := snapshotter.RemoveAll(d.dir)
 	if err != nil {
 		err = d.store.disk.discard(d.dir)
 	}

@@ -21,7 +21,7 @@ func onOverlay(t testing.TB) string {
 		check(t, os.Mkdir(filepath.Join(at, dir), 0o700))
 	}
 	root := filepath.Join(at, "root")
-	if err := MountOverlay(root, []string{filepath.Join(at, "lower")}, filepath.Join(at, "upper"), filepath.Join(at, "work")); err != nil {
+	if err := snapshotter.MountOverlay(root, []string{filepath.Join(at, "lower")}, filepath.Join(at, "upper"), filepath.Join(at, "work")); err != nil {
 		t.Skipf("cannot mount overlays here: %v", err)
 	}
 	t.Cleanup(func() { _ = unix.Unmount(root, unix.MNT_DETACH) })
@@ -45,7 +45,7 @@ func TestTheFirstDraftSaysWhatTheFilesystemLacks(t *testing.T) {
 	check(t, err)
 	defer s.Close()
 	_, err = s.Draft(t.Context(), Key{})
-	if err == nil || !strings.Contains(err.Error(), "overlay") || hint.Of(err) == "" {
+	if err == nil || !strings.Contains(err.Error(), "whiteouts") || hint.Of(err) == "" {
 		t.Errorf("%v", err)
 	}
 }

@@ -1,5 +1,5 @@
-// Overlay mounts of drafts, for a RUN that must see the files of a state in one directory. Nothing else in gbuild mounts
-// snapshots.
+// Drafts shown as one directory, for a RUN that must see the files of a state together with what it writes. How, is up to the
+// snapshotter.
 
 package layers
 
@@ -8,39 +8,81 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/gbuild/gbuild/internal/hint"
+	"github.com/gbuild/gbuild/pkg/layers/snapshotter"
 )
 
-// Mount shows the draft as one directory, by an overlay mount, and returns its path. The mount exists in the mount
-// namespace of this process only, which must not be the host's.
+// shown is how a draft is shown.
+type shown struct {
+	root string
+	end  func() error
+}
+
+// Mount shows the draft as one directory, and returns its path. A mount exists in the mount namespace of this process only, which
+// must not be the host's.
 func (d *Draft) Mount(ctx context.Context) (string, error) {
 	if err := ctx.Err(); err != nil {
 		return "", err
 	}
-	root := d.dir + "/root"
-	if d.mounted {
-		return root, nil
+	if d.shown != nil {
+		return d.shown.root, nil
 	}
+	way, err := d.store.way()
+	if err == nil && way == snapshotter.Copied {
+		d.shown, err = d.showCopy(ctx)
+	} else if err == nil {
+		d.shown, err = d.showOverlay()
+	}
+	if err != nil {
+		return "", err
+	}
+	return d.shown.root, nil
+}
+
+// Show shows one directory or file of a draft, whose path is free of links, and returns where it is. What is written there may end
+// with the draft, and need not reach a snapshot.
+func (d *Draft) Show(ctx context.Context, name string) (string, error) {
+	way, err := d.store.way()
+	if err == nil && way == snapshotter.Copied {
+		return snapshotter.Show(ctx, filepath.Join(d.dir, "shown"), d.View(), name)
+	}
+	root, err := d.Mount(ctx)
+	return filepath.Join(root, name), err
+}
+
+// Unmount ends what Mount began. It does nothing to a draft that is not mounted.
+func (d *Draft) Unmount() error {
+	if d.shown == nil {
+		return nil
+	}
+	if err := d.shown.end(); err != nil {
+		return err
+	}
+	d.shown = nil
+	return nil
+}
+
+// showOverlay mounts an overlay of the draft.
+func (d *Draft) showOverlay() (*shown, error) {
+	root := d.dir + "/root"
 	if len(d.lowers) > maxLowers {
-		return "", hint.Errorf("start from a base image with fewer layers", "mounting a draft: %w", ErrTooDeep)
+		return nil, hint.Errorf("start from a base image with fewer layers", "mounting a draft: %w", ErrTooDeep)
 	}
 	if err := d.mountPoints(root); err != nil {
-		return "", fmt.Errorf("mounting a draft: %w", err)
+		return nil, fmt.Errorf("mounting a draft: %w", err)
 	}
 	lowers := d.lowers
 	if len(lowers) == 0 {
 		lowers = []string{d.dir + "/empty"} // overlayfs wants at least one
 	}
-	o := overlay{lowers: lowers, upper: d.Dir(), work: d.dir + "/work"}
-	if err := o.mount(root); err != nil {
-		return "", fmt.Errorf("mounting %d layers: %w", len(d.lowers)+1, err)
+	if err := snapshotter.MountOverlay(root, lowers, d.Dir(), d.dir+"/work"); err != nil {
+		return nil, fmt.Errorf("mounting %d layers: %w", len(d.lowers)+1, err)
 	}
-	d.mounted = true
-	return root, nil
+	return &shown{root, func() error { return unmount(root) }}, nil
 }
 
 func (d *Draft) mountPoints(root string) error {
@@ -60,125 +102,68 @@ func (d *Draft) mountPoints(root string) error {
 	return nil
 }
 
-// Unmount ends what Mount began. It does nothing to a draft that is not mounted.
-func (d *Draft) Unmount() error {
-	if !d.mounted {
-		return nil
-	}
-	if err := unix.Unmount(d.dir+"/root", unix.UMOUNT_NOFOLLOW); err != nil {
+func unmount(root string) error {
+	err := unix.Unmount(root, unix.UMOUNT_NOFOLLOW)
+	if err != nil {
 		// Something in it is still open. It goes away by itself when that is closed, but its files may change until then.
-		if err := unix.Unmount(d.dir+"/root", unix.UMOUNT_NOFOLLOW|unix.MNT_DETACH); err != nil {
-			return fmt.Errorf("unmounting a draft: %w", err)
-		}
+		err = unix.Unmount(root, unix.UMOUNT_NOFOLLOW|unix.MNT_DETACH)
 	}
-	d.mounted = false
+	if err != nil {
+		return fmt.Errorf("unmounting a draft: %w", err)
+	}
 	return nil
 }
 
-// MountOverlay shows the directories lowers, the uppermost first, below upper at target, until it is unmounted. work is an
-// empty directory beside upper.
-func MountOverlay(target string, lowers []string, upper, work string) error {
-	o := overlay{lowers: lowers, upper: upper, work: work}
-	return o.mount(target)
-}
-
-type overlay struct {
-	lowers      []string // the uppermost first
-	upper, work string
-}
-
-// mount hands the kernel every directory as /proc/self/fd/N: no length limit and no special character matters then.
-func (o *overlay) mount(target string) error {
-	var files []*os.File
-	defer func() {
-		for _, f := range files {
-			f.Close()
-		}
-	}()
-	name := func(dir string) (string, error) {
-		f, err := os.OpenFile(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
-		if err != nil {
-			return "", err
-		}
-		files = append(files, f)
-		return fmt.Sprintf("/proc/self/fd/%d", f.Fd()), nil
-	}
-	short := overlay{}
-	for _, dir := range o.lowers {
-		n, err := name(dir)
-		if err != nil {
-			return err
-		}
-		short.lowers = append(short.lowers, n)
-	}
-	var err error
-	if short.upper, err = name(o.upper); err != nil {
-		return err
-	}
-	if short.work, err = name(o.work); err != nil {
-		return err
-	}
-	if err = short.mountNew(target); errors.Is(err, errOldKernel) {
-		err = short.mountOld(target)
-	}
-	return err
-}
-
-var errOldKernel = errors.New("the kernel lacks the new mount interface for overlays")
-
-// mountNew uses fsconfig(2), which takes one lower directory at a time (Linux 6.7).
-func (o *overlay) mountNew(target string) error {
-	fd, err := unix.Fsopen("overlay", unix.FSOPEN_CLOEXEC)
-	if err == unix.ENOSYS || err == unix.EPERM {
-		return fmt.Errorf("%w: %w", errOldKernel, err)
-	}
+// showCopy shows the draft in a tree of its own: one that a RUN before has left, or a new one. What was changed in it is in the
+// draft when it is no longer shown.
+func (d *Draft) showCopy(ctx context.Context) (*shown, error) {
+	t, err := d.takeTree(ctx)
 	if err != nil {
-		return fmt.Errorf("opening the overlay filesystem: %w", err)
+		return nil, fmt.Errorf("showing a draft: %w", d.store.disk.explain(err))
 	}
-	defer unix.Close(fd)
-	for i, dir := range o.lowers {
-		if err := unix.FsconfigSetString(fd, "lowerdir+", dir); err != nil && i == 0 {
-			return fmt.Errorf("%w: %w", errOldKernel, err)
-		} else if err != nil {
-			return fmt.Errorf("adding lower directory %d: %w", i, kernelLog(fd, err))
-		}
+	d.tree = t
+	if err := t.copy.Begin(); err != nil {
+		return nil, errors.Join(fmt.Errorf("showing a draft: %w", err), d.dropTree())
 	}
-	for _, option := range [][2]string{{"source", "overlay"}, {"upperdir", o.upper}, {"workdir", o.work}} {
-		if err := unix.FsconfigSetString(fd, option[0], option[1]); err != nil {
-			return fmt.Errorf("setting %s: %w", option[0], kernelLog(fd, err))
-		}
+	return &shown{t.copy.Dir(), func() error { return t.copy.Collect(d.Upper()) }}, nil
+}
+
+// takeTree gets the tree that the draft had before, one that is kept, or a new one.
+func (d *Draft) takeTree(ctx context.Context) (t *tree, err error) {
+	var levels []string // the lowest first
+	if t = d.tree; t == nil {
+		t, levels, err = d.store.trees.take(d.store.snapshots, d.parent)
 	}
-	for _, flag := range []string{"userxattr", "volatile"} {
-		if err := unix.FsconfigSetFlag(fd, flag); err != nil {
-			return fmt.Errorf("setting %s: %w", flag, kernelLog(fd, err))
-		}
-	}
-	if err := unix.FsconfigCreate(fd); err != nil {
-		return fmt.Errorf("making the overlay: %w", kernelLog(fd, err))
-	}
-	tree, err := unix.Fsmount(fd, unix.FSMOUNT_CLOEXEC, 0)
+	d.tree = nil
 	if err != nil {
-		return fmt.Errorf("making the overlay: %w", kernelLog(fd, err))
+		return nil, err
 	}
-	defer unix.Close(tree)
-	return unix.MoveMount(tree, "", unix.AT_FDCWD, target, unix.MOVE_MOUNT_F_EMPTY_PATH)
+	if t == nil {
+		return d.store.newTree(ctx, d.View())
+	}
+	if err := t.copy.Follow(ctx, d.View(), append(levels, d.Dir())); err != nil {
+		return nil, errors.Join(err, t.remove())
+	}
+	return t, nil
 }
 
-// mountOld uses mount(2), whose options must fit into a page: about 200 layers.
-func (o *overlay) mountOld(target string) error {
-	options := "userxattr,volatile,upperdir=" + o.upper + ",workdir=" + o.work + ",lowerdir=" + strings.Join(o.lowers, ":")
-	if len(options) >= os.Getpagesize() {
-		return hint.Errorf("Linux 6.7 and later can mount 500", "this kernel cannot mount %d layers", len(o.lowers))
+// keepTree keeps the tree of a draft that became the state k for a RUN on it, unless another process has made that state.
+func (d *Draft) keepTree(k Key, made os.FileInfo) error {
+	there, err := os.Lstat(d.store.disk.snapshot(k, "fs"))
+	if err != nil || !os.SameFile(there, made) {
+		return d.dropTree()
 	}
-	return unix.Mount("overlay", target, "overlay", 0, options)
+	t := d.tree
+	d.tree = nil
+	return d.store.trees.keep(k, t)
 }
 
-// kernelLog adds what the kernel says about a failed fsconfig call, which is far more than its errno.
-func kernelLog(fd int, err error) error {
-	var said [1024]byte
-	n, readErr := unix.Read(fd, said[:])
-	if readErr != nil || n <= 2 {
-		return err
+// dropTree removes the tree of the draft.
+func (d *Draft) dropTree() error {
+	t := d.tree
+	d.tree = nil
+	if t == nil {
+		return nil
 	}
-	return fmt.Errorf("%w (%s)", err, strings.TrimSpace(string(said[2:n])))
+	return t.remove()
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/gbuild/gbuild/internal/durable"
 	"github.com/gbuild/gbuild/pkg/layers/codec"
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
+	"github.com/gbuild/gbuild/pkg/layers/snapshotter"
 )
 
 // Store is a state directory. Many processes may have it open at once. Its methods may be called concurrently.
@@ -35,7 +36,9 @@ type Store struct {
 	images    *images
 	aheads    aheads
 	beside    sync.WaitGroup // the removal of what is left of drafts
-	canHold   func() error   // says why no snapshot can be made; it looks once
+	trees     trees
+	canHold   func() error                    // says why no snapshot can be made; it looks once
+	way       func() (snapshotter.Way, error) // says how drafts are shown; it looks once
 }
 
 // Open opens the store in dir, and makes it if it is not there. It refuses a directory that others can write to, and one of a
@@ -60,6 +63,7 @@ func over(d disk) *Store {
 	s.blobs = &blobs{disk: d, lease: s.lease, sync: s.sync, hooks: &s.Hooks}
 	s.snapshots = &snapshots{disk: d, lease: s.lease, sync: s.sync, blobs: s.blobs, known: map[Key]meta{}, roots: map[Key]int{}}
 	s.maker = &maker{blobs: s.blobs, records: s.records}
+	s.way = sync.OnceValues(s.findWay)
 	s.images = &images{disk: d, blobs: s.blobs, records: s.records, sync: s.sync, hooks: &s.Hooks}
 	return s
 }
@@ -88,7 +92,7 @@ func (s *Store) reap() {
 func (s *Store) Close() error {
 	s.aheads.drop()
 	s.beside.Wait()
-	return errors.Join(s.sync.end(), s.lease.close())
+	return errors.Join(s.trees.drop(), s.sync.end(), s.lease.close())
 }
 
 // Dir returns the state directory.

@@ -181,7 +181,7 @@ func TestSnapshotter(t *testing.T) {
 		},
 	}
 	for name, test := range tests {
-		t.Run(name, func(t *testing.T) { test(t, newStore(t)) })
+		t.Run(name, func(t *testing.T) { inEachWay(t, test) })
 	}
 }
 
@@ -422,24 +422,4 @@ func plainUser(dir string) {
 	v, err := s.View(copied)
 	must(err)
 	must(v.Walk("/", func(e *rootfs.Entry) error { _, err := e.Xattrs(); return err }))
-}
-
-// Both ways of mounting show the same.
-func TestOldKernels(t *testing.T) {
-	s := newStore(t)
-	base := baseState(t, s)
-	d, err := s.Draft(t.Context(), base)
-	check(t, err)
-	defer d.Discard()
-	check(t, d.mountPoints(d.dir+"/root"))
-	name := func(dir string) string { return filepath.Join(s.Dir(), "x", "..", strings.TrimPrefix(dir, s.Dir())) }
-	o := overlay{lowers: []string{name(d.lowers[0])}, upper: name(d.Dir()), work: name(d.dir + "/work")}
-	if err := o.mountOld(d.dir + "/root"); err != nil {
-		t.Fatal(err)
-	}
-	d.mounted = true
-	if data, err := os.ReadFile(d.dir + "/root/etc/passwd"); string(data) != "root\n" {
-		t.Errorf("%q %v", data, err)
-	}
-	check(t, d.Unmount())
 }

@@ -17,7 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/gbuild/gbuild/pkg/layers"
+	"github.com/gbuild/gbuild/pkg/layers/snapshotter"
 	"github.com/gbuild/gbuild/pkg/pipcache"
 )
 
@@ -129,7 +129,7 @@ func (l *Leases) over(lease *pipcache.Lease, id string, o pipcache.Options) (str
 	if err != nil {
 		return "", err
 	}
-	if err := layers.MountOverlay(dir, lowers, lease.Dir(), work); err != nil {
+	if err := snapshotter.MountOverlay(dir, lowers, lease.Dir(), work); err != nil {
 		return "", err
 	}
 	l.Later(func() error { return settleUpper(dir, lease.Dir()) })

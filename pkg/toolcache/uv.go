@@ -17,7 +17,7 @@ import (
 
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/installer"
-	"github.com/gbuild/gbuild/pkg/layers"
+	"github.com/gbuild/gbuild/pkg/layers/snapshotter"
 	"github.com/gbuild/gbuild/pkg/pipcache"
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
@@ -89,7 +89,7 @@ func (c *Caches) showUv(v *uvView) (string, error) {
 	if err := os.Chown(v.upper, c.User.UID, c.User.GID); err != nil {
 		return "", err
 	}
-	if err := layers.MountOverlay(root, v.lowers, v.upper, work); err != nil {
+	if err := snapshotter.MountOverlay(root, v.lowers, v.upper, work); err != nil {
 		return "", err
 	}
 	c.leases.Later(func() error {

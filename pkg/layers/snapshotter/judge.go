@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 
 	"golang.org/x/sys/unix"
 
@@ -20,12 +21,13 @@ type Way int
 
 // The ways. None means that not even snapshots can lie there.
 const (
-	None Way = iota
-	Overlay
+	None    Way = iota
+	Copied      // all files are copied, and compared afterwards
+	Overlay     // the kernel's overlay
 )
 
 // String is the name of the way.
-func (w Way) String() string { return [...]string{"none", "overlay"}[w] }
+func (w Way) String() string { return [...]string{"none", "copy", "overlay"}[w] }
 
 // Judgement says what a directory is fit for.
 type Judgement struct {
@@ -33,8 +35,8 @@ type Judgement struct {
 	Why error // why there is no better way; nil where there is none better
 }
 
-// Judge finds out how the files of states that lie in dir, which exists, are shown. It leaves nothing behind. The error is one of
-// the look itself, as where nobody may write there.
+// Judge finds out how this process, with the namespaces and rights that it has, would show the files of states that lie in dir, which
+// exists. It leaves nothing behind. The error is one of the look itself, as where nobody may write there.
 func Judge(dir string) (Judgement, error) {
 	reason, err := unfit(dir)
 	switch {
@@ -42,6 +44,14 @@ func Judge(dir string) (Judgement, error) {
 		return Judgement{}, err
 	case reason != nil:
 		return Judgement{Way: None, Why: reason}, nil
+	}
+	probe, err := probeDir(dir)
+	if err != nil {
+		return Judgement{}, err
+	}
+	defer os.RemoveAll(probe)
+	if why := tryOverlay(probe); why != nil {
+		return Judgement{Way: Copied, Why: why}, nil
 	}
 	return Judgement{Way: Overlay}, nil
 }
@@ -56,20 +66,11 @@ func CanHold(dir string) error {
 		"the filesystem of %s cannot hold the files of images: %w", dir, reason)
 }
 
-const magicOverlay = 0x794c7630
-
 // unfit is the reason for which snapshots cannot lie in dir, nil if there is none.
 func unfit(dir string) (reason, err error) {
-	var st unix.Statfs_t
-	if err := unix.Statfs(dir, &st); err != nil {
-		return nil, fmt.Errorf("looking at the filesystem of %s: %w", dir, err)
-	}
-	if st.Type == magicOverlay {
-		return errors.New("it is itself an overlay filesystem"), nil
-	}
-	probe := filepath.Join(dir, ".probe-"+rand.Text())
-	if err := os.Mkdir(probe, 0o700); err != nil {
-		return nil, hint.Errorf("name a directory that you can write to", "looking at the filesystem of %s: %w", dir, err)
+	probe, err := probeDir(dir)
+	if err != nil {
+		return nil, err
 	}
 	defer os.RemoveAll(probe)
 	for _, try := range []func(string) error{tryLocks, tryOwners, tryAttributes, tryWhiteouts} {
@@ -78,6 +79,15 @@ func unfit(dir string) (reason, err error) {
 		}
 	}
 	return nil, nil
+}
+
+// probeDir makes a directory in which something is tried.
+func probeDir(dir string) (string, error) {
+	probe := filepath.Join(dir, ".probe-"+rand.Text())
+	if err := os.Mkdir(probe, 0o700); err != nil {
+		return "", hint.Errorf("name a directory that you can write to", "looking at the filesystem of %s: %w", dir, err)
+	}
+	return probe, nil
 }
 
 // tryLocks checks that a lock that one has is kept from others. It is the only sign that a process lives.
@@ -130,15 +140,52 @@ func tryOwners(dir string) error {
 }
 
 func tryAttributes(dir string) error {
-	if err := unix.Setxattr(dir, rootfs.XattrOpaque, []byte("y"), 0); err != nil {
+	if err := rootfs.SetOpaque(dir); err != nil {
 		return fmt.Errorf("it has no user extended attributes: %w", err)
+	}
+	if !rootfs.IsOpaque(dir) {
+		return errors.New("it does not keep user extended attributes")
 	}
 	return nil
 }
 
 func tryWhiteouts(dir string) error {
-	if err := unix.Mknod(filepath.Join(dir, "whiteout"), unix.S_IFCHR, 0); err != nil {
+	name := filepath.Join(dir, "whiteout")
+	if err := rootfs.Hide(name); err != nil {
 		return fmt.Errorf("it refuses whiteouts: %w", err)
 	}
+	if e, err := rootfs.Lstat(name, name); err != nil || !e.IsWhiteout() {
+		return errors.Join(errors.New("it does not keep whiteouts"), err)
+	}
 	return nil
+}
+
+// tryOverlay mounts an overlay, which nobody sees but a thread that ends then.
+func tryOverlay(dir string) error {
+	var names [4]string
+	for i, base := range []string{"lower", "upper", "work", "root"} {
+		names[i] = filepath.Join(dir, base)
+		if err := os.Mkdir(names[i], 0o700); err != nil {
+			return err
+		}
+	}
+	return aside(func() error { return MountOverlay(names[3], names[:1], names[1], names[2]) })
+}
+
+// aside calls f with a mount namespace of its own.
+func aside(f func() error) error {
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // and never unlock it: the thread ends with the goroutine
+		err := unix.Unshare(unix.CLONE_NEWNS | unix.CLONE_FS)
+		if err == nil {
+			err = unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")
+		}
+		if err != nil {
+			done <- fmt.Errorf("this process may not mount: %w", err)
+			return
+		}
+		done <- f()
+	}()
+	return <-done
 }

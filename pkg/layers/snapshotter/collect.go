@@ -1,0 +1,175 @@
+// This file owns what becomes of a copied tree when its command has ended: what was changed is moved to an upper directory, in the
+// form in which an overlay would have written it there.
+
+package snapshotter
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
+)
+
+// Collect moves what was changed since Begin to the upper directory. No process may use the tree any more.
+func (c *Copy) Collect(u rootfs.Upper) error {
+	if c.before == nil {
+		return nil
+	}
+	before := c.before
+	c.before = nil
+	if err := c.directory(u, "/", before); err != nil {
+		return fmt.Errorf("collecting what a command has changed: %w", err)
+	}
+	return nil
+}
+
+// directory collects what has changed in a directory that was there before.
+func (c *Copy) directory(u rootfs.Upper, name string, before *node) error {
+	var now unix.Stat_t
+	if err := unix.Lstat(c.dir+name, &now); err != nil {
+		return err
+	}
+	f, err := factOf(c.dir + name)
+	if err != nil {
+		return err
+	}
+	names, err := namesIn(c.dir + name)
+	if err != nil {
+		return err
+	}
+	there := make(map[string]bool, len(names))
+	for _, base := range names {
+		there[base] = true
+		if err := c.entry(u, path.Join(name, base), before.names[base]); err != nil {
+			return err
+		}
+	}
+	for base := range before.names {
+		if !there[base] {
+			if err := c.removed(u, path.Join(name, base)); err != nil {
+				return err
+			}
+		}
+	}
+	if f != before.fact {
+		if err := makeUpper(u, name); err != nil {
+			return err
+		}
+	}
+	return c.finish(u, name, &now)
+}
+
+// finish gives a directory of the upper one, if it is there, what the one in the tree had before something was moved out of it.
+func (c *Copy) finish(u rootfs.Upper, name string, now *unix.Stat_t) error {
+	above, err := factOf(u.Dir + name)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !above.isDir() {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	c.doubt = append(c.doubt, name)
+	return copyMetadata(c.dir+name, u.Dir+name, now)
+}
+
+// entry collects what is at a name now.
+func (c *Copy) entry(u rootfs.Upper, name string, before *node) error {
+	now, err := factOf(c.dir + name)
+	switch {
+	case err != nil:
+		return err
+	case before != nil && now.sameDir(before.fact):
+		return c.directory(u, name, before)
+	case before != nil && now == before.fact:
+		return nil
+	}
+	return c.move(u, name, now.isDir())
+}
+
+// move moves what is new to the upper directory. A directory hides there what it was in the place of.
+func (c *Copy) move(u rootfs.Upper, name string, isDir bool) error {
+	if err := makeUpper(u, path.Dir(name)); err != nil {
+		return err
+	}
+	if err := RemoveAll(u.Dir + name); err != nil {
+		return err
+	}
+	if err := rename(c.dir, u.Dir, name, isDir); err != nil {
+		return err
+	}
+	if !isDir {
+		return nil
+	}
+	switch below, err := u.Lower.Lstat(name); {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case below.IsDir():
+		return rootfs.SetOpaque(u.Dir + name)
+	}
+	return nil
+}
+
+// rename moves a name from one directory to another on the same filesystem.
+func rename(from, to, name string, isDir bool) error {
+	if err := makeWritable(path.Dir(from + name)); err != nil {
+		return err
+	}
+	if !isDir {
+		return os.Rename(from+name, to+name)
+	}
+	f, err := factOf(from + name)
+	if err == nil {
+		err = makeWritable(from + name) // its entry ".." changes
+	}
+	if err == nil {
+		err = os.Rename(from+name, to+name)
+	}
+	if err == nil {
+		err = unix.Chmod(to+name, f.mode&0o7777)
+	}
+	return err
+}
+
+// removed hides a name that was there.
+func (c *Copy) removed(u rootfs.Upper, name string) error {
+	if err := RemoveAll(u.Dir + name); err != nil {
+		return err
+	}
+	if _, err := u.Lower.Lstat(name); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	}
+	if err := makeUpper(u, path.Dir(name)); err != nil {
+		return err
+	}
+	return rootfs.Hide(u.Dir + name)
+}
+
+// makeUpper makes a directory of the upper one, and those that it lies in. They get what they are to have when all is collected in
+// them: see finish.
+func makeUpper(u rootfs.Upper, name string) error {
+	f, err := factOf(u.Dir + name)
+	switch {
+	case err == nil && f.isDir():
+		return makeWritable(u.Dir + name)
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return err
+	case err == nil:
+		err = os.Remove(u.Dir + name)
+	default:
+		err = makeUpper(u, path.Dir(name))
+	}
+	if err != nil {
+		return err
+	}
+	return os.Mkdir(u.Dir+name, 0o700)
+}

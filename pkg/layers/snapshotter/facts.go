@@ -1,0 +1,127 @@
+// This file owns how a change of a file is found: by what the kernel says of it before and after.
+
+package snapshotter
+
+import (
+	"crypto/rand"
+	"errors"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// fact is what the kernel says of a file. It sets the ctime whenever the file, its attributes or its names change, and no program
+// can set that.
+type fact struct {
+	dev, ino, rdev uint64
+	mode, uid, gid uint32
+	size           int64
+	mtime, ctime   int64 // in nanoseconds
+	made           int64 // the time at which the file was made; 0 where the filesystem does not know
+}
+
+func (f fact) isDir() bool { return f.mode&unix.S_IFMT == unix.S_IFDIR }
+
+// sameDir says whether two looks are at one directory, and not at one that was made in its place, which often gets its number.
+func (f fact) sameDir(other fact) bool {
+	if !f.isDir() || !other.isDir() {
+		return false
+	}
+	if f.made != 0 && other.made != 0 {
+		return f.made == other.made
+	}
+	return f.ino == other.ino
+}
+
+// factOf looks at a file, of a link at itself.
+func factOf(name string) (fact, error) {
+	var x unix.Statx_t
+	err := unix.Statx(unix.AT_FDCWD, name, unix.AT_SYMLINK_NOFOLLOW, unix.STATX_BASIC_STATS|unix.STATX_BTIME, &x)
+	if err == unix.ENOSYS || err == unix.EPERM { // an old kernel, or a filter
+		return plainFact(name)
+	}
+	f := fact{dev: unix.Mkdev(x.Dev_major, x.Dev_minor), ino: x.Ino, rdev: unix.Mkdev(x.Rdev_major, x.Rdev_minor),
+		mode: uint32(x.Mode), uid: x.Uid, gid: x.Gid, size: int64(x.Size), mtime: nanoseconds(x.Mtime), ctime: nanoseconds(x.Ctime)}
+	if x.Mask&unix.STATX_BTIME != 0 {
+		f.made = nanoseconds(x.Btime)
+	}
+	return f, err
+}
+
+func nanoseconds(t unix.StatxTimestamp) int64 { return t.Sec*1e9 + int64(t.Nsec) }
+
+// plainFact is factOf by lstat.
+func plainFact(name string) (fact, error) {
+	var st unix.Stat_t
+	err := unix.Lstat(name, &st)
+	return fact{dev: st.Dev, ino: st.Ino, rdev: st.Rdev, mode: st.Mode, uid: st.Uid, gid: st.Gid, size: st.Size,
+		mtime: st.Mtim.Nano(), ctime: st.Ctim.Nano()}, err
+}
+
+// node is a file, and what is in it if it is a directory.
+type node struct {
+	fact
+	names map[string]*node
+}
+
+// look finds out the facts of a tree. It calls seen with the time of the last change of each file.
+func look(name string, seen func(ctime int64)) (*node, error) {
+	f, err := factOf(name)
+	if err != nil {
+		return nil, err
+	}
+	seen(f.ctime)
+	n := &node{fact: f}
+	if !f.isDir() {
+		return n, nil
+	}
+	names, err := namesIn(name)
+	if err != nil {
+		return nil, err
+	}
+	n.names = make(map[string]*node, len(names))
+	for _, base := range names {
+		if n.names[base], err = look(name+"/"+base, seen); err != nil {
+			return nil, err
+		}
+	}
+	return n, nil
+}
+
+func namesIn(dir string) ([]string, error) {
+	d, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	return d.Readdirnames(-1)
+}
+
+// errClock says that changes cannot be told by their times.
+var errClock = errors.New("the times of this filesystem do not go on")
+
+// waitPast waits until a change of a file in dir gets a later time than t. The clock of a filesystem goes in steps, of a hundredth of a second
+// or of whole ones; what changes in the step of the last look would seem unchanged.
+func waitPast(dir string, t int64) error {
+	probe := filepath.Join(dir, ".clock-"+rand.Text())
+	defer os.Remove(probe)
+	for wait, end := time.Millisecond, time.Now().Add(10*time.Second); time.Now().Before(end); wait = min(2*wait, 50*time.Millisecond) {
+		if err := os.WriteFile(probe, nil, 0o600); err != nil {
+			return err
+		}
+		f, err := factOf(probe)
+		if err != nil {
+			return err
+		}
+		if f.ctime > t {
+			return nil
+		}
+		time.Sleep(wait)
+		if err := os.Remove(probe); err != nil {
+			return err
+		}
+	}
+	return errClock
+}
