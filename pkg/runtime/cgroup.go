@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/opencontainers/cgroups"
 	"golang.org/x/sys/unix"
@@ -243,6 +244,32 @@ func cgroupOf(id string, s *Sandbox) *cgroups.Cgroup {
 func closeCgroups() {
 	_ = unix.MountSetattr(unix.AT_FDCWD, cgroupRoot, unix.AT_RECURSIVE, &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY})
 }
+
+// provideCgroups mounts control groups where none are, for this process and its sandboxes only: libcontainer wants to see some,
+// also where it is to put nothing into them.
+var provideCgroups = sync.OnceValue(func() error {
+	mounts := readSetting("/proc/self/mountinfo")
+	if strings.Contains(mounts, " - cgroup") {
+		return nil
+	}
+	err := error(nil)
+	if !strings.Contains(mounts, " /sys ") {
+		err = unix.Mount("tmpfs", "/sys", "tmpfs", plain, "mode=755")
+		err = errors.Join(err, os.MkdirAll(cgroupRoot, 0o755))
+	}
+	if err == nil {
+		err = onThread(func() error { // a group at which the view begins may be mounted by who is root in a user namespace
+			if err := unix.Unshare(unix.CLONE_NEWCGROUP); err != nil {
+				return err
+			}
+			return unix.Mount("cgroup", cgroupRoot, "cgroup2", plain|unix.MS_RDONLY, "")
+		})
+	}
+	if err != nil {
+		return &Missing{What: "no control groups are mounted here, and none can be", Remedy: "mount /sys and /sys/fs/cgroup around gbuild", Cause: err}
+	}
+	return nil
+})
 
 // tellOutOfMemory says so where the kernel has killed a process of the sandbox for its memory.
 func tellOutOfMemory(s *Sandbox) {

@@ -47,7 +47,6 @@ func configure(s *Sandbox, p *prepared) (*configs.Config, error) {
 	c := &configs.Config{
 		Rootfs:          p.root,
 		Readonlyfs:      s.ReadOnlyRoot,
-		Hostname:        s.hostname(),
 		Namespaces:      namespaces(s, p.net),
 		Mounts:          mounts(p.mounts),
 		Capabilities:    &configs.Capabilities{Bounding: caps, Permitted: caps, Effective: caps},
@@ -57,6 +56,9 @@ func configure(s *Sandbox, p *prepared) (*configs.Config, error) {
 		Umask:           new(uint32(0o022)), // said for Exec, too, whose process would have the caller's
 		Hooks:           hooks(p.hooks),
 		NoNewPrivileges: s.NoNewPrivileges,
+	}
+	if ownParts().hostname {
+		c.Hostname = s.hostname()
 	}
 	if p.bundle != "" {
 		c.Labels = []string{"bundle=" + p.bundle}
@@ -84,12 +86,14 @@ func configure(s *Sandbox, p *prepared) (*configs.Config, error) {
 
 // namespaces are those that libcontainer makes or joins.
 func namespaces(s *Sandbox, net *connection) configs.Namespaces {
-	list := configs.Namespaces{{Type: configs.NEWNS}, {Type: configs.NEWPID}, {Type: configs.NEWUTS}, {Type: configs.NEWCGROUP}}
-	if !s.HostIPC {
-		list = append(list, configs.Namespace{Type: configs.NEWIPC})
-	}
-	if s.KeepID != nil {
-		list = append(list, configs.Namespace{Type: configs.NEWUSER})
+	own := ownParts()
+	list := configs.Namespaces{{Type: configs.NEWNS}}
+	for kind, has := range map[configs.NamespaceType]bool{
+		configs.NEWPID: own.proc, configs.NEWUTS: own.hostname, configs.NEWCGROUP: own.cgroup, configs.NEWIPC: !s.HostIPC, configs.NEWUSER: s.KeepID != nil,
+	} {
+		if has {
+			list = append(list, configs.Namespace{Type: kind})
+		}
 	}
 	if !net.host {
 		list = append(list, configs.Namespace{Type: configs.NEWNET, Path: net.namespace})

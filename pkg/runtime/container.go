@@ -53,12 +53,16 @@ func runContainer(ctx context.Context, s *Sandbox, p *prepared, config *configs.
 		return err
 	}
 	defer inout.close()
-	if err := container.Run(process); err != nil {
-		kill(process)
+	left, err := startKeeper()
+	if err != nil {
+		return err
+	}
+	if err := start(container, process, left); err != nil {
+		kill(process, left)
 		return startError(err)
 	}
 	if err := inout.attach(s); err != nil {
-		kill(process)
+		kill(process, left)
 		return err
 	}
 	stop := context.AfterFunc(ctx, func() { terminate(process) })
@@ -66,7 +70,7 @@ func runContainer(ctx context.Context, s *Sandbox, p *prepared, config *configs.
 	if s.Started != nil {
 		s.Started(&Process{process, func(ctx context.Context, o ExecOptions) error { return execIn(ctx, container, s, p.open, o) }})
 	}
-	state, err := process.Wait()
+	state, err := ended(process, left)
 	inout.finish()
 	tellOutOfMemory(s)
 	if ctx.Err() != nil {
@@ -75,10 +79,36 @@ func runContainer(ctx context.Context, s *Sandbox, p *prepared, config *configs.
 	return exitError(state, err)
 }
 
+// start starts the first process, and lets it go on to the command when the keeper knows it.
+func start(c *libcontainer.Container, p *libcontainer.Process, left *keeper) error {
+	if err := c.Start(p); err != nil {
+		return err
+	}
+	if err := left.watch(pidOf(p)); err != nil {
+		return err
+	}
+	return c.Exec()
+}
+
+// ended waits for the first process, and for what it leaves.
+func ended(p *libcontainer.Process, left *keeper) (*os.ProcessState, error) {
+	left.end(pidOf(p))
+	return p.Wait()
+}
+
+// pidOf is the number of a process that was started, or 0.
+func pidOf(p *libcontainer.Process) int {
+	pid, err := p.Pid()
+	if err != nil {
+		return 0
+	}
+	return pid
+}
+
 // kill ends a container whose start failed half-way.
-func kill(p *libcontainer.Process) {
+func kill(p *libcontainer.Process, left *keeper) {
 	_ = p.Signal(unix.SIGKILL)
-	_, _ = p.Wait()
+	_, _ = ended(p, left)
 }
 
 // grace is the time from SIGTERM to SIGKILL.

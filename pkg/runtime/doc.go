@@ -24,16 +24,17 @@
 // opens it as a tree (tree.go): from there on, every mount point is found, or made, by descriptors, so that no symbolic
 // link of the image leads out of it. It makes the network, /dev, /etc/hosts and /etc/resolv.conf, and mounts all binds
 // and tmpfs. What only the kernel's namespaces can have (/proc, /sys, the files of devices) it leaves to libcontainer, as
-// data (latemounts.go). configure translates the rest of the Sandbox, runContainer starts the container and waits.
-// In the end everything is taken away again, and a mount point that the command has not touched is removed: it is no part of
+// data (latemounts.go). What the kernel refuses of these, as inside of many containers, a sandbox shares with this process
+// (parts.go); where it shares the numbers of processes, a keeper kills what a command leaves (leftovers.go). configure
+// translates the rest of the Sandbox, runContainer starts the container and waits. In the end everything is taken away again, and a mount point that the command has not touched is removed: it is no part of
 // what the command changed.
 //
 // # Processes that this program is
 //
 // One binary plays many parts, and Init finds out which it is: the command line; the process that Enter starts; the init of a
-// container; the reaper inside of a sandbox; the hook that edits a container's root for devices; the process that tries what
-// of a network can be made. Each of these starts anew for each sandbox. So package variables here cost nothing at the start:
-// regular expressions are compiled when they are first used, and nothing is read.
+// container; the reaper inside of a sandbox; the keeper of one; the hook that edits a container's root for devices; the
+// processes that try what of a network, and whether a /proc, can be made. Each of these starts anew for each sandbox. So
+// package variables here cost nothing at the start: regular expressions are compiled when they are first used, and nothing is read.
 //
 // # Who knows what
 //

@@ -216,7 +216,8 @@ static void forward(int signal, siginfo_t *info, void *context)
 		kill(child, signal);
 }
 
-// stay_behind waits for the child, leaves the terminal as it was, and ends with the child's code.
+// stay_behind waits for the child, leaves the terminal as it was, and ends with the child's code. It takes in the orphans of
+// commands that share their numbers of processes with this program, so that nothing of them is left when they are killed.
 static void stay_behind(void)
 {
 	static const int handed_on[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGCONT, SIGWINCH};
@@ -225,8 +226,10 @@ static void stay_behind(void)
 	int status = 0, has_terminal = tcgetattr(0, &terminal) == 0;
 	for (size_t i = 0; i < sizeof handed_on / sizeof *handed_on; i++)
 		sigaction(handed_on[i], &action, NULL);
-	if (waitpid(child, &status, 0) != child)
-		_exit(1);
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	for (pid_t ended = 0; ended != child;)
+		if ((ended = waitpid(-1, &status, 0)) < 0)
+			_exit(1);
 	if (has_terminal && tcgetpgrp(0) == getpgrp())
 		tcsetattr(0, TCSANOW, &terminal);
 	_exit(WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));

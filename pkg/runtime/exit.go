@@ -10,8 +10,6 @@ import (
 	"strings"
 	"syscall"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/gbuild/gbuild/pkg/runtime/network"
 )
 
@@ -61,8 +59,6 @@ func startError(err error) error {
 		return &ExitError{Code: 127, Err: fmt.Errorf("starting the command: %w", err)}
 	case strings.Contains(text, "exec: ") && (strings.Contains(text, "permission denied") || strings.Contains(text, "is a directory")):
 		return &ExitError{Code: 126, Err: fmt.Errorf("starting the command: %w", err)}
-	case strings.Contains(text, `mounting "proc"`) && strings.Contains(text, "operation not permitted"):
-		return decideProc(facts{mountinfo: readSetting("/proc/self/mountinfo"), tried: tried{Proc: unix.EPERM}})
 	case strings.Contains(text, "unshare remaining namespaces"): // a network of none has a namespace, too
 		if err := network.TryNamespace(); err != nil {
 			return noNetworkNamespace(err)

@@ -37,7 +37,11 @@ func hostFiles(dir string, s *Sandbox, resolvConf string) ([]Mount, error) {
 // hosts is the text of /etc/hosts.
 func hosts(s *Sandbox) (string, error) {
 	var b strings.Builder
-	fmt.Fprintf(&b, "127.0.0.1\tlocalhost %s\n::1\tlocalhost ip6-localhost ip6-loopback\n", s.hostname())
+	name := s.hostname()
+	if own, err := os.Hostname(); err == nil && !ownParts().hostname && own != name {
+		name += " " + own // which is the sandbox's, too
+	}
+	fmt.Fprintf(&b, "127.0.0.1\tlocalhost %s\n::1\tlocalhost ip6-localhost ip6-loopback\n", name)
 	for _, h := range s.Hosts {
 		if net.ParseIP(h.Addr) == nil || h.Name == "" || strings.ContainsAny(h.Name, " \t\n#") {
 			return "", fmt.Errorf("host entry %q with address %q is not valid", h.Name, h.Addr)

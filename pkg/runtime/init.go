@@ -53,7 +53,8 @@ func Init() {
 	if isContainerInit() {
 		initContainer()
 	}
-	if len(os.Args) > 1 && os.Args[0] == reaperPath && os.Getpid() == 1 {
+	runKeeper()
+	if len(os.Args) > 1 && os.Args[0] == reaperPath {
 		os.Exit(reap(os.Args[1:]))
 	}
 	if mine, err := runRootHook(context.Background(), os.Args[1:]); mine {

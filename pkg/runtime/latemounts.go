@@ -33,6 +33,9 @@ func lateMounts(t *tree, s *Sandbox, hostNetwork bool) ([]lateMount, error) {
 // kernelMounts are those of /proc, and of the namespace for messages.
 func kernelMounts(t *tree, hostIPC bool) []lateMount {
 	list := []lateMount{{kind: "proc", source: "proc", target: "/proc", flags: plain}}
+	if !ownParts().proc {
+		list[0] = lateMount{kind: "bind", source: "/proc", target: "/proc", flags: unix.MS_BIND | unix.MS_REC | plain, private: true}
+	}
 	if !hostIPC && t.covered["/dev/mqueue"] == 0 {
 		return append(list, lateMount{kind: "mqueue", source: "mqueue", target: "/dev/mqueue", flags: plain})
 	}
@@ -45,14 +48,19 @@ func kernelMounts(t *tree, hostIPC bool) []lateMount {
 }
 
 // sysMounts are /sys and, with cgroup version 2, /sys/fs/cgroup; version 1 is left out. A sysfs of the sandbox's own shows its
-// network devices, and the kernel allows it only to who owns the network namespace.
+// network devices, and the kernel allows it only to who owns the network namespace, and sees all of a /sys already.
 func sysMounts(s *Sandbox, hostNetwork bool) []lateMount {
 	flags := unix.MS_RDONLY
 	if s.Insecure {
 		flags = 0
 	}
 	sys := lateMount{kind: "sysfs", source: "sysfs", target: "/sys", flags: plain | flags}
-	if hostNetwork || s.KeepID != nil {
+	shared := hostNetwork || s.KeepID != nil
+	if !shared {
+		own, writable := ownSys()
+		shared = !own || s.Insecure && !writable
+	}
+	if shared {
 		sys = lateMount{kind: "bind", source: "/sys", target: "/sys", flags: unix.MS_BIND | unix.MS_REC | plain | flags, private: true, readOnlyBelow: !s.Insecure}
 	}
 	if v2, _ := ownCgroup(); !v2 {

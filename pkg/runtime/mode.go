@@ -16,6 +16,7 @@ type Mode struct {
 	Single    *Missing // why there is but one id, where nobody asked for that
 	Faked     *Missing // why calls are not answered, where nobody asked for that
 	BoundProc *Missing // why a sandbox has the /proc and the processes of this place
+	HostName  *Missing // why a sandbox has the name of this host
 	HostRoot  *Missing // why root in a sandbox is in no user namespace of its own
 }
 
@@ -32,7 +33,7 @@ func (s Support) Mode(want Isolation) (Mode, error) {
 		return m, &Missing{What: "there is no isolation " + m.Isolation.String() + " here: " + missing.Error(), Remedy: missing.Remedy}
 	}
 	if m.Isolation.Enters() {
-		m.BoundProc, m.HostRoot = s.Proc, s.OwnUsers
+		m.BoundProc, m.HostName, m.HostRoot = s.Proc, s.Hostname, s.OwnUsers
 	}
 	if !m.Asked && m.Isolation <= RootlessSingle {
 		m.Single = first(s.Mapping, s.Subordinate)
@@ -57,7 +58,7 @@ func (s Support) none(want Isolation) *Missing {
 
 // ModeHere is the mode of this process, which is cheap where nothing is weaker than it could be.
 func ModeHere(want Isolation) (Mode, error) {
-	if Entered() && !SingleID() && !bare.Load() && coveredProc(readSetting("/proc/self/mountinfo")) == "" {
+	if Entered() && !SingleID() && !bare.Load() && ownParts().proc && ownParts().hostname {
 		return Support{Root: OwnerOutside() == 0}.Mode(want)
 	}
 	return Probe().Mode(want)
@@ -89,6 +90,9 @@ func (m Mode) String() string {
 	}
 	if m.BoundProc != nil {
 		add("the sandbox has the /proc of this place and sees its processes", m.BoundProc)
+	}
+	if m.HostName != nil {
+		add("the sandbox has that of this place", m.HostName)
 	}
 	if len(parts) == 0 {
 		return ""

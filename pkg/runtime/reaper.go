@@ -47,6 +47,7 @@ func copyReaper(dir string) (Mount, error) {
 // reap is the first process of a sandbox: it starts the command in a process group of its own, passes signals on to
 // it, waits for every orphan, and ends with the command's code.
 func reap(args []string) int {
+	_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) // where it has not the number 1, the kernel gives it no orphans by itself
 	signals := make(chan os.Signal, 64)
 	signal.Notify(signals)
 	name, err := exec.LookPath(args[0])

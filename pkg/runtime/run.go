@@ -74,6 +74,9 @@ func (s *Sandbox) runIn(ctx context.Context, dir string) (err error) {
 
 // fill mounts what the sandbox shows, and finds out what libcontainer is told of it.
 func (s *Sandbox) fill(p *prepared, t *tree) error {
+	if err := provideCgroups(); err != nil {
+		return err
+	}
 	own, err := hostFiles(p.dir, s, p.net.resolvConf)
 	if err != nil {
 		return err

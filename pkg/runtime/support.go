@@ -20,7 +20,8 @@ type Support struct {
 	Subordinate    *Missing // the user has subordinate ids (not needed as root)
 	Notify         *Missing // system calls of a sandbox can be answered by this process
 	Overlay        *Missing // overlay can be mounted in a user namespace
-	Proc           *Missing // a new /proc can be mounted
+	Proc           *Missing // a new /proc can be mounted; a sandbox shares that of this process otherwise
+	Hostname       *Missing // a sandbox can have a name of its own; likewise
 	Network        *Missing // a network namespace can be made
 	Tun            *Missing // /dev/net/tun can be opened, for a private network
 	Pair           *Missing // virtual Ethernet devices can be made, for one without a tun; nil, too, where there is one
@@ -64,7 +65,7 @@ func (s Support) Lacks(i Isolation) *Missing {
 }
 
 // base is what every sandbox made of namespaces needs.
-func (s Support) base() *Missing { return first(s.UserNamespaces, s.Overlay, s.Proc) }
+func (s Support) base() *Missing { return first(s.UserNamespaces, s.Overlay) }
 
 // first is the first of them that is missing.
 func first(all ...*Missing) *Missing {
@@ -82,6 +83,7 @@ func decide(f facts) Support {
 		Root:        f.uid == 0,
 		Subordinate: f.subordinate,
 		Proc:        decideProc(f),
+		Hostname:    decideHostname(f),
 		Network:     decideNetwork(f),
 		Tun:         decideTun(f.tun),
 		Pair:        decidePair(f.pair),
@@ -151,24 +153,21 @@ func decideProc(f facts) *Missing {
 	if f.tried.Proc == 0 {
 		return nil
 	}
-	if covered := coveredProc(f.mountinfo); covered != "" {
+	if covered := covers(f.mountinfo, "proc", "/proc"); len(covered) > 0 {
 		return &Missing{
-			What:   "parts of /proc are covered here (" + covered + "), so a sandbox cannot have its own",
+			What:   "parts of /proc are covered here (" + covered[0] + "), so a sandbox cannot have its own",
 			Remedy: "in Docker add --security-opt systempaths=unconfined, in Kubernetes hostUsers: false and procMount: Unmasked",
 		}
 	}
 	return &Missing{What: "a new /proc cannot be mounted", Remedy: "let the container or policy around gbuild allow it", Cause: f.tried.Proc}
 }
 
-// coveredProc finds a mount that covers a part of /proc.
-func coveredProc(mountinfo string) string {
-	for line := range strings.Lines(mountinfo) {
-		f := strings.Fields(line)
-		if len(f) > 4 && strings.HasPrefix(f[4], "/proc/") && f[4] != "/proc/sys/fs/binfmt_misc" {
-			return f[4]
-		}
+// decideHostname: podman's filter lets nobody set a name who is not privileged outside.
+func decideHostname(f facts) *Missing {
+	if f.tried.Hostname == 0 {
+		return nil
 	}
-	return ""
+	return &Missing{What: "the name of a host cannot be set", Remedy: "let the filter of system calls around gbuild allow sethostname (podman: --cap-add SYS_ADMIN)", Cause: f.tried.Hostname}
 }
 
 // decideTun: without a tun a pair of devices does, more slowly, so this alone keeps nothing from running.

@@ -80,7 +80,8 @@ func TestDecide(t *testing.T) {
 		{"masked proc", func(f *facts) {
 			f.mountinfo += "24 22 0:22 / /proc/kcore rw - tmpfs tmpfs rw\n"
 			f.tried.Proc = unix.EPERM
-		}, "norun", "systempaths=unconfined"},
+		}, "rootless", "systempaths=unconfined"},
+		{"no host name", func(f *facts) { f.tried.Hostname = unix.EPERM }, "rootless", "sethostname"},
 		{"no tun", func(f *facts) { f.tun = unix.EACCES }, "rootless", "--device /dev/net/tun"},
 		{"no pair either", func(f *facts) { f.tun, f.pair = unix.EACCES, unix.EPERM }, "rootless", "modprobe -a veth"},
 		{"no network namespace", func(f *facts) { f.tried.Network = unix.ENOSPC }, "rootless", "user.max_net_namespaces"},
@@ -95,7 +96,7 @@ func TestDecide(t *testing.T) {
 			t.Errorf("%s: isolation %s, want %s", c.name, got, c.isolation)
 		}
 		var text []string
-		for _, m := range []*Missing{s.UserNamespaces, s.OwnUsers, s.Mapping, s.Notify, s.Overlay, s.Proc, s.Network, s.Tun, s.Pair, s.Seccomp, s.Cgroups} {
+		for _, m := range []*Missing{s.UserNamespaces, s.OwnUsers, s.Mapping, s.Notify, s.Overlay, s.Proc, s.Hostname, s.Network, s.Tun, s.Pair, s.Seccomp, s.Cgroups} {
 			if m != nil {
 				text = append(text, m.Error()+"|"+m.Hint())
 			}

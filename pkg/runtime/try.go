@@ -16,19 +16,20 @@ import (
 
 // tried says for each trial why it failed; 0 where it did not.
 type tried struct {
-	Done    bool // it was tried at all
-	Single  bool // there is but one id
-	Bare    bool // this is root without a user namespace of its own
-	Tmpfs   syscall.Errno
-	Overlay syscall.Errno
-	Proc    syscall.Errno // a new one
-	Notify  syscall.Errno // a process can be told of the system calls of another
-	Network syscall.Errno // a namespace of the network
+	Done     bool // it was tried at all
+	Single   bool // there is but one id
+	Bare     bool // this is root without a user namespace of its own
+	Tmpfs    syscall.Errno
+	Overlay  syscall.Errno
+	Proc     syscall.Errno // a new one
+	Hostname syscall.Errno // a name of the host
+	Notify   syscall.Errno // a process can be told of the system calls of another
+	Network  syscall.Errno // a namespace of the network
 }
 
 // try tries all.
 func try() tried {
-	t := tried{Done: true, Single: SingleID(), Bare: bare.Load(), Proc: tryProc(), Notify: errnoOf(onThread(tryNotify)),
+	t := tried{Done: true, Single: SingleID(), Bare: bare.Load(), Proc: newProc(), Hostname: setHostname(), Notify: errnoOf(onThread(tryNotify)),
 		Network: errnoOf(onThread(func() error { return unix.Unshare(unix.CLONE_NEWNET) }))}
 	t.Tmpfs, t.Overlay = tryMounts()
 	return t
@@ -96,6 +97,14 @@ func runTryProc() {
 	if os.Getenv(tryVar) != "" {
 		os.Exit(int(errnoOf(unix.Mount("proc", "/proc", "proc", plain, ""))))
 	}
+}
+
+// tryHostname sets the name of a host that ends with its thread.
+func tryHostname() error {
+	if err := unix.Unshare(unix.CLONE_NEWUTS); err != nil {
+		return err
+	}
+	return unix.Sethostname([]byte("gbuild"))
 }
 
 // tryNotify asks for a listener on the system calls of this thread, by a filter that lets all of them pass. A process has but one

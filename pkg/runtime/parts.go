@@ -1,0 +1,100 @@
+// This file owns the question which of the kernel's file systems and names a sandbox can have for itself here. What the kernel
+// refuses, the sandbox shares with this process. The kernel is asked by trying, once in a process.
+
+package runtime
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// parts says what of the kernel a sandbox has for itself.
+type parts struct {
+	proc     bool // a /proc with numbers of processes that are its own; else those of this process
+	hostname bool // a name of the host; else that of this process
+	cgroup   bool // a view of control groups that begins with its own
+}
+
+// ownParts finds out which parts a sandbox has for itself here.
+var ownParts = sync.OnceValue(func() parts {
+	return parts{
+		proc:     len(covers(readSetting("/proc/self/mountinfo"), "proc", "/proc")) == 0 || newProc() == 0,
+		hostname: setHostname() == 0,
+		cgroup:   onThread(func() error { return unix.Unshare(unix.CLONE_NEWCGROUP) }) == nil,
+	}
+})
+
+// newProc and setHostname say why these cannot be had.
+var (
+	newProc     = sync.OnceValue(tryProc)
+	setHostname = sync.OnceValue(func() syscall.Errno { return errnoOf(onThread(tryHostname)) })
+)
+
+// emptyDirs are directories that the kernel makes for nothing but mounts: what is mounted there covers nothing.
+var emptyDirs = []string{
+	"/proc/sys/fs/binfmt_misc", "/sys/fs/cgroup", "/sys/fs/bpf", "/sys/fs/pstore", "/sys/fs/fuse/connections", "/sys/fs/selinux",
+	"/sys/fs/smackfs", "/sys/fs/resctrl", "/sys/kernel/security", "/sys/kernel/debug", "/sys/kernel/tracing", "/sys/kernel/config",
+	"/sys/firmware/efi/efivars",
+}
+
+// covers lists what is mounted over parts of dir, which shows a kind of the kernel's own file systems. The kernel gives nobody in
+// a user namespace another of that kind, who could look below the covers then. One that is read-only counts as covered, and so
+// does one that is not there.
+func covers(mountinfo, kind, dir string) (list []string) {
+	there := false
+	for line := range strings.Lines(mountinfo) {
+		f := strings.Fields(line)
+		if len(f) < 6 {
+			continue
+		}
+		switch at := f[4]; {
+		case at == dir:
+			there = f[slices.Index(f, "-")+1] == kind
+			if slices.Contains(strings.Split(f[5], ","), "ro") {
+				list = append(list, at+", read-only")
+			}
+		case under(at, dir) && !slices.ContainsFunc(emptyDirs, func(e string) bool { return under(at, e) }):
+			list = append(list, at)
+		}
+	}
+	if !there {
+		list = append(list, dir+", where there is none")
+	}
+	return list
+}
+
+// ownSys says whether a sandbox with a network of its own can have a /sys of its own, which shows that network, and whether it
+// may be writable.
+var ownSys = sync.OnceValues(func() (own, writable bool) {
+	if len(covers(readSetting("/proc/self/mountinfo"), "sysfs", "/sys")) == 0 {
+		return true, true
+	}
+	err := onThread(func() error {
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			return err
+		}
+		return makeFilesystem("sysfs", unix.MOUNT_ATTR_RDONLY)
+	})
+	return err == nil, false
+})
+
+// makeFilesystem makes a mount of a file system of the kernel's, and puts it nowhere.
+func makeFilesystem(kind string, more int) error {
+	fd, err := unix.Fsopen(kind, unix.FSOPEN_CLOEXEC)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if err := unix.FsconfigCreate(fd); err != nil {
+		return err
+	}
+	mount, err := unix.Fsmount(fd, unix.FSMOUNT_CLOEXEC, unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV|unix.MOUNT_ATTR_NOEXEC|more)
+	if err != nil {
+		return err
+	}
+	return unix.Close(mount)
+}

@@ -1,0 +1,209 @@
+package runtime
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	goruntime "runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// around runs a helper of these tests in namespaces of its own, after a script of the shell has changed what is around them,
+// which the helper cannot undo: the namespaces are those of a user namespace in that of the script. FIRST names a helper that
+// comes before.
+func around(t testing.TB, change, name string, env ...string) *exec.Cmd {
+	t.Helper()
+	root, _ := busyboxRoot(t)
+	cmd := exec.Command("unshare", "--mount", "sh", "-ec", change+"\nGBUILD_TEST_HELPER=${FIRST:-enter} SCRIPT=\"$INSIDE\" exec /proc/$PPID/exe")
+	cmd.Env = append(os.Environ(), append(env, "ROOT="+root, "STATE="+t.TempDir(),
+		"INSIDE=GBUILD_TEST_HELPER="+name+" SCRIPT=\"$SANDBOX\" exec /proc/$PPID/exe")...)
+	return cmd
+}
+
+// coverProc covers a part of /proc, as containers do.
+const coverProc = "mount -t tmpfs cover /proc/fs"
+
+func output(t testing.TB, cmd *exec.Cmd) string {
+	t.Helper()
+	out, err := cmd.CombinedOutput()
+	t.Log(string(out))
+	if err != nil {
+		t.Error(err)
+	}
+	return string(out)
+}
+
+func contains(t testing.TB, got string, all ...string) {
+	t.Helper()
+	for _, want := range all {
+		if !strings.Contains(got, want) {
+			t.Errorf("%q is not in the output", want)
+		}
+	}
+}
+
+func TestCovers(t *testing.T) {
+	for _, c := range []struct{ lines, want string }{
+		{plainMounts, ""},
+		{plainMounts + "24 22 0:22 / /proc/kcore rw - tmpfs tmpfs rw\n25 22 0:22 / /process rw - tmpfs tmpfs rw\n", "/proc/kcore"},
+		{"22 1 0:20 / /proc ro,nosuid shared:3 - proc proc rw\n", "/proc, read-only"},
+		{"22 1 0:20 / /proc rw shared:3 - tmpfs proc rw\n", "/proc, where there is none"},
+		{"", "/proc, where there is none"},
+	} {
+		if got := strings.Join(covers(c.lines, "proc", "/proc"), " "); got != c.want {
+			t.Errorf("%q: %q, want %q", c.lines, got, c.want)
+		}
+	}
+	cgroups := "30 1 0:21 / /sys rw - sysfs sysfs rw\n31 30 0:22 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n32 31 0:23 / /sys/fs/cgroup/memory rw - cgroup cgroup rw\n"
+	if got := covers(cgroups, "sysfs", "/sys"); len(got) > 0 {
+		t.Error(got)
+	}
+}
+
+func TestSandboxSharesProc(t *testing.T) {
+	script := `test $$ != 1 && readlink /proc/$$/exe; test -d /proc/$PPID && echo parent; hostname; cat < /dev/stdin; echo to >/dev/stdout
+		ls -A /proc/fs; echo x 2>&1 >/proc/sys/kernel/domainname; wc -c </proc/keys; readlink /proc/self/ns/mnt | cut -d: -f1`
+	got := output(t, around(t, coverProc, "runner", "SANDBOX="+script))
+	contains(t, got, "/bin/busybox\nparent\ngbuild\nto\n", "/proc/sys/kernel/domainname: Read-only file system\n0\nmnt\n")
+}
+
+// What covers a part of /proc and could be taken away keeps the kernel from nothing: only a try tells.
+func TestSandboxOwnProcUnderCoversOfItsOwn(t *testing.T) {
+	root, _ := busyboxRoot(t)
+	cmd := exec.Command("unshare", "--mount", "sh", "-ec", coverProc+"\nGBUILD_TEST_HELPER=runner exec /proc/$PPID/exe")
+	cmd.Env = append(os.Environ(), "ROOT="+root, "STATE="+t.TempDir(), "SCRIPT=echo $$")
+	if got := output(t, cmd); got != "1\n" {
+		t.Errorf("%q", got)
+	}
+}
+
+// running says whether a process sleeps for so many seconds.
+func running(seconds string) bool {
+	list, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, f := range list {
+		if b, _ := os.ReadFile(f); bytes.HasSuffix(b, []byte("sleep\x00"+seconds+"\x00")) {
+			return true
+		}
+	}
+	return false
+}
+
+// mark is a time to sleep that no other test has.
+func mark(n int) string { return fmt.Sprintf("%d%d", n, os.Getpid()) }
+
+func TestSandboxSharingProcLeavesNoProcess(t *testing.T) {
+	first, second, third := mark(5), mark(6), mark(7)
+	script := "sleep " + first + " & (setsid sleep " + second + " &); (setsid sh -c '(trap \"\" TERM HUP; sleep " + third + " >/dev/null 2>&1 </dev/null) & exit' &); sleep 0.2"
+	output(t, around(t, coverProc, "runner", "SANDBOX="+script))
+	for _, m := range []string{first, second, third} {
+		if running(m) {
+			t.Error("left:", m)
+		}
+	}
+}
+
+func TestSandboxSharingProcDiesWithItsRunner(t *testing.T) {
+	first, second := mark(15), mark(16)
+	cmd := around(t, coverProc, "runner", "SANDBOX=setsid sleep "+first+" & (sleep "+second+" &); sleep 0.1; echo up; echo $PPID; sleep 100")
+	out, err := cmd.StdoutPipe()
+	must(t, err)
+	must(t, cmd.Start())
+	lines := bufio.NewScanner(out)
+	for lines.Scan() && lines.Text() != "up" {
+	}
+	lines.Scan()
+	runner, err := strconv.Atoi(lines.Text())
+	must(t, err)
+	if !running(first) || !running(second) {
+		t.Error("it does not run")
+	}
+	must(t, unix.Kill(runner, unix.SIGKILL))
+	_ = cmd.Wait()
+	eventually(t, "the sandbox is gone", func() bool { return !running(first) && !running(second) })
+}
+
+// A sandbox that ends takes no process of another with it.
+func TestSandboxesSharingProcSideBySide(t *testing.T) {
+	lasting, left := mark(25), mark(26)
+	other, _ := busyboxRoot(t)
+	got := output(t, around(t, coverProc, "pair", "OTHER="+other, "LASTING="+lasting, "LEFT="+left))
+	contains(t, got, "lasting: true, left: false\n")
+	if running(lasting) || running(left) {
+		t.Error("something is left")
+	}
+}
+
+func TestSandboxWhereNoHostMayBeNamed(t *testing.T) {
+	name, err := os.Hostname()
+	must(t, err)
+	got := output(t, around(t, "", "runner", "FIRST=refusing", "SANDBOX=echo $$; hostname; cat /etc/hosts"))
+	contains(t, got, "1\n"+name+"\n127.0.0.1\tlocalhost gbuild "+name+"\n")
+}
+
+// withoutSys makes a root in which all is as before, but for /sys, where nothing is mounted.
+const withoutSys = `
+	mkdir "$STATE/new"; mount -t tmpfs new "$STATE/new"; cd "$STATE/new"
+	for d in /*; do
+		if test -L "$d"; then cp -P "$d" .; elif test -d "$d"; then mkdir ".$d"; test "$d" = /sys || mount --rbind "$d" ".$d"; fi
+	done
+	pivot_root . .; umount -l .; cd /
+	test -z "$(ls /sys)"`
+
+func TestSandboxWithoutSys(t *testing.T) {
+	got := output(t, around(t, withoutSys, "runner", "SANDBOX=echo $$; ls /sys /sys/fs; cat /proc/self/cgroup | tail -1; touch /sys/fs/cgroup/x 2>&1 | cat"))
+	contains(t, got, "1\n/sys:\n", "cgroup\n", "0::/\n", "/sys/fs/cgroup/x: Read-only file system\n")
+}
+
+func init() {
+	// pair runs a sandbox with a process in the background, and meanwhile another.
+	helpers["pair"] = func() int {
+		run := func(root, script string, out io.Writer) {
+			s := &Sandbox{Root: root, StateDir: os.Getenv("STATE"), Network: "none", Args: []string{"sh", "-c", script}, Env: []string{"PATH=/bin"}, Stdout: out, Stderr: os.Stderr}
+			if err := s.Run(context.Background()); err != nil {
+				fmt.Println(err)
+			}
+		}
+		r, w, _ := os.Pipe()
+		var lasting sync.WaitGroup
+		lasting.Go(func() { run(os.Getenv("ROOT"), "sleep "+os.Getenv("LASTING")+" & echo up; sleep 2", w) })
+		_, _ = r.Read(make([]byte, 1))
+		run(os.Getenv("OTHER"), "sleep "+os.Getenv("LEFT")+" & sleep 0.1", nil)
+		fmt.Printf("lasting: %v, left: %v\n", running(os.Getenv("LASTING")), running(os.Getenv("LEFT")))
+		lasting.Wait()
+		return 0
+	}
+	// refusing forbids a system call before it enters.
+	helpers["refusing"] = func() int {
+		if err := refuse(unix.SYS_SETHOSTNAME); err != nil {
+			fmt.Println(err)
+			return 1
+		}
+		os.Setenv("GBUILD_TEST_HELPER", "enter")
+		fmt.Println(unix.Exec(selfExe, os.Args, os.Environ()))
+		return 1
+	}
+}
+
+// refuse makes a system call fail with EPERM in this thread, and in what it executes.
+func refuse(number uint32) error {
+	goruntime.LockOSThread()
+	program := []unix.SockFilter{
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0}, // the number of the call
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: number, Jf: 1},
+		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)},
+		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
+	}
+	filter := unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]}
+	return unix.Prctl(unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&filter)), 0, 0)
+}
