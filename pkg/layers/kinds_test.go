@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sys/unix"
 
 	"github.com/gbuild/gbuild/pkg/layers/codec"
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
@@ -151,9 +153,58 @@ func kindsLayer(ctx context.Context, s *Store) error {
 	if same.Len() != 1024 {
 		return fmt.Errorf("what was copied up is another directory: %q", same.Bytes())
 	}
+	if err := kindsCopiedUp(ctx, s, k); err != nil {
+		return err
+	}
 	for name, data := range map[string][]byte{"diff": out.Bytes(), "index": index} {
 		if err := os.WriteFile(filepath.Join(dir, name), data, 0o644); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// kindsCopiedUp has an overlay copy everything up, and rename and link it: whose it is, and which devices there are, must stay.
+func kindsCopiedUp(ctx context.Context, s *Store, k Key) error {
+	d, err := s.Draft(ctx, k)
+	if err != nil {
+		return err
+	}
+	defer d.Discard()
+	root, err := d.Mount(ctx)
+	if err != nil {
+		return err
+	}
+	want := map[string]*rootfs.Entry{}
+	err = d.Lower().Walk("/", func(e *rootfs.Entry) error {
+		if e.IsDir() {
+			if e.Path != "/" && e.Path != "/tmp" {
+				want[e.Path] = e
+			}
+			return os.Chmod(root+e.Path, 0o700)
+		}
+		at := []unix.Timespec{{Sec: 2000}, {Sec: 2000}}
+		err := unix.UtimesNanoAt(unix.AT_FDCWD, root+e.Path, at, unix.AT_SYMLINK_NOFOLLOW)
+		moved := path.Join("/tmp", strings.ReplaceAll(e.Path, "/", "_"))
+		want[moved], want[moved+".link"] = e, e
+		return errors.Join(err, os.Rename(root+e.Path, root+moved), os.Link(root+moved, root+moved+".link"))
+	})
+	if err = errors.Join(err, d.Unmount()); err != nil {
+		return err
+	}
+	if len(want) == 0 {
+		return errors.New("nothing was copied up")
+	}
+	for name, e := range want {
+		got, err := rootfs.Lstat(d.Dir()+name, name)
+		if err != nil {
+			return err
+		}
+		if got.IsDir() {
+			got.Mode, got.Size = e.Mode, e.Size
+		}
+		if got.Mode != e.Mode || got.Rdev != e.Rdev || got.Owner() != e.Owner() || got.Size != e.Size || got.Link != e.Link {
+			return fmt.Errorf("%s was copied up to %+v", e.Path, got)
 		}
 	}
 	return nil
