@@ -47,7 +47,7 @@ var arrows = map[string]struct {
 	"pkg/layers/snapshotter": {[]string{"internal/hint", "pkg/layers/rootfs"}, "it shows directories that it is given as one, and knows no store"},
 	"pkg/layers/rootfs": {[]string{"internal/durable", "internal/hint", "internal/mark", "pkg/layers/codec"},
 		"it works on directories that it is given and knows no store"},
-	"pkg/pipcache":        {[]string{"internal/durable", "internal/hint", "internal/lazyregexp", "pkg/installer"}, "a cache outlives builds and knows none"},
+	"pkg/pipcache":        {[]string{"internal/durable", "internal/hint", "internal/lazyregexp", "pkg/installer", "pkg/layers/rootfs"}, "a cache outlives builds and knows none"},
 	"pkg/pipcache/travel": {[]string{"pkg/pipcache"}, "it packs caches and cares not where they go"},
 	"pkg/runtime":         {[]string{"internal/durable", "internal/lazyregexp", "pkg/runtime/network"}, "it runs one process and cares neither for images nor for builds"},
 	"pkg/runtime/network": {[]string{"internal/netguard"}, "it gives a sandbox a network, and knows none of its processes and files"},

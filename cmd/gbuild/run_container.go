@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"syscall"
 
 	"github.com/gbuild/gbuild/internal/cli"
@@ -144,17 +143,17 @@ func giveToUser(view *rootfs.View, root string, k *runtime.KeepID) error {
 		return nil
 	}
 	return view.Walk("/", func(e *rootfs.Entry) error {
-		uid, gid := -1, -1
-		if e.UID == k.UID {
-			uid = 0
+		owner := e.Owner()
+		if owner.UID == k.UID {
+			owner.UID = 0
 		}
-		if e.GID == k.GID && k.GID != 0 {
-			gid = 0
+		if owner.GID == k.GID {
+			owner.GID = 0
 		}
-		if uid < 0 && gid < 0 {
+		if owner == e.Owner() {
 			return nil
 		}
-		if err := os.Lchown(root+e.Path, uid, gid); err != nil {
+		if err := rootfs.Kept(owner.GivePath(root + e.Path)); err != nil {
 			return fmt.Errorf("giving %s to the user: %w", e.Path, err)
 		}
 		return nil

@@ -5,12 +5,12 @@ package build
 import (
 	"errors"
 	"fmt"
-	"os"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/gbuild/gbuild/internal/sshagent"
 	"github.com/gbuild/gbuild/pkg/dockerfile"
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 	"github.com/gbuild/gbuild/pkg/remote"
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
@@ -34,7 +34,7 @@ func (m *mounts) agent(d *dockerfile.Mount) (*runtime.Mount, error) {
 		return nil, fmt.Errorf("opening a socket for the ssh agent: %w", err)
 	}
 	m.leases.Later(l.Close)
-	err = errors.Join(os.Chown(socket, valueOr(d.UID, 0), valueOr(d.GID, 0)), unix.Chmod(socket, valueOr(d.Mode, 0o600)))
+	err = errors.Join(rootfs.Kept(rootfs.Owner{UID: valueOr(d.UID, 0), GID: valueOr(d.GID, 0)}.GivePath(socket)), unix.Chmod(socket, valueOr(d.Mode, 0o600)))
 	if err != nil {
 		return nil, fmt.Errorf("opening a socket for the ssh agent: %w", err)
 	}

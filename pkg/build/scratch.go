@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gbuild/gbuild/pkg/layers"
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
 // scratch is a tmpfs of the build, in its own mount namespace: secrets and scripts of heredocs never reach a disk, and
@@ -71,7 +72,7 @@ func (s *scratch) File(data []byte, mode uint32, uid, gid int) (string, error) {
 	if err := os.WriteFile(path, data, 0o600); err != nil {
 		return "", err
 	}
-	if err := os.Chown(path, uid, gid); err != nil {
+	if err := rootfs.Kept((rootfs.Owner{UID: uid, GID: gid}).GivePath(path)); err != nil {
 		return "", err
 	}
 	return path, unix.Chmod(path, mode)

@@ -59,6 +59,10 @@ func (v Volumes) lease(ctx context.Context, m runtime.Mount, copyOut func(target
 	if err != nil {
 		return nil, err
 	}
+	if caches.OtherKind(m.Source, pipcache.Options{}) {
+		return nil, hint.Errorf("run where it was made, or give the volume another name",
+			"volume %s: whom its files belong to is kept in a way that is not the one here: with all ids, or with one", m.Source)
+	}
 	lease, err := caches.Acquire(ctx, m.Source, pipcache.Shared, pipcache.Options{Seed: func(dir string) error {
 		if m.Type == EmptyVolumeMount {
 			return nil

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/gbuild/gbuild/internal/hint"
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
+	"github.com/gbuild/gbuild/pkg/pipcache"
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
@@ -105,5 +107,31 @@ func TestVolumesAfterAnError(t *testing.T) {
 	}
 	if err := v.Remove(ctx, list[0]); err != nil {
 		t.Error(err)
+	}
+}
+
+// A volume whose files belong to ids that this process does not have, or only by marks that mean nothing here, is not taken for an
+// empty one.
+func TestVolumeOfAnotherKind(t *testing.T) {
+	v := Volumes{Dir: filepath.Join(t.TempDir(), "volumes")}
+	caches, err := pipcache.Open(v.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := caches.Acquire(t.Context(), "data", pipcache.Shared, pipcache.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := filepath.Dir(l.Dir())
+	if err := l.Release(); err != nil {
+		t.Fatal(err)
+	}
+	other := pipcache.Identity{ID: "data", Marked: !rootfs.Marked()}
+	if err := os.Rename(own, filepath.Join(filepath.Dir(own), other.Key())); err != nil {
+		t.Fatal(err)
+	}
+	_, err = v.Bind(t.Context(), []runtime.Mount{{Type: VolumeMount, Source: "data", Target: "/work"}}, nil)
+	if err == nil || !strings.Contains(err.Error(), "volume data") || hint.Of(err) == "" {
+		t.Errorf("got %v", err)
 	}
 }

@@ -8,6 +8,10 @@
 // record is a small fact under a kind and a key; to lose one costs time, never correctness. A local image is a name for a
 // manifest. A lease keeps what a process uses from being pruned.
 //
+// The owners of files are real, or marks where a process has one id only (rootfs.Marked). Snapshots of both kinds lie apart, and
+// a state whose files are here in one kind is not here for who has the other. Everything else is shared: the layers of a state are
+// the same bytes from both.
+//
 // # How they meet
 //
 // A state begins as a Draft over its parent, and ends as a snapshot by Draft.Commit. Other states come from layers: Unpack makes

@@ -18,6 +18,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
 // Bodies are the large files that pip has fetched for a user id, in whichever cache: under the digest of their bytes, as
@@ -31,6 +33,9 @@ const (
 	// A file with this suffix is a whole entry of pip, with the body inside.
 	framedSuffix = ".framed"
 
+	// The directory of a user has this suffix where files only have marks of their owner.
+	markedSuffix = "-marked"
+
 	// A file with this suffix says when the file without it was last found to be as its digest says.
 	seenSuffix = ".seen"
 
@@ -40,7 +45,11 @@ const (
 
 // Bodies opens those of a user id. One that no cache has any more is dropped.
 func (c *Caches) Bodies(uid, gid int) (*Bodies, error) {
-	b := &Bodies{filepath.Join(filepath.Dir(c.dir), bodiesDir, fmt.Sprintf("%d-%d", uid, gid))}
+	user := fmt.Sprintf("%d-%d", uid, gid)
+	if rootfs.Marked() {
+		user += markedSuffix
+	}
+	b := &Bodies{filepath.Join(filepath.Dir(c.dir), bodiesDir, user)}
 	if err := os.MkdirAll(b.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("opening what pip has fetched: %w", err)
 	}

@@ -57,7 +57,7 @@ func (c *Caches) TrimBuilt(ctx context.Context, ids []string, age time.Duration,
 	if err != nil {
 		return 0, err
 	}
-	all = slices.DeleteFunc(all, func(i Info) bool { return i.Scope == "" || !slices.Contains(ids, path.Base(i.ID)) })
+	all = slices.DeleteFunc(all, func(i Info) bool { return i.Scope == "" || !i.Ours() || !slices.Contains(ids, path.Base(i.ID)) })
 	oldest := time.Now().Add(-age)
 	var total int64
 	for _, i := range all { // The one that was used last is the first.

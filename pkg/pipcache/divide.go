@@ -10,6 +10,8 @@ import (
 	"path"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
 // Below is chosen for a directory whose entries are to be divided, one by one.
@@ -77,17 +79,17 @@ func makeIn(dir *os.File, name string, like *os.File) (*os.File, error) {
 	if !errors.Is(err, unix.ENOENT) {
 		return below, err
 	}
-	var st unix.Stat_t
-	if err := unix.Fstat(int(like.Fd()), &st); err != nil {
+	from, err := rootfs.Lstat(fmt.Sprintf("/proc/self/fd/%d/.", like.Fd()), name)
+	if err != nil {
 		return nil, err
 	}
-	if err := unix.Mkdirat(int(dir.Fd()), name, st.Mode&0o7777); err != nil && !errors.Is(err, unix.EEXIST) {
+	if err := unix.Mkdirat(int(dir.Fd()), name, from.Mode&0o7777); err != nil && !errors.Is(err, unix.EEXIST) {
 		return nil, err
 	}
 	if below, err = openIn(dir, name); err != nil {
 		return nil, err
 	}
-	if err := below.Chown(int(st.Uid), int(st.Gid)); err != nil {
+	if err := from.Owner().Give(int(below.Fd())); err != nil {
 		below.Close()
 		return nil, err
 	}

@@ -24,6 +24,9 @@
 // entries of the cache whose digests are on the page. So a file is fetched once, although caches of different trusts
 // never share a directory.
 //
+// Whose a file is for a RUN is said by its owner on disk, or where a process has one id only, by a mark (rootfs.Marked). A cache has
+// files of one kind: that is a part of its Identity.
+//
 // Wheels are what the caches of pip and uv have of distributions; Usage says which of them came during a lease, and Info
 // which there are.
 //

@@ -1,4 +1,4 @@
-// This file owns what names a cache. Two leases are of one cache if they ask for the same id, trust, scope, user, group and mode.
+// This file owns what names a cache. Two leases are of one cache if they ask for the same id, trust, scope, user, group and mode, and keep owners in the same way.
 // The hash of these is the name of the cache's directory, and meta.json in it says what was hashed.
 
 package pipcache
@@ -14,6 +14,7 @@ import (
 	"strconv"
 
 	"github.com/gbuild/gbuild/internal/durable"
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
 // Options say which cache is meant beside its id, and how a new one starts.
@@ -50,12 +51,15 @@ type Identity struct {
 	UID   *int    `json:"uid,omitempty"`
 	GID   *int    `json:"gid,omitempty"`
 	Mode  *uint32 `json:"mode,omitempty"`
-	About string  `json:"about,omitempty"` // Only people read this, so it is not hashed.
+
+	Marked bool `json:"marked,omitempty"` // Owners in it are marks (rootfs.Marked): such a cache is none of those with real ones.
+
+	About string `json:"about,omitempty"` // Only people read this, so it is not hashed.
 }
 
 // newIdentity is that of the cache that somebody asks for.
 func newIdentity(id string, o Options) Identity {
-	i := Identity{ID: id, Trust: o.Trust, Scope: o.Scope, About: o.About}
+	i := Identity{ID: id, Trust: o.Trust, Scope: o.Scope, About: o.About, Marked: rootfs.Marked()}
 	if o.OwnerGiven {
 		i.UID, i.GID = &o.UID, &o.GID
 	}
@@ -98,6 +102,9 @@ func (i Identity) Key() string {
 	if i.Mode != nil {
 		frame("mode")
 		frame(strconv.FormatUint(uint64(*i.Mode), 8))
+	}
+	if i.Marked {
+		frame("marked")
 	}
 	return hex.EncodeToString(h.Sum(nil))
 }

@@ -168,7 +168,7 @@ func (x *Lending) lend(entry, name string) error {
 	if err := x.root.Symlink(path.Join(x.options.Lent, name), link); err != nil {
 		return err // Either pip has fetched it, or we have lent it.
 	}
-	if err := x.root.Lchown(link, x.options.UID, x.options.GID); err != nil || framed {
+	if err := Give(x.root, link, x.options.UID, x.options.GID); err != nil || framed {
 		return err
 	}
 	info, err := os.Stat(filepath.Join(x.lent, name))
@@ -206,7 +206,7 @@ func (x *Lending) parents(dir string) error {
 			continue
 		}
 		if err == nil {
-			err = x.root.Lchown(dir[:i], x.options.UID, x.options.GID)
+			err = Give(x.root, dir[:i], x.options.UID, x.options.GID)
 		}
 		if err != nil {
 			return err
@@ -224,7 +224,7 @@ func (x *Lending) write(name string, data []byte) error {
 	}
 	defer x.root.Remove(temp)
 	_, err = f.Write(data)
-	if err = errors.Join(err, f.Chown(x.options.UID, x.options.GID), f.Close()); err != nil {
+	if err = errors.Join(err, Give(x.root, temp, x.options.UID, x.options.GID), f.Close()); err != nil {
 		return err
 	}
 	return x.root.Link(temp, name)

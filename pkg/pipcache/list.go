@@ -32,7 +32,8 @@ type Info struct {
 	Wheels   []Wheel
 }
 
-// List describes all caches, the one that was used last first.
+// List describes all caches, the one that was used last first. Those whose files belong to others on this machine are left out
+// where this process has one id only.
 func (c *Caches) List() ([]Info, error) {
 	entries, err := os.ReadDir(c.dir)
 	if err != nil {
@@ -62,6 +63,9 @@ func (c *Caches) describe(key string) (Info, error) {
 	identity, meta, err := readIdentity(dir)
 	if err != nil {
 		return Info{}, err
+	}
+	if identity.beyond() {
+		return Info{}, fs.ErrNotExist
 	}
 	info := Info{Identity: identity, Key: key, Dir: filepath.Join(dir, dataDir), LastUsed: meta.ModTime(), Busy: busy(dir)}
 	found, err := scan(info.Dir, nil)

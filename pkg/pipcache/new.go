@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
 // ready says whether a cache is complete. It must be locked, or the answer may be old.
@@ -52,7 +54,8 @@ func prepare(dir string, i Identity, o Options) error {
 // dress sets owner and mode: pip refuses a cache directory that its user does not own.
 func dress(dir string, o Options) error {
 	if o.OwnerGiven || o.Seed == nil {
-		if err := os.Chown(dir, o.UID, o.GID); err != nil && !ownedBy(dir, o.UID, o.GID) {
+		owner := rootfs.Owner{UID: o.UID, GID: o.GID}
+		if err := owner.GivePath(dir); err != nil && !ownedBy(dir, owner) {
 			return fmt.Errorf("giving cache to %d:%d: %w", o.UID, o.GID, err)
 		}
 	}
@@ -71,11 +74,7 @@ func dress(dir string, o Options) error {
 }
 
 // ownedBy says whether a directory has its owner already: an ordinary user may not give it to anybody, not even to itself.
-func ownedBy(dir string, uid, gid int) bool {
-	info, err := os.Stat(dir)
-	if err != nil {
-		return false
-	}
-	st := info.Sys().(*syscall.Stat_t)
-	return int(st.Uid) == uid && int(st.Gid) == gid
+func ownedBy(dir string, owner rootfs.Owner) bool {
+	e, err := rootfs.Lstat(dir, dir)
+	return err == nil && e.Owner() == owner
 }

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
 // merge moves all below the directory from into the directory to. What both have is of from afterwards; what only to has
@@ -98,17 +100,17 @@ func removeIn(dir *os.File, name string) error {
 
 // makeLike makes a directory with the owner and the mode of another one.
 func makeLike(dir, other string) error {
-	var st unix.Stat_t
-	if err := unix.Lstat(other, &st); err != nil {
+	like, err := rootfs.Lstat(other, other)
+	if err != nil {
 		return err
 	}
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return err
 	}
-	if err := os.Chown(dir, int(st.Uid), int(st.Gid)); err != nil {
+	if err := like.Owner().GivePath(dir); err != nil {
 		return err
 	}
-	return unix.Chmod(dir, st.Mode&0o7777)
+	return unix.Chmod(dir, like.Mode&0o7777)
 }
 
 // removeAll also removes directories that a build closed to their owner.

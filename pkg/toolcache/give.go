@@ -136,7 +136,12 @@ func (c *Caches) passing(name string) (string, error) {
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return "", err
 	}
-	return dir, os.Chown(dir, c.User.UID, c.User.GID)
+	return dir, give(dir, c.User)
+}
+
+// give makes the user of a RUN the owner of a file, of a link itself.
+func give(name string, user runtime.Identity) error {
+	return rootfs.Kept(rootfs.Owner{UID: user.UID, GID: user.GID}.GivePath(name))
 }
 
 // mountOwn binds a cache of the tool that belongs to the user of the RUN.

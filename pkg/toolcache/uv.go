@@ -86,7 +86,7 @@ func (c *Caches) showUv(v *uvView) (string, error) {
 		}
 	}
 	// The root of an overlay has the owner of its upper directory, and uv wants to own its cache.
-	if err := os.Chown(v.upper, c.User.UID, c.User.GID); err != nil {
+	if err := give(v.upper, c.User); err != nil {
 		return "", err
 	}
 	if err := snapshotter.MountOverlay(root, v.lowers, v.upper, work); err != nil {
@@ -178,5 +178,5 @@ func relink(name, to string, user runtime.Identity) error {
 	if err := os.Symlink(to, name); err != nil {
 		return err
 	}
-	return os.Lchown(name, user.UID, user.GID)
+	return give(name, user)
 }

@@ -22,9 +22,17 @@ type Owner struct{ UID, GID int }
 // ErrForeignOwner says that a file that should be this process's own belongs to somebody else on this machine.
 var ErrForeignOwner = errors.New("the file belongs to another user")
 
-// ErrOwnerLost says that a symbolic link, a fifo or a socket cannot be marked here: only root and the root of a user namespace
-// may. The file belongs to 0:0 then.
-var ErrOwnerLost = errors.New("its owner cannot be kept without a user namespace")
+// ErrOwnerLost says that a file cannot be marked here, and belongs to 0:0 then: links, fifos and sockets can be marked by root
+// and by the root of a user namespace only, and some filesystems have no attributes.
+var ErrOwnerLost = errors.New("the owner cannot be kept here")
+
+// Kept is the error of giving a file an owner, where it does not matter if that cannot be kept.
+func Kept(err error) error {
+	if errors.Is(err, ErrOwnerLost) {
+		return nil
+	}
+	return err
+}
 
 // Marked says whether all files on disk belong to this process's user, so that owners in the image are marks. So it is where
 // this process has one id only: in a user namespace of one, or outside of any as an ordinary user. Otherwise each file belongs
@@ -68,10 +76,10 @@ func (o Owner) Give(fd int) error {
 	if !Marked() {
 		return unix.Fchown(fd, o.UID, o.GID)
 	}
-	if o != (Owner{}) {
-		return o.explain(unix.Fsetxattr(fd, mark.Owner, mark.Encode(mark.Owner, uint32(o.UID), uint32(o.GID)), 0))
+	if o == (Owner{}) {
+		return unmarked(unix.Fremovexattr(fd, mark.Owner))
 	}
-	return unmarked(unix.Fremovexattr(fd, mark.Owner))
+	return o.explain(unix.Fsetxattr(fd, mark.Owner, mark.Encode(mark.Owner, uint32(o.UID), uint32(o.GID)), 0))
 }
 
 // GiveAt makes o the owner of a name in an open directory, of a link its own. The error may be ErrOwnerLost.
@@ -102,15 +110,18 @@ func (o Owner) markAt(path string) error {
 	}
 	err := unix.Lsetxattr(path, name, mark.Encode(name, uint32(o.UID), uint32(o.GID)), 0)
 	if err == unix.EPERM && name != mark.Owner {
-		return fmt.Errorf("%d:%d: %w", o.UID, o.GID, ErrOwnerLost)
+		err = unix.ENOTSUP
 	}
 	return o.explain(err)
 }
 
 // explain says whom a file could not be marked for.
 func (o Owner) explain(err error) error {
-	if err == nil {
+	switch err {
+	case nil:
 		return nil
+	case unix.ENOTSUP:
+		err = ErrOwnerLost
 	}
 	return fmt.Errorf("marking the owner %d:%d: %w", o.UID, o.GID, err)
 }

@@ -53,7 +53,7 @@ func export(ctx context.Context, caches *pipcache.Caches, known *catalog, o Opti
 	}
 	for _, info := range all {
 		oneOfSeveral := strings.Contains(info.Key, ".")
-		if info.Trust != o.Scope || oneOfSeveral || len(o.IDs) > 0 && !slices.Contains(o.IDs, info.ID) {
+		if info.Trust != o.Scope || oneOfSeveral || !info.Ours() || len(o.IDs) > 0 && !slices.Contains(o.IDs, info.ID) {
 			continue
 		}
 		if err := e.cache(ctx, info); err != nil {
@@ -82,7 +82,7 @@ type exporter struct {
 // cache looks at all files of a cache. What vanishes meanwhile, or is closed to this user, is left out.
 func (e *exporter) cache(ctx context.Context, info pipcache.Info) error {
 	identity := info.Identity
-	identity.Trust = abroad(identity.Trust)
+	identity.Trust, identity.Marked = abroad(identity.Trust), false
 	return filepath.WalkDir(info.Dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {
 			if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
@@ -101,8 +101,12 @@ func (e *exporter) cache(ctx context.Context, info pipcache.Info) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		uid, gid, err := pipcache.OwnerOf(path)
+		if err != nil {
+			return nil // It is gone, too.
+		}
 		st := info.Sys().(*syscall.Stat_t)
-		return e.file(path, file{Cache: identity, Path: name, Mode: uint32(info.Mode().Perm()), UID: int(st.Uid), GID: int(st.Gid),
+		return e.file(path, file{Cache: identity, Path: name, Mode: uint32(info.Mode().Perm()), UID: uid, GID: gid,
 			MTime: st.Mtim.Nano(), Size: info.Size(), Seen: e.now})
 	})
 }

@@ -198,8 +198,8 @@ func (im *importer) write(f file, in io.Reader) (arrival, error) {
 	}
 	m.temp = temp
 	_, err = io.CopyN(out, in, f.Size)
-	if err == nil && os.Geteuid() == 0 {
-		_ = out.Chown(f.UID, f.GID) // The file stays ours if this machine lacks the id.
+	if err == nil {
+		_ = pipcache.Give(m.root, temp, f.UID, f.GID) // The file stays ours if this machine lacks the id.
 	}
 	if err == nil {
 		err = out.Chmod(fs.FileMode(f.Mode))
@@ -225,9 +225,7 @@ func makeParents(r *os.Root, f file) error {
 		if err != nil {
 			return err
 		}
-		if os.Geteuid() == 0 {
-			_ = r.Chown(dir, f.UID, f.GID)
-		}
+		_ = pipcache.Give(r, dir, f.UID, f.GID)
 	}
 	return nil
 }
