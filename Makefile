@@ -7,7 +7,7 @@ BINARY  ?= gbuild
 
 export CGO_ENABLED = 1
 
-.PHONY: help setup build test race conformance fuzz bench bench-go bench-pip lint demo self clean
+.PHONY: help setup build test race conformance fuzz bench bench-go bench-pip places lint demo self clean
 
 help: ## say what the targets do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ bench-pip: build ## measure what one changed requirement costs (BENCH_SIZE=small
 
 bench-go: ## run the Go benchmarks of the parts (BENCH=RunStart for some)
 	$(GO) test -tags seccomp -run '^$$' -bench '$(or $(BENCH),.)' -benchmem ./...
+
+places: ## build as people do in every place that tests can make, and write docs/where-it-runs.md (as root; takes an hour)
+	GBUILD_PLACES=page GBUILD_TEST_CACHE=$(or $(GBUILD_TEST_CACHE),/var/tmp/gbuild-test-0) $(GO) test -tags seccomp -count 1 -timeout 4h ./internal/testplaces -run TestPlaces
 
 lint: ## format, vet and lint the code, as .golangci.yml says
 	$(GO) tool -modfile=tools/go.mod golangci-lint run

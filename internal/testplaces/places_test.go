@@ -72,7 +72,7 @@ var places = []place{
 		around: [][]string{prepared("mount --bind $DIR/area $DIR/area; mount -o remount,bind,noexec,nosuid,nodev $DIR/area"), asOrdinary},
 		want:   want{mode: "rootless"}},
 	{name: "state-overlay", title: "the state on overlay", needs: userIDs,
-		around: [][]string{prepared("mkdir $DIR/l $DIR/u $DIR/w; chmod 777 $DIR/u; mount -t overlay -o lowerdir=$DIR/l,upperdir=$DIR/u,workdir=$DIR/w none $DIR/area"), asOrdinary},
+		around: [][]string{prepared("mkdir -p $DIR/l $DIR/u $DIR/w; chmod 777 $DIR/u; mount -t overlay -o lowerdir=$DIR/l,upperdir=$DIR/u,workdir=$DIR/w none $DIR/area"), asOrdinary},
 		want:   want{mode: "rootless", a: 1, b: 1, c: 1, disagrees: true}},
 	{name: "state-fuse", title: "the state on FUSE", needs: []string{"fuse-overlayfs"},
 		around: [][]string{prepared("mkdir -p $DIR/l $DIR/u $DIR/w; fuse-overlayfs -o lowerdir=$DIR/l,upperdir=$DIR/u,workdir=$DIR/w $DIR/area 2>&-")},

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -90,6 +91,50 @@ func (w *world) startSlurm(t *testing.T) {
 	}
 	log, _ := os.ReadFile(filepath.Join(dir, "controller.log"))
 	t.Fatalf("the cluster does not start:\n%s", log)
+}
+
+// TestJobOfThePage runs the job that docs/hpc.md shows.
+func TestJobOfThePage(t *testing.T) {
+	if err := needs["slurm"](); err != nil {
+		t.Skip("slurm is needed: ", err)
+	}
+	page, err := os.ReadFile("../../docs/hpc.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, job, _ := strings.Cut(string(page), "```bash\n")
+	job, _, found := strings.Cut(job, "```")
+	if !found {
+		t.Fatal("docs/hpc.md shows no job")
+	}
+	w := newWorld(t)
+	m := (&place{name: "job", needs: []string{"slurm"}}).make(t, w)
+	if err := w.builds["c"].write(w, filepath.Join(m.dir, "c")); err != nil {
+		t.Fatal(err)
+	}
+	script := filepath.Join(m.dir, "build.sh")
+	if err := os.WriteFile(script, []byte(strings.ReplaceAll(job, "registry.example", w.registry.Host())), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	area := filepath.Join(m.dir, "area")
+	submit := exec.Command("setpriv", "--reuid", jobUser, "--regid", jobUser, "--clear-groups", "sbatch", "--quiet", "--output", filepath.Join(area, "out"), script)
+	submit.Dir = filepath.Join(m.dir, "c")
+	submit.Env = []string{"PATH=" + w.dir + ":" + os.Getenv("PATH"), "HOME=" + filepath.Join(area, "home"), "TMPDIR=" + area, "SLURM_CONF=" + filepath.Join(w.dir, "cluster", "slurm.conf")}
+	if out, err := submit.CombinedOutput(); err != nil {
+		t.Fatal(said(err, out))
+	}
+	said := ""
+	for range 1200 {
+		out, _ := os.ReadFile(filepath.Join(area, "out"))
+		if said = string(out); strings.Contains(said, "\nnames: ") || strings.Contains(said, "gbuild: error:") {
+			break
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	if !strings.Contains(said, "names: "+w.registry.Host()+"/team/agent:v1") {
+		t.Fatalf("the job said\n%s", said)
+	}
+	w.builds["c"].look(t, w.registry.Host()+"/team/agent:v1", w.reference(t, "c"))
 }
 
 // freePort is one that nobody listens on now.

@@ -26,8 +26,15 @@ type world struct {
 	registry *testimage.Registry
 	base     string // the image that the Dockerfiles begin with
 
-	making sync.Mutex
-	images map[string]string // those for containers, by kind
+	index  string // a package index, where the Dockerfiles want one
+	builds map[string]dockerfile
+
+	making  sync.Mutex
+	results map[string]result
+	images  map[string]string // those for containers, by kind
+
+	referring  sync.Mutex
+	references map[string]map[string]string // the files of root's images, by the letter of the Dockerfile
 
 	cleanUp func(func()) // is done when all places are done
 }
@@ -42,7 +49,8 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{dir: dir, registry: testimage.NewRegistry(), images: map[string]string{}, cleanUp: t.Cleanup}
+	w := &world{dir: dir, registry: testimage.NewRegistry(), images: map[string]string{},
+		builds: dockerfiles, results: map[string]result{}, cleanUp: t.Cleanup}
 	w.cleanUp(func() { os.RemoveAll(dir) })
 	w.cleanUp(w.registry.Close)
 	shell, err := testimage.Shell()
