@@ -5,7 +5,8 @@
 // A regular file or a directory has the attribute Owner. The kernel allows no such attribute on symbolic links, fifos and
 // sockets; there security.capability holds the ids, which means nothing to the kernel on files that are not executed, and which
 // uid 0 of a user namespace may set. A file without a mark belongs to 0:0. A device, which only the root of the machine may
-// make, is an empty file with the attribute Node.
+// make, is an empty file with the attribute Node. Where a file system refuses what overlayfs hides files by, the device 0:0 that is
+// one hides the name, and the attribute Opaque all that is below a directory.
 //
 // A change of owner by the kernel (chown) drops the mark of links, fifos and sockets, so a mark is set after it.
 //

@@ -8,17 +8,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The attributes that are marks wherever they are. See Owned for the third.
+// The attributes that are marks wherever they are. See Attribute for the last.
 const (
-	Owner = "user.gbuild.owner" // whom a regular file or a directory belongs to
-	Node  = "user.gbuild.node"  // which device an empty regular file stands for
+	Owner  = "user.gbuild.owner"  // whom a regular file or a directory belongs to
+	Node   = "user.gbuild.node"   // which device an empty regular file stands for
+	Opaque = "user.gbuild.opaque" // the directory hides what the snapshots below have there
 )
 
 const capability = "security.capability"
 
 // IsMark says whether an attribute of a file of that type (the S_IFMT bits of mode) is a mark and not a part of the file.
 func IsMark(name string, mode uint32) bool {
-	return name == Owner || name == Node || name == capability && Attribute(mode) == capability
+	return name == Owner || name == Node || name == Opaque || name == capability && Attribute(mode) == capability
 }
 
 // Attribute is the name of the attribute that holds the owner of a file of that type (the S_IFMT bits of mode).

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path"
 
 	"golang.org/x/sys/unix"
 
@@ -116,12 +115,7 @@ func (s *dirSink) makeDir(name string) error {
 	if !hidden {
 		return nil
 	}
-	dir, err := s.root.Open(local(path.Join(s.top().path, name)))
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	return unix.Fsetxattr(int(dir.Fd()), rootfs.XattrOpaque, []byte("y"), 0)
+	return rootfs.SetOpaqueAt(s.fd(), name)
 }
 
 // leave gives a directory what it takes, when nothing more is put into it.

@@ -51,7 +51,7 @@ func TestIndexView(t *testing.T) {
 	check(t, err)
 	check(t, unix.Mknod(d.Dir()+"/gone", unix.S_IFCHR, 0))
 	file("/replaced/b", "22")
-	check(t, unix.Setxattr(d.Dir()+"/replaced", rootfs.XattrOpaque, []byte("y"), 0))
+	check(t, rootfs.SetOpaque(d.Dir()+"/replaced"))
 	check(t, d.CopyUp("/many"))
 	check(t, unix.Mknod(d.Dir()+"/many/7", unix.S_IFCHR, 0))
 	check(t, d.Commit(t.Context(), upper))

@@ -2,22 +2,82 @@ package layers
 
 import (
 	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 	"github.com/gbuild/gbuild/pkg/layers/snapshotter"
 )
 
-// inEachWay runs a test of a store for each way in which drafts are shown.
+// places are the directories that a store may lie in, and how it shows drafts there.
+var places = map[string]struct {
+	dir func(testing.TB) string
+	way snapshotter.Way
+}{
+	"overlay":         {func(t testing.TB) string { return t.TempDir() }, snapshotter.Overlay},
+	"copy":            {func(t testing.TB) string { return t.TempDir() }, snapshotter.Copied},
+	"copy on overlay": {onOverlay, snapshotter.Copied},
+	"copy on FUSE":    {onFuse, snapshotter.Copied},
+}
+
+// inEachWay runs a test of a store for each way in which drafts are shown, and in each place.
 func inEachWay(t *testing.T, test func(*testing.T, *Store)) {
 	t.Helper()
-	for _, way := range []snapshotter.Way{snapshotter.Copied, snapshotter.Overlay} {
-		t.Run(way.String(), func(t *testing.T) {
-			s := newStore(t)
-			s.way = func() (snapshotter.Way, error) { return way, nil }
+	for name, place := range places {
+		t.Run(name, func(t *testing.T) {
+			s, err := Open(filepath.Join(place.dir(t), "store"))
+			check(t, err)
+			defer s.Close()
+			s.way = func() (snapshotter.Way, error) { return place.way, nil }
 			test(t, s)
 		})
 	}
+}
+
+// overlayDirs makes the directories of an overlay.
+func overlayDirs(t testing.TB) (lower, upper, work, root string) {
+	t.Helper()
+	at := t.TempDir()
+	for i, dir := range []*string{&lower, &upper, &work, &root} {
+		*dir = filepath.Join(at, strconv.Itoa(i))
+		check(t, os.Mkdir(*dir, 0o700))
+	}
+	return lower, upper, work, root
+}
+
+// onOverlay returns a directory on an overlay, as the root of a container is one.
+func onOverlay(t testing.TB) string {
+	t.Helper()
+	lower, upper, work, root := overlayDirs(t)
+	if err := snapshotter.MountOverlay(root, []string{lower}, upper, work); err != nil {
+		t.Skipf("cannot mount overlays here: %v", err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(root, unix.MNT_DETACH) })
+	return root
+}
+
+// onFuse returns a directory on a filesystem in user space: fuse-overlayfs, as the root of some containers is one.
+func onFuse(t testing.TB) string {
+	t.Helper()
+	lower, upper, work, root := overlayDirs(t)
+	out, err := exec.Command("fuse-overlayfs", "-o", "lowerdir="+lower+",upperdir="+upper+",workdir="+work, root).CombinedOutput()
+	if err != nil {
+		t.Skipf("cannot mount fuse-overlayfs here: %v: %s", err, out)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(root, unix.MNT_DETACH) })
+	return root
+}
+
+// isFuse says whether a directory is on a filesystem in user space.
+func isFuse(t testing.TB, dir string) bool {
+	t.Helper()
+	var st unix.Statfs_t
+	check(t, unix.Statfs(dir, &st))
+	return st.Type == 0x65735546
 }
 
 // The law: a RUN that works in the tree of another one sees its state, whatever has changed in it, and what was copied between them.

@@ -89,24 +89,21 @@ func (a *Applier) whiteout(dir, base string) error {
 	case st == nil:
 		return whiteoutAt(fd, base)
 	case st.Mode&unix.S_IFMT == unix.S_IFDIR:
-		return setOpaque(fd, base)
+		return SetOpaqueAt(fd, base)
 	}
 	return nil
 }
 
-// whiteoutAt makes the device node by which overlayfs hides a name.
-func whiteoutAt(fd int, base string) error { return unix.Mknodat(fd, base, unix.S_IFCHR, 0) }
-
 // opaque hides what the layers below have in a directory.
 func (a *Applier) opaque(dir string) error {
 	if dir == "." {
-		return unix.Fsetxattr(int(a.tree.root.Fd()), XattrOpaque, []byte("y"), 0)
+		return SetOpaqueAt(int(a.tree.root.Fd()), ".")
 	}
 	fd, _, err := a.dirOf(dir + "/x")
 	if err != nil {
 		return err
 	}
-	return setOpaque(fd, ".")
+	return SetOpaqueAt(fd, ".")
 }
 
 // file makes what the entry describes, in the place of anything that this layer has put there before.
@@ -226,7 +223,7 @@ func (a *Applier) directory(fd int, base, name string, h *tar.Header) error {
 	case st == nil:
 		err = a.tree.mkdir(fd, base, false)
 	default:
-		opaque := isWhiteoutStat(st)
+		opaque := isWhiteoutAt(fd, base, st)
 		if err = a.tree.clear(fd, base); err == nil {
 			err = a.tree.mkdir(fd, base, opaque)
 		}

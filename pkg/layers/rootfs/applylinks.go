@@ -41,7 +41,7 @@ func (a *Applier) hardlink(fd int, base, name, linkname string) error {
 	case st == nil:
 		a.links = append(a.links, pendingLink{name, target})
 		return nil
-	case isWhiteoutStat(st):
+	case isWhiteoutAt(from, leaf, st):
 		return fmt.Errorf("linking to %q: %w", linkname, os.ErrNotExist)
 	case st.Mode&unix.S_IFMT == unix.S_IFDIR:
 		return fmt.Errorf("linking to %q: it is a directory", linkname)
@@ -66,7 +66,7 @@ func (a *Applier) finishLink(l pendingLink, merged *View) error {
 	if err != nil {
 		return err
 	}
-	if there, err := statAt(fd, base); err != nil || there != nil && !isWhiteoutStat(there) {
+	if there, err := statAt(fd, base); err != nil || there != nil && !isWhiteoutAt(fd, base, there) {
 		return err // a later entry has taken the name
 	}
 	// A link across layers is a copy: overlayfs cannot share an inode between two lower directories.

@@ -30,20 +30,23 @@ func MakeNode(dir int, base string, mode uint32, rdev uint64) error {
 			return err
 		}
 	}
+	return markNode(dir, base, mark.Device{Type: kind, Major: unix.Major(rdev), Minor: unix.Minor(rdev)})
+}
+
+// markNode makes the empty file that stands for a device.
+func markNode(dir int, base string, d mark.Device) error {
 	fd, err := unix.Openat(dir, base, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
 	if err != nil {
 		return err
 	}
 	f := os.NewFile(uintptr(fd), base)
 	defer f.Close()
-	d := mark.Device{Type: kind, Major: unix.Major(rdev), Minor: unix.Minor(rdev)}
 	return unix.Fsetxattr(fd, mark.Node, d.Encode(), 0)
 }
 
-// deviceOf is which device the empty file at path stands for. A device that would be a whiteout is none: no RUN can make one.
+// deviceOf is which device the empty file at path stands for.
 func deviceOf(path string) (kind uint32, rdev uint64, ok bool, err error) {
 	value, err := readMark(path, mark.Node)
 	d, ok := mark.DecodeDevice(value)
-	rdev = unix.Mkdev(d.Major, d.Minor)
-	return d.Type, rdev, ok && !isWhiteout(d.Type, rdev), err
+	return d.Type, unix.Mkdev(d.Major, d.Minor), ok, err
 }

@@ -124,7 +124,7 @@ func TestForeignFiles(t *testing.T) {
 
 // What looks like a mark in a tar, or in an index from elsewhere, is none.
 func TestMarksDoNotEnter(t *testing.T) {
-	for name, want := range map[string]bool{"user.gbuild.owner": false, "user.gbuild.node": false, "user.overlay.opaque": false,
+	for name, want := range map[string]bool{"user.gbuild.owner": false, "user.gbuild.node": false, "user.gbuild.opaque": false, "user.overlay.opaque": false,
 		"security.selinux": false, "security.capability": true, "user.note": true} {
 		if PortableXattr(name) != want {
 			t.Errorf("%s: %v", name, !want)

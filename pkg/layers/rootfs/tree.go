@@ -99,7 +99,7 @@ func (t *tree) ensure(name string, links int) (int, error) {
 		err = t.mkdir(above, base, false)
 	case err == nil && st.Mode&unix.S_IFMT == unix.S_IFLNK:
 		return t.ensureTarget(above, dir, base, links-1)
-	case err == nil && isWhiteoutStat(&st):
+	case err == nil && isWhiteoutAt(above, base, &st):
 		if err = unix.Unlinkat(above, base, 0); err == nil {
 			err = t.mkdir(above, base, true)
 		}
@@ -135,9 +135,6 @@ func readlinkat(fd int, base string) (string, error) {
 	return string(buf[:n]), nil
 }
 
-// isWhiteoutStat is Entry.IsWhiteout of what stat says.
-func isWhiteoutStat(st *unix.Stat_t) bool { return isWhiteout(st.Mode, st.Rdev) }
-
 // mkdir makes a directory; an opaque one hides what the snapshots below have there.
 func (t *tree) mkdir(fd int, base string, opaque bool) error {
 	if err := unix.Mkdirat(fd, base, 0o755); err != nil {
@@ -147,19 +144,9 @@ func (t *tree) mkdir(fd int, base string, opaque bool) error {
 		return err
 	}
 	if opaque {
-		return setOpaque(fd, base)
+		return SetOpaqueAt(fd, base)
 	}
 	return nil
-}
-
-// setOpaque marks a directory: it hides what the snapshots below have there.
-func setOpaque(fd int, base string) error {
-	dir, err := unix.Openat(fd, base, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(dir)
-	return unix.Fsetxattr(dir, XattrOpaque, []byte("y"), 0)
 }
 
 // statAt returns what lies at base, nil if nothing does.

@@ -15,7 +15,6 @@ import (
 // Names of extended attributes. Those of overlayfs say how snapshots are stacked; like marks, they never enter or leave in a layer.
 const (
 	xattrOverlay    = "user.overlay."
-	XattrOpaque     = "user.overlay.opaque"
 	xattrCapability = "security.capability"
 )
 
@@ -107,11 +106,4 @@ func getXattr(path, name string) ([]byte, error) {
 		return nil, err
 	}
 	return value[:n], nil
-}
-
-// IsOpaque says whether the directory on disk hides what lies below it.
-func IsOpaque(dir string) bool {
-	var value [4]byte
-	n, err := unix.Lgetxattr(dir, XattrOpaque, value[:])
-	return err == nil && n == 1 && value[0] == 'y'
 }
