@@ -1,24 +1,17 @@
-// This file owns the translation of a sandbox into libcontainer's configuration. It and container.go are the only files that
-// know libcontainer, whose API has no promise.
+// This file owns the translation of a sandbox into libcontainer's configuration. It, filter.go and container.go are the only
+// files that know libcontainer, whose API has no promise.
 
 package runtime
 
 import (
-	"fmt"
 	"io"
 	"slices"
 
-	seccompprofile "github.com/moby/profiles/seccomp"
 	"github.com/opencontainers/runc/libcontainer/capabilities"
 	"github.com/opencontainers/runc/libcontainer/configs"
-	"github.com/opencontainers/runc/libcontainer/seccomp"
-	"github.com/opencontainers/runc/libcontainer/specconv"
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )
-
-// filtersCalls says whether this program was built with libseccomp.
-const filtersCalls = seccomp.Enabled
 
 // prepared is what of a sandbox is there before its container is made.
 type prepared struct {
@@ -29,6 +22,7 @@ type prepared struct {
 	mounts []lateMount
 	env    []string                                 // the environment of the first process, HOME included
 	open   func(path string) (io.ReadCloser, error) // opens a file of the root
+	calls  *supervision
 	hooks  []DeviceHook
 	bundle string // the directory in which hooks find a configuration; "" without hooks
 }
@@ -72,10 +66,8 @@ func configure(s *Sandbox, p *prepared) (*configs.Config, error) {
 	if !s.Insecure && !s.Unmasked {
 		c.MaskPaths, c.ReadonlyPaths = maskedPaths(), readonlyPaths()
 	}
-	if !s.Insecure {
-		if c.Seccomp, err = filter(s, caps); err != nil {
-			return nil, err
-		}
+	if c.Seccomp, err = filterOf(s, p.calls, caps); err != nil {
+		return nil, err
 	}
 	if s.KeepID != nil {
 		uids, gids := s.KeepID.mappings()
@@ -147,31 +139,3 @@ func hooks(all []DeviceHook) configs.Hooks {
 	}
 	return out
 }
-
-// filter is moby's default profile, as it is for these capabilities, without the 32-bit architectures: through their
-// socketcall, a filter on socket(2) can be passed by (moby takes that risk).
-func filter(s *Sandbox, caps []string) (*configs.Seccomp, error) {
-	if !filtersCalls || s.Seccomp == "unconfined" {
-		return nil, nil
-	}
-	spec := &specs.Spec{Process: &specs.Process{Capabilities: &specs.LinuxCapabilities{Bounding: caps}}}
-	if s.Seccomp != "" {
-		profile, err := seccompprofile.LoadProfile(s.Seccomp, spec)
-		if err != nil {
-			return nil, fmt.Errorf("reading the system call filter: %w", err)
-		}
-		return specconv.SetupSeccomp(profile)
-	}
-	profile, err := seccompprofile.GetDefaultProfile(spec)
-	if err != nil {
-		return nil, fmt.Errorf("making the system call filter: %w", err)
-	}
-	profile.Architectures = profile.Architectures[:min(1, len(profile.Architectures))]
-	if s.hasGPU() {
-		profile.Syscalls = append(profile.Syscalls, specs.LinuxSyscall{Names: gpuCalls, Action: specs.ActAllow})
-	}
-	return specconv.SetupSeccomp(profile)
-}
-
-// gpuCalls are what CUDA shares memory between processes with, and places it near a GPU. The user namespace bounds them.
-var gpuCalls = []string{"pidfd_open", "pidfd_getfd", "process_vm_readv", "process_vm_writev", "mbind", "set_mempolicy", "get_mempolicy", "move_pages"}

@@ -1,5 +1,6 @@
 // This file owns the life of a container of libcontainer's: its first process, further ones, and the part of its start that
-// runs inside of it, which is this program again. It and config.go are the only files that know libcontainer.
+// runs inside of it, which is this program again. It, config.go and filter.go are the only files that know
+// libcontainer.
 
 package runtime
 
@@ -48,7 +49,7 @@ func runContainer(ctx context.Context, s *Sandbox, p *prepared, config *configs.
 		return fmt.Errorf("creating the sandbox: %w", err)
 	}
 	defer func() { err = errors.Join(err, container.Destroy()) }()
-	process, inout, err := firstProcess(s, p.env)
+	process, inout, err := firstProcess(s, p, config.Rlimits)
 	if err != nil {
 		return err
 	}
@@ -68,7 +69,7 @@ func runContainer(ctx context.Context, s *Sandbox, p *prepared, config *configs.
 	stop := context.AfterFunc(ctx, func() { terminate(process) })
 	defer stop()
 	if s.Started != nil {
-		s.Started(&Process{process, func(ctx context.Context, o ExecOptions) error { return execIn(ctx, container, s, p.open, o) }})
+		s.Started(&Process{process, func(ctx context.Context, o ExecOptions) error { return execIn(ctx, container, s, p, o) }})
 	}
 	state, err := ended(process, left)
 	inout.finish()
@@ -152,15 +153,18 @@ func (s streams) close() {
 }
 
 // firstProcess describes the command, with what it reads and writes.
-func firstProcess(s *Sandbox, env []string) (*libcontainer.Process, streams, error) {
+func firstProcess(s *Sandbox, prep *prepared, limits []configs.Rlimit) (*libcontainer.Process, streams, error) {
 	p := &libcontainer.Process{
-		Init: true, Args: s.Args, Env: env, Cwd: cmp.Or(s.Dir, "/"), UID: s.UID, GID: s.GID, AdditionalGroups: slices.Clone(s.Groups),
+		Init: true, Args: s.Args, Env: prep.env, Cwd: cmp.Or(s.Dir, "/"), UID: s.UID, GID: s.GID, AdditionalGroups: slices.Clone(s.Groups),
 	}
 	if s.Reaper {
 		p.Args = append([]string{reaperPath}, s.Args...)
 	}
 	if !slices.Contains(p.AdditionalGroups, s.GID) {
 		p.AdditionalGroups = append(p.AdditionalGroups, s.GID)
+	}
+	if err := prep.calls.setUser(p, limits); err != nil {
+		return nil, streams{}, err
 	}
 	if s.Terminal != nil {
 		c, err := newConsole()
@@ -183,16 +187,20 @@ func firstProcess(s *Sandbox, env []string) (*libcontainer.Process, streams, err
 }
 
 // execIn runs a further process in the container to its end. It stays on its thread, as runContainer does.
-func execIn(ctx context.Context, container *libcontainer.Container, s *Sandbox, open func(string) (io.ReadCloser, error), o ExecOptions) error {
+func execIn(ctx context.Context, container *libcontainer.Container, s *Sandbox, prep *prepared, o ExecOptions) error {
 	goruntime.LockOSThread()
 	defer goruntime.UnlockOSThread()
-	env, err := environOf(s, open, o.UID)
+	env, err := environOf(s, prep.open, o.UID)
 	if err != nil {
 		return err
 	}
 	p := &libcontainer.Process{
 		Args: o.Args, Env: append(env, o.Env...), Cwd: cmp.Or(o.Dir, s.Dir, "/"), UID: o.UID, GID: o.GID, AdditionalGroups: slices.Clone(o.Groups),
 		ConsoleSocket: o.Console, ConsoleHeight: o.Size.Rows, ConsoleWidth: o.Size.Cols,
+	}
+	config := container.Config()
+	if err := prep.calls.setUser(p, config.Rlimits); err != nil {
+		return err
 	}
 	if o.Console == nil {
 		in, err := pipeFrom(o.Stdin)

@@ -29,6 +29,12 @@
 // translates the rest of the Sandbox, runContainer starts the container and waits. In the end everything is taken away again, and a mount point that the command has not touched is removed: it is no part of
 // what the command changed.
 //
+// # What this process answers for the kernel
+//
+// Where there is but one user in the namespace, owners and users of the image are known to package supervisor only, which
+// answers the system calls about them (supervise.go); elsewhere it answers mknod of devices, which the kernel allows to nobody
+// in a user namespace. The filter of system calls says which calls these are (filter.go).
+//
 // # Processes that this program is
 //
 // One binary plays many parts, and Init finds out which it is: the command line; the process that Enter starts; the init of a
@@ -39,8 +45,8 @@
 // # Who knows what
 //
 // sandbox.go, edits.go, process.go, exit.go, missing.go and keepid.go are types that know nobody above them. Functions take
-// a Sandbox and give data back; only run.go knows their order. libcontainer has no stable API and is known by two files:
-// config.go translates, container.go runs. support.go decides by facts and touches nothing, probe.go gathers them.
+// a Sandbox and give data back; only run.go knows their order. libcontainer has no stable API and is known by three files:
+// config.go and filter.go translate, container.go runs. support.go decides by facts and touches nothing, probe.go gathers them.
 //
 // # What is never done here
 //

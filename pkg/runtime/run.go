@@ -45,7 +45,7 @@ func privateDir(state string) (dir string, remove func() error, err error) {
 }
 
 // runIn makes the root, the network and the mounts, and runs the container; dir is private.
-func (s *Sandbox) runIn(ctx context.Context, dir string) (err error) {
+func (s *Sandbox) runIn(parent context.Context, dir string) (err error) {
 	p := &prepared{id: "gbuild-" + filepath.Base(dir), dir: dir}
 	if p.root, err = bindRoot(dir, s.Root); err != nil {
 		return err
@@ -62,6 +62,12 @@ func (s *Sandbox) runIn(ctx context.Context, dir string) (err error) {
 	if err := s.fill(p, t); err != nil {
 		return err
 	}
+	ctx, cancel := context.WithCancelCause(parent)
+	defer cancel(nil)
+	if p.calls, err = supervise(s, dir, cancel); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.calls.close()) }()
 	config, err := configure(s, p)
 	if err != nil {
 		return err

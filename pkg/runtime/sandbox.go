@@ -30,7 +30,7 @@ type Sandbox struct {
 	Networks     *network.Pool // lends a private network; if nil, one is made, and removed in the end
 	Hostname     string        // "gbuild" when empty
 	Hosts        []HostEntry
-	Insecure     bool // every capability, no system call filter, nothing masked
+	Insecure     bool // every capability, no system call is refused, nothing masked
 	ReadOnlyRoot bool
 	ShmSize      int64    // bytes of /dev/shm; 64 MiB when 0
 	Ulimits      []string // NAME=SOFT[:HARD], -1 or "unlimited" for no limit; cut to what this process may have

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	marks "github.com/gbuild/gbuild/internal/mark"
 )
 
 // busyboxRoot is a root with nothing but busybox and accounts, on an overlay over a read-only lower directory. It also
@@ -375,4 +377,24 @@ func TestSandboxStdin(t *testing.T) {
 	if got := runShell(t, root, "read x; echo $x", func(s *Sandbox) { s.Stdin = r }); got != "one line\n" {
 		t.Errorf("%q", got)
 	}
+}
+
+// A RUN makes devices, as with docker build: each is an empty file with a mark, which a layer has as the device.
+func TestDevicesAreMade(t *testing.T) {
+	root, upper := busyboxRoot(t)
+	runShell(t, root, "mkdir /d; mknod -m 640 /d/null c 1 3; cd /d; mknod disk b 8 1; mkfifo p; mknod q p; rm -f /d/p")
+	for name, want := range map[string]marks.Device{"null": {Type: unix.S_IFCHR, Major: 1, Minor: 3}, "disk": {Type: unix.S_IFBLK, Major: 8, Minor: 1}} {
+		value := make([]byte, 64)
+		n, err := unix.Getxattr(upper+"/d/"+name, marks.Node, value)
+		must(t, err)
+		if got, ok := marks.DecodeDevice(value[:n]); got != want || !ok {
+			t.Errorf("%s is %+v, want %+v", name, got, want)
+		}
+	}
+	if st, err := os.Lstat(upper + "/d/null"); err != nil || st.Mode() != 0o640 {
+		t.Errorf("null has mode %v, %v", st.Mode(), err)
+	}
+	runShell(t, root, "! mknod /d/x c 1 3; test ! -e /d/x", func(s *Sandbox) { s.UID, s.GID = 1000, 1000 })
+	runShell(t, root, "! mknod /d/x c 1 3; test ! -e /d/x", func(s *Sandbox) { s.CapDrop = []string{"MKNOD"} })
+	runShell(t, root, "! mknod /d/null c 1 3; ! mknod /none/x c 1 3; mknod /d/y c 1 5", func(s *Sandbox) { s.Seccomp = "unconfined" })
 }

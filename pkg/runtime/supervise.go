@@ -1,0 +1,82 @@
+// This file owns which system calls of a sandbox this process answers, and for how long: see package supervisor.
+
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/pkg/runtime/supervisor"
+)
+
+// supervision is how calls of one sandbox are answered.
+type supervision struct {
+	level    supervisor.Level
+	socket   string               // where the descriptors of filters are sent
+	listener *supervisor.Listener // nil where no call is answered
+}
+
+// canSupervise says why calls cannot be answered here, in this process and its namespaces.
+var canSupervise = sync.OnceValue(func() error {
+	if strings.TrimSpace(readSetting("/proc/sys/kernel/yama/ptrace_scope")) == "3" {
+		return errors.New("no process may read another's memory here (kernel.yama.ptrace_scope is 3)")
+	}
+	switch err := onThread(tryNotify); {
+	case errors.Is(err, unix.EBUSY):
+		return errors.New("another program answers the system calls of this one already, as in a RUN of gbuild")
+	case err != nil:
+		return fmt.Errorf("no program may answer system calls here: %w", err)
+	}
+	return nil
+})
+
+// supervise begins to answer the calls of a sandbox. Where that fails later, cancel is called with the reason.
+func supervise(s *Sandbox, dir string, cancel context.CancelCauseFunc) (*supervision, error) {
+	v := &supervision{level: levelOf(s)}
+	if v.level == supervisor.None || v.level == supervisor.Fake {
+		return v, nil
+	}
+	v.socket = filepath.Join(dir, "calls")
+	var err error
+	v.listener, err = supervisor.Listen(v.socket, supervisor.Options{
+		Level: v.level, NoNewPrivileges: s.NoNewPrivileges, OwnRoots: s.Insecure, Failed: func(err error) { cancel(err) },
+	})
+	return v, err
+}
+
+// levelOf is how much is answered: what the kernel cannot do in these namespaces, if there is a filter at all.
+func levelOf(s *Sandbox) supervisor.Level {
+	single := SingleID()
+	switch {
+	case !filtersCalls || s.KeepID != nil:
+		return supervisor.None
+	case s.Isolation == Fake:
+		return supervisor.Fake
+	case canSupervise() == nil && single:
+		return supervisor.Full
+	case canSupervise() == nil:
+		return supervisor.Devices
+	case single:
+		s.notice(fmt.Sprintf("changes of owners and users succeed without having done anything: %v", canSupervise()))
+		return supervisor.Fake
+	}
+	return supervisor.None // as inside of a RUN: its devices are made by whoever answers outside
+}
+
+// oneUser says whether the kernel knows root only in the sandbox.
+func (v *supervision) oneUser() bool {
+	return v.level == supervisor.Full || v.level == supervisor.NoStat || v.level == supervisor.Fake
+}
+
+func (v *supervision) close() error {
+	if v.listener == nil {
+		return nil
+	}
+	return v.listener.Close()
+}
