@@ -66,7 +66,6 @@ func containerExit(a *cli.App, err error) error {
 	var exit *runtime.ExitError
 	var status cli.ExitStatus
 	var stopped cli.Interrupted
-	var missing *runtime.Missing
 	switch {
 	case err == nil, errors.As(err, &status):
 		return err
@@ -80,7 +79,7 @@ func containerExit(a *cli.App, err error) error {
 		return cli.ExitStatus(exit.Code)
 	}
 	a.PrintError(err)
-	if errors.As(err, &missing) {
+	if cli.HostAtFault(err) {
 		return cli.ExitStatus(cli.ExitHost)
 	}
 	return cli.ExitStatus(container.ExitNotStarted)

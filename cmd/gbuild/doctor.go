@@ -49,14 +49,9 @@ func examine(a *cli.App, want runtime.Isolation, outside error) error {
 			fmt.Fprintf(a.Stdout, "  %-20s no: %s\n", i, lacks.Error())
 		}
 	}
-	for _, c := range []struct {
-		name    string
-		missing *runtime.Missing
-	}{
-		{"namespaces", s.UserNamespaces}, {"own user namespace", s.OwnUsers}, {"more than one id", s.Mapping}, {"answered calls", s.Notify},
-		{"overlay", s.Overlay}, {"fresh /proc", s.Proc}, {"private network", s.PrivateNetwork()}, {"seccomp", s.Seccomp}, {"limits (cgroups)", s.Cgroups},
-	} {
-		printAbility(a, c.name, c.missing)
+	printAbility(a, "namespaces", s.UserNamespaces)
+	if s.UserNamespaces == nil { // else the others could not be tried
+		printAbilities(a, s)
 	}
 	state := printState(a)
 	if said := mode.String(); refused == nil && said != "" {
@@ -72,6 +67,19 @@ func examine(a *cli.App, want runtime.Isolation, outside error) error {
 		fmt.Fprintln(a.Stdout, "network of RUN:", said)
 	}
 	return err
+}
+
+// printAbilities prints what was tried in the namespaces.
+func printAbilities(a *cli.App, s runtime.Support) {
+	for _, c := range []struct {
+		name    string
+		missing *runtime.Missing
+	}{
+		{"own user namespace", s.OwnUsers}, {"more than one id", s.Mapping}, {"answered calls", s.Notify}, {"overlay", s.Overlay},
+		{"fresh /proc", s.Proc}, {"private network", s.PrivateNetwork()}, {"seccomp", s.Seccomp}, {"limits (cgroups)", s.Cgroups},
+	} {
+		printAbility(a, c.name, c.missing)
+	}
 }
 
 func printAbility(a *cli.App, name string, missing *runtime.Missing) {

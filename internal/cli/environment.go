@@ -29,7 +29,7 @@ func (e Environment) userDir(name, below string) (string, error) {
 	}
 	home := e.Get("HOME")
 	if home == "" {
-		return "", hint.Errorf("set HOME, or give --root and --cache-dir", "HOME is not set, so there is no place for gbuild's files")
+		return "", hint.HostErrorf("set HOME, or give --root and --cache-dir (GBUILD_ROOT, GBUILD_CACHE_DIR)", "HOME is not set, so there is no place for gbuild's files")
 	}
 	return filepath.Join(home, below, "gbuild"), nil
 }

@@ -55,7 +55,6 @@ func (e ExitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)
 func ExitCode(err error) int {
 	var status ExitStatus
 	var usage usageError
-	var missing *runtime.Missing
 	var stopped Interrupted
 	switch {
 	case err == nil:
@@ -64,12 +63,18 @@ func ExitCode(err error) int {
 		return int(status)
 	case errors.As(err, &usage), strings.HasPrefix(err.Error(), "unknown command"):
 		return exitUsage
-	case errors.As(err, &missing):
+	case HostAtFault(err):
 		return ExitHost
 	case errors.As(err, &stopped):
 		return ExitSignals + int(stopped)
 	}
 	return ExitFailed
+}
+
+// HostAtFault says whether an error is about what this host lacks.
+func HostAtFault(err error) bool {
+	var missing *runtime.Missing
+	return errors.As(err, &missing) || hint.OfHost(err)
 }
 
 // writeError writes an error with the lines of the Dockerfile that it is about, and what to do next.

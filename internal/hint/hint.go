@@ -2,7 +2,10 @@
 // that knows its remedy by itself has a method Hint() string; all other errors get theirs by Wrap or Errorf.
 package hint
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // hinted adds a hint to an error, and nothing to its message.
 type hinted struct {
@@ -30,6 +33,21 @@ func Wrap(err error, text string) error {
 // Errorf makes an error like fmt.Errorf, with a hint.
 func Errorf(text, format string, args ...any) error {
 	return &hinted{fmt.Errorf(format, args...), text}
+}
+
+// ofHost marks an error that the host is at fault for.
+type ofHost struct{ hinted }
+
+// HostErrorf is Errorf for what the host lacks, and not what it was asked for is at fault for: a command ends with a code of its own
+// then.
+func HostErrorf(text, format string, args ...any) error {
+	return &ofHost{hinted{fmt.Errorf(format, args...), text}}
+}
+
+// OfHost says whether HostErrorf has made the error, or one that it wraps.
+func OfHost(err error) bool {
+	var marked *ofHost
+	return errors.As(err, &marked)
 }
 
 // Of returns the first hint that is not empty among err and all that it wraps, or "".

@@ -31,3 +31,10 @@ func TestAHintChangesNoMessage(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestOfHost(t *testing.T) {
+	err := Wrap(fmt.Errorf("building: %w", HostErrorf("use another disk", "no locks: %w", io.EOF)), "")
+	if !OfHost(err) || Of(err) != "use another disk" || !errors.Is(err, io.EOF) || OfHost(Errorf("x", "y")) {
+		t.Error(err)
+	}
+}

@@ -23,7 +23,7 @@ const version = "gbuild store 1\n"
 // create makes the directory, or checks the one that is there.
 func (d disk) create() error {
 	if err := os.MkdirAll(string(d), 0o700); err != nil {
-		return hint.Errorf("name a directory that you can write to", "making the store: %w", err)
+		return hint.HostErrorf("name a directory that you can write to, such as one below $TMPDIR: --root or GBUILD_ROOT, and --cache-dir or GBUILD_CACHE_DIR for caches", "making the store: %w", err)
 	}
 	if err := d.checkOwner(); err != nil {
 		return err

@@ -51,14 +51,14 @@ func Open(dir string) (*Caches, error) {
 		return nil, fmt.Errorf("finding cache directory: %w", err)
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, hint.Errorf("choose another with --cache-dir", "cache directory %s: it cannot be made: %v", dir, err)
+		return nil, hint.HostErrorf("choose another with --cache-dir or GBUILD_CACHE_DIR", "cache directory %s: it cannot be made: %v", dir, err)
 	}
 	if err := check(dir, "--cache-dir"); err != nil {
 		return nil, err
 	}
 	mounts := filepath.Join(dir, mountsDir)
 	if err := os.Mkdir(mounts, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, hint.Errorf("choose another with --cache-dir", "cache directory %s: it cannot be written: %v", dir, err)
+		return nil, hint.HostErrorf("choose another with --cache-dir or GBUILD_CACHE_DIR", "cache directory %s: it cannot be written: %v", dir, err)
 	}
 	if err := check(mounts, "--cache-dir"); err != nil {
 		return nil, err

@@ -25,8 +25,7 @@ func decideRefusal(f facts) *Missing {
 	case r.tool != "":
 		return decideMapper(f)
 	case f.chrooted && denied:
-		return &Missing{What: "this is a chroot, and Linux lets nobody in one make a user namespace",
-			Remedy: "run gbuild outside of the chroot, or as root there; what has no RUN is built here, too"}
+		return missingInChroot(f.uid)
 	case r.at <= stepClone && f.maxUserns == "0":
 		return &Missing{What: "user namespaces are switched off here (user.max_user_namespaces is 0)", Remedy: "run: sudo sysctl -w user.max_user_namespaces=15000"}
 	case errors.Is(r, unix.ENOSPC), errors.Is(r, unix.EUSERS):
@@ -44,6 +43,14 @@ func decideRefusal(f facts) *Missing {
 			Remedy: "run: sudo gbuild setup apparmor --install, or: sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"}
 	}
 	return decidePolicy(f, r)
+}
+
+func missingInChroot(uid int) *Missing {
+	m := &Missing{What: "this is a chroot, and Linux lets nobody in one make a user namespace", Remedy: "run gbuild outside of the chroot"}
+	if uid != 0 {
+		m.Remedy += ", or as root in it, who needs none"
+	}
+	return m
 }
 
 // refusedWhat words what could not be done.

@@ -111,6 +111,39 @@ func TestEnterWithOneID(t *testing.T) {
 	}
 }
 
+// Root in a chroot has no user namespace, and mounts of its own all the same.
+func TestEnterInAChroot(t *testing.T) {
+	needEntered(t)
+	at := t.TempDir()
+	err := onThread(func() error {
+		root := filepath.Join(at, "root")
+		err := errors.Join(unix.Unshare(unix.CLONE_NEWNS), unix.Mount("tmpfs", at, "tmpfs", 0, ""), unix.Mount("", at, "", unix.MS_SHARED, ""), os.Mkdir(root, 0o755))
+		for _, dir := range []string{"/proc", "/dev", "/bin", "/lib", "/lib64", "/usr", "/tmp"} {
+			if exists(dir) {
+				err = errors.Join(err, os.Mkdir(root+dir, 0o755), unix.Mount(dir, root+dir, "", unix.MS_BIND|unix.MS_REC, ""))
+			}
+		}
+		if err != nil {
+			return err
+		}
+		cmd := helper(t, "enter", "SCRIPT=mkdir /m && mount -t tmpfs x /m && echo mounted; cat /proc/self/uid_map; pwd")
+		cmd.Path, cmd.Dir = readableCopy(t), "/usr"
+		cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: root}
+		out, err := cmd.CombinedOutput()
+		if text := string(out); err != nil || !strings.HasPrefix(text, "mounted\n") || !strings.HasSuffix(text, "\n/usr\n") {
+			t.Errorf("%q, %v", out, err)
+		}
+		mounts, err := os.ReadFile("/proc/thread-self/mountinfo")
+		if bytes.Contains(mounts, []byte(root+"/m ")) {
+			t.Error("a mount of the chroot is seen outside of it")
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // readableCopy is this program where every user can execute it.
 func readableCopy(t testing.TB) string {
 	t.Helper()

@@ -116,9 +116,3 @@ func completeStage(value string) (kind string) {
 	}
 	return kind
 }
-
-// separateMounts keeps mounts that are made here from reaching the host, while what the host mounts later (a USB disk, autofs)
-// still arrives.
-func separateMounts() error {
-	return unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, "")
-}

@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"os/user"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -136,15 +135,6 @@ func containerKind() string {
 		return os.Getenv("container")
 	}
 	return ""
-}
-
-// chrooted says whether the root of this process is not that of its mounts: then no line of its mounts is about "/".
-func chrooted() bool {
-	mounts := readSetting("/proc/self/mountinfo")
-	return mounts != "" && !slices.ContainsFunc(strings.Split(mounts, "\n"), func(line string) bool {
-		f := strings.Fields(line)
-		return len(f) > 4 && f[4] == "/"
-	})
 }
 
 // probeVar names the descriptor on which a process that tryInside started writes what it tried.

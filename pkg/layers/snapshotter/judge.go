@@ -62,7 +62,7 @@ func CanHold(dir string) error {
 	if err != nil || reason == nil {
 		return err
 	}
-	return hint.Errorf("put the store on a local disk (ext4, xfs, btrfs) or a volume of one",
+	return hint.HostErrorf("put the store on a local disk (ext4, xfs, btrfs) or a volume of one",
 		"the filesystem of %s cannot hold the files of images: %w", dir, reason)
 }
 
@@ -85,7 +85,7 @@ func unfit(dir string) (reason, err error) {
 func probeDir(dir string) (string, error) {
 	probe := filepath.Join(dir, ".probe-"+rand.Text())
 	if err := os.Mkdir(probe, 0o700); err != nil {
-		return "", hint.Errorf("name a directory that you can write to", "looking at the filesystem of %s: %w", dir, err)
+		return "", hint.HostErrorf("name a directory that you can write to, such as one below $TMPDIR: --root or GBUILD_ROOT", "looking at the filesystem of %s: %w", dir, err)
 	}
 	return probe, nil
 }
