@@ -53,7 +53,7 @@ func examine(a *cli.App, want runtime.Isolation, outside error) error {
 	if s.UserNamespaces == nil { // else the others could not be tried
 		printAbilities(a, s)
 	}
-	state := printState(a)
+	state := printState(a, s.UserNamespaces == nil)
 	if said := mode.String(); refused == nil && said != "" {
 		fmt.Fprintln(a.Stdout, "RUN:", said)
 	}
@@ -90,8 +90,9 @@ func printAbility(a *cli.App, name string, missing *runtime.Missing) {
 	fmt.Fprintf(a.Stdout, "%-22s MISSING: %s\n%22s   %s\n", name, missing.Error(), "", missing.Remedy)
 }
 
-// printState says what the state directory is fit for, and returns why the files of an image cannot lie there.
-func printState(a *cli.App) error {
+// printState says what the state directory is fit for, and returns why the files of an image cannot lie there. How they are shown
+// to a command is known where one can be run.
+func printState(a *cli.App, runs bool) error {
 	refused := func(err error) error {
 		missing := &runtime.Missing{What: err.Error(), Remedy: cmp.Or(hint.Of(err), "choose another one with --root or GBUILD_ROOT, on a local disk (ext4, xfs, btrfs)")}
 		printAbility(a, "state directory", missing)
@@ -107,6 +108,8 @@ func printState(a *cli.App) error {
 		return refused(err)
 	case judged.Way == snapshotter.None:
 		return refused(fmt.Errorf("%s cannot hold the files of images: %w", dir, judged.Why))
+	case !runs:
+		printAbility(a, "state directory", nil)
 	case judged.Why != nil:
 		fmt.Fprintf(a.Stdout, "%-22s ok, by %s: %v\n", "state directory", judged.Way, judged.Why)
 	default:

@@ -26,8 +26,14 @@ type Handed struct {
 // handedVar has the number of the descriptor by which a process gets it.
 const handedVar = "_GBUILD_HANDED"
 
-// highFD is above the descriptors of the caller, and of the files that a child is given.
-const highFD = 100
+// highFD is above the descriptors of the caller, and of the files that a child is given, where so many may be open.
+func highFD() int {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err == nil && limit.Cur < 200 {
+		return int(limit.Cur / 2)
+	}
+	return 100
+}
 
 // give prepares what a process is to take over, and returns what its environment must have. The process inherits the
 // descriptor because nothing says that it should not.
@@ -41,7 +47,7 @@ func (h Handed) give() (env string, err error) {
 	if err := json.NewEncoder(f).Encode(h); err != nil {
 		return "", fmt.Errorf("handing the command on: %w", err)
 	}
-	if fd, err = unix.FcntlInt(f.Fd(), unix.F_DUPFD, highFD); err != nil {
+	if fd, err = unix.FcntlInt(f.Fd(), unix.F_DUPFD, highFD()); err != nil {
 		return "", fmt.Errorf("handing the command on: %w", err)
 	}
 	return handedVar + "=" + strconv.Itoa(fd), nil

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -35,6 +36,15 @@ func grant(all []string, insecure bool, add, drop []string) ([]string, error) {
 	caps = append(caps, add...)
 	slices.Sort(caps)
 	return slices.Compact(caps), nil
+}
+
+// held leaves of the capabilities those that count where root is in no user namespace of its own: those that this process has, but
+// for that to make devices, which would be the machine's. Of the known ones each is at its number.
+func held(known, caps []string, insecure bool) []string {
+	own, _ := strconv.ParseUint(statusField("CapPrm"), 16, 64)
+	return slices.DeleteFunc(caps, func(name string) bool {
+		return own&(1<<slices.Index(known, name)) == 0 || name == "CAP_MKNOD" && !insecure
+	})
 }
 
 // expandCaps gives names their full form, and ALL its meaning.

@@ -2,9 +2,11 @@ package runtime
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/opencontainers/runc/libcontainer/capabilities"
 	"golang.org/x/sys/unix"
 )
 
@@ -61,6 +63,22 @@ func TestGrant(t *testing.T) {
 		if (err != nil) != (c.has == "") || len(got) != c.want || !strings.Contains(fmt.Sprint(got), c.has) {
 			t.Errorf("%+v: %v, %v", c, got, err)
 		}
+	}
+}
+
+func TestHeldCapabilities(t *testing.T) {
+	known := capabilities.KnownCapabilities()
+	for number, name := range map[int]string{unix.CAP_CHOWN: "CAP_CHOWN", unix.CAP_SETFCAP: "CAP_SETFCAP", unix.CAP_LAST_CAP: "CAP_CHECKPOINT_RESTORE"} {
+		if known[number] != name {
+			t.Errorf("%s is not at its number %d: %q", name, number, known)
+		}
+	}
+	needEntered(t) // with all of them
+	if got := held(known, defaultCaps(), false); len(got) != len(defaultCaps())-1 || slices.Contains(got, "CAP_MKNOD") {
+		t.Errorf("%q", got)
+	}
+	if got := held(known, slices.Clone(known), true); !slices.Equal(got, known) {
+		t.Errorf("%q", got)
 	}
 }
 

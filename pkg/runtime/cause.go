@@ -57,23 +57,21 @@ func missingInChroot(uid int) *Missing {
 var refusedWhat = [...]string{stepNone: "a process", stepClone: "user namespaces cannot be made", stepMap: "the ids of a user namespace cannot be mapped",
 	stepMount: "a user namespace can be made, but nothing may be mounted in it"}
 
-// decidePolicy is about what a container or a filter around this process forbids.
+// decidePolicy is about what a policy, or a filter of system calls, around this process forbids.
 func decidePolicy(f facts, r *refusal) *Missing {
 	m := &Missing{What: refusedWhat[r.at] + " here", Cause: r.err}
 	switch {
-	case f.container != "" && r.at == stepMount && !errors.Is(r, unix.EPERM):
-		m.What += ": the AppArmor profile of this container forbids it"
-		m.Remedy = "in Docker add --security-opt apparmor=unconfined, in Kubernetes appArmorProfile Unconfined"
+	case f.profile != "" && r.at == stepMount:
+		m.What += ": the AppArmor profile " + f.profile + " forbids it"
+		m.Remedy = "start gbuild without it: in Docker --security-opt apparmor=unconfined, in Kubernetes appArmorProfile Unconfined"
 	case f.container != "" && f.filtered:
 		m.What += ": the system call filter of this container forbids it"
 		m.Remedy = "in Docker add --security-opt seccomp=unconfined, in Kubernetes seccompProfile Unconfined"
-	case f.container != "":
-		m.Remedy = "the container forbids it; in Docker add --security-opt seccomp=unconfined --security-opt apparmor=unconfined, in Kubernetes seccompProfile Unconfined"
 	case f.filtered:
 		m.What += ": a system call filter (seccomp) around this process forbids it"
 		m.Remedy = "start gbuild without that filter, which a container, a service of systemd (RestrictNamespaces=, SystemCallFilter=) or a sandbox has set"
 	default:
-		m.Remedy = "a security module or a container around this process forbids it: ask who runs this machine, and see dmesg; in Docker add --security-opt seccomp=unconfined --security-opt apparmor=unconfined"
+		m.Remedy = "a security module or a container around this process forbids it: ask who runs this machine; in Docker add --security-opt seccomp=unconfined --security-opt apparmor=unconfined, in Kubernetes seccompProfile Unconfined"
 	}
 	return m
 }

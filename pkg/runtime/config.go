@@ -5,7 +5,6 @@ package runtime
 
 import (
 	"io"
-	"slices"
 
 	"github.com/opencontainers/runc/libcontainer/capabilities"
 	"github.com/opencontainers/runc/libcontainer/configs"
@@ -30,13 +29,13 @@ type prepared struct {
 // configure translates the sandbox for libcontainer. There is no user namespace in it but for KeepID: this process is in that
 // already.
 func configure(s *Sandbox, p *prepared) (*configs.Config, error) {
-	drop := s.CapDrop
-	if bare.Load() && !s.Insecure { // its devices would be those of the machine
-		drop = append(slices.Clone(drop), "MKNOD")
-	}
-	caps, err := grant(capabilities.KnownCapabilities(), s.Insecure, s.CapAdd, drop)
+	known := capabilities.KnownCapabilities()
+	caps, err := grant(known, s.Insecure, s.CapAdd, s.CapDrop)
 	if err != nil {
 		return nil, err
+	}
+	if bare.Load() {
+		caps = held(known, caps, s.Insecure)
 	}
 	c := &configs.Config{
 		Rootfs:          p.root,

@@ -45,6 +45,7 @@ type facts struct {
 	account      bool     // /etc/passwd knows the user
 	chrooted     bool     // its root is not that of its mounts
 	noProc       bool     // there is no /proc
+	profile      string   // the profile of AppArmor by which this process is held, or ""
 	apparmor     string   // kernel.apparmor_restrict_unprivileged_userns
 	unprivileged string   // kernel.unprivileged_userns_clone (Debian's)
 	maxUserns    string   // user.max_user_namespaces
@@ -68,6 +69,7 @@ func gather() facts {
 		noNewPrivs:   noNewPrivileges(),
 		filtered:     statusField("Seccomp") == "2",
 		container:    containerKind(),
+		profile:      heldBy(),
 		chrooted:     chrooted(),
 		noProc:       !exists(selfExe),
 		apparmor:     readSetting("/proc/sys/kernel/apparmor_restrict_unprivileged_userns"),
@@ -133,6 +135,16 @@ func containerKind() string {
 		return "Docker"
 	case os.Getenv("container") != "":
 		return os.Getenv("container")
+	}
+	return ""
+}
+
+// heldBy is the profile of AppArmor that is enforced on this process. Other modules have other words in the second file.
+func heldBy() string {
+	for _, file := range []string{"/proc/self/attr/apparmor/current", "/proc/self/attr/current"} {
+		if profile, enforced := strings.CutSuffix(readSetting(file), " (enforce)"); enforced {
+			return profile
+		}
 	}
 	return ""
 }

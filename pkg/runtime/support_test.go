@@ -52,7 +52,7 @@ func TestDecide(t *testing.T) {
 		{"nested too deep", func(f *facts) { f.refuse(stepClone, unix.ENOSPC) }, "norun", "nested"},
 		{"a kernel without", func(f *facts) { f.refuse(stepClone, unix.EINVAL) }, "norun", "CONFIG_USER_NS"},
 		{"default container", func(f *facts) { f.refuse(stepClone, unix.EPERM); f.container, f.filtered = "Docker", true }, "norun", "seccomp=unconfined"},
-		{"a container's AppArmor", func(f *facts) { f.refuse(stepMount, unix.EACCES); f.container = "Docker" }, "norun", "apparmor=unconfined"},
+		{"a container's AppArmor", func(f *facts) { f.refuse(stepMount, unix.EACCES); f.container, f.profile = "Docker", "docker-default" }, "norun", "docker-default forbids it"},
 		{"chroot", func(f *facts) { f.refuse(stepClone, unix.EPERM); f.chrooted = true }, "norun", "chroot"},
 		{"no /proc", func(f *facts) { f.refuse(stepClone, unix.ENOENT); f.noProc = true }, "norun", "mount -t proc"},
 		{"root without SETFCAP", func(f *facts) {
