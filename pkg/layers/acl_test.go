@@ -5,7 +5,11 @@ import (
 	"path/filepath"
 	"testing"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/pkg/layers/codec"
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
 // TestDefaultACL holds that a default ACL of the directory in which the state lies gets into no snapshot. The kernel would take
@@ -42,5 +46,31 @@ func TestDefaultACL(t *testing.T) {
 		check(t, s.Close())
 		check(t, unix.Setxattr(dir, defaultACL, acl, 0))
 		check(t, unix.Setxattr(disk(dir).own("drafts"), defaultACL, acl, 0))
+	}
+}
+
+// A directory above that hands down its group, as directories of projects do, hands it to no file of an image.
+func TestGroupOfTheDirectoryAbove(t *testing.T) {
+	needRoot(t)
+	above := t.TempDir()
+	check(t, os.Chown(above, 0, 1234))
+	check(t, unix.Chmod(above, 0o2755))
+	s, err := Open(filepath.Join(above, "a", "store"))
+	check(t, err)
+	defer s.Close()
+	d, err := s.Draft(t.Context(), Key{})
+	check(t, err)
+	check(t, os.Mkdir(d.Dir()+"/dir", 0o755))
+	write(t, d.Dir()+"/dir/file", "")
+	check(t, d.Commit(t.Context(), keyOf("k")))
+	base, err := s.Unpack(t.Context(), []v1.Layer{layerOf(t, tarOf(t, "d dir", "f dir/file x"), codec.Compression{})}, nil)
+	check(t, err)
+	for _, k := range []Key{keyOf("k"), base} {
+		check(t, mustView(t, s, k).Walk("/", func(e *rootfs.Entry) error {
+			if e.GID != 0 || e.Mode&unix.S_ISGID != 0 {
+				t.Errorf("%s has group %d, mode %o", e.Path, e.GID, e.Mode)
+			}
+			return nil
+		}))
 	}
 }

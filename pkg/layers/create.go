@@ -36,6 +36,9 @@ func (d disk) create() error {
 		return err
 	}
 	dropDefaultACL(d.own("drafts"))
+	if err := os.Chmod(d.own("drafts"), 0o700); err != nil { // without setgid, by which what is made in it would get its group
+		return fmt.Errorf("opening the store: %w", err)
+	}
 	return nil
 }
 
