@@ -7,6 +7,8 @@ import (
 	"errors"
 	"time"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
 	"github.com/gbuild/gbuild/pkg/layers"
 	"github.com/gbuild/gbuild/pkg/remote"
 )
@@ -26,23 +28,23 @@ func (b *Builder) Build(ctx context.Context, req *Request) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.process.runs = target.hasRun(map[*stage]bool{})
-	if err := p.process.check(req); err != nil {
+	if err := p.process.check(req, target.aRun(map[*stage]bool{})); err != nil {
 		return nil, err
 	}
 	target.markExported()
 	p.runs.tools = newTools(b, req, p, tasks, p.resolver.readsCaches())
 	p.exports.layering.setExtra(target)
 	key, err := w.stageKey(ctx, target)
+	var sealed []v1.Layer
 	if err == nil && req.Files {
-		err = p.states.ensure(ctx, key)
+		sealed, err = p.states.bring(ctx, key)
 	}
 	if err != nil {
 		cancel(err)
 		_ = tasks.wait() // err came first
 		return nil, firstError(ctx, err)
 	}
-	result := &Result{Key: key, Config: target.config, Steps: int(p.crew.executed.Load())}
+	result := &Result{Key: key, Sealed: sealed, Config: target.config, Steps: int(p.crew.executed.Load())}
 	if req.NoLayers {
 		return result, tasks.wait()
 	}
@@ -78,6 +80,8 @@ func (b *Builder) newWalker(outer context.Context, req *Request, t *tasks) *walk
 		names: names, states: states, exports: exports, caches: caches, crew: newCrew(b.Jobs, t), runs: newRuns(b),
 		indexes: &indexes{store: b.Store, states: states, exports: exports, caches: caches, foreign: names.caches,
 			written: once[layers.Key, struct{}]{tasks: t}}}
+	p.sealed = newSealed(outer, p, t)
+	states.sealed = p.sealed
 	w := &walker{build: p, walked: once[*stage, layers.Key]{tasks: t}}
 	p.stages = w
 	p.sources = &sources{store: b.Store, contexts: &contexts{main: req.Context, named: req.Named}, bases: images, states: states, events: v,

@@ -102,6 +102,7 @@ type Request struct {
 type Result struct {
 	Image  v1.Image // nil with Request.NoLayers
 	Key    layers.Key
+	Sealed []v1.Layer // where Request.Files are not in the store: the layers to read them out of, the lowest first
 	Config *v1.ConfigFile
 	Steps  int // executed, not taken from the store
 }

@@ -40,9 +40,6 @@ func (w *work) remembered(ctx context.Context, src dockerfile.Source, selection 
 	if w.guessing {
 		return sum, errUnknown
 	}
-	if !w.build.process.mayWork() {
-		return sum, ErrNeedsNamespace
-	}
 	t, err := w.build.sources.tree(ctx, src)
 	if err != nil {
 		return sum, err

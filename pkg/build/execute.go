@@ -58,18 +58,10 @@ func (w *work) make(ctx context.Context) (out layers.Key, err error) {
 	if w.rerun {
 		rand.Read(nonce[:])
 	}
-	lower, foreign := w.lowerByIndex(ctx)
-	if foreign {
-		recipe = w.recipes.foreign
-	}
-	if w.build.process.mayWork() && lower == nil {
-		if err := w.build.states.ensure(ctx, w.parent); err != nil {
-			return out, err
-		}
-	}
-	err = w.pack(ctx, again(recipe, nonce), lower)
-	if errors.Is(err, files.ErrNotPackable) {
-		recipe, err = w.draft(ctx, nonce, lower != nil && isLinked(w.step))
+	if w.build.process.entered {
+		recipe, err = w.makeFiles(ctx, nonce)
+	} else {
+		recipe, err = w.seal(ctx, nonce)
 	}
 	if out = again(recipe, nonce); err != nil {
 		return out, err
@@ -81,13 +73,29 @@ func (w *work) make(ctx context.Context) (out layers.Key, err error) {
 	return out, w.keepMade(recipe, nonce)
 }
 
+// makeFiles makes the files of the state, or only its layer where that suffices. It returns the recipe that the result is of.
+func (w *work) makeFiles(ctx context.Context, nonce layers.Key) (recipe layers.Key, err error) {
+	recipe = w.recipes.own
+	lower, foreign := w.lowerByIndex(ctx)
+	if foreign {
+		recipe = w.recipes.foreign
+	}
+	if lower == nil {
+		if err := w.build.states.ensure(ctx, w.parent); err != nil {
+			return recipe, err
+		}
+	}
+	err = w.pack(ctx, again(recipe, nonce), lower)
+	if errors.Is(err, files.ErrNotPackable) {
+		return w.draft(ctx, nonce, lower != nil && isLinked(w.step))
+	}
+	return recipe, err
+}
+
 // draft executes the step in a draft over its parent and commits it, or over nothing, of which only the layers stay. It
 // returns the recipe that the result is of.
 func (w *work) draft(ctx context.Context, nonce layers.Key, floats bool) (recipe layers.Key, err error) {
 	recipe = w.recipes.own
-	if !w.build.process.mayWork() {
-		return recipe, ErrNeedsNamespace
-	}
 	parent := w.parent
 	if floats {
 		parent = layers.Key{}

@@ -16,7 +16,6 @@ import (
 type exports struct {
 	store    *layers.Store
 	states   *states
-	process  *process
 	layering *layerPlan
 	line     *exporting
 
@@ -25,7 +24,7 @@ type exports struct {
 
 // newExports makes layers of these states.
 func newExports(s *states, line *exporting, t *tasks) *exports {
-	return &exports{store: s.store, states: s, process: s.process, layering: s.layering, line: line, made: once[layers.Key, []v1.Layer]{tasks: t}}
+	return &exports{store: s.store, states: s, layering: s.layering, line: line, made: once[layers.Key, []v1.Layer]{tasks: t}}
 }
 
 // startWanted makes the layers of a state of the stage, if it is to have some.
@@ -64,9 +63,6 @@ func (x *exports) of(ctx context.Context, k layers.Key, o layers.LayerOptions) (
 	if im := x.states.importOf(k); im != nil && len(im.layers) <= o.Max {
 		return im.layers, nil
 	}
-	if !x.process.mayWork() {
-		return nil, ErrNeedsNamespace
-	}
 	if err := x.states.ensure(ctx, k); err != nil {
 		return nil, err
 	}
@@ -78,10 +74,10 @@ func (x *exports) of(ctx context.Context, k layers.Key, o layers.LayerOptions) (
 // squash makes one layer of all that a state has over a base.
 func (x *exports) squash(ctx context.Context, key, base layers.Key) (v1.Layer, error) {
 	o := x.layering.options(0)
+	if !x.store.HasSquashed(key, base, o) && !x.states.process.entered {
+		return x.states.sealed.squash(ctx, key, base, o)
+	}
 	if !x.store.HasSquashed(key, base, o) {
-		if !x.process.mayWork() {
-			return nil, ErrNeedsNamespace
-		}
 		if err := x.states.ensure(ctx, key); err != nil {
 			return nil, err
 		}

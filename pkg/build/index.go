@@ -22,7 +22,7 @@ import (
 var errNoIndex = errors.New("there is no index")
 
 // indexType is the media type of an index in a shared cache.
-const indexType types.MediaType = "application/vnd.gbuild.index.v1+zstd"
+const indexType types.MediaType = "application/vnd.gbuild.index.v2+zstd"
 
 // maxIndexBlob keeps a shared cache from filling the memory, in bytes.
 const maxIndexBlob = 16 << 20
@@ -51,6 +51,9 @@ func (x *indexes) levels(ctx context.Context, k layers.Key) (all []level, err er
 	for !k.IsZero() {
 		if b := x.states.bases.of(k); b != nil {
 			base, err := b.levels()
+			if x.states.process.entered && len(base) > 0 && base[0].key != k { // it was built here, and is known by its recipe
+				return nil, errNoIndex
+			}
 			return append(all, base...), err
 		}
 		made := x.states.originOf(k)
@@ -79,9 +82,6 @@ func (b *base) levels() (all []level, err error) {
 		k = layers.ChainKey(k, id)
 		all = append(all, level{k, []v1.Layer{l}, false})
 	}
-	if k != b.key { // it was built here, and is known by its recipe
-		return nil, errNoIndex
-	}
 	slices.Reverse(all)
 	return all, nil
 }
@@ -107,7 +107,7 @@ func (x *indexes) index(ctx context.Context, l level) ([]byte, error) {
 	if data, ok := x.store.Index(l.layers, layers.Key{}); ok {
 		return data, nil
 	}
-	if !x.states.process.mayWork() {
+	if !x.states.process.entered {
 		return nil, errNoIndex
 	}
 	return x.store.MakeIndex(ctx, l.key, l.layers, l.copied)
@@ -119,20 +119,25 @@ func (x *indexes) view(ctx context.Context, k layers.Key) (v *rootfs.View, forei
 	if err != nil {
 		return nil, false, err
 	}
-	indexes := make([][]byte, len(all))
+	indexes := make([]rootfs.Index, len(all))
 	for i, l := range all {
-		if indexes[i], err = x.index(ctx, l); err == nil {
-			continue
+		data, err := x.index(ctx, l)
+		if err != nil {
+			foreign = true
+			if kept, ok := x.kept(l); ok {
+				data, err = kept, nil
+			} else {
+				data, err = x.shared(all, i)
+			}
 		}
-		foreign = true
-		if data, ok := x.kept(l); ok {
-			indexes[i] = data
-		} else if indexes[i], err = x.shared(all, i); err != nil {
+		if err == nil {
+			indexes[i], err = rootfs.OpenIndex(data, nil)
+		}
+		if err != nil {
 			return nil, false, err
 		}
 	}
-	v, err = rootfs.IndexView(indexes...)
-	return v, foreign, err
+	return rootfs.IndexView(indexes...), foreign, nil
 }
 
 // kept is the index of a snapshot that a build with the same shared caches had from them.

@@ -22,6 +22,7 @@ type parts struct {
 	states   *states
 	exports  *exports
 	indexes  *indexes
+	sealed   *sealed
 	caches   *sharedCaches
 	runs     *runs
 	crew     *crew
@@ -41,4 +42,5 @@ type stages interface {
 func (p *parts) close() {
 	p.runs.close()
 	p.sources.contexts.close()
+	p.sealed.close()
 }

@@ -79,7 +79,11 @@ func (w *work) publicSums() [][32]byte {
 // find looks the result of the step up under each of its names: the state, or its layers, whose files are not here as
 // what they stand on was never fetched, or is gone.
 func (w *work) find() (out outcome, ok bool) {
-	for _, here := range []func(layers.Key) bool{w.build.store.Has, w.layered} {
+	looked := []func(layers.Key) bool{w.build.store.Has, w.layered}
+	if !w.build.process.entered && bringsFiles(w.step) { // files without a layer are of no use there: nobody may make one of them
+		looked = []func(layers.Key) bool{w.layered}
+	}
+	for _, here := range looked {
 		for _, name := range w.recipes.stored() {
 			if out = w.build.names.latest(name); here(out.key) {
 				w.build.names.identify(out.key, identity{w.recipes.public, out.nonce})

@@ -18,7 +18,7 @@ const (
 	sharedStep    = "step"
 	sharedDigest  = "digest"
 	sharedCreated = "created"
-	sharedFiles   = "files" // indexes: see index.go
+	sharedFiles   = "files-2" // indexes: see index.go
 )
 
 // sharedCaches are those of one build.

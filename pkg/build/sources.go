@@ -100,15 +100,18 @@ func (s *sources) snapshotOf(ctx context.Context, name, path string) (key layers
 
 // materialise makes the state that snapshotOf named, where it is not stored.
 func (s *sources) materialise(ctx context.Context, key layers.Key, name, path string) error {
+	if !s.states.process.entered {
+		s.states.note(key, layers.Key{}, nil)
+	}
 	if s.store.Has(key) {
 		return nil
-	}
-	if !s.states.process.mayWork() {
-		return ErrNeedsNamespace
 	}
 	c, err := s.contexts.get(ctx, name)
 	if err != nil {
 		return err
+	}
+	if !s.states.process.entered {
+		return s.states.sealed.context(ctx, key, c, path)
 	}
 	d, err := s.store.Draft(ctx, layers.Key{})
 	if err != nil {

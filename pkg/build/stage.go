@@ -59,23 +59,23 @@ func (s *stage) baseName() string {
 	return "scratch"
 }
 
-// hasRun says whether a RUN is among the steps that the stage needs.
-func (s *stage) hasRun(seen map[*stage]bool) bool {
+// aRun returns a RUN among the steps that the stage needs, nil if there is none.
+func (s *stage) aRun(seen map[*stage]bool) dockerfile.Step {
 	if s == nil || seen[s] {
-		return false
+		return nil
 	}
 	seen[s] = true
 	for _, step := range s.steps {
 		if !bringsFiles(step) {
-			return true
+			return step
 		}
 	}
 	for _, n := range s.needs {
-		if n.hasRun(seen) {
-			return true
+		if run := n.aRun(seen); run != nil {
+			return run
 		}
 	}
-	return s.parent.hasRun(seen)
+	return s.parent.aRun(seen)
 }
 
 // markExported marks the stages whose snapshots become layers of the result.

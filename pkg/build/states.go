@@ -6,6 +6,7 @@ package build
 import (
 	"context"
 	"errors"
+	"os"
 	"sync"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -39,6 +40,7 @@ type states struct {
 	process  *process
 	events   *events
 	layering *layerPlan
+	sealed   *sealed // shows the states of a process without a namespace
 
 	restored once[layers.Key, struct{}]
 
@@ -85,14 +87,14 @@ func (s *states) importOf(k layers.Key) *imported {
 // ensure brings the files of a state here: it unpacks the image that the state is, or its last layer, or fetches it from a
 // shared cache.
 func (s *states) ensure(ctx context.Context, k layers.Key) error {
-	if s.store.Unpacked(k) {
+	if s.store.Unpacked(k) && (s.process.entered || os.Geteuid() == 0) { // files of subordinate ids are seen in a namespace only
 		return nil
-	}
-	if s.store.Has(k) && s.process.mayWork() {
-		return s.store.Expand(ctx, k)
 	}
 	if !s.process.entered {
 		return ErrNeedsNamespace
+	}
+	if s.store.Has(k) {
+		return s.store.Expand(ctx, k)
 	}
 	if im := s.importOf(k); im != nil {
 		return s.restore(ctx, k, im)
@@ -103,8 +105,19 @@ func (s *states) ensure(ctx context.Context, k layers.Key) error {
 	return nil
 }
 
-// view shows the files of a state, which are brought here first.
+// bring is ensure for whoever reads the files after the build: where they cannot be here, it returns the layers that they are in.
+func (s *states) bring(ctx context.Context, k layers.Key) ([]v1.Layer, error) {
+	if s.process.entered {
+		return nil, s.ensure(ctx, k)
+	}
+	return s.sealed.layers(ctx, k)
+}
+
+// view shows the files of a state, which are brought here first, or are read out of its layers.
 func (s *states) view(ctx context.Context, k layers.Key) (*rootfs.View, error) {
+	if !s.process.entered {
+		return s.sealed.view(ctx, k)
+	}
 	if err := s.ensure(ctx, k); err != nil {
 		return nil, err
 	}

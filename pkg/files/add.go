@@ -5,7 +5,6 @@
 package files
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -42,7 +41,7 @@ func (a *adder) unpack(ctx context.Context, p *pick) (bool, error) {
 	if a.placer.owner != nil {
 		options.UID, options.GID = &a.placer.owner.uid, &a.placer.owner.gid
 	}
-	if err := rootfs.Extract(ctx, r, a.draft.Upper(), real, options); err != nil {
+	if err := a.unpacks(ctx, r, real, options); err != nil {
 		return false, fmt.Errorf("unpacking %s: %w", p.name, err)
 	}
 	return true, nil
@@ -57,7 +56,7 @@ func (a *adder) remote(ctx context.Context, r *remoteSource) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	a.opened = append(a.opened, f.Close)
 	p := &pick{tree: singleFile{f}, node: n, name: r.name}
 	return a.place(ctx, p, a.copy.Unpack != nil && *a.copy.Unpack)
 }
@@ -85,7 +84,7 @@ func (a *adder) addGit(ctx context.Context, g *remote.GitSource) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = cmp.Or(err, scratch.remove()) }()
+	a.opened = append(a.opened, scratch.remove)
 	sub, err := g.Checkout(ctx, a.Fetcher, scratch.path)
 	if err != nil {
 		return err
@@ -94,9 +93,8 @@ func (a *adder) addGit(ctx context.Context, g *remote.GitSource) (err error) {
 	if err != nil {
 		return err
 	}
-	defer root.Close()
 	tree := newDirTree(root, nil)
-	defer tree.dirs.close()
+	a.opened = append(a.opened, root.Close, func() error { tree.dirs.close(); return nil })
 	top, err := tree.Lstat("/")
 	if err != nil {
 		return err

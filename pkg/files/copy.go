@@ -7,8 +7,10 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -32,7 +34,10 @@ func CopyInto(ctx context.Context, d *layers.Draft, c *dockerfile.Copy, tree Tre
 	if err != nil {
 		return err
 	}
-	a := &adder{Fetcher: o, placer: p, draft: d, copy: c, tree: tree}
+	a := &adder{Fetcher: o, placer: p, copy: c, tree: tree, unpacks: func(ctx context.Context, r io.Reader, dest string, how rootfs.ExtractOptions) error {
+		return rootfs.Extract(ctx, r, d.Upper(), dest, how)
+	}}
+	defer a.close(&err)
 	return NeedsRights(a.all(ctx))
 }
 
@@ -93,23 +98,36 @@ func CopyPath(ctx context.Context, d *layers.Draft, t Tree, name string, notice 
 	defer func() { err = cmp.Or(err, s.close()) }()
 	s.notice = notice
 	p := &placer{sink: s, view: v}
+	return NeedsRights(p.path(ctx, t, top, name))
+}
+
+// path copies what a path of a tree, whose root is top, names to the same path.
+func (p *placer) path(ctx context.Context, t Tree, top *Node, name string) error {
 	p.begin(t)
 	if err := p.way("/", 0, time.Time{}); err != nil {
-		return NeedsRights(err)
+		return err
 	}
 	if err := p.descend(ctx, top, elements(name)); err != nil {
-		return NeedsRights(err)
+		return err
 	}
-	return NeedsRights(p.leaveAll())
+	return p.leaveAll()
 }
 
 // adder copies the sources of one COPY or ADD, in their order.
 type adder struct {
 	remote.Fetcher
-	placer *placer
-	draft  *layers.Draft
-	copy   *dockerfile.Copy
-	tree   Tree
+	placer  *placer
+	unpacks func(ctx context.Context, r io.Reader, dest string, how rootfs.ExtractOptions) error
+	copy    *dockerfile.Copy
+	tree    Tree
+	opened  []func() error // what closes or removes sources, when nobody reads them any more
+}
+
+// close ends the use of all sources.
+func (a *adder) close(err *error) {
+	for _, end := range slices.Backward(a.opened) {
+		*err = cmp.Or(*err, end())
+	}
 }
 
 // all copies the sources in their order, so that the last of two with one name counts.
@@ -168,7 +186,7 @@ func (a *adder) inline(ctx context.Context, f dockerfile.File) error {
 		return fmt.Errorf("making a file in memory: %w", err)
 	}
 	tmp := os.NewFile(uintptr(fd), f.Path)
-	defer tmp.Close()
+	a.opened = append(a.opened, tmp.Close)
 	if _, err := tmp.Write(f.Data); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package files
 
 import (
+	"crypto/rand"
 	"crypto/sha256"
 	"fmt"
 
@@ -15,6 +16,7 @@ import (
 
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/layers"
+	"github.com/gbuild/gbuild/pkg/layers/codec"
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 	"github.com/gbuild/gbuild/pkg/remote"
 )
@@ -100,10 +102,39 @@ func (b *copyBench) open() *Context {
 
 func (b *copyBench) try(c *dockerfile.Copy) error {
 	b.Helper()
-	tree := b.open().Tree()
-	return b.tryStep(func(d *layers.Draft) error {
-		return CopyInto(b.Context(), d, c, tree, remote.Fetcher{Store: b.store})
+	tree, fetcher := b.open().Tree(), remote.Fetcher{Store: b.store}
+	before := slices.Clone(b.states)
+	err := b.tryStep(func(d *layers.Draft) error { return CopyInto(b.Context(), d, c, tree, fetcher) })
+	b.packsTheSame(before, err, c, tree, fetcher)
+	return err
+}
+
+// packsTheSame holds PackCopy, over indexes of states, to the layer of the draft that was made over them, or to its error.
+func (b *copyBench) packsTheSame(over []layers.Key, drafted error, c *dockerfile.Copy, tree Tree, o remote.Fetcher) {
+	b.Helper()
+	epoch := int64(1_500_000_000) // directories on the way change now
+	how := layers.LayerOptions{Compression: codec.Compression{Level: 1}, Epoch: &epoch, Alone: Linked(c)}
+	made := b.states
+	b.states = over
+	lower := b.indexView(true)
+	b.states = made
+	if Linked(c) {
+		lower = rootfs.NewView()
+	}
+	key := layers.Key(sha256.Sum256([]byte(rand.Text())))
+	dir := b.TempDir()
+	spool := &rootfs.Spool{Dir: func() (string, error) { return dir, nil }}
+	err := b.store.Pack(b.Context(), key, layers.Key{9}, lower, how, func(l *rootfs.LayerWriter) error {
+		return PackCopy(b.Context(), l, c, tree, o, spool)
 	})
+	switch {
+	case err == nil && drafted == nil:
+		if got, want := b.diffID(key, how), b.diffID(b.parent, how); got != want {
+			b.Errorf("%s %v %s: the layer that is packed in memory is %s, of a draft %s", c.Title, c.Sources, c.Dest, got, want)
+		}
+	case err == nil || drafted == nil || err.Error() != drafted.Error():
+		b.Errorf("%v %s: packed in memory: %v, in a draft: %v", c.Sources, c.Dest, err, drafted)
+	}
 }
 
 func (b *copyBench) copy(sources, dest string, change ...func(*dockerfile.Copy)) {

@@ -12,15 +12,14 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"maps"
 	"path"
 	"runtime"
-	"slices"
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"github.com/gbuild/gbuild/pkg/dockerfile"
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 	"github.com/gbuild/gbuild/pkg/remote"
 )
 
@@ -255,17 +254,8 @@ func (d *digester) add(kind, name string, n *Node) error {
 		return nil
 	}
 	xattrs, err := n.Xattrs()
-	d.push(record{head: frameXattrs(head, xattrs)})
+	d.push(record{head: rootfs.FrameXattrs(head, xattrs)})
 	return err
-}
-
-// frameXattrs adds attributes, sorted by name.
-func frameXattrs(to []byte, xattrs map[string][]byte) []byte {
-	to = binary.AppendUvarint(to, uint64(len(xattrs)))
-	for _, key := range slices.Sorted(maps.Keys(xattrs)) {
-		to = frame(to, key, string(xattrs[key]))
-	}
-	return to
 }
 
 // pushFile adds a regular file, which is to be read unless its hash is known.
@@ -273,6 +263,13 @@ func (d *digester) pushFile(r record) {
 	if local, _ := d.tree.(*dirTree); local != nil {
 		if sum, ok := local.hashes.lookup(r.node); ok {
 			r.sum = sum
+			d.push(r)
+			return
+		}
+	}
+	if r.node.entry != nil {
+		if sum := r.node.entry.ContentSum(); len(sum) == len(r.sum) {
+			copy(r.sum[:], sum)
 			d.push(r)
 			return
 		}
@@ -296,8 +293,7 @@ func hashFile(t Tree, n *Node, buf []byte) (sum [32]byte, err error) {
 	if err != nil {
 		return sum, err
 	}
-	h := sha256.New()
-	h.Write(frameXattrs(nil, xattrs))
+	h := rootfs.NewContentSum(xattrs)
 	// A file that grows meanwhile is read no further than its size; unchanged then refuses it.
 	if _, err := io.CopyBuffer(h, io.LimitReader(f, n.Size), buf); err != nil {
 		return sum, err

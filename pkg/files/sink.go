@@ -1,4 +1,4 @@
-// This file owns what a placement tells its sinks, and the sink that is a layer.
+// This file owns what a placement tells its sinks, and the sink that is a layer while it is written.
 
 package files
 
@@ -17,7 +17,8 @@ import (
 // ErrNotPackable says that a COPY has to be done file by file: it is no plain copy of one directory or of files, or it fails.
 var ErrNotPackable = errors.New("the step cannot be packed")
 
-// sink makes what a placement tells, in the directory that was entered last. There are two: a directory and a layer.
+// sink makes what a placement tells, in the directory that was entered last. There are three: a directory, a layer,
+// and a tree in memory.
 type sink interface {
 	enter(d *placed) error // starts a directory: it is made where nothing is below it
 	leave(d *placed) error // ends the directory that was entered last, and gives it what it takes
@@ -106,3 +107,18 @@ func (c *nodeContent) Xattrs(f *os.File) (map[string][]byte, error) {
 }
 
 func (c *nodeContent) Unchanged(f *os.File) error { return unchanged(f, c.node) }
+
+// Want says that the file will be opened, where it is read out of a layer.
+func (c *nodeContent) Want() {
+	if c.node.entry != nil {
+		c.node.entry.Want()
+	}
+}
+
+// Sum is the digest of a file that is read out of a layer.
+func (c *nodeContent) Sum() []byte {
+	if c.node.entry == nil {
+		return nil
+	}
+	return c.node.entry.ContentSum()
+}

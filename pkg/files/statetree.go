@@ -28,7 +28,7 @@ func (t *stateTree) Lstat(name string) (*Node, error) {
 func stateNode(e *rootfs.Entry) *Node {
 	n := &Node{Path: e.Path, Mode: e.Mode, UID: e.UID, GID: e.GID, Size: e.Size, ModTime: e.ModTime, Link: e.Link,
 		Rdev: e.Rdev, Ino: e.Ino, Dev: e.Dev, Nlink: e.Nlink, entry: e}
-	if e.Source() != "" {
+	if e.Source() != "" || e.Content != nil {
 		n.xattrs = func(n *Node) (map[string][]byte, error) { return n.entry.Xattrs() }
 	}
 	return n

@@ -91,6 +91,9 @@ func errChanged(name string) error {
 
 // unchanged checks that a source is what it was when it was listed, and so what the key of the step says.
 func unchanged(src *os.File, n *Node) error {
+	if n.entry != nil && n.entry.Content != nil {
+		return n.entry.Content.Unchanged(src)
+	}
 	var st unix.Stat_t
 	if err := unix.Fstat(int(src.Fd()), &st); err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"slices"
 	"testing"
 	"time"
 
@@ -56,7 +57,7 @@ func TestIndexView(t *testing.T) {
 	check(t, unix.Mknod(d.Dir()+"/many/7", unix.S_IFCHR, 0))
 	check(t, d.Commit(t.Context(), upper))
 
-	var indexes [][]byte
+	var indexes []rootfs.Index
 	for _, k := range []Key{upper, lower} {
 		all, _, err := s.Layers(t.Context(), k, LayerOptions{})
 		check(t, err)
@@ -66,14 +67,20 @@ func TestIndexView(t *testing.T) {
 		if !ok {
 			t.Fatal("the index was not kept")
 		}
-		indexes = append(indexes, data)
+		x, err := rootfs.OpenIndex(data, nil)
+		check(t, err)
+		indexes = append(indexes, x)
 	}
-	known, err := rootfs.IndexView(indexes...)
-	check(t, err)
+	known := rootfs.IndexView(indexes...)
 	files, err := s.View(upper)
 	check(t, err)
+	var walked []string
+	check(t, known.Walk("/", func(e *rootfs.Entry) error { walked = append(walked, e.Path); return nil }))
 	names := []string{"/gone", "/gone/a", "/replaced/a", "/many/7", "/many/7/f", "/etc/passwd/x", "/nothing", "/link/passwd"}
 	check(t, files.Walk("/", func(e *rootfs.Entry) error { names = append(names, e.Path); return nil }))
+	if !slices.Equal(walked, names[8:]) {
+		t.Errorf("the walk finds %q, want %q", walked, names[8:])
+	}
 	for _, name := range names {
 		want, wantErr := files.Lstat(name)
 		got, err := known.Lstat(name)

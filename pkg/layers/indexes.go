@@ -70,7 +70,7 @@ func (m *maker) indexDirectory(ctx context.Context, dir string, name Key, sums b
 func (s *Store) KeepIndex(all []v1.Layer, from Key, data []byte) error {
 	name, err := indexName(all, from)
 	if err == nil {
-		_, err = rootfs.IndexView(data)
+		_, err = rootfs.OpenIndex(data, nil)
 	}
 	if err != nil {
 		return err

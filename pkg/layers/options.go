@@ -19,6 +19,7 @@ type LayerOptions struct {
 	Aside bool   // the layers are not of the image that Sending waits for
 	Index bool   // keep an index of what Pack and Draft.Layers make
 	Alone bool   // the layers have all files of the snapshot, also those that are the same below it
+	Whole bool   // Pack makes one layer, also where Layers could make several
 	Max   int    // layers that one snapshot may become, one for each of its large Python distributions; 0 or 1: all is one
 
 	Report func(bytes int) // if not nil, is told of each block of a tar when it is compressed, by several goroutines
@@ -47,4 +48,4 @@ func (o LayerOptions) wayKind() string {
 }
 
 // filesKind is the kind of the records that keep indexes, under the layers of the snapshot, and of who says so.
-const filesKind = "index"
+const filesKind = "index-2"

@@ -35,10 +35,10 @@ func (s *Store) Pack(ctx context.Context, k, parent Key, lower *rootfs.View, o L
 	}
 	defer held.Close()
 	below := s.Has(parent)
-	if s.Has(k) {
+	if _, made := s.maker.stored(k, o); made && (!below || s.Has(k)) {
 		return nil
 	}
-	if _, made := s.maker.stored(k, o); !below && made {
+	if s.Has(k) && !o.Whole {
 		return nil
 	}
 	how := rootfs.DiffOptions{Lower: lower, Epoch: o.Epoch}
@@ -47,7 +47,7 @@ func (s *Store) Pack(ctx context.Context, k, parent Key, lower *rootfs.View, o L
 	}
 	r, err := s.maker.pack(ctx, packing{Compression: o.Compression, from: sendFrom, report: o.Report}, func(w io.Writer) error {
 		return rootfs.WriteLayer(ctx, w, how, func(l *rootfs.LayerWriter) error {
-			if o.Max > 1 {
+			if o.Max > 1 && !o.Whole {
 				l.Refuse(maySplit)
 			}
 			return fill(l)

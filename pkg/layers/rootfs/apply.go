@@ -93,11 +93,16 @@ type dirTime struct {
 
 // Layer unpacks a tar, and returns its DiffID: the SHA-256 of all of r. It reads r to its end.
 func (a *Applier) Layer(ctx context.Context, r io.Reader) (v1.Hash, error) {
+	return readLayer(ctx, r, a.how.limit, a.entries)
+}
+
+// readLayer has entries read the tar of a layer, and returns the DiffID.
+func readLayer(ctx context.Context, r io.Reader, limit int64, entries func(context.Context, *tar.Reader) error) (v1.Hash, error) {
 	sum := sha256.New()
-	ahead := codec.NewReadAhead(codec.Limit(ctx, r, a.how.limit))
+	ahead := codec.NewReadAhead(codec.Limit(ctx, r, limit))
 	defer ahead.Close()
 	hashed := io.TeeReader(ahead, sum) // on this side: the other one decompresses, which takes longer than all else
-	if err := a.entries(ctx, tar.NewReader(hashed)); err != nil {
+	if err := entries(ctx, tar.NewReader(hashed)); err != nil {
 		return v1.Hash{}, err
 	}
 	if _, err := io.Copy(io.Discard, hashed); err != nil {
@@ -108,6 +113,11 @@ func (a *Applier) Layer(ctx context.Context, r io.Reader) (v1.Hash, error) {
 
 // entries unpacks all entries of a tar.
 func (a *Applier) entries(ctx context.Context, tr *tar.Reader) error {
+	return eachEntry(ctx, tr, a.how.limit, &a.size, a.entry)
+}
+
+// eachEntry calls do for each entry of a tar. size counts the bytes of the files, of which there may be limit.
+func eachEntry(ctx context.Context, tr *tar.Reader, limit int64, size *int64, do func(h *tar.Header, body io.Reader) error) error {
 	for n := 0; ; n++ {
 		h, err := tr.Next()
 		if err == io.EOF {
@@ -122,10 +132,10 @@ func (a *Applier) entries(ctx context.Context, tr *tar.Reader) error {
 		if err := ctx.Err(); err != nil {
 			return context.Cause(ctx)
 		}
-		if a.size += max(h.Size, 0); a.size < 0 || a.size > a.how.limit {
+		if *size += max(h.Size, 0); *size < 0 || *size > limit {
 			return fmt.Errorf("unpacking entry %q: %w", h.Name, codec.ErrTooLarge)
 		}
-		if err := a.entry(h, codec.WithContext(ctx, tr)); err != nil {
+		if err := do(h, codec.WithContext(ctx, tr)); err != nil {
 			return fmt.Errorf("unpacking entry %q: %w", h.Name, err)
 		}
 	}

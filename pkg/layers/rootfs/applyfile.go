@@ -164,7 +164,7 @@ func (a *Applier) regular(dir int, base string, h *tar.Header, body io.Reader) e
 		return err
 	}
 	f := os.NewFile(uintptr(fd), base)
-	err = a.copySparse(f, body, h.Size)
+	err = copySparse(f, body, h.Size, &a.buffer)
 	if err == nil {
 		err = chown(fd, h)
 	}
@@ -180,17 +180,17 @@ func (a *Applier) regular(dir int, base string, h *tar.Header, body io.Reader) e
 const copyBlock = 256 << 10
 
 // copySparse copies the body, and leaves holes for blocks of zeros. The disk begins to write while the rest still comes.
-func (a *Applier) copySparse(f *os.File, body io.Reader, size int64) error {
-	if a.buffer == nil {
-		a.buffer = make([]byte, copyBlock)
+func copySparse(f *os.File, body io.Reader, size int64, buffer *[]byte) error {
+	if *buffer == nil {
+		*buffer = make([]byte, copyBlock)
 	}
 	hole, behind := false, durable.Behind{File: f}
 	for done := int64(0); done < size; {
-		n, err := io.ReadFull(body, a.buffer[:min(size-done, copyBlock)])
+		n, err := io.ReadFull(body, (*buffer)[:min(size-done, copyBlock)])
 		if err != nil {
 			return fmt.Errorf("reading the file's content: %w", err)
 		}
-		chunk := a.buffer[:n]
+		chunk := (*buffer)[:n]
 		hole = n == copyBlock && allZero(chunk)
 		if !hole {
 			if _, err := f.WriteAt(chunk, done); err != nil {

@@ -157,14 +157,21 @@ func (d *differ) same(e, below *Entry) (bool, error) {
 
 // sameContent compares bytes: a file that is written twice in one second has the same size and time easily.
 func sameContent(a, b *Entry) (bool, error) {
+	if a, b := a.ContentSum(), b.ContentSum(); a != nil && b != nil {
+		return bytes.Equal(a, b), nil
+	}
 	fa, err := a.Open()
 	if err != nil {
 		return false, err
 	}
 	defer fa.Close()
-	if x, ok := b.Content.(*indexed); ok && x.sum != nil {
-		sum, err := fileSum(fa, a.Size)
-		return bytes.Equal(sum, x.sum), err
+	if want := b.ContentSum(); want != nil {
+		xattrs, err := b.Xattrs() // they are the same
+		if err != nil {
+			return false, err
+		}
+		sum, err := contentSum(fa, a.Size, xattrs)
+		return bytes.Equal(sum, want), err
 	}
 	fb, err := b.Open()
 	if err != nil {

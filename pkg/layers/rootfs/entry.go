@@ -30,6 +30,8 @@ type Entry struct {
 	// Content is where a regular file or a directory is read that is in no snapshot; else nil.
 	Content Content
 
+	// implied says that the directory has no metadata of its own: that of the one below counts, if there is one.
+	implied bool
 	// source is the path on disk of the file, "" for one that is in no directory.
 	source string
 }

@@ -1,8 +1,9 @@
 // Making an index, and its format.
 //
 // An index has every name of a snapshot, whiteouts included, with what lstat and the attributes say, but no content; only of the
-// lists of accounts it has that, too, and of what a COPY made the digests: the next COPY may have the same file. With the indexes
-// of all its snapshots a state can be written upon by a COPY or a WORKDIR, while its layers stay where they are.
+// lists of accounts it has that, too, and, of what a COPY made or a layer that was only read, the digests: the next COPY may have
+// the same file. With the indexes of all its snapshots a state can be written upon by a COPY or a WORKDIR, while its layers stay
+// where they are, and single files of it can be read out of them (Contents).
 //
 // It is a zstd stream of records. A record is the length of what its name shares with the one before, the rest of the name, then
 // mode, owner, size and so on as varints. Names have a NUL for each slash, and none in front, so that their order as bytes is
@@ -12,7 +13,6 @@ package rootfs
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -25,7 +25,7 @@ import (
 )
 
 const (
-	maxIndex     = 16 << 20 // bytes, not compressed: of some 300,000 names. There are no indexes of more.
+	maxIndex     = 64 << 20 // bytes, not compressed: of some 700,000 names. There are no indexes of more.
 	indexRestart = 16
 	maxAccounts  = 256 << 10 // bytes of a list of accounts
 )
@@ -44,13 +44,19 @@ type indexed struct {
 	opaque  bool
 	xattrs  map[string][]byte
 	content []byte // nil: it is elsewhere
-	sum     []byte // SHA-256 of the content; nil: unknown
+	sum     []byte // what NewContentSum makes of it; nil: unknown
+	group   uint64 // the same number for all names of one file; 0: it has one name
+	from    Contents
+	at      string // its path in the snapshot
 }
 
 // indexKey returns the name as it is in records.
 func indexKey(name string) string {
 	return strings.ReplaceAll(strings.TrimPrefix(name, "/"), "/", "\x00")
 }
+
+// pathOf is the path that has the name in records.
+func pathOf(key []byte) string { return "/" + strings.ReplaceAll(string(key), "\x00", "/") }
 
 // Indexer makes an index. It is told the names of a snapshot in the order of a walk.
 type Indexer struct {
@@ -59,10 +65,14 @@ type Indexer struct {
 	n    int    // how many there are
 	err  error  // the first one
 	sums bool   // digests of files are wanted
+
+	groups map[[2]uint64]*indexed // inode of a file with several names -> what was added under the first of them
 }
 
 // NewIndexer begins an index. With sums it has digests of all files that are open when they are added.
-func NewIndexer(sums bool) *Indexer { return &Indexer{sums: sums} }
+func NewIndexer(sums bool) *Indexer {
+	return &Indexer{sums: sums, groups: map[[2]uint64]*indexed{}}
+}
 
 // add appends a record. The first error stays, and is that of Index.
 func (w *Indexer) add(x *indexed) {
@@ -97,14 +107,10 @@ func (w *Indexer) bytes(b []byte) {
 // fields appends what follows the name in a record. What there need not be is told by flags.
 func (w *Indexer) fields(x *indexed) {
 	e, flags := &x.entry, uint64(0)
-	if x.opaque {
-		flags |= 1
-	}
-	if x.content != nil {
-		flags |= 2
-	}
-	if x.sum != nil {
-		flags |= 4
+	for bit, set := range []bool{x.opaque, x.content != nil, x.sum != nil, x.group != 0, e.implied} {
+		if set {
+			flags |= 1 << bit
+		}
 	}
 	size := e.Size
 	if !e.IsRegular() { // that of a directory is a matter of the filesystem
@@ -125,6 +131,9 @@ func (w *Indexer) fields(x *indexed) {
 	}
 	if x.sum != nil {
 		w.bytes(x.sum)
+	}
+	if x.group != 0 {
+		w.raw = binary.AppendUvarint(w.raw, x.group)
 	}
 }
 
@@ -152,14 +161,22 @@ func (w *Indexer) Index() ([]byte, error) {
 // file adds an entry that a layer has, which may be open as f.
 func (w *Indexer) file(e *Entry, f *os.File, xattrs map[string][]byte) error {
 	x := &indexed{entry: *e, xattrs: xattrs}
+	if first := w.group(x); first != nil {
+		x.xattrs, x.content, x.sum = first.xattrs, first.content, first.sum
+		w.add(x)
+		return nil
+	}
 	if f != nil && e.IsRegular() && accounts(e.Path) && e.Size <= maxAccounts {
 		x.content = make([]byte, e.Size)
 		if _, err := f.ReadAt(x.content, 0); err != nil && err != io.EOF {
 			return err
 		}
 	}
-	if f != nil && e.IsRegular() && w.sums {
-		sum, err := fileSum(f, e.Size)
+	if e.IsRegular() {
+		x.sum = e.ContentSum()
+	}
+	if f != nil && e.IsRegular() && w.sums && x.sum == nil {
+		sum, err := contentSum(f, e.Size, xattrs)
 		if err != nil {
 			return err
 		}
@@ -169,11 +186,27 @@ func (w *Indexer) file(e *Entry, f *os.File, xattrs map[string][]byte) error {
 	return nil
 }
 
-// fileSum reads an open file without moving its offset.
-func fileSum(f *os.File, size int64) ([]byte, error) {
-	h := sha256.New()
-	_, err := io.Copy(h, io.NewSectionReader(f, 0, size))
-	return h.Sum(nil), err
+// fail makes that there is no index.
+func (w *Indexer) fail() {
+	if w != nil {
+		w.err = errIndex
+	}
+}
+
+// group gives an entry the number of its file, where that has several names, and returns what is known of the file.
+func (w *Indexer) group(x *indexed) (first *indexed) {
+	e := &x.entry
+	if e.Nlink < 2 || e.IsDir() {
+		return nil
+	}
+	inode := [2]uint64{e.Dev, e.Ino}
+	if first = w.groups[inode]; first != nil {
+		x.group = first.group
+		return first
+	}
+	x.group = uint64(len(w.groups) + 1)
+	w.groups[inode] = x
+	return nil
 }
 
 // Directory adds all that the directory of a snapshot has.

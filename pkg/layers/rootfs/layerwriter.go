@@ -48,7 +48,10 @@ func (w *LayerWriter) Lower() *View { return w.differ.o.Lower }
 func (w *LayerWriter) top() openDir { return w.dirs[len(w.dirs)-1] }
 
 // Enter starts a directory in the one that was entered last.
-func (w *LayerWriter) Enter(e *Entry) error {
+func (w *LayerWriter) Enter(e *Entry) error { return w.enter(e, false) }
+
+// enter is Enter of a directory that may hide what is below it.
+func (w *LayerWriter) enter(e *Entry, opaque bool) error {
 	d := w.differ
 	if strings.HasPrefix(e.Name, WhiteoutPrefix) {
 		return hint.Errorf("rename it", "%s: %w", e.Path, errWhiteoutName)
@@ -66,6 +69,11 @@ func (w *LayerWriter) Enter(e *Entry) error {
 	w.dirs = append(w.dirs, next)
 	if err := d.enter(e, next.below); err != nil {
 		return fmt.Errorf("%s: %w", e.Path, err)
+	}
+	if opaque && next.below != nil {
+		w.dirs[len(w.dirs)-1].below = nil
+		d.o.Index.fail() // it is not told of marks
+		return d.hideBelow(e)
 	}
 	return nil
 }

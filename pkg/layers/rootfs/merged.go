@@ -23,8 +23,7 @@ func (m *merged) find(name string) (*Entry, []part, error) {
 		return m.root()
 	}
 	if parts, ok := m.seen.Load(name); ok {
-		top := parts.([]part)[0]
-		e, err := top.level.lstat(top.at, name)
+		e, err := describing(parts.([]part), name)
 		return e, parts.([]part), err
 	}
 	dir, _ := path.Split(name)
@@ -37,6 +36,16 @@ func (m *merged) find(name string) (*Entry, []part, error) {
 		m.seen.Store(name, parts)
 	}
 	return e, parts, err
+}
+
+// describing returns the entry of a directory: that of the uppermost of its parts which says what it is.
+func describing(parts []part, name string) (e *Entry, err error) {
+	for _, p := range parts {
+		if e, err = p.level.lstat(p.at, name); err != nil || !e.implied {
+			break
+		}
+	}
+	return e, err
 }
 
 // root returns the entry of "/": that of the uppermost level which has one. A view of nothing has an empty root directory.
@@ -95,7 +104,7 @@ func findIn(above []part, name string) (*Entry, []part, error) {
 		if e.IsWhiteout() || top != nil && !e.IsDir() {
 			break
 		}
-		if top == nil {
+		if top == nil || top.implied {
 			top = e
 		}
 		if !e.IsDir() {

@@ -25,8 +25,7 @@ type nameIn struct{ start, part uint32 }
 
 // Read adds the names in an open directory. What was read before it lies above.
 func (n *Names) Read(dir *os.File) error {
-	part := n.parts
-	n.parts, n.sorted = part+1, false
+	part := n.begin()
 	for {
 		some, err := dir.Readdirnames(1024)
 		for _, name := range some {
@@ -41,6 +40,13 @@ func (n *Names) Read(dir *os.File) error {
 	}
 }
 
+// begin starts the names of one more directory, and says the how many-th it is.
+func (n *Names) begin() (part uint32) {
+	part = n.parts
+	n.parts, n.sorted = part+1, false
+	return part
+}
+
 // readDirs is Read of the directories at paths, the uppermost first.
 func (n *Names) readDirs(paths []string) error {
 	var parts []part
@@ -53,13 +59,7 @@ func (n *Names) readDirs(paths []string) error {
 // readParts is Read of the parts of a directory, the uppermost first.
 func (n *Names) readParts(parts []part) error {
 	for _, p := range parts {
-		dir, err := p.level.open(p.at)
-		if err != nil {
-			return err
-		}
-		err = n.Read(dir)
-		dir.Close()
-		if err != nil {
+		if err := p.level.names(p.at, n); err != nil {
 			return err
 		}
 	}

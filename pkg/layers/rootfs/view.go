@@ -34,8 +34,8 @@ type level interface {
 	lstat(at, name string) (*Entry, error)
 	// opaque says whether a directory hides what the levels below have there.
 	opaque(at string) bool
-	// open opens a directory, whose names can be read.
-	open(at string) (*os.File, error)
+	// names adds the names in a directory to those that all has.
+	names(at string, all *Names) error
 }
 
 // disk is a level on disk, where a place is a path.
@@ -45,7 +45,14 @@ func (disk) lstat(at, name string) (*Entry, error) { return Lstat(at, name) }
 
 func (disk) opaque(at string) bool { return IsOpaque(at) }
 
-func (disk) open(at string) (*os.File, error) { return os.Open(at) }
+func (disk) names(at string, all *Names) error {
+	dir, err := os.Open(at)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return all.Read(dir)
+}
 
 // NewView returns the merged files of overlay directories, the uppermost first.
 func NewView(dirs ...string) *View { return MergedView(dirs, 0) }
@@ -65,6 +72,11 @@ func MergedView(dirs []string, root int) *View {
 // Over returns the view of the directory upper on v. The directory may change while the view is used.
 func (v *View) Over(upper string) *View {
 	return &View{stack: &live{upper: part{disk{}, upper}, lower: v.stack}}
+}
+
+// OverMemory returns the view of a tree in memory on v. The tree may change while the view is used.
+func (v *View) OverMemory(m *Memory) *View {
+	return &View{stack: &live{upper: part{m, ""}, lower: v.stack}}
 }
 
 // Lstat returns the entry at path without following a link at its end. Links on the way are not followed either: a path

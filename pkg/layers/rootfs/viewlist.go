@@ -38,6 +38,9 @@ func (v *View) Entries(name string) iter.Seq2[*Entry, error] {
 		}
 		for base, i := range names.All() {
 			e, err := parts[i].level.lstat(parts[i].at+"/"+base, path.Join(name, base))
+			if err == nil && e.implied {
+				e, _, err = findIn(parts[i:], path.Join(name, base))
+			}
 			if err != nil {
 				yield(nil, fmt.Errorf("reading directory %s: %w", name, err))
 				return
