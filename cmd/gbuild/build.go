@@ -6,6 +6,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
 	"sync"
 
@@ -142,7 +143,11 @@ func runBuild(ctx context.Context, a *cli.App, f *buildFlags, outside error) err
 	j.show = cli.NewDisplay(a, j.out.progress)
 	defer j.show.Close()
 	j.show.SetSource(j.in.plan)
-	if err = j.do(ctx); errors.Is(err, build.ErrNeedsNamespace) {
+	err = j.do(ctx)
+	if needs := (*build.NamespaceError)(nil); errors.As(err, &needs) && outside != nil {
+		return fmt.Errorf("%w: %w", needs, outside)
+	}
+	if errors.Is(err, build.ErrNeedsNamespace) && outside != nil {
 		return outside
 	}
 	return err

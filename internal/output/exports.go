@@ -100,6 +100,9 @@ func writeTar(ctx context.Context, w *Writer, out *Output, r build.Result) (err 
 
 // beginFiles makes the files of the result readable, and opens the line of work in which they are written.
 func (w *Writer) beginFiles(ctx context.Context, out *Output, r build.Result) (*rootfs.View, func(error), error) {
+	if r.Sealed != nil {
+		return w.beginSealed(ctx, out, r)
+	}
 	if err := w.Store.Expand(ctx, r.Key); err != nil {
 		return nil, nil, err
 	}
@@ -108,6 +111,19 @@ func (w *Writer) beginFiles(ctx context.Context, out *Output, r build.Result) (*
 		return nil, nil, err
 	}
 	return view, w.Display.Begin("writing files to " + out.dest), nil
+}
+
+// beginSealed is beginFiles where the files are in layers, which are read in the order in which they are needed.
+func (w *Writer) beginSealed(ctx context.Context, out *Output, r build.Result) (*rootfs.View, func(error), error) {
+	parcels := w.Store.Parcels(ctx)
+	view, err := parcels.View(ctx, r.Sealed)
+	if err != nil {
+		return nil, nil, errors.Join(err, parcels.Close())
+	}
+	done := w.Display.Begin("writing files to " + out.dest)
+	return view, func(err error) {
+		done(errors.Join(err, parcels.Close()))
+	}, nil
 }
 
 // exportOptions say below which directory the files go, and whether others are removed.

@@ -91,18 +91,7 @@ func (s *sealed) index(ctx context.Context, l level, lower func() (*rootfs.View,
 	if err != nil {
 		return rootfs.Index{}, err
 	}
-	return s.opened.get(ctx, p, func() (rootfs.Index, error) {
-		if data, ok := s.build.store.Index(l.layers, layers.Key{}); ok {
-			if x, err := p.OpenIndex(data); err == nil && x.Summed() {
-				return x, nil
-			}
-		}
-		data, err := p.MakeIndex(ctx, lower)
-		if err != nil {
-			return rootfs.Index{}, err
-		}
-		return p.OpenIndex(data)
-	})
+	return s.opened.get(ctx, p, func() (rootfs.Index, error) { return p.Index(ctx, lower) })
 }
 
 // layers lists the layers that a state is made of, the lowest first.

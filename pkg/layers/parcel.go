@@ -70,6 +70,24 @@ func (p *Parcels) Of(all []v1.Layer) (*Parcel, error) {
 // Spool is where files can be kept until Close.
 func (p *Parcels) Spool() *rootfs.Spool { return &p.spool }
 
+// View shows the files of layers, the lowest first, of which all will be read.
+func (p *Parcels) View(ctx context.Context, all []v1.Layer) (*rootfs.View, error) {
+	var indexes []rootfs.Index // the uppermost first
+	for _, l := range all {
+		one, err := p.Of([]v1.Layer{l})
+		if err != nil {
+			return nil, err
+		}
+		x, err := one.Index(ctx, func() (*rootfs.View, error) { return rootfs.IndexView(indexes...), nil })
+		if err != nil {
+			return nil, err
+		}
+		indexes = append([]rootfs.Index{x}, indexes...)
+	}
+	v := rootfs.IndexView(indexes...)
+	return v, v.Walk("/", func(e *rootfs.Entry) error { e.Want(); return nil })
+}
+
 // Squash is Store.Squash of layers over base, the lowest first, which lower shows.
 func (p *Parcels) Squash(ctx context.Context, k, base Key, all []v1.Layer, lower *rootfs.View, o LayerOptions) (v1.Layer, error) {
 	s, name, kind := p.store, squashKey(k, base), o.wayKind()+"-squash"
@@ -112,8 +130,8 @@ type opener interface{ Open() (*os.File, error) }
 // Layers are the layers of the snapshot, the lowest first.
 func (p *Parcel) Layers() []v1.Layer { return p.layers }
 
-// Open reads an index of the snapshot, by which its files can be asked for.
-func (p *Parcel) OpenIndex(data []byte) (rootfs.Index, error) {
+// openIndex reads an index, by which files can be asked for.
+func (p *Parcel) openIndex(data []byte) (rootfs.Index, error) {
 	x, err := rootfs.OpenIndex(data, p)
 	if err == nil {
 		p.mu.Lock()
@@ -123,9 +141,23 @@ func (p *Parcel) OpenIndex(data []byte) (rootfs.Index, error) {
 	return x, err
 }
 
-// MakeIndex makes and remembers the index of the snapshot, with digests of all files. lower returns what lies below, which few
-// layers need.
-func (p *Parcel) MakeIndex(ctx context.Context, lower func() (*rootfs.View, error)) ([]byte, error) {
+// Index returns the index of the snapshot, with digests of all files: one that was kept, or a new one. lower returns what lies
+// below, which few layers need.
+func (p *Parcel) Index(ctx context.Context, lower func() (*rootfs.View, error)) (rootfs.Index, error) {
+	if data, ok := p.all.store.records.recall(filesKind, p.name); ok {
+		if x, err := p.openIndex(data); err == nil && x.Summed() {
+			return x, nil
+		}
+	}
+	data, err := p.makeIndex(ctx, lower)
+	if err != nil {
+		return rootfs.Index{}, err
+	}
+	return p.openIndex(data)
+}
+
+// makeIndex makes and remembers the index.
+func (p *Parcel) makeIndex(ctx context.Context, lower func() (*rootfs.View, error)) ([]byte, error) {
 	expected := func(name string) bool { return p.all.Expected != nil && p.all.Expected(p, name) }
 	tree, err := p.read(ctx, p.all.spool.Summing(expected), lower)
 	if err != nil {
