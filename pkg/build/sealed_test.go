@@ -236,7 +236,9 @@ func TestSealedSquash(t *testing.T) {
 	b := newBench(t)
 	sealedContext(b)
 	img := sealedBase(t)
-	b.Fetch = func(context.Context, string, v1.Platform) (v1.Image, error) { return repositoryImage{img, &repository{}}, nil }
+	b.Fetch = func(context.Context, string, v1.Platform) (v1.Image, error) {
+		return repositoryImage{img, &repository{}}, nil
+	}
 	other := b.sealed()
 	other.Fetch = b.Fetch
 	one := func(r *Request) { r.Layering = OneLayer }
