@@ -31,12 +31,12 @@ type dockerfile struct {
 
 // dockerfiles are what each run of the tests builds; quick, with a base that has a shell.
 var dockerfiles = map[string]dockerfile{
-	"a": {have: map[string]string{"app/hello.txt": "0:0 644", "home/app": "1000:1000 755"}, text: `FROM $BASE
+	"a": {have: map[string]string{"app/hello.txt": "0:0 644"}, text: `FROM $BASE
 COPY hello.txt /app/hello.txt
 ENV A=1
 CMD ["cat", "/app/hello.txt"]
 `},
-	"b": {have: map[string]string{"out": "0:0 644", "home/app": "1000:1000 755"}, text: `FROM $BASE
+	"b": {have: map[string]string{"out": "0:0 644"}, text: `FROM $BASE
 RUN echo hello > /out && id && cat /out
 `},
 	"c": {text: `FROM $BASE
@@ -77,7 +77,7 @@ CMD ["python3", "train.py"]
 	"workspace/train.py":      "1100:1100 644",
 	"workspace/made-by-agent": "1100:1100 644",
 	"usr/bin/jq":              "0:0 4755",
-	"home/agent":              "1100:1100 700",
+	"home/agent":              "1100:1100 755",
 	"etc/shadow":              "0:42 640",
 }}
 

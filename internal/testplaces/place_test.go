@@ -22,7 +22,7 @@ type place struct {
 	needs  []string   // abilities that not every machine has
 	around [][]string // commands around the command, outermost first; see expand
 	image  string     // the kind of image, for a container of Docker
-	tree   bool       // whether it needs $DIR/root, a tree with a shell
+	tree   bool       // whether it needs $DIR.root, a tree with a shell
 	env    []string   // variables of gbuild beside the usual ones, which they may replace; NAME= takes one away
 	want   want
 	peers  string // what other builders do there, for the page
@@ -82,7 +82,7 @@ func inDocker(options ...[]string) []string {
 func inPodman(options ...string) []string {
 	run := []string{"env", "-i", "HOME=$DIR/area/home", "PATH=" + os.Getenv("PATH"), "podman", "--runtime", "runc", "run", "--rm", "--network", "host",
 		"-v", "$DIR:$DIR", "-v", "$WORLD/gbuild:/usr/bin/gbuild:ro"}
-	return slices.Concat(run, options, []string{"--rootfs", "$DIR/root"})
+	return slices.Concat(run, options, []string{"--rootfs", "$DIR.root"})
 }
 
 // made is a place that exists.
@@ -118,7 +118,7 @@ func (p *place) make(t *testing.T, w *world) *made {
 		m.image = w.containerImage(t, p.image)
 	}
 	if p.tree {
-		w.plant(t, filepath.Join(m.dir, "root"))
+		w.plant(t, m.dir+".root")
 	}
 	if slices.Contains(p.needs, "slurm") {
 		w.startSlurm(t)

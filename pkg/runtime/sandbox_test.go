@@ -204,6 +204,17 @@ func TestSandboxExit(t *testing.T) {
 	}
 }
 
+// TestSandboxFarDown has a state directory whose path is longer than that of a socket may be.
+func TestSandboxFarDown(t *testing.T) {
+	root, _ := busyboxRoot(t)
+	s, out := shell(t, root, "echo ran")
+	s.StateDir = filepath.Join(s.StateDir, strings.Repeat("d", 120))
+	must(t, os.Mkdir(s.StateDir, 0o700))
+	if err := s.Run(context.Background()); err != nil || out.String() != "ran\n" {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
 func TestSandboxUser(t *testing.T) {
 	root, upper := busyboxRoot(t)
 	got := runShell(t, root, `id -u; id -g; grep -E 'CapEff|CapPrm|Groups' /proc/self/status; pwd; touch f; echo $HOME; echo hi >/dev/stdout`, func(s *Sandbox) {

@@ -6,7 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
+	"os"
 	"strings"
 	"sync"
 
@@ -18,7 +18,8 @@ import (
 // supervision is how calls of one sandbox are answered.
 type supervision struct {
 	level    supervisor.Level
-	socket   string               // where the descriptors of filters are sent
+	dir      *os.File             // where the socket is
+	socket   string               // where the descriptors of filters are sent; by way of dir, as the path of a socket may have 107 bytes only
 	listener *supervisor.Listener // nil where no call is answered
 }
 
@@ -42,12 +43,18 @@ func supervise(s *Sandbox, dir string, cancel context.CancelCauseFunc) (*supervi
 	if v.level == supervisor.None || v.level == supervisor.Fake {
 		return v, nil
 	}
-	v.socket = filepath.Join(dir, "calls")
 	var err error
+	if v.dir, err = os.Open(dir); err != nil {
+		return v, fmt.Errorf("opening the directory of the sandbox: %w", err)
+	}
+	v.socket = fmt.Sprintf("/proc/self/fd/%d/calls", v.dir.Fd())
 	v.listener, err = supervisor.Listen(v.socket, supervisor.Options{
 		Level: v.level, NoNewPrivileges: s.NoNewPrivileges, OwnRoots: s.Insecure, Failed: func(err error) { cancel(err) },
 	})
-	return v, err
+	if err != nil {
+		return v, errors.Join(err, v.close())
+	}
+	return v, nil
 }
 
 // levelOf is how much is answered: what the kernel cannot do in these namespaces, if there is a filter at all.
@@ -75,8 +82,12 @@ func (v *supervision) oneUser() bool {
 }
 
 func (v *supervision) close() error {
-	if v.listener == nil {
-		return nil
+	var err error
+	if v.listener != nil {
+		err = v.listener.Close()
 	}
-	return v.listener.Close()
+	if v.dir != nil {
+		err = errors.Join(err, v.dir.Close())
+	}
+	return err
 }
