@@ -160,13 +160,16 @@ func notRootless() *Missing {
 	return &Missing{What: "root has all ids already", Remedy: "leave out --isolation=rootless, or run gbuild as an ordinary user"}
 }
 
-// decideNotify says why the system calls of a command cannot be answered by this process.
-func decideNotify(errno syscall.Errno) *Missing {
-	switch errno {
-	case 0:
-		return nil
-	case unix.EBUSY:
-		return &Missing{What: "another gbuild answers the system calls of this one, and there can be but one", Remedy: "run gbuild outside of a RUN of gbuild"}
+// decideNotify says why the system calls of a command cannot be answered by this process, by what came of asking for them.
+func decideNotify(scope string, errno syscall.Errno) *Missing {
+	switch {
+	case scope == "3":
+		return &Missing{What: "no process may read another's memory here (kernel.yama.ptrace_scope is 3), and so answer its system calls",
+			Remedy: "set kernel.yama.ptrace_scope to 2 or less at the next start of the machine"}
+	case errno == unix.EBUSY:
+		return &Missing{What: "another program answers the system calls of this one already, as in a RUN of gbuild", Remedy: "run gbuild outside of it"}
+	case errno != 0:
+		return &Missing{What: "no program may answer system calls here (seccomp user notification)", Remedy: "use Linux 5.14 or newer, and let the filter around gbuild allow the call seccomp", Cause: errno}
 	}
-	return &Missing{What: "system calls cannot be answered by another process here (seccomp user notification)", Remedy: "use Linux 5.14 or newer, and allow the system call seccomp", Cause: errno}
+	return nil
 }

@@ -48,6 +48,7 @@ type facts struct {
 	profile      string   // the profile of AppArmor by which this process is held, or ""
 	apparmor     string   // kernel.apparmor_restrict_unprivileged_userns
 	unprivileged string   // kernel.unprivileged_userns_clone (Debian's)
+	scope        string   // kernel.yama.ptrace_scope
 	maxUserns    string   // user.max_user_namespaces
 	mapper       *Missing // newuidmap or newgidmap
 	subordinate  *Missing // a range in /etc/subuid or /etc/subgid
@@ -75,6 +76,7 @@ func gather() facts {
 		apparmor:     readSetting("/proc/sys/kernel/apparmor_restrict_unprivileged_userns"),
 		unprivileged: readSetting("/proc/sys/kernel/unprivileged_userns_clone"),
 		maxUserns:    readSetting("/proc/sys/user/max_user_namespaces"),
+		scope:        ptraceScope(),
 		mountinfo:    readSetting("/proc/self/mountinfo"),
 		kernel:       readSetting("/proc/sys/kernel/osrelease"),
 		seccomp:      filtersCalls,
@@ -148,6 +150,8 @@ func heldBy() string {
 	}
 	return ""
 }
+
+func ptraceScope() string { return readSetting("/proc/sys/kernel/yama/ptrace_scope") }
 
 // probeVar names the descriptor on which a process that tryInside started writes what it tried.
 const probeVar = "_GBUILD_PROBE_FD"

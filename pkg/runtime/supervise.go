@@ -7,10 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 	"sync"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/gbuild/gbuild/pkg/runtime/supervisor"
 )
@@ -24,17 +21,8 @@ type supervision struct {
 }
 
 // canSupervise says why calls cannot be answered here, in this process and its namespaces.
-var canSupervise = sync.OnceValue(func() error {
-	if strings.TrimSpace(readSetting("/proc/sys/kernel/yama/ptrace_scope")) == "3" {
-		return errors.New("no process may read another's memory here (kernel.yama.ptrace_scope is 3)")
-	}
-	switch err := onThread(tryNotify); {
-	case errors.Is(err, unix.EBUSY):
-		return errors.New("another program answers the system calls of this one already, as in a RUN of gbuild")
-	case err != nil:
-		return fmt.Errorf("no program may answer system calls here: %w", err)
-	}
-	return nil
+var canSupervise = sync.OnceValue(func() *Missing {
+	return decideNotify(ptraceScope(), errnoOf(onThread(tryNotify)))
 })
 
 // supervise begins to answer the calls of a sandbox. Where that fails later, cancel is called with the reason.

@@ -103,7 +103,7 @@ func decide(f facts) Support {
 	if f.tried.Single {
 		s.Mapping = decideSingle(f)
 	}
-	s.Overlay, s.Notify = decideOverlay(f), decideNotify(f.tried.Notify)
+	s.Overlay, s.Notify = decideOverlay(f), decideNotify(f.scope, f.tried.Notify)
 	return s
 }
 
