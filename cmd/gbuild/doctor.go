@@ -75,7 +75,7 @@ func printAbilities(a *cli.App, s runtime.Support) {
 		name    string
 		missing *runtime.Missing
 	}{
-		{"own user namespace", s.OwnUsers}, {"more than one id", s.Mapping}, {"answered calls", s.Notify}, {"overlay", s.Overlay},
+		{"own user namespace", s.OwnUsers}, {"more than one id", s.Mapping}, {"answered calls", s.Notify},
 		{"fresh /proc", s.Proc}, {"private network", s.PrivateNetwork()}, {"seccomp", s.Seccomp}, {"limits (cgroups)", s.Cgroups},
 	} {
 		printAbility(a, c.name, c.missing)

@@ -19,7 +19,6 @@ type Support struct {
 	Mapping        *Missing // more than one id can be mapped
 	Subordinate    *Missing // the user has subordinate ids (not needed as root)
 	Notify         *Missing // system calls of a sandbox can be answered by this process
-	Overlay        *Missing // overlay can be mounted in a user namespace
 	Proc           *Missing // a new /proc can be mounted; a sandbox shares that of this process otherwise
 	Hostname       *Missing // a sandbox can have a name of its own; likewise
 	Network        *Missing // a network namespace can be made
@@ -48,24 +47,21 @@ func (s Support) Lacks(i Isolation) *Missing {
 		if !s.Root {
 			return notRoot()
 		}
-		return first(s.base(), s.Mapping)
+		return first(s.UserNamespaces, s.Mapping)
 	case Rootless:
 		if s.Root {
 			return notRootless()
 		}
-		return first(s.base(), s.Mapping, s.Subordinate)
+		return first(s.UserNamespaces, s.Mapping, s.Subordinate)
 	case RootlessSingle:
-		return first(s.base(), s.OwnUsers, s.Notify)
+		return first(s.UserNamespaces, s.OwnUsers, s.Notify)
 	case Fake:
-		return first(s.base(), s.OwnUsers, s.Seccomp)
+		return first(s.UserNamespaces, s.OwnUsers, s.Seccomp)
 	case Ptrace:
 		return s.Tracer
 	}
 	return nil
 }
-
-// base is what every sandbox made of namespaces needs.
-func (s Support) base() *Missing { return first(s.UserNamespaces, s.Overlay) }
 
 // first is the first of them that is missing.
 func first(all ...*Missing) *Missing {
@@ -94,8 +90,10 @@ func decide(f facts) Support {
 	switch {
 	case !f.tried.Done:
 		s.UserNamespaces = decideNone(f)
-	case f.tried.Tmpfs != 0:
-		f.refused = refusedAt(stepMount, f.tried.Tmpfs)
+	case f.tried.Mount == unix.ENOSYS:
+		s.UserNamespaces = &Missing{What: "Linux " + f.kernel + " cannot change what a mount allows", Remedy: "use Linux 5.12 or newer"}
+	case f.tried.Mount != 0:
+		f.refused = refusedAt(stepMount, f.tried.Mount)
 		s.UserNamespaces = decideNone(f)
 	case f.tried.Bare:
 		s.OwnUsers = decideBare(f)
@@ -103,7 +101,7 @@ func decide(f facts) Support {
 	if f.tried.Single {
 		s.Mapping = decideSingle(f)
 	}
-	s.Overlay, s.Notify = decideOverlay(f), decideNotify(f.scope, f.tried.Notify)
+	s.Notify = decideNotify(f.scope, f.tried.Notify)
 	return s
 }
 
@@ -124,28 +122,6 @@ func decideBare(f facts) *Missing {
 		f.refused = &refusal{at: stepClone, err: unix.ENOSPC} // early.c goes this way for no other reason
 	}
 	return decideNone(f)
-}
-
-// decideOverlay: overlay can be mounted in a user namespace, with userxattr, since Linux 5.11.
-func decideOverlay(f facts) *Missing {
-	switch {
-	case f.tried.Overlay == 0:
-		return nil
-	case olderThan(f.kernel, 5, 11):
-		return &Missing{What: "Linux " + f.kernel + " cannot mount overlay in a user namespace", Remedy: "use Linux 5.11 or newer"}
-	case f.tried.Overlay == unix.ENODEV:
-		return &Missing{What: "this kernel has no overlay", Remedy: "run: sudo modprobe overlay"}
-	}
-	return &Missing{What: "overlay cannot be mounted", Remedy: "let the container or policy around gbuild allow it", Cause: f.tried.Overlay}
-}
-
-// olderThan compares the release of a kernel; an odd one is not older.
-func olderThan(release string, wantMajor, wantMinor int) bool {
-	var major, minor int
-	if _, err := fmt.Sscanf(release, "%d.%d", &major, &minor); err != nil {
-		return false
-	}
-	return major < wantMajor || major == wantMajor && minor < wantMinor
 }
 
 // decideProc: the kernel refuses a new /proc in a namespace whose own /proc is partly covered.

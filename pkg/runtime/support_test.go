@@ -75,9 +75,8 @@ func TestDecide(t *testing.T) {
 		{"helper that fails", func(f *facts) { f.mapNoMore(refusal{}) }, "rootless-single", "write to uid_map failed"},
 		{"no notification", func(f *facts) { f.tried.Single, f.tried.Notify, f.noNewPrivs = true, unix.EBUSY, true }, "fake", "another program"},
 		{"nobody may trace", func(f *facts) { f.tried.Single, f.scope, f.noNewPrivs = true, "3", true }, "fake", "ptrace_scope to 2"},
-		{"old kernel", func(f *facts) { f.kernel, f.tried.Overlay = "5.10.0-30-amd64", unix.EPERM }, "norun", "Linux 5.11"},
-		{"new enough", func(f *facts) { f.kernel = "5.11.0" }, "rootless", ""},
-		{"no overlay", func(f *facts) { f.tried.Overlay = unix.ENODEV }, "norun", "modprobe overlay"},
+		{"old kernel", func(f *facts) { f.kernel, f.tried.Mount = "5.10.0-30-amd64", unix.ENOSYS }, "norun", "Linux 5.12"},
+		{"nothing can be mounted", func(f *facts) { f.tried.Mount, f.filtered = unix.EACCES, true }, "norun", "system call filter"},
 		{"masked proc", func(f *facts) {
 			f.mountinfo += "24 22 0:22 / /proc/kcore rw - tmpfs tmpfs rw\n"
 			f.tried.Proc = unix.EPERM
@@ -97,7 +96,7 @@ func TestDecide(t *testing.T) {
 			t.Errorf("%s: isolation %s, want %s", c.name, got, c.isolation)
 		}
 		var text []string
-		for _, m := range []*Missing{s.UserNamespaces, s.OwnUsers, s.Mapping, s.Notify, s.Overlay, s.Proc, s.Hostname, s.Network, s.Tun, s.Pair, s.Seccomp, s.Cgroups} {
+		for _, m := range []*Missing{s.UserNamespaces, s.OwnUsers, s.Mapping, s.Notify, s.Proc, s.Hostname, s.Network, s.Tun, s.Pair, s.Seccomp, s.Cgroups} {
 			if m != nil {
 				text = append(text, m.Error()+"|"+m.Hint())
 			}

@@ -16,11 +16,10 @@ import (
 
 // tried says for each trial why it failed; 0 where it did not.
 type tried struct {
-	Done     bool // it was tried at all
-	Single   bool // there is but one id
-	Bare     bool // this is root without a user namespace of its own
-	Tmpfs    syscall.Errno
-	Overlay  syscall.Errno
+	Done     bool          // it was tried at all
+	Single   bool          // there is but one id
+	Bare     bool          // this is root without a user namespace of its own
+	Mount    syscall.Errno // a file system in memory
 	Proc     syscall.Errno // a new one
 	Hostname syscall.Errno // a name of the host
 	Notify   syscall.Errno // a process can be told of the system calls of another
@@ -29,9 +28,8 @@ type tried struct {
 
 // try tries all.
 func try() tried {
-	t := tried{Done: true, Single: SingleID(), Bare: bare.Load(), Proc: newProc(), Hostname: setHostname(), Notify: errnoOf(onThread(tryNotify)),
+	t := tried{Done: true, Mount: errnoOf(onThread(tryMount)), Single: SingleID(), Bare: bare.Load(), Proc: newProc(), Hostname: setHostname(), Notify: errnoOf(onThread(tryNotify)),
 		Network: errnoOf(onThread(func() error { return unix.Unshare(unix.CLONE_NEWNET) }))}
-	t.Tmpfs, t.Overlay = tryMounts()
 	return t
 }
 
@@ -54,26 +52,16 @@ func errnoOf(err error) syscall.Errno {
 	return errno
 }
 
-// tryMounts mounts a file system in memory, and an overlay in it.
-func tryMounts() (tmpfs, overlay syscall.Errno) {
-	_ = onThread(func() error {
-		if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
-			tmpfs = errnoOf(err)
-			return nil
-		}
-		dir := "/proc" // it is everywhere
-		if tmpfs = errnoOf(unix.Mount("tmpfs", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=0700")); tmpfs != 0 {
-			return nil
-		}
-		// The working directory leads below the mount, and other threads have theirs.
-		err := unix.Chdir(dir)
-		for _, name := range []string{"lower", "upper", "work", "merged"} {
-			err = errors.Join(err, unix.Mkdir(name, 0o700))
-		}
-		overlay = errnoOf(errors.Join(err, unix.Mount("overlay", "merged", "overlay", 0, "userxattr,lowerdir=lower,upperdir=upper,workdir=work")))
-		return nil
-	})
-	return tmpfs, overlay
+// tryMount mounts a file system in memory, and changes what it allows.
+func tryMount() error {
+	const at = "/proc" // it is everywhere
+	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+		return err
+	}
+	if err := unix.Mount("tmpfs", at, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=0700"); err != nil {
+		return err
+	}
+	return unix.MountSetattr(unix.AT_FDCWD, at, 0, &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_NOEXEC})
 }
 
 // tryVar says to a process that tryProc started what it is for.
