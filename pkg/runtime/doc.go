@@ -7,8 +7,9 @@
 // does what it says. A Process is its first process while it runs; more commands join it by Process.Exec. An ExitError is a
 // command that did not end well; everything else that goes wrong is an error of ours.
 //
-// Missing is what a host lacks for one ability, with the remedy. Probe gathers facts about the host and decides what they
-// mean: a Support has one field for each ability, and an Isolation is the strongest way in which a sandbox can be made.
+// Missing is what a host lacks for one ability, with the remedy. Probe gathers facts about the host, tries what a sandbox needs, and
+// decides what that means: a Support has one field for each ability, an Isolation is a way in which a sandbox can be made, and a
+// Mode is the way that is taken, with the reasons why it is no better one.
 //
 // Edits are what devices add to a sandbox, as data; package gpu makes them. A network.Pool gives sandboxes networks of their
 // own; package network makes them. An Identity is a user of an image, found by LookupUser.
@@ -18,7 +19,8 @@
 // Only a process that has its own user and mount namespace, in which it is uid 0, can mount anything. So main calls Init
 // first. Where a Sandbox is to be run, Enter starts this program once more inside of such namespaces, and Entered is true
 // there; `gbuild build` and `gbuild run` are there already, by a fork in C before Go starts (early.c). The user's subordinate
-// ids are the other users in there. Root does the same, with all ids mapped to themselves, so there is one way for both.
+// ids are the other users in there; without such ids there is one user. Root does the same, with all ids mapped to themselves, so
+// there is one way for both. Where no user namespace can be made, root has one of mounts only (ways.go).
 //
 // Run then goes through the steps of run.go. It binds the root to a place of its own, in a private directory in memory, and
 // opens it as a tree (tree.go): from there on, every mount point is found, or made, by descriptors, so that no symbolic
@@ -46,7 +48,8 @@
 //
 // sandbox.go, edits.go, process.go, exit.go, missing.go and keepid.go are types that know nobody above them. Functions take
 // a Sandbox and give data back; only run.go knows their order. libcontainer has no stable API and is known by three files:
-// config.go and filter.go translate, container.go runs. support.go decides by facts and touches nothing, probe.go gathers them.
+// config.go and filter.go translate, container.go runs. support.go and cause.go decide
+// by facts and touch nothing; probe.go and try.go gather them.
 //
 // # What is never done here
 //
