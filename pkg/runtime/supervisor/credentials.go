@@ -4,6 +4,7 @@ package supervisor
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -23,13 +24,16 @@ const same = ^uint32(0)
 
 // credentialsOf are those of somebody who has just logged in.
 func credentialsOf(uid, gid uint32, groups []uint32) credentials {
-	c := credentials{user: ids{uid, uid, uid, uid}, group: ids{gid, gid, gid, gid}}
+	return credentials{user: ids{uid, uid, uid, uid}, group: ids{gid, gid, gid, gid}, groups: packGroups(groups)}
+}
+
+// packGroups puts groups in their order, as the kernel gives them back.
+func packGroups(groups []uint32) string {
 	var b []byte
-	for _, g := range groups {
+	for _, g := range slices.Sorted(slices.Values(groups)) {
 		b = binary.NativeEndian.AppendUint32(b, g)
 	}
-	c.groups = string(b)
-	return c
+	return string(b)
 }
 
 // privileged says whether the process may become anybody and give files to anybody.

@@ -3,6 +3,8 @@
 package supervisor
 
 import (
+	"encoding/binary"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -66,11 +68,14 @@ func setGroups(c *call) answer {
 	case count > maxGroups:
 		return failed(unix.EINVAL)
 	}
-	groups := make([]byte, 4*count)
-	if err := c.read(c.args[1], groups); err != nil {
+	raw, groups := make([]byte, 4*count), make([]uint32, count)
+	if err := c.read(c.args[1], raw); err != nil {
 		return failed(err)
 	}
-	who.groups = string(groups)
+	for i := range groups {
+		groups[i] = binary.NativeEndian.Uint32(raw[4*i:])
+	}
+	who.groups = packGroups(groups)
 	return c.become(who)
 }
 

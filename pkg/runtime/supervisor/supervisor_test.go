@@ -101,6 +101,12 @@ func run(t testing.TB, root, script string, change ...func(*runtime.Sandbox)) st
 // ann runs the command as a user of the image.
 func ann(s *runtime.Sandbox) { s.UID, s.GID, s.Groups = 1000, 1001, []int{1001, 2000} }
 
+// deepState lets the sandbox have its state where no socket could be bound by its path.
+func deepState(s *runtime.Sandbox) {
+	s.StateDir = filepath.Join(s.StateDir, strings.Repeat("deep/", 30))
+	_ = os.MkdirAll(s.StateDir, 0o755)
+}
+
 // programs gives a sandbox those of this machine.
 func programs(s *runtime.Sandbox) {
 	s.Mounts = append(s.Mounts, runtime.Mount{Type: "bind", Source: "/usr", Target: "/usr", ReadOnly: true})
@@ -119,6 +125,8 @@ func TestScripts(t *testing.T) {
 	}{
 		{"root", "id -u; id -g", "0\n0", nil},
 		{"user of the step", "id; cat /proc/self/limits | grep -c locks", "uid=1000(ann) gid=1001(ann) groups=1001(ann),2000(team)\n1", []func(*runtime.Sandbox){ann}},
+		{"groups are sorted", "id", "uid=1000(ann) gid=1001(ann) groups=7,20,1001(ann)", []func(*runtime.Sandbox){ann, func(s *runtime.Sandbox) { s.Groups = []int{1001, 20, 7} }}},
+		{"state with a long path", "touch /tmp/f; chown 7 /tmp/f; stat -c %u /tmp/f", "7", []func(*runtime.Sandbox){deepState}},
 		{"files are given away", "cd /tmp; touch f; mkdir d; ln -s f l; mkfifo p; ln f h; chown 7:8 f d; chown -h 9:10 l; chown 11 p; chgrp 12 d; stat -c '%n %u:%g %F' f d l p h",
 			"f 7:8 regular empty file\nd 7:12 directory\nl 9:10 symbolic link\np 11:0 fifo\nh 7:8 regular empty file", nil},
 		{"and back", "cd /tmp; touch f; ln -s f l; chown 7:8 f; chown -h 7:8 l; chown 0:0 f; chown -h 0:0 l; stat -c '%u:%g' f l", "0:0\n0:0", nil},
