@@ -93,12 +93,21 @@ func runKeeper() {
 	os.Exit(0)
 }
 
-// killAll kills the processes in a mount namespace, and those that they started, until none is left.
+// killAll kills the processes in a mount namespace, and those that they started, until a look at all processes finds none. A
+// look misses a process that was started after it began, by one that had ended when its turn came. So one does not count in
+// which somebody ended of whom nothing was known, unless others around keep starting and ending processes all the time.
 func killAll(ns string) {
-	for wait := time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {
-		found := processesIn(ns)
-		if len(found) == 0 {
+	const enough = 20
+	known := map[int]string{}
+	for doubts, wait := 0, time.Millisecond; doubts < enough; wait = min(2*wait, 50*time.Millisecond) {
+		found, sure := processesIn(ns, known)
+		switch {
+		case len(found) > 0:
+			doubts = 0
+		case sure:
 			return
+		default:
+			doubts++
 		}
 		for pid, in := range found {
 			killIn(pid, in)
@@ -119,26 +128,35 @@ func killIn(pid int, ns string) {
 	}
 }
 
-// processesIn finds the processes in a mount namespace and their descendants, each with the mount namespace that it is in.
-func processesIn(ns string) map[int]string {
-	in, parents, found := map[int]string{}, map[int]int{}, map[int]string{}
+// processesIn finds the processes in a mount namespace and their descendants, each with the mount namespace that it is in; sure
+// says that there are no others. What was known of processes before is brought up to date.
+func processesIn(ns string, known map[int]string) (found map[int]string, sure bool) {
+	const ended = "ended"
+	now, parents, found := map[int]string{}, map[int]int{}, map[int]string{}
+	sure = true
 	list, _ := os.ReadDir("/proc")
 	for _, e := range list {
-		if pid, err := strconv.Atoi(e.Name()); err == nil {
-			in[pid], _ = mountNamespace(pid)
-			parents[pid] = parentOf(pid)
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
 		}
+		if now[pid], err = mountNamespace(pid); err != nil && !errors.Is(err, fs.ErrPermission) {
+			sure = sure && known[pid] != "" && known[pid] != ns
+			known[pid] = ended
+			continue
+		}
+		known[pid], parents[pid] = now[pid], parentOf(pid)
 	}
-	for pid, own := range in {
+	for pid, own := range now {
 		// Numbers may have changed hands meanwhile: no circle is walked for ever.
-		for at, n := pid, 0; own != "" && at != 0 && n < len(in); at, n = parents[at], n+1 {
-			if in[at] == ns {
+		for at, n := pid, 0; own != "" && at != 0 && n < len(now); at, n = parents[at], n+1 {
+			if now[at] == ns {
 				found[pid] = own
 				break
 			}
 		}
 	}
-	return found
+	return found, sure
 }
 
 // parentOf gives the parent of a process, or 0.

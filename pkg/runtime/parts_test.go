@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -131,6 +132,19 @@ func TestSandboxSharingProcDiesWithItsRunner(t *testing.T) {
 	must(t, unix.Kill(runner, unix.SIGKILL))
 	_ = cmd.Wait()
 	eventually(t, "the sandbox is gone", func() bool { return !running(first) && !running(second) })
+}
+
+// Processes that start another and end are found, too: each generation is younger than the look that misses it.
+func TestSandboxSharingProcLeavesNoGeneration(t *testing.T) {
+	last := mark(35)
+	script := "generation() { if test $1 = 0; then exec sleep " + last + "; fi; (generation $(($1-1)) &); }; generation 300 >/dev/null 2>&1 &"
+	for range 5 {
+		output(t, around(t, coverProc, "runner", "SANDBOX="+script))
+		time.Sleep(300 * time.Millisecond) // a chain that was missed comes to its end
+		if running(last) {
+			t.Fatal("left:", last)
+		}
+	}
 }
 
 // A sandbox that ends takes no process of another with it.
