@@ -22,6 +22,8 @@ import (
 	// The constructor of nsenter does the part of a container's start that must come before the Go runtime.
 	_ "github.com/opencontainers/runc/libcontainer/nsenter"
 	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/pkg/runtime/keeper"
 )
 
 // isContainerInit says whether this process is to become the first one of a container.
@@ -80,20 +82,28 @@ func runContainer(ctx context.Context, s *Sandbox, p *prepared, config *configs.
 	return exitError(state, err)
 }
 
+// startKeeper starts a keeper where the kernel does not end all processes with the first; else there is none.
+func startKeeper() (*keeper.Keeper, error) {
+	if ownParts().proc {
+		return nil, nil
+	}
+	return keeper.Start()
+}
+
 // start starts the first process, and lets it go on to the command when the keeper knows it.
-func start(c *libcontainer.Container, p *libcontainer.Process, left *keeper) error {
+func start(c *libcontainer.Container, p *libcontainer.Process, left *keeper.Keeper) error {
 	if err := c.Start(p); err != nil {
 		return err
 	}
-	if err := left.watch(pidOf(p)); err != nil {
+	if err := left.Watch(pidOf(p)); err != nil {
 		return err
 	}
 	return c.Exec()
 }
 
 // ended waits for the first process, and for what it leaves.
-func ended(p *libcontainer.Process, left *keeper) (*os.ProcessState, error) {
-	left.end(pidOf(p))
+func ended(p *libcontainer.Process, left *keeper.Keeper) (*os.ProcessState, error) {
+	left.End(pidOf(p))
 	return p.Wait()
 }
 
@@ -107,7 +117,7 @@ func pidOf(p *libcontainer.Process) int {
 }
 
 // kill ends a container whose start failed half-way.
-func kill(p *libcontainer.Process, left *keeper) {
+func kill(p *libcontainer.Process, left *keeper.Keeper) {
 	_ = p.Signal(unix.SIGKILL)
 	_, _ = ended(p, left)
 }

@@ -27,9 +27,9 @@
 // link of the image leads out of it. It makes the network, /dev, /etc/hosts and /etc/resolv.conf, and mounts all binds
 // and tmpfs. What only the kernel's namespaces can have (/proc, /sys, the files of devices) it leaves to libcontainer, as
 // data (latemounts.go). What the kernel refuses of these, as inside of many containers, a sandbox shares with this process
-// (parts.go); where it shares the numbers of processes, a keeper kills what a command leaves (leftovers.go). configure
-// translates the rest of the Sandbox, runContainer starts the container and waits. In the end everything is taken away again, and a mount point that the command has not touched is removed: it is no part of
-// what the command changed.
+// (parts.go); where it shares the numbers of processes, package keeper kills what a command leaves. configure translates the
+// rest of the Sandbox, runContainer starts the container and waits. In the end everything is taken away again, and a mount
+// point that the command has not touched is removed: it is no part of what the command changed.
 //
 // # What this process answers for the kernel
 //

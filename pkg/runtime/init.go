@@ -14,6 +14,7 @@ import (
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
 
+	"github.com/gbuild/gbuild/pkg/runtime/keeper"
 	"github.com/gbuild/gbuild/pkg/runtime/network"
 )
 
@@ -53,7 +54,7 @@ func Init() {
 	if isContainerInit() {
 		initContainer()
 	}
-	runKeeper()
+	keeper.Run()
 	if len(os.Args) > 1 && os.Args[0] == reaperPath {
 		os.Exit(reap(os.Args[1:]))
 	}

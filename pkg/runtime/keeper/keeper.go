@@ -1,12 +1,10 @@
-// This file owns the end of the processes of a sandbox that shares the numbers of processes with this program: the kernel does
-// not end them with the first one. They are known by their mount namespace, which a sandbox shares with nobody and a command
-// cannot leave under the default filter of system calls; so several sandboxes beside each other are not taken for one. A
-// process of our own, the keeper, looks for them and kills them, so that this also happens where this program is killed.
+// This file owns the keeper from the side of who starts it, and its own.
 
-package runtime
+package keeper
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -24,23 +22,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// keeper kills what a sandbox leaves running, once its pipe is closed.
-type keeper struct {
+// Keeper kills what a sandbox leaves running, once its pipe is closed. A nil one does nothing.
+type Keeper struct {
 	cmd  *exec.Cmd
 	pipe io.WriteCloser
 	ns   string // the mount namespace of the sandbox; "" as long as that is not known
 }
 
-// keeperName is the name of the process.
-const keeperName = "gbuild-keeper"
+// processName is the name of the process.
+const processName = "gbuild-keeper"
 
-// startKeeper starts a keeper where one is needed, else it gives nil. It has a session of its own, so that a terminal's signals
-// do not reach it.
-func startKeeper() (*keeper, error) {
-	if ownParts().proc {
-		return nil, nil
-	}
-	cmd := &exec.Cmd{Path: selfExe, Args: []string{keeperName}, Dir: "/", SysProcAttr: &syscall.SysProcAttr{Setsid: true}}
+// Start starts a keeper. It has a session of its own, so that a terminal's signals do not reach it.
+func Start() (*Keeper, error) {
+	cmd := &exec.Cmd{Path: "/proc/self/exe", Args: []string{processName}, Dir: "/", SysProcAttr: &syscall.SysProcAttr{Setsid: true}}
 	pipe, err := cmd.StdinPipe()
 	if err == nil {
 		err = cmd.Start()
@@ -48,11 +42,11 @@ func startKeeper() (*keeper, error) {
 	if err != nil {
 		return nil, fmt.Errorf("starting the process that ends what a command leaves running: %w", err)
 	}
-	return &keeper{cmd: cmd, pipe: pipe}, nil
+	return &Keeper{cmd: cmd, pipe: pipe}, nil
 }
 
-// watch tells the keeper which sandbox it is for, by its first process, which does not run a command yet.
-func (k *keeper) watch(pid int) (err error) {
+// Watch tells the keeper which sandbox it is for, by its first process, which does not run a command yet.
+func (k *Keeper) Watch(pid int) (err error) {
 	if k == nil {
 		return nil
 	}
@@ -65,9 +59,9 @@ func (k *keeper) watch(pid int) (err error) {
 	return nil
 }
 
-// end waits for the end of the first process, and until no process of the sandbox is left: they may hold the pipes of its
+// End waits for the end of the first process, and until no process of the sandbox is left: they may hold the pipes of its
 // output open. A command may have killed the keeper; then the work is done here.
-func (k *keeper) end(first int) {
+func (k *Keeper) End(first int) {
 	if k == nil {
 		return
 	}
@@ -78,9 +72,9 @@ func (k *keeper) end(first int) {
 	}
 }
 
-// runKeeper ends this process where startKeeper has started it.
-func runKeeper() {
-	if !slices.Equal(os.Args, []string{keeperName}) {
+// Run ends this process where Start has started it.
+func Run() {
+	if !slices.Equal(os.Args, []string{processName}) {
 		return
 	}
 	signal.Ignore(unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT)
@@ -161,8 +155,8 @@ func processesIn(ns string, known map[int]string) (found map[int]string, sure bo
 
 // parentOf gives the parent of a process, or 0.
 func parentOf(pid int) int {
-	stat := readSetting(fmt.Sprintf("/proc/%d/stat", pid))
-	f := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
+	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	f := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
 	if len(f) < 2 {
 		return 0
 	}

@@ -1,0 +1,9 @@
+// Package keeper ends the processes of a sandbox that shares the numbers of processes with this program, as in containers that
+// cover parts of /proc: there the kernel does not end them with the first one.
+//
+// They are known by their mount namespace, which a sandbox shares with nobody and a command cannot leave under the default filter
+// of system calls; so several sandboxes beside each other are not taken for one. A process of our own, the keeper, looks for them
+// and kills them, so that this also happens where the program that runs the sandbox is killed.
+//
+// What is never done here: no process is killed by its number alone, which may be another's by now.
+package keeper
