@@ -3,9 +3,13 @@ package files
 import (
 	"context"
 	"os"
+	"os/exec"
 	"slices"
+	"syscall"
 	"testing"
 
+	"github.com/gbuild/gbuild/internal/testtree"
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 	"github.com/gbuild/gbuild/pkg/remote"
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
@@ -17,7 +21,10 @@ func TestMain(m *testing.M) {
 	runtime.Init()
 	remote.InitGit()
 	if os.Getenv(outside) != "" || runtime.Entered() || slices.Contains(os.Args, "-test.fuzzworker") { // it talks to its parent over descriptors that a second exec would lose
-		os.Exit(m.Run())
+		end := testtree.Owners()
+		code := m.Run()
+		end()
+		os.Exit(code)
 	}
 	code, err := runtime.Enter(context.Background(), runtime.EnterOptions{})
 	if err != nil {
@@ -25,4 +32,18 @@ func TestMain(m *testing.M) {
 		os.Exit(0)
 	}
 	os.Exit(code)
+}
+
+// TestWithOneID runs the tests of owners once more where they are marks.
+func TestWithOneID(t *testing.T) {
+	if rootfs.Marked() {
+		t.Skip("they are marks in all tests here")
+	}
+	cmd := exec.Command("/proc/self/exe", "-test.run=^Test(CopyForms|CopyFromState|CopyErrors|CopySocketBecomesEmptyFile|MakeDir|AddArchive|Pack|PackDir)$")
+	cmd.Env = append(os.Environ(), outside+"=1")
+	one := []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS, UidMappings: one, GidMappings: one}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
 }

@@ -166,7 +166,6 @@ func nlink(t *testing.T, path string) uint64 {
 }
 
 func TestApplyMetadata(t *testing.T) {
-	needRoot(t)
 	v2 := "\x01\x00\x00\x02\x00\x04\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
 	v3 := "\x01\x00\x00\x03" + v2[4:] + "\x00\x00\x00\x00"
 	var buf bytes.Buffer
@@ -216,9 +215,8 @@ func TestApplyMetadata(t *testing.T) {
 }
 
 func TestApplyImplied(t *testing.T) {
-	needRoot(t)
 	lower := applyTo(t, tarOf(t, "d a", "d a/b"), nil)
-	check(t, os.Chown(lower+"/a/b", 5, 6))
+	check(t, rootfs.Owner{UID: 5, GID: 6}.GivePath(lower+"/a/b"))
 	check(t, os.Chmod(lower+"/a/b", 0o700))
 	dir := applyTo(t, tarOf(t, "f a/b/c/f 1"), rootfs.NewView(lower))
 	e, err := rootfs.Lstat(dir+"/a/b", "/a/b")

@@ -6,6 +6,8 @@ import (
 	"os/exec"
 	"syscall"
 	"testing"
+
+	"github.com/gbuild/gbuild/internal/testtree"
 )
 
 // inNamespace says that the tests run as uid 0 of a user and mount namespace, as gbuild does when it works on files.
@@ -35,11 +37,12 @@ func TestMain(m *testing.M) {
 			os.Exit(exit.ExitCode())
 		}
 		fmt.Fprintln(os.Stderr, "no user namespace, tests run without one:", err)
-		os.Exit(m.Run())
+		os.Exit(run(m))
 	}
 }
 
 func run(m *testing.M) int {
+	defer testtree.Owners()()
 	if len(os.Args) > 1 && os.Args[1] == "crash" {
 		crash(os.Args[2:])
 		return 0
@@ -68,7 +71,7 @@ func idRange() int {
 	return size
 }
 
-// needRoot skips a test that has to give files to other users.
+// needRoot skips a test that has to give files to other users of this machine.
 func needRoot(t testing.TB) {
 	t.Helper()
 	f, err := os.CreateTemp(t.TempDir(), "")
