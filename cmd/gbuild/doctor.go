@@ -109,11 +109,11 @@ func printState(a *cli.App, runs bool) error {
 	case judged.Way == snapshotter.None:
 		return refused(fmt.Errorf("%s cannot hold the files of images: %w", dir, judged.Why))
 	case !runs:
-		printAbility(a, "state directory", nil)
+		fmt.Fprintf(a.Stdout, "%-22s ok: %s\n", "state directory", dir)
 	case judged.Why != nil:
-		fmt.Fprintf(a.Stdout, "%-22s ok, by %s: %v\n", "state directory", judged.Way, judged.Why)
+		fmt.Fprintf(a.Stdout, "%-22s ok, by %s: %s: %v\n", "state directory", judged.Way, dir, judged.Why)
 	default:
-		fmt.Fprintf(a.Stdout, "%-22s ok, by %s\n", "state directory", judged.Way)
+		fmt.Fprintf(a.Stdout, "%-22s ok, by %s: %s\n", "state directory", judged.Way, dir)
 	}
 	return nil
 }

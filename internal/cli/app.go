@@ -49,13 +49,20 @@ func (a *App) Lookup(name string) (string, bool) { return a.Environ(name) }
 
 // StateDir is where snapshots, blobs and names are kept.
 func (a *App) StateDir() (string, error) {
+	dir, _, err := a.stateDir()
+	return dir, err
+}
+
+// stateDir says, too, whether that is instead of the usual place.
+func (a *App) stateDir() (dir string, instead bool, err error) {
 	if a.Flags.Root != "" {
-		return filepath.Abs(a.Flags.Root)
+		dir, err = filepath.Abs(a.Flags.Root)
+		return dir, false, err
 	}
-	if isRoot() && a.Env("XDG_DATA_HOME") == "" {
-		return "/var/lib/gbuild", nil
+	if dir := "/var/lib/gbuild"; userID() == 0 && a.Env("XDG_DATA_HOME") == "" && canMake(dir) {
+		return dir, false, nil
 	}
-	return a.Environ.userDir("XDG_DATA_HOME", ".local/share")
+	return a.Environ.userDir("XDG_DATA_HOME", ".local/share", "state")
 }
 
 // CachesDir is where cache mounts are kept; never below StateDir, so that a state can be dropped and caches stay.
@@ -63,25 +70,29 @@ func (a *App) CachesDir() (string, error) {
 	if a.Flags.CacheDir != "" {
 		return filepath.Abs(a.Flags.CacheDir)
 	}
-	if isRoot() && a.Env("XDG_CACHE_HOME") == "" {
-		return "/var/cache/gbuild", nil
+	if dir := "/var/cache/gbuild"; userID() == 0 && a.Env("XDG_CACHE_HOME") == "" && canMake(dir) {
+		return dir, nil
 	}
-	return a.Environ.userDir("XDG_CACHE_HOME", ".cache")
+	dir, _, err := a.Environ.userDir("XDG_CACHE_HOME", ".cache", "caches")
+	return dir, err
 }
 
-// isRoot says whether gbuild was started by the host's root. In its own namespace every user is uid 0.
-func isRoot() bool {
+// userID is who started gbuild. In its own namespace every user is uid 0.
+func userID() int {
 	if runtime.Entered() {
-		return runtime.OwnerOutside() == 0
+		return runtime.OwnerOutside()
 	}
-	return os.Geteuid() == 0
+	return os.Geteuid()
 }
 
 // OpenStore opens the store; notice is told what it leaves out of the layers that it unpacks.
 func (a *App) OpenStore(notice func(string)) (*layers.Store, error) {
-	dir, err := a.StateDir()
+	dir, instead, err := a.stateDir()
 	if err != nil {
 		return nil, err
+	}
+	if instead {
+		notice("HOME is not set, or cannot be written: the state is in " + dir + "; --root and --cache-dir (GBUILD_ROOT, GBUILD_CACHE_DIR) name other places")
 	}
 	s, err := layers.Open(dir)
 	if err != nil {

@@ -5,7 +5,13 @@ package cli
 
 import (
 	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/internal/scope"
@@ -22,16 +28,51 @@ func (e Environment) Get(name string) string {
 }
 
 // userDir is gbuild's directory below the one that a variable of the XDG base directories names, or below a default in
-// the user's home.
-func (e Environment) userDir(name, below string) (string, error) {
+// the user's home. Where nothing can be made there it is one for temporary files, and instead says so.
+func (e Environment) userDir(name, below, otherwise string) (dir string, instead bool, err error) {
 	if dir := e.Get(name); filepath.IsAbs(dir) {
-		return filepath.Join(dir, "gbuild"), nil
+		return filepath.Join(dir, "gbuild"), false, nil
 	}
-	home := e.Get("HOME")
-	if home == "" {
-		return "", hint.HostErrorf("set HOME, or give --root and --cache-dir (GBUILD_ROOT, GBUILD_CACHE_DIR)", "HOME is not set, so there is no place for gbuild's files")
+	if home := e.Get("HOME"); home != "" {
+		if dir = filepath.Join(home, below, "gbuild"); canMake(dir) {
+			return dir, false, nil
+		}
 	}
-	return filepath.Join(home, below, "gbuild"), nil
+	own, err := e.temporaryDir()
+	return filepath.Join(own, otherwise), true, err
+}
+
+// canMake says whether this user may make a directory, or has it.
+func canMake(dir string) bool {
+	for {
+		switch err := unix.Access(dir, unix.W_OK|unix.X_OK); {
+		case err == nil:
+			return true
+		case !errors.Is(err, unix.ENOENT) || dir == "/":
+			return false
+		}
+		dir = filepath.Dir(dir)
+	}
+}
+
+// temporaryDir is the user's own directory among those for temporary files, where others could have made one of that name.
+func (e Environment) temporaryDir() (string, error) {
+	dir := filepath.Join(cmp.Or(e.Get("TMPDIR"), "/tmp"), fmt.Sprintf("gbuild-%d", userID()))
+	refused := func(err error) error {
+		return hint.HostErrorf("set HOME, or give --root and --cache-dir (GBUILD_ROOT, GBUILD_CACHE_DIR)",
+			"there is no place for gbuild's files: HOME is not set, or cannot be written, and neither can %s: %w", dir, err)
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return "", refused(err)
+	}
+	var st unix.Stat_t
+	if err := unix.Lstat(dir, &st); err != nil {
+		return "", refused(err)
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFDIR || int(st.Uid) != os.Geteuid() || st.Mode&0o022 != 0 {
+		return "", refused(errors.New("it is not this user's alone"))
+	}
+	return dir, nil
 }
 
 // configHome is where the user's tools have their configuration.
