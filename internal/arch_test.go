@@ -49,7 +49,7 @@ var arrows = map[string]struct {
 		"it works on directories that it is given and knows no store"},
 	"pkg/pipcache":           {[]string{"internal/durable", "internal/hint", "internal/lazyregexp", "pkg/installer", "pkg/layers/rootfs"}, "a cache outlives builds and knows none"},
 	"pkg/pipcache/travel":    {[]string{"pkg/pipcache"}, "it packs caches and cares not where they go"},
-	"pkg/runtime":            {[]string{"internal/durable", "internal/lazyregexp", "pkg/runtime/keeper", "pkg/runtime/network", "pkg/runtime/supervisor"}, "it runs one process and cares neither for images nor for builds"},
+	"pkg/runtime":            {[]string{"internal/durable", "internal/lazyregexp", "internal/mark", "pkg/runtime/keeper", "pkg/runtime/network", "pkg/runtime/supervisor"}, "it runs one process and cares neither for images nor for builds"},
 	"pkg/runtime/network":    {[]string{"internal/netguard"}, "it gives a sandbox a network, and knows none of its processes and files"},
 	"pkg/runtime/keeper":     {nil, "it ends processes, and knows no sandbox but by its mount namespace"},
 	"pkg/runtime/supervisor": {[]string{"internal/mark"}, "it answers system calls, and knows neither sandboxes nor images"},

@@ -39,7 +39,7 @@ func attach(t *tree, m Mount, keep *KeepID) error {
 	case s.at == nil:
 		return fmt.Errorf("%s is not mounted yet", s.path)
 	case m.Type == "tmpfs":
-		err = attachTmpfs(m, s, keep)
+		err = attachTmpfs(t, m, s, keep)
 	default:
 		err = attachTree(m.Source, s.at, m.ReadOnly)
 	}
@@ -68,7 +68,7 @@ func attachTree(source string, at *os.File, readOnly bool) error {
 }
 
 // attachTmpfs mounts a tmpfs, with the mode of the directory under it where none is asked for.
-func attachTmpfs(m Mount, s *spot, keep *KeepID) error {
+func attachTmpfs(t *tree, m Mount, s *spot, keep *KeepID) error {
 	mode := uint32(0o1777)
 	if m.Mode != nil {
 		mode = *m.Mode
@@ -84,11 +84,21 @@ func attachTmpfs(m Mount, s *spot, keep *KeepID) error {
 		flags |= unix.MS_RDONLY
 	}
 	to := keep.owner(m.UID, m.GID)
-	data := fmt.Sprintf("uid=%d,gid=%d,mode=%o", to.uid, to.gid, mode&0o7777)
+	data := fmt.Sprintf("%s,mode=%o", to.option(), mode&0o7777)
 	if m.Size > 0 {
 		data += fmt.Sprintf(",size=%d", m.Size)
 	}
-	return unix.Mount("tmpfs", procPath(s.at), "tmpfs", flags, data)
+	if err := unix.Mount("tmpfs", procPath(s.at), "tmpfs", flags, data); err != nil || !SingleID() {
+		return err
+	}
+	how := &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_SYMLINKS}
+	fd, err := unix.Openat2(int(t.root.Fd()), s.path, how)
+	if err != nil {
+		return err
+	}
+	made := os.NewFile(uintptr(fd), s.path)
+	defer made.Close()
+	return to.give(made)
 }
 
 // ownNames are what the sandbox itself has in /dev, and makes there later.

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	goruntime "runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -22,11 +23,11 @@ import (
 
 // around runs a helper of these tests in namespaces of its own, after a script of the shell has changed what is around them,
 // which the helper cannot undo: the namespaces are those of a user namespace in that of the script. FIRST names a helper that
-// comes before.
+// comes before, and SELF this program where /proc does not show it.
 func around(t testing.TB, change, name string, env ...string) *exec.Cmd {
 	t.Helper()
 	root, _ := busyboxRoot(t)
-	cmd := exec.Command("unshare", "--mount", "sh", "-ec", change+"\nGBUILD_TEST_HELPER=${FIRST:-enter} SCRIPT=\"$INSIDE\" exec /proc/$PPID/exe")
+	cmd := exec.Command("unshare", "--mount", "sh", "-ec", change+"\nGBUILD_TEST_HELPER=${FIRST:-enter} SCRIPT=\"$INSIDE\" exec ${SELF:-/proc/$PPID/exe}")
 	cmd.Env = append(os.Environ(), append(env, "ROOT="+root, "STATE="+t.TempDir(),
 		"INSIDE=GBUILD_TEST_HELPER="+name+" SCRIPT=\"$SANDBOX\" exec /proc/$PPID/exe")...)
 	return cmd
@@ -100,11 +101,11 @@ func running(seconds string) bool {
 	return false
 }
 
-// mark is a time to sleep that no other test has.
-func mark(n int) string { return fmt.Sprintf("%d%d", n, os.Getpid()) }
+// sleepTime is a time to sleep that no other test has.
+func sleepTime(n int) string { return fmt.Sprintf("%d%d", n, os.Getpid()) }
 
 func TestSandboxSharingProcLeavesNoProcess(t *testing.T) {
-	first, second, third := mark(5), mark(6), mark(7)
+	first, second, third := sleepTime(5), sleepTime(6), sleepTime(7)
 	script := "sleep " + first + " & (setsid sleep " + second + " &); (setsid sh -c '(trap \"\" TERM HUP; sleep " + third + " >/dev/null 2>&1 </dev/null) & exit' &); sleep 0.2"
 	output(t, around(t, coverProc, "runner", "SANDBOX="+script))
 	for _, m := range []string{first, second, third} {
@@ -115,7 +116,7 @@ func TestSandboxSharingProcLeavesNoProcess(t *testing.T) {
 }
 
 func TestSandboxSharingProcDiesWithItsRunner(t *testing.T) {
-	first, second := mark(15), mark(16)
+	first, second := sleepTime(15), sleepTime(16)
 	cmd := around(t, coverProc, "runner", "SANDBOX=setsid sleep "+first+" & (sleep "+second+" &); sleep 0.1; echo up; echo $PPID; sleep 100")
 	out, err := cmd.StdoutPipe()
 	must(t, err)
@@ -136,7 +137,7 @@ func TestSandboxSharingProcDiesWithItsRunner(t *testing.T) {
 
 // Processes that start another and end are found, too: each generation is younger than the look that misses it.
 func TestSandboxSharingProcLeavesNoGeneration(t *testing.T) {
-	last := mark(35)
+	last := sleepTime(35)
 	script := "generation() { if test $1 = 0; then exec sleep " + last + "; fi; (generation $(($1-1)) &); }; generation 300 >/dev/null 2>&1 &"
 	for range 5 {
 		output(t, around(t, coverProc, "runner", "SANDBOX="+script))
@@ -149,13 +150,20 @@ func TestSandboxSharingProcLeavesNoGeneration(t *testing.T) {
 
 // A sandbox that ends takes no process of another with it.
 func TestSandboxesSharingProcSideBySide(t *testing.T) {
-	lasting, left := mark(25), mark(26)
+	lasting, left := sleepTime(25), sleepTime(26)
 	other, _ := busyboxRoot(t)
 	got := output(t, around(t, coverProc, "pair", "OTHER="+other, "LASTING="+lasting, "LEFT="+left))
 	contains(t, got, "lasting: true, left: false\n")
 	if running(lasting) || running(left) {
 		t.Error("something is left")
 	}
+}
+
+// Where there is one id, users of the sandbox get what is made for them by marks.
+func TestSandboxGivesByMarksWithOneID(t *testing.T) {
+	cmd := around(t, coverProc, "given", "SELF="+readableCopy(t), "SANDBOX=id -u; stat -c %u:%g /mem /home/ann /home/ann/work; touch file && stat -c %u:%g file")
+	cmd.Args = slices.Insert(cmd.Args, 1, "--user", "--map-root-user")
+	contains(t, output(t, cmd), "1000\n5:6\n1000:1001\n1000:1001\n1000:1001\n")
 }
 
 func TestSandboxWhereNoHostMayBeNamed(t *testing.T) {
@@ -195,6 +203,17 @@ func init() {
 		run(os.Getenv("OTHER"), "sleep "+os.Getenv("LEFT")+" & sleep 0.1", nil)
 		fmt.Printf("lasting: %v, left: %v\n", running(os.Getenv("LASTING")), running(os.Getenv("LEFT")))
 		lasting.Wait()
+		return 0
+	}
+	// given runs a sandbox for which directories are made that belong to users.
+	helpers["given"] = func() int {
+		s := &Sandbox{Root: os.Getenv("ROOT"), StateDir: os.Getenv("STATE"), Network: "none", Args: []string{"sh", "-c", os.Getenv("SCRIPT")}, Env: []string{"PATH=/bin"},
+			UID: 1000, GID: 1001, Dir: "/home/ann/work", KeepID: &KeepID{UID: 1000, GID: 1001},
+			Mounts: []Mount{{Type: "tmpfs", Target: "/mem", UID: 5, GID: 6}}, Stdout: os.Stdout, Stderr: os.Stdout}
+		if err := s.Run(context.Background()); err != nil {
+			fmt.Println(err)
+			return 1
+		}
 		return 0
 	}
 	// refusing forbids a system call before it enters.

@@ -17,6 +17,10 @@ import (
 // it had to make in Root are gone again where the command left them as they were. A command that fails is an
 // *ExitError; what the host lacks is a *Missing.
 func (s *Sandbox) Run(ctx context.Context) (err error) {
+	if s.KeepID != nil && SingleID() { // what anybody in the sandbox makes is the caller's already
+		own := *s
+		own.KeepID, s = nil, &own
+	}
 	if err := s.check(); err != nil {
 		return err
 	}

@@ -33,9 +33,6 @@ const (
 	coverThere
 )
 
-// owner is who owns directories that stay.
-type owner struct{ uid, gid int }
-
 func openTree(root string) (*tree, error) {
 	fd, err := unix.Open(root, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -222,13 +219,12 @@ func (t *tree) create(c *cursor, name string, file bool, own *owner) (*os.File, 
 	if err := unix.Fchmodat(dir, name, mode, 0); err != nil {
 		return nil, err
 	}
-	if own != nil {
-		if err := unix.Fchownat(dir, name, own.uid, own.gid, unix.AT_SYMLINK_NOFOLLOW); err != nil {
-			return nil, err
-		}
-	}
 	if stays {
-		return reopen(c.dir(), name)
+		next, err := reopen(c.dir(), name)
+		if err == nil && own != nil {
+			err = own.give(next)
+		}
+		return next, err
 	}
 	next, err := t.stubs.record(c.dir(), name)
 	if err != nil {
