@@ -32,10 +32,7 @@ type place struct {
 type want struct {
 	mode    string // as gbuild doctor names it
 	a, b, c int
-	says    []string // words of (b): how it is executed, or why not and what to do
-	// doctor ends well where (b) fails, or the other way round: a fault of gbuild.
-	disagrees bool
-	better    string // for the page: what would make the place a better one
+	says    []string // words of (b): how it is executed where that is not the best way, or why not, and what to do
 }
 
 // ordinary is the user with subordinate ids that scripts/setup.sh makes.

@@ -96,13 +96,40 @@ func (m *made) judge(t *testing.T, r result) {
 			t.Errorf("(b) does not say %q:\n%s", words, r.said["b"])
 		}
 	}
-	if disagrees := (r.doctor == 0) != (r.b == 0); disagrees != m.want.disagrees {
-		t.Errorf("doctor ends with %d, and (b) with %d\n%s", r.doctor, r.b, r.said["doctor"])
+	if r.b == 0 && m.want.says == nil && strings.Contains(r.said["b"], "isolation ") {
+		t.Errorf("(b) says how it is isolated, where nothing is missing:\n%s", r.said["b"])
+	}
+	if r.b != 0 && !strings.Contains(r.said["b"], "\ngbuild: hint: ") {
+		t.Errorf("(b) says no remedy:\n%s", r.said["b"])
+	}
+	if (r.doctor == hostFault) != (r.b == hostFault) {
+		t.Errorf("doctor ends with %d, and (b) with %d: they must agree\n%s", r.doctor, r.b, r.said["doctor"])
+	}
+	if r.mode == "fake" {
+		m.lookFaked(t)
+		return
 	}
 	for letter, code := range map[string]int{"a": r.a, "b": r.b, "c": r.c} {
 		if code == 0 {
 			m.world.builds[letter].look(t, m.target(letter), m.world.reference(t, letter))
 		}
+	}
+}
+
+// hostFault is the exit status where the place is at fault.
+const hostFault = 64
+
+// lookFaked pins what is wrong with an image of (c) where changes of owners succeed without being done.
+func (m *made) lookFaked(t *testing.T) {
+	t.Helper()
+	have := files(t, m.target("c"))
+	for _, file := range []string{"workspace/made-by-agent", "home/agent"} {
+		if !strings.HasPrefix(have[file], "0:0 ") {
+			t.Errorf("%s is %q", file, have[file])
+		}
+	}
+	if !strings.HasPrefix(have["workspace/hello.txt"], "1100:1100 ") {
+		t.Errorf("the file of COPY --chown is %q", have["workspace/hello.txt"])
 	}
 }
 
