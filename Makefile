@@ -7,7 +7,7 @@ BINARY  ?= gbuild
 
 export CGO_ENABLED = 1
 
-.PHONY: help setup build test race conformance fuzz bench bench-go bench-pip places lint demo self clean
+.PHONY: help setup build test race owners conformance fuzz bench bench-go bench-pip places lint demo self clean
 
 help: ## say what the targets do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,7 +24,11 @@ test: ## run all tests, as root and again as an ordinary user
 race: ## run the tests of the packages under the race detector
 	$(GO) test -race -tags seccomp ./pkg/... ./internal/...
 
-conformance: build ## compare images with those that BuildKit makes (ONLY='copy-*' for some)
+owners: ## compare what a large Dockerfile becomes as root, as users and in a container, file by file
+	GBUILD_OWNERS=long GBUILD_TEST_CACHE=$${GBUILD_TEST_CACHE:-/var/tmp/gbuild-test-$$(id -u)} \
+	$(GO) test -tags seccomp -count 1 -timeout 60m -v -run TestOwners ./internal/testplaces
+
+conformance: build ## compare images with those that BuildKit makes (ONLY='copy-*', PLACES='self single' for some)
 	scripts/conformance.sh ./gbuild $(ONLY)
 
 fuzz: ## run every fuzz target for FUZZTIME (20s)
