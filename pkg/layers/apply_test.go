@@ -126,6 +126,7 @@ func applyOdd(t *testing.T, entries []string, want, wantErr string) {
 	for i := range entries {
 		entries[i] = expand.Replace(entries[i])
 	}
+	sameDescribed(t, tarOf(t, "d etc", "f etc/passwd root", "d run", "l link etc"), tarOf(t, entries...))
 	dir := t.TempDir()
 	_, err = apply(t.Context(), bytes.NewReader(tarOf(t, entries...)), dir, applyOptions{Lower: rootfs.NewView(lower)})
 	switch {

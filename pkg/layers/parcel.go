@@ -245,7 +245,7 @@ func (p *Parcel) attempt(ctx context.Context, keep rootfs.Keep, lower func() (*r
 			return nil, p.all.store.disk.explain(err)
 		}
 	}
-	if !d.LinksBelow() {
+	if !d.NeedsLower() {
 		return d.Finish(nil)
 	}
 	below, err := lower()

@@ -26,8 +26,50 @@ import (
 // Keep takes the bytes of a regular file out of a tar. It returns what is known of them afterwards.
 type Keep func(name string, size int64, xattrs map[string][]byte, body io.Reader) (KeptBytes, error)
 
-// LinksBelow says whether a name is linked to what no layer had so far, so that Finish has to know what lies below.
-func (d *Describer) LinksBelow() bool { return len(d.links) > 0 }
+// finishImplied gives directories without an entry what Applier.finishImplied would. What lies below them will say it, but where
+// this layer hides it.
+func (d *Describer) finishImplied(f *memFile, lower *View, hidden bool) error {
+	hidden = hidden || f.opaque
+	if f.implied {
+		f.ModTime = time.Unix(0, 0)
+	}
+	if f.implied && hidden {
+		e, err := lower.Lstat(f.Path)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if f.implied = false; err == nil && e.IsDir() {
+			xattrs, err := e.Xattrs()
+			if err != nil {
+				return err
+			}
+			f.Mode, f.UID, f.GID, f.ModTime, f.xattrs = e.Mode, e.UID, e.GID, e.ModTime, maps.Clone(xattrs)
+		}
+	}
+	for _, child := range f.names {
+		if err := d.finishImplied(child, lower, hidden); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// NeedsLower says whether Finish has to know what lies below: few layers are so odd.
+func (d *Describer) NeedsLower() bool { return len(d.links) > 0 || d.tree.root.hides(false) }
+
+// hides says whether a directory that no entry names is in the place of one that the layer hides.
+func (f *memFile) hides(hidden bool) bool {
+	hidden = hidden || f.opaque
+	if f.implied && hidden {
+		return true
+	}
+	for _, child := range f.names {
+		if child.hides(hidden) {
+			return true
+		}
+	}
+	return false
+}
 
 // KeptBytes is what is known of the bytes of a file that was read.
 type KeptBytes struct {
@@ -42,24 +84,20 @@ type Describer struct {
 	how     applying
 	keep    Keep
 	dirOf   func(dir string) (*memFile, error) // the directory at a clean relative path, made where it is missing
+	reopen  func(dir string) (*memFile, error) // the same, where it is there
 	named   func(name string) error            // a directory is named by the tar; see places.keep
 	notices *notices
 	size    int64
 
 	links []pendingLink
-	times []memTime
-}
-
-// memTime is the time that a directory gets in the end.
-type memTime struct {
-	dir *memFile
-	at  time.Time
+	times []dirTime
 }
 
 // NewDescriber begins to describe the layers of one snapshot, which may have limit bytes in all.
 func NewDescriber(limit int64, keep Keep) *Describer {
 	d := &Describer{tree: NewMemory(), how: applying{limit: limit, overlay: true}, keep: keep, notices: newNotices(nil)}
 	d.dirOf = func(dir string) (*memFile, error) { return d.ensure("/"+dir, maxLinks) }
+	d.reopen = func(dir string) (*memFile, error) { _, f := d.lookup("/"+dir, true); return f, nil }
 	d.named = func(string) error { return nil }
 	return d
 }
@@ -89,13 +127,13 @@ func (d *Describer) Finish(lower *View) (*Memory, error) {
 			return nil, fmt.Errorf("unpacking entry %q: linking to %q: %w", l.name, l.target, err)
 		}
 	}
-	d.tree.root.each(func(f *memFile) {
-		if f.implied {
-			f.ModTime = time.Unix(0, 0)
-		}
-	})
+	if err := d.finishImplied(d.tree.root, c.Lower, false); err != nil {
+		return nil, err
+	}
 	for _, t := range slices.Backward(d.times) {
-		t.dir.ModTime = t.at
+		if f, err := d.reopen(t.name); err == nil && f != nil && f.IsDir() { // else a later entry has replaced it
+			f.ModTime = t.at
+		}
 	}
 	return d.tree, nil
 }
@@ -112,7 +150,7 @@ func (c Change) Extract(ctx context.Context, r io.Reader, dest string, o Extract
 		return err
 	}
 	x.dest = real
-	d := &Describer{tree: c.Memory, keep: keep, dirOf: x.dirOf, named: x.named, notices: newNotices(o.Notice),
+	d := &Describer{tree: c.Memory, keep: keep, dirOf: x.dirOf, reopen: x.dirOf, named: x.named, notices: newNotices(o.Notice),
 		how: applying{limit: mostUnpacked, uid: o.UID, gid: o.GID, under: strings.TrimPrefix(real, "/")}}
 	if _, err := d.dirOf(d.how.under); err != nil {
 		return fmt.Errorf("unpacking an archive to %s: %w", clean(dest), err)
@@ -203,7 +241,7 @@ func (d *Describer) entry(h *tar.Header, body io.Reader) error {
 	case name == "" && !d.how.overlay:
 		return nil
 	case name == "":
-		return d.describe(d.tree.root, h)
+		return d.describe(d.tree.root, "", h)
 	case d.how.overlay && name == codec.StargzTable:
 		return nil
 	case d.how.overlay && strings.HasPrefix(base, WhiteoutPrefix):
@@ -273,7 +311,7 @@ func (d *Describer) file(name string, h *tar.Header, body io.Reader) error {
 		if err := d.named(name); err != nil {
 			return err
 		}
-		return d.directory(dir, base, h)
+		return d.directory(dir, base, name, h)
 	case tar.TypeLink:
 		return d.hardlink(dir, base, name, h.Linkname)
 	case tar.TypeReg, 0, tar.TypeGNUSparse, tar.TypeCont:
@@ -340,7 +378,7 @@ func headerXattrs(h *tar.Header) (found map[string][]byte) {
 }
 
 // directory makes a directory, or takes the one that is there: see Applier.directory.
-func (d *Describer) directory(dir *memFile, base string, h *tar.Header) error {
+func (d *Describer) directory(dir *memFile, base, name string, h *tar.Header) error {
 	f := dir.names[base]
 	if f == nil || !f.IsDir() {
 		fresh := d.tree.newDir("", 0)
@@ -348,15 +386,15 @@ func (d *Describer) directory(dir *memFile, base string, h *tar.Header) error {
 		dir.put(base, fresh)
 		f = fresh
 	}
-	return d.describe(f, h)
+	return d.describe(f, name, h)
 }
 
 // describe gives a directory its metadata.
-func (d *Describer) describe(f *memFile, h *tar.Header) error {
+func (d *Describer) describe(f *memFile, name string, h *tar.Header) error {
 	if err := checkOwner(h); err != nil {
 		return err
 	}
-	d.times = append(d.times, memTime{f, h.ModTime})
+	d.times = append(d.times, dirTime{name, h.ModTime})
 	f.Mode, f.UID, f.GID, f.implied = unix.S_IFDIR|uint32(h.Mode)&0o7777, h.Uid, h.Gid, false
 	if f.xattrs == nil {
 		f.xattrs = map[string][]byte{}
@@ -399,9 +437,10 @@ func (d *Describer) ensure(name string, links int) (*memFile, error) {
 	return at[len(at)-1], nil
 }
 
-// lookup returns what is at a path of the tree, in which links are followed but for one at the end; nil where there is nothing.
-func (d *Describer) lookup(name string) (string, *memFile) {
-	real, _, err := Follow(func(name string) (*Entry, error) { return d.tree.lstat(name, name) }, "/", name, false)
+// lookup returns what is at a path of the tree, in which links are followed, one at the end if last is set; nil where there is
+// nothing.
+func (d *Describer) lookup(name string, last bool) (string, *memFile) {
+	real, _, err := Follow(func(name string) (*Entry, error) { return d.tree.lstat(name, name) }, "/", name, last)
 	if err != nil {
 		return "", nil
 	}
@@ -415,7 +454,7 @@ func (d *Describer) hardlink(dir *memFile, base, name, linkname string) error {
 		return fmt.Errorf("linking to %q: %w", linkname, errors.Join(err, errEscapes))
 	}
 	target = path.Join(d.how.under, target)
-	_, f := d.lookup("/" + target)
+	_, f := d.lookup("/"+target, false)
 	switch {
 	case f == nil:
 		d.links = append(d.links, pendingLink{name, target})
