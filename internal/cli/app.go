@@ -115,12 +115,12 @@ func (a *App) OpenCaches() (*pipcache.Caches, error) {
 // before main; another one runs this very command again in one. Where the host lets none be made, or none is wanted, f goes on
 // without, and outside says why.
 func (a *App) InNamespace(ctx context.Context, want runtime.Isolation, f func(ctx context.Context, outside error) error) error {
-	if runtime.Entered() {
-		return f(ctx, nil)
-	}
-	if !want.Enters() {
+	if want == runtime.NoRun || !want.Enters() && !runtime.Entered() {
 		_, err := runtime.Support{}.Mode(want)
 		return f(ctx, err)
+	}
+	if runtime.Entered() {
+		return f(ctx, nil)
 	}
 	err := a.enter(ctx, want)
 	if missing := new(runtime.Missing); !errors.As(err, &missing) {

@@ -19,6 +19,7 @@
 //   - bases, contexts, sources: images, build contexts, and whatever else a step takes files from;
 //   - names: what recipes led to, here and for other machines;
 //   - states: how each state was made, and that its files are here when they are read;
+//   - sealed: states whose files nobody may make here;
 //   - exports and indexes: the layers of states, and what is known of files that are not here;
 //   - caches: the shared caches of the build; runs: what its RUNs share.
 //
@@ -32,6 +33,8 @@
 //   - packed: the layer was written from the sources, and no file was made.
 //   - unread: nothing that follows in this build reads the files of the result; its layer suffices.
 //   - lower: what a layer is written over: the files of the state before, nothing for a COPY --link, or what indexes say.
+//   - sealed: known by the indexes of its layers; its files are read out of these one by one, and none is made. So are all states
+//     of a process without a namespace (sealed.go).
 //   - floating: made in a draft over nothing, so that only the layers of it stay.
 //   - linked: of a COPY --link, and so the same whatever it stands on. Layers of it are made alone: with all files, also those
 //     that are the same below.

@@ -11,10 +11,11 @@
 //   - CopyInto writes them into a draft, over what its state has: files are made by the descriptors of their directories, and
 //     nothing is ever written through a link (dirsink.go, writefile.go).
 //   - Packing writes them as a layer, without making the files (packing.go). Where that is not certain to be, byte for byte, the
-//     layer that the draft would have given, the error is ErrNotPackable.
+//     layer that the draft would have given, the error is ErrNotPackable. PackCopy describes them in memory first, which takes any
+//     COPY and ADD.
 //
 // Where each name goes, whose it becomes, and what may be replaced is decided once, by a placer (place.go). It tells a sink
-// (sink.go), of which there are two: a directory, which is the draft, and a layer.
+// (sink.go), of which there are three: a directory, which is the draft, a layer that is written meanwhile, and a tree in memory.
 //
 // # Owners
 //

@@ -25,6 +25,8 @@
 // The parts of a Store are small and know nothing of it: disk (layout.go), records, lease, syncer, blobs, snapshots, maker and
 // images. Each does what it can with those before it. The methods of Store put them together.
 //
+// Parcels read snapshots whose files are not here and are not to be: their layers are described, and single files taken out of them.
+//
 // # Several processes, and crashes
 //
 // Any number of processes may use a store at once. What must not be done twice is done under a lock below locks/. A file lock is the

@@ -103,7 +103,9 @@ func (d *differ) header(e *Entry, f *os.File, change func(*tar.Header)) error {
 		return err
 	}
 	if d.o.Index != nil {
-		if err := d.o.Index.file(e, f, xattrs); err != nil {
+		written := *e
+		written.ModTime = h.ModTime
+		if err := d.o.Index.file(&written, f, xattrs); err != nil {
 			return err
 		}
 	}

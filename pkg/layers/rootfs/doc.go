@@ -9,6 +9,7 @@
 // A View shows a stack of directories as overlayfs would, without a mount: whiteouts hide what is below, opaque directories hide
 // what they would be merged with. Its directories may be on disk, or be indexes (IndexView), which have all names of a
 // snapshot but no content. Upper is a directory that is written over a view, and CopyUp brings directories into it.
+// A Memory is a directory that is only described: what a step would change, or what a layer has. It is a level of a view, too.
 // View.Resolve is the one place where links of an image are followed; no path leads out of a view.
 //
 // # In
@@ -16,6 +17,8 @@
 // An Applier turns the tars of layers into files. A tar is not trusted: everything is done relative to descriptors of directories
 // which were opened with the directory as their root (tree.go). What needs the layers below waits for Finish. Extract does the
 // same with an archive of an ADD, over what is there.
+//
+// A Describer does with a tar what an Applier does, without making a file of it: its tree is a Memory, from which an index is made.
 //
 // # Out
 //
