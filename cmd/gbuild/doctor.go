@@ -6,7 +6,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -29,17 +28,16 @@ func newDoctorCommand(a *cli.App) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.InNamespace(c.Context(), want, func(_ context.Context, outside error) error { return examine(a, want, outside) })
+			return a.InNamespace(c.Context(), want, func(context.Context, error) error { return examine(a, want) })
 		},
 	}
 	flag.Add(c.Flags())
 	return c
 }
 
-// examine prints what a build finds here. Where outside says why there are no namespaces, that is the reason for all that needs some.
-func examine(a *cli.App, want runtime.Isolation, outside error) error {
+// examine prints what a build finds here.
+func examine(a *cli.App, want runtime.Isolation) error {
 	s := runtime.Probe()
-	errors.As(outside, &s.UserNamespaces)
 	mode, refused := a.Mode(want)
 	fmt.Fprintln(a.Stdout, "isolation:", mode.Isolation)
 	for _, i := range []runtime.Isolation{runtime.Root, runtime.Rootless, runtime.RootlessSingle, runtime.Fake, runtime.Ptrace, runtime.NoRun} {
@@ -58,8 +56,8 @@ func examine(a *cli.App, want runtime.Isolation, outside error) error {
 		fmt.Fprintln(a.Stdout, "RUN:", said)
 	}
 	// The exit code is what scripts look at: it must not be 0 where a build with a RUN would fail.
-	if err := errors.Join(refused, state); err != nil {
-		fmt.Fprintln(a.Stdout, "RUN: it cannot be executed here; what is MISSING above says why")
+	if err := cmp.Or(refused, state); err != nil {
+		fmt.Fprintf(a.Stdout, "RUN: it cannot be executed here: %v\n%22s   %s\n", err, "", hint.Of(err))
 		return cli.ExitStatus(cli.ExitHost)
 	}
 	said, err := a.Environ.NetworkOfRun(s)

@@ -91,8 +91,11 @@ func (l *launch) enter(ctx context.Context) (err error) {
 	}
 	// The child gets the signals, too, and cleans up; ending its context would kill it in the midst of that.
 	code, err := runtime.Enter(context.WithoutCancel(ctx), runtime.EnterOptions{Isolation: want, Args: cli.ShownArgs("run", "--name", l.container.Name), Env: env, Files: files})
-	if err != nil || code == 0 {
-		return err
+	if err != nil {
+		return runtime.CannotRun(err)
+	}
+	if code == 0 {
+		return nil
 	}
 	return cli.ExitStatus(code)
 }

@@ -129,7 +129,7 @@ func (a *App) InNamespace(ctx context.Context, want runtime.Isolation, f func(ct
 	if want != runtime.Auto {
 		return err
 	}
-	return f(ctx, err)
+	return f(ctx, runtime.CannotRun(err))
 }
 
 // MustEnter is for commands that touch files of subordinate ids.

@@ -119,6 +119,9 @@ func decideMapper(f facts) *Missing {
 	case f.bounding&(1<<unix.CAP_SYS_ADMIN) == 0 && f.refused.setuid:
 		m.What = f.refused.tool + " is setuid root, and as such needs CAP_SYS_ADMIN, which root has not in this container"
 		m.Remedy = "give the tools capabilities instead, in the image: chmod u-s /usr/bin/newuidmap /usr/bin/newgidmap; setcap cap_setuid=ep /usr/bin/newuidmap; setcap cap_setgid=ep /usr/bin/newgidmap"
+	case f.unmapped:
+		m.What = "the subordinate ids in /etc/subuid and /etc/subgid are not all in the user namespace around this process"
+		m.Remedy = "give ids to the user there that it has (see /proc/self/uid_map), or make the namespace with more of them"
 	default:
 		m.Remedy = fmt.Sprintf("check that %s is installed setuid root, or with file capabilities, and that the ranges in /etc/subuid and /etc/subgid are the user's own", f.refused.tool)
 	}
@@ -138,9 +141,6 @@ func decideSingle(f facts) *Missing {
 		return noNewPrivilegesMissing()
 	case f.mapper != nil:
 		return f.mapper
-	case f.subordinate != nil && !f.account:
-		return &Missing{What: fmt.Sprintf("uid %d has no account here, and so no subordinate ids", f.uid),
-			Remedy: "run as root or as a user of /etc/passwd who has ranges in /etc/subuid and /etc/subgid"}
 	case f.subordinate != nil:
 		return f.subordinate
 	}

@@ -269,7 +269,12 @@ func unreadable(file string, err error) *Missing {
 	return &Missing{What: err.Error(), Remedy: "make " + file + " readable"}
 }
 
+// missingSubordinate is about the user with that name; a number is one whom /etc/passwd does not know.
 func missingSubordinate(file, name string) *Missing {
+	if _, err := strconv.Atoi(name); err == nil {
+		return &Missing{What: fmt.Sprintf("uid %s has no account here, and so no subordinate ids", name),
+			Remedy: "run as root or as a user of /etc/passwd who has ranges in /etc/subuid and /etc/subgid"}
+	}
 	flag := "--add-subuids"
 	if strings.HasSuffix(file, "gid") {
 		flag = "--add-subgids"

@@ -4,6 +4,7 @@
 package runtime
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -50,10 +51,20 @@ func (s Support) none(want Isolation) *Missing {
 		return &Missing{What: "no RUN is executed, since the isolation norun was asked for", Remedy: "leave out --isolation, or GBUILD_ISOLATION"}
 	}
 	missing := *first(s.Lacks(Fake), s.Lacks(RootlessSingle), s.Lacks(Root))
-	if s.Tracer == nil {
-		missing.Remedy = "take --isolation=ptrace; or " + missing.Remedy
+	missing.Remedy = "take --isolation=ptrace; or " + missing.Remedy
+	if s.Tracer != nil {
+		missing.Remedy = "install proot, and " + missing.Remedy
 	}
 	return &missing
+}
+
+// CannotRun says why no RUN can be executed where Enter has failed. An error that is no *Missing stays what it is.
+func CannotRun(err error) error {
+	var missing *Missing
+	if !errors.As(err, &missing) {
+		return err
+	}
+	return Support{UserNamespaces: missing, Tracer: missingTracer()}.none(Auto)
 }
 
 // ModeHere is the mode of this process, which is cheap where nothing is weaker than it could be.
@@ -61,7 +72,7 @@ func ModeHere(want Isolation) (Mode, error) {
 	if Entered() && !SingleID() && !bare.Load() && ownParts().proc && ownParts().hostname {
 		return Support{Root: OwnerOutside() == 0}.Mode(want)
 	}
-	return Probe().Mode(want)
+	return decide(examine()).Mode(want)
 }
 
 // effects say what each way lacks.

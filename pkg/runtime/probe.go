@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"os/user"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -18,16 +18,22 @@ import (
 // Probe finds out what this host offers, by doing what a build does: outside of namespaces it starts a process that enters them and
 // tries. It changes nothing, and nothing of it stays.
 func Probe() Support {
+	f := examine()
+	if f.tun = network.TryTun(); f.tun != nil {
+		f.pair = network.TryPair(Entered())
+	}
+	return decide(f)
+}
+
+// examine gathers all facts but those about a network.
+func examine() facts {
 	f := gather()
 	if Entered() {
 		f.tried = try()
 	} else {
 		f.tried, f.refused = tryInside()
 	}
-	if f.tun = network.TryTun(); f.tun != nil {
-		f.pair = network.TryPair(Entered())
-	}
-	return decide(f)
+	return f
 }
 
 // facts are what Probe reads from the host.
@@ -42,7 +48,7 @@ type facts struct {
 	bounding     uint64
 	filtered     bool     // some filter of system calls is around this process
 	container    string   // what kind of container this process is in, or ""
-	account      bool     // /etc/passwd knows the user
+	unmapped     bool     // the user has subordinate ids that the namespace around this process has not
 	chrooted     bool     // its root is not that of its mounts
 	noProc       bool     // there is no /proc
 	profile      string   // the profile of AppArmor by which this process is held, or ""
@@ -88,16 +94,24 @@ func gather() facts {
 	if f.uid == 0 {
 		return f
 	}
-	_, err := user.LookupId(strconv.Itoa(f.uid))
-	f.account = err == nil
 	f.mapper = missingMapper()
-	for _, file := range []string{"/etc/subuid", "/etc/subgid"} {
-		if _, m := subordinateMap(file, f.uid, uint32(f.uid)); m != nil {
+	for _, kind := range []string{"uid", "gid"} {
+		granted, m := subordinateMap("/etc/sub"+kind, f.uid, uint32(f.uid))
+		if m != nil {
 			f.subordinate = m
 			break
 		}
+		f.unmapped = f.unmapped || !Entered() && !mapsAll("/proc/self/"+kind+"_map", granted[1:])
 	}
 	return f
+}
+
+// mapsAll says whether all of these ids are in the namespace that has the map.
+func mapsAll(file string, ids []idRange) bool {
+	have, err := parseIDMap(readSetting(file))
+	return err != nil || !slices.ContainsFunc(ids, func(r idRange) bool {
+		return !isMapped(have, int(r.Outside)) || !isMapped(have, int(r.Outside+r.Count-1))
+	})
 }
 
 // missingTracer says that no program is installed that Ptrace needs, or nil.

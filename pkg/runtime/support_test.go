@@ -17,7 +17,7 @@ const allCapabilities = 1<<41 - 1
 
 // good is a host that can do everything.
 func good() facts {
-	return facts{uid: 1000, account: true, kernel: "6.18.1-generic", mountinfo: plainMounts, cgroupV2: true, controllers: "cpu memory pids",
+	return facts{uid: 1000, kernel: "6.18.1-generic", mountinfo: plainMounts, cgroupV2: true, controllers: "cpu memory pids",
 		seccomp: true, bounding: allCapabilities, effective: allCapabilities, tried: tried{Done: true}, ptrace: &Missing{What: "no tracer"}}
 }
 
@@ -66,12 +66,13 @@ func TestDecide(t *testing.T) {
 		}, "rootless-single", "allowPrivilegeEscalation"},
 		{"no subordinate ids", func(f *facts) { f.tried.Single, f.subordinate = true, missingSubordinate("/etc/subuid", "ann") }, "rootless-single", "usermod --add-subuids 100000-165535 ann"},
 		{"a number without an account", func(f *facts) {
-			f.tried.Single, f.account, f.subordinate = true, false, missingSubordinate("/etc/subuid", "54321")
+			f.tried.Single, f.subordinate = true, missingSubordinate("/etc/subuid", "54321")
 		}, "rootless-single", "no account"},
 		{"one id around", func(f *facts) { f.tried.Single, f.uid = true, 0 }, "rootless-single", "unshare --map-auto"},
 		{"setuid helper in a container", func(f *facts) { f.mapNoMore(refusal{setuid: true}); f.bounding &^= 1 << unix.CAP_SYS_ADMIN }, "rootless-single", "setcap cap_setuid=ep"},
 		{"helper without SETUID", func(f *facts) { f.mapNoMore(refusal{setuid: true}); f.bounding = 0 }, "rootless-single", "--cap-add SETUID --cap-add SETGID"},
 		{"helper on nosuid", func(f *facts) { f.mapNoMore(refusal{nosuid: true}) }, "rootless-single", "nosuid"},
+		{"helper in a namespace with few ids", func(f *facts) { f.mapNoMore(refusal{}); f.unmapped = true }, "rootless-single", "/proc/self/uid_map"},
 		{"helper that fails", func(f *facts) { f.mapNoMore(refusal{}) }, "rootless-single", "write to uid_map failed"},
 		{"no notification", func(f *facts) { f.tried.Single, f.tried.Notify, f.noNewPrivs = true, unix.EBUSY, true }, "fake", "another program"},
 		{"nobody may trace", func(f *facts) { f.tried.Single, f.scope, f.noNewPrivs = true, "3", true }, "fake", "ptrace_scope to 2"},
