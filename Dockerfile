@@ -19,9 +19,13 @@ RUN --mount=type=cache,target=/go/pkg/mod \
     GOMODCACHE=/go/pkg/mod GOTOOLCHAIN=local GOPROXY="file:///modules,$(go env GOPROXY)" make build VERSION=${VERSION}
 
 FROM ${DEBIAN_IMAGE}
+# newuidmap with setuid is root without CAP_SYS_ADMIN in a container, and refuses to map; with file capabilities it works there, too.
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends ca-certificates git uidmap \
+    && apt-get install -y --no-install-recommends ca-certificates git libcap2-bin uidmap \
     && rm -rf /var/lib/apt/lists/* \
+    && chmod u-s /usr/bin/newuidmap /usr/bin/newgidmap \
+    && setcap cap_setuid=ep /usr/bin/newuidmap \
+    && setcap cap_setgid=ep /usr/bin/newgidmap \
     && useradd --create-home --uid 1000 gbuild
 COPY --from=build /src/gbuild /usr/local/bin/gbuild
 # Overlay mounts need a directory that is not itself on an overlay.
