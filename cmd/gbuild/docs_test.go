@@ -1,7 +1,10 @@
 package main
 
 import (
+	"os"
+	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/spf13/pflag"
@@ -24,4 +27,30 @@ func TestDocsOptions(t *testing.T) {
 // testApp is the app of a process with these variables.
 func testApp(vars map[string]string) *cli.App {
 	return cli.New(func(name string) (string, bool) { v, ok := vars[name]; return v, ok }, nil, cli.Handed{})
+}
+
+// TestDocsLimits compares the table of what one id cannot do with the script that pins each of its rows.
+func TestDocsLimits(t *testing.T) {
+	page, err := os.ReadFile("../../docs/rootless.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	script, err := os.ReadFile("testdata/script/isolation-limits.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(page), "\n## One id\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	first := func(pattern, text string) (words []string) {
+		for _, m := range regexp.MustCompile(pattern).FindAllStringSubmatch(text, -1) {
+			words = append(words, m[1])
+		}
+		slices.Sort(words)
+		return words
+	}
+	rows, pinned := first(`(?m)^\| ([^|-][^|]*?) \|`, section), first(`(?m)^# limit: (.*)$`, string(script))
+	rows = slices.DeleteFunc(rows, func(row string) bool { return row == "what" })
+	if len(rows) == 0 || !slices.Equal(rows, pinned) {
+		t.Errorf("docs/rootless.md has\n%q\nthe script pins\n%q", rows, pinned)
+	}
 }
