@@ -37,7 +37,7 @@ ENV A=1
 CMD ["cat", "/app/hello.txt"]
 `},
 	"b": {have: map[string]string{"out": "0:0 644"}, text: `FROM $BASE
-RUN echo hello > /out && id && cat /out
+RUN echo hello > /out && id && cat /out && echo process $$
 `},
 	"c": {text: `FROM $BASE
 WORKDIR /workspace

@@ -94,7 +94,7 @@ func keptRow(table, title string) string {
 var (
 	errorLine  = regexp.MustCompile(`(?m)^gbuild: error: (?:Dockerfile:\d+: |RUN at Dockerfile:\d+ needs namespaces of its own: )?(.*)$`)
 	hintLine   = regexp.MustCompile(`(?m)^gbuild: hint: (.*)$`)
-	modeLine   = regexp.MustCompile(`(?m)^.*?\b(isolation [a-z-]+[:,].*)$`)
+	modeLine   = regexp.MustCompile(`(?m)^.*?\b(isolation [a-z-]+[:,].*|HOME is not set.*)$`)
 	processIDs = regexp.MustCompile(`/proc/\d+/`)
 )
 

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -92,12 +93,15 @@ func (m *made) judge(t *testing.T, r result) {
 		t.Errorf("mode %q, a %d, b %d, c %d; the table has %q, %d, %d, %d%s", r.mode, r.a, r.b, r.c, w.mode, w.a, w.b, w.c, ends.String())
 	}
 	for _, words := range m.want.says {
-		if !strings.Contains(r.said["b"], words) {
+		if words = strings.ReplaceAll(words, "$DIR", m.dir); !strings.Contains(r.said["b"], words) {
 			t.Errorf("(b) does not say %q:\n%s", words, r.said["b"])
 		}
 	}
 	if r.b == 0 && m.want.says == nil && strings.Contains(r.said["b"], "isolation ") {
 		t.Errorf("(b) says how it is isolated, where nothing is missing:\n%s", r.said["b"])
+	}
+	if own := firstProcess.MatchString(r.said["b"]); r.b == 0 && own == strings.Contains(r.said["b"], "sees its processes") {
+		t.Errorf("(b) has processes of its own: %v, and says\n%s", own, r.said["b"])
 	}
 	if r.b != 0 && !strings.Contains(r.said["b"], "\ngbuild: hint: ") {
 		t.Errorf("(b) says no remedy:\n%s", r.said["b"])
@@ -115,6 +119,9 @@ func (m *made) judge(t *testing.T, r result) {
 		}
 	}
 }
+
+// firstProcess is what (b) prints where it is the first process of a namespace: it has processes of its own, and sees no others.
+var firstProcess = regexp.MustCompile(`(?m) process 1$`)
 
 // hostFault is the exit status where the place is at fault.
 const hostFault = 64
