@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -247,6 +248,45 @@ func TestSealedSquash(t *testing.T) {
 		if digestOf(t, drafted) != digestOf(t, sealed) {
 			t.Errorf("%q: another image", text)
 			compareLayers(t, sealed.Image, drafted.Image)
+		}
+	}
+}
+
+// TestSealedOverASharedCache takes what is known of the base from a shared cache: a machine without a namespace and with an empty
+// store reads no layer of it for a COPY.
+func TestSealedOverASharedCache(t *testing.T) {
+	b := newBench(t)
+	sealedContext(b)
+	img, base := sealedBase(t), &repository{}
+	b.Fetch = func(context.Context, string, v1.Platform) (v1.Image, error) { return repositoryImage{img, base}, nil }
+	const text = "FROM base\nCOPY src /srv/dir\nWORKDIR /lib/x\n"
+	for _, writer := range []bool{true, false} {
+		b.file("src/f", fmt.Sprint("before ", writer))
+		var repo repository
+		first := b.machine()
+		first.Entered, first.Fetch = writer, b.Fetch
+		first.mustTry(text, atEpoch, share(nil, repo.cache("")))
+		b.file("src/f", fmt.Sprint("after ", writer))
+		base.read = 0
+		second := b.sealed()
+		second.Fetch = b.Fetch
+		made := second.mustTry(text, atEpoch, share(repo.cache(""), repo.cache("")))
+		if base.read != 0 || made.Steps != 2 {
+			t.Errorf("%d layers of the base were read, %d steps executed", base.read, made.Steps)
+		}
+		drafted := b.machine()
+		drafted.Fetch = b.Fetch
+		if got, want := digestOf(t, made), digestOf(t, drafted.mustTry(text, atEpoch)); got != want {
+			t.Errorf("the image is %v, made of files it is %v", got, want)
+		}
+		third := b.sealed()
+		third.Fetch = b.Fetch
+		if again := third.mustTry(text, atEpoch, share(repo.cache(""), nil)); again.Steps != 0 || digestOf(t, again) != digestOf(t, made) {
+			t.Errorf("another machine ran %d steps", again.Steps)
+		}
+		from := third.mustTry("FROM base AS a\nCOPY src /srv/dir\nFROM scratch\nCOPY --from=a /srv /usr/bin/one /x/\n", atEpoch, share(repo.cache(""), nil))
+		if got, want := digestOf(t, from), digestOf(t, drafted.mustTry("FROM base AS a\nCOPY src /srv/dir\nFROM scratch\nCOPY --from=a /srv /usr/bin/one /x/\n", atEpoch)); got != want {
+			t.Errorf("what is copied out of it: the image is %v, made of files it is %v", got, want)
 		}
 	}
 }

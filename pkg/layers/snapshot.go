@@ -168,10 +168,11 @@ func (s *snapshots) commit(made string, k, parent Key) error {
 	return nil
 }
 
-// rename puts the snapshot in its place. One that is already there and complete wins: same key, same state.
+// rename puts the snapshot in its place. One that is already there and complete wins: same key, same state. A directory that has
+// anything in it is never replaced by another one.
 func (s *snapshots) rename(made string, k Key) error {
 	for {
-		err := unix.Renameat2(unix.AT_FDCWD, made, unix.AT_FDCWD, s.disk.snapshot(k), unix.RENAME_NOREPLACE)
+		err := unix.Rename(made, s.disk.snapshot(k))
 		if err != unix.EEXIST && err != unix.ENOTEMPTY {
 			return err
 		}
