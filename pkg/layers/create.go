@@ -23,7 +23,7 @@ const version = "gbuild store 1\n"
 // create makes the directory, or checks the one that is there.
 func (d disk) create() error {
 	if err := os.MkdirAll(string(d), 0o700); err != nil {
-		return hint.HostErrorf("name a directory that you can write to, such as one below $TMPDIR: --root or GBUILD_ROOT, and --cache-dir or GBUILD_CACHE_DIR for caches", "making the store: %w", err)
+		return cannotMake(err)
 	}
 	if err := d.checkOwner(); err != nil {
 		return err
@@ -40,6 +40,15 @@ func (d disk) create() error {
 		return fmt.Errorf("opening the store: %w", err)
 	}
 	return nil
+}
+
+// cannotMake says what to do where the directory cannot be made. The host is at fault where it forbids that.
+func cannotMake(err error) error {
+	const remedy = "name a directory that you can write to, such as one below $TMPDIR: --root or GBUILD_ROOT, and --cache-dir or GBUILD_CACHE_DIR for caches"
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.EROFS) {
+		return hint.HostErrorf(remedy, "making the store: %w", err)
+	}
+	return hint.Errorf(remedy, "making the store: %w", err)
 }
 
 // defaultACL is the attribute of a directory whose new files get further permissions: see acl(5).
