@@ -1,4 +1,4 @@
-// This file owns the life of the threads that answer: they come with the descriptor of a filter and go with its processes.
+// This file owns the socket to which descriptors of filters are sent, and the end of all that answers.
 
 package supervisor
 
@@ -6,10 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	goruntime "runtime"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -104,125 +102,4 @@ func receiveDescriptor(conn *net.UnixConn) (int, error) {
 	}
 	unix.CloseOnExec(fds[0])
 	return fds[0], nil
-}
-
-// session is what the threads of one filter have in common.
-type session struct {
-	*Listener
-	fd              int
-	level           Level
-	noNewPrivileges bool
-	stopping        atomic.Bool
-	threads         sync.WaitGroup
-	mu              sync.Mutex
-	tids            map[int]bool
-}
-
-// serve answers calls until no process has the filter any more.
-func (l *Listener) serve(fd int) {
-	defer unix.Close(fd)
-	s := &session{Listener: l, fd: fd, level: l.options.Level, noNewPrivileges: l.options.NoNewPrivileges, tids: map[int]bool{}}
-	wakeHere(fd)
-	for range min(max(goruntime.NumCPU(), 2), 4) {
-		s.threads.Go(s.answerCalls)
-	}
-	for !s.closing.Load() {
-		if hungUp(fd, 500) {
-			break
-		}
-	}
-	s.stop()
-}
-
-// hungUp says whether no process has the filter any more. It waits for that for so many milliseconds.
-func hungUp(fd, milliseconds int) bool {
-	poll := []unix.PollFd{{Fd: int32(fd)}}
-	n, err := unix.Poll(poll, milliseconds)
-	return err == nil && n > 0 && poll[0].Revents&(unix.POLLHUP|unix.POLLERR|unix.POLLNVAL) != 0
-}
-
-// stop ends the threads. One that waits in the kernel is woken by a signal, which Go's runtime uses for the like; as it
-// may be on its way there, this is done until all have ended.
-func (s *session) stop() {
-	s.stopping.Store(true)
-	done := make(chan struct{})
-	go func() {
-		s.threads.Wait()
-		close(done)
-	}()
-	for {
-		s.mu.Lock()
-		for tid := range s.tids {
-			_ = unix.Tgkill(unix.Getpid(), tid, unix.SIGURG)
-		}
-		s.mu.Unlock()
-		select {
-		case <-done:
-			return
-		case <-time.After(time.Millisecond):
-		}
-	}
-}
-
-// answerCalls is a thread. It is never unlocked, since its root is not that of other threads, and ends with the function.
-func (s *session) answerCalls() {
-	goruntime.LockOSThread()
-	tid := unix.Gettid()
-	s.mu.Lock()
-	s.tids[tid] = true
-	s.mu.Unlock()
-	defer func() {
-		s.mu.Lock()
-		delete(s.tids, tid)
-		s.mu.Unlock()
-		if r := recover(); r != nil {
-			s.fail(fmt.Errorf("%v", r))
-		}
-	}()
-	if err := s.moveThread(); err != nil {
-		s.fail(err)
-		return
-	}
-	c := &call{session: s}
-	defer c.known.forget()
-	for !s.stopping.Load() {
-		switch err := receive(s.fd, &c.notification); err {
-		case nil:
-			s.answerOne(c)
-		case unix.EINTR:
-		case unix.ENOENT: // the process has died meanwhile, or there is none any more
-			if hungUp(s.fd, 0) {
-				return
-			}
-		default:
-			s.fail(err)
-			return
-		}
-	}
-}
-
-// moveThread gives the thread a root and a working directory of its own: see the comment of the package.
-func (s *session) moveThread() error {
-	if err := unix.Unshare(unix.CLONE_FS); err != nil {
-		return fmt.Errorf("separating a thread's root: %w", err)
-	}
-	unix.Umask(0)
-	return unix.Fchdir(s.proc)
-}
-
-func (s *session) answerOne(c *call) {
-	if !c.moved {
-		if err := unix.Chroot(rootOf(int(c.notification.pid))); err != nil {
-			_ = reply(s.fd, c.id, failed(unix.ENOSYS))
-			if c.waiting() {
-				s.fail(fmt.Errorf("entering the root of the sandbox: %w", err))
-			}
-			return
-		}
-		c.moved = true
-	}
-	a := c.answer()
-	if !c.sent {
-		_ = reply(s.fd, c.id, a)
-	}
 }
