@@ -3,6 +3,8 @@
 package supervisor
 
 import (
+	"sync"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -11,9 +13,11 @@ type call struct {
 	*session
 	notification
 	pid     int
-	resolve uint64 // how paths of openat2 are to be resolved besides
-	sent    bool   // the answer was given already, with a descriptor
-	moved   bool   // the thread has the root of the sandbox
+	resolve uint64               // how paths of openat2 are to be resolved besides
+	sent    bool                 // the answer was given already, with a descriptor
+	done    func(delivered bool) // ends what an answer began, when the process has it, or not; may be nil
+	held    *sync.Mutex          // see alone
+	moved   bool                 // the thread has the root of the sandbox
 	name    [lead + unix.PathMax]byte
 	list    [1024]byte
 	known   lastProcess
@@ -21,6 +25,16 @@ type call struct {
 
 // waiting says whether the process still waits, so that its number is its own.
 func (c *call) waiting() bool { return waiting(c.fd, c.id) }
+
+// alone waits until no other thread changes anything for the same process, up to the end of the answer. It must come before the
+// last look whether the process still waits: a signal can end a call that is being answered, and the process may call once
+// more, or go on, before an answer that comes too late has been given up.
+func (c *call) alone() {
+	if c.held == nil {
+		c.held = &c.changing[c.pid%len(c.changing)]
+		c.held.Lock()
+	}
+}
 
 // credentials are whom the process runs as; it has not begun while libcontainer prepares it.
 func (c *call) credentials() (who credentials, begun bool) { return c.ids.of(c.pid) }
@@ -74,7 +88,7 @@ var handlers = [512]func(*call) answer{
 
 // answer answers the call. What is not known here, as a call of a 32-bit program, is left to the kernel.
 func (c *call) answer() answer {
-	c.pid, c.resolve, c.sent = int(c.notification.pid), 0, false
+	c.pid, c.resolve, c.sent, c.done = int(c.notification.pid), 0, false, nil
 	if c.arch != auditArch {
 		return proceed
 	}

@@ -27,6 +27,7 @@ func chownat(c *call) answer {
 	if toRoot && who.user.fs == 0 && !c.marked(&p) {
 		return proceed
 	}
+	c.alone()
 	fd, err := c.open(&p)
 	switch err {
 	case nil:

@@ -80,6 +80,7 @@ func (c *call) openNew(dir int32, addr, flags uint64, mode uint32) answer {
 	if temporary {
 		return c.openTemporary(&p, o, flags, mode)
 	}
+	c.alone()
 	parent, name, ok := c.openParent(&p)
 	if !ok {
 		return proceed
@@ -162,13 +163,21 @@ func (c *call) makeAt(dir int32, addr uint64, removal int, create func(dir int, 
 }
 
 func (c *call) makeFor(p *place, o owner, removal int, create func(dir int, name string) error) answer {
+	c.alone()
 	parent, name, ok := c.openParent(p)
 	if !ok {
 		return proceed
 	}
-	defer unix.Close(parent)
 	if err := create(parent, name); err != nil {
+		unix.Close(parent)
 		return failed(err)
+	}
+	// After a signal the process calls once more, and must find nothing then.
+	c.done = func(delivered bool) {
+		if !delivered {
+			_ = unix.Unlinkat(parent, name, removal)
+		}
+		unix.Close(parent)
 	}
 	fd, err := unix.Openat(parent, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -179,11 +188,10 @@ func (c *call) makeFor(p *place, o owner, removal int, create func(dir int, name
 	if err = unix.Fstat(fd, &st); err == nil {
 		err = setOwner(fd, st.Mode, o)
 	}
-	if err == nil && c.waiting() {
-		return 0
+	if err != nil {
+		return failed(err)
 	}
-	_ = unix.Unlinkat(parent, name, removal)
-	return failed(err)
+	return 0
 }
 
 // mknodat makes a device, which is an empty file with a mark, or what else mknod makes.

@@ -81,7 +81,7 @@ func setGroups(c *call) answer {
 
 // become gives the process new credentials.
 func (c *call) become(who credentials) answer {
-	if !c.waiting() {
+	if c.alone(); !c.waiting() {
 		return failed(unix.ESRCH)
 	}
 	if err := c.ids.give(c.pid, who); err != nil {

@@ -26,7 +26,7 @@ func (c *call) write(addr uint64, b []byte) error {
 	if len(b) == 0 {
 		return nil
 	}
-	if !c.waiting() {
+	if c.alone(); !c.waiting() {
 		return unix.ESRCH
 	}
 	n, err := unix.ProcessVMWritev(c.pid, iovec(b), []unix.RemoteIovec{{Base: uintptr(addr), Len: len(b)}}, 0)

@@ -22,6 +22,7 @@ type session struct {
 	stopped         chan struct{} // closed with stopping
 	help            chan struct{} // each message lets one more thread answer
 	threads         sync.WaitGroup
+	changing        [2 * maxThreads]sync.Mutex // see alone
 	mu              sync.Mutex
 	tids            map[int]bool
 }
@@ -196,8 +197,15 @@ func (s *session) answerOne(c *call) {
 		}
 		c.moved = true
 	}
-	a := c.answer()
+	a, err := c.answer(), error(nil)
 	if !c.sent {
-		_ = reply(s.fd, c.id, a)
+		err = reply(s.fd, c.id, a)
+	}
+	if c.done != nil {
+		c.done(err == nil && a >= 0)
+	}
+	if c.held != nil {
+		c.held.Unlock()
+		c.held = nil
 	}
 }
