@@ -7,17 +7,18 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
+
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
 // askAgent sends a word to the socket, and expects it back. want is MODE:UID:GID.
 func askAgent(socket, want string) error {
-	var st syscall.Stat_t
-	if err := syscall.Stat(socket, &st); err != nil {
+	e, err := rootfs.Lstat(socket, socket)
+	if err != nil {
 		return err
 	}
-	if got := fmt.Sprintf("%o:%d:%d", st.Mode&0o7777, st.Uid, st.Gid); got != want {
+	if got := fmt.Sprintf("%o:%d:%d", e.Mode&0o7777, e.UID, e.GID); got != want {
 		return fmt.Errorf("the socket is %s, want %s", got, want)
 	}
 	dir, err := os.Open(filepath.Dir(socket))
