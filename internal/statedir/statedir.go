@@ -6,12 +6,15 @@ package statedir
 import "path/filepath"
 
 // Store are the parts of pkg/layers, beside the files VERSION and gc.lock.
-var Store = []string{"snapshots", "drafts", "blobs/sha256", "records", "names", "locks", "leases", "ingest", "trash", "unsynced", Marked}
+var Store = []string{"snapshots", "drafts", "blobs/sha256", "records", "names", "locks", "leases", "ingest", "trash", "unsynced", Marked, Lossy}
 
-// Marked has parts of pkg/layers a second time, for files whose owners are marks.
-const Marked = "marked"
+// There are parts of pkg/layers for each way to keep the owners of files (see rootfs.Marked and rootfs.Lossy).
+const (
+	Marked = "marked"
+	Lossy  = "lossy"
+)
 
-// Kept are the parts of which there are two.
+// Kept are the parts of which there is one for each way.
 var Kept = []string{"snapshots", "drafts", "trash", "unsynced"}
 
 // Part is a part that does not belong to pkg/layers.

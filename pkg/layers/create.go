@@ -96,7 +96,7 @@ func (d disk) checkFormat() error {
 	return nil
 }
 
-// makeKept makes the parts of which there are two. Stores of older versions have only those whose owners are real.
+// makeKept makes the parts of which there is one for each kind, for that of this process.
 func (d disk) makeKept() error {
 	for _, name := range statedir.Kept {
 		if err := os.MkdirAll(d.own(name), 0o700); err != nil {

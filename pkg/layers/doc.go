@@ -8,9 +8,9 @@
 // record is a small fact under a kind and a key; to lose one costs time, never correctness. A local image is a name for a
 // manifest. A lease keeps what a process uses from being pruned.
 //
-// The owners of files are real, or marks where a process has one id only (rootfs.Marked). Snapshots of both kinds lie apart, and
-// a state whose files are here in one kind is not here for who has the other. Everything else is shared: the layers of a state are
-// the same bytes from both.
+// The owners of files are real, or marks where a process has one id only (rootfs.Marked). Snapshots of each kind lie apart, and
+// a state whose files are here in one kind is not here for who has another. Everything else is shared, since the layers of a state are
+// the same bytes from all; those that are made of files which have lost owners (rootfs.Lossy) are remembered for such processes only.
 //
 // # How they meet
 //

@@ -63,6 +63,9 @@ func (m *maker) indexDirectory(ctx context.Context, dir string, name Key, sums b
 	if err != nil {
 		return nil, fmt.Errorf("making an index: %w", err)
 	}
+	if rootfs.Lossy() { // it is that of the files here, and not of the layers
+		return data, nil
+	}
 	return data, m.records.remember(filesKind, name, data)
 }
 

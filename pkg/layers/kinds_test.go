@@ -79,7 +79,7 @@ func kindsTar(t testing.TB) []byte {
 }
 
 // kinds is what tests have processes of either kind do with a store.
-var kinds = map[string]func(context.Context, *Store) error{"layer": kindsLayer, "use": kindsUse, "prune": kindsPrune}
+var kindTasks = map[string]func(context.Context, *Store) error{"layer": kindsLayer, "use": kindsUse, "prune": kindsPrune}
 
 // kindsChild is such a process.
 func kindsChild(what, dir string) error {
@@ -90,7 +90,7 @@ func kindsChild(what, dir string) error {
 	if want := os.Getenv("GBUILD_TEST_MARKED") != ""; rootfs.Marked() != want {
 		return fmt.Errorf("owners are marks: %v", !want)
 	}
-	return errors.Join(kinds[what](context.Background(), s), s.Close())
+	return errors.Join(kindTasks[what](context.Background(), s), s.Close())
 }
 
 // kindsLayer unpacks the layer into a new store, copies a directory up over it, and writes the layer that comes out of it, and

@@ -108,5 +108,5 @@ func (m *maker) layersOf(ctx context.Context, k Key, snapshot string, lower *roo
 	for _, r := range records {
 		all = append(all, &storedLayer{blobs: m.blobs, record: r})
 	}
-	return all, m.records.remember(o.kind(), k, data)
+	return all, m.records.remember(o.madeKind(), k, data)
 }

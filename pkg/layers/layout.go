@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -31,31 +32,32 @@ func (d disk) path(elements ...string) string {
 	return filepath.Join(append([]string{string(d)}, elements...)...)
 }
 
-// kind is how the owners of an image's files are kept. It is the directory of the parts of which there are two: files of both kinds
-// are never in one snapshot.
+// kind is how the owners of an image's files are kept. It is the directory of the parts of which there is one for each: files of two
+// kinds are never in one snapshot.
 type kind string
 
 const (
 	real   kind = ""              // by the kernel
 	marked kind = statedir.Marked // as marks
+	lossy  kind = statedir.Lossy  // as marks, where not all can be had
 )
+
+var kinds = []kind{real, marked, lossy}
 
 // ownKind is the kind of the files that this process makes.
 func ownKind() kind {
-	if rootfs.Marked() {
+	switch {
+	case rootfs.Lossy():
+		return lossy
+	case rootfs.Marked():
 		return marked
 	}
 	return real
 }
 
-// within are the kinds of files that this process can remove. Whose owners are real may belong to ids that a process without them
-// has no power over.
-func within() []kind {
-	if rootfs.Marked() {
-		return []kind{marked}
-	}
-	return []kind{real, marked}
-}
+// within are the kinds of files that this process can remove. Those of others may belong to ids, or be in directories, that it has no
+// power over.
+func within() []kind { return kinds[slices.Index(kinds, ownKind()):] }
 
 // of is where something of a kind lies, own of the kind of this process.
 func (d disk) of(k kind, elements ...string) string {

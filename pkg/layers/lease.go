@@ -17,15 +17,12 @@ import (
 	"github.com/gbuild/gbuild/internal/durable"
 )
 
-// entry names a snapshot ("k <key>", "m <key>" for one whose owners are marks) or a blob ("b <digest>") in a lease.
+// entry names a snapshot ("k <key>", or with another letter for its kind) or a blob ("b <digest>") in a lease.
 type entry string
 
 // entry is that of the snapshot of k of a kind.
 func (is kind) entry(k Key) entry {
-	if is == marked {
-		return entry("m " + k.String())
-	}
-	return entry("k " + k.String())
+	return entry(map[kind]string{real: "k ", marked: "m ", lossy: "l "}[is] + k.String())
 }
 
 func snapshotEntry(k Key) entry { return ownKind().entry(k) }

@@ -114,7 +114,15 @@ func (m *maker) stored(k Key, o LayerOptions) ([]*storedLayer, bool) {
 			return []*storedLayer{l}, true
 		}
 	}
-	data, _ := m.records.recall(o.kind(), k)
+	if all, ok := m.storedAs(o.kind(), k, o); ok {
+		return all, true
+	}
+	return m.storedAs(o.madeKind(), k, o)
+}
+
+// storedAs returns the layers that are remembered of a kind, if their bytes are here.
+func (m *maker) storedAs(kind string, k Key, o LayerOptions) ([]*storedLayer, bool) {
+	data, _ := m.records.recall(kind, k)
 	var all []*storedLayer
 	for _, r := range readLayers(data) {
 		if !m.here(r) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/gbuild/gbuild/pkg/layers/codec"
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
 // baseKind is the record of a layer that came from an image: it is what it is, whatever compression is asked for.
@@ -37,6 +38,17 @@ func (o LayerOptions) sendFrom(size int64) int64 {
 
 // kind names the records of layers that are made in this way.
 func (o LayerOptions) kind() string { return fmt.Sprintf("%s-%d", o.wayKind(), max(o.Max, 1)) }
+
+// madeKind names those that this process makes of files. Where files may have lost their owners, nobody else is to have them.
+func (o LayerOptions) madeKind() string {
+	if rootfs.Lossy() {
+		return o.kind() + lossyKind
+	}
+	return o.kind()
+}
+
+// lossyKind ends the kinds of layers that were made of files which may have lost their owners.
+const lossyKind = "-lossy"
 
 // wayKind names compression and epoch.
 func (o LayerOptions) wayKind() string {

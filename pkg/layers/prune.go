@@ -69,7 +69,7 @@ func (p *pruning) run(ctx context.Context) error {
 
 // collect lists all snapshots and blobs, with their sizes.
 func (p *pruning) collect(ctx context.Context) error {
-	for _, is := range []kind{real, marked} {
+	for _, is := range kinds {
 		p.collectSnapshots(ctx, is)
 	}
 	found, err := os.ReadDir(p.disk.path("blobs", "sha256"))
@@ -143,10 +143,11 @@ func (p *pruning) mark() error {
 	return nil
 }
 
-// keepState keeps the snapshots of a state, of both kinds.
+// keepState keeps the snapshots of a state, of all kinds.
 func (p *pruning) keepState(k Key) {
-	p.keep(real.entry(k))
-	p.keep(marked.entry(k))
+	for _, is := range kinds {
+		p.keep(is.entry(k))
+	}
 }
 
 // keep marks an object, what a snapshot stands on, and the layer that has its files.
@@ -213,7 +214,7 @@ func (p *pruning) dropUseless() {
 
 // stays says whether a snapshot of k is there after the sweep, of whichever kind.
 func (p *pruning) stays(k Key) bool {
-	for _, is := range []kind{real, marked} {
+	for _, is := range kinds {
 		if _, err := os.Lstat(p.disk.of(is, "snapshots", k.String(), "meta.json")); err == nil {
 			return true
 		}

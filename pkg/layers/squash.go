@@ -17,7 +17,7 @@ import (
 // Squash returns one layer of all snapshots of the state k that are above the state base, and whether it was there
 // already. Of the options it needs the compression, Epoch and Report.
 func (s *Store) Squash(ctx context.Context, k, base Key, o LayerOptions) (v1.Layer, bool, error) {
-	name, kind := squashKey(k, base), o.wayKind()+"-squash"
+	name, kind := squashKey(k, base), o.squashKind()
 	if l, ok := s.maker.squashed(kind, name); ok {
 		return l, true, nil
 	}
@@ -41,8 +41,16 @@ func (s *Store) Squash(ctx context.Context, k, base Key, o LayerOptions) (v1.Lay
 
 // HasSquashed says whether Squash would only look up, and not make, the layer.
 func (s *Store) HasSquashed(k, base Key, o LayerOptions) bool {
-	_, ok := s.maker.squashed(o.wayKind()+"-squash", squashKey(k, base))
+	_, ok := s.maker.squashed(o.squashKind(), squashKey(k, base))
 	return ok
+}
+
+// squashKind names squashed layers that are made in this way.
+func (o LayerOptions) squashKind() string {
+	if rootfs.Lossy() {
+		return o.wayKind() + "-squash" + lossyKind
+	}
+	return o.wayKind() + "-squash"
 }
 
 // squashKey names the layer of what is between two states.

@@ -419,6 +419,17 @@ func plainUser(dir string) {
 	img, err := s.Image("there")
 	must(err)
 	must(s.Tag("here", img))
+	if left, _ := os.ReadDir(s.disk.of(lossy, "snapshots")); !rootfs.Lossy() || len(left) != 1 {
+		panic("files whose owners may be lost lie among others")
+	}
+	_, existed, err = s.Layers(ctx, copied, LayerOptions{})
+	must(err)
+	if _, shared := s.maker.storedAs(LayerOptions{}.kind(), copied, LayerOptions{}); existed || shared {
+		panic("layers of such files are for everybody")
+	}
+	if !s.HasLayers(copied, LayerOptions{}) {
+		panic("layers of such files are not found again")
+	}
 	v, err := s.View(copied)
 	must(err)
 	must(v.Walk("/", func(e *rootfs.Entry) error { _, err := e.Xattrs(); return err }))

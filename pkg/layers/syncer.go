@@ -53,9 +53,9 @@ func (y *syncer) markOf(path string) string {
 	return filepath.Join(filepath.Dir(filepath.Dir(path)), "unsynced", name)
 }
 
-// marks lists what is marked, of both kinds of snapshots and of blobs.
+// marks lists what is marked, of all kinds of snapshots and of blobs.
 func (y *syncer) marks() (all []unsynced) {
-	for _, k := range []kind{real, marked} {
+	for _, k := range kinds {
 		names, _ := os.ReadDir(y.disk.of(k, "unsynced"))
 		for _, n := range names {
 			of := y.disk.of(k, "snapshots", n.Name())

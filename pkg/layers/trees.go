@@ -35,7 +35,7 @@ type trees struct {
 
 // newTree copies the files of a view.
 func (s *Store) newTree(ctx context.Context, v *rootfs.View) (*tree, error) {
-	t := &tree{dir: s.disk.path("drafts", rand.Text())}
+	t := &tree{dir: s.disk.own("drafts", rand.Text())}
 	var err error
 	if t.held, err = durable.Lock(ctx, t.dir+".lock", durable.Exclusive); err != nil {
 		return nil, err

@@ -42,8 +42,14 @@ func Marked() bool { return marked() }
 var marked = sync.OnceValue(func() bool {
 	users, _ := os.ReadFile("/proc/self/uid_map")
 	groups, _ := os.ReadFile("/proc/self/gid_map")
-	return !givesOwners(os.Geteuid(), mayChown(), string(users), string(groups))
+	return !givesOwners(os.Geteuid(), capable(unix.CAP_CHOWN), string(users), string(groups))
 })
+
+// Lossy says whether there are files that this process cannot mark, and that programs have no capabilities: as for an ordinary
+// user outside of any user namespace.
+func Lossy() bool { return Marked() && lossy() }
+
+var lossy = sync.OnceValue(func() bool { return !capable(unix.CAP_SETFCAP) })
 
 // givesOwners says whether a process can give files to other users and groups. The maps are those of its user namespace; a kernel
 // without such namespaces has none.
@@ -63,11 +69,11 @@ func severalIDs(text string) bool {
 	return text == "" || ids > 1
 }
 
-// mayChown says whether this process has CAP_CHOWN, which root lacks in some containers.
-func mayChown() bool {
+// capable says whether this process has a capability of the first 32. Root lacks some in some containers.
+func capable(capability int) bool {
 	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
-	return unix.Capget(&head, &data[0]) != nil || data[0].Effective&(1<<unix.CAP_CHOWN) != 0
+	return unix.Capget(&head, &data[0]) != nil || data[0].Effective&(1<<capability) != 0
 }
 
 // Give makes o the owner of an open regular file or directory. Like every change of an owner it comes before the mode and the
