@@ -17,6 +17,7 @@ import (
 	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/internal/output"
 	"github.com/gbuild/gbuild/pkg/build"
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 	sandbox "github.com/gbuild/gbuild/pkg/runtime"
 )
 
@@ -180,8 +181,9 @@ func (j *job) do(ctx context.Context) error {
 	}
 	j.in.fill(j.request)
 	f := j.flags.source.finder(j.app, store, j.show.Notice)
+	exec, weak := j.runs()
 	b := &build.Builder{Store: store, Caches: caches, Jobs: j.flags.jobs, Report: j.show.Handle, Entered: j.outside == nil, Fetch: f.Find,
-		Exec:   j.exec(),
+		Exec: exec, Weak: weak,
 		Inject: j.flags.steps.devices.injector(j.app.Environ, j.show.Notice)}
 	w := j.out.writer(j.app, store, j.show)
 	w.Platform = j.in.plan.Platform()
@@ -194,8 +196,9 @@ func (j *job) do(ctx context.Context) error {
 	return j.buildAndWrite(ctx, b, w)
 }
 
-// exec runs the command of a RUN. At the first one it is decided how that is done here, and said where it could be better.
-func (j *job) exec() func(context.Context, *sandbox.Sandbox) error {
+// runs returns what runs the command of a RUN, and what says whether its files may get wrong owners. At the first RUN it is decided
+// how that is done here, and said where it could be better.
+func (j *job) runs() (exec func(context.Context, *sandbox.Sandbox) error, weak func() bool) {
 	mode := sync.OnceValues(func() (sandbox.Mode, error) {
 		want, err := j.flags.isolation.Parse(j.app.Environ)
 		if err != nil {
@@ -207,7 +210,7 @@ func (j *job) exec() func(context.Context, *sandbox.Sandbox) error {
 		}
 		return m, err
 	})
-	return func(ctx context.Context, s *sandbox.Sandbox) error {
+	exec = func(ctx context.Context, s *sandbox.Sandbox) error {
 		m, err := mode()
 		if err != nil {
 			return err
@@ -215,6 +218,14 @@ func (j *job) exec() func(context.Context, *sandbox.Sandbox) error {
 		s.Isolation = m.Isolation
 		return s.Run(ctx)
 	}
+	weak = func() bool {
+		if want, err := j.flags.isolation.Parse(j.app.Environ); err == nil && want == sandbox.Auto && !rootfs.Marked() {
+			return false // who has all ids need not look
+		}
+		m, err := mode()
+		return err == nil && (m.Isolation == sandbox.Fake || m.Isolation == sandbox.Ptrace)
+	}
+	return exec, weak
 }
 
 // buildAndWrite builds and writes the result, again without shared caches where one of them turns out to be broken. Cache

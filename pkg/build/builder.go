@@ -29,6 +29,9 @@ type Builder struct {
 	Fetch func(ctx context.Context, ref string, p v1.Platform) (v1.Image, error)
 	// Exec runs one sandbox; (*runtime.Sandbox).Run in main, a func in tests.
 	Exec func(ctx context.Context, s *runtime.Sandbox) error
+	// Weak says whether Exec may give files other owners than the image should have; nil: it does not. The results are then for
+	// builds of that kind only. It is asked when a RUN has no other result.
+	Weak func() bool
 	// Inject finds devices of RUN --device and Limits.Devices, for a process with that environment; nil where there are
 	// none. It must leave nothing of them in a layer.
 	Inject func(ctx context.Context, names, env []string) ([]runtime.Edits, error)

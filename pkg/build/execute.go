@@ -69,7 +69,11 @@ func (w *work) make(ctx context.Context) (out layers.Key, err error) {
 	if !w.build.store.Has(out) && !w.layered(out) {
 		return out, errors.New("what the step made is gone")
 	}
-	w.build.names.identify(out, identity{w.recipes.public, nonce})
+	public := w.recipes.public
+	if w.weak() {
+		public = weak(public)
+	}
+	w.build.names.identify(out, identity{public, nonce})
 	return out, w.keepMade(recipe, nonce)
 }
 
@@ -120,6 +124,9 @@ func (w *work) draft(ctx context.Context, nonce layers.Key, floats bool) (recipe
 	}
 	if w.sawCache {
 		recipe = w.recipes.scoped
+	}
+	if w.weak() {
+		recipe = weak(recipe)
 	}
 	return recipe, d.Commit(ctx, again(recipe, nonce))
 }

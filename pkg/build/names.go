@@ -33,6 +33,9 @@ func (n *recipes) stored() (all []layers.Key) {
 	return all
 }
 
+// weak names what a RUN makes whose files may have other owners than the image should have.
+func weak(name layers.Key) layers.Key { return recipe.New("weak", name).Key() }
+
 // scoped names what a RUN makes that sees caches of a trust scope: what other RUNs of the scope have left there may be in
 // the result.
 func scoped(name layers.Key, scope string) layers.Key {

@@ -19,7 +19,7 @@ import (
 // which is looked up first.
 func (w *work) keepMade(recipe, nonce layers.Key) error {
 	_, err := w.build.names.keepLatest(recipe, nonce, nonce)
-	if err != nil || !w.rerun || recipe == w.recipes.scoped || w.recipes.scoped.IsZero() {
+	if err != nil || !w.rerun || recipe != w.recipes.own || w.recipes.scoped.IsZero() {
 		return err
 	}
 	if !w.build.store.Has(w.build.names.latest(w.recipes.scoped).key) {
@@ -79,19 +79,33 @@ func (w *work) publicSums() [][32]byte {
 // find looks the result of the step up under each of its names: the state, or its layers, whose files are not here as
 // what they stand on was never fetched, or is gone.
 func (w *work) find() (out outcome, ok bool) {
+	if out, ok = w.findAs(func(name layers.Key) layers.Key { return name }); !ok && !w.guessing && w.weak() {
+		return w.findAs(weak)
+	}
+	return out, ok
+}
+
+// findAs looks the result up under what its names are for one kind of builds.
+func (w *work) findAs(kind func(layers.Key) layers.Key) (out outcome, ok bool) {
 	looked := []func(layers.Key) bool{w.build.store.Has, w.layered}
 	if !w.build.process.entered && bringsFiles(w.step) { // files without a layer are of no use there: nobody may make one of them
 		looked = []func(layers.Key) bool{w.layered}
 	}
 	for _, here := range looked {
 		for _, name := range w.recipes.stored() {
-			if out = w.build.names.latest(name); here(out.key) {
-				w.build.names.identify(out.key, identity{w.recipes.public, out.nonce})
+			if out = w.build.names.latest(kind(name)); here(out.key) {
+				w.build.names.identify(out.key, identity{kind(w.recipes.public), out.nonce})
 				return out, true
 			}
 		}
 	}
 	return out, false
+}
+
+// weak says whether the result of the step may have owners that the image should not have.
+func (w *work) weak() bool {
+	_, runs := w.step.(*dockerfile.Run)
+	return runs && w.build.runs.weak != nil && w.build.runs.weak()
 }
 
 // layered says whether the layers of what the step made are here, though its files are not.

@@ -13,6 +13,7 @@ import (
 // runs are what the RUNs of one build share.
 type runs struct {
 	exec     func(context.Context, *runtime.Sandbox) error
+	weak     func() bool                                                             // may be nil
 	inject   func(ctx context.Context, names, env []string) ([]runtime.Edits, error) // may be nil
 	tools    *toolcache.Build                                                        // set when the stages are resolved
 	scratch  *scratch
@@ -21,7 +22,7 @@ type runs struct {
 
 // newRuns begins without caches: they depend on what the Dockerfile reads.
 func newRuns(b *Builder) *runs {
-	return &runs{exec: b.Exec, inject: b.Inject, scratch: &scratch{store: b.Store}}
+	return &runs{exec: b.Exec, weak: b.Weak, inject: b.Inject, scratch: &scratch{store: b.Store}}
 }
 
 // close ends the networks, and what was never to reach a disk.

@@ -52,3 +52,36 @@ func TestResultWithoutACacheIsNewer(t *testing.T) {
 		t.Error("a scope has the result of another")
 	}
 }
+
+// TestWeakResultsAreForWeakBuilds holds that what a RUN made whose files may have wrong owners, and all that is built on it, is used by
+// builds that could do no better only, while these use whatever there is.
+func TestWeakResultsAreForWeakBuilds(t *testing.T) {
+	b := newBench(t)
+	const text = "FROM scratch\nRUN write a one\nRUN write b two\n"
+	is := false
+	b.Weak = func() bool { return is }
+	as := func(weak bool, ran ...string) *Result {
+		t.Helper()
+		is = weak
+		r := b.build(text, inScope("one"))
+		b.wantRan(ran...)
+		return r
+	}
+	first := as(true, "write a one", "write b two")
+	if again := as(true); again.Key != first.Key {
+		t.Error("a weak build does not find what it made")
+	}
+	full := as(false, "write a one", "write b two")
+	if full.Key == first.Key {
+		t.Error("both have one name")
+	}
+	if again := as(true); again.Key != full.Key {
+		t.Error("a weak build does not take a right result")
+	}
+	is = true
+	b.build(text, inScope("one"), func(r *Request) { r.NoCache = true })
+	b.wantRan("write a one", "write b two")
+	if again := as(false); again.Key != full.Key {
+		t.Error("a weak build has replaced a right result")
+	}
+}
