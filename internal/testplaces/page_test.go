@@ -3,9 +3,11 @@
 package testplaces
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -39,6 +41,49 @@ func TestPage(t *testing.T) {
 			t.Errorf("%s has\n%s\nand the table\n%s\n(make places)", page, lines[i], p.results())
 		}
 	}
+}
+
+// TestPageOfOthers holds what the page says of gbuild beside other builders against the table.
+func TestPageOfOthers(t *testing.T) {
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, others, found := strings.Cut(string(text), "\n| place | gbuild |")
+	if !found {
+		t.Fatalf("%s compares gbuild with nothing", page)
+	}
+	rows := 0
+	for line := range strings.Lines(others) {
+		cells := strings.Split(line, " | ")
+		at := slices.IndexFunc(places, func(p place) bool { return "| "+p.title == cells[0] })
+		switch {
+		case len(cells) < 5:
+		case at < 0:
+			t.Errorf("no place is called %q", cells[0])
+		case cells[1] != places[at].want.built():
+			t.Errorf("%s: the page says %s, and the table %s", cells[0], cells[1], places[at].want.built())
+		default:
+			rows++
+		}
+	}
+	if rows == 0 {
+		t.Errorf("%s compares nothing", page)
+	}
+}
+
+// built are the letters of the Dockerfiles that are built.
+func (w want) built() string {
+	var letters []string
+	for _, d := range []struct {
+		letter string
+		code   int
+	}{{"(a)", w.a}, {"(b)", w.b}, {"(c)", w.c}} {
+		if d.code == 0 {
+			letters = append(letters, d.letter)
+		}
+	}
+	return cmp.Or(strings.Join(letters, " "), "none")
 }
 
 // results is the beginning of a row.

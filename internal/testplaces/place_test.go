@@ -25,7 +25,6 @@ type place struct {
 	tree   bool       // whether it needs $DIR.root, a tree with a shell
 	env    []string   // variables of gbuild beside the usual ones, which they may replace; NAME= takes one away
 	want   want
-	peers  string // what other builders do there, for the page
 }
 
 // want is what the builds come to: the exit status of (a), (b) and (c), and what is said about it.
