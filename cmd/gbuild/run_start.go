@@ -66,9 +66,8 @@ func (l *launch) enter(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if want == runtime.NoRun {
-		_, err := l.app.Mode(want)
-		return err
+	if !want.Enters() {
+		return &runtime.Missing{What: "a container needs namespaces, which the isolation " + want.String() + " has not", Remedy: "leave out --isolation, or GBUILD_ISOLATION"}
 	}
 	signal.Reset(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP) // Enter hands them on, and each of them
 	files, err := l.openPorts()
@@ -91,11 +90,8 @@ func (l *launch) enter(ctx context.Context) (err error) {
 	}
 	// The child gets the signals, too, and cleans up; ending its context would kill it in the midst of that.
 	code, err := runtime.Enter(context.WithoutCancel(ctx), runtime.EnterOptions{Isolation: want, Args: cli.ShownArgs("run", "--name", l.container.Name), Env: env, Files: files})
-	if err != nil {
-		return runtime.CannotRun(err)
-	}
-	if code == 0 {
-		return nil
+	if err != nil || code == 0 {
+		return err
 	}
 	return cli.ExitStatus(code)
 }
