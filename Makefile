@@ -24,9 +24,9 @@ test: ## run all tests, as root and again as an ordinary user
 race: ## run the tests of the packages under the race detector
 	$(GO) test -race -tags seccomp ./pkg/... ./internal/...
 
-owners: ## compare what a large Dockerfile becomes as root, as users and in a container, file by file
+owners: ## compare what a large Dockerfile becomes as root, as users and in a container, and after builds that were killed
 	GBUILD_OWNERS=long GBUILD_TEST_CACHE=$${GBUILD_TEST_CACHE:-/var/tmp/gbuild-test-$$(id -u)} \
-	$(GO) test -tags seccomp -count 1 -timeout 60m -v -run TestOwners ./internal/testplaces
+	$(GO) test -tags seccomp -count 1 -timeout 60m -v -run 'TestOwners|TestKilledBuilds' ./internal/testplaces
 
 conformance: build ## compare images with those that BuildKit makes (ONLY='copy-*', PLACES='self single' for some)
 	scripts/conformance.sh ./gbuild $(ONLY)

@@ -104,7 +104,14 @@ func (m *made) filesOf(t *testing.T, base, context string) map[string]file {
 	if err := os.CopyFS(dir, os.DirFS(context)); err != nil && !errors.Is(err, os.ErrExist) {
 		t.Fatal(err)
 	}
-	out := filepath.Join(m.dir, "area", "out.tar")
+	out := filepath.Join(m.dir, "out", "files.tar") // not in the area, which may be what only the place sees
+	err := os.MkdirAll(filepath.Dir(out), 0o777)
+	if err == nil {
+		err = os.Chmod(filepath.Dir(out), 0o777)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	if said, code := m.run(t, buildTo(out, base, dir)...); code != 0 {
 		t.Fatalf("the build ends with %d:\n%s", code, said)
 	}
