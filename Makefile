@@ -7,7 +7,7 @@ BINARY  ?= gbuild
 
 export CGO_ENABLED = 1
 
-.PHONY: help setup build test race owners conformance fuzz bench bench-go bench-pip places lint demo self clean
+.PHONY: help setup build test race owners conformance fuzz bench bench-go bench-pip bench-modes places lint demo self clean
 
 help: ## say what the targets do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ bench: build ## measure beside the builders on PATH (BENCH_SIZE=small for minute
 
 bench-pip: build ## measure what one changed requirement costs (BENCH_SIZE=small for minutes)
 	scripts/bench-pip.sh ./gbuild
+
+bench-modes: build ## measure what isolation rootless-single costs beside rootless (WORKLOADS='apt pip' for some)
+	scripts/bench-modes.sh ./gbuild $(WORKLOADS)
 
 bench-go: ## run the Go benchmarks of the parts (BENCH=RunStart for some)
 	$(GO) test -tags seccomp -run '^$$' -bench '$(or $(BENCH),.)' -benchmem ./...
