@@ -248,7 +248,7 @@ func closeCgroups() {
 // provideCgroups mounts control groups where none are, for this process and its sandboxes only: libcontainer wants to see some,
 // also where it is to put nothing into them.
 var provideCgroups = sync.OnceValue(func() error {
-	mounts := readSetting("/proc/self/mountinfo")
+	mounts := mountsHere()
 	if strings.Contains(mounts, " - cgroup") {
 		return nil
 	}

@@ -21,18 +21,28 @@ type parts struct {
 
 // ownParts finds out which parts a sandbox has for itself here.
 var ownParts = sync.OnceValue(func() parts {
+	hostname, cgroup := namedHere()
 	return parts{
-		proc:     len(covers(readSetting("/proc/self/mountinfo"), "proc", "/proc")) == 0 || newProc() == 0,
-		hostname: setHostname() == 0,
-		cgroup:   onThread(func() error { return unix.Unshare(unix.CLONE_NEWCGROUP) }) == nil,
+		proc:     len(covers(mountsHere(), "proc", "/proc")) == 0 || newProc() == 0,
+		hostname: hostname == 0,
+		cgroup:   cgroup == 0,
 	}
 })
 
-// newProc and setHostname say why these cannot be had.
-var (
-	newProc     = sync.OnceValue(tryProc)
-	setHostname = sync.OnceValue(func() syscall.Errno { return errnoOf(onThread(tryHostname)) })
-)
+// mountsHere is what was mounted when it was asked for first.
+var mountsHere = sync.OnceValue(func() string { return readSetting("/proc/self/mountinfo") })
+
+// newProc says why there is no other /proc.
+var newProc = sync.OnceValue(tryProc)
+
+// namedHere says why there is no other name of a host, and no other view of control groups.
+var namedHere = sync.OnceValues(func() (hostname, cgroup syscall.Errno) {
+	_ = onThread(func() error {
+		hostname, cgroup = errnoOf(tryHostname()), errnoOf(unix.Unshare(unix.CLONE_NEWCGROUP))
+		return nil
+	})
+	return hostname, cgroup
+})
 
 // emptyDirs are directories that the kernel makes for nothing but mounts: what is mounted there covers nothing.
 var emptyDirs = []string{
@@ -70,7 +80,7 @@ func covers(mountinfo, kind, dir string) (list []string) {
 // ownSys says whether a sandbox with a network of its own can have a /sys of its own, which shows that network, and whether it
 // may be writable.
 var ownSys = sync.OnceValues(func() (own, writable bool) {
-	if len(covers(readSetting("/proc/self/mountinfo"), "sysfs", "/sys")) == 0 {
+	if len(covers(mountsHere(), "sysfs", "/sys")) == 0 {
 		return true, true
 	}
 	err := onThread(func() error {

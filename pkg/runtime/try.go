@@ -28,8 +28,9 @@ type tried struct {
 
 // try tries all.
 func try() tried {
-	t := tried{Done: true, Mount: errnoOf(onThread(tryMount)), Single: SingleID(), Bare: bare.Load(), Proc: newProc(), Hostname: setHostname(), Notify: errnoOf(onThread(tryNotify)),
+	t := tried{Done: true, Mount: errnoOf(onThread(tryMount)), Single: SingleID(), Bare: bare.Load(), Proc: newProc(), Notify: errnoOf(onThread(tryNotify)),
 		Network: errnoOf(onThread(func() error { return unix.Unshare(unix.CLONE_NEWNET) }))}
+	t.Hostname, _ = namedHere()
 	return t
 }
 
