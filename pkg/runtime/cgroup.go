@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gbuild/gbuild/internal/durable"
+	"github.com/gbuild/gbuild/internal/thread"
 )
 
 // controllersOf are what the kernel must offer for l.
@@ -258,7 +259,7 @@ var provideCgroups = sync.OnceValue(func() error {
 		err = errors.Join(err, os.MkdirAll(cgroupRoot, 0o755))
 	}
 	if err == nil {
-		err = onThread(func() error { // a group at which the view begins may be mounted by who is root in a user namespace
+		err = thread.Run(func() error { // a group at which the view begins may be mounted by who is root in a user namespace
 			if err := unix.Unshare(unix.CLONE_NEWCGROUP); err != nil {
 				return err
 			}

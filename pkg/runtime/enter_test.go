@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/internal/thread"
 )
 
 // helpers are what the test binary does instead of testing, by the value of GBUILD_TEST_HELPER.
@@ -115,7 +117,7 @@ func TestEnterWithOneID(t *testing.T) {
 func TestEnterInAChroot(t *testing.T) {
 	needEntered(t)
 	at := t.TempDir()
-	err := onThread(func() error {
+	err := thread.Run(func() error {
 		root := filepath.Join(at, "root")
 		err := errors.Join(unix.Unshare(unix.CLONE_NEWNS), unix.Mount("tmpfs", at, "tmpfs", 0, ""), unix.Mount("", at, "", unix.MS_SHARED, ""), os.Mkdir(root, 0o755))
 		for _, dir := range []string{"/proc", "/dev", "/bin", "/lib", "/lib64", "/usr", "/tmp"} {

@@ -10,6 +10,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/internal/thread"
 )
 
 // parts says what of the kernel a sandbox has for itself.
@@ -37,7 +39,7 @@ var newProc = sync.OnceValue(tryProc)
 
 // namedHere says why there is no other name of a host, and no other view of control groups.
 var namedHere = sync.OnceValues(func() (hostname, cgroup syscall.Errno) {
-	_ = onThread(func() error {
+	_ = thread.Run(func() error {
 		hostname, cgroup = errnoOf(tryHostname()), errnoOf(unix.Unshare(unix.CLONE_NEWCGROUP))
 		return nil
 	})
@@ -83,7 +85,7 @@ var ownSys = sync.OnceValues(func() (own, writable bool) {
 	if len(covers(mountsHere(), "sysfs", "/sys")) == 0 {
 		return true, true
 	}
-	err := onThread(func() error {
+	err := thread.Run(func() error {
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 			return err
 		}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"sync"
 
+	"github.com/gbuild/gbuild/internal/thread"
 	"github.com/gbuild/gbuild/pkg/runtime/supervisor"
 )
 
@@ -22,7 +23,7 @@ type supervision struct {
 
 // canSupervise says why calls cannot be answered here, in this process and its namespaces.
 var canSupervise = sync.OnceValue(func() *Missing {
-	return decideNotify(ptraceScope(), errnoOf(onThread(tryNotify)))
+	return decideNotify(ptraceScope(), errnoOf(thread.Run(tryNotify)))
 })
 
 // supervise begins to answer the calls of a sandbox. Where that fails later, cancel is called with the reason.

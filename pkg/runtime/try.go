@@ -7,11 +7,12 @@ import (
 	"errors"
 	"os"
 	"os/exec"
-	goruntime "runtime"
 	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/internal/thread"
 )
 
 // tried says for each trial why it failed; 0 where it did not.
@@ -28,20 +29,10 @@ type tried struct {
 
 // try tries all.
 func try() tried {
-	t := tried{Done: true, Mount: errnoOf(onThread(tryMount)), Single: SingleID(), Bare: bare.Load(), Proc: newProc(), Notify: errnoOf(onThread(tryNotify)),
-		Network: errnoOf(onThread(func() error { return unix.Unshare(unix.CLONE_NEWNET) }))}
+	t := tried{Done: true, Mount: errnoOf(thread.Run(tryMount)), Single: SingleID(), Bare: bare.Load(), Proc: newProc(), Notify: errnoOf(thread.Run(tryNotify)),
+		Network: errnoOf(thread.Run(func() error { return unix.Unshare(unix.CLONE_NEWNET) }))}
 	t.Hostname, _ = namedHere()
 	return t
-}
-
-// onThread calls f on a thread that ends with it.
-func onThread(f func() error) error {
-	done := make(chan error)
-	go func() {
-		goruntime.LockOSThread() // and never unlocked
-		done <- f()
-	}()
-	return <-done
 }
 
 // errnoOf is the number in an error; EIO where it has none.

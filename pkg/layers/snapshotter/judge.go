@@ -8,11 +8,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/gbuild/gbuild/internal/hint"
+	"github.com/gbuild/gbuild/internal/thread"
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
@@ -174,18 +174,14 @@ func tryOverlay(dir string) error {
 
 // aside calls f with a mount namespace of its own.
 func aside(f func() error) error {
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread() // and never unlock it: the thread ends with the goroutine
+	return thread.Run(func() error {
 		err := unix.Unshare(unix.CLONE_NEWNS | unix.CLONE_FS)
 		if err == nil {
 			err = unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")
 		}
 		if err != nil {
-			done <- fmt.Errorf("this process may not mount: %w", err)
-			return
+			return fmt.Errorf("this process may not mount: %w", err)
 		}
-		done <- f()
-	}()
-	return <-done
+		return f()
+	})
 }

@@ -13,6 +13,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/internal/thread"
 	"gvisor.dev/gvisor/pkg/tcpip"
 )
 
@@ -85,7 +87,7 @@ func finishPackets(name string) error {
 
 // open opens a packet socket on the far device.
 func (p *pair) open() (socket *os.File, err error) {
-	err = onThread(func() error {
+	err = thread.Run(func() error {
 		if err := unix.Setns(int(p.far.Fd()), unix.CLONE_NEWNET); err != nil {
 			return fmt.Errorf("entering a network namespace: %w", err)
 		}

@@ -6,6 +6,8 @@ package network
 import (
 	"os"
 	"sync"
+
+	"github.com/gbuild/gbuild/internal/thread"
 )
 
 // Pool keeps the networks of sandboxes that are over for the sandboxes that follow: the kernel takes as long to make a
@@ -78,7 +80,7 @@ type namespace struct {
 // newNamespace makes a namespace and sets up its devices.
 func newNamespace() (*namespace, error) {
 	n := &namespace{}
-	err := onThread(n.fill)
+	err := thread.Run(n.fill)
 	if err != nil {
 		n.closeFiles()
 		return nil, err

@@ -5,20 +5,9 @@ package network
 import (
 	"fmt"
 	"os"
-	"runtime"
 
 	"golang.org/x/sys/unix"
 )
-
-// onThread calls f on a thread of its own, which ends afterwards: whatever namespaces it is in then, nobody else is.
-func onThread(f func() error) error {
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread() // and never unlocked
-		done <- f()
-	}()
-	return <-done
-}
 
 // unshare moves the calling thread into a new network namespace.
 func unshare() error { return unix.Unshare(unix.CLONE_NEWNET) }

@@ -11,10 +11,12 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/internal/thread"
 )
 
 // TryNamespace makes a network namespace.
-func TryNamespace() error { return onThread(unshare) }
+func TryNamespace() error { return thread.Run(unshare) }
 
 // TryTun opens /dev/net/tun. Another file may be in its place.
 func TryTun() error {
@@ -34,7 +36,7 @@ const tryVar = "_GBUILD_PROBE_NETWORK"
 // own.
 func TryPair(entered bool) error {
 	if entered {
-		return onThread(func() error {
+		return thread.Run(func() error {
 			if err := unshareForPair(); err != nil {
 				return err
 			}
@@ -60,7 +62,7 @@ func RunTry() {
 	if os.Getenv(tryVar) == "" {
 		return
 	}
-	if err := onThread(openPair); err != nil {
+	if err := thread.Run(openPair); err != nil {
 		fmt.Fprint(os.Stderr, err)
 		os.Exit(1)
 	}
