@@ -15,6 +15,7 @@ import (
 
 	"github.com/gbuild/gbuild/internal/mark"
 	"github.com/gbuild/gbuild/pkg/runtime"
+	"github.com/gbuild/gbuild/pkg/runtime/supervisor"
 )
 
 // TestPathsStayInside holds that no path leads whoever answers to a file outside of the sandbox: not by dots, by links, by
@@ -151,5 +152,29 @@ func TestFurtherProcesses(t *testing.T) {
 	}
 	if err := s.Run(context.Background()); err == nil {
 		t.Error("it was not ended", out)
+	}
+}
+
+// TestWhoAnswersDies holds that a sandbox whose calls cannot be answered any more is ended, with the reason.
+func TestWhoAnswersDies(t *testing.T) {
+	defer supervisor.Break()()
+	root, _ := newRoot(t)
+	s, out := sandbox(t, root, "chroot / true; sleep 1000")
+	if err := s.Run(context.Background()); err == nil || !strings.Contains(err.Error(), "answering system calls of the sandbox: it is broken") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// TestFilesOfTheHostAreNotGivenAway holds that a mount that is read-only for a process is so for whoever answers it.
+func TestFilesOfTheHostAreNotGivenAway(t *testing.T) {
+	root, _ := newRoot(t)
+	dir := t.TempDir()
+	must(t, os.WriteFile(dir+"/read-only", nil, 0o644))
+	got := run(t, root, "chown 7 /ro/read-only 2>&1 || true; mkdir /ro/d 2>&1 || true; su ann -c 'mkdir /ro/d; touch /ro/f' 2>&1 || true", func(s *runtime.Sandbox) {
+		s.Mounts = append(s.Mounts, runtime.Mount{Type: "bind", Source: dir, Target: "/ro", ReadOnly: true})
+	})
+	want := "chown: /ro/read-only: Read-only file system\nmkdir: can't create directory '/ro/d': Read-only file system\nmkdir: can't create directory '/ro/d': Read-only file system\ntouch: /ro/f: Read-only file system"
+	if got != want {
+		t.Errorf("it said\n%s\nand not\n%s", got, want)
 	}
 }

@@ -151,6 +151,7 @@ func TestScripts(t *testing.T) {
 			"/f 0\n/tmp/r/f 7", nil},
 		{"unconfined", "touch /tmp/f; chown 7:8 /tmp/f; stat -c %u:%g /tmp/f; su ann -c 'id -u'", "7:8\n1000", []func(*runtime.Sandbox){func(s *runtime.Sandbox) { s.Seccomp = "unconfined" }}},
 		{"insecure", "touch /tmp/f; chown 7:8 /tmp/f; stat -c %u:%g /tmp/f; su ann -c 'id -u'", "7:8\n1000", []func(*runtime.Sandbox){func(s *runtime.Sandbox) { s.Insecure = true }}},
+		{"without answers", "touch /tmp/f; chown 7:8 /tmp/f; stat -c %u:%g /tmp/f; su ann -c 'id -u'; mknod /tmp/n c 1 3; ls /tmp", "0:0\n0\nf", []func(*runtime.Sandbox){ann, func(s *runtime.Sandbox) { s.Isolation = runtime.Fake }}},
 		{"no new privileges", "cp /usr/bin/id /tmp/id; chown 7:8 /tmp/id; chmod 6755 /tmp/id; su ann -c /tmp/id; stat -c %u /tmp/id", "uid=1000(ann) gid=1001(ann) groups=1001(ann),2000(team)\n7", []func(*runtime.Sandbox){programs, func(s *runtime.Sandbox) { s.NoNewPrivileges = true }}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
