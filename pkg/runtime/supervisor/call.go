@@ -8,6 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// listMax is the longest list of attributes (XATTR_LIST_MAX of linux/limits.h).
+const listMax = 65536
+
 // call is the call that a thread answers. One value lives as long as its thread.
 type call struct {
 	*session
@@ -19,7 +22,7 @@ type call struct {
 	held    *sync.Mutex          // see alone
 	moved   bool                 // the thread has the root of the sandbox
 	name    [lead + unix.PathMax]byte
-	list    [1024]byte
+	list    [listMax]byte
 	known   lastProcess
 }
 

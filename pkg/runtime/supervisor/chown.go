@@ -3,6 +3,8 @@
 package supervisor
 
 import (
+	"errors"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -29,14 +31,12 @@ func chownat(c *call) answer {
 	}
 	c.alone()
 	fd, err := c.open(&p)
-	switch err {
-	case nil:
-	case unix.ELOOP:
+	switch {
+	case err == nil:
+	case errors.Is(err, unix.ELOOP):
 		return 0 // what /proc leads to, as a terminal
-	case unix.EACCES, unix.ENOENT, unix.ENOTDIR, unix.ENAMETOOLONG:
-		return failed(err)
 	default:
-		return proceed
+		return failed(err)
 	}
 	defer unix.Close(fd)
 	return give(fd, who, uid, gid)

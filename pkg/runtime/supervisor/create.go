@@ -19,13 +19,8 @@ func (c *call) created(p *place, inside bool) (o owner, plain bool) {
 	if ok && mode&unix.S_ISGID == 0 {
 		return o, o == owner{}
 	}
-	dir, err := -1, error(nil)
-	if inside {
-		dir, err = c.open(p)
-	} else if dir, _, ok = c.openParent(p); !ok {
-		err = unix.ENOENT
-	}
-	if err != nil {
+	dir, ok := c.directory(p, inside)
+	if !ok {
 		return o, true
 	}
 	defer unix.Close(dir)
@@ -34,6 +29,16 @@ func (c *call) created(p *place, inside bool) (o owner, plain bool) {
 		o.gid = ownerOf(dir, st.Mode).gid
 	}
 	return o, o == owner{}
+}
+
+// directory opens the directory in which the file is to be: the place itself, or the one that it is in.
+func (c *call) directory(p *place, inside bool) (int, bool) {
+	if inside {
+		fd, err := c.open(p)
+		return fd, err == nil
+	}
+	fd, _, ok := c.openParent(p)
+	return fd, ok
 }
 
 // directoryMode is the mode of the directory in which the file is to be: the place itself, or the one that it is in.

@@ -173,7 +173,7 @@ func prctl(c *call) answer {
 	if !begun {
 		return proceed
 	}
-	keep := who.keepCaps
+	var keep bool
 	switch c.args[0] {
 	case unix.PR_SET_KEEPCAPS:
 		keep = c.args[1] != 0

@@ -72,7 +72,7 @@ func statx(c *call) answer {
 // marked says whether a file may have marks. It opens nothing but what the process has open.
 func (c *call) marked(p *place) bool {
 	n, err := c.attributes(p)
-	return err == unix.ERANGE || mayHaveMarks(c.list[:n])
+	return err == nil && mayHaveMarks(c.list[:n])
 }
 
 // attributes lists the names of the attributes of a file into c.list.

@@ -3,6 +3,7 @@
 package supervisor
 
 import (
+	"errors"
 	"fmt"
 	goruntime "runtime"
 	"sync"
@@ -140,11 +141,11 @@ func (s *session) loop(c *call, helper bool) error {
 			goruntime.Gosched()
 			before = time.Now()
 		}
-		switch err := receive(s.fd, &c.notification); err {
-		case nil:
-		case unix.EINTR:
+		switch err := receive(s.fd, &c.notification); {
+		case err == nil:
+		case errors.Is(err, unix.EINTR):
 			continue
-		case unix.ENOENT: // the process has died meanwhile, or there is none any more
+		case errors.Is(err, unix.ENOENT): // the process has died meanwhile, or there is none any more
 			if hungUp(s.fd, 0) {
 				return nil
 			}

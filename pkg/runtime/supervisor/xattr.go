@@ -17,7 +17,7 @@ func listing(c *call, dir int32, addr uint64, follow bool, to, size uint64) answ
 		return proceed
 	}
 	n, err := c.attributes(&p)
-	if err == unix.ERANGE || err != nil || !mayHaveMarks(c.list[:n]) {
+	if err != nil || !mayHaveMarks(c.list[:n]) {
 		return proceed
 	}
 	fd, err := c.open(&p)
