@@ -195,19 +195,35 @@ func (w *work) foreignLower(ctx context.Context) (v *rootfs.View, foreign bool) 
 func (w *work) sealOver(ctx context.Context, out layers.Key, lower *rootfs.View) error {
 	o := w.packOptions()
 	o.Index, o.Whole = true, true
-	return w.build.store.Pack(ctx, out, w.parent, lower, o, func(l *rootfs.LayerWriter) error {
-		w.begin()
-		switch s := w.step.(type) {
-		case *dockerfile.Mkdir:
-			return files.PackDir(l, s)
-		case *dockerfile.Copy:
-			tree, err := w.build.sources.tree(ctx, s.From)
-			if err != nil {
-				return err
-			}
-			return files.PackCopy(ctx, l, s, tree, w.build.sources.fetcher, w.build.sealed.parcels.Spool())
+	pack := func(fill func(*rootfs.LayerWriter) error) error {
+		return w.build.store.Pack(ctx, out, w.parent, lower, o, func(l *rootfs.LayerWriter) error {
+			w.begin()
+			return fill(l)
+		})
+	}
+	s, copies := w.step.(*dockerfile.Copy)
+	if !copies {
+		fill, err := w.filler(ctx)
+		if err != nil {
+			return err
 		}
-		return needsNamespace(w.build.req.Plan, w.step)
+		return pack(fill)
+	}
+	if s.From.Kind == dockerfile.FromContext { // what is written while it is listed takes no memory, however many files there are
+		fill, err := w.filler(ctx)
+		if err == nil {
+			err = pack(fill)
+		}
+		if !errors.Is(err, files.ErrNotPackable) {
+			return err
+		}
+	}
+	tree, err := w.build.sources.tree(ctx, s.From)
+	if err != nil {
+		return err
+	}
+	return pack(func(l *rootfs.LayerWriter) error {
+		return files.PackCopy(ctx, l, s, tree, w.build.sources.fetcher, w.build.sealed.parcels.Spool())
 	})
 }
 

@@ -232,6 +232,22 @@ func TestSealedOverFiles(t *testing.T) {
 	}
 }
 
+// TestSealedDistributions has a COPY that becomes layers of distributions where files are made. Without, it is one layer, with the same files.
+func TestSealedDistributions(t *testing.T) {
+	b := newBench(t)
+	b.file("site/x-1.dist-info/RECORD", "x/f,,\n")
+	b.file("site/x/f", strings.Repeat("large ", 3<<20))
+	b.file("site/y", "small")
+	const text = "FROM scratch\nCOPY site /usr/lib/site\n"
+	b.Entered = false
+	sealed := b.mustTry(text, atEpoch)
+	if all, err := sealed.Image.Layers(); err != nil || len(all) != 1 {
+		t.Errorf("%d layers, %v", len(all), err)
+	}
+	b.Entered = true
+	b.wantFile(b.mustTry(text, atEpoch, func(r *Request) { r.Files = true }).Key, "/usr/lib/site/y", "small")
+}
+
 // TestSealedSquash makes one layer of all steps.
 func TestSealedSquash(t *testing.T) {
 	b := newBench(t)

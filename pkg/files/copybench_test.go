@@ -124,6 +124,7 @@ func (b *copyBench) packsTheSame(over []layers.Key, drafted error, c *dockerfile
 	key := layers.Key(sha256.Sum256([]byte(rand.Text())))
 	dir := b.TempDir()
 	spool := &rootfs.Spool{Dir: func() (string, error) { return dir, nil }}
+	defer spool.Close()
 	err := b.store.Pack(b.Context(), key, layers.Key{9}, lower, how, func(l *rootfs.LayerWriter) error {
 		return PackCopy(b.Context(), l, c, tree, o, spool)
 	})

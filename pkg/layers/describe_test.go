@@ -20,6 +20,7 @@ func describeLayer(t *testing.T, data []byte, lower *rootfs.View) (rootfs.Index,
 	t.Helper()
 	dir := t.TempDir()
 	spool := &rootfs.Spool{Dir: func() (string, error) { return dir, nil }}
+	t.Cleanup(func() { spool.Close() })
 	d := rootfs.NewDescriber(1<<40, spool.Summing(func(string) bool { return true }))
 	if _, err := d.Layer(context.Background(), bytes.NewReader(data)); err != nil {
 		return rootfs.Index{}, nil, err

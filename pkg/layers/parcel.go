@@ -47,10 +47,11 @@ func (s *Store) Parcels(ctx context.Context) *Parcels {
 
 // Close removes what was read.
 func (p *Parcels) Close() error {
+	err := p.spool.Close()
 	if p.remove == nil {
-		return nil
+		return err
 	}
-	return p.remove()
+	return errors.Join(err, p.remove())
 }
 
 // Of returns the snapshot that has these layers, the lowest first.

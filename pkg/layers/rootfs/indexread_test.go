@@ -37,3 +37,14 @@ func TestIndexDamaged(t *testing.T) {
 		t.Error("a name out of order was added")
 	}
 }
+
+// TestIndexTooLarge makes no index that nobody would read.
+func TestIndexTooLarge(t *testing.T) {
+	w := NewIndexer(false)
+	for i := range maxIndex>>16 + 2 {
+		w.add(&indexed{entry: Entry{Path: fmt.Sprintf("/%06d", i), Mode: unix.S_IFREG}, xattrs: map[string][]byte{"user.a": make([]byte, 1<<16)}})
+	}
+	if _, err := w.Index(); err == nil {
+		t.Error("an index was made")
+	}
+}

@@ -10,20 +10,63 @@ import (
 	"sync"
 )
 
-// Spool keeps the bytes of files in a directory, which is asked for when the first of them comes.
+// Spool keeps the bytes of files in a directory, which is asked for when the first of them comes. Small ones are many, and lie in one
+// file together.
 type Spool struct {
 	Dir func() (string, error)
 
 	mu     sync.Mutex
-	n      int
+	n      int // large files
+	small  *os.File
+	end    int64 // of what is in small
 	buffer []byte
 }
 
-// spooled is the path of a file in a spool.
-type spooled string
+// smallFile is the size up to which a file lies together with others. It is also read into memory when it is opened.
+const smallFile = 128 << 10
+
+// spooled is a file in a spool.
+type spooled interface {
+	opener
+	spooled()
+}
+
+// large is the path of a file of its own.
+type large string
+
+func (large) spooled() {}
 
 // Open opens the file.
-func (p spooled) Open() (*os.File, error) { return os.Open(string(p)) }
+func (p large) Open() (*os.File, error) { return os.Open(string(p)) }
+
+// small is a part of the file with the small ones.
+type small struct {
+	in       *os.File
+	at, size int64
+}
+
+func (small) spooled() {}
+
+// Open opens a copy of the file.
+func (p small) Open() (*os.File, error) {
+	content := make([]byte, p.size)
+	if p.size > 0 {
+		if _, err := p.in.ReadAt(content, p.at); err != nil {
+			return nil, err
+		}
+	}
+	return memoryFile("small", content)
+}
+
+// Close ends the use of all files. Their directory is for others to remove.
+func (s *Spool) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.small == nil {
+		return nil
+	}
+	return s.small.Close()
+}
 
 // Keep keeps a file. It is a Keep.
 func (s *Spool) Keep(_ string, size int64, _ map[string][]byte, body io.Reader) (KeptBytes, error) {
@@ -33,8 +76,11 @@ func (s *Spool) Keep(_ string, size int64, _ map[string][]byte, body io.Reader) 
 	if err != nil {
 		return KeptBytes{}, err
 	}
+	if size <= smallFile {
+		return s.keepSmall(dir, size, body)
+	}
 	s.n++
-	p := spooled(filepath.Join(dir, strconv.Itoa(s.n)))
+	p := large(filepath.Join(dir, strconv.Itoa(s.n)))
 	f, err := os.OpenFile(string(p), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return KeptBytes{}, err
@@ -44,6 +90,25 @@ func (s *Spool) Keep(_ string, size int64, _ map[string][]byte, body io.Reader) 
 		err = closeErr
 	}
 	return KeptBytes{From: p}, err
+}
+
+// keepSmall appends a file to the small ones.
+func (s *Spool) keepSmall(dir string, size int64, body io.Reader) (kept KeptBytes, err error) {
+	if s.small == nil {
+		if s.small, err = os.OpenFile(filepath.Join(dir, "small"), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600); err != nil {
+			return kept, err
+		}
+	}
+	content := make([]byte, size)
+	if _, err := io.ReadFull(body, content); err != nil {
+		return kept, err
+	}
+	if _, err := s.small.WriteAt(content, s.end); err != nil {
+		return kept, err
+	}
+	kept.From = small{s.small, s.end, size}
+	s.end += size
+	return kept, nil
 }
 
 // Only keeps those files that are wanted.
