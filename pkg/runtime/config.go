@@ -5,6 +5,7 @@ package runtime
 
 import (
 	"io"
+	"slices"
 
 	"github.com/opencontainers/runc/libcontainer/capabilities"
 	"github.com/opencontainers/runc/libcontainer/configs"
@@ -35,7 +36,10 @@ func configure(s *Sandbox, p *prepared) (*configs.Config, error) {
 		return nil, err
 	}
 	if bare.Load() {
-		caps = held(known, caps, s.Insecure)
+		caps = held(known, caps)
+	}
+	if bare.Load() && !s.Insecure {
+		caps = slices.DeleteFunc(caps, func(name string) bool { return name == "CAP_MKNOD" }) // see withholdsMknod
 	}
 	c := &configs.Config{
 		Rootfs:          p.root,

@@ -38,7 +38,7 @@ func supervise(s *Sandbox, dir string, cancel context.CancelCauseFunc) (*supervi
 	}
 	v.socket = fmt.Sprintf("/proc/self/fd/%d/calls", v.dir.Fd())
 	v.listener, err = supervisor.Listen(v.socket, supervisor.Options{
-		Level: v.level, NoNewPrivileges: s.NoNewPrivileges, OwnRoots: s.Insecure, Failed: func(err error) { cancel(err) },
+		Level: v.level, NoNewPrivileges: s.NoNewPrivileges, OwnRoots: s.Insecure, MknodWithheld: withholdsMknod(s), Failed: func(err error) { cancel(err) },
 	})
 	if err != nil {
 		return v, errors.Join(err, v.close())

@@ -239,7 +239,7 @@ func mknodat(c *call) answer {
 func (c *call) mayMakeDevices() bool {
 	if c.level == Devices {
 		s, err := statusOf(c.pid)
-		return err == nil && s.rootWith(unix.CAP_MKNOD, unix.CAP_DAC_OVERRIDE)
+		return err == nil && s.rootWith(unix.CAP_DAC_OVERRIDE) && (c.options.MknodWithheld || s.rootWith(unix.CAP_MKNOD))
 	}
 	who, begun := c.credentials()
 	return begun && who.user.effective == 0

@@ -28,6 +28,7 @@ type Options struct {
 	Level           Level
 	NoNewPrivileges bool        // programs do not make who executes them somebody else
 	OwnRoots        bool        // processes may have roots and mounts of their own from the beginning
+	MknodWithheld   bool        // root makes devices also without CAP_MKNOD, which was kept from it so that the kernel makes none
 	Failed          func(error) // It is called where calls cannot be answered any more. The processes must be ended then.
 }
 
