@@ -1,13 +1,18 @@
 package rootfs
 
 import (
+	"archive/tar"
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/internal/mark"
 )
 
 func TestWhoGivesOwners(t *testing.T) {
@@ -158,5 +163,64 @@ func BenchmarkLstat(b *testing.B) {
 				}
 			})
 		}
+	}
+}
+
+// An archive that has attributes which are marks here makes neither owners nor devices by them.
+func TestMarksOfAnArchive(t *testing.T) {
+	var data bytes.Buffer
+	w := tar.NewWriter(&data)
+	h := &tar.Header{Typeflag: tar.TypeReg, Name: "f", Mode: 0o644, ModTime: time.Unix(1000, 0)}
+	SetXattrs(h, map[string][]byte{mark.Owner: mark.Encode(mark.Owner, 7, 8), mark.Node: mark.Device{Type: unix.S_IFCHR}.Encode(),
+		mark.Opaque: []byte("y"), "user.note": []byte("n")})
+	if err := errors.Join(w.WriteHeader(h), w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for _, marks := range []bool{false, true} {
+		if !marks && os.Geteuid() != 0 {
+			continue
+		}
+		as(t, marks)
+		dir := t.TempDir()
+		a, err := NewApplier(dir, 1<<20, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer a.Close()
+		if _, err := a.Layer(t.Context(), bytes.NewReader(data.Bytes())); err != nil {
+			t.Fatal(err)
+		}
+		names, err := listXattrs(dir + "/f")
+		if err != nil || len(names) != 1 || names[0] != "user.note" {
+			t.Errorf("attributes %q, %v", names, err)
+		}
+		e, err := Lstat(dir+"/f", "/f")
+		if err != nil || !e.IsRegular() || e.Owner() != (Owner{}) {
+			t.Errorf("%+v, %v", e, err)
+		}
+	}
+}
+
+// An index from elsewhere has no marks, whatever it says.
+func TestMarksOfAnIndex(t *testing.T) {
+	w := NewIndexer(false)
+	x := map[string][]byte{mark.Owner: mark.Encode(mark.Owner, 7, 8), "user.overlay.opaque": []byte("y"), "user.note": []byte("n")}
+	if err := w.file(&Entry{Path: "/f", Mode: unix.S_IFREG | 0o644}, nil, x); err != nil {
+		t.Fatal(err)
+	}
+	data, err := w.Index()
+	if err != nil {
+		t.Fatal(err)
+	}
+	read, err := OpenIndex(data, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := IndexView(read).Lstat("/f")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if x, err := e.Xattrs(); err != nil || len(x) != 1 || string(x["user.note"]) != "n" {
+		t.Errorf("%q, %v", x, err)
 	}
 }
