@@ -52,13 +52,15 @@ func TestPathsStayInside(t *testing.T) {
 	}
 }
 
-// TestNoMarkIsForged holds that processes neither see nor set marks by themselves.
+// TestNoMarkIsForged holds that processes do not see marks, and that only root, who may give files away, sets them.
 func TestNoMarkIsForged(t *testing.T) {
 	root, upper := newRoot(t)
 	script := `import os
 open('/tmp/f','w').close(); os.symlink('f','/tmp/l')
 os.chown('/tmp/f',7,8); os.chown('/tmp/l',7,8,follow_symlinks=False); os.setxattr('/tmp/f','user.mine',b'x')
 print(os.listxattr('/tmp/f'), os.listxattr('/tmp/l',follow_symlinks=False), os.listxattr(os.open('/tmp/f',os.O_RDONLY)))
+os.chown('/tmp/f',1000,8)
+os.setgid(8); os.setuid(1000)
 def refused(f):
     try: f()
     except OSError as e: return e.strerror
@@ -73,7 +75,7 @@ print(refused(lambda: os.setxattr('/tmp/f','user.gbuild.owner',b'\1\0\0\0\2\0\0\
 	value := make([]byte, 64)
 	n, err := unix.Getxattr(upper+"/tmp/f", mark.Owner, value)
 	must(t, err)
-	if uid, gid, ok := mark.Decode(mark.Owner, value[:n]); uid != 7 || gid != 8 || !ok {
+	if uid, gid, ok := mark.Decode(mark.Owner, value[:n]); uid != 1000 || gid != 8 || !ok {
 		t.Errorf("the mark says %d:%d, %v", uid, gid, ok)
 	}
 }

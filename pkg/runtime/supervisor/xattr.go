@@ -1,4 +1,4 @@
-// This file owns attributes: marks are not shown, and nobody sets one. It also owns lists of access (acl(5)) for users that the
+// This file owns attributes: marks are not shown, and only root sets one, which is a chown: a gbuild in a RUN does. It also owns lists of access (acl(5)) for users that the
 // kernel does not know here.
 
 package supervisor
@@ -55,9 +55,7 @@ func setting(c *call, dir int32, addr uint64, follow bool) answer {
 	}
 	name := string(buffer[:n])
 	switch {
-	case strings.HasPrefix(name, "user.gbuild."):
-		return failed(unix.EPERM)
-	case strings.HasPrefix(name, "security.") && !who.privileged():
+	case (strings.HasPrefix(name, "user.gbuild.") || strings.HasPrefix(name, "security.")) && !who.privileged():
 		return failed(unix.EPERM)
 	case name == "system.posix_acl_access" || name == "system.posix_acl_default":
 		return c.setACL(dir, addr, follow, name)
@@ -65,9 +63,12 @@ func setting(c *call, dir int32, addr uint64, follow bool) answer {
 	return proceed
 }
 
-// removing removes an attribute, which is no mark.
+// removing removes an attribute, which is a mark for root only.
 func removing(c *call) answer {
 	var buffer [maxName]byte
+	if who, begun := c.credentials(); !begun || who.privileged() {
+		return proceed
+	}
 	if n, err := c.readString(c.args[1], buffer[:]); err == nil && strings.HasPrefix(string(buffer[:n]), "user.gbuild.") {
 		return failed(unix.ENODATA)
 	}
