@@ -75,9 +75,14 @@ func TestCovers(t *testing.T) {
 
 func TestSandboxSharesProc(t *testing.T) {
 	script := `test $$ != 1 && readlink /proc/$$/exe; test -d /proc/$PPID && echo parent; hostname; cat < /dev/stdin; echo to >/dev/stdout
-		ls -A /proc/fs; echo x 2>&1 >/proc/sys/kernel/domainname; wc -c </proc/keys; readlink /proc/self/ns/mnt | cut -d: -f1`
+		ls -A /proc/fs; echo x 2>&1 >/proc/sys/kernel/domainname; wc -c </proc/keys; readlink /proc/self/ns/mnt | cut -d: -f1
+		cat /proc/*/environ | tr '\0' '\n'; ls /proc/$PPID/root; cat /proc/$PPID/fd/0; true`
+	t.Setenv("CI_JOB_TOKEN", "t0ken")
 	got := output(t, around(t, coverProc, "runner", "SANDBOX="+script))
-	contains(t, got, "/bin/busybox\nparent\ngbuild\nto\n", "/proc/sys/kernel/domainname: Read-only file system\n0\nmnt\n")
+	contains(t, got, "/bin/busybox\nparent\ngbuild\nto\n", "/proc/sys/kernel/domainname: Read-only file system\n0\nmnt\n", "/root: Permission denied", "/fd/0': Permission denied")
+	if strings.Contains(got, "t0ken") {
+		t.Error("the environment of this process can be read")
+	}
 }
 
 // What covers a part of /proc and could be taken away keeps the kernel from nothing: only a try tells.

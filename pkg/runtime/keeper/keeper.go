@@ -3,7 +3,6 @@
 package keeper
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -22,11 +21,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Keeper kills what a sandbox leaves running, once its pipe is closed. A nil one does nothing.
+// Keeper kills what a sandbox leaves running, once its socket is closed. A nil one does nothing.
 type Keeper struct {
-	cmd  *exec.Cmd
-	pipe io.WriteCloser
-	ns   string // the mount namespace of the sandbox; "" as long as that is not known
+	cmd    *exec.Cmd
+	socket *os.File
+	mounts *os.File // the mount namespace of the sandbox; nil as long as that is not known
 }
 
 // processName is the name of the process.
@@ -34,27 +33,32 @@ const processName = "gbuild-keeper"
 
 // Start starts a keeper. It has a session of its own, so that a terminal's signals do not reach it.
 func Start() (*Keeper, error) {
-	cmd := &exec.Cmd{Path: "/proc/self/exe", Args: []string{processName}, Dir: "/", SysProcAttr: &syscall.SysProcAttr{Setsid: true}}
-	pipe, err := cmd.StdinPipe()
-	if err == nil {
-		err = cmd.Start()
-	}
+	ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
+		return nil, fmt.Errorf("making a socket: %w", err)
+	}
+	k := &Keeper{socket: os.NewFile(uintptr(ends[0]), "socket")}
+	theirs := os.NewFile(uintptr(ends[1]), "socket")
+	defer theirs.Close()
+	k.cmd = &exec.Cmd{Path: "/proc/self/exe", Args: []string{processName}, Dir: "/", Stdin: theirs, SysProcAttr: &syscall.SysProcAttr{Setsid: true}}
+	if err := k.cmd.Start(); err != nil {
+		k.socket.Close()
 		return nil, fmt.Errorf("starting the process that ends what a command leaves running: %w", err)
 	}
-	return &Keeper{cmd: cmd, pipe: pipe}, nil
+	return k, nil
 }
 
-// Watch tells the keeper which sandbox it is for, by its first process, which does not run a command yet.
+// Watch tells the keeper which sandbox it is for, by its first process, which does not run a command yet. The namespace stays
+// open, on both sides: as long as one looks for its number, it must not become another's.
 func (k *Keeper) Watch(pid int) (err error) {
 	if k == nil {
 		return nil
 	}
-	if k.ns, err = mountNamespace(pid); err == nil {
-		_, err = fmt.Fprintln(k.pipe, k.ns)
+	if k.mounts, err = os.Open(fmt.Sprintf("/proc/%d/ns/mnt", pid)); err == nil {
+		err = unix.Sendmsg(int(k.socket.Fd()), []byte{0}, unix.UnixRights(int(k.mounts.Fd())), nil, unix.MSG_NOSIGNAL)
 	}
 	if err != nil {
-		return fmt.Errorf("finding the mount namespace of the sandbox: %w", err)
+		return fmt.Errorf("handing on the mount namespace of the sandbox: %w", err)
 	}
 	return nil
 }
@@ -66,10 +70,15 @@ func (k *Keeper) End(first int) {
 		return
 	}
 	awaitEnd(first)
-	k.pipe.Close()
-	if k.cmd.Wait() != nil && k.ns != "" {
-		killAll(k.ns)
+	k.socket.Close()
+	err := k.cmd.Wait()
+	if k.mounts == nil {
+		return
 	}
+	if err != nil {
+		killAll(k.mounts)
+	}
+	k.mounts.Close()
 }
 
 // Run ends this process where Start has started it.
@@ -78,20 +87,41 @@ func Run() {
 		return
 	}
 	signal.Ignore(unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT)
-	in := bufio.NewReader(os.Stdin)
-	ns, _ := in.ReadString('\n')
-	_, _ = io.Copy(io.Discard, in)
-	if ns = strings.TrimSpace(ns); ns != "" {
-		killAll(ns)
+	mounts := receive()
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	if mounts != nil {
+		killAll(mounts)
 	}
 	os.Exit(0)
+}
+
+// receive takes in the namespace that Watch sends; nil where none comes.
+func receive() *os.File {
+	rights := make([]byte, unix.CmsgSpace(4))
+	_, n, _, _, err := unix.Recvmsg(0, make([]byte, 1), rights, unix.MSG_CMSG_CLOEXEC)
+	for err == unix.EINTR {
+		_, n, _, _, err = unix.Recvmsg(0, make([]byte, 1), rights, unix.MSG_CMSG_CLOEXEC)
+	}
+	messages, err := unix.ParseSocketControlMessage(rights[:max(n, 0)])
+	if err != nil || len(messages) == 0 {
+		return nil
+	}
+	files, err := unix.ParseUnixRights(&messages[0])
+	if err != nil || len(files) == 0 {
+		return nil
+	}
+	return os.NewFile(uintptr(files[0]), "mounts")
 }
 
 // killAll kills the processes in a mount namespace, and those that they started, until a look at all processes finds none. A
 // look misses a process that was started after it began, by one that had ended when its turn came. So one does not count in
 // which somebody ended of whom nothing was known, unless others around keep starting and ending processes all the time.
-func killAll(ns string) {
+func killAll(mounts *os.File) {
 	const enough = 20
+	ns, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", mounts.Fd()))
+	if err != nil {
+		return
+	}
 	known := map[int]string{}
 	for doubts, wait := 0, time.Millisecond; doubts < enough; wait = min(2*wait, 50*time.Millisecond) {
 		found, sure := processesIn(ns, known)
