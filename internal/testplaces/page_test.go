@@ -88,7 +88,7 @@ func (w want) built() string {
 
 // results is the beginning of a row.
 func (p place) results() string {
-	return fmt.Sprintf("| %s | %s | %s | %s | %s |", p.title, ended(p.want.a), ended(p.want.b), ended(p.want.c), p.want.mode)
+	return fmt.Sprintf("| %s | %s | %s | %s | %s |", p.title, ended(p.want.a), ended(p.want.b), ended(cmp.Or(p.want.agent, p.want.c)), p.want.mode)
 }
 
 // ended is an exit status in words.

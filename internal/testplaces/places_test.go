@@ -45,7 +45,7 @@ var places = []place{
 	{name: "user-no-ids-no-new-privs", title: "a user without subordinate ids under no_new_privs", around: [][]string{as("4321", "4321", "--no-new-privs")},
 		want: want{mode: "rootless-single", says: []string{"isolation rootless-single", "no_new_privs is set"}}},
 	{name: "user-no-supervisor", title: "a user without subordinate ids where system calls cannot be answered", around: [][]string{behind("no-supervisor"), as("4321", "4321")},
-		want: want{mode: "fake", says: []string{"isolation fake", "every file that is made belongs to root"}}},
+		want: want{mode: "fake", agent: 1, says: []string{"isolation fake", "every file that is made belongs to root"}}},
 	{name: "user-chroot", title: "a user in a chroot", tree: true,
 		around: [][]string{prepared(fillRoot), {"chroot", "--userspec", "4321:4321", "$DIR.root"}},
 		want:   want{mode: "norun", b: 64, c: 64, says: []string{"this is a chroot", "outside of the chroot"}}},
@@ -68,6 +68,9 @@ var places = []place{
 
 	{name: "state-small", title: "the state on a tmpfs that is smaller than the base", around: [][]string{prepared("mount -t tmpfs -o size=1m,mode=777 none $DIR/area")},
 		want: want{mode: "root", a: 1, b: 1, c: 1, says: []string{"no space left on device", "gbuild prune"}}},
+	{name: "state-small-norun", title: "a state that is smaller than the base, with --isolation=norun", around: [][]string{prepared("mount -t tmpfs -o size=1m,mode=777 none $DIR/area")},
+		env:  []string{"GBUILD_ISOLATION=norun"},
+		want: want{mode: "norun", b: 64, c: 64, says: []string{"the isolation norun was asked for"}}},
 	{name: "state-noexec", title: "the state on noexec, nosuid, nodev", needs: userIDs,
 		around: [][]string{prepared("mount --bind $DIR/area $DIR/area; mount -o remount,bind,noexec,nosuid,nodev $DIR/area"), asOrdinary},
 		want:   want{mode: "rootless"}},
@@ -116,6 +119,9 @@ var places = []place{
 	{name: "docker-p7-overlay", title: "a restricted pod, the state in the container's own root", needs: docker, image: "bare",
 		around: [][]string{inDocker(restricted, asApp)}, env: ownState,
 		want: want{mode: "norun", b: 64, c: 64, says: []string{"the system call filter of this container forbids it", "seccomp=unconfined", "seccompProfile Unconfined"}}},
+	{name: "docker-p7-ptrace", title: "a restricted pod whose image has proot, with --isolation=ptrace", needs: []string{"docker", "proot"}, image: "proot",
+		around: [][]string{inDocker(restricted, asApp)}, env: []string{"GBUILD_ISOLATION=ptrace"},
+		want: want{mode: "ptrace", says: []string{"isolation ptrace, which was asked for"}}},
 	{name: "docker-openshift", title: "a pod of OpenShift: uid 54321, gid 0, HOME=/, restricted", needs: docker, image: "bare",
 		around: [][]string{inDocker(restricted, []string{"--user", "54321:0"})}, env: []string{"HOME=/", "GBUILD_ROOT=", "GBUILD_CACHE_DIR=", "TMPDIR=$DIR/area"},
 		want: want{mode: "norun", b: 64, c: 64, says: []string{"the state is in $DIR/area/gbuild-54321", "seccompProfile Unconfined"}}},
@@ -146,5 +152,5 @@ var (
 )
 
 // fillRoot gives the tree of a chroot what every system has.
-const fillRoot = `mkdir -p $DIR.root$DIR $DIR.root$WORLD; mount --rbind $WORLD $DIR.root$WORLD
+const fillRoot = `cat /etc/resolv.conf > $DIR.root/etc/resolv.conf; mkdir -p $DIR.root$DIR $DIR.root$WORLD; mount --rbind $WORLD $DIR.root$WORLD
 mount -t proc proc $DIR.root/proc; mount --rbind /dev $DIR.root/dev; mount --rbind /sys $DIR.root/sys`

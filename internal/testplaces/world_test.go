@@ -94,6 +94,7 @@ var needs = map[string]func() error{
 		return said(err, out)
 	}),
 	"user":           func() error { _, err := user.Lookup(ordinary); return err },
+	"proot":          installed("proot"),
 	"fuse-overlayfs": installed("fuse-overlayfs"),
 	"slurm":          installed("slurmctld", "slurmd", "sbatch", "sinfo"),
 }
@@ -118,7 +119,7 @@ func said(err error, out []byte) error {
 }
 
 // containerImage makes an image for containers: newuidmap is there as Debian has it ("setuid"), with file capabilities
-// ("filecaps") or not at all ("bare").
+// ("filecaps") or not at all ("bare"); or proot is ("proot").
 func (w *world) containerImage(t *testing.T, kind string) string {
 	t.Helper()
 	w.making.Lock()
@@ -129,7 +130,7 @@ func (w *world) containerImage(t *testing.T, kind string) string {
 	img, err := testimage.Shell()
 	if err == nil && kind != "bare" {
 		var files []testimage.File
-		files, err = mappers(kind)
+		files, err = programs(kind)
 		if err == nil {
 			img, err = testimage.Append(img, files...)
 		}
@@ -173,32 +174,42 @@ func (w *world) plant(t *testing.T, dir string) {
 	}
 }
 
-// mappers are newuidmap and newgidmap of this machine, with what they need.
-func mappers(kind string) (files []testimage.File, err error) {
+// programs are what an image has beside a shell.
+func programs(kind string) (files []testimage.File, err error) {
+	var copies []testimage.File
+	switch kind {
+	case "proot":
+		copies = []testimage.File{{Name: "/usr/bin/proot", Mode: 0o755}}
+	case "filecaps":
+		copies = []testimage.File{
+			{Name: "/usr/bin/newgidmap", Mode: 0o755, Xattrs: map[string]string{"security.capability": fileCapability(6)}},
+			{Name: "/usr/bin/newuidmap", Mode: 0o755, Xattrs: map[string]string{"security.capability": fileCapability(7)}},
+		}
+	case "setuid":
+		copies = []testimage.File{{Name: "/usr/bin/newgidmap", Mode: 0o4755}, {Name: "/usr/bin/newuidmap", Mode: 0o4755}}
+	}
 	const ranges = "root:100000:65536\napp:200000:65536\n"
 	files = append(files, testimage.File{Name: "etc/subuid", Body: ranges}, testimage.File{Name: "etc/subgid", Body: ranges})
 	libraries := map[string]bool{}
-	for program, bit := range map[string]int{"/usr/bin/newgidmap": 6, "/usr/bin/newuidmap": 7} {
-		file := testimage.File{Mode: 0o4755}
-		if kind == "filecaps" {
-			file = testimage.File{Mode: 0o755, Xattrs: map[string]string{"security.capability": fileCapability(bit)}}
-		}
-		if err := addFile(&files, program, file); err != nil {
-			return nil, err
-		}
-		out, err := exec.Command("ldd", program).Output()
+	for _, program := range copies {
+		out, err := exec.Command("ldd", program.Name).Output()
 		if err != nil {
-			return nil, fmt.Errorf("asking for the libraries of %s: %w", program, err)
+			return nil, fmt.Errorf("asking for the libraries of %s: %w", program.Name, err)
 		}
 		for word := range strings.FieldsSeq(string(out)) {
-			if !strings.HasPrefix(word, "/") || libraries[word] {
-				continue
-			}
-			libraries[word] = true
-			if err := addFile(&files, word, testimage.File{Mode: 0o755}); err != nil {
-				return nil, err
+			if strings.HasPrefix(word, "/") && !libraries[word] {
+				libraries[word] = true
+				copies = append(copies, testimage.File{Name: word, Mode: 0o755})
 			}
 		}
+	}
+	for _, file := range copies {
+		body, err := os.ReadFile(file.Name)
+		if err != nil {
+			return nil, err
+		}
+		file.Name, file.Body = strings.TrimPrefix(file.Name, "/"), string(body)
+		files = append(files, file)
 	}
 	return files, nil
 }
@@ -206,12 +217,4 @@ func mappers(kind string) (files []testimage.File, err error) {
 // fileCapability is the attribute security.capability of a file with one capability, permitted and effective.
 func fileCapability(bit int) string {
 	return string([]byte{1, 0, 0, 2, 1 << bit, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0})
-}
-
-// addFile copies a file of this machine.
-func addFile(files *[]testimage.File, path string, f testimage.File) error {
-	body, err := os.ReadFile(path)
-	f.Name, f.Body = path[1:], string(body)
-	*files = append(*files, f)
-	return err
 }
