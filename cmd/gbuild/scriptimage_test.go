@@ -228,6 +228,7 @@ func deviceImageCommand(ts *testscript.TestScript, neg bool, args []string) {
 	var layer bytes.Buffer
 	w := tar.NewWriter(&layer)
 	ts.Check(w.WriteHeader(&tar.Header{Name: "opt/null", Typeflag: tar.TypeChar, Devmajor: 1, Devminor: 3, Mode: 0o666}))
+	ts.Check(w.WriteHeader(&tar.Header{Name: "opt/none", Typeflag: tar.TypeChar, Mode: 0o666}))
 	ts.Check(w.Close())
 	shell, err := testimage.Shell()
 	ts.Check(err)
