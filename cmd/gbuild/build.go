@@ -172,6 +172,11 @@ func (j *job) do(ctx context.Context) error {
 		return err
 	}
 	defer store.Close()
+	want, err := j.flags.isolation.Parse(j.app.Environ)
+	if err != nil {
+		return err
+	}
+	store.Copies = want == sandbox.Ptrace
 	caches, err := j.app.OpenCaches()
 	if err != nil {
 		return err
@@ -181,7 +186,7 @@ func (j *job) do(ctx context.Context) error {
 	}
 	j.in.fill(j.request)
 	f := j.flags.source.finder(j.app, store, j.show.Notice)
-	exec, weak := j.runs()
+	exec, weak := j.runs(want)
 	b := &build.Builder{Store: store, Caches: caches, Jobs: j.flags.jobs, Report: j.show.Handle, Entered: j.outside == nil, Fetch: f.Find,
 		Exec: exec, Weak: weak,
 		Inject: j.flags.steps.devices.injector(j.app.Environ, j.show.Notice)}
@@ -198,12 +203,8 @@ func (j *job) do(ctx context.Context) error {
 
 // runs returns what runs the command of a RUN, and what says whether its files may get wrong owners. At the first RUN it is decided
 // how that is done here, and said where it could be better.
-func (j *job) runs() (exec func(context.Context, *sandbox.Sandbox) error, weak func() bool) {
+func (j *job) runs(want sandbox.Isolation) (exec func(context.Context, *sandbox.Sandbox) error, weak func() bool) {
 	mode := sync.OnceValues(func() (sandbox.Mode, error) {
-		want, err := j.flags.isolation.Parse(j.app.Environ)
-		if err != nil {
-			return sandbox.Mode{}, err
-		}
 		m, err := j.app.Mode(want)
 		if said := m.String(); err == nil && said != "" {
 			j.show.Notice(said)
@@ -219,7 +220,7 @@ func (j *job) runs() (exec func(context.Context, *sandbox.Sandbox) error, weak f
 		return s.Run(ctx)
 	}
 	weak = func() bool {
-		if want, err := j.flags.isolation.Parse(j.app.Environ); err == nil && want == sandbox.Auto && !rootfs.Marked() {
+		if want == sandbox.Auto && !rootfs.Marked() {
 			return false // who has all ids need not look
 		}
 		m, err := mode()

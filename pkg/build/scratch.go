@@ -13,6 +13,7 @@ import (
 
 	"github.com/gbuild/gbuild/pkg/layers"
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
+	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
 // scratch is a tmpfs of the build, in its own mount namespace: secrets and scripts of heredocs never reach a disk, and
@@ -47,8 +48,10 @@ func (s *scratch) open() error {
 		return err
 	}
 	s.remove = remove
-	if err := unix.Mount("tmpfs", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=0700"); err != nil {
-		return fmt.Errorf("mounting a tmpfs for secrets: %w", err)
+	if runtime.Entered() { // without a namespace the directory itself has to do
+		if err := unix.Mount("tmpfs", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=0700"); err != nil {
+			return fmt.Errorf("mounting a tmpfs for secrets: %w", err)
+		}
 	}
 	s.root = dir
 	return nil
@@ -81,7 +84,9 @@ func (s *scratch) File(data []byte, mode uint32, uid, gid int) (string, error) {
 // close unmounts it, with all that is in it.
 func (s *scratch) close() {
 	if s.root != "" {
-		unix.Unmount(s.root, unix.MNT_DETACH)
+		if runtime.Entered() {
+			unix.Unmount(s.root, unix.MNT_DETACH)
+		}
 		s.remove()
 	}
 }

@@ -18,6 +18,9 @@ func (d disk) canHold() error { return snapshotter.CanHold(string(d)) }
 
 // findWay finds out how drafts are shown, and says so where it is not the best way.
 func (s *Store) findWay() (snapshotter.Way, error) {
+	if s.Copies {
+		return snapshotter.Copied, nil
+	}
 	j, err := snapshotter.Judge(string(s.disk))
 	if err == nil && j.Way == snapshotter.None {
 		err = s.canHold()

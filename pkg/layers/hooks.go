@@ -16,6 +16,8 @@ type Hooks struct {
 	// Sending, if set, is given each blob of a layer that is made here: one that is large while it still grows, another
 	// when it is whole. It must not wait.
 	Sending func(*Growing)
+	// Copies says that nothing may be mounted: this process has no mount namespace of its own.
+	Copies bool
 	// Notice, if set, is told what was left out of a layer and why, once for each kind of thing.
 	Notice func(text string)
 }

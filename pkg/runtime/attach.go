@@ -134,6 +134,9 @@ func makeWorkDir(t *tree, s *Sandbox) error {
 		return nil
 	}
 	user := s.KeepID.owner(s.UID, s.GID)
+	if s.Isolation == Ptrace { // there is nobody else
+		user = owner{os.Geteuid(), os.Getegid()}
+	}
 	at, err := t.place(s.Dir, false, &user)
 	if err != nil {
 		return fmt.Errorf("making the working directory: %w", err)

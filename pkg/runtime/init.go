@@ -16,6 +16,7 @@ import (
 
 	"github.com/gbuild/gbuild/pkg/runtime/keeper"
 	"github.com/gbuild/gbuild/pkg/runtime/network"
+	"github.com/gbuild/gbuild/pkg/runtime/tracer"
 )
 
 // stageVar names the descriptor on which a process that Enter started waits for its ids to be mapped, and the kind of the stage.
@@ -55,6 +56,7 @@ func Init() {
 		initContainer()
 	}
 	keeper.Run()
+	tracer.Start()
 	if len(os.Args) > 1 && os.Args[0] == reaperPath {
 		os.Exit(reap(os.Args[1:]))
 	}

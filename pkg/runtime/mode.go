@@ -79,7 +79,7 @@ func ModeHere(want Isolation) (Mode, error) {
 var effects = map[Isolation]string{
 	RootlessSingle: "owners are kept beside the files, and users in the sandbox are not protected from each other",
 	Fake:           "changes of owners and users succeed without being done, and every file that is made belongs to root",
-	Ptrace:         "there are no namespaces, and another program answers every system call of the command, which takes longer",
+	Ptrace:         "there are no namespaces, and proot answers the system calls of a command, which takes longer; the command has the network, the processes and the devices of this place, may write to what is shown read-only, and changes of owners are lost: what it makes belongs to root",
 }
 
 // String says the mode in one sentence: what it is, why it is no better one, and what would be better. It is empty where there is

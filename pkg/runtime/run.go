@@ -27,6 +27,9 @@ func (s *Sandbox) Run(ctx context.Context) (err error) {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if s.Isolation == Ptrace {
+		return s.runTraced(ctx)
+	}
 	dir, remove, err := privateDir(s.StateDir)
 	if err != nil {
 		return fmt.Errorf("making a directory for the sandbox: %w", err)

@@ -112,7 +112,11 @@ func (o Owner) markAt(path string) error {
 	}
 	name := mark.Attribute(st.Mode)
 	if o == (Owner{}) {
-		return unmarked(unix.Lremovexattr(path, name))
+		err := unix.Lremovexattr(path, name)
+		if err == unix.EPERM { // nobody who may not remove a mark could have set it: there is none, or it is older
+			_, err = unix.Lgetxattr(path, name, nil)
+		}
+		return unmarked(err)
 	}
 	err := unix.Lsetxattr(path, name, mark.Encode(name, uint32(o.UID), uint32(o.GID)), 0)
 	if err == unix.EPERM && name != mark.Owner {
