@@ -3,6 +3,7 @@
 package testtree
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -49,7 +50,7 @@ func chown(args []string) error {
 		args = args[1:]
 	}
 	if len(args) < 2 {
-		return fmt.Errorf("usage: chown [-R] [-h] UID[:GID] FILE...")
+		return errors.New("usage: chown [-R] [-h] UID[:GID] FILE ...")
 	}
 	user, group, both := strings.Cut(args[0], ":")
 	give := func(path string) error {

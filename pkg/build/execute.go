@@ -54,7 +54,7 @@ func (w *work) execute(ctx context.Context) (layers.Key, error) {
 
 // make makes the state of the step, and returns its name.
 func (w *work) make(ctx context.Context) (out layers.Key, err error) {
-	recipe, nonce := w.recipes.own, layers.Key{}
+	var recipe, nonce layers.Key
 	if w.rerun {
 		rand.Read(nonce[:])
 	}

@@ -156,12 +156,12 @@ func (m *Memory) count() {
 	m.root.each(func(f *memFile) { f.Nlink++ })
 }
 
-// put gives a file a name in a directory, in the place of what has it.
-func (dir *memFile) put(name string, f *memFile) {
-	dir.names[name] = f
-	dir.ModTime = time.Now()
-	if f.IsDir() {
-		f.Path = path.Join(dir.Path, name)
+// put gives a file a name in the directory f, in the place of what has it.
+func (f *memFile) put(name string, file *memFile) {
+	f.names[name] = file
+	f.ModTime = time.Now()
+	if file.IsDir() {
+		file.Path = path.Join(f.Path, name)
 	}
 }
 

@@ -97,7 +97,7 @@ type Describer struct {
 func NewDescriber(limit int64, keep Keep) *Describer {
 	d := &Describer{tree: NewMemory(), how: applying{limit: limit, overlay: true}, keep: keep, notices: newNotices(nil)}
 	d.dirOf = func(dir string) (*memFile, error) { return d.ensure("/"+dir, maxLinks) }
-	d.reopen = func(dir string) (*memFile, error) { _, f := d.lookup("/"+dir, true); return f, nil }
+	d.reopen = func(dir string) (*memFile, error) { return d.lookup("/"+dir, true), nil }
 	d.named = func(string) error { return nil }
 	return d
 }
@@ -439,12 +439,12 @@ func (d *Describer) ensure(name string, links int) (*memFile, error) {
 
 // lookup returns what is at a path of the tree, in which links are followed, one at the end if last is set; nil where there is
 // nothing.
-func (d *Describer) lookup(name string, last bool) (string, *memFile) {
+func (d *Describer) lookup(name string, last bool) *memFile {
 	real, _, err := Follow(func(name string) (*Entry, error) { return d.tree.lstat(name, name) }, "/", name, last)
 	if err != nil {
-		return "", nil
+		return nil
 	}
-	return real, d.tree.find(real)
+	return d.tree.find(real)
 }
 
 // hardlink gives a file of the tree one more name, or leaves that to finishLink.
@@ -454,7 +454,7 @@ func (d *Describer) hardlink(dir *memFile, base, name, linkname string) error {
 		return fmt.Errorf("linking to %q: %w", linkname, errors.Join(err, errEscapes))
 	}
 	target = path.Join(d.how.under, target)
-	_, f := d.lookup("/"+target, false)
+	f := d.lookup("/"+target, false)
 	switch {
 	case f == nil:
 		d.links = append(d.links, pendingLink{name, target})

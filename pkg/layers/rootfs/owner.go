@@ -119,7 +119,7 @@ func (o Owner) markAt(path string) error {
 		return unmarked(err)
 	}
 	err := unix.Lsetxattr(path, name, mark.Encode(name, uint32(o.UID), uint32(o.GID)), 0)
-	if err == unix.EPERM && name != mark.Owner {
+	if errors.Is(err, unix.EPERM) && name != mark.Owner {
 		err = unix.ENOTSUP
 	}
 	return o.explain(err)
@@ -127,10 +127,10 @@ func (o Owner) markAt(path string) error {
 
 // explain says whom a file could not be marked for.
 func (o Owner) explain(err error) error {
-	switch err {
-	case nil:
+	if err == nil {
 		return nil
-	case unix.ENOTSUP:
+	}
+	if errors.Is(err, unix.ENOTSUP) {
 		err = ErrOwnerLost
 	}
 	return fmt.Errorf("marking the owner %d:%d: %w", o.UID, o.GID, err)
@@ -138,7 +138,7 @@ func (o Owner) explain(err error) error {
 
 // unmarked is the error of the removal of a mark that need not be there.
 func unmarked(err error) error {
-	if err == unix.ENODATA || err == unix.ENOTSUP {
+	if errors.Is(err, unix.ENODATA) || errors.Is(err, unix.ENOTSUP) {
 		return nil
 	}
 	return err

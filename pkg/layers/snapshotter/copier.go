@@ -220,7 +220,7 @@ func copyAttributes(from, target string) error {
 // attributes are the names of a file's attributes which belong to it wherever it lies. Those by which directories are stacked do not.
 func attributes(name string) ([]string, error) {
 	list, err := whole(func(buf []byte) (int, error) { return unix.Llistxattr(name, buf) })
-	if err == unix.ENOTSUP || err == nil && len(list) == 0 {
+	if errors.Is(err, unix.ENOTSUP) || err == nil && len(list) == 0 {
 		return nil, nil
 	}
 	if err != nil {
@@ -236,7 +236,7 @@ func attributes(name string) ([]string, error) {
 func whole(read func([]byte) (int, error)) ([]byte, error) {
 	small := make([]byte, 256)
 	n, err := read(small)
-	if err != unix.ERANGE {
+	if !errors.Is(err, unix.ERANGE) {
 		return small[:max(n, 0)], err
 	}
 	large := make([]byte, 64<<10) // XATTR_LIST_MAX, XATTR_SIZE_MAX
