@@ -46,7 +46,9 @@ func TestMain(m *testing.M) {
 	var err error
 	switch word := append(os.Args, "")[1]; word {
 	default:
-		os.Exit(m.Run())
+		code := m.Run()
+		ownEngine.stop()
+		os.Exit(code)
 	case filterWord:
 		err = executeBehind(filters[os.Args[2]], os.Args[3:])
 	case idsWord:

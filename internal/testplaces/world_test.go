@@ -85,10 +85,7 @@ func (w *world) addBinaries(t *testing.T) {
 
 // needs says for each ability that a place may need what keeps it away here, or nil.
 var needs = map[string]func() error{
-	"docker": sync.OnceValue(func() error {
-		out, err := exec.Command("docker", "info").CombinedOutput()
-		return said(err, out)
-	}),
+	"docker": sync.OnceValue(ownEngine.reach),
 	"podman": sync.OnceValue(func() error {
 		out, err := exec.Command("podman", "--runtime", "runc", "--version").CombinedOutput()
 		return said(err, out)

@@ -50,7 +50,7 @@ func chown(args []string) error {
 		args = args[1:]
 	}
 	if len(args) < 2 {
-		return errors.New("usage: chown [-R] [-h] UID[:GID] FILE ...")
+		return errors.New("chown wants [-R] [-h] UID[:GID] and files")
 	}
 	user, group, both := strings.Cut(args[0], ":")
 	give := func(path string) error {
