@@ -261,7 +261,10 @@ func TestLentFilesAreInspected(t *testing.T) {
 			}
 		}
 	}
-	if left, err := os.ReadDir(filepath.Join(c.caches.Dir(), bodiesDir, fmt.Sprintf("%d-%d", os.Geteuid(), os.Getegid()))); err != nil || len(left) > 0 {
+	kept := filepath.Join(c.caches.Dir(), bodiesDir)
+	if users, err := os.ReadDir(kept); err != nil || len(users) != 1 {
+		t.Fatalf("the files that are kept: %v, %v, want those of one user", users, err)
+	} else if left, err := os.ReadDir(filepath.Join(kept, users[0].Name())); err != nil || len(left) > 0 {
 		t.Errorf("what no cache has is kept: %v, %v", left, err)
 	}
 }
