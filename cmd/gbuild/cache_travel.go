@@ -5,25 +5,13 @@ package main
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/gbuild/gbuild/internal/cli"
 	"github.com/gbuild/gbuild/pkg/image"
-	"github.com/gbuild/gbuild/pkg/pipcache"
 	"github.com/gbuild/gbuild/pkg/pipcache/travel"
 )
-
-// keepTravelled is for how long a push keeps what no machine has had, unless --keep says otherwise.
-const keepTravelled = 30 * 24 * time.Hour
-
-// travelling is one way of cache mounts: all that have the scope, to a place or from there.
-type travelling struct {
-	place   image.Ref
-	move    func(context.Context, travel.Place, *pipcache.Caches, travel.Options) (string, error) // travel.Push or travel.Pull
-	options travel.Options
-}
 
 // newCachePushCommand writes cache mounts to a place.
 func newCachePushCommand(a *cli.App) *cobra.Command {
@@ -38,12 +26,12 @@ Those of the project leave that the working directory belongs to, or of --cache-
 		RunE: func(c *cobra.Command, args []string) error {
 			// No id means all cache mounts of the scope.
 			o.IDs, o.Scope = args[1:], a.Environ.ScopeOf(name, ".")
-			return travelling{move: travel.Push, options: o}.runCommand(c.Context(), a, args[0])
+			return moveCacheMounts(c.Context(), a, cli.Travel{Move: travel.Push, Options: o}, args[0])
 		},
 	}
 	c.Flags().StringVar(&name, "cache-scope", "", "trust scope whose cache mounts leave, instead of the project")
 	c.Flags().BoolVar(&o.Downloads, "downloads", false, "also what can be fetched again")
-	c.Flags().DurationVar(&o.Keep, "keep", keepTravelled, "forget files that no machine has had in this time")
+	c.Flags().DurationVar(&o.Keep, "keep", cli.KeepTravelled, "forget files that no machine has had in this time")
 	a.Registries.AddInsecure(c.Flags())
 	return c
 }
@@ -59,7 +47,7 @@ project are taken that the working directory belongs to, or of --cache-scope.`,
 		Example: "  gbuild cache pull registry.example/me/mounts\n  gbuild cache pull oci:.gbuild/mounts /root/.cache/pip",
 		RunE: func(c *cobra.Command, args []string) error {
 			o.IDs, o.Scope = args[1:], a.Environ.ScopeOf(name, ".")
-			return travelling{move: travel.Pull, options: o}.runCommand(c.Context(), a, args[0])
+			return moveCacheMounts(c.Context(), a, cli.Travel{Move: travel.Pull, Options: o}, args[0])
 		},
 	}
 	c.Flags().StringVar(&name, "cache-scope", "", "trust scope that takes them, instead of the project")
@@ -67,26 +55,13 @@ project are taken that the working directory belongs to, or of --cache-scope.`,
 	return c
 }
 
-// run moves the cache mounts, and says in words what moved.
-func (t travelling) run(ctx context.Context, a *cli.App) (string, error) {
-	place, err := image.NewCollection(t.place, a.Registries.Options())
-	if err != nil {
-		return "", cli.Usage(err)
-	}
-	caches, err := a.OpenCaches()
-	if err != nil {
-		return "", err
-	}
-	return t.move(ctx, place, caches, t.options)
-}
-
-// runCommand is run as a command of its own.
-func (t travelling) runCommand(ctx context.Context, a *cli.App, place string) (err error) {
-	if t.place, err = image.ParseRef(place); err != nil {
+// moveCacheMounts does what the command says, and prints what moved.
+func moveCacheMounts(ctx context.Context, a *cli.App, t cli.Travel, place string) (err error) {
+	if t.Place, err = image.ParseRef(place); err != nil {
 		return cli.Usage(err)
 	}
 	return a.MustEnter(ctx, func(ctx context.Context) error {
-		text, err := t.run(ctx, a)
+		text, err := t.Run(ctx, a)
 		if err == nil {
 			_, err = fmt.Fprintln(a.Stdout, text)
 		}

@@ -19,16 +19,16 @@ const (
 )
 
 // IsolationFlag is --isolation.
-type IsolationFlag struct{ name string }
+type IsolationFlag struct{ Name string }
 
 // Add adds the flag.
 func (f *IsolationFlag) Add(flags *pflag.FlagSet) {
-	flags.StringVar(&f.name, "isolation", "", "how RUN and containers are isolated: auto (the best that there is), root, rootless, rootless-single, fake, ptrace or norun ("+isolationVar+")")
+	flags.StringVar(&f.Name, "isolation", "", "how RUN and containers are isolated: auto (the best that there is), root, rootless, rootless-single, fake, ptrace or norun ("+isolationVar+")")
 }
 
 // Parse reads the flag, or else the variable.
 func (f *IsolationFlag) Parse(e Environment) (runtime.Isolation, error) {
-	want, err := runtime.ParseIsolation(cmp.Or(f.name, e.Get(isolationVar), runtime.Auto.String()))
+	want, err := runtime.ParseIsolation(cmp.Or(f.Name, e.Get(isolationVar), runtime.Auto.String()))
 	if err != nil {
 		return want, Usage(err)
 	}

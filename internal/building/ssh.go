@@ -1,6 +1,6 @@
 // This file owns --ssh: which agent a RUN and git are lent.
 
-package main
+package building
 
 import (
 	"cmp"

@@ -1,6 +1,6 @@
-// This file owns the flags of gbuild build about what it makes: names, outputs, layers, and what is said of them.
+// This file owns the options about what a build makes: names, outputs, layers, and what is said of them.
 
-package main
+package building
 
 import (
 	"context"
@@ -21,47 +21,51 @@ import (
 	"github.com/gbuild/gbuild/pkg/layers/codec"
 )
 
-// outputFlags are what the command line says. load is docker's word for what happens anyway, so nobody reads it.
-type outputFlags struct {
+// Outputs are what is made, as the words of -o and its relatives say it. load is docker's word for what happens anyway, so nobody reads it.
+type Outputs struct {
 	// Bare tags belong to it.
-	name string
+	Name string
 	// Names, or bare tags.
-	tags []string
+	Tags []string
 	// These are for every output.
-	annotations []string
-	outputs     []string
-	push, load  bool
+	Annotations []string
+	Outputs     []string
+	Push, load  bool
 
 	// How the files are divided into layers.
-	layers      string
-	compression output.Compression
+	Layers      string
+	Compression output.Compression
 
 	// The rest is about what is said of the build.
-	receipts output.Receipts
-	progress string
-	quiet    bool
+	Receipts output.Receipts
+	Progress string
+	Quiet    bool
+
+	// IMAGE_TAG, which counts where there is no tag.
+	tagOfEnviron string
 }
 
-// add takes the name from the environment, too, as pipelines set it.
-func (f *outputFlags) add(flags *pflag.FlagSet, environ cli.Environment) {
-	flags.VarP((*cli.List)(&f.tags), "tag", "t", "name of the image, NAME[:TAG]; a bare tag belongs to --name (repeatable)")
-	flags.StringVar(&f.name, "name", environ.Get("IMAGE_NAME"), "name that bare tags belong to (IMAGE_NAME)")
-	flags.BoolVar(&f.push, "push", false, "push the image to the registries that its names say")
+// Flags takes name and tag from the environment, too, as pipelines set them.
+func (f *Outputs) Flags(flags *pflag.FlagSet, environ cli.Environment) {
+	f.tagOfEnviron = environ.Get("IMAGE_TAG")
+	flags.VarP((*cli.List)(&f.Tags), "tag", "t", "name of the image, NAME[:TAG]; a bare tag belongs to --name (repeatable)")
+	flags.StringVar(&f.Name, "name", environ.Get("IMAGE_NAME"), "name that bare tags belong to (IMAGE_NAME)")
+	flags.BoolVar(&f.Push, "push", false, "push the image to the registries that its names say")
 	flags.BoolVar(&f.load, "load", false, "keep the image under its names here, as is done anyway")
-	flags.VarP((*cli.List)(&f.outputs), "output", "o", "type=oci|docker|tar|local|image|registry,dest=PATH (repeatable; DIR alone is local, - is tar)")
-	flags.Var((*cli.List)(&f.annotations), "annotation", "NAME=VALUE for the image's manifest (repeatable)")
-	flags.StringVar(&f.layers, "layers", "auto", "auto (large Python distributions get layers of their own), per-step or squash (one over the base)")
-	flags.StringVar(&f.compression.Algorithm, "compression", "", "of layers: gzip, zstd, estargz or none (default gzip)")
-	flags.StringVar(&f.compression.Level, "compression-level", "", "1 to 9 for gzip (default 5), 1 to 22 for zstd (default 3)")
-	flags.BoolVar(&f.compression.Force, "force-compression", false, "compress the base's layers so, too; they are sent as they are otherwise")
-	flags.StringVar(&f.receipts.ID, "iidfile", "", "file to write the image id to")
-	flags.StringVar(&f.receipts.Metadata, "metadata-file", "", "file to write what was built to, as JSON")
-	flags.StringVar(&f.receipts.Digest, "digest-file", "", "file to write the manifest's digest to")
-	flags.BoolVarP(&f.quiet, "quiet", "q", false, "print the image id only")
-	flags.StringVar(&f.progress, "progress", "auto", "auto, tty, plain, json or quiet")
+	flags.VarP((*cli.List)(&f.Outputs), "output", "o", "type=oci|docker|tar|local|image|registry,dest=PATH (repeatable; DIR alone is local, - is tar)")
+	flags.Var((*cli.List)(&f.Annotations), "annotation", "NAME=VALUE for the image's manifest (repeatable)")
+	flags.StringVar(&f.Layers, "layers", f.Layers, "auto (large Python distributions get layers of their own), per-step or squash (one over the base)")
+	flags.StringVar(&f.Compression.Algorithm, "compression", "", "of layers: gzip, zstd, estargz or none (default gzip)")
+	flags.StringVar(&f.Compression.Level, "compression-level", "", "1 to 9 for gzip (default 5), 1 to 22 for zstd (default 3)")
+	flags.BoolVar(&f.Compression.Force, "force-compression", false, "compress the base's layers so, too; they are sent as they are otherwise")
+	flags.StringVar(&f.Receipts.ID, "iidfile", "", "file to write the image id to")
+	flags.StringVar(&f.Receipts.Metadata, "metadata-file", "", "file to write what was built to, as JSON")
+	flags.StringVar(&f.Receipts.Digest, "digest-file", "", "file to write the manifest's digest to")
+	flags.BoolVarP(&f.Quiet, "quiet", "q", false, "print the image id only")
+	flags.StringVar(&f.Progress, "progress", f.Progress, "auto, tty, plain, json or quiet")
 }
 
-// outputs are the parsed flags.
+// outputs are the parsed options.
 type outputs struct {
 	// An empty list keeps the image in the store, under its names.
 	list []*output.Output
@@ -77,49 +81,49 @@ type outputs struct {
 }
 
 // parse reads all of them; the order is that in which errors are found.
-func (f *outputFlags) parse(environ cli.Environment) (o outputs, err error) {
-	o.receipts, o.quiet = f.receipts, f.quiet
-	if o.names, err = f.imageNames(environ); err != nil {
+func (f *Outputs) parse() (o outputs, err error) {
+	o.receipts, o.quiet = f.Receipts, f.Quiet
+	if o.names, err = f.imageNames(); err != nil {
 		return o, err
 	}
 	if o.list, err = f.parseOutputs(o.names); err != nil {
 		return o, cli.Usage(err)
 	}
-	if o.compression, err = output.CompressionOf(f.compression, o.list); err != nil {
+	if o.compression, err = output.CompressionOf(f.Compression, o.list); err != nil {
 		return o, cli.Usage(err)
 	}
-	if o.annotations, err = output.ParseAnnotations(f.annotations); err != nil {
+	if o.annotations, err = output.ParseAnnotations(f.Annotations); err != nil {
 		return o, cli.Usage(err)
 	}
-	if o.layering, err = build.ParseLayering(f.layers); err != nil {
+	if o.layering, err = build.ParseLayering(f.Layers); err != nil {
 		return o, cli.Usagef("--layers: %w", err)
 	}
-	if o.progress, err = progress.ParseMode(f.progress); err != nil {
+	if o.progress, err = progress.ParseMode(f.Progress); err != nil {
 		return o, cli.Usage(err)
 	}
 	// -q wins over --progress: nothing may be in front of the id.
-	if f.quiet {
+	if f.Quiet {
 		o.progress = progress.Quiet
 	}
 	return o, nil
 }
 
 // imageNames are the full names of the image: every -t, and --name with the bare tags or IMAGE_TAG.
-func (f *outputFlags) imageNames(environ cli.Environment) (names []string, err error) {
-	tags := f.tags
-	if tag := environ.Get("IMAGE_TAG"); len(tags) == 0 && tag != "" {
-		if f.name == "" {
+func (f *Outputs) imageNames() (names []string, err error) {
+	tags := f.Tags
+	if len(tags) == 0 && f.tagOfEnviron != "" {
+		if f.Name == "" {
 			return nil, cli.Usagef("IMAGE_TAG is set, but neither IMAGE_NAME nor --name")
 		}
-		tags = []string{tag}
+		tags = []string{f.tagOfEnviron}
 	}
-	if f.name != "" && len(tags) == 0 {
+	if f.Name != "" && len(tags) == 0 {
 		tags = []string{"latest"}
 	}
 	for _, t := range tags {
 		// A tag with a colon or a slash is a whole name already, and --name does not touch it.
-		if f.name != "" && !strings.ContainsAny(t, ":/") {
-			t = f.name + ":" + t
+		if f.Name != "" && !strings.ContainsAny(t, ":/") {
+			t = f.Name + ":" + t
 		}
 		ref, err := image.ParseName(t)
 		if err != nil {
@@ -131,18 +135,18 @@ func (f *outputFlags) imageNames(environ cli.Environment) (names []string, err e
 }
 
 // parseOutputs reads -o and --push, and whether they go together.
-func (f *outputFlags) parseOutputs(names []string) (list []*output.Output, err error) {
-	for _, s := range f.outputs {
+func (f *Outputs) parseOutputs(names []string) (list []*output.Output, err error) {
+	for _, s := range f.Outputs {
 		out, err := parseOutput(s)
 		if err != nil {
 			return nil, err
 		}
 		list = append(list, out)
 	}
-	if f.push {
+	if f.Push {
 		list = append(list, output.Push())
 	}
-	if output.NoImage(list) && f.receipts.ID != "" {
+	if output.NoImage(list) && f.Receipts.ID != "" {
 		return nil, errors.New("--iidfile: outputs of type local, tar and cacheonly make no image, so there is no id")
 	}
 	return list, output.Check(list, names)
@@ -179,26 +183,25 @@ func (o outputs) writer(a *cli.App, store *layers.Store, show *cli.Display) *out
 }
 
 // report says what was built: in the display, in the files that scripts ask for, and with -q on standard output.
-func (o outputs) report(ctx context.Context, a *cli.App, img v1.Image, show func(build.Event)) error {
+func (o outputs) report(ctx context.Context, a *cli.App, img v1.Image, show func(build.Event)) (r *Result, err error) {
+	r = &Result{Names: o.names}
 	if img == nil {
 		// Without an image there is no id and no digest. The metadata file is written all the same, since scripts wait for it.
-		return o.receipts.Write(ctx, nil, nil)
+		return r, o.receipts.Write(ctx, nil, nil)
 	}
-	id, err := img.ConfigName()
-	if err != nil {
-		return err
+	if r.ID, err = img.ConfigName(); err != nil {
+		return nil, err
 	}
-	digest, err := img.Digest()
-	if err != nil {
-		return err
+	if r.Digest, err = img.Digest(); err != nil {
+		return nil, err
 	}
 	// The display is told first: a file that a script waits for means that all has been said.
-	show(build.Event{Type: build.Finished, Result: map[string]any{"id": id.String(), "digest": digest.String(), "names": o.names}})
+	show(build.Event{Type: build.Finished, Result: map[string]any{"id": r.ID.String(), "digest": r.Digest.String(), "names": r.Names}})
 	if err := o.receipts.Write(ctx, img, o.names); err != nil {
-		return err
+		return nil, err
 	}
 	if o.quiet {
-		fmt.Fprintln(a.Stdout, id)
+		fmt.Fprintln(a.Stdout, r.ID)
 	}
-	return nil
+	return r, nil
 }

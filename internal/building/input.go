@@ -1,7 +1,7 @@
 // This file owns what a build reads, once it is open: the Dockerfile as a plan, the contexts, and the credentials that
 // reading them takes.
 
-package main
+package building
 
 import (
 	"context"
@@ -21,7 +21,7 @@ import (
 
 // input is what a build reads.
 type input struct {
-	source  *sourceFlags
+	source  *Source
 	plan    *dockerfile.Plan
 	context *files.Context
 	// --build-context.
@@ -77,32 +77,26 @@ func (i *input) fill(req *build.Request) {
 	req.Environ, req.MaxDownload = i.options.Environ, i.options.MaxDownload
 }
 
-// inputFlags are the flags that name what is read.
-type inputFlags struct {
-	source      *sourceFlags
-	credentials *credentialFlags
-}
-
-// openInput opens what the flags name. The request says with what the Dockerfile is parsed.
+// openInput opens what the options name, with what is lent for that. The request says with what the Dockerfile is parsed.
 // The order matters. Streams are reserved before anybody reads one, credentials are opened before a context that may need
 // them, and the Dockerfile comes last, since it may lie in the context.
-func openInput(ctx context.Context, a *cli.App, f inputFlags, req *build.Request) (in *input, err error) {
-	in = &input{source: f.source}
+func openInput(ctx context.Context, a *cli.App, source *Source, lent *Credentials, req *build.Request) (in *input, err error) {
+	in = &input{source: source}
 	defer func() {
 		if err != nil {
 			in.close()
 			in = nil
 		}
 	}()
-	if spec := f.source.context; spec == cli.StdinName || cli.IsStream(spec) {
+	if spec := source.Context; spec == cli.StdinName || cli.IsStream(spec) {
 		a.Streams.Reserve(spec, "the build context")
 	}
 	read := a.Streams.Reader(ctx)
-	args, err := f.source.buildArgs(a.Environ, read)
+	args, err := source.buildArgs(a.Environ, read)
 	if err != nil {
 		return in, err
 	}
-	options, err := f.source.plan(args)
+	options, err := source.plan(args)
 	if err != nil {
 		return in, err
 	}
@@ -110,7 +104,7 @@ func openInput(ctx context.Context, a *cli.App, f inputFlags, req *build.Request
 	if options.Network, err = planNetwork(req.Limits.Network); err != nil {
 		return in, err
 	}
-	if in.credentials, err = f.credentials.open(a.Environ, read); err != nil {
+	if in.credentials, err = lent.open(a.Environ, read); err != nil {
 		return in, err
 	}
 	if in.options, err = contextOptions(a, args); err != nil {
@@ -152,7 +146,7 @@ func contextOptions(a *cli.App, args map[string]string) (o files.ContextOptions,
 func (i *input) openContext(ctx context.Context) (err error) {
 	i.options.Dockerfile = i.source.dockerfile()
 	i.options.Agent, i.options.Secret = i.credentials.agents["default"].Socket, i.credentials.secret
-	spec := i.source.context
+	spec := i.source.Context
 	if cli.IsStream(spec) {
 		err := outfile.Await(ctx, func() error {
 			f, err := cli.OpenStream(spec)
@@ -170,8 +164,8 @@ func (i *input) openContext(ctx context.Context) (err error) {
 
 // readDockerfile reads the Dockerfile, which may be a stream that this process cannot read again.
 func (i *input) readDockerfile(read cli.FileReader) (name string, text []byte, err error) {
-	file := i.source.file
-	if !cli.IsStream(file) && (file != cli.StdinName || i.source.context == cli.StdinName) {
+	file := i.source.File
+	if !cli.IsStream(file) && (file != cli.StdinName || i.source.Context == cli.StdinName) {
 		return i.context.Dockerfile(file)
 	}
 	if text, err = read(file); err != nil {

@@ -1,6 +1,6 @@
-// This file owns the devices and GPUs that gbuild build gives every RUN.
+// This file owns the devices and GPUs that a build gives every RUN.
 
-package main
+package building
 
 import (
 	"cmp"
@@ -15,27 +15,27 @@ import (
 	"github.com/gbuild/gbuild/pkg/runtime/gpu"
 )
 
-// deviceFlags name devices for every RUN; a Dockerfile may ask for more, where --allow=device grants that.
-type deviceFlags struct {
+// Devices name devices for every RUN; a Dockerfile may ask for more, where --allow=device grants that.
+type Devices struct {
 	// as docker run has them.
-	gpus []string
+	GPUs []string
 	// CDI names, or paths below /dev.
-	devices []string
+	Devices []string
 	// Further directories in which CDI names are looked up.
-	cdiDirs []string
+	CDIDirs []string
 }
 
-// add has the words of gbuild run, so that what works there works here.
-func (f *deviceFlags) add(flags *pflag.FlagSet) {
-	flags.Var((*cli.List)(&f.gpus), "gpus", "GPUs for every RUN, as gbuild run takes them: all, 2, device=0,1 (repeatable)")
-	flags.Var((*cli.List)(&f.devices), "device", "CDI name or /dev/NAME[:/dev/NAME][:rwm] for every RUN (repeatable)")
-	flags.Var((*cli.List)(&f.cdiDirs), "cdi-spec-dir", "further directory of CDI specs (repeatable)")
+// Flags has the words of gbuild run, so that what works there works here.
+func (f *Devices) Flags(flags *pflag.FlagSet) {
+	flags.Var((*cli.List)(&f.GPUs), "gpus", "GPUs for every RUN, as gbuild run takes them: all, 2, device=0,1 (repeatable)")
+	flags.Var((*cli.List)(&f.Devices), "device", "CDI name or /dev/NAME[:/dev/NAME][:rwm] for every RUN (repeatable)")
+	flags.Var((*cli.List)(&f.CDIDirs), "cdi-spec-dir", "further directory of CDI specs (repeatable)")
 }
 
 // fill puts into the request the devices that --device and --gpus give every RUN, the latter as CDI names.
-func (f *deviceFlags) fill(ctx context.Context, req *build.Request, environ cli.Environment) error {
-	req.Limits.Devices = slices.Clone(f.devices)
-	requests, _, err := cli.GPURequests(f.gpus)
+func (f *Devices) fill(ctx context.Context, req *build.Request, environ cli.Environment) error {
+	req.Limits.Devices = slices.Clone(f.Devices)
+	requests, _, err := cli.GPURequests(f.GPUs)
 	if err != nil || len(requests) == 0 {
 		return err
 	}
@@ -44,13 +44,13 @@ func (f *deviceFlags) fill(ctx context.Context, req *build.Request, environ cli.
 			return cmp.Or(err, cli.Usagef("--gpus …,driver=%s is for gbuild run: NVIDIA's hook would leave the driver in layers", r.Driver))
 		}
 	}
-	gpus, err := cli.OpenCatalog(ctx, environ, f.cdiDirs).Resolve(requests...)
+	gpus, err := cli.OpenCatalog(ctx, environ, f.CDIDirs).Resolve(requests...)
 	req.Limits.Devices = append(req.Limits.Devices, gpus...)
 	return err
 }
 
 // injector finds the devices of a RUN, without a trace of them in its layer.
-func (f *deviceFlags) injector(environ cli.Environment, notice func(string)) func(context.Context, []string, []string) ([]runtime.Edits, error) {
+func (f *Devices) injector(environ cli.Environment, notice func(string)) func(context.Context, []string, []string) ([]runtime.Edits, error) {
 	return func(ctx context.Context, names, env []string) (all []runtime.Edits, err error) {
 		var cdi []string
 		for _, n := range names {
@@ -67,11 +67,11 @@ func (f *deviceFlags) injector(environ cli.Environment, notice func(string)) fun
 		if len(cdi) == 0 {
 			return all, nil
 		}
-		_, capabilities, err := cli.GPURequests(f.gpus)
+		_, capabilities, err := cli.GPURequests(f.GPUs)
 		if err != nil {
 			return nil, err
 		}
-		catalog := cli.OpenCatalog(ctx, environ, f.cdiDirs)
+		catalog := cli.OpenCatalog(ctx, environ, f.CDIDirs)
 		edits, err := catalog.Inject(cdi, gpu.InjectOptions{Env: env, Capabilities: capabilities, Layerless: true})
 		for _, n := range append(catalog.Notices, edits.Notices...) {
 			notice(n)

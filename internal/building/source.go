@@ -1,7 +1,7 @@
-// This file owns the flags of gbuild build about what it reads: the Dockerfile with its arguments, the contexts, and the
+// This file owns the options about what a build reads: the Dockerfile with its arguments, the contexts, and the
 // images that it begins with.
 
-package main
+package building
 
 import (
 	"fmt"
@@ -21,75 +21,75 @@ import (
 	"github.com/gbuild/gbuild/pkg/layers"
 )
 
-// sourceFlags name what is read, with the argument of the command.
-type sourceFlags struct {
-	// The argument: a directory, an archive, a URL, or - for standard input.
-	context string
+// Source names what is read.
+type Source struct {
+	// A directory, an archive, a URL, or - for standard input.
+	Context string
 	// The Dockerfile; empty is that of the context.
-	file string
+	File string
 	// A stage; empty is the last.
-	target string
+	Target string
 
-	// The arguments win over those of the files.
-	args, argFiles []string
+	// NAME=VALUE, or NAME for the environment's value. The arguments win over those of the files, which have one in each line.
+	Args, ArgFiles []string
 	// It is one more argument, SOURCE_DATE_EPOCH.
-	epoch  string
-	labels []string
+	Epoch  string
+	Labels []string
 	// Further contexts, each with a name.
-	contexts []string
-	platform string
+	Contexts []string
+	Platform string
 
 	// These two say how far what is known of base images is trusted, instead of asking their registries.
-	pull    bool
-	pullTTL time.Duration
+	Pull    bool
+	PullTTL time.Duration
 }
 
-// add has the flags of docker build, and those about how old an answer of a registry may be.
-func (f *sourceFlags) add(flags *pflag.FlagSet) {
-	flags.StringVarP(&f.file, "file", "f", "", "the Dockerfile (default CONTEXT/Dockerfile, else Containerfile; - for standard input)")
-	flags.Var((*cli.List)(&f.args), "build-arg", "NAME=VALUE for an ARG; NAME alone takes the environment's value (repeatable)")
-	flags.Var((*cli.List)(&f.argFiles), "build-arg-file", "file with a --build-arg in each line (repeatable)")
-	flags.StringVar(&f.target, "target", "", "stage to build (default: the last)")
-	flags.Var((*cli.List)(&f.contexts), "build-context", "NAME=DIR|URL|docker-image://REF|oci-layout://DIR (repeatable)")
-	flags.StringVar(&f.platform, "platform", "", "platform of the image and its bases, e.g. linux/amd64")
-	flags.Var((*cli.List)(&f.labels), "label", "NAME=VALUE for the image's config (repeatable)")
-	flags.StringVar(&f.epoch, "source-date-epoch", "", "time of the image and the newest of its files, in seconds since 1970; context, or a stage")
-	flags.BoolVar(&f.pull, "pull", false, "take base images from their registry even where a local image has the name")
-	flags.DurationVar(&f.pullTTL, "pull-ttl", 0, "for how long the answer of a registry, what a tag means, is good; e.g. 1h (default: it is asked in each build)")
+// Flags has the flags of docker build, and those about how old an answer of a registry may be.
+func (f *Source) Flags(flags *pflag.FlagSet) {
+	flags.StringVarP(&f.File, "file", "f", "", "the Dockerfile (default CONTEXT/Dockerfile, else Containerfile; - for standard input)")
+	flags.Var((*cli.List)(&f.Args), "build-arg", "NAME=VALUE for an ARG; NAME alone takes the environment's value (repeatable)")
+	flags.Var((*cli.List)(&f.ArgFiles), "build-arg-file", "file with a --build-arg in each line (repeatable)")
+	flags.StringVar(&f.Target, "target", "", "stage to build (default: the last)")
+	flags.Var((*cli.List)(&f.Contexts), "build-context", "NAME=DIR|URL|docker-image://REF|oci-layout://DIR (repeatable)")
+	flags.StringVar(&f.Platform, "platform", "", "platform of the image and its bases, e.g. linux/amd64")
+	flags.Var((*cli.List)(&f.Labels), "label", "NAME=VALUE for the image's config (repeatable)")
+	flags.StringVar(&f.Epoch, "source-date-epoch", "", "time of the image and the newest of its files, in seconds since 1970; context, or a stage")
+	flags.BoolVar(&f.Pull, "pull", false, "take base images from their registry even where a local image has the name")
+	flags.DurationVar(&f.PullTTL, "pull-ttl", 0, "for how long the answer of a registry, what a tag means, is good; e.g. 1h (default: it is asked in each build)")
 }
 
 // dockerfile is what -f says, as the context is told: one that is a stream has no ignore file of its own.
-func (f *sourceFlags) dockerfile() string {
-	if cli.IsStream(f.file) {
+func (f *Source) dockerfile() string {
+	if cli.IsStream(f.File) {
 		return cli.StdinName
 	}
-	return f.file
+	return f.File
 }
 
 // place names a Dockerfile and its context, for --explain.
-func (f *sourceFlags) place() string {
-	context := f.context
+func (f *Source) place() string {
+	context := f.Context
 	if abs, err := filepath.Abs(context); err == nil && !strings.Contains(context, "://") {
 		context = abs
 	}
-	return context + "\x00" + f.file + "\x00" + f.target
+	return context + "\x00" + f.File + "\x00" + f.Target
 }
 
 // finder finds base images, and keeps in the store what it learned of them.
-func (f *sourceFlags) finder(a *cli.App, store *layers.Store, notice func(string)) *bases.Finder {
-	return &bases.Finder{Store: store, Options: a.Registries.Options(), Pull: f.pull, TTL: f.pullTTL, Notice: notice}
+func (f *Source) finder(a *cli.App, store *layers.Store, notice func(string)) *bases.Finder {
+	return &bases.Finder{Store: store, Options: a.Registries.Options(), Pull: f.Pull, TTL: f.PullTTL, Notice: notice}
 }
 
 // plan is what the parser of the Dockerfile is told by these flags.
-func (f *sourceFlags) plan(args map[string]string) (p dockerfile.Options, err error) {
-	p = dockerfile.Options{Target: f.target, Args: args, BuildPlatform: v1.Platform{OS: "linux", Architecture: runtime.GOARCH}}
-	if p.Contexts, err = cli.Pairs("--build-context", f.contexts); err != nil {
+func (f *Source) plan(args map[string]string) (p dockerfile.Options, err error) {
+	p = dockerfile.Options{Target: f.Target, Args: args, BuildPlatform: v1.Platform{OS: "linux", Architecture: runtime.GOARCH}}
+	if p.Contexts, err = cli.Pairs("--build-context", f.Contexts); err != nil {
 		return p, err
 	}
-	if p.Labels, err = cli.Pairs("--label", f.labels); err != nil {
+	if p.Labels, err = cli.Pairs("--label", f.Labels); err != nil {
 		return p, err
 	}
-	p.Platform, err = parsePlatform(f.platform)
+	p.Platform, err = parsePlatform(f.Platform)
 	return p, err
 }
 
@@ -112,15 +112,15 @@ func parsePlatform(s string) (v1.Platform, error) {
 
 // buildArgs reads --build-arg-file and --build-arg, which wins; a name without a value takes the environment's, and is
 // left out where there is none. The proxies of Docker's config.json are among them.
-func (f *sourceFlags) buildArgs(environ cli.Environment, read cli.FileReader) (map[string]string, error) {
+func (f *Source) buildArgs(environ cli.Environment, read cli.FileReader) (map[string]string, error) {
 	args := map[string]string{}
-	words, err := readArgFiles(f.argFiles, read)
+	words, err := readArgFiles(f.ArgFiles, read)
 	if err != nil {
 		return nil, err
 	}
-	words = append(words, f.args...)
-	if f.epoch != "" {
-		words = append(words, "SOURCE_DATE_EPOCH="+f.epoch)
+	words = append(words, f.Args...)
+	if f.Epoch != "" {
+		words = append(words, "SOURCE_DATE_EPOCH="+f.Epoch)
 	}
 	if epoch := environ.Get("SOURCE_DATE_EPOCH"); epoch != "" {
 		args["SOURCE_DATE_EPOCH"] = epoch

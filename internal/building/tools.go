@@ -1,7 +1,7 @@
-// This file owns the flags of gbuild build about what package managers fetch in a RUN: caches that nobody mounted, and
+// This file owns the options about what package managers fetch in a RUN: caches that nobody mounted, and
 // mirrors.
 
-package main
+package building
 
 import (
 	"fmt"
@@ -18,29 +18,29 @@ import (
 	"github.com/gbuild/gbuild/pkg/installer"
 )
 
-// toolFlags say for which package managers something is done that the Dockerfile does not ask for.
-type toolFlags struct {
+// Tools say for which package managers something is done that the Dockerfile does not ask for.
+type Tools struct {
 	// Auto, off, or a directory of the user's.
-	pipCache string
+	PipCache string
 	// These tools get a cache that no RUN mounted.
-	autoCache []string
+	AutoCache []string
 	// TOOL=URL; a URL may have a password.
-	mirrors []string
+	Mirrors []string
 }
 
-// add has no default for the mirrors: see fill.
-func (f *toolFlags) add(flags *pflag.FlagSet) {
-	flags.StringVar(&f.pipCache, "pip-cache", "auto", "cache for a RUN that calls pip and mounts none: auto, off, or a directory, e.g. ~/.cache/pip")
-	flags.StringSliceVar(&f.autoCache, "auto-cache", []string{"pip", "uv"}, "tools that get a cache in each RUN that mounts none: pip, uv, apt, conda, npm; or none")
-	flags.Var((*cli.List)(&f.mirrors), "mirror", "pip=URL, uv=URL or apt=URL to fetch packages from in RUN (repeatable; GBUILD_MIRROR)")
+// Flags has no default for the mirrors: see fill.
+func (f *Tools) Flags(flags *pflag.FlagSet) {
+	flags.StringVar(&f.PipCache, "pip-cache", f.PipCache, "cache for a RUN that calls pip and mounts none: auto, off, or a directory, e.g. ~/.cache/pip")
+	flags.StringSliceVar(&f.AutoCache, "auto-cache", f.AutoCache, "tools that get a cache in each RUN that mounts none: pip, uv, apt, conda, npm; or none")
+	flags.Var((*cli.List)(&f.Mirrors), "mirror", "pip=URL, uv=URL or apt=URL to fetch packages from in RUN (repeatable; GBUILD_MIRROR)")
 }
 
 // autoTools are the tools that get a cache by themselves.
-func (f *toolFlags) autoTools() (tools []installer.Tool, err error) {
-	for _, name := range f.autoCache {
+func (f *Tools) autoTools() (tools []installer.Tool, err error) {
+	for _, name := range f.AutoCache {
 		t := installer.Tool(strings.TrimSpace(name))
 		switch {
-		case t == "none" || t == installer.Pip && f.pipCache == "off":
+		case t == "none" || t == installer.Pip && f.PipCache == "off":
 		case slices.Contains(installer.Tools, t):
 			tools = append(tools, t)
 		default:
@@ -51,16 +51,16 @@ func (f *toolFlags) autoTools() (tools []installer.Tool, err error) {
 }
 
 // fill puts into the request which tools get caches, and which mirrors they ask.
-func (f *toolFlags) fill(req *build.Request, environ cli.Environment) (err error) {
+func (f *Tools) fill(req *build.Request, environ cli.Environment) (err error) {
 	if req.AutoCache, err = f.autoTools(); err != nil {
 		return err
 	}
-	switch f.pipCache {
+	switch f.PipCache {
 	case "auto", "off":
 	case "":
 		return cli.Usagef("--pip-cache: it is auto, off, or a directory")
 	default:
-		if req.PipDir, err = filepath.Abs(f.pipCache); err != nil {
+		if req.PipDir, err = filepath.Abs(f.PipCache); err != nil {
 			return fmt.Errorf("finding --pip-cache: %w", err)
 		}
 		if !slices.Contains(req.AutoCache, installer.Pip) {
@@ -68,7 +68,7 @@ func (f *toolFlags) fill(req *build.Request, environ cli.Environment) (err error
 		}
 	}
 	// The variable is no default of the flag: help would print it with its passwords.
-	req.Mirrors, err = parseMirrors(append(strings.Fields(environ.Get("GBUILD_MIRROR")), f.mirrors...))
+	req.Mirrors, err = parseMirrors(append(strings.Fields(environ.Get("GBUILD_MIRROR")), f.Mirrors...))
 	return err
 }
 

@@ -1,6 +1,6 @@
-// This file owns --call: what gbuild build does with a Dockerfile instead of building it.
+// This file owns --call: what is done with a Dockerfile instead of building it.
 
-package main
+package building
 
 import (
 	"context"
@@ -16,16 +16,16 @@ import (
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 )
 
-// callFlags say that there is something else to do than building.
-type callFlags struct {
-	call  string
-	check bool
+// Call say that there is something else to do than building.
+type Call struct {
+	Call  string
+	Check bool
 }
 
-// add has --check for those who do not know --call, as docker does.
-func (f *callFlags) add(flags *pflag.FlagSet) {
-	flags.StringVar(&f.call, "call", "build", "build, or only report: check, outline, targets; with ,format=json as JSON")
-	flags.BoolVar(&f.check, "check", false, "report what the lint rules find, and build nothing (--call=check)")
+// Flags has --check for those who do not know --call, as docker does.
+func (f *Call) Flags(flags *pflag.FlagSet) {
+	flags.StringVar(&f.Call, "call", f.Call, "build, or only report: check, outline, targets; with ,format=json as JSON")
+	flags.BoolVar(&f.Check, "check", false, "report what the lint rules find, and build nothing (--call=check)")
 }
 
 // call is a parsed --call: what to do with the Dockerfile, and how to print it.
@@ -35,8 +35,8 @@ type call struct {
 }
 
 // parse reads METHOD[,format=json]; --check is --call=check.
-func (f *callFlags) parse() (c call, err error) {
-	for i, word := range strings.Split(f.call, ",") {
+func (f *Call) parse() (c call, err error) {
+	for i, word := range strings.Split(f.Call, ",") {
 		key, value, ok := strings.Cut(word, "=")
 		switch {
 		case !ok && i == 0:
@@ -46,11 +46,11 @@ func (f *callFlags) parse() (c call, err error) {
 		case key == "format" && (value == "json" || value == "text"):
 			c.json = value == "json"
 		default:
-			return c, cli.Usagef("--call %s: it is METHOD[,format=json|text]", f.call)
+			return c, cli.Usagef("--call %s: it is METHOD[,format=json|text]", f.Call)
 		}
 	}
 	// --check beside the same --call is no contradiction.
-	if f.check {
+	if f.Check {
 		if c.method != "build" && c.method != "check" {
 			return c, cli.Usagef("--check and --call=%s contradict each other", c.method)
 		}
@@ -64,7 +64,7 @@ func (f *callFlags) parse() (c call, err error) {
 		c.method = "check"
 		return c, nil
 	}
-	return c, cli.Usagef("--call %s: it is build, check, outline or targets", f.call)
+	return c, cli.Usagef("--call %s: it is build, check, outline or targets", f.Call)
 }
 
 // answer prints what the call asks for, and builds nothing.
@@ -93,7 +93,7 @@ func (c call) print(a *cli.App, r report.Report) error {
 // lint prints the findings of the lint rules. With any that is more than a hint, the exit code is 1.
 func (c call) lint(ctx context.Context, a *cli.App, in *input, notice func(string)) error {
 	f := &bases.Finder{Options: a.Registries.Options(), Pull: true, Notice: notice}
-	found, err := build.Lint(ctx, in.plan, in.source.target == "", f.Find)
+	found, err := build.Lint(ctx, in.plan, in.source.Target == "", f.Find)
 	if err != nil {
 		// Warnings were found before a base could not be looked up. They are printed all the same, and the error after them.
 		c.printFoundBefore(a, &dockerfile.Error{File: in.plan.Name, Source: in.plan.Source, Warnings: found})

@@ -1,4 +1,4 @@
-package main
+package building
 
 import (
 	"fmt"
@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gbuild/gbuild/internal/cli"
 	"github.com/gbuild/gbuild/internal/output"
 	"github.com/gbuild/gbuild/pkg/layers/codec"
 )
@@ -15,17 +16,17 @@ import (
 // What cannot be honoured is refused, what means nothing is accepted.
 func TestRefuse(t *testing.T) {
 	for _, test := range []struct {
-		o       dockerFlags
+		o       Docker
 		refused string
 	}{
-		{dockerFlags{}, ""},
-		{dockerFlags{provenance: "false", sbom: "false"}, ""},
-		{dockerFlags{provenance: "mode=max", attest: []string{"type=provenance,mode=min", "type=sbom,disabled=true"}}, ""},
-		{dockerFlags{provenance: "true"}, "--provenance"},
-		{dockerFlags{sbom: "generator=x"}, "--sbom"},
-		{dockerFlags{attest: []string{"type=sbom"}}, "type=sbom"},
-		{dockerFlags{attest: []string{"type=other"}}, "type=other"},
-		{dockerFlags{cgroup: "x"}, "--cgroup-parent"},
+		{Docker{}, ""},
+		{Docker{Provenance: "false", SBOM: "false"}, ""},
+		{Docker{Provenance: "mode=max", Attest: []string{"type=provenance,mode=min", "type=sbom,disabled=true"}}, ""},
+		{Docker{Provenance: "true"}, "--provenance"},
+		{Docker{SBOM: "generator=x"}, "--sbom"},
+		{Docker{Attest: []string{"type=sbom"}}, "type=sbom"},
+		{Docker{Attest: []string{"type=other"}}, "type=other"},
+		{Docker{CgroupParent: "x"}, "--cgroup-parent"},
 	} {
 		err := test.o.refuse()
 		if (err == nil) != (test.refused == "") || err != nil && !strings.Contains(err.Error(), test.refused) {
@@ -58,8 +59,8 @@ func TestParseOutputs(t *testing.T) {
 		{"type=local,dest=a,mode=move", "copy or delete"}, {"type=local,dest=.,mode=delete", "working"}, {"type=local,dest=/,mode=delete", "working"},
 		{"type=image,name=r/x,push=true,push-by-digest=true,name-canonical=true", ""}, {"type=foo", "unknown type"}, {"type=local,dest=a,name=b", "unknown option"},
 	} {
-		f := outputFlags{layers: "auto", outputs: strings.Fields(test.list)}
-		_, err := f.parse(testApp(nil).Environ)
+		f := Outputs{Layers: "auto", Outputs: strings.Fields(test.list)}
+		_, err := f.parse()
 		if (err == nil) != (test.fail == "") || err != nil && !strings.Contains(err.Error(), test.fail) {
 			t.Errorf("%s: %v", test.list, err)
 		}
@@ -68,25 +69,25 @@ func TestParseOutputs(t *testing.T) {
 
 func TestCompressionOf(t *testing.T) {
 	for _, test := range []struct {
-		o       outputFlags
+		o       Outputs
 		outputs string
 		want    codec.Compression
 		fail    string
 	}{
-		{outputFlags{}, "", codec.Compression{Algorithm: "gzip"}, ""},
-		{outputFlags{compression: output.Compression{Algorithm: "zstd", Level: "9"}}, "", codec.Compression{Algorithm: "zstd", Level: 9}, ""},
-		{outputFlags{compression: output.Compression{Algorithm: "none"}}, "type=oci", codec.Compression{Algorithm: "none"}, ""},
-		{outputFlags{compression: output.Compression{Force: true}}, "type=oci", codec.Compression{Algorithm: "gzip", Force: true}, ""},
-		{outputFlags{compression: output.Compression{Algorithm: "zstd"}}, "type=oci,compression=zstd", codec.Compression{Algorithm: "zstd"}, ""},
-		{outputFlags{compression: output.Compression{Algorithm: "zstd"}}, "type=oci,compression=gzip", codec.Compression{}, "one compression"},
-		{outputFlags{compression: output.Compression{Algorithm: "zstd"}}, "type=registry,name=r/x,oci-mediatypes=false", codec.Compression{}, "oci-mediatypes"},
-		{outputFlags{compression: output.Compression{Algorithm: "estargz", Level: "0"}}, "", codec.Compression{Algorithm: "estargz", Level: 1}, ""},
-		{outputFlags{compression: output.Compression{Algorithm: "estargz", Force: true}}, "", codec.Compression{}, "--force-compression with"},
-		{outputFlags{compression: output.Compression{Algorithm: "rar"}}, "", codec.Compression{}, "--compression=rar"},
-		{outputFlags{compression: output.Compression{Level: "x"}}, "", codec.Compression{}, "--compression-level=x"},
+		{Outputs{}, "", codec.Compression{Algorithm: "gzip"}, ""},
+		{Outputs{Compression: output.Compression{Algorithm: "zstd", Level: "9"}}, "", codec.Compression{Algorithm: "zstd", Level: 9}, ""},
+		{Outputs{Compression: output.Compression{Algorithm: "none"}}, "type=oci", codec.Compression{Algorithm: "none"}, ""},
+		{Outputs{Compression: output.Compression{Force: true}}, "type=oci", codec.Compression{Algorithm: "gzip", Force: true}, ""},
+		{Outputs{Compression: output.Compression{Algorithm: "zstd"}}, "type=oci,compression=zstd", codec.Compression{Algorithm: "zstd"}, ""},
+		{Outputs{Compression: output.Compression{Algorithm: "zstd"}}, "type=oci,compression=gzip", codec.Compression{}, "one compression"},
+		{Outputs{Compression: output.Compression{Algorithm: "zstd"}}, "type=registry,name=r/x,oci-mediatypes=false", codec.Compression{}, "oci-mediatypes"},
+		{Outputs{Compression: output.Compression{Algorithm: "estargz", Level: "0"}}, "", codec.Compression{Algorithm: "estargz", Level: 1}, ""},
+		{Outputs{Compression: output.Compression{Algorithm: "estargz", Force: true}}, "", codec.Compression{}, "--force-compression with"},
+		{Outputs{Compression: output.Compression{Algorithm: "rar"}}, "", codec.Compression{}, "--compression=rar"},
+		{Outputs{Compression: output.Compression{Level: "x"}}, "", codec.Compression{}, "--compression-level=x"},
 	} {
-		test.o.layers, test.o.outputs = "auto", strings.Fields(test.outputs)
-		o, err := test.o.parse(testApp(nil).Environ)
+		test.o.Layers, test.o.Outputs = "auto", strings.Fields(test.outputs)
+		o, err := test.o.parse()
 		if err == nil && o.compression != test.want {
 			t.Errorf("%+v: %+v", test.o, o.compression)
 		}
@@ -102,9 +103,9 @@ func TestBuildArgFiles(t *testing.T) {
 	if err := os.WriteFile(file, []byte("# comment\n\nA=1\nB=x=y\nFROM_ENV\nUNSET\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	a := testApp(map[string]string{"FROM_ENV": "env", "HOME": dir, "DOCKER_CONFIG": dir})
-	f := sourceFlags{argFiles: []string{file}, args: []string{"A=2"}, epoch: "7"}
-	args, err := f.buildArgs(a.Environ, os.ReadFile)
+	environ := environment(map[string]string{"FROM_ENV": "env", "HOME": dir, "DOCKER_CONFIG": dir})
+	f := Source{ArgFiles: []string{file}, Args: []string{"A=2"}, Epoch: "7"}
+	args, err := f.buildArgs(environ, os.ReadFile)
 	if err != nil || len(args) != 4 || args["A"] != "2" || args["B"] != "x=y" || args["FROM_ENV"] != "env" || args["SOURCE_DATE_EPOCH"] != "7" {
 		t.Errorf("%v, %v", args, err)
 	}
@@ -122,7 +123,7 @@ func TestSSHFlags(t *testing.T) {
 	if err := os.WriteFile(key, make([]byte, 200<<10), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	a := testApp(map[string]string{"SSH_AUTH_SOCK": socket})
+	environ := environment(map[string]string{"SSH_AUTH_SOCK": socket})
 	for flags, want := range map[string]string{
 		"default":                             "default false",
 		"":                                    "default false",
@@ -142,7 +143,7 @@ func TestSSHFlags(t *testing.T) {
 		"default default":                     "given twice",
 		"default =" + socket:                  "given twice",
 	} {
-		agents, stop, err := sshAgents(strings.Split(flags, " "), a.Environ, os.ReadFile)
+		agents, stop, err := sshAgents(strings.Split(flags, " "), environ, os.ReadFile)
 		got := fmt.Sprint(err)
 		if err == nil {
 			for id, s := range agents {
@@ -154,4 +155,9 @@ func TestSSHFlags(t *testing.T) {
 			t.Errorf("--ssh %s: %s", flags, got)
 		}
 	}
+}
+
+// environment is one with these variables.
+func environment(vars map[string]string) cli.Environment {
+	return func(name string) (string, bool) { v, ok := vars[name]; return v, ok }
 }

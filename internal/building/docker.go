@@ -1,7 +1,7 @@
 // This file owns the flags of docker build that gbuild takes for the sake of scripts, and that have no effect, or are
 // refused for what they ask. None of them is in the help.
 
-package main
+package building
 
 import (
 	"slices"
@@ -14,21 +14,21 @@ import (
 	"github.com/gbuild/gbuild/internal/hint"
 )
 
-// dockerFlags are those of them that are read at all.
-type dockerFlags struct {
+// Docker are those of them that are read at all.
+type Docker struct {
 	// What these four ask for is missing here, so they are refused, unless their values ask for nothing.
-	attest                   []string
-	sbom, provenance, cgroup string
+	Attest                         []string
+	SBOM, Provenance, CgroupParent string
 
 	without []string // the flags that were given and have no effect
 }
 
-// add hides every flag. Some take no value, as with docker.
-func (f *dockerFlags) add(flags *pflag.FlagSet) {
-	flags.Var((*cli.List)(&f.attest), "attest", "")
-	flags.StringVar(&f.sbom, "sbom", "", "")
-	flags.StringVar(&f.provenance, "provenance", "", "")
-	flags.StringVar(&f.cgroup, "cgroup-parent", "", "")
+// Flags hides every flag. Some take no value, as with docker.
+func (f *Docker) Flags(flags *pflag.FlagSet) {
+	flags.Var((*cli.List)(&f.Attest), "attest", "")
+	flags.StringVar(&f.SBOM, "sbom", "", "")
+	flags.StringVar(&f.Provenance, "provenance", "", "")
+	flags.StringVar(&f.CgroupParent, "cgroup-parent", "", "")
 	flags.Lookup("sbom").NoOptDefVal, flags.Lookup("provenance").NoOptDefVal = "true", "true"
 	for _, name := range []string{"attest", "sbom", "provenance", "cgroup-parent"} {
 		flags.Lookup(name).Hidden = true
@@ -70,24 +70,24 @@ func (i ineffective) String() string { return "" }
 func (i ineffective) Type() string { return i.kind }
 
 // notices are what the user should know about flags that were accepted.
-func (f *dockerFlags) notices() (all []string) {
+func (f *Docker) notices() (all []string) {
 	if len(f.without) > 0 {
 		all = append(all, strings.Join(f.without, ", ")+": accepted for docker build's sake, without effect")
 	}
-	if slices.ContainsFunc(append(slices.Clone(f.attest), f.provenance), func(s string) bool { return strings.Contains(s, "mode=") }) {
+	if slices.ContainsFunc(append(slices.Clone(f.Attest), f.Provenance), func(s string) bool { return strings.Contains(s, "mode=") }) {
 		all = append(all, "no provenance is written: attestations are not supported yet")
 	}
 	return all
 }
 
 // refuse says no to what would be silently missing otherwise.
-func (f *dockerFlags) refuse() error {
-	if f.cgroup != "" {
+func (f *Docker) refuse() error {
+	if f.CgroupParent != "" {
 		return cli.Usage(hint.Errorf("start gbuild itself in that cgroup, for instance with systemd-run --scope --slice=NAME",
 			"--cgroup-parent: gbuild puts no RUN into a cgroup of its own"))
 	}
-	wanted := map[string]string{"--sbom": f.sbom, "--provenance": f.provenance}
-	for _, s := range f.attest {
+	wanted := map[string]string{"--sbom": f.SBOM, "--provenance": f.Provenance}
+	for _, s := range f.Attest {
 		fields, err := cli.Fields(s)
 		if err != nil || fields["type"] != "sbom" && fields["type"] != "provenance" {
 			return cli.Usagef("--attest %s: it is type=sbom or type=provenance, with options", s)

@@ -1,6 +1,6 @@
-// This file owns the credentials that gbuild build lends: secrets and ssh agents.
+// This file owns the credentials that a build lends: secrets and ssh agents.
 
-package main
+package building
 
 import (
 	"cmp"
@@ -13,18 +13,18 @@ import (
 	"github.com/gbuild/gbuild/pkg/build"
 )
 
-// credentialFlags name secrets and ssh agents. A Dockerfile gets those that it asks for by their ids.
-type credentialFlags struct {
+// Credentials name secrets and ssh agents. A Dockerfile gets those that it asks for by their ids.
+type Credentials struct {
 	// Files or variables, which are read now: a missing one is an error before anything runs.
-	secrets []string
+	Secrets []string
 	// Agents, or key files for which one is started.
-	ssh []string
+	SSH []string
 }
 
-// add has the words of docker build.
-func (f *credentialFlags) add(flags *pflag.FlagSet) {
-	flags.Var((*cli.List)(&f.secrets), "secret", "id=ID[,src=FILE|,env=NAME]: for RUN --mount=type=secret (repeatable)")
-	flags.Var((*cli.List)(&f.ssh), "ssh", "default|ID[=SOCKET[,raw=true]|KEY[,KEY]]: an ssh agent for RUN --mount=type=ssh and, as default, for git in ADD (repeatable)")
+// Flags has the words of docker build.
+func (f *Credentials) Flags(flags *pflag.FlagSet) {
+	flags.Var((*cli.List)(&f.Secrets), "secret", "id=ID[,src=FILE|,env=NAME]: for RUN --mount=type=secret (repeatable)")
+	flags.Var((*cli.List)(&f.SSH), "ssh", "default|ID[=SOCKET[,raw=true]|KEY[,KEY]]: an ssh agent for RUN --mount=type=ssh and, as default, for git in ADD (repeatable)")
 }
 
 // credentials are what a build is lent, by ids.
@@ -35,11 +35,11 @@ type credentials struct {
 }
 
 // open reads the secrets, and finds or starts the agents.
-func (f *credentialFlags) open(environ cli.Environment, read cli.FileReader) (c credentials, err error) {
-	if c.secrets, err = readSecrets(f.secrets, environ, read); err != nil {
+func (f *Credentials) open(environ cli.Environment, read cli.FileReader) (c credentials, err error) {
+	if c.secrets, err = readSecrets(f.Secrets, environ, read); err != nil {
 		return c, err
 	}
-	c.agents, c.stop, err = sshAgents(f.ssh, environ, read)
+	c.agents, c.stop, err = sshAgents(f.SSH, environ, read)
 	return c, err
 }
 

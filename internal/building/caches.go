@@ -1,7 +1,7 @@
-// This file owns the flags of gbuild build about what earlier builds left: which steps are done again, whose caches are
+// This file owns the options about what earlier builds left: which steps are done again, whose caches are
 // used, and the caches that are shared with other machines.
 
-package main
+package building
 
 import (
 	"cmp"
@@ -20,58 +20,58 @@ import (
 	"github.com/gbuild/gbuild/pkg/image"
 )
 
-// cacheFlags say what a build takes of earlier ones, and what it leaves to later ones.
-type cacheFlags struct {
+// Caches say what a build takes of earlier ones, and what it leaves to later ones.
+type Caches struct {
 	// Every step runs again.
-	noCache bool
+	NoCache bool
 	// The steps of these stages run again.
-	noCacheFilter []string
+	NoCacheFilter []string
 	// The cache mounts of the steps that run are emptied before.
-	noCacheMounts bool
+	NoCacheMounts bool
 
 	// Whose the caches are; empty is the project of the context.
-	scope string
+	Scope string
 	// Their caches are read, and not written.
-	scopesBelow []string
+	ScopesBelow []string
 
-	// Shared caches have what steps made, not what is in cache mounts. repo is both from and to.
-	from, to, repo []string
+	// Shared caches have what steps made, not what is in cache mounts. Repo is both From and To.
+	From, To, Repo []string
 
-	mounts mountFlags
-	tools  toolFlags
+	Mounts Mounts
+	Tools  Tools
 }
 
-// add says of each flag which caches it is about: there are results of steps, here and shared, and cache mounts.
-func (f *cacheFlags) add(flags *pflag.FlagSet, environ cli.Environment) {
-	flags.BoolVar(&f.noCache, "no-cache", cli.Truthy(environ.Get("NO_CACHE")), "run every step again; cache mounts are kept (NO_CACHE)")
-	flags.StringSliceVar(&f.noCacheFilter, "no-cache-filter", nil, "stages whose steps run again")
-	flags.BoolVar(&f.noCacheMounts, "no-cache-mounts", false, "empty the cache mounts of the steps that run")
-	flags.Var((*cli.List)(&f.from), "cache-from", "REF, type=registry,ref=REF or type=local,src=DIR: take steps from there that are not stored here (repeatable)")
-	flags.Var((*cli.List)(&f.to), "cache-to", "type=registry,ref=REF[,mode=max] or type=local,dest=DIR: write steps there; max: those of all stages (repeatable)")
-	flags.Var((*cli.List)(&f.repo), "cache-repo", "REF: --cache-from and --cache-to of it (repeatable)")
-	flags.StringVar(&f.scope, "cache-scope", "", "trust scope of all caches, instead of the project; of a shared cache it is read first, then what was written without a scope")
-	flags.Var((*cli.List)(&f.scopesBelow), "cache-scope-from", "trust scope whose cache mounts and pip caches are seen, too, and not written (repeatable)")
-	f.mounts.add(flags)
-	f.tools.add(flags)
+// Flags says of each flag which caches it is about: there are results of steps, here and shared, and cache mounts.
+func (f *Caches) Flags(flags *pflag.FlagSet, environ cli.Environment) {
+	flags.BoolVar(&f.NoCache, "no-cache", cli.Truthy(environ.Get("NO_CACHE")), "run every step again; cache mounts are kept (NO_CACHE)")
+	flags.StringSliceVar(&f.NoCacheFilter, "no-cache-filter", nil, "stages whose steps run again")
+	flags.BoolVar(&f.NoCacheMounts, "no-cache-mounts", false, "empty the cache mounts of the steps that run")
+	flags.Var((*cli.List)(&f.From), "cache-from", "REF, type=registry,ref=REF or type=local,src=DIR: take steps from there that are not stored here (repeatable)")
+	flags.Var((*cli.List)(&f.To), "cache-to", "type=registry,ref=REF[,mode=max] or type=local,dest=DIR: write steps there; max: those of all stages (repeatable)")
+	flags.Var((*cli.List)(&f.Repo), "cache-repo", "REF: --cache-from and --cache-to of it (repeatable)")
+	flags.StringVar(&f.Scope, "cache-scope", "", "trust scope of all caches, instead of the project; of a shared cache it is read first, then what was written without a scope")
+	flags.Var((*cli.List)(&f.ScopesBelow), "cache-scope-from", "trust scope whose cache mounts and pip caches are seen, too, and not written (repeatable)")
+	f.Mounts.Flags(flags)
+	f.Tools.Flags(flags)
 }
 
 // fill puts into the request what is used of earlier builds on this machine.
-func (f *cacheFlags) fill(req *build.Request, environ cli.Environment, context string) error {
-	req.NoCache, req.NoCacheMounts, req.Fresh = f.noCache, f.noCacheMounts, map[string]bool{}
-	for _, stage := range f.noCacheFilter {
+func (f *Caches) fill(req *build.Request, environ cli.Environment, context string) error {
+	req.NoCache, req.NoCacheMounts, req.Fresh = f.NoCache, f.NoCacheMounts, map[string]bool{}
+	for _, stage := range f.NoCacheFilter {
 		// Names of stages do not depend on case in a Dockerfile.
 		req.Fresh[strings.ToLower(stage)] = true
 	}
-	req.Scope = environ.ScopeOf(f.scope, context)
-	for _, name := range f.scopesBelow {
+	req.Scope = environ.ScopeOf(f.Scope, context)
+	for _, name := range f.ScopesBelow {
 		req.ScopesBelow = append(req.ScopesBelow, scope.Named(name))
 	}
-	return f.tools.fill(req, environ)
+	return f.Tools.fill(req, environ)
 }
 
 // notices are what the user should know about flags that have no effect.
-func (f *cacheFlags) notices() []string {
-	if slices.ContainsFunc(slices.Concat(f.from, f.to), func(s string) bool { return strings.Contains(s, "type=inline") }) {
+func (f *Caches) notices() []string {
+	if slices.ContainsFunc(slices.Concat(f.From, f.To), func(s string) bool { return strings.Contains(s, "type=inline") }) {
 		return []string{"type=inline of --cache-from and --cache-to has no effect: use type=registry, which has an entry for each step"}
 	}
 	return nil
@@ -136,17 +136,17 @@ type remoteCaches struct {
 }
 
 // share opens the caches of the command line for the request.
-func (f *cacheFlags) share(req *build.Request, a *cli.App) error {
+func (f *Caches) share(req *build.Request, a *cli.App) error {
 	shared := remoteCaches{made: map[cachePlace]*build.SharedCache{}, options: a.Registries.Options()}
-	for _, s := range slices.Concat(f.from, f.repo) {
+	for _, s := range slices.Concat(f.From, f.Repo) {
 		p, err := parseCachePlace("--cache-from", s, "src")
 		if err != nil || p == nil {
 			return err
 		}
 		// What was written without a scope is trusted by all scopes, so it is read after the build's own.
 		scopes := []string{p.scope}
-		if p.scope == "" && f.scope != "" {
-			scopes = []string{f.scope, ""}
+		if p.scope == "" && f.Scope != "" {
+			scopes = []string{f.Scope, ""}
 		}
 		for _, scope := range scopes {
 			c, err := shared.open(cachePlace{ref: p.ref, scope: scope})
@@ -156,12 +156,12 @@ func (f *cacheFlags) share(req *build.Request, a *cli.App) error {
 			req.CacheFrom = append(req.CacheFrom, c)
 		}
 	}
-	for _, s := range slices.Concat(f.to, f.repo) {
+	for _, s := range slices.Concat(f.To, f.Repo) {
 		p, err := parseCachePlace("--cache-to", s, "dest")
 		if err != nil || p == nil {
 			return err
 		}
-		c, err := shared.open(cachePlace{ref: p.ref, scope: cmp.Or(p.scope, f.scope)})
+		c, err := shared.open(cachePlace{ref: p.ref, scope: cmp.Or(p.scope, f.Scope)})
 		if err != nil {
 			return err
 		}
