@@ -24,7 +24,7 @@ import (
 // The variables that tell such a process what it is for.
 const (
 	gitTrustVar = "_GBUILD_GIT_TRUSTS" // HOST:PORT that the user named, or empty; trustsAll where the host's network is granted
-	gitSSHVar   = "_GBUILD_GIT_SSH"    // the command line of ssh, for a shell
+	gitSSHVar   = "_GBUILD_GIT_SSH"    // the options of ssh, a line each
 	gitStallVar = "_GBUILD_GIT_STALL"  // how long a server may send nothing, as time.ParseDuration reads it
 
 	trustsAll = "*"
@@ -65,6 +65,10 @@ func (d *gitDialer) serve(args []string) error {
 	if len(args) == 2 && isPort(args[1]) {
 		return d.pipe(net.JoinHostPort(args[0], args[1]))
 	}
+	options, granted := os.LookupEnv(gitSSHVar)
+	if !granted {
+		return errors.New("ssh is not granted for this address")
+	}
 	host, port := sshTarget(args)
 	c, err := d.reach.dial(context.Background(), "tcp", net.JoinHostPort(host, port))
 	if err != nil {
@@ -77,9 +81,12 @@ func (d *gitDialer) serve(args []string) error {
 		known = "[" + host + "]:" + port // as ssh itself looks it up
 	}
 	// The name is not asked for again: it might lead elsewhere by then.
-	words := append([]string{"-c", os.Getenv(gitSSHVar) + ` "$@"`, "sh", "-o", "HostName=" + at, "-o", "HostKeyAlias=" + known,
-		"-o", fmt.Sprintf("ConnectTimeout=%.0f", max(d.stall.Seconds(), 1))}, args...) // up to the end of the key exchange
-	return d.ssh(exec.Command("/bin/sh", words...))
+	words := []string{"-F", "/dev/null", "-o", "HostName=" + at, "-o", "HostKeyAlias=" + known,
+		"-o", fmt.Sprintf("ConnectTimeout=%.0f", max(d.stall.Seconds(), 1))} // up to the end of the key exchange
+	for option := range strings.SplitSeq(options, "\n") {
+		words = append(words, "-o", option)
+	}
+	return d.ssh(exec.Command("ssh", append(words, args...)...))
 }
 
 // ssh runs ssh, and ends it when the server is silent for too long: that may not be while somebody types a passphrase, so

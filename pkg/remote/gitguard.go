@@ -102,8 +102,7 @@ func (g *gitGuard) env(env []string) []string {
 		switch {
 		// These variables would lead git past the guard.
 		case strings.HasSuffix(strings.ToLower(name), "_proxy"): // the guard asks them
-		case name == "GIT_SSH_COMMAND":
-			out = append(out, gitSSHVar+"="+value)
+		case name == "GIT_SSH_COMMAND": // it would come before GIT_SSH
 		case name == "GIT_CONFIG_COUNT":
 			// Settings are appended to those that are there: the last one of a name counts for git.
 			n, _ := strconv.Atoi(value)

@@ -94,7 +94,7 @@ func (r *gitRemote) hide(text string) string {
 
 // passed are the variables that git may have from the environment of the build.
 var passed = []string{"PATH", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "http_proxy", "https_proxy",
-	"no_proxy", "all_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO"}
+	"no_proxy", "all_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO", "GIT_EXEC_PATH"}
 
 // gitEnv keeps the user's and the machine's configuration, hooks and prompts out.
 func (o Fetcher) gitEnv(protocols string) []string {

@@ -58,17 +58,17 @@ func (o Fetcher) sshFor(at *gitRemote) ([]string, error) {
 	if o.SSH == nil || o.SSH.only != nil && !o.SSH.only.sameHost(at) {
 		return nil, fmt.Errorf("git of %s: %w", at, MissingAgent("default"))
 	}
-	env := []string{"GIT_SSH_VARIANT=ssh", "GIT_SSH_COMMAND=" + o.sshCommand()}
+	env := []string{"GIT_SSH_VARIANT=ssh", gitSSHVar + "=" + strings.Join(o.sshOptions(), "\n")}
 	if o.SSH.agent != "" {
 		env = append(env, "SSH_AUTH_SOCK="+o.SSH.agent)
 	}
 	return env, nil
 }
 
-// sshCommand is ssh without the configuration of anyone. The home directory is the user's by HOME: in a user namespace
-// ssh would look for that of root. A host that is known by another key is refused; one that is not known is taken as it
-// is, as BuildKit does, but no file learns of it.
-func (o Fetcher) sshCommand() string {
+// sshOptions are those of an ssh without the configuration of anyone. The home directory is the user's by HOME: in a user
+// namespace ssh would look for that of root. A host that is known by another key is refused; one that is not known is taken
+// as it is, as BuildKit does, but no file learns of it. No shell sees them: there may be none.
+func (o Fetcher) sshOptions() []string {
 	options := []string{"BatchMode=yes", "StrictHostKeyChecking=accept-new", "UpdateHostKeys=no", "ForwardAgent=no"}
 	known := "UserKnownHostsFile=/dev/null"
 	for _, name := range []string{"known_hosts", "known_hosts2"} {
@@ -85,15 +85,11 @@ func (o Fetcher) sshCommand() string {
 	if len(o.SSH.keys) == 0 {
 		options = append(options, "IdentityFile=none")
 	}
-	command := "ssh -F /dev/null"
-	for _, option := range options {
-		command += " -o '" + option + "'"
-	}
-	return command
+	return options
 }
 
-// sshPath writes the name of a file as an option of ssh has it, inside quotes of a shell. It is false for names that
-// cannot be written there.
+// sshPath writes the name of a file as an option of ssh has it, which is a line here. It is false for names that cannot be
+// written there.
 func sshPath(name string) (string, bool) {
 	if !filepath.IsAbs(name) || strings.ContainsAny(name, "\"'\\\n") {
 		return "", false
