@@ -84,6 +84,8 @@ var arrows = map[string]struct {
 	"internal/testimage":  {nil, "what tests stand on must not be what they test"},
 	"internal/testdocs":   {nil, "it reads one page of the documentation, for tests"},
 	"internal/testplaces": {nil, "it makes places for the binary, and cares for no package"},
+	"internal/testengine": {[]string{"internal/testimage"}, "it has an Engine and the project's images for tests, and runs the project as anybody would"},
+	"internal/testjobs":   {nil, "it starts jobs as runners do, and cares for no package"},
 	"internal/testtree":   {[]string{"pkg/layers/rootfs"}, "it says what trees and tars have, for tests"},
 	"internal/testimage/demo": {[]string{"internal/testimage"},
 		"it is the demo's bases, wheels and index as a command"},

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
-	"net/http/cgi"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -210,11 +209,8 @@ func registryCommand(ts *testscript.TestScript, neg bool, args []string) {
 // gitServeCommand serves the repositories below a directory over http, by git itself, at $GIT_URL: git-serve DIR [TOKEN].
 // With a token, who does not give it is refused.
 func gitServeCommand(ts *testscript.TestScript, neg bool, args []string) {
-	out, err := exec.Command("git", "--exec-path").Output()
+	git, err := testimage.GitOverHTTP(ts.MkAbs(args[0]))
 	ts.Check(err)
-	git := &cgi.Handler{Path: filepath.Join(strings.TrimSpace(string(out)), "git-http-backend"),
-		Env: []string{"GIT_PROJECT_ROOT=" + ts.MkAbs(args[0]), "GIT_HTTP_EXPORT_ALL=1", "GIT_CONFIG_COUNT=1",
-			"GIT_CONFIG_KEY_0=safe.directory", "GIT_CONFIG_VALUE_0=*"}}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, password, _ := r.BasicAuth(); len(args) > 1 && password != args[1] {
 			w.WriteHeader(http.StatusUnauthorized)

@@ -1,8 +1,8 @@
-// This file owns the Docker Engine that places need: the one that runs, or one of the tests' own, where it is installed.
-
-package testplaces
+// Package testengine finds the Docker Engine that tests need: the one that runs, or one of the tests' own, where it is installed.
+package testengine
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -12,30 +12,27 @@ import (
 	"time"
 )
 
-// engine is a daemon that the tests started; its zero value is none.
-type engine struct {
+// Engine is a daemon that the tests started; its zero value is none.
+type Engine struct {
 	daemon *exec.Cmd
 	ended  chan struct{} // is closed when the daemon has ended
 	dir    string
 }
 
-// ownEngine is the daemon that TestMain ends.
-var ownEngine engine
-
-// reach finds a daemon that answers, or starts one.
-func (e *engine) reach() error {
+// Reach finds a daemon that answers, or starts one.
+func (e *Engine) Reach() error {
 	out, err := exec.Command("docker", "info").CombinedOutput()
 	if err == nil {
 		return nil
 	}
 	if _, missing := exec.LookPath("dockerd"); missing != nil || errors.Is(err, exec.ErrNotFound) {
-		return said(err, out)
+		return fmt.Errorf("%w: %s", err, bytes.TrimSpace(out))
 	}
 	return e.start()
 }
 
 // start starts a daemon that shares nothing with another one, and makes no bridge and no rules in the host's network.
-func (e *engine) start() (err error) {
+func (e *Engine) start() (err error) {
 	if e.dir, err = os.MkdirTemp("/var/tmp", "gbuild-engine-"); err != nil {
 		return err
 	}
@@ -61,7 +58,7 @@ func (e *engine) start() (err error) {
 }
 
 // await waits until the daemon answers. Its log says why it does not.
-func (e *engine) await(log string) error {
+func (e *Engine) await(log string) error {
 	for began := time.Now(); time.Since(began) < 30*time.Second; time.Sleep(100 * time.Millisecond) {
 		select {
 		case <-e.ended:
@@ -76,8 +73,8 @@ func (e *engine) await(log string) error {
 	return errors.New("dockerd does not answer")
 }
 
-// stop ends the daemon, if the tests started one, and removes what it had.
-func (e *engine) stop() {
+// Stop ends the daemon, if the tests started one, and removes what it had.
+func (e *Engine) Stop() {
 	if e.daemon != nil {
 		_ = e.daemon.Process.Signal(syscall.SIGTERM)
 		select {

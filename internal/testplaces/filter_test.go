@@ -47,7 +47,7 @@ func TestMain(m *testing.M) {
 	switch word := append(os.Args, "")[1]; word {
 	default:
 		code := m.Run()
-		ownEngine.stop()
+		ownEngine.Stop()
 		os.Exit(code)
 	case filterWord:
 		err = executeBehind(filters[os.Args[2]], os.Args[3:])

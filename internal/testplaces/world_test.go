@@ -17,6 +17,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 
+	"github.com/gbuild/gbuild/internal/testengine"
 	"github.com/gbuild/gbuild/internal/testimage"
 )
 
@@ -83,9 +84,12 @@ func (w *world) addBinaries(t *testing.T) {
 	}
 }
 
+// ownEngine is the daemon that TestMain ends.
+var ownEngine testengine.Engine
+
 // needs says for each ability that a place may need what keeps it away here, or nil.
 var needs = map[string]func() error{
-	"docker": sync.OnceValue(ownEngine.reach),
+	"docker": sync.OnceValue(ownEngine.Reach),
 	"podman": sync.OnceValue(func() error {
 		out, err := exec.Command("podman", "--runtime", "runc", "--version").CombinedOutput()
 		return said(err, out)
