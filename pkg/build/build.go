@@ -77,12 +77,12 @@ func (b *Builder) newWalker(outer context.Context, req *Request, t *tasks) *walk
 	states := newStates(images, process, layering, t)
 	exports := newExports(states, line, t)
 	p := &parts{req: req, store: b.Store, events: v, process: process, resolver: &resolver{plan: req.Plan, bases: images, events: v},
-		names: names, states: states, exports: exports, caches: caches, crew: newCrew(b.Jobs, t), runs: newRuns(b),
+		names: names, states: states, exports: exports, caches: caches, crew: newCrew(b.Jobs, b.Serial, t), runs: newRuns(b),
 		indexes: &indexes{store: b.Store, states: states, exports: exports, caches: caches, foreign: names.caches,
 			written: once[layers.Key, struct{}]{tasks: t}}}
 	p.sealed = newSealed(outer, p, t)
 	states.sealed = p.sealed
-	w := &walker{build: p, walked: once[*stage, layers.Key]{tasks: t}}
+	w := &walker{build: p, serial: b.Serial, walked: once[*stage, layers.Key]{tasks: t}}
 	p.stages = w
 	p.sources = &sources{store: b.Store, contexts: &contexts{main: req.Context, named: req.Named}, bases: images, states: states, events: v,
 		fetcher: newFetcher(b.Store, req, v), stages: w.sourceKey}

@@ -24,6 +24,7 @@ type Builder struct {
 	Jobs    int         // steps that run at once; 0: 2
 	Report  func(Event) // called from several goroutines, one at a time
 	Entered bool        // this process is uid 0 of its own user and mount namespace
+	Serial  bool        // one step at a time, and one stage after the other: RUN has one tree, which cannot be that of two states
 
 	// Fetch finds an image by reference for a platform; image.Open in main, a map in tests.
 	Fetch func(ctx context.Context, ref string, p v1.Platform) (v1.Image, error)

@@ -18,9 +18,12 @@ type crew struct {
 	steps once[layers.Key, layers.Key] // keyed by the recipe: identical steps run once
 }
 
-// newCrew lets so many steps run at once, two where nothing is asked for.
-func newCrew(jobs int, t *tasks) *crew {
-	if jobs <= 0 {
+// newCrew lets so many steps run at once, two where nothing is asked for, or one after the other.
+func newCrew(jobs int, serial bool, t *tasks) *crew {
+	switch {
+	case serial:
+		jobs = 1
+	case jobs <= 0:
 		jobs = 2
 	}
 	return &crew{slots: semaphore.NewWeighted(int64(jobs)), steps: once[layers.Key, layers.Key]{tasks: t}}

@@ -89,8 +89,11 @@ func (w *walker) lookAhead(ctx context.Context, st *stage, i int, key layers.Key
 	return len(st.steps)
 }
 
-// startStages lets stages run beside the one that needs them.
+// startStages lets stages run beside the one that needs them, unless they are to run one after the other.
 func (w *walker) startStages(ctx context.Context, all []*stage) {
+	if w.serial {
+		return
+	}
 	for _, st := range all {
 		w.startStage(ctx, st)
 	}

@@ -13,6 +13,7 @@ import (
 // walker walks the stages of one build, each once and side by side.
 type walker struct {
 	build   *parts
+	serial  bool // not side by side: a stage is walked where another one waits for it
 	walked  once[*stage, layers.Key]
 	guessed guesses
 }
@@ -29,10 +30,7 @@ func (w *walker) startStage(ctx context.Context, st *stage) *future[layers.Key] 
 
 // walk leads from the base of a stage to the state after its last step.
 func (w *walker) walk(ctx context.Context, st *stage) (layers.Key, error) {
-	if !w.mayGuess() {
-		w.startStages(ctx, st.needs)
-	}
-	key, err := w.baseKey(ctx, st)
+	key, err := w.before(ctx, st)
 	if err != nil {
 		return key, err
 	}
@@ -48,6 +46,24 @@ func (w *walker) walk(ctx context.Context, st *stage) (layers.Key, error) {
 		w.build.exports.startWanted(ctx, st, key)
 	}
 	return key, nil
+}
+
+// before walks what a stage surely stands on and needs, and names the state that its first step starts from. One after the other, the
+// stages that are needed come first: between two steps they would change the tree twice.
+func (w *walker) before(ctx context.Context, st *stage) (layers.Key, error) {
+	if w.mayGuess() {
+		return w.baseKey(ctx, st)
+	}
+	w.startStages(ctx, st.needs)
+	for _, need := range st.needs {
+		if !w.serial {
+			break
+		}
+		if _, err := w.stageKey(ctx, need); err != nil {
+			return layers.Key{}, err
+		}
+	}
+	return w.baseKey(ctx, st)
 }
 
 // sourceKey is the state of a stage that a step takes files from.

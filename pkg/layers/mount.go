@@ -128,23 +128,15 @@ func (d *Draft) showCopy(ctx context.Context) (*shown, error) {
 	return &shown{t.copy.Dir(), func() error { return t.copy.Collect(d.Upper()) }}, nil
 }
 
-// takeTree gets the tree that the draft had before, one that is kept, or a new one.
-func (d *Draft) takeTree(ctx context.Context) (t *tree, err error) {
-	var levels []string // the lowest first
-	if t = d.tree; t == nil {
-		t, levels, err = d.store.trees.take(d.store.snapshots, d.parent)
+// takeTree gets the tree that the draft had before, or another one.
+func (d *Draft) takeTree(ctx context.Context) (*tree, error) {
+	if d.tree == nil {
+		return d.store.trees.take(ctx, d)
 	}
-	d.tree = nil
-	if err != nil {
-		return nil, err
+	if err := d.tree.copy.Follow(ctx, d.View(), snapshotter.Turn{Entered: []string{d.Dir()}}); err != nil {
+		return nil, errors.Join(err, d.dropTree())
 	}
-	if t == nil {
-		return d.store.newTree(ctx, d.View())
-	}
-	if err := t.copy.Follow(ctx, d.View(), append(levels, d.Dir())); err != nil {
-		return nil, errors.Join(err, t.remove())
-	}
-	return t, nil
+	return d.tree, nil
 }
 
 // keepTree keeps the tree of a draft that became the state k for a RUN on it, unless another process has made that state.
@@ -165,5 +157,5 @@ func (d *Draft) dropTree() error {
 	if t == nil {
 		return nil
 	}
-	return t.remove()
+	return d.store.trees.drop(t)
 }

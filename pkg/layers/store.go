@@ -36,7 +36,7 @@ type Store struct {
 	images    *images
 	aheads    aheads
 	beside    sync.WaitGroup // the removal of what is left of drafts
-	trees     trees
+	trees     forest
 	canHold   func() error                    // says why no snapshot can be made; it looks once
 	way       func() (snapshotter.Way, error) // says how drafts are shown; it looks once
 }
@@ -62,6 +62,7 @@ func over(d disk) *Store {
 	s := &Store{disk: d, canHold: sync.OnceValue(d.canHold), lease: &lease{disk: d}, sync: &syncer{disk: d}, records: records{d}}
 	s.blobs = &blobs{disk: d, lease: s.lease, sync: s.sync, hooks: &s.Hooks}
 	s.snapshots = &snapshots{disk: d, lease: s.lease, sync: s.sync, blobs: s.blobs, known: map[Key]meta{}, roots: map[Key]int{}}
+	s.trees = &trees{disk: d, snapshots: s.snapshots}
 	s.maker = &maker{blobs: s.blobs, records: s.records}
 	s.way = sync.OnceValues(s.findWay)
 	s.images = &images{disk: d, blobs: s.blobs, records: s.records, sync: s.sync, hooks: &s.Hooks}
@@ -92,7 +93,7 @@ func (s *Store) reap() {
 func (s *Store) Close() error {
 	s.aheads.drop()
 	s.beside.Wait()
-	return errors.Join(s.trees.drop(), s.sync.end(), s.lease.close())
+	return errors.Join(s.trees.close(), s.sync.end(), s.lease.close())
 }
 
 // Dir returns the state directory.

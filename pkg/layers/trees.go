@@ -24,18 +24,48 @@ type tree struct {
 	held  *os.File
 }
 
+// forest is where drafts get their trees. There are many trees, or one in a place of its own.
+type forest interface {
+	// take returns a tree with the files of a draft.
+	take(ctx context.Context, d *Draft) (*tree, error)
+	// keep keeps the tree of a draft that became a state.
+	keep(state Key, t *tree) error
+	// drop takes back a tree of which nobody knows what is in it.
+	drop(t *tree) error
+	// close removes what is there.
+	close() error
+}
+
 // keptTrees is how many trees wait for a RUN: each is as large as an image.
 const keptTrees = 3
 
 // trees are those that no draft uses.
 type trees struct {
+	disk      disk
+	snapshots *snapshots
+
 	mu   sync.Mutex
 	kept []*tree // the one that was kept last is the last
 }
 
-// newTree copies the files of a view.
-func (s *Store) newTree(ctx context.Context, v *rootfs.View) (*tree, error) {
-	t := &tree{dir: s.disk.own("drafts", rand.Text())}
+// take implements forest: it takes the nearest tree below the draft, or makes one.
+func (ts *trees) take(ctx context.Context, d *Draft) (*tree, error) {
+	t, levels, err := ts.nearest(d.parent)
+	if err != nil {
+		return nil, err
+	}
+	if t == nil {
+		return ts.grow(ctx, d.View())
+	}
+	if err := t.copy.Follow(ctx, d.View(), snapshotter.Turn{Entered: append(levels, d.Dir())}); err != nil {
+		return nil, errors.Join(err, t.remove())
+	}
+	return t, nil
+}
+
+// grow copies the files of a view.
+func (ts *trees) grow(ctx context.Context, v *rootfs.View) (*tree, error) {
+	t := &tree{dir: ts.disk.own("drafts", rand.Text())}
 	var err error
 	if t.held, err = durable.Lock(ctx, t.dir+".lock", durable.Exclusive); err != nil {
 		return nil, err
@@ -58,51 +88,53 @@ func (t *tree) remove() error {
 	return os.Remove(t.dir + ".lock")
 }
 
-// take takes the nearest tree below a state, and the directories that it is to follow, the lowest first; nil where there is none.
-func (t *trees) take(s *snapshots, state Key) (*tree, []string, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	var levels []string
-	for k := state; len(t.kept) > 0 && !k.IsZero(); {
-		levels = append(levels, s.disk.snapshot(k, "fs"))
-		if i := slices.IndexFunc(t.kept, func(kept *tree) bool { return kept.state == k }); i >= 0 {
-			found := t.kept[i]
-			t.kept = slices.Delete(t.kept, i, i+1)
-			slices.Reverse(levels)
-			return found, levels, nil
+// nearest takes the nearest tree below a state, and the directories that it is to follow, the lowest first; nil where there is none.
+func (ts *trees) nearest(state Key) (*tree, []string, error) {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	if len(ts.kept) == 0 {
+		return nil, nil, nil
+	}
+	chain, err := ts.snapshots.chain(state)
+	if err != nil {
+		return nil, nil, err
+	}
+	for n, k := range chain {
+		if i := slices.IndexFunc(ts.kept, func(kept *tree) bool { return kept.state == k }); i >= 0 {
+			found := ts.kept[i]
+			ts.kept = slices.Delete(ts.kept, i, i+1)
+			return found, ts.snapshots.dirs(chain[:n+1]), nil
 		}
-		m, err := s.heldMeta(k)
-		if err != nil {
-			return nil, nil, err
-		}
-		k = m.Parent
 	}
 	return nil, nil, nil
 }
 
-// keep keeps the tree of a state. The one that was kept longest gives way.
-func (t *trees) keep(state Key, kept *tree) error {
-	t.mu.Lock()
+// keep implements forest. The tree that was kept longest gives way.
+func (ts *trees) keep(state Key, kept *tree) error {
+	ts.mu.Lock()
 	kept.state = state
-	t.kept = append(t.kept, kept)
+	ts.kept = append(ts.kept, kept)
 	var last *tree
-	if len(t.kept) > keptTrees {
-		last, t.kept = t.kept[0], t.kept[1:]
+	if len(ts.kept) > keptTrees {
+		last, ts.kept = ts.kept[0], ts.kept[1:]
 	}
-	t.mu.Unlock()
+	ts.mu.Unlock()
 	if last == nil {
 		return nil
 	}
 	return last.remove()
 }
 
-// drop removes all trees.
-func (t *trees) drop() (err error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, kept := range t.kept {
+// drop implements forest.
+func (ts *trees) drop(t *tree) error { return t.remove() }
+
+// close implements forest.
+func (ts *trees) close() (err error) {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	for _, kept := range ts.kept {
 		err = errors.Join(err, kept.remove())
 	}
-	t.kept = nil
+	ts.kept = nil
 	return err
 }

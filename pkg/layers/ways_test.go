@@ -4,7 +4,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -17,11 +19,14 @@ import (
 var places = map[string]struct {
 	dir func(testing.TB) string
 	way snapshotter.Way
+	in  func(testing.TB, *Store) // uses a place
 }{
-	"overlay":         {func(t testing.TB) string { return t.TempDir() }, snapshotter.Overlay},
-	"copy":            {func(t testing.TB) string { return t.TempDir() }, snapshotter.Copied},
-	"copy on overlay": {onOverlay, snapshotter.Copied},
-	"copy on FUSE":    {onFuse, snapshotter.Copied},
+	"overlay":            {func(t testing.TB) string { return t.TempDir() }, snapshotter.Overlay, nil},
+	"copy":               {func(t testing.TB) string { return t.TempDir() }, snapshotter.Copied, nil},
+	"copy on overlay":    {onOverlay, snapshotter.Copied, nil},
+	"copy on FUSE":       {onFuse, snapshotter.Copied, nil},
+	"in place":           {func(t testing.TB) string { return t.TempDir() }, snapshotter.Copied, func(t testing.TB, s *Store) { usePlace(t, s, t.TempDir()) }},
+	"in place elsewhere": {func(t testing.TB) string { return t.TempDir() }, snapshotter.Copied, func(t testing.TB, s *Store) { usePlace(t, s, onTmpfs(t)) }},
 }
 
 // inEachWay runs a test of a store for each way in which drafts are shown, and in each place.
@@ -32,10 +37,38 @@ func inEachWay(t *testing.T, test func(*testing.T, *Store)) {
 			s, err := Open(filepath.Join(place.dir(t), "store"))
 			check(t, err)
 			defer s.Close()
+			if place.in != nil {
+				place.in(t, s)
+			}
 			s.way = func() (snapshotter.Way, error) { return place.way, nil }
 			test(t, s)
 		})
 	}
+}
+
+// usePlace lets a store show drafts in a directory that has files of others.
+func usePlace(t testing.TB, s *Store, dir string) {
+	t.Helper()
+	check(t, os.MkdirAll(dir+"/opt/theirs", 0o755))
+	check(t, os.MkdirAll(dir+"/hollow", 0o750))
+	write(t, dir+"/opt/theirs/f", "theirs")
+	check(t, s.UsePlace(Place{Dir: dir, Own: dir + "/own"}))
+}
+
+// withoutTheirs leaves out what usePlace puts into a place.
+func withoutTheirs(lines []string) []string {
+	return slices.DeleteFunc(lines, func(l string) bool { return strings.HasPrefix(l, "/own") || strings.HasPrefix(l, "/opt/theirs") })
+}
+
+// onTmpfs returns a directory on a filesystem of its own, from which nothing can be renamed to another one.
+func onTmpfs(t testing.TB) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "mode=0755"); err != nil {
+		t.Skipf("cannot mount here: %v", err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
+	return dir
 }
 
 // overlayDirs makes the directories of an overlay.
@@ -113,17 +146,18 @@ func seesItsState(t *testing.T, s *Store, k Key) {
 	d, err := s.Draft(t.Context(), k)
 	check(t, err)
 	defer d.Discard()
-	if len(s.trees.kept) != 1 {
-		t.Errorf("%d trees are kept", len(s.trees.kept))
+	all := s.trees.(*trees)
+	if len(all.kept) != 1 {
+		t.Errorf("%d trees are kept", len(all.kept))
 	}
 	root, err := d.Mount(t.Context())
 	check(t, err)
-	if len(s.trees.kept) != 0 {
+	if len(all.kept) != 0 {
 		t.Error("the tree that is there was not taken")
 	}
 	v, err := s.View(k)
 	check(t, err)
 	sameLines(t, "tree", names(lines(t, rootfs.NewView(root))), names(lines(t, v)))
 	check(t, d.Commit(t.Context(), keyOf(k.String()+"unchanged")))
-	s.trees.kept[0].state = k // a RUN that changes nothing leaves the tree of its parent
+	all.kept[0].state = k // a RUN that changes nothing leaves the tree of its parent
 }

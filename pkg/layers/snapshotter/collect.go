@@ -4,6 +4,7 @@
 package snapshotter
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -22,8 +23,27 @@ func (c *Copy) Collect(u rootfs.Upper) error {
 	}
 	before := c.before
 	c.before = nil
-	if err := c.directory(u, "/", before); err != nil {
+	c.out = newCopier(context.Background(), rootfs.NewView(c.Dir()), u.Dir, c.kept)
+	err := c.checkForeign()
+	if err == nil {
+		err = c.directory(u, "/", before)
+	}
+	if err != nil {
 		return fmt.Errorf("collecting what a command has changed: %w", err)
+	}
+	return nil
+}
+
+// checkForeign refuses what a command has made in the place of a foreign file: nobody would look at it.
+func (c *Copy) checkForeign() error {
+	now, err := c.lookAtForeign()
+	if err != nil {
+		return err
+	}
+	for name, f := range now {
+		if before, known := c.theirs[name]; !known || !f.sameFile(before) {
+			return &ConflictError{name}
+		}
 	}
 	return nil
 }
@@ -38,7 +58,7 @@ func (c *Copy) directory(u rootfs.Upper, name string, before *node) error {
 	if err != nil {
 		return err
 	}
-	names, err := namesIn(c.dir + name)
+	names, err := c.names(name)
 	if err != nil {
 		return err
 	}
@@ -56,12 +76,22 @@ func (c *Copy) directory(u rootfs.Upper, name string, before *node) error {
 			}
 		}
 	}
-	if f != before.fact {
+	if f != before.fact && !c.onlyTouched(u, name, f, before.fact) {
 		if err := makeUpper(u, name); err != nil {
 			return err
 		}
 	}
 	return c.finish(u, name, &now)
+}
+
+// onlyTouched says whether a directory has no change but its times, and is there for the sake of something that is kept: a state
+// has none of it.
+func (c *Copy) onlyTouched(u rootfs.Upper, name string, now, before fact) bool {
+	if now.mode != before.mode || now.uid != before.uid || now.gid != before.gid || !c.kept.above(name) {
+		return false
+	}
+	_, err := u.View().Lstat(name)
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 // finish gives a directory of the upper one, if it is there, what the one in the tree had before something was moved out of it.
@@ -87,8 +117,27 @@ func (c *Copy) entry(u rootfs.Upper, name string, before *node) error {
 		return c.directory(u, name, before)
 	case before != nil && now == before.fact:
 		return nil
+	case now.isDir() && c.kept.above(name):
+		return c.remade(u, name)
 	}
 	return c.move(u, name, now.isDir())
+}
+
+// remade collects a directory that a command has made anew, though something in it is kept, so that it cannot be moved.
+func (c *Copy) remade(u rootfs.Upper, name string) error {
+	if err := makeUpper(u, path.Dir(name)); err != nil {
+		return err
+	}
+	if err := RemoveAll(u.Dir + name); err != nil {
+		return err
+	}
+	if err := os.Mkdir(u.Dir+name, 0o700); err != nil {
+		return err
+	}
+	if err := c.hide(u, name); err != nil {
+		return err
+	}
+	return c.directory(u, name, &node{})
 }
 
 // move moves what is new to the upper directory. A directory hides there what it was in the place of.
@@ -99,12 +148,27 @@ func (c *Copy) move(u rootfs.Upper, name string, isDir bool) error {
 	if err := RemoveAll(u.Dir + name); err != nil {
 		return err
 	}
-	if err := rename(c.dir, u.Dir, name, isDir); err != nil {
+	err := rename(c.dir, u.Dir, name, isDir)
+	if errors.Is(err, unix.EXDEV) { // the tree is on another filesystem, or the kernel moves no directories there
+		err = c.copyOut(name)
+	}
+	if err != nil || !isDir {
 		return err
 	}
-	if !isDir {
-		return nil
+	return c.hide(u, name)
+}
+
+// copyOut copies what is new to the upper directory. The tree keeps it.
+func (c *Copy) copyOut(name string) error {
+	e, err := c.out.view.Lstat(name)
+	if err != nil {
+		return err
 	}
+	return c.out.entry(e)
+}
+
+// hide lets a directory of the upper one hide what it is in the place of.
+func (c *Copy) hide(u rootfs.Upper, name string) error {
 	switch below, err := u.Lower.Lstat(name); {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil

@@ -26,14 +26,15 @@ type copier struct {
 	ctx    context.Context
 	view   *rootfs.View
 	to     string
+	kept   *Kept
 	shares bool               // files may share blocks; false when that was refused
 	names  map[inode][]string // the copies of files that have several names
 }
 
 type inode struct{ dev, ino uint64 }
 
-func newCopier(ctx context.Context, v *rootfs.View, to string) *copier {
-	return &copier{ctx: ctx, view: v, to: to, shares: true, names: map[inode][]string{}}
+func newCopier(ctx context.Context, v *rootfs.View, to string, kept *Kept) *copier {
+	return &copier{ctx: ctx, view: v, to: to, kept: kept, shares: true, names: map[inode][]string{}}
 }
 
 // tree copies the directory at name, with all that is in it. A directory that is there is filled.
@@ -48,20 +49,26 @@ func (c *copier) tree(e *rootfs.Entry) error {
 	for child, err := range c.view.Entries(e.Path) {
 		switch {
 		case err != nil:
-		case child.IsDir():
-			err = c.tree(child)
-		default:
-			err = c.file(child)
+		case !c.kept.has(child.Path):
+			err = c.entry(child)
 		}
 		if err != nil {
 			return err
 		}
 	}
-	return c.directory(e)
+	return c.metadata(e)
 }
 
-// directory gives the copy of a directory what the directory has. A view of nothing has a root that is nowhere.
-func (c *copier) directory(e *rootfs.Entry) error {
+// entry copies what is at a name, to where nothing is, or a directory that is kept.
+func (c *copier) entry(e *rootfs.Entry) error {
+	if e.IsDir() {
+		return c.tree(e)
+	}
+	return c.file(e)
+}
+
+// metadata gives a copy what the original has beside its content. A view of nothing has a root that is nowhere.
+func (c *copier) metadata(e *rootfs.Entry) error {
 	if e.Source() == "" {
 		return unix.Chmod(c.to+e.Path, e.Mode&0o7777)
 	}
@@ -206,7 +213,7 @@ func copyAttributes(from, target string) error {
 		}
 	}
 	for _, name := range wanted {
-		value, err := whole(func(buf []byte) (int, error) { return unix.Lgetxattr(from, name, buf) })
+		value, err := attribute(from, name)
 		if err == nil {
 			err = unix.Lsetxattr(target, name, value, 0)
 		}
@@ -230,6 +237,11 @@ func attributes(name string) ([]string, error) {
 		belongs := strings.HasPrefix(name, "user.") || name == "security.capability" || strings.HasPrefix(name, "system.posix_acl_")
 		return !belongs || rootfs.Stacks(name)
 	}), nil
+}
+
+// attribute is the value of one.
+func attribute(of, name string) ([]byte, error) {
+	return whole(func(buf []byte) (int, error) { return unix.Lgetxattr(of, name, buf) })
 }
 
 // whole calls read with a buffer that is large enough. Most values are small.

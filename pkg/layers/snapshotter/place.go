@@ -1,0 +1,265 @@
+// This file owns a directory in which a tree is put though it is not the tree's own: what is there at first, and how the tree gets out of
+// it again.
+
+package snapshotter
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
+)
+
+// Place is a directory that a tree is put into, such as the root directory of a container.
+type Place struct {
+	Dir   string
+	Clock string // a directory of the same filesystem, below a kept name
+	Kept  *Kept
+}
+
+// Turn makes the tree in the place that of a view: by following from the state that it has, where it is known and the same names are kept,
+// or anew. c is nil where nobody knows what is there.
+func (p Place) Turn(ctx context.Context, c *Copy, v *rootfs.View, t Turn) (*Copy, error) {
+	if c == nil || !c.base.same(p.Kept) {
+		return p.Fill(ctx, v)
+	}
+	kept, err := p.Kept.over(v)
+	if err != nil {
+		return nil, err
+	}
+	if !kept.same(c.kept) {
+		return p.Fill(ctx, v)
+	}
+	return c, c.Follow(ctx, v, t)
+}
+
+// Fill replaces what is in the place, but for what is kept, by the files of a view. Nothing is changed where the view has something in
+// the place of a foreign file.
+func (p Place) Fill(ctx context.Context, v *rootfs.View) (*Copy, error) {
+	c := &Copy{dir: strings.TrimSuffix(p.Dir, "/"), clock: p.Clock, base: p.Kept}
+	var err error
+	if c.kept, err = p.Kept.over(v); err == nil {
+		err = p.Clear()
+	}
+	if err == nil {
+		err = c.fill(ctx, v)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Clear removes what is in the place, but for what is kept and the directories that it lies in.
+func (p Place) Clear() error { return clear(p.Dir, p.Kept.at("/")) }
+
+// clear removes what is in a directory but for what is kept in it. A link or a file that a command has put in its place is removed.
+func clear(dir string, kept *keptName) error {
+	f, err := factOf(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if !f.isDir() {
+		return os.Remove(dir)
+	}
+	names, err := namesIn(dir)
+	if err != nil {
+		return err
+	}
+	for _, base := range names {
+		switch below := kept.names[base]; {
+		case below == nil:
+			err = RemoveAll(dir + "/" + base)
+		case below.kind == above:
+			err = clear(dir+"/"+base, below)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Found is what was in a place before a tree was put there.
+type Found struct {
+	Name           []byte            // any bytes, as names are
+	Kind           string            // one of those below
+	Mode, UID, GID uint32            `json:",omitempty"` // these and the following only of directories
+	ModTime        int64             `json:",omitempty"` // in nanoseconds
+	Attributes     map[string][]byte `json:",omitempty"`
+}
+
+// The kinds of what is found.
+const (
+	foundDir   = "dir"
+	foundFile  = "file"
+	foundEmpty = "empty file"
+	foundLink  = "link to what is kept"
+)
+
+// Survey lists what is in the place and is not kept, directories before what is in them.
+func (p Place) Survey() ([]Found, error) {
+	s := survey{place: p}
+	err := s.directory("/")
+	return s.found, err
+}
+
+type survey struct {
+	place Place
+	found []Found
+}
+
+func (s *survey) directory(name string) error {
+	d, err := foundDirectory(s.place.Dir, name)
+	if err != nil {
+		return err
+	}
+	s.found = append(s.found, d)
+	names, err := namesIn(s.place.Dir + name)
+	if err != nil {
+		return err
+	}
+	for _, base := range names {
+		inside := path.Join(name, base)
+		if s.place.Kept.has(inside) {
+			continue
+		}
+		f, err := factOf(s.place.Dir + inside)
+		if err == nil && f.isDir() {
+			err = s.directory(inside)
+		} else if err == nil {
+			s.found = append(s.found, Found{Name: []byte(inside), Kind: s.kindOf(inside, f)})
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// foundDirectory notes what a directory has of its own.
+func foundDirectory(dir, name string) (Found, error) {
+	f, err := factOf(dir + name)
+	d := Found{Name: []byte(name), Kind: foundDir, Mode: f.mode & 0o7777, UID: f.uid, GID: f.gid, ModTime: f.mtime}
+	if err != nil {
+		return d, err
+	}
+	list, err := attributes(dir + name)
+	for _, a := range list {
+		value, err := attribute(dir+name, a)
+		if err != nil {
+			return d, err
+		}
+		if d.Attributes == nil {
+			d.Attributes = map[string][]byte{}
+		}
+		d.Attributes[a] = value
+	}
+	return d, err
+}
+
+// kindOf says what a file is. Engines make links to what they mount, such as /etc/mtab, and images have them, too.
+func (s *survey) kindOf(name string, f fact) string {
+	switch f.mode & unix.S_IFMT {
+	case unix.S_IFREG:
+		if f.size == 0 {
+			return foundEmpty
+		}
+	case unix.S_IFLNK:
+		root := strings.TrimSuffix(s.place.Dir, "/")
+		to, err := filepath.EvalSymlinks(root + name)
+		if inside, ok := strings.CutPrefix(to, root+"/"); err == nil && ok && s.place.Kept.has("/"+inside) {
+			return foundLink
+		}
+	}
+	return foundFile
+}
+
+// Still leaves out the files that are gone. A command may remove them.
+func (p Place) Still(found []Found) []Found {
+	return slices.DeleteFunc(found, func(f Found) bool {
+		_, err := factOf(p.Dir + string(f.Name))
+		return f.Kind != foundDir && isGone(err)
+	})
+}
+
+// Protect keeps the files that were found.
+func (k *Kept) Protect(found []Found) {
+	for _, f := range found {
+		switch f.Kind {
+		case foundFile:
+			k.keep(string(f.Name), foreign)
+		case foundEmpty:
+			k.keep(string(f.Name), empty)
+		case foundLink:
+			k.keep(string(f.Name), hiding)
+		}
+	}
+}
+
+// Restore makes the directories that were found as they were, where the tree is out of the place again.
+func (p Place) Restore(found []Found) error {
+	for _, f := range found {
+		if f.Kind == foundDir {
+			if err := os.Mkdir(p.Dir+string(f.Name), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+				return err
+			}
+		}
+	}
+	for _, f := range slices.Backward(found) { // making one changes the time of the one that it is in
+		if f.Kind != foundDir {
+			continue
+		}
+		if err := f.giveTo(p.Dir + string(f.Name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// giveTo gives a directory what was found of it. What it has already is not written.
+func (f *Found) giveTo(name string) error {
+	now, err := foundDirectory(name, "")
+	if err != nil {
+		return err
+	}
+	if now.UID != f.UID || now.GID != f.GID {
+		if err := os.Lchown(name, int(f.UID), int(f.GID)); err != nil {
+			return err
+		}
+	}
+	for a := range now.Attributes {
+		if _, wanted := f.Attributes[a]; !wanted {
+			if err := unix.Lremovexattr(name, a); err != nil {
+				return err
+			}
+		}
+	}
+	for _, a := range slices.Sorted(maps.Keys(f.Attributes)) {
+		if err := unix.Lsetxattr(name, a, f.Attributes[a], 0); err != nil {
+			return err
+		}
+	}
+	if now.Mode != f.Mode || now.UID != f.UID || now.GID != f.GID || len(f.Attributes) > 0 {
+		if err := unix.Chmod(name, f.Mode); err != nil {
+			return err
+		}
+	}
+	if now.ModTime == f.ModTime {
+		return nil
+	}
+	at := unix.NsecToTimespec(f.ModTime)
+	return unix.UtimesNanoAt(unix.AT_FDCWD, name, []unix.Timespec{at, at}, unix.AT_SYMLINK_NOFOLLOW)
+}
