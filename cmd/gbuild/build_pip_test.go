@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/gbuild/gbuild/internal/testimage"
-	"github.com/gbuild/gbuild/pkg/runtime"
+	"github.com/gbuild/gbuild/pkg/runtime/host"
 )
 
 // TestTenBuildsShareThePipCache builds ten images of one trust scope at once, so with one cache of pip, and kills one of the builds while it
@@ -25,7 +25,7 @@ func TestTenBuildsShareThePipCache(t *testing.T) {
 	if base == "" {
 		t.Skip("no base with Python can be had: GBUILD_TEST_CACHE names no directory, or mmdebstrap fails")
 	}
-	if kind := runtime.Probe().Isolation(); !kind.CanRun() {
+	if kind := host.Probe().Isolation(); !kind.CanRun() {
 		t.Skip("needs user namespaces with subordinate ids and overlay; here:", kind)
 	}
 	var wheels []testimage.Wheel

@@ -14,7 +14,7 @@ import (
 	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/pkg/layers"
 	"github.com/gbuild/gbuild/pkg/layers/snapshotter"
-	"github.com/gbuild/gbuild/pkg/runtime"
+	"github.com/gbuild/gbuild/pkg/runtime/host"
 )
 
 // newDoctorCommand ends with the exit code that gbuild build would end with here.
@@ -36,11 +36,11 @@ func newDoctorCommand(a *cli.App) *cobra.Command {
 }
 
 // examine prints what a build finds here.
-func examine(a *cli.App, want runtime.Isolation) error {
-	s := runtime.Probe()
+func examine(a *cli.App, want host.Isolation) error {
+	s := host.Probe()
 	mode, refused := a.Mode(want)
 	fmt.Fprintln(a.Stdout, "isolation:", mode.Isolation)
-	for _, i := range []runtime.Isolation{runtime.Root, runtime.Rootless, runtime.RootlessSingle, runtime.Fake, runtime.Ptrace, runtime.NoRun} {
+	for _, i := range []host.Isolation{host.Root, host.Rootless, host.RootlessSingle, host.Fake, host.Ptrace, host.NoRun} {
 		if lacks := s.Lacks(i); lacks == nil {
 			fmt.Fprintf(a.Stdout, "  %-20s ok\n", i)
 		} else {
@@ -68,10 +68,10 @@ func examine(a *cli.App, want runtime.Isolation) error {
 }
 
 // printAbilities prints what was tried in the namespaces.
-func printAbilities(a *cli.App, s runtime.Support) {
+func printAbilities(a *cli.App, s host.Support) {
 	for _, c := range []struct {
 		name    string
-		missing *runtime.Missing
+		missing *host.Missing
 	}{
 		{"own user namespace", s.OwnUsers}, {"more than one id", s.Mapping}, {"answered calls", s.Notify},
 		{"fresh /proc", s.Proc}, {"private network", s.PrivateNetwork()}, {"seccomp", s.Seccomp}, {"limits (cgroups)", s.Cgroups},
@@ -80,7 +80,7 @@ func printAbilities(a *cli.App, s runtime.Support) {
 	}
 }
 
-func printAbility(a *cli.App, name string, missing *runtime.Missing) {
+func printAbility(a *cli.App, name string, missing *host.Missing) {
 	if missing == nil {
 		fmt.Fprintf(a.Stdout, "%-22s ok\n", name)
 		return
@@ -92,7 +92,7 @@ func printAbility(a *cli.App, name string, missing *runtime.Missing) {
 // to a command is known where one can be run.
 func printState(a *cli.App, runs bool) error {
 	refused := func(err error) error {
-		missing := &runtime.Missing{What: err.Error(), Remedy: cmp.Or(hint.Of(err), "choose another one with --root or GBUILD_ROOT, on a local disk (ext4, xfs, btrfs)")}
+		missing := &host.Missing{What: err.Error(), Remedy: cmp.Or(hint.Of(err), "choose another one with --root or GBUILD_ROOT, on a local disk (ext4, xfs, btrfs)")}
 		printAbility(a, "state directory", missing)
 		return missing
 	}

@@ -2,7 +2,7 @@
 // command line, reads what can be read but once, and makes the entry of the container. With -d it starts a supervisor, which
 // stays behind when the user has the prompt again. Whichever of them is the last starts one in the namespaces, which is the
 // sandbox's parent. Each has the whole command line, and parses it anew. In the plain case none of that is needed: the
-// process is in its namespaces before main (pkg/runtime/early.c).
+// process is in its namespaces before main (pkg/runtime/host/early.c).
 
 package main
 
@@ -13,7 +13,7 @@ import (
 
 	"github.com/gbuild/gbuild/internal/cli"
 	"github.com/gbuild/gbuild/pkg/container"
-	"github.com/gbuild/gbuild/pkg/runtime"
+	"github.com/gbuild/gbuild/pkg/runtime/host"
 )
 
 // newRunCommand makes the command. It is executed by up to three processes, one after the other: see run_start.go.
@@ -64,7 +64,7 @@ func runCommand(ctx context.Context, a *cli.App, o *runOptions) error {
 		return l.detach(ctx)
 	}
 	defer func() { _ = l.container.Remove() }() // a container in the foreground is forgotten, whatever --rm says
-	if runtime.Entered() {                      // before main
+	if host.Entered() {                         // before main
 		return l.runEntered(ctx)
 	}
 	return l.enter(ctx)

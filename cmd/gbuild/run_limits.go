@@ -14,6 +14,7 @@ import (
 
 	"github.com/gbuild/gbuild/internal/cli"
 	"github.com/gbuild/gbuild/pkg/runtime"
+	"github.com/gbuild/gbuild/pkg/runtime/host"
 )
 
 // cgroupVar carries the path of the container's control group into its namespaces.
@@ -63,7 +64,7 @@ func (l *runLimits) makeCgroup(name string, notice func(string)) (*runtime.Cgrou
 		return nil, nil
 	}
 	group, err := runtime.MakeCgroup(name, l.parsed)
-	var missing *runtime.Missing
+	var missing *host.Missing
 	if errors.As(err, &missing) {
 		notice(fmt.Sprintf("--memory, --cpus and --pids-limit are not enforced: %v (%s)", missing, missing.Hint()))
 		return nil, nil

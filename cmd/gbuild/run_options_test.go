@@ -13,6 +13,7 @@ import (
 	"github.com/gbuild/gbuild/internal/cli"
 	"github.com/gbuild/gbuild/pkg/container"
 	"github.com/gbuild/gbuild/pkg/runtime"
+	"github.com/gbuild/gbuild/pkg/runtime/host"
 )
 
 // parseRun reads a command line of gbuild run, up to the image.
@@ -123,7 +124,7 @@ func TestContainerExit(t *testing.T) {
 	for code, err := range map[int]error{
 		0:   nil,
 		7:   &runtime.ExitError{Code: 7},
-		64:  &runtime.Missing{What: "user namespaces"},
+		64:  &host.Missing{What: "user namespaces"},
 		125: errors.New("no such image"),
 		127: &runtime.ExitError{Code: 127, Err: errors.New("not found")},
 		130: cli.Interrupted(2),

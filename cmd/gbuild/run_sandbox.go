@@ -10,6 +10,7 @@ import (
 
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 	"github.com/gbuild/gbuild/pkg/runtime"
+	"github.com/gbuild/gbuild/pkg/runtime/host"
 )
 
 // sandbox puts together what the flags and the image's config say. A room that comes later sees what those before it have
@@ -46,10 +47,10 @@ func (l *launch) sandbox(ctx context.Context, config *v1.Config, image *rootfs.V
 }
 
 // mode decides how the sandbox is made here, and says where that could be better.
-func (l *launch) mode() (runtime.Mode, error) {
+func (l *launch) mode() (host.Mode, error) {
 	want, err := l.options.isolation.Parse(l.app.Environ)
 	if err != nil {
-		return runtime.Mode{}, err
+		return host.Mode{}, err
 	}
 	m, err := l.app.Mode(want)
 	if said := m.String(); err == nil && said != "" {

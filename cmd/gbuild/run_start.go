@@ -13,7 +13,7 @@ import (
 	"syscall"
 
 	"github.com/gbuild/gbuild/internal/cli"
-	"github.com/gbuild/gbuild/pkg/runtime"
+	"github.com/gbuild/gbuild/pkg/runtime/host"
 )
 
 // goOn is the part of a process that gbuild started for the container: of the one in the namespaces, or of the supervisor.
@@ -26,7 +26,7 @@ func (l *launch) goOn(ctx context.Context, id string) error {
 	if l.container, err = all.TakeOver(id, os.NewFile(lockFD, "lock")); err != nil {
 		return err
 	}
-	if runtime.Entered() {
+	if host.Entered() {
 		return l.runEntered(ctx)
 	}
 	err = l.enter(ctx)
@@ -67,9 +67,9 @@ func (l *launch) enter(ctx context.Context) (err error) {
 		return err
 	}
 	if !want.Enters() {
-		return &runtime.Missing{What: "a container needs namespaces, which the isolation " + want.String() + " has not", Remedy: "leave out --isolation, or GBUILD_ISOLATION"}
+		return &host.Missing{What: "a container needs namespaces, which the isolation " + want.String() + " has not", Remedy: "leave out --isolation, or GBUILD_ISOLATION"}
 	}
-	signal.Reset(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP) // Enter hands them on, and each of them
+	signal.Reset(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP) // host.Enter hands them on, and each of them
 	files, err := l.openPorts()
 	if err != nil {
 		return err
@@ -89,7 +89,7 @@ func (l *launch) enter(ctx context.Context) (err error) {
 		defer func() { err = errors.Join(err, group.Remove()) }()
 	}
 	// The child gets the signals, too, and cleans up; ending its context would kill it in the midst of that.
-	code, err := runtime.Enter(context.WithoutCancel(ctx), runtime.EnterOptions{Isolation: want, Args: cli.ShownArgs("run", "--name", l.container.Name), Env: env, Files: files})
+	code, err := host.Enter(context.WithoutCancel(ctx), host.EnterOptions{Isolation: want, Args: cli.ShownArgs("run", "--name", l.container.Name), Env: env, Files: files})
 	if err != nil || code == 0 {
 		return err
 	}

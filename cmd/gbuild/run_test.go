@@ -20,6 +20,7 @@ import (
 
 	"github.com/gbuild/gbuild/internal/testimage"
 	"github.com/gbuild/gbuild/pkg/runtime"
+	"github.com/gbuild/gbuild/pkg/runtime/host"
 )
 
 // TestMain lets this binary be gbuild: in scripts, and where gbuild starts itself again.
@@ -31,7 +32,7 @@ func TestMain(m *testing.M) {
 // shellImage is an OCI layout with busybox, and a state directory; it skips where no sandbox can be made.
 func shellImage(t testing.TB) (ref, root string) {
 	t.Helper()
-	if kind := runtime.Probe().Isolation(); !kind.CanRun() {
+	if kind := host.Probe().Isolation(); !kind.CanRun() {
 		t.Skip("needs user namespaces with subordinate ids and overlay; here:", kind)
 	}
 	img, err := testimage.Shell()

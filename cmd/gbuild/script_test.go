@@ -24,6 +24,7 @@ import (
 
 	"github.com/gbuild/gbuild/internal/testimage"
 	"github.com/gbuild/gbuild/pkg/runtime"
+	"github.com/gbuild/gbuild/pkg/runtime/host"
 )
 
 // TestScript runs testdata/script: one behaviour of gbuild each, in real sandboxes, with a registry, a package index and
@@ -168,7 +169,7 @@ func condition(name string) (bool, error) {
 		_, err := os.Stat("/proc/driver/nvidia")
 		return err == nil, nil
 	case "private-network":
-		return runtime.Probe().PrivateNetwork() == nil, nil
+		return host.Probe().PrivateNetwork() == nil, nil
 	}
 	return false, fmt.Errorf("unknown condition %q", name)
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/gbuild/gbuild/internal/cli"
 	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/internal/outfile"
-	"github.com/gbuild/gbuild/pkg/runtime"
+	"github.com/gbuild/gbuild/pkg/runtime/host"
 )
 
 func newSetupCommand(a *cli.App) *cobra.Command {
@@ -79,14 +79,14 @@ var system = apparmorOf{enabled: "/sys/module/apparmor/parameters/enabled", file
 // install writes the profile and loads it.
 func (s apparmorOf) install(ctx context.Context, binary string) error {
 	if enabled, _ := os.ReadFile(s.enabled); !bytes.HasPrefix(enabled, []byte("Y")) {
-		return &runtime.Missing{What: "AppArmor is not active here, so it keeps nothing from gbuild", Remedy: "gbuild doctor says what else is missing"}
+		return &host.Missing{What: "AppArmor is not active here, so it keeps nothing from gbuild", Remedy: "gbuild doctor says what else is missing"}
 	}
 	if os.Geteuid() != 0 {
-		return &runtime.Missing{What: "only root installs profiles of AppArmor", Remedy: "run: sudo gbuild setup apparmor --install"}
+		return &host.Missing{What: "only root installs profiles of AppArmor", Remedy: "run: sudo gbuild setup apparmor --install"}
 	}
 	parser, err := exec.LookPath("apparmor_parser")
 	if err != nil {
-		return &runtime.Missing{What: "apparmor_parser is not installed", Remedy: "install it: apt-get install apparmor"}
+		return &host.Missing{What: "apparmor_parser is not installed", Remedy: "install it: apt-get install apparmor"}
 	}
 	if err := os.MkdirAll(filepath.Dir(s.file), 0o755); err != nil {
 		return fmt.Errorf("installing the profile: %w", err)

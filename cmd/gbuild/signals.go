@@ -1,5 +1,5 @@
 // This file owns the signals that a process hands on to a container. Until then they are main's, and end the command (see
-// interruptible). A process that waits for one in the namespaces leaves them to runtime.Enter.
+// interruptible). A process that waits for one in the namespaces leaves them to host.Enter.
 
 package main
 

@@ -15,6 +15,7 @@ import (
 	"github.com/gbuild/gbuild/pkg/build"
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 	sandbox "github.com/gbuild/gbuild/pkg/runtime"
+	"github.com/gbuild/gbuild/pkg/runtime/host"
 )
 
 // Result is what came of a build.
@@ -132,7 +133,7 @@ func (j *job) do(ctx context.Context) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	store.Copies = want == sandbox.Ptrace
+	store.Copies = want == host.Ptrace
 	caches, err := j.app.OpenCaches()
 	if err != nil {
 		return nil, err
@@ -159,8 +160,8 @@ func (j *job) do(ctx context.Context) (*Result, error) {
 
 // runs returns what runs the command of a RUN, and what says whether its files may get wrong owners. At the first RUN it is decided
 // how that is done here, and said where it could be better.
-func (j *job) runs(want sandbox.Isolation) (exec func(context.Context, *sandbox.Sandbox) error, weak func() bool) {
-	mode := sync.OnceValues(func() (sandbox.Mode, error) {
+func (j *job) runs(want host.Isolation) (exec func(context.Context, *sandbox.Sandbox) error, weak func() bool) {
+	mode := sync.OnceValues(func() (host.Mode, error) {
 		m, err := j.app.Mode(want)
 		if said := m.String(); err == nil && said != "" {
 			j.show.Notice(said)
@@ -176,11 +177,11 @@ func (j *job) runs(want sandbox.Isolation) (exec func(context.Context, *sandbox.
 		return s.Run(ctx)
 	}
 	weak = func() bool {
-		if want == sandbox.Auto && !rootfs.Marked() {
+		if want == host.Auto && !rootfs.Marked() {
 			return false // who has all ids need not look
 		}
 		m, err := mode()
-		return err == nil && (m.Isolation == sandbox.Fake || m.Isolation == sandbox.Ptrace)
+		return err == nil && (m.Isolation == host.Fake || m.Isolation == host.Ptrace)
 	}
 	return exec, weak
 }

@@ -13,7 +13,7 @@ import (
 
 	"github.com/gbuild/gbuild/pkg/layers"
 	"github.com/gbuild/gbuild/pkg/pipcache"
-	"github.com/gbuild/gbuild/pkg/runtime"
+	"github.com/gbuild/gbuild/pkg/runtime/host"
 )
 
 // App is what the commands take from the process. Only main sets its fields; a command reads them, but for what it hands
@@ -79,8 +79,8 @@ func (a *App) CachesDir() (string, error) {
 
 // userID is who started gbuild. In its own namespace every user is uid 0.
 func userID() int {
-	if runtime.Entered() {
-		return runtime.OwnerOutside()
+	if host.Entered() {
+		return host.OwnerOutside()
 	}
 	return os.Geteuid()
 }
@@ -114,33 +114,33 @@ func (a *App) OpenCaches() (*pipcache.Caches, error) {
 // InNamespace runs f in a user and mount namespace of its own, such as the isolation needs. Most processes have theirs since
 // before main; another one runs this very command again in one. Where the host lets none be made, or none is wanted, f goes on
 // without, and outside says why.
-func (a *App) InNamespace(ctx context.Context, want runtime.Isolation, f func(ctx context.Context, outside error) error) error {
-	if want == runtime.NoRun || !want.Enters() && !runtime.Entered() {
-		_, err := runtime.Support{}.Mode(want)
+func (a *App) InNamespace(ctx context.Context, want host.Isolation, f func(ctx context.Context, outside error) error) error {
+	if want == host.NoRun || !want.Enters() && !host.Entered() {
+		_, err := host.Support{}.Mode(want)
 		return f(ctx, err)
 	}
-	if runtime.Entered() {
+	if host.Entered() {
 		return f(ctx, nil)
 	}
 	err := a.enter(ctx, want)
-	if missing := new(runtime.Missing); !errors.As(err, &missing) {
+	if missing := new(host.Missing); !errors.As(err, &missing) {
 		return err
 	}
-	if want != runtime.Auto {
+	if want != host.Auto {
 		return err
 	}
-	return f(ctx, runtime.CannotRun(err))
+	return f(ctx, host.CannotRun(err))
 }
 
 // MustEnter is for commands that touch files of subordinate ids.
 func (a *App) MustEnter(ctx context.Context, f func(ctx context.Context) error) error {
-	if !runtime.Entered() {
+	if !host.Entered() {
 		want, err := new(IsolationFlag).Parse(a.Environ)
 		if err != nil {
 			return err
 		}
 		if !want.Enters() {
-			want = runtime.Auto
+			want = host.Auto
 		}
 		return a.enter(ctx, want)
 	}
@@ -160,13 +160,13 @@ func (a *App) InStore(ctx context.Context, f func(context.Context, *layers.Store
 }
 
 // enter runs this command again in a namespace and ends with its exit code.
-func (a *App) enter(ctx context.Context, want runtime.Isolation) error {
+func (a *App) enter(ctx context.Context, want host.Isolation) error {
 	// The child gets the signals, too, and cleans up; ending this context would kill it in the midst of that.
 	handed, err := a.HandOn()
 	if err != nil {
 		return err
 	}
-	code, err := runtime.Enter(context.WithoutCancel(ctx), runtime.EnterOptions{Isolation: want, Args: ShownArgs(a.Command...), Env: append(os.Environ(), handed)})
+	code, err := host.Enter(context.WithoutCancel(ctx), host.EnterOptions{Isolation: want, Args: ShownArgs(a.Command...), Env: append(os.Environ(), handed)})
 	if err != nil {
 		return err
 	}

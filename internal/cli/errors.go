@@ -15,7 +15,7 @@ import (
 
 	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/pkg/dockerfile"
-	"github.com/gbuild/gbuild/pkg/runtime"
+	"github.com/gbuild/gbuild/pkg/runtime/host"
 )
 
 // The exit codes, a contract with scripts.
@@ -73,7 +73,7 @@ func ExitCode(err error) int {
 
 // HostAtFault says whether an error is about what this host lacks.
 func HostAtFault(err error) bool {
-	var missing *runtime.Missing
+	var missing *host.Missing
 	return errors.As(err, &missing) || hint.OfHost(err)
 }
 

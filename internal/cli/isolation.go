@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/gbuild/gbuild/pkg/runtime"
+	"github.com/gbuild/gbuild/pkg/runtime/host"
 )
 
 const (
@@ -27,8 +27,8 @@ func (f *IsolationFlag) Add(flags *pflag.FlagSet) {
 }
 
 // Parse reads the flag, or else the variable.
-func (f *IsolationFlag) Parse(e Environment) (runtime.Isolation, error) {
-	want, err := runtime.ParseIsolation(cmp.Or(f.Name, e.Get(isolationVar), runtime.Auto.String()))
+func (f *IsolationFlag) Parse(e Environment) (host.Isolation, error) {
+	want, err := host.ParseIsolation(cmp.Or(f.Name, e.Get(isolationVar), host.Auto.String()))
 	if err != nil {
 		return want, Usage(err)
 	}
@@ -36,12 +36,12 @@ func (f *IsolationFlag) Parse(e Environment) (runtime.Isolation, error) {
 }
 
 // Mode decides how the sandboxes of this process are made. A mode that is weaker than what is accepted here is an error.
-func (a *App) Mode(want runtime.Isolation) (runtime.Mode, error) {
+func (a *App) Mode(want host.Isolation) (host.Mode, error) {
 	least, err := a.Environ.minIsolation()
 	if err != nil {
-		return runtime.Mode{}, err
+		return host.Mode{}, err
 	}
-	m, err := runtime.ModeHere(want)
+	m, err := host.ModeHere(want)
 	if err != nil {
 		return m, err
 	}
@@ -51,7 +51,7 @@ func (a *App) Mode(want runtime.Isolation) (runtime.Mode, error) {
 // demands are what GBUILD_MIN_ISOLATION asks for.
 type demands struct {
 	text           string
-	least          runtime.Isolation
+	least          host.Isolation
 	privateNetwork bool // nothing that runs shares the network of the host
 	ownProc        bool // nothing that runs sees processes outside of its sandbox
 	ownUsers       bool // no root in a sandbox is the root of the machine
@@ -71,7 +71,7 @@ func (e Environment) minIsolation() (d demands, err error) {
 		case "user-namespace":
 			d.ownUsers = true
 		default:
-			i, err := runtime.ParseIsolation(strings.TrimSpace(value))
+			i, err := host.ParseIsolation(strings.TrimSpace(value))
 			if err != nil || !i.CanRun() {
 				return d, Usagef("%s=%s: it is any, private-network, own-proc, user-namespace or the weakest isolation that is accepted (ptrace, fake, rootless-single, rootless or root), or several of them with commas between", minIsolationVar, d.text)
 			}
@@ -82,9 +82,9 @@ func (e Environment) minIsolation() (d demands, err error) {
 }
 
 // check refuses a mode that is weaker.
-func (d demands) check(m runtime.Mode) error {
-	refuse := func(what string, why *runtime.Missing) error {
-		missing := &runtime.Missing{What: fmt.Sprintf("%s, and %s is %s", what, minIsolationVar, d.text), Remedy: "ask who runs this machine"}
+func (d demands) check(m host.Mode) error {
+	refuse := func(what string, why *host.Missing) error {
+		missing := &host.Missing{What: fmt.Sprintf("%s, and %s is %s", what, minIsolationVar, d.text), Remedy: "ask who runs this machine"}
 		if why != nil {
 			missing.Cause, missing.Remedy = why, why.Remedy
 		}
@@ -95,9 +95,9 @@ func (d demands) check(m runtime.Mode) error {
 		return refuse("the isolation here is "+m.Isolation.String(), m.Single)
 	case d.ownProc && m.BoundProc != nil:
 		return refuse("a sandbox would share /proc and processes with this place", m.BoundProc)
-	case d.ownProc && m.Isolation == runtime.Ptrace:
+	case d.ownProc && m.Isolation == host.Ptrace:
 		return refuse("a command would share /proc and processes with this place", nil)
-	case d.ownUsers && (m.HostRoot != nil || m.Isolation == runtime.Ptrace):
+	case d.ownUsers && (m.HostRoot != nil || m.Isolation == host.Ptrace):
 		return refuse("a sandbox would have no user namespace of its own", m.HostRoot)
 	}
 	return nil
@@ -114,7 +114,7 @@ func (e Environment) AcceptedNetwork(flag string, allow map[string]bool) (string
 	case err != nil || !least.privateNetwork:
 		return flag, err
 	case flag == "host" || allow[HostNetwork]:
-		return "", &runtime.Missing{What: fmt.Sprintf("the host's network is not to be had here: %s is %s", minIsolationVar, e.Get(minIsolationVar)),
+		return "", &host.Missing{What: fmt.Sprintf("the host's network is not to be had here: %s is %s", minIsolationVar, e.Get(minIsolationVar)),
 			Remedy: "leave out --network=host and --allow network.host, or ask who runs this machine"}
 	case flag == "default":
 		return "private", nil
@@ -123,7 +123,7 @@ func (e Environment) AcceptedNetwork(flag string, allow map[string]bool) (string
 }
 
 // NetworkOfRun says which network a RUN that asks for none gets here, and why.
-func (e Environment) NetworkOfRun(s runtime.Support) (string, error) {
+func (e Environment) NetworkOfRun(s host.Support) (string, error) {
 	least, err := e.minIsolation()
 	switch {
 	case err != nil:

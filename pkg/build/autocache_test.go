@@ -20,6 +20,7 @@ import (
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 	"github.com/gbuild/gbuild/pkg/pipcache"
 	"github.com/gbuild/gbuild/pkg/runtime"
+	"github.com/gbuild/gbuild/pkg/runtime/host"
 	"github.com/gbuild/gbuild/pkg/toolcache"
 )
 
@@ -65,7 +66,7 @@ func pythonImage(t *testing.T) v1.Image {
 	if _, err := exec.LookPath("mmdebstrap"); err != nil {
 		t.Skip(err)
 	}
-	if kind := runtime.Probe().Isolation(); !kind.CanRun() {
+	if kind := host.Probe().Isolation(); !kind.CanRun() {
 		t.Skip("needs user namespaces with subordinate ids and overlay; here:", kind)
 	}
 	img, err := testimage.Python(t.Context(), dir)

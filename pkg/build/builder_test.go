@@ -20,6 +20,7 @@ import (
 	"github.com/gbuild/gbuild/pkg/pipcache"
 	"github.com/gbuild/gbuild/pkg/remote"
 	"github.com/gbuild/gbuild/pkg/runtime"
+	"github.com/gbuild/gbuild/pkg/runtime/host"
 )
 
 // bench is a Builder over a store of its own whose RUNs are a Go function: "RUN write PATH TEXT" writes a file,
@@ -275,10 +276,10 @@ func TestBindMountsShowContextAndStage(t *testing.T) {
 func TestMain(m *testing.M) {
 	runtime.Init()
 	remote.InitGit()
-	if runtime.Entered() || isFuzzWorker() {
+	if host.Entered() || isFuzzWorker() {
 		os.Exit(m.Run())
 	}
-	code, err := runtime.Enter(context.Background(), runtime.EnterOptions{})
+	code, err := host.Enter(context.Background(), host.EnterOptions{})
 	if err != nil {
 		os.Stderr.WriteString("skipping: " + err.Error() + "\n")
 		os.Exit(0)

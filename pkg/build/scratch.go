@@ -13,7 +13,7 @@ import (
 
 	"github.com/gbuild/gbuild/pkg/layers"
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
-	"github.com/gbuild/gbuild/pkg/runtime"
+	"github.com/gbuild/gbuild/pkg/runtime/host"
 )
 
 // scratch is a tmpfs of the build, in its own mount namespace: secrets and scripts of heredocs never reach a disk, and
@@ -48,7 +48,7 @@ func (s *scratch) open() error {
 		return err
 	}
 	s.remove = remove
-	if runtime.Entered() { // without a namespace the directory itself has to do
+	if host.Entered() { // without a namespace the directory itself has to do
 		if err := unix.Mount("tmpfs", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=0700"); err != nil {
 			return fmt.Errorf("mounting a tmpfs for secrets: %w", err)
 		}
@@ -84,7 +84,7 @@ func (s *scratch) File(data []byte, mode uint32, uid, gid int) (string, error) {
 // close unmounts it, with all that is in it.
 func (s *scratch) close() {
 	if s.root != "" {
-		if runtime.Entered() {
+		if host.Entered() {
 			unix.Unmount(s.root, unix.MNT_DETACH)
 		}
 		s.remove()

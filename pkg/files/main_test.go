@@ -12,6 +12,7 @@ import (
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 	"github.com/gbuild/gbuild/pkg/remote"
 	"github.com/gbuild/gbuild/pkg/runtime"
+	"github.com/gbuild/gbuild/pkg/runtime/host"
 )
 
 // outside is set for tests that run where they are, as an ordinary user without a namespace.
@@ -20,13 +21,13 @@ const outside = "GBUILD_TEST_OUTSIDE"
 func TestMain(m *testing.M) {
 	runtime.Init()
 	remote.InitGit()
-	if os.Getenv(outside) != "" || runtime.Entered() || slices.Contains(os.Args, "-test.fuzzworker") { // it talks to its parent over descriptors that a second exec would lose
+	if os.Getenv(outside) != "" || host.Entered() || slices.Contains(os.Args, "-test.fuzzworker") { // it talks to its parent over descriptors that a second exec would lose
 		end := testtree.Owners()
 		code := m.Run()
 		end()
 		os.Exit(code)
 	}
-	code, err := runtime.Enter(context.Background(), runtime.EnterOptions{})
+	code, err := host.Enter(context.Background(), host.EnterOptions{})
 	if err != nil {
 		os.Stderr.WriteString("skipping: " + err.Error() + "\n")
 		os.Exit(0)

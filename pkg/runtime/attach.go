@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/pkg/runtime/host"
 )
 
 // attachAll mounts our files and what was asked for. Each mount is there before the way to the next one is looked for:
@@ -88,7 +90,7 @@ func attachTmpfs(t *tree, m Mount, s *spot, keep *KeepID) error {
 	if m.Size > 0 {
 		data += fmt.Sprintf(",size=%d", m.Size)
 	}
-	if err := unix.Mount("tmpfs", procPath(s.at), "tmpfs", flags, data); err != nil || !SingleID() {
+	if err := unix.Mount("tmpfs", procPath(s.at), "tmpfs", flags, data); err != nil || !host.SingleID() {
 		return err
 	}
 	how := &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_SYMLINKS}
@@ -134,7 +136,7 @@ func makeWorkDir(t *tree, s *Sandbox) error {
 		return nil
 	}
 	user := s.KeepID.owner(s.UID, s.GID)
-	if s.Isolation == Ptrace { // there is nobody else
+	if s.Isolation == host.Ptrace { // there is nobody else
 		user = owner{os.Geteuid(), os.Getegid()}
 	}
 	at, err := t.place(s.Dir, false, &user)

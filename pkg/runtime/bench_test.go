@@ -26,13 +26,6 @@ func BenchmarkSandbox(b *testing.B) {
 	}
 }
 
-// BenchmarkEnter is the cost of coming into the namespaces.
-func BenchmarkEnter(b *testing.B) {
-	for b.Loop() {
-		must(b, helper(b, "enter", "SCRIPT=true").Run())
-	}
-}
-
 // BenchmarkRunc is the same command by runc, to compare with.
 func BenchmarkRunc(b *testing.B) {
 	runc, err := exec.LookPath("runc")

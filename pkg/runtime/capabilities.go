@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/gbuild/gbuild/pkg/runtime/host"
 )
 
 // defaultCaps are the capabilities that Docker gives a container. They only count inside the user namespace.
@@ -40,14 +42,14 @@ func grant(all []string, insecure bool, add, drop []string) ([]string, error) {
 
 // held leaves of the capabilities those that this process has. Of the known ones each is at its number.
 func held(known, caps []string) []string {
-	own, _ := strconv.ParseUint(statusField("CapPrm"), 16, 64)
+	own, _ := strconv.ParseUint(host.StatusField("CapPrm"), 16, 64)
 	return slices.DeleteFunc(caps, func(name string) bool { return own&(1<<slices.Index(known, name)) == 0 })
 }
 
 // withholdsMknod says whether root in a sandbox may make devices, and the kernel must not make them: they would be the machine's,
 // where root is in no user namespace of its own.
 func withholdsMknod(s *Sandbox) bool {
-	return bare.Load() && !s.Insecure && !slices.ContainsFunc(s.CapDrop, func(name string) bool {
+	return host.Bare() && !s.Insecure && !slices.ContainsFunc(s.CapDrop, func(name string) bool {
 		name = strings.TrimPrefix(strings.ToUpper(name), "CAP_")
 		return name == "ALL" || name == "MKNOD"
 	})

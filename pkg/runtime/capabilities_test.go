@@ -7,41 +7,11 @@ import (
 	"testing"
 
 	"github.com/opencontainers/runc/libcontainer/capabilities"
+	"github.com/opencontainers/runc/libcontainer/seccomp"
 	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/pkg/runtime/host"
 )
-
-func TestParseSubordinate(t *testing.T) {
-	file := "# comment\nann:100000:65536\nbob:1:1\n1000:300000:10\nann:300005:10\nann:x:1\nann:5\nann:7:0\nann:4294967295:9\n ann:400000:5 \n"
-	ranges, err := parseSubordinate(strings.NewReader(file), "ann", "1000")
-	must(t, err)
-	if got, want := fmt.Sprint(layOut(1000, ranges)), "[{0 1000 1} {1 100000 65536} {65537 300000 10} {65547 400000 5}]"; got != want {
-		t.Errorf("%s, want %s", got, want)
-	}
-	many := make([]idRange, 400)
-	for i := range many {
-		many[i] = idRange{Outside: uint32(1000 * i), Count: 1}
-	}
-	if n := len(layOut(0, many)); n != maxMapLines {
-		t.Errorf("%d lines, the kernel takes %d", n, maxMapLines)
-	}
-}
-
-func TestFormatIDMap(t *testing.T) {
-	text := "         0       1000          1\n         1     100000      65536\n"
-	ranges, err := parseIDMap(text)
-	must(t, err)
-	if got, want := string(formatIDMap(ranges)), "0 1000 1\n1 100000 65536\n"; got != want {
-		t.Errorf("%q, want %q", got, want)
-	}
-	for id, want := range map[int]bool{0: true, 65536: true, 65537: false, -1: false} {
-		if isMapped(ranges, id) != want {
-			t.Errorf("id %d: mapped is %v", id, !want)
-		}
-	}
-	if _, err := parseIDMap("1 x 3\n"); err == nil {
-		t.Error("a broken line was accepted")
-	}
-}
 
 func TestGrant(t *testing.T) {
 	all := append(defaultCaps(), "CAP_SYS_ADMIN")
@@ -123,5 +93,12 @@ func TestSandboxCheck(t *testing.T) {
 		if _, err := hosts(&Sandbox{Hosts: []HostEntry{h}}); err == nil {
 			t.Errorf("%q was accepted", h)
 		}
+	}
+}
+
+// What is said of this program is what the library can do that compiles filters.
+func TestFiltersAreCompiledWhereSaid(t *testing.T) {
+	if host.FiltersCalls != seccomp.Enabled {
+		t.Errorf("filters are said to be compiled: %v; they are: %v", host.FiltersCalls, seccomp.Enabled)
 	}
 }

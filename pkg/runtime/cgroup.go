@@ -1,5 +1,5 @@
 // This file owns control groups, in which limits are enforced. With version 1 of cgroups there is one hierarchy for each
-// controller, with version 2 one for all. A group is made before Enter. It is locked as long as its maker lives; only a group
+// controller, with version 2 one for all. A group is made before host.Enter. It is locked as long as its maker lives; only a group
 // that nobody has locked may be removed by others.
 
 package runtime
@@ -20,6 +20,7 @@ import (
 
 	"github.com/gbuild/gbuild/internal/durable"
 	"github.com/gbuild/gbuild/internal/thread"
+	"github.com/gbuild/gbuild/pkg/runtime/host"
 )
 
 // controllersOf are what the kernel must offer for l.
@@ -50,7 +51,7 @@ func resourcesOf(l Limits) *cgroups.Resources {
 	return r
 }
 
-// Cgroup is a control group in which sandboxes can be limited. It is made before Enter, with the rights of the user of
+// Cgroup is a control group in which sandboxes can be limited. It is made before host.Enter, with the rights of the user of
 // the host; the groups of its sandboxes are below it. Its lock says that its maker lives.
 type Cgroup struct {
 	// Path is what Sandbox.Cgroup takes: with version 1 of cgroups, below the own group of each hierarchy.
@@ -66,7 +67,7 @@ const (
 )
 
 // MakeCgroup makes a group that can enforce l, and clears away those whose makers were killed. Where this user may not
-// make one the error is a *Missing. The id must be unique on the host.
+// make one the error is a *host.Missing. The id must be unique on the host.
 func MakeCgroup(id string, l Limits) (*Cgroup, error) {
 	need := controllersOf(l)
 	parents, path := ownGroups(), cgroupPrefix+id
@@ -111,7 +112,7 @@ func (c *Cgroup) add(dir string) error {
 			return err
 		}
 		f, err := lockGroup(dir, durable.Hold)
-		if err == nil && exists(dir) {
+		if err == nil && host.Exists(dir) {
 			c.lock, c.dirs = f, []string{dir}
 			return nil
 		}
@@ -210,10 +211,10 @@ func boundSwap(dir string, memory int64) {
 	set := func(file string, n int64) {
 		_ = os.WriteFile(filepath.Join(dir, file), []byte(strconv.FormatInt(n, 10)), 0)
 	}
-	if exists(filepath.Join(dir, "memory.memsw.limit_in_bytes")) { // it must not be below the other
+	if host.Exists(filepath.Join(dir, "memory.memsw.limit_in_bytes")) { // it must not be below the other
 		set("memory.limit_in_bytes", memory)
 		set("memory.memsw.limit_in_bytes", 2*memory)
-	} else if exists(filepath.Join(dir, "memory.swap.max")) {
+	} else if host.Exists(filepath.Join(dir, "memory.swap.max")) {
 		set("memory.swap.max", memory)
 	}
 }
@@ -227,7 +228,7 @@ func missingCgroup(cause error) error {
 	case cgroups.IsCgroup2UnifiedMode():
 		remedy = "systemd delegates one with: systemd-run --user --scope -p Delegate=yes gbuild ..."
 	}
-	return &Missing{What: "this user may not make a control group", Remedy: remedy, Cause: cause}
+	return &host.Missing{What: "this user may not make a control group", Remedy: remedy, Cause: cause}
 }
 
 // cgroupOf is where libcontainer puts the sandbox: in no group of its own without Cgroup. There are no device rules: the package
@@ -249,7 +250,7 @@ func closeCgroups() {
 // provideCgroups mounts control groups where none are, for this process and its sandboxes only: libcontainer wants to see some,
 // also where it is to put nothing into them.
 var provideCgroups = sync.OnceValue(func() error {
-	mounts := mountsHere()
+	mounts := host.Mounts()
 	if strings.Contains(mounts, " - cgroup") {
 		return nil
 	}
@@ -267,7 +268,7 @@ var provideCgroups = sync.OnceValue(func() error {
 		})
 	}
 	if err != nil {
-		return &Missing{What: "no control groups are mounted here, and none can be", Remedy: "mount /sys and /sys/fs/cgroup around gbuild", Cause: err}
+		return &host.Missing{What: "no control groups are mounted here, and none can be", Remedy: "mount /sys and /sys/fs/cgroup around gbuild", Cause: err}
 	}
 	return nil
 })
@@ -287,17 +288,4 @@ func tellOutOfMemory(s *Sandbox) {
 			s.Notice(fmt.Sprintf("a process was killed because memory ran out: the limit is %d MiB", s.Limits.Memory>>20))
 		}
 	}
-}
-
-// ownCgroup says whether version 2 is mounted, and which controllers the own cgroup could give to children.
-func ownCgroup() (v2 bool, controllers string) {
-	var st unix.Statfs_t
-	if unix.Statfs(cgroupRoot, &st) != nil || st.Type != unix.CGROUP2_SUPER_MAGIC {
-		return false, ""
-	}
-	own := cgroupRoot + strings.TrimPrefix(readSetting("/proc/self/cgroup"), "0::")
-	if unix.Access(own+"/cgroup.procs", unix.W_OK) != nil {
-		return true, ""
-	}
-	return true, readSetting(own + "/cgroup.controllers")
 }

@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/pkg/runtime/host"
 )
 
 // check refuses what cannot work, or would weaken the sandbox.
@@ -34,7 +36,7 @@ func (s *Sandbox) check() error {
 			return fmt.Errorf("mounting on %q: %w", m.Target, err)
 		}
 	}
-	if SingleID() || s.Isolation == Ptrace {
+	if host.SingleID() || s.Isolation == host.Ptrace {
 		return nil // others are known to whoever answers the calls of the sandbox only
 	}
 	return checkMapped(s.UID, s.GID, s.Groups)
@@ -66,13 +68,13 @@ func checkMapped(uid, gid int, groups []int) error {
 		if err != nil {
 			return fmt.Errorf("reading the ids of this process: %w", err)
 		}
-		ranges, err := parseIDMap(string(b))
+		ranges, err := host.ParseIDMap(string(b))
 		if err != nil {
 			return fmt.Errorf("parsing %s: %w", file, err)
 		}
 		for _, id := range ids {
-			if !isMapped(ranges, id) {
-				return &Missing{
+			if !host.IsMapped(ranges, id) {
+				return &host.Missing{
 					What:   fmt.Sprintf("id %d is not among the ids that this user has", id),
 					Remedy: "grant more subordinate ids, e.g.: sudo usermod --add-subuids 200000-265535 --add-subgids 200000-265535 $USER",
 				}
@@ -80,4 +82,9 @@ func checkMapped(uid, gid int, groups []int) error {
 		}
 	}
 	return nil
+}
+
+// under says whether the clean path p is dir or below it.
+func under(p, dir string) bool {
+	return p == dir || strings.HasPrefix(p, dir+"/")
 }

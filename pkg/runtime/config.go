@@ -11,6 +11,8 @@ import (
 	"github.com/opencontainers/runc/libcontainer/configs"
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/pkg/runtime/host"
 )
 
 // prepared is what of a sandbox is there before its container is made.
@@ -35,10 +37,10 @@ func configure(s *Sandbox, p *prepared) (*configs.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	if bare.Load() {
+	if host.Bare() {
 		caps = held(known, caps)
 	}
-	if bare.Load() && !s.Insecure {
+	if host.Bare() && !s.Insecure {
 		caps = slices.DeleteFunc(caps, func(name string) bool { return name == "CAP_MKNOD" }) // see withholdsMknod
 	}
 	c := &configs.Config{
@@ -54,7 +56,7 @@ func configure(s *Sandbox, p *prepared) (*configs.Config, error) {
 		Hooks:           hooks(p.hooks),
 		NoNewPrivileges: s.NoNewPrivileges,
 	}
-	if ownParts().hostname {
+	if host.OwnParts().Hostname {
 		c.Hostname = s.hostname()
 	}
 	if p.bundle != "" {
@@ -81,10 +83,10 @@ func configure(s *Sandbox, p *prepared) (*configs.Config, error) {
 
 // namespaces are those that libcontainer makes or joins.
 func namespaces(s *Sandbox, net *connection) configs.Namespaces {
-	own := ownParts()
+	own := host.OwnParts()
 	list := configs.Namespaces{{Type: configs.NEWNS}}
 	for kind, has := range map[configs.NamespaceType]bool{
-		configs.NEWPID: own.proc, configs.NEWUTS: own.hostname, configs.NEWCGROUP: own.cgroup, configs.NEWIPC: !s.HostIPC, configs.NEWUSER: s.KeepID != nil,
+		configs.NEWPID: own.Proc, configs.NEWUTS: own.Hostname, configs.NEWCGROUP: own.Cgroup, configs.NEWIPC: !s.HostIPC, configs.NEWUSER: s.KeepID != nil,
 	} {
 		if has {
 			list = append(list, configs.Namespace{Type: kind})
@@ -121,7 +123,7 @@ func rlimits(ulimits []string) ([]configs.Rlimit, error) {
 	return out, err
 }
 
-func idMappings(ranges []idRange) []configs.IDMap {
+func idMappings(ranges []host.IDRange) []configs.IDMap {
 	out := make([]configs.IDMap, len(ranges))
 	for i, r := range ranges {
 		out[i] = configs.IDMap{ContainerID: int64(r.Inside), HostID: int64(r.Outside), Size: int64(r.Count)}

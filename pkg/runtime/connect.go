@@ -6,6 +6,7 @@ package runtime
 import (
 	"errors"
 
+	"github.com/gbuild/gbuild/pkg/runtime/host"
 	"github.com/gbuild/gbuild/pkg/runtime/network"
 )
 
@@ -21,30 +22,30 @@ type connection struct {
 // connect makes the network that was asked for. Where no private one can be had, and none was demanded, the host's is
 // used, which the notice says.
 func connect(s *Sandbox) (*connection, error) {
-	host := &connection{host: true, resolvConf: readSetting("/etc/resolv.conf") + "\n", close: func() {}}
+	shared := &connection{host: true, resolvConf: host.ReadSetting("/etc/resolv.conf") + "\n", close: func() {}}
 	switch s.Network {
 	case "host":
-		return host, nil
+		return shared, nil
 	case "none":
-		return &connection{loopback: true, resolvConf: host.resolvConf, close: func() {}}, nil
+		return &connection{loopback: true, resolvConf: shared.resolvConf, close: func() {}}, nil
 	}
-	n, err := s.Networks.Take(host.resolvConf)
+	n, err := s.Networks.Take(shared.resolvConf)
 	if err == nil {
 		n.Publish(s.Ports)
-		return privateConnection(n, s, host.resolvConf), nil
+		return privateConnection(n, s, shared.resolvConf), nil
 	}
 	var refused *network.Error
 	if !errors.As(err, &refused) {
 		return nil, err
 	}
-	missing := missingNetwork(refused)
+	missing := host.MissingNetwork(refused)
 	if s.Network == "private" {
 		return nil, missing
 	}
 	if s.Networks.FirstWithout() {
 		s.notice(missing.Error() + "; the host's network is used, its loopback included (" + missing.Remedy + "; --network=private refuses instead)")
 	}
-	return host, nil
+	return shared, nil
 }
 
 // privateConnection is the connection by a network of the sandbox's own.

@@ -23,6 +23,7 @@ import (
 	_ "github.com/opencontainers/runc/libcontainer/nsenter"
 	"golang.org/x/sys/unix"
 
+	"github.com/gbuild/gbuild/pkg/runtime/host"
 	"github.com/gbuild/gbuild/pkg/runtime/keeper"
 )
 
@@ -84,7 +85,7 @@ func runContainer(ctx context.Context, s *Sandbox, p *prepared, config *configs.
 
 // startKeeper starts a keeper where the kernel does not end all processes with the first; else there is none.
 func startKeeper() (*keeper.Keeper, error) {
-	if ownParts().proc {
+	if host.OwnParts().Proc {
 		return nil, nil
 	}
 	return keeper.Start()

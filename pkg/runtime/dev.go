@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/pkg/runtime/host"
 )
 
 // mountDev mounts what every /dev has, and keeps /proc and /sys for libcontainer.
@@ -60,7 +62,7 @@ func mountTerminals(pts string) error {
 		return err
 	}
 	data := "newinstance,ptmxmode=0666,mode=0620"
-	if mappedGroup(5) { // the group tty of Debian and Fedora
+	if host.HasGroup(5) { // the group tty of Debian and Fedora
 		data += ",gid=5"
 	}
 	return unix.Mount("devpts", pts, "devpts", unix.MS_NOSUID|unix.MS_NOEXEC, data)

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/gbuild/gbuild/pkg/runtime/host"
 )
 
 // TestDevicesInSandbox asserts every kind of edit inside the container, and the order of hooks.
@@ -72,10 +74,10 @@ func TestFailingHook(t *testing.T) {
 func TestSwapped(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "map")
 	must(t, os.WriteFile(file, []byte("0 1001 1\n1 100000 65536\n"), 0o644))
-	line := func(inside, outside, size uint32) idRange {
-		return idRange{inside, outside, size}
+	line := func(inside, outside, size uint32) host.IDRange {
+		return host.IDRange{Inside: inside, Outside: outside, Count: size}
 	}
-	for id, want := range map[int][]idRange{
+	for id, want := range map[int][]host.IDRange{
 		0:     {line(0, 0, 1), line(1, 1, 65536)},
 		1:     {line(1, 0, 1), line(0, 1, 1), line(2, 2, 65535)},
 		1000:  {line(1000, 0, 1), line(1, 1, 999), line(0, 1000, 1), line(1001, 1001, 64536)},

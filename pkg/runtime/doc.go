@@ -1,5 +1,5 @@
-// Package runtime runs one process in a sandbox, on a root file system that lies mounted somewhere, and says what this host
-// can do for that and why not. It needs no daemon and no root. It cares neither for images nor for builds.
+// Package runtime runs one process in a sandbox, on a root file system that lies mounted somewhere. It needs no daemon and no
+// root. It cares neither for images nor for builds.
 //
 // # Nouns
 //
@@ -7,27 +7,21 @@
 // does what it says. A Process is its first process while it runs; more commands join it by Process.Exec. An ExitError is a
 // command that did not end well; everything else that goes wrong is an error of ours.
 //
-// Missing is what a host lacks for one ability, with the remedy. Probe gathers facts about the host, tries what a sandbox needs, and
-// decides what that means: a Support has one field for each ability, an Isolation is a way in which a sandbox can be made, and a
-// Mode is the way that is taken, with the reasons why it is no better one.
-//
-// Edits are what devices add to a sandbox, as data; package gpu makes them. A network.Pool gives sandboxes networks of their
+// Package host says what this host can do for a sandbox: an Isolation is a way in which one can be made, and a host.Missing is what
+// the host lacks, with the remedy. Edits are what devices add to a sandbox, as data; package gpu makes them. A network.Pool gives sandboxes networks of their
 // own; package network makes them. An Identity is a user of an image, found by LookupUser.
 //
 // # How a sandbox comes to life
 //
 // Only a process that has its own user and mount namespace, in which it is uid 0, can mount anything. So main calls Init
-// first. Where a Sandbox is to be run, Enter starts this program once more inside of such namespaces, and Entered is true
-// there; `gbuild build` and `gbuild run` are there already, by a fork in C before Go starts (early.c). The user's subordinate
-// ids are the other users in there; without such ids there is one user. Root does the same, with all ids mapped to themselves, so
-// there is one way for both. Where no user namespace can be made, root has one of mounts only (ways.go).
+// first, and where a Sandbox is to be run, the process is one that has come into such namespaces by package host.
 //
-// Run then goes through the steps of run.go. It binds the root to a place of its own, in a private directory in memory, and
+// Run goes through the steps of run.go. It binds the root to a place of its own, in a private directory in memory, and
 // opens it as a tree (tree.go): from there on, every mount point is found, or made, by descriptors, so that no symbolic
 // link of the image leads out of it. It makes the network, /dev, /etc/hosts and /etc/resolv.conf, and mounts all binds
 // and tmpfs. What only the kernel's namespaces can have (/proc, /sys, the files of devices) it leaves to libcontainer, as
 // data (latemounts.go). What the kernel refuses of these, as inside of many containers, a sandbox shares with this process
-// (parts.go); where it shares the numbers of processes, package keeper kills what a command leaves. configure translates the
+// (host.Parts); where it shares the numbers of processes, package keeper kills what a command leaves. configure translates the
 // rest of the Sandbox, runContainer starts the container and waits. In the end everything is taken away again, and a mount
 // point that the command has not touched is removed: it is no part of what the command changed.
 //
@@ -39,17 +33,16 @@
 //
 // # Processes that this program is
 //
-// One binary plays many parts, and Init finds out which it is: the command line; the process that Enter starts; the init of a
+// One binary plays many parts, and Init finds out which it is: the command line; the process that host.Enter starts; the init of a
 // container; the reaper inside of a sandbox; the keeper of one; the hook that edits a container's root for devices; the
 // processes that try what of a network, and whether a /proc, can be made. Each of these starts anew for each sandbox. So
 // package variables here cost nothing at the start: regular expressions are compiled when they are first used, and nothing is read.
 //
 // # Who knows what
 //
-// sandbox.go, edits.go, process.go, exit.go, missing.go and keepid.go are types that know nobody above them. Functions take
+// sandbox.go, edits.go, process.go, exit.go and keepid.go are types that know nobody above them. Functions take
 // a Sandbox and give data back; only run.go knows their order. libcontainer has no stable API and is known by three files:
-// config.go and filter.go translate, container.go runs. support.go and cause.go decide
-// by facts and touch nothing; probe.go and try.go gather them.
+// config.go and filter.go translate, container.go runs.
 //
 // # What is never done here
 //

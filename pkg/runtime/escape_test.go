@@ -18,6 +18,8 @@ import (
 
 	"github.com/opencontainers/runc/libcontainer/seccomp"
 	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/pkg/runtime/host"
 )
 
 // probeSyscalls runs inside of a sandbox and prints how the system calls end that have led out of containers.
@@ -191,12 +193,12 @@ func TestEscapeMasks(t *testing.T) {
 	must(t, os.MkdirAll(root+"/dev/pts", 0o755))
 	must(t, os.Symlink("/proc/sys/kernel/core_pattern", root+"/dev/null"))
 	must(t, os.Symlink("/proc/sysrq-trigger", root+"/dev/console"))
-	before := readSetting("/proc/sys/kernel/core_pattern")
+	before := host.ReadSetting("/proc/sys/kernel/core_pattern")
 	got := runShell(t, root, `echo evil > /dev/null; stat -c %F /dev/null; wc -c < /proc/keys; (echo evil > /proc/sys/kernel/core_pattern) 2>&1 | grep -c 'Read-only'`)
 	if want := "character special file\n0\n1\n"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
-	if after := readSetting("/proc/sys/kernel/core_pattern"); after != before {
+	if after := host.ReadSetting("/proc/sys/kernel/core_pattern"); after != before {
 		t.Errorf("core_pattern is %q now", after)
 	}
 }
@@ -296,7 +298,7 @@ func TestSandboxesSideBySide(t *testing.T) {
 	}
 	state := t.TempDir()
 	own := func() (n int) { // what the host mounts meanwhile arrives here too
-		return strings.Count(readSetting("/proc/self/mountinfo"), filepath.Dir(state))
+		return strings.Count(host.ReadSetting("/proc/self/mountinfo"), filepath.Dir(state))
 	}
 	before := own()
 	mark := fmt.Sprint("8", os.Getpid(), "8")

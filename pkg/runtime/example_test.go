@@ -2,10 +2,8 @@ package runtime_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"strings"
 
 	"github.com/gbuild/gbuild/pkg/runtime"
@@ -23,32 +21,6 @@ func ExampleSandbox() {
 	}
 	fmt.Println(box.Run(context.Background()))
 	// Output: mounting on "/proc/sys": this path belongs to the sandbox
-}
-
-// What a host can do follows from what it lacks.
-func ExampleSupport_Isolation() {
-	host := runtime.Support{Subordinate: &runtime.Missing{
-		What: "ann has no subordinate ids in /etc/subuid", Remedy: "run: sudo usermod --add-subuids 100000-165535 ann",
-	}}
-	fmt.Println(host.Isolation(), host.Isolation().CanRun())
-	host.Subordinate = nil
-	fmt.Println(host.Isolation(), host.Isolation().CanRun())
-	// Output:
-	// rootless-single true
-	// rootless true
-}
-
-// What a host lacks is an error with a remedy, however far it has been wrapped.
-func ExampleMissing() {
-	err := fmt.Errorf("step 3: %w", &runtime.Missing{What: "/dev/net/tun cannot be used", Remedy: "modprobe tun", Cause: fs.ErrPermission})
-	var missing *runtime.Missing
-	if errors.As(err, &missing) {
-		fmt.Println(err)
-		fmt.Println(missing.Hint())
-	}
-	// Output:
-	// step 3: /dev/net/tun cannot be used: permission denied
-	// modprobe tun
 }
 
 // The accounts are those of the image, whatever this host calls its users.

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/gbuild/gbuild/pkg/runtime/host"
 	"github.com/gbuild/gbuild/pkg/runtime/network"
 )
 
@@ -60,10 +61,10 @@ func startError(err error) error {
 	case strings.Contains(text, "exec: ") && (strings.Contains(text, "permission denied") || strings.Contains(text, "is a directory")):
 		return &ExitError{Code: 126, Err: fmt.Errorf("starting the command: %w", err)}
 	case strings.Contains(text, "unshare user namespace"):
-		return &Missing{What: "the user of the sandbox cannot be the user of the host: that takes another user namespace", Remedy: "leave out --userns=keep-id", Cause: err}
+		return &host.Missing{What: "the user of the sandbox cannot be the user of the host: that takes another user namespace", Remedy: "leave out --userns=keep-id", Cause: err}
 	case strings.Contains(text, "unshare remaining namespaces"): // a network of none has a namespace, too
 		if err := network.TryNamespace(); err != nil {
-			return noNetworkNamespace(err)
+			return host.NoNetworkNamespace(err)
 		}
 	}
 	return fmt.Errorf("starting the sandbox: %w", err)

@@ -17,11 +17,9 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/gbuild/gbuild/pkg/runtime/host"
 	"github.com/gbuild/gbuild/pkg/runtime/supervisor"
 )
-
-// filtersCalls says whether this program was built with libseccomp.
-const filtersCalls = seccomp.Enabled
 
 // filterOf is the whole filter; nil is none.
 func filterOf(s *Sandbox, v *supervision, caps []string) (*configs.Seccomp, error) {
@@ -46,7 +44,7 @@ func filterOf(s *Sandbox, v *supervision, caps []string) (*configs.Seccomp, erro
 // profileOf is what refuses calls: moby's default profile, as it is for these capabilities, without the 32-bit architectures:
 // through their socketcall, a filter on socket(2) can be passed by (moby takes that risk).
 func profileOf(s *Sandbox, caps []string) (*configs.Seccomp, error) {
-	if !filtersCalls || s.Insecure || s.Seccomp == "unconfined" {
+	if !host.FiltersCalls || s.Insecure || s.Seccomp == "unconfined" {
 		return nil, nil
 	}
 	spec := &specs.Spec{Process: &specs.Process{Capabilities: &specs.LinuxCapabilities{Bounding: caps}}}

@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/gbuild/gbuild/pkg/runtime/host"
 )
 
 // hooksOf lists the hooks of devices, in their order, and those by which gbuild makes its own edits of the root.
@@ -25,7 +27,7 @@ func hooksOf(devices []Edits, root string) ([]DeviceHook, error) {
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, DeviceHook{When: "createContainer", Path: selfExe, Args: append([]string{"gbuild"}, args...), Env: []string{"PATH=" + DefaultPath}})
+		list = append(list, DeviceHook{When: "createContainer", Path: host.SelfExe, Args: append([]string{"gbuild"}, args...), Env: []string{"PATH=" + DefaultPath}})
 	}
 	return list, nil
 }

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/gbuild/gbuild/pkg/runtime/host"
 )
 
 // hostFiles writes the files that a sandbox gets from us and describes their mounts. They are bound read-only over
@@ -38,7 +40,7 @@ func hostFiles(dir string, s *Sandbox, resolvConf string) ([]Mount, error) {
 func hosts(s *Sandbox) (string, error) {
 	var b strings.Builder
 	name := s.hostname()
-	if own, err := os.Hostname(); err == nil && !ownParts().hostname && own != name {
+	if own, err := os.Hostname(); err == nil && !host.OwnParts().Hostname && own != name {
 		name += " " + own // which is the sandbox's, too
 	}
 	fmt.Fprintf(&b, "127.0.0.1\tlocalhost %s\n::1\tlocalhost ip6-localhost ip6-loopback\n", name)

@@ -2,6 +2,8 @@
 
 package runtime
 
+import "github.com/gbuild/gbuild/pkg/runtime/host"
+
 // KeepID makes a user and a group of the sandbox those of the caller, whose ids are 0 where the caller is. Both
 // ids change places with 0: what belongs to 0 outside belongs to the user in the sandbox, and the other way round.
 type KeepID struct{ UID, GID int }
@@ -26,16 +28,16 @@ func (k *KeepID) owner(uid, gid int) owner {
 }
 
 // mappings are the maps of a user namespace inside this one.
-func (k *KeepID) mappings() (uids, gids []idRange) {
+func (k *KeepID) mappings() (uids, gids []host.IDRange) {
 	return swapped(k.UID, "/proc/self/uid_map"), swapped(k.GID, "/proc/self/gid_map")
 }
 
 // swapped maps the ids of this namespace to themselves, except that id and 0 change places. The kernel takes no line
 // that reaches over two lines of the map that it stands on, so each of those is cut by itself.
-func swapped(id int, file string) []idRange {
-	ranges, _ := parseIDMap(readSetting(file))
+func swapped(id int, file string) []host.IDRange {
+	ranges, _ := host.ParseIDMap(host.ReadSetting(file))
 	n := int64(id)
-	var list []idRange
+	var list []host.IDRange
 	for _, r := range ranges {
 		at, end := int64(r.Inside), int64(r.Inside)+int64(r.Count)
 		for _, cut := range []int64{0, 1, n, n + 1, end} {
@@ -49,7 +51,7 @@ func swapped(id int, file string) []idRange {
 			case n:
 				inside = 0
 			}
-			list = append(list, idRange{Inside: uint32(inside), Outside: uint32(at), Count: uint32(cut - at)})
+			list = append(list, host.IDRange{Inside: uint32(inside), Outside: uint32(at), Count: uint32(cut - at)})
 			at = cut
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/pkg/runtime/host"
 )
 
 // lateMount is one mount for libcontainer.
@@ -33,14 +35,14 @@ func lateMounts(t *tree, s *Sandbox, hostNetwork bool) ([]lateMount, error) {
 // kernelMounts are those of /proc, and of the namespace for messages.
 func kernelMounts(t *tree, hostIPC bool) []lateMount {
 	list := []lateMount{{kind: "proc", source: "proc", target: "/proc", flags: plain}}
-	if !ownParts().proc {
+	if !host.OwnParts().Proc {
 		list[0] = lateMount{kind: "bind", source: "/proc", target: "/proc", flags: unix.MS_BIND | unix.MS_REC | plain, private: true}
 	}
 	if !hostIPC && t.covered["/dev/mqueue"] == 0 {
 		return append(list, lateMount{kind: "mqueue", source: "mqueue", target: "/dev/mqueue", flags: plain})
 	}
 	for _, dir := range []string{"/dev/shm", "/dev/mqueue"} {
-		if hostIPC && exists(dir) && t.covered[dir] == 0 {
+		if hostIPC && host.Exists(dir) && t.covered[dir] == 0 {
 			list = append(list, lateMount{kind: "bind", source: dir, target: dir, flags: unix.MS_BIND | unix.MS_REC | plain})
 		}
 	}
@@ -57,13 +59,13 @@ func sysMounts(s *Sandbox, hostNetwork bool) []lateMount {
 	sys := lateMount{kind: "sysfs", source: "sysfs", target: "/sys", flags: plain | flags}
 	shared := hostNetwork || s.KeepID != nil
 	if !shared {
-		own, writable := ownSys()
+		own, writable := host.OwnSys()
 		shared = !own || s.Insecure && !writable
 	}
 	if shared {
 		sys = lateMount{kind: "bind", source: "/sys", target: "/sys", flags: unix.MS_BIND | unix.MS_REC | plain | flags, private: true, readOnlyBelow: !s.Insecure}
 	}
-	if v2, _ := ownCgroup(); !v2 {
+	if v2, _ := host.OwnCgroup(); !v2 {
 		return []lateMount{sys}
 	}
 	return []lateMount{sys, {kind: "cgroup", source: "cgroup", target: cgroupRoot, flags: plain | flags}}

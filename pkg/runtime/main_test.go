@@ -2,11 +2,17 @@ package runtime
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/gbuild/gbuild/pkg/runtime/host"
 )
 
 // TestMain runs the tests in the namespaces in which gbuild runs its sandboxes. Where those cannot be made the tests
@@ -17,13 +23,13 @@ func TestMain(m *testing.M) {
 		os.Exit(f())
 	}
 	fuzzing := slices.ContainsFunc(os.Args, func(arg string) bool { return strings.HasPrefix(arg, "-test.fuzzworker") })
-	if Entered() || fuzzing { // a worker's pipes are descriptors that Enter would not hand on
+	if host.Entered() || fuzzing { // a worker's pipes are descriptors that Enter would not hand on
 		os.Exit(m.Run())
 	}
 	if os.Geteuid() == 0 {
 		_ = os.Chmod("/dev/net/tun", 0o666)
 	}
-	code, err := Enter(context.Background(), EnterOptions{})
+	code, err := host.Enter(context.Background(), host.EnterOptions{})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "running without namespaces:", err)
 		code = m.Run()
@@ -31,9 +37,65 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
+// helpers are what the test binary does instead of testing, by the value of GBUILD_TEST_HELPER.
+var helpers = map[string]func() int{
+	// enter:SCRIPT behaves like main: it enters once and runs the shell script there.
+	"enter": func() int {
+		if !host.Entered() {
+			code, err := host.Enter(context.Background(), host.EnterOptions{})
+			if err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				return 99
+			}
+			return code
+		}
+		cmd := exec.Command("/bin/sh", "-c", os.Getenv("SCRIPT"))
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+		_ = cmd.Run()
+		return cmd.ProcessState.ExitCode()
+	},
+}
+
+func helper(t testing.TB, name string, env ...string) *exec.Cmd {
+	t.Helper()
+	needEntered(t)
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), append(env, "GBUILD_TEST_HELPER="+name)...)
+	return cmd
+}
+
 func needEntered(t testing.TB) {
 	t.Helper()
-	if !Entered() || SingleID() {
+	if !host.Entered() || host.SingleID() {
 		t.Skip("needs user namespaces with more than one id")
 	}
+}
+
+// readableCopy is this program where every user can execute it.
+func readableCopy(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	b, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(dir, "test")
+	if err := errors.Join(os.Chmod(dir, 0o755), os.WriteFile(name, b, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		if ok() {
+			return
+		}
+	}
+	t.Error("not in time:", what)
 }

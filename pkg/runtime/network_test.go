@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gbuild/gbuild/pkg/runtime/host"
 	"github.com/gbuild/gbuild/pkg/runtime/network"
 )
 
@@ -54,7 +55,7 @@ func withoutNamespaces(t testing.TB) {
 	t.Helper()
 	needEntered(t)
 	const limit = "/proc/sys/user/max_net_namespaces"
-	before := readSetting(limit)
+	before := host.ReadSetting(limit)
 	if err := os.WriteFile(limit, []byte("0"), 0o644); err != nil {
 		t.Skip("the number of network namespaces cannot be limited:", err)
 	}
@@ -183,7 +184,7 @@ func TestNetworkFallsBackWithANotice(t *testing.T) {
 	for _, kind := range []string{"private", "none"} {
 		s, _ := shell(t, root, "true")
 		s.Network = kind
-		var missing *Missing
+		var missing *host.Missing
 		if err := s.Run(t.Context()); !errors.As(err, &missing) || missing.Hint() == "" {
 			t.Errorf("the network %s was demanded: %v", kind, err)
 		}
@@ -193,18 +194,18 @@ func TestNetworkFallsBackWithANotice(t *testing.T) {
 // What is probed is what a sandbox gets.
 func TestProbeOfTheNetwork(t *testing.T) {
 	needEntered(t)
-	if m := Probe().PrivateNetwork(); m != nil {
+	if m := host.Probe().PrivateNetwork(); m != nil {
 		t.Errorf("with all there is: %v", m)
 	}
 	t.Run("pair", func(t *testing.T) {
 		withoutTun(t)
-		if s := Probe(); s.Tun == nil || s.PrivateNetwork() != nil {
+		if s := host.Probe(); s.Tun == nil || s.PrivateNetwork() != nil {
 			t.Errorf("without a tun: %v, %v", s.Tun, s.PrivateNetwork())
 		}
 	})
 	t.Run("no namespace", func(t *testing.T) {
 		withoutNamespaces(t)
-		if m := Probe().PrivateNetwork(); m == nil || m.Hint() == "" {
+		if m := host.Probe().PrivateNetwork(); m == nil || m.Hint() == "" {
 			t.Error("without namespaces there is a network")
 		}
 	})

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gbuild/gbuild/internal/mark"
+	"github.com/gbuild/gbuild/pkg/runtime/host"
 )
 
 // owner is who outside owns a directory.
@@ -18,7 +19,7 @@ type owner struct{ uid, gid int }
 // give gives a directory away. Where the kernel knows but one user, the directory gets the mark that is read by whoever answers the
 // calls of the sandbox; one on a file system that holds no marks is everybody's.
 func (o owner) give(dir *os.File) error {
-	if !SingleID() {
+	if !host.SingleID() {
 		return unix.Fchownat(int(dir.Fd()), "", o.uid, o.gid, unix.AT_EMPTY_PATH)
 	}
 	if o == (owner{}) {
@@ -33,7 +34,7 @@ func (o owner) give(dir *os.File) error {
 
 // option words it for the mount of a file system in memory.
 func (o owner) option() string {
-	if SingleID() {
+	if host.SingleID() {
 		return "uid=0,gid=0"
 	}
 	return fmt.Sprintf("uid=%d,gid=%d", o.uid, o.gid)

@@ -16,6 +16,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/pkg/runtime/host"
 )
 
 // reaperPath is where a sandbox with a Reaper has this program.
@@ -24,13 +26,13 @@ const reaperPath = "/run/gbuild-init"
 // copyReaper copies this program to where it can be bound from: the sealed memory that it runs from cannot.
 func copyReaper(dir string) (Mount, error) {
 	own := filepath.Join(dir, "init")
-	src, err := os.Open(selfExe)
+	src, err := os.Open(host.SelfExe)
 	if err != nil {
 		return Mount{}, fmt.Errorf("opening own program: %w", err)
 	}
 	defer src.Close()
 	if program, err := elf.NewFile(src); err == nil && slices.ContainsFunc(program.Progs, func(p *elf.Prog) bool { return p.Type == elf.PT_INTERP }) {
-		return Mount{}, &Missing{What: "this gbuild is linked to shared libraries, which an image does not have, so it cannot be the first process",
+		return Mount{}, &host.Missing{What: "this gbuild is linked to shared libraries, which an image does not have, so it cannot be the first process",
 			Remedy: "use a release, or build gbuild statically: -ldflags '-extldflags -static'"}
 	}
 	dst, err := os.OpenFile(own, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o755)

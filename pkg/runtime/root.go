@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/pkg/runtime/host"
 )
 
 // bindRoot binds the root to a place of its own. What is mounted in it there goes with it into the container and, in the
@@ -22,7 +24,7 @@ func bindRoot(dir, root string) (string, error) {
 	if err == nil {
 		err = unix.Mount(root, own, "", unix.MS_BIND|unix.MS_REC, "")
 	}
-	if err == nil && bare.Load() { // the kernel sees to it where this is the mount of a user namespace
+	if err == nil && host.Bare() { // the kernel sees to it where this is the mount of a user namespace
 		err = unix.MountSetattr(unix.AT_FDCWD, own, unix.AT_RECURSIVE, &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_NODEV})
 	}
 	if err != nil {

@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gbuild/gbuild/internal/lazyregexp"
+	"github.com/gbuild/gbuild/pkg/runtime/host"
 )
 
 // rootHookArg is the first argument of our binary when it runs as the hook that makes RootEdits.
@@ -64,7 +65,7 @@ func runRootHook(ctx context.Context, args []string) (mine bool, err error) {
 // component by component inside it.
 func (r RootEdits) apply(ctx context.Context, root *os.File) error {
 	if r.Glibc && muslOnly(root) {
-		return &Missing{What: "this image uses musl libc, and NVIDIA's driver libraries need glibc",
+		return &host.Missing{What: "this image uses musl libc, and NVIDIA's driver libraries need glibc",
 			Remedy: "use an image of a distribution with glibc (Debian, Ubuntu, UBI), or one with gcompat installed"}
 	}
 	links, dirs := r.Links, r.LibraryDirs
@@ -131,7 +132,7 @@ func updateLdcache(ctx context.Context, root *os.File, dirs []string) error {
 	}
 	ldconfig := HostLdconfig()
 	if ldconfig == "" {
-		return &Missing{What: "no ldconfig on this host", Remedy: "install libc-bin or glibc"}
+		return &host.Missing{What: "no ldconfig on this host", Remedy: "install libc-bin or glibc"}
 	}
 	// -r changes the root before anything of the image is read, so its links lead nowhere else. The directories are
 	// given as well: the image's ld.so.conf may not include ours. The program is the host's, with nothing of the image

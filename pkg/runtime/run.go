@@ -11,13 +11,15 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/pkg/runtime/host"
 )
 
 // Run runs the command and waits for it. When it returns, no process of the sandbox is left, and the mount points that
 // it had to make in Root are gone again where the command left them as they were. A command that fails is an
-// *ExitError; what the host lacks is a *Missing.
+// *ExitError; what the host lacks is a *host.Missing.
 func (s *Sandbox) Run(ctx context.Context) (err error) {
-	if s.KeepID != nil && SingleID() { // what anybody in the sandbox makes is the caller's already
+	if s.KeepID != nil && host.SingleID() { // what anybody in the sandbox makes is the caller's already
 		own := *s
 		own.KeepID, s = nil, &own
 	}
@@ -27,7 +29,7 @@ func (s *Sandbox) Run(ctx context.Context) (err error) {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if s.Isolation == Ptrace {
+	if s.Isolation == host.Ptrace {
 		return s.runTraced(ctx)
 	}
 	dir, remove, err := privateDir(s.StateDir)

@@ -6,14 +6,15 @@ import (
 	"io"
 	"slices"
 
+	"github.com/gbuild/gbuild/pkg/runtime/host"
 	"github.com/gbuild/gbuild/pkg/runtime/network"
 )
 
 // Sandbox is one process in its own mount, pid, ipc, uts, cgroup and, as asked, network namespace. It is used like
-// exec.Cmd: fill it in, then Run. The caller must be in the namespaces that Enter makes. It is plain data, and as wide as the
+// exec.Cmd: fill it in, then Run. The caller must be in the namespaces that host.Enter makes. It is plain data, and as wide as the
 // flags of `docker run` are many.
 type Sandbox struct {
-	Isolation Isolation // how it is made, as Mode has decided; Auto is the best way that this process has
+	Isolation host.Isolation // how it is made, as a host.Mode has decided; Auto is the best way that this process has
 
 	Root     string // the mounted root file system, which no other running Sandbox may have
 	StateDir string // a directory in which Run makes a private one, and removes it in the end
@@ -35,7 +36,7 @@ type Sandbox struct {
 	ShmSize      int64    // bytes of /dev/shm; 64 MiB when 0
 	Ulimits      []string // NAME=SOFT[:HARD], -1 or "unlimited" for no limit; cut to what this process may have
 	Limits       Limits   // bounds that only a Cgroup enforces
-	Cgroup       string   // path of the one that MakeCgroup made before Enter; "" for none
+	Cgroup       string   // path of the one that MakeCgroup made before host.Enter; "" for none
 	CapAdd       []string // names, with or without CAP_; ALL
 	CapDrop      []string
 

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	marks "github.com/gbuild/gbuild/internal/mark"
+	"github.com/gbuild/gbuild/pkg/runtime/host"
 )
 
 // busyboxRoot is a root with nothing but busybox and accounts, on an overlay over a read-only lower directory. It also
@@ -115,7 +116,7 @@ func runShell(t testing.TB, root, script string, change ...func(*Sandbox)) strin
 // noMounts fails where something is still mounted below root.
 func noMounts(t testing.TB, root string) {
 	t.Helper()
-	if strings.Contains(readSetting("/proc/self/mountinfo"), root+"/") {
+	if strings.Contains(host.ReadSetting("/proc/self/mountinfo"), root+"/") {
 		t.Error("something is still mounted below " + root)
 	}
 }

@@ -7,9 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"sync"
 
-	"github.com/gbuild/gbuild/internal/thread"
+	"github.com/gbuild/gbuild/pkg/runtime/host"
 	"github.com/gbuild/gbuild/pkg/runtime/supervisor"
 )
 
@@ -20,11 +19,6 @@ type supervision struct {
 	socket   string               // where the descriptors of filters are sent; by way of dir, as the path of a socket may have 107 bytes only
 	listener *supervisor.Listener // nil where no call is answered
 }
-
-// canSupervise says why calls cannot be answered here, in this process and its namespaces.
-var canSupervise = sync.OnceValue(func() *Missing {
-	return decideNotify(ptraceScope(), errnoOf(thread.Run(tryNotify)))
-})
 
 // supervise begins to answer the calls of a sandbox. Where that fails later, cancel is called with the reason.
 func supervise(s *Sandbox, dir string, cancel context.CancelCauseFunc) (*supervision, error) {
@@ -48,18 +42,18 @@ func supervise(s *Sandbox, dir string, cancel context.CancelCauseFunc) (*supervi
 
 // levelOf is how much is answered: what the kernel cannot do in these namespaces, if there is a filter at all.
 func levelOf(s *Sandbox) supervisor.Level {
-	single := SingleID()
+	single := host.SingleID()
 	switch {
-	case !filtersCalls || s.KeepID != nil:
+	case !host.FiltersCalls || s.KeepID != nil:
 		return supervisor.None
-	case s.Isolation == Fake:
+	case s.Isolation == host.Fake:
 		return supervisor.Fake
-	case canSupervise() == nil && single:
+	case host.MissingNotify() == nil && single:
 		return supervisor.Full
-	case canSupervise() == nil:
+	case host.MissingNotify() == nil:
 		return supervisor.Devices
 	case single:
-		s.notice(fmt.Sprintf("changes of owners and users succeed without having done anything: %v", canSupervise()))
+		s.notice(fmt.Sprintf("changes of owners and users succeed without having done anything: %v", host.MissingNotify()))
 		return supervisor.Fake
 	}
 	return supervisor.None // as inside of a RUN: its devices are made by whoever answers outside

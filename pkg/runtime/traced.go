@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/gbuild/gbuild/pkg/runtime/host"
 	"github.com/gbuild/gbuild/pkg/runtime/tracer"
 )
 
@@ -43,7 +44,7 @@ func (s *Sandbox) runTraced(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	c := &tracer.Command{Program: selfExe, Root: s.Root, Binds: binds, Dir: path.Join("/", s.Dir), UID: s.UID, GID: s.GID, Args: s.Args, Env: env,
+	c := &tracer.Command{Program: host.SelfExe, Root: s.Root, Binds: binds, Dir: path.Join("/", s.Dir), UID: s.UID, GID: s.GID, Args: s.Args, Env: env,
 		Stdin: s.Stdin, Stdout: s.Stdout, Stderr: s.Stderr}
 	state, err := c.Run(ctx, grace)
 	switch {
@@ -58,7 +59,7 @@ func (s *Sandbox) runTraced(ctx context.Context) (err error) {
 // refuseTraced refuses what proot cannot give, where a command would do something else without it.
 func (s *Sandbox) refuseTraced() error {
 	lacks := func(what, remedy string) error {
-		return &Missing{What: "the isolation ptrace has no " + what, Remedy: remedy}
+		return &host.Missing{What: "the isolation ptrace has no " + what, Remedy: remedy}
 	}
 	switch {
 	case s.Network == "private" || s.Network == "none":
@@ -74,7 +75,7 @@ func (s *Sandbox) refuseTraced() error {
 // tracedBinds are the files of this host that the command sees. Mount points are made here, and go away with the tree: proot would
 // leave the directories that they lie in with other times.
 func (s *Sandbox) tracedBinds(dir string, t *tree) (binds []tracer.Bind, err error) {
-	own, err := hostFiles(dir, s, readSetting("/etc/resolv.conf")+"\n")
+	own, err := hostFiles(dir, s, host.ReadSetting("/etc/resolv.conf")+"\n")
 	if err != nil {
 		return nil, err
 	}

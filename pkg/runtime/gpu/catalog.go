@@ -56,11 +56,11 @@ type cdiSpec struct {
 // Nothing that is wrong with one spec is an error of the whole: see Errors and Notices. A later directory wins over an
 // earlier one.
 func OpenCatalog(ctx context.Context, dirs []SpecDir) *Catalog {
-	return openCatalog(ctx, dirs, host{}, hookDirs)
+	return openCatalog(ctx, dirs, view{}, hookDirs)
 }
 
 // openCatalog is OpenCatalog for any host.
-func openCatalog(ctx context.Context, dirs []SpecDir, h host, hookDirs []string) *Catalog {
+func openCatalog(ctx context.Context, dirs []SpecDir, h view, hookDirs []string) *Catalog {
 	c := &Catalog{devices: map[string]cdiDevice{}, hookDirs: hookDirs}
 	var read []*cdiSpec
 	for i, d := range dirs {
@@ -85,7 +85,7 @@ func openCatalog(ctx context.Context, dirs []SpecDir, h host, hookDirs []string)
 }
 
 // generate adds the spec of this host's driver, or remembers why there is none until somebody asks for a GPU.
-func (c *Catalog) generate(ctx context.Context, h host) {
+func (c *Catalog) generate(ctx context.Context, h view) {
 	d, err := h.driver(ctx)
 	if err != nil {
 		c.noDriver = err

@@ -34,7 +34,7 @@ func openDir(t *testing.T, hooks string, dirs ...string) *Catalog {
 	for _, d := range dirs {
 		all = append(all, SpecDir{Path: d})
 	}
-	return openCatalog(context.Background(), all, host{root: t.TempDir()}, []string{hooks})
+	return openCatalog(context.Background(), all, view{root: t.TempDir()}, []string{hooks})
 }
 
 func asJSON(v any) string {
@@ -179,7 +179,7 @@ func TestUntrustedSpecs(t *testing.T) {
 			writeFile(t, dir+"/s.yaml", spec, 0o644)
 			chmod(t, dir, 0o755)
 			c.make(t, dir)
-			got := openCatalog(context.Background(), []SpecDir{{dir, c.user}}, host{root: t.TempDir()}, hookDirs)
+			got := openCatalog(context.Background(), []SpecDir{{dir, c.user}}, view{root: t.TempDir()}, hookDirs)
 			if (len(got.Names()) == 1) != (c.want == "") || c.want != "" && (len(got.Notices) != 1 || !strings.Contains(got.Notices[0], c.want)) {
 				t.Errorf("%v, %q; want %q", got.Names(), got.Notices, c.want)
 			}

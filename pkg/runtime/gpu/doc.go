@@ -9,13 +9,13 @@
 //
 // Driver is NVIDIA's driver with its GPUs, as FindDriver sees them; Driver.Spec describes it as nvidia-ctk would. Where a spec
 // on disk is stale (it names another driver's libraries), the one made here is used instead, and that is said. Error is a request
-// that this host cannot serve; runtime.Missing says that the host itself lacks something.
+// that this host cannot serve; host.Missing says that the host itself lacks something.
 //
 // # How they meet
 //
 // specfile.go reads a spec and says whether it is to be believed; catalog.go knows which devices there are; an injection
 // (injection.go) gathers the edits of the devices that are asked for: inject.go by the rules of CDI, nvidia.go by what is
-// special about NVIDIA's driver. host.go, driver.go and libs.go look at the host; a test makes one up in a directory.
+// special about NVIDIA's driver. view.go, driver.go and libs.go look at the host; a test makes one up in a directory.
 //
 // # What is never done here
 //

@@ -18,7 +18,7 @@ import (
 	"time"
 
 	"github.com/gbuild/gbuild/internal/lazyregexp"
-	"github.com/gbuild/gbuild/pkg/runtime"
+	"github.com/gbuild/gbuild/pkg/runtime/host"
 )
 
 // Driver is the NVIDIA driver of a host and its GPUs.
@@ -28,7 +28,7 @@ type Driver struct {
 	Nodes   []string // device nodes that every container with a GPU gets
 	Notices []string // a line for each thing that is missing, with its remedy
 
-	host host
+	host view
 }
 
 // GPU is one GPU that this host can use.
@@ -54,11 +54,11 @@ type MIG struct {
 var commonNodes = []string{"/dev/nvidia-modeset", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools", "/dev/nvidiactl"}
 
 // FindDriver looks for the driver of this host and its GPUs in /proc, /sys and /dev. A host without either is a
-// *runtime.Missing.
-func FindDriver(ctx context.Context) (*Driver, error) { return host{}.driver(ctx) }
+// *host.Missing.
+func FindDriver(ctx context.Context) (*Driver, error) { return view{}.driver(ctx) }
 
 // driver is FindDriver for any host.
-func (h host) driver(ctx context.Context) (*Driver, error) {
+func (h view) driver(ctx context.Context) (*Driver, error) {
 	d := &Driver{Version: h.version(), host: h}
 	for _, n := range commonNodes {
 		if h.isDevice(n) {
@@ -85,16 +85,16 @@ func (h host) driver(ctx context.Context) (*Driver, error) {
 }
 
 // missingDriver says which of the reasons for a host without a usable GPU it is.
-func (h host) missingDriver(version string) error {
+func (h view) missingDriver(version string) error {
 	switch {
 	case version != "":
-		return &runtime.Missing{What: "the NVIDIA driver " + version + " is loaded, but no GPU of it can be used here (no /dev/nvidia0)",
+		return &host.Missing{What: "the NVIDIA driver " + version + " is loaded, but no GPU of it can be used here (no /dev/nvidia0)",
 			Remedy: "as root, run `nvidia-smi` once to make the device nodes; in a container or pod, ask for a GPU when it is started"}
 	case h.isDevice("/dev/dxg"):
-		return &runtime.Missing{What: "this is WSL, whose GPUs gbuild does not look for itself",
+		return &host.Missing{What: "this is WSL, whose GPUs gbuild does not look for itself",
 			Remedy: "write a CDI spec: `nvidia-ctk cdi generate --output=$HOME/.config/cdi/nvidia.yaml`"}
 	}
-	return &runtime.Missing{What: "this host has no NVIDIA driver (no /proc/driver/nvidia and no /dev/nvidia0)",
+	return &host.Missing{What: "this host has no NVIDIA driver (no /proc/driver/nvidia and no /dev/nvidia0)",
 		Remedy: "install the driver, or run without --gpus; in a container or pod, ask for a GPU when it is started"}
 }
 
@@ -102,7 +102,7 @@ func (h host) missingDriver(version string) error {
 var moduleVersion = lazyregexp.New(`Kernel Module\s.*?\s([0-9]+\.[0-9.]+)\s`)
 
 // version is that of the kernel's module, or "".
-func (h host) version() string {
+func (h view) version() string {
 	if v := h.read("/sys/module/nvidia/version"); v != "" {
 		return v
 	}
@@ -113,7 +113,7 @@ func (h host) version() string {
 }
 
 // gpus lists the GPUs whose node is here: inside a container /proc lists those of the whole machine.
-func (h host) gpus() []GPU {
+func (h view) gpus() []GPU {
 	entries, _ := os.ReadDir(h.path("/proc/driver/nvidia/gpus"))
 	var out []GPU
 	for _, e := range entries {
@@ -145,7 +145,7 @@ func busNumbers(id string) []uint64 {
 }
 
 // gpu describes one GPU of /proc; false where it cannot be used here.
-func (h host) gpu(busID string) (GPU, bool) {
+func (h view) gpu(busID string) (GPU, bool) {
 	file := "/proc/driver/nvidia/gpus/" + busID + "/information"
 	info := parseInformation(h.read(file))
 	minor, err := strconv.Atoi(info["Device Minor"])
@@ -171,7 +171,7 @@ func (h host) gpu(busID string) (GPU, bool) {
 
 // awake reads a GPU's information while its node is open: the driver learns the UUID when it initialises the GPU, and
 // forgets it with the last closed node.
-func (h host) awake(node, file string) map[string]string {
+func (h view) awake(node, file string) map[string]string {
 	for _, n := range []string{"/dev/nvidiactl", node} {
 		if f, err := os.Open(h.path(n)); err == nil {
 			defer f.Close()
@@ -195,7 +195,7 @@ func parseInformation(s string) map[string]string {
 var gpuNode = lazyregexp.New(`^nvidia([0-9]{1,4})$`)
 
 // gpusByNode is for kernels that show no /proc/driver/nvidia (gVisor, some pods): the nodes alone.
-func (h host) gpusByNode() []GPU {
+func (h view) gpusByNode() []GPU {
 	entries, _ := os.ReadDir(h.path("/dev"))
 	var out []GPU
 	for _, e := range entries {
@@ -208,7 +208,7 @@ func (h host) gpusByNode() []GPU {
 }
 
 // mig lists the instances of a GPU, in the order of (GPU instance, compute instance) that NVML's indices follow.
-func (h host) mig(minor int) []MIG {
+func (h view) mig(minor int) []MIG {
 	base := fmt.Sprintf("/proc/driver/nvidia/capabilities/gpu%d/mig", minor)
 	found, _ := filepath.Glob(h.path(base + "/gi*/ci*/access"))
 	var out []MIG
@@ -233,7 +233,7 @@ func (h host) mig(minor int) []MIG {
 }
 
 // capability gives the node of one access file, or "".
-func (h host) capability(file string) string {
+func (h view) capability(file string) string {
 	minor := parseInformation(h.read(file))["DeviceFileMinor"]
 	if !isIndex(minor) {
 		return ""

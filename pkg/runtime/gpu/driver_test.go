@@ -11,7 +11,7 @@ import (
 
 	"tags.cncf.io/container-device-interface/pkg/cdi"
 
-	"github.com/gbuild/gbuild/pkg/runtime"
+	"github.com/gbuild/gbuild/pkg/runtime/host"
 )
 
 const (
@@ -158,7 +158,7 @@ func TestDriverDetection(t *testing.T) {
 			if err == nil {
 				_, err = d.Spec()
 			}
-			m, ok := errors.AsType[*runtime.Missing](err)
+			m, ok := errors.AsType[*host.Missing](err)
 			if !ok || !strings.HasPrefix(err.Error(), c.err) || m.Hint() == "" {
 				t.Errorf("%v", err)
 			}

@@ -106,7 +106,7 @@ func (r *fakeRoot) library(p, soname string) *fakeRoot {
 }
 
 // host is one that looks nowhere but below the fake root.
-func (r *fakeRoot) host() host { return host{root: r.dir} }
+func (r *fakeRoot) host() view { return view{root: r.dir} }
 
 // loaded makes the kernel's side of a driver with its common nodes.
 func (r *fakeRoot) loaded(version string) *fakeRoot {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/gbuild/gbuild/internal/lazyregexp"
 	"github.com/gbuild/gbuild/pkg/runtime"
+	"github.com/gbuild/gbuild/pkg/runtime/host"
 )
 
 // driverFile is one file of the driver: where it is on the host and where a container finds it.
@@ -50,7 +51,7 @@ func libraryDirs() []string {
 var nativeMachine = map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64}[goruntime.GOARCH]
 
 // driverRoots gives the host paths below which the driver may be installed, without a trailing slash.
-func (h host) driverRoots() []string {
+func (h view) driverRoots() []string {
 	return []string{strings.TrimSuffix(h.path("/"), "/"), h.path("/run/nvidia/driver")}
 }
 
@@ -102,7 +103,7 @@ func loaderDirs(root, file string, depth int) []string {
 var libcudaFile = lazyregexp.New(`^libcuda\.so\.([0-9]+\.[0-9.]+)$`)
 
 // libraries finds the directory of libcuda for a driver version; with "" the first one found tells the version.
-func (h host) libraries(version string) (driverLibraries, error) {
+func (h view) libraries(version string) (driverLibraries, error) {
 	var others []string
 	for _, root := range h.driverRoots() {
 		for _, dir := range searchDirs(root) {
@@ -122,11 +123,11 @@ func (h host) libraries(version string) (driverLibraries, error) {
 		}
 	}
 	if others != nil {
-		return driverLibraries{}, &runtime.Missing{
+		return driverLibraries{}, &host.Missing{
 			What:   fmt.Sprintf("the kernel runs NVIDIA driver %s, but the libraries installed are %s", version, strings.Join(others, ", ")),
 			Remedy: "the driver was updated while it ran: reboot, or reload its kernel modules"}
 	}
-	return driverLibraries{}, &runtime.Missing{
+	return driverLibraries{}, &host.Missing{
 		What:   "no libcuda.so of NVIDIA driver " + version + " was found",
 		Remedy: "install the driver's libraries, or name their directory in /etc/ld.so.conf"}
 }
@@ -264,7 +265,7 @@ var driverShares = []string{
 }
 
 // otherFiles lists descriptions, firmware and the sockets of the driver's daemons.
-func (h host) otherFiles(l driverLibraries) []driverFile {
+func (h view) otherFiles(l driverLibraries) []driverFile {
 	var out []driverFile
 	for _, s := range driverShares {
 		for _, at := range [][2]string{{"/usr/share/", "/usr/share/"}, {"/etc/", "/etc/"}, {"/usr/local/nvidia/share/", "/usr/share/"}} {

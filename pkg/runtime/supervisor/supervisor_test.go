@@ -15,15 +15,16 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gbuild/gbuild/pkg/runtime"
+	"github.com/gbuild/gbuild/pkg/runtime/host"
 )
 
 // TestMain runs the tests in a user namespace with one id, whoever starts them.
 func TestMain(m *testing.M) {
 	runtime.Init()
-	if runtime.Entered() {
+	if host.Entered() {
 		os.Exit(m.Run())
 	}
-	code, err := runtime.Enter(context.Background(), runtime.EnterOptions{Isolation: runtime.RootlessSingle})
+	code, err := host.Enter(context.Background(), host.EnterOptions{Isolation: host.RootlessSingle})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "running without namespaces:", err)
 		code = m.Run()
@@ -41,7 +42,7 @@ func must(t testing.TB, err error) {
 // newRoot is a root with busybox, and the directory that has what is changed in it.
 func newRoot(t testing.TB) (root, upper string) {
 	t.Helper()
-	if !runtime.Entered() {
+	if !host.Entered() {
 		t.Skip("needs user namespaces")
 	}
 	busybox, err := exec.LookPath("busybox")
@@ -151,7 +152,7 @@ func TestScripts(t *testing.T) {
 			"/f 0\n/tmp/r/f 7", nil},
 		{"unconfined", "touch /tmp/f; chown 7:8 /tmp/f; stat -c %u:%g /tmp/f; su ann -c 'id -u'", "7:8\n1000", []func(*runtime.Sandbox){func(s *runtime.Sandbox) { s.Seccomp = "unconfined" }}},
 		{"insecure", "touch /tmp/f; chown 7:8 /tmp/f; stat -c %u:%g /tmp/f; su ann -c 'id -u'", "7:8\n1000", []func(*runtime.Sandbox){func(s *runtime.Sandbox) { s.Insecure = true }}},
-		{"without answers", "touch /tmp/f; chown 7:8 /tmp/f; stat -c %u:%g /tmp/f; su ann -c 'id -u'; mknod /tmp/n c 1 3; ls /tmp", "0:0\n0\nf", []func(*runtime.Sandbox){ann, func(s *runtime.Sandbox) { s.Isolation = runtime.Fake }}},
+		{"without answers", "touch /tmp/f; chown 7:8 /tmp/f; stat -c %u:%g /tmp/f; su ann -c 'id -u'; mknod /tmp/n c 1 3; ls /tmp", "0:0\n0\nf", []func(*runtime.Sandbox){ann, func(s *runtime.Sandbox) { s.Isolation = host.Fake }}},
 		{"no new privileges", "cp /usr/bin/id /tmp/id; chown 7:8 /tmp/id; chmod 6755 /tmp/id; su ann -c /tmp/id; stat -c %u /tmp/id", "uid=1000(ann) gid=1001(ann) groups=1001(ann),2000(team)\n7", []func(*runtime.Sandbox){programs, func(s *runtime.Sandbox) { s.NoNewPrivileges = true }}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -1,4 +1,4 @@
-package runtime
+package host
 
 import (
 	"bytes"
@@ -121,7 +121,7 @@ func TestEnterInAChroot(t *testing.T) {
 		root := filepath.Join(at, "root")
 		err := errors.Join(unix.Unshare(unix.CLONE_NEWNS), unix.Mount("tmpfs", at, "tmpfs", 0, ""), unix.Mount("", at, "", unix.MS_SHARED, ""), os.Mkdir(root, 0o755))
 		for _, dir := range []string{"/proc", "/dev", "/bin", "/lib", "/lib64", "/usr", "/tmp"} {
-			if exists(dir) {
+			if Exists(dir) {
 				err = errors.Join(err, os.Mkdir(root+dir, 0o755), unix.Mount(dir, root+dir, "", unix.MS_BIND|unix.MS_REC, ""))
 			}
 		}
@@ -246,5 +246,12 @@ func TestMissingAsPlainUser(t *testing.T) {
 	m := missingSubordinate("/etc/subgid", "ann")
 	if want := "run: sudo usermod --add-subgids 100000-165535 ann"; m.Hint() != want {
 		t.Errorf("hint %q, want %q", m.Hint(), want)
+	}
+}
+
+// BenchmarkEnter is the cost of coming into the namespaces.
+func BenchmarkEnter(b *testing.B) {
+	for b.Loop() {
+		must(b, helper(b, "enter", "SCRIPT=true").Run())
 	}
 }

@@ -10,22 +10,22 @@ import (
 	"strings"
 )
 
-// host is where the NVIDIA driver is looked for. The zero value is this machine.
-type host struct {
+// view is where the NVIDIA driver is looked for. The zero value is this machine.
+type view struct {
 	root string // the directory that stands for /; "" is / itself
 }
 
 // path is where a path of the host lies.
-func (h host) path(p string) string { return filepath.Join("/", h.root, p) }
+func (h view) path(p string) string { return filepath.Join("/", h.root, p) }
 
 // isDevice says whether a character device is there.
-func (h host) isDevice(p string) bool {
+func (h view) isDevice(p string) bool {
 	st, err := os.Stat(h.path(p))
 	return err == nil && st.Mode()&fs.ModeCharDevice != 0
 }
 
 // read gives the text of a small file, "" where it cannot be read.
-func (h host) read(p string) string {
+func (h view) read(p string) string {
 	b, err := os.ReadFile(h.path(p))
 	if err != nil {
 		return ""

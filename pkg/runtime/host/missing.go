@@ -1,7 +1,7 @@
 // This file owns the error of what a host lacks. It is the only error of this package after which a caller may go
 // on: the caller then has less than it asked for, and tells the user so.
 
-package runtime
+package host
 
 import "fmt"
 

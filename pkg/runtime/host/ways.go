@@ -1,6 +1,6 @@
 // This file owns which namespaces this process can try to make, and what may be refused on the way into them.
 
-package runtime
+package host
 
 import (
 	"errors"

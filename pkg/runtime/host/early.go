@@ -1,6 +1,6 @@
 // This file owns what Go knows of early.c, which may have entered the namespaces before Go started.
 
-package runtime
+package host
 
 // extern int gbuild_gate, gbuild_bare; // Set by early.c, before Go starts.
 import "C"

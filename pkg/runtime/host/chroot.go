@@ -1,7 +1,7 @@
 // This file owns what is different for a process in a chroot: it can have no user namespace, and what it mounts would be seen outside,
 // as it cannot name the mount that its root lies in.
 
-package runtime
+package host
 
 import (
 	"errors"
@@ -20,7 +20,7 @@ func chrooted() bool {
 	if unix.Stat("/", &here) == nil && unix.Stat("/proc/1/root", &first) == nil {
 		return here.Dev != first.Dev || here.Ino != first.Ino
 	}
-	mounts := readSetting("/proc/self/mountinfo")
+	mounts := ReadSetting("/proc/self/mountinfo")
 	return mounts != "" && !slices.ContainsFunc(strings.Split(mounts, "\n"), func(line string) bool {
 		f := strings.Fields(line)
 		return len(f) > 4 && f[4] == "/"

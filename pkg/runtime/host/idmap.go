@@ -1,7 +1,7 @@
 // This file owns the ids of users: the maps of a user namespace, and the subordinate ids that a user has for it. early.c does
 // the same for the common case; what is decided here must stay true there.
 
-package runtime
+package host
 
 import (
 	"bufio"
@@ -19,15 +19,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// idRange is one line of a uid_map or gid_map; see user_namespaces(7).
-type idRange struct {
+// IDRange is one line of a uid_map or gid_map; see user_namespaces(7).
+type IDRange struct {
 	Inside, Outside uint32 // the first id in the namespace, and who that is outside of it
 	Count           uint32 // ids that follow each other
 }
 
 // idMaps are both maps of a user namespace.
 type idMaps struct {
-	UIDs, GIDs []idRange
+	UIDs, GIDs []IDRange
 	// Helpers says that newuidmap and newgidmap must write the maps, because the caller has no privilege.
 	Helpers bool
 	// NoGroups says that nobody in the namespace may leave a group, without which the kernel lets only helpers map groups.
@@ -52,7 +52,7 @@ func subordinateMaps(uid, gid int) (*idMaps, *Missing) {
 
 // singleMaps make the user root, and there is nobody else.
 func singleMaps() *idMaps {
-	return &idMaps{UIDs: []idRange{{0, uint32(os.Geteuid()), 1}}, GIDs: []idRange{{0, uint32(os.Getegid()), 1}}, NoGroups: true}
+	return &idMaps{UIDs: []IDRange{{0, uint32(os.Geteuid()), 1}}, GIDs: []IDRange{{0, uint32(os.Getegid()), 1}}, NoGroups: true}
 }
 
 // noNewPrivileges says whether no program that this process starts can have more rights than it.
@@ -67,7 +67,7 @@ func SingleID() bool { return singleID() }
 
 var singleID = sync.OnceValue(func() bool {
 	for _, file := range []string{"/proc/self/uid_map", "/proc/self/gid_map"} {
-		ranges, err := parseIDMap(readSetting(file))
+		ranges, err := ParseIDMap(ReadSetting(file))
 		if err == nil && len(ranges) == 1 && ranges[0].Count == 1 {
 			return true
 		}
@@ -82,19 +82,19 @@ func identityMaps() *idMaps {
 
 // identityMap reads a map of this process, and maps what it has inside to itself. Without /proc there is none, and no
 // namespace can be mapped either.
-func identityMap(path string) []idRange {
-	ranges, _ := parseIDMap(readSetting(path))
+func identityMap(path string) []IDRange {
+	ranges, _ := ParseIDMap(ReadSetting(path))
 	for i := range ranges {
 		ranges[i].Outside = ranges[i].Inside
 	}
 	return ranges
 }
 
-// parseIDMap reads the text of a uid_map or gid_map.
-func parseIDMap(s string) ([]idRange, error) {
-	var ranges []idRange
+// ParseIDMap reads the text of a uid_map or gid_map.
+func ParseIDMap(s string) ([]IDRange, error) {
+	var ranges []IDRange
 	for line := range strings.Lines(s) {
-		var r idRange
+		var r IDRange
 		if _, err := fmt.Sscan(line, &r.Inside, &r.Outside, &r.Count); err != nil {
 			return nil, fmt.Errorf("line %q: %w", line, err)
 		}
@@ -103,8 +103,8 @@ func parseIDMap(s string) ([]idRange, error) {
 	return ranges, nil
 }
 
-// isMapped says whether an id exists in a namespace with that map.
-func isMapped(ranges []idRange, id int) bool {
+// IsMapped says whether an id exists in a namespace with that map.
+func IsMapped(ranges []IDRange, id int) bool {
 	for _, r := range ranges {
 		if int64(id) >= int64(r.Inside) && int64(id) < int64(r.Inside)+int64(r.Count) {
 			return true
@@ -113,14 +113,14 @@ func isMapped(ranges []idRange, id int) bool {
 	return false
 }
 
-// mappedGroup says whether a group id exists in this user namespace.
-func mappedGroup(gid int) bool {
-	ranges, _ := parseIDMap(readSetting("/proc/self/gid_map"))
-	return isMapped(ranges, gid)
+// HasGroup says whether a group id exists in this user namespace.
+func HasGroup(gid int) bool {
+	ranges, _ := ParseIDMap(ReadSetting("/proc/self/gid_map"))
+	return IsMapped(ranges, gid)
 }
 
 // subordinateMap is 0 -> own, then 1.. -> the ranges that the file grants to the user with this uid, by name or number.
-func subordinateMap(file string, uid int, own uint32) ([]idRange, *Missing) {
+func subordinateMap(file string, uid int, own uint32) ([]IDRange, *Missing) {
 	name := strconv.Itoa(uid)
 	if u, err := user.LookupId(name); err == nil {
 		name = u.Username
@@ -147,14 +147,14 @@ func subordinateMap(file string, uid int, own uint32) ([]idRange, *Missing) {
 const maxMapLines = 340
 
 // layOut puts the caller's own id at 0 and the granted ranges, one after another, from 1 on.
-func layOut(own uint32, granted []idRange) []idRange {
-	out := []idRange{{0, own, 1}}
+func layOut(own uint32, granted []IDRange) []IDRange {
+	out := []IDRange{{0, own, 1}}
 	next := uint32(1)
 	for _, g := range granted {
 		if len(out) == maxMapLines || g.Count > ^uint32(0)-next {
 			break
 		}
-		out = append(out, idRange{next, g.Outside, g.Count})
+		out = append(out, IDRange{next, g.Outside, g.Count})
 		next += g.Count
 	}
 	return out
@@ -162,8 +162,8 @@ func layOut(own uint32, granted []idRange) []idRange {
 
 // parseSubordinate reads the ranges of one user from a file in the format of subuid(5). Lines of others, and
 // malformed ones, are passed over as shadow-utils does. A range that is listed twice counts once.
-func parseSubordinate(r io.Reader, names ...string) ([]idRange, error) {
-	var out []idRange
+func parseSubordinate(r io.Reader, names ...string) ([]IDRange, error) {
+	var out []IDRange
 	sc := bufio.NewScanner(r)
 	for sc.Scan() {
 		f := strings.Split(strings.TrimSpace(sc.Text()), ":")
@@ -175,7 +175,7 @@ func parseSubordinate(r io.Reader, names ...string) ([]idRange, error) {
 		if err1 != nil || err2 != nil || count == 0 || start+count > 1<<32-1 {
 			continue
 		}
-		r := idRange{Outside: uint32(start), Count: uint32(count)}
+		r := IDRange{Outside: uint32(start), Count: uint32(count)}
 		if !overlaps(out, r) {
 			out = append(out, r)
 		}
@@ -183,8 +183,8 @@ func parseSubordinate(r io.Reader, names ...string) ([]idRange, error) {
 	return out, sc.Err()
 }
 
-func overlaps(have []idRange, r idRange) bool {
-	return slices.ContainsFunc(have, func(h idRange) bool {
+func overlaps(have []IDRange, r IDRange) bool {
+	return slices.ContainsFunc(have, func(h IDRange) bool {
 		return r.Outside < h.Outside+h.Count && h.Outside < r.Outside+r.Count
 	})
 }
@@ -208,7 +208,7 @@ func (m *idMaps) apply(pid int) error {
 	return nil
 }
 
-func formatIDMap(ranges []idRange) []byte {
+func formatIDMap(ranges []IDRange) []byte {
 	var b strings.Builder
 	for _, r := range ranges {
 		fmt.Fprintf(&b, "%d %d %d\n", r.Inside, r.Outside, r.Count)
@@ -224,7 +224,7 @@ func (m *idMaps) applyHelpers(pid int) error {
 	return runMapper("newgidmap", pid, m.GIDs)
 }
 
-func runMapper(tool string, pid int, ranges []idRange) error {
+func runMapper(tool string, pid int, ranges []IDRange) error {
 	args := []string{strconv.Itoa(pid)}
 	for _, r := range ranges {
 		for _, n := range []uint32{r.Inside, r.Outside, r.Count} {

@@ -1,12 +1,13 @@
 // This file owns trials of what a sandbox needs of the kernel, in the namespaces of this process. Each is made by a thread, or
 // a process, that ends at once, and nothing of it stays.
 
-package runtime
+package host
 
 import (
 	"errors"
 	"os"
 	"os/exec"
+	"sync"
 	"syscall"
 	"unsafe"
 
@@ -61,7 +62,7 @@ const tryVar = "_GBUILD_TRY_PROC"
 
 // tryProc mounts a new /proc, which needs a process that is the first in its namespace.
 func tryProc() syscall.Errno {
-	cmd := exec.Command(selfExe)
+	cmd := exec.Command(SelfExe)
 	cmd.Env = []string{tryVar + "=1"}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS, Pdeathsig: unix.SIGKILL}
 	err := cmd.Run()
@@ -75,7 +76,7 @@ func tryProc() syscall.Errno {
 // runTryProc ends this process where tryProc has started it.
 func runTryProc() {
 	if os.Getenv(tryVar) != "" {
-		os.Exit(int(errnoOf(unix.Mount("proc", "/proc", "proc", plain, ""))))
+		os.Exit(int(errnoOf(unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""))))
 	}
 }
 
@@ -98,3 +99,10 @@ func tryNotify() error {
 	}
 	return unix.Close(int(fd))
 }
+
+// MissingNotify says why the system calls of a sandbox cannot be answered by this process, in its namespaces, or nil.
+func MissingNotify() *Missing { return missingNotify() }
+
+var missingNotify = sync.OnceValue(func() *Missing {
+	return decideNotify(ptraceScope(), errnoOf(thread.Run(tryNotify)))
+})

@@ -1,7 +1,7 @@
 // This file owns the way into namespaces of our own, from the side of the process that starts it. The other side is init.go;
 // early.c does both in front of Go for `gbuild build` and `gbuild run`.
 
-package runtime
+package host
 
 import (
 	"context"
@@ -11,7 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	goruntime "runtime"
+	"runtime"
 	"slices"
 	"syscall"
 
@@ -35,8 +35,8 @@ func Enter(ctx context.Context, o EnterOptions) (code int, err error) {
 		return 0, missing
 	}
 	// The death signal below belongs to the thread that forks, not to the process.
-	goruntime.LockOSThread()
-	defer goruntime.UnlockOSThread()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2, unix.SIGCONT, unix.SIGWINCH)
 	defer signal.Stop(signals)
@@ -108,7 +108,7 @@ func prepareStage(ctx context.Context, args, env []string, files []*os.File, w w
 	if args == nil {
 		args = os.Args
 	}
-	cmd := exec.CommandContext(ctx, selfExe)
+	cmd := exec.CommandContext(ctx, SelfExe)
 	cmd.Args = args
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.ExtraFiles = files

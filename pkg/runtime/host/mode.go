@@ -1,7 +1,7 @@
 // This file owns the decision how the sandboxes of a process are made, and the sentence that says so where it is not the best
 // way.
 
-package runtime
+package host
 
 import (
 	"errors"
@@ -69,7 +69,7 @@ func CannotRun(err error) error {
 
 // ModeHere is the mode of this process, which is cheap where nothing is weaker than it could be.
 func ModeHere(want Isolation) (Mode, error) {
-	if Entered() && !SingleID() && !bare.Load() && ownParts().proc && ownParts().hostname {
+	if Entered() && !SingleID() && !bare.Load() && OwnParts().Proc && OwnParts().Hostname {
 		return Support{Root: OwnerOutside() == 0}.Mode(want)
 	}
 	return decide(examine()).Mode(want)

@@ -1,7 +1,7 @@
 // This file owns what the facts about a host mean: which abilities it has, what each of the others lacks, and what adds it. It
 // touches nothing.
 
-package runtime
+package host
 
 import (
 	"fmt"
@@ -162,11 +162,11 @@ func decideNetwork(f facts) *Missing {
 	if f.tried.Network == 0 { // also where the reason that keeps all namespaces away is said elsewhere
 		return nil
 	}
-	return noNetworkNamespace(f.tried.Network)
+	return NoNetworkNamespace(f.tried.Network)
 }
 
-// noNetworkNamespace is for all who want a namespace of the network, and for a sandbox without one, too.
-func noNetworkNamespace(err error) *Missing {
+// NoNetworkNamespace is for all who want a namespace of the network, and for a sandbox without one, too.
+func NoNetworkNamespace(err error) *Missing {
 	return &Missing{
 		What:   "a network namespace cannot be made",
 		Remedy: "raise user.max_net_namespaces, or let the container or policy around gbuild allow unshare(CLONE_NEWNET)",
@@ -192,11 +192,11 @@ func (s Support) PrivateNetwork() *Missing {
 	return missingDevice(s.Tun, s.Pair)
 }
 
-// missingNetwork puts into words what the kernel refuses of a private network.
-func missingNetwork(refused *network.Error) *Missing {
+// MissingNetwork puts into words what the kernel refuses of a private network.
+func MissingNetwork(refused *network.Error) *Missing {
 	switch {
 	case refused.Namespace != nil:
-		return noNetworkNamespace(refused.Namespace)
+		return NoNetworkNamespace(refused.Namespace)
 	case refused.Tun == nil:
 		return decidePair(refused.Pair)
 	}

@@ -1,7 +1,7 @@
 // This file owns the causes of what is refused here, each with its remedy. Facts decide: an error number alone says nothing, as a
 // container, a policy and a setting give the same. It touches nothing.
 
-package runtime
+package host
 
 import (
 	"errors"

@@ -1,6 +1,6 @@
 // This file owns the names of the ways in which a sandbox can be made.
 
-package runtime
+package host
 
 import (
 	"fmt"

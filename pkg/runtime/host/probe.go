@@ -1,6 +1,6 @@
 // This file owns the questions what this host can do: it gathers facts, and support.go decides what they mean.
 
-package runtime
+package host
 
 import (
 	"context"
@@ -74,23 +74,23 @@ func gather() facts {
 		uid:          userOutside(),
 		why:          why,
 		noNewPrivs:   noNewPrivileges(),
-		filtered:     statusField("Seccomp") == "2",
+		filtered:     StatusField("Seccomp") == "2",
 		container:    containerKind(),
 		profile:      heldBy(),
 		chrooted:     chrooted(),
-		noProc:       !exists(selfExe),
-		apparmor:     readSetting("/proc/sys/kernel/apparmor_restrict_unprivileged_userns"),
-		unprivileged: readSetting("/proc/sys/kernel/unprivileged_userns_clone"),
-		maxUserns:    readSetting("/proc/sys/user/max_user_namespaces"),
+		noProc:       !Exists(SelfExe),
+		apparmor:     ReadSetting("/proc/sys/kernel/apparmor_restrict_unprivileged_userns"),
+		unprivileged: ReadSetting("/proc/sys/kernel/unprivileged_userns_clone"),
+		maxUserns:    ReadSetting("/proc/sys/user/max_user_namespaces"),
 		scope:        ptraceScope(),
-		mountinfo:    readSetting("/proc/self/mountinfo"),
-		kernel:       readSetting("/proc/sys/kernel/osrelease"),
-		seccomp:      filtersCalls,
+		mountinfo:    ReadSetting("/proc/self/mountinfo"),
+		kernel:       ReadSetting("/proc/sys/kernel/osrelease"),
+		seccomp:      FiltersCalls,
 		ptrace:       missingTracer(),
 	}
-	f.effective, _ = strconv.ParseUint(statusField("CapEff"), 16, 64)
-	f.bounding, _ = strconv.ParseUint(statusField("CapBnd"), 16, 64)
-	f.cgroupV2, f.controllers = ownCgroup()
+	f.effective, _ = strconv.ParseUint(StatusField("CapEff"), 16, 64)
+	f.bounding, _ = strconv.ParseUint(StatusField("CapBnd"), 16, 64)
+	f.cgroupV2, f.controllers = OwnCgroup()
 	if f.uid == 0 {
 		return f
 	}
@@ -107,10 +107,10 @@ func gather() facts {
 }
 
 // mapsAll says whether all of these ids are in the namespace that has the map.
-func mapsAll(file string, ids []idRange) bool {
-	have, err := parseIDMap(readSetting(file))
-	return err != nil || !slices.ContainsFunc(ids, func(r idRange) bool {
-		return !isMapped(have, int(r.Outside)) || !isMapped(have, int(r.Outside+r.Count-1))
+func mapsAll(file string, ids []IDRange) bool {
+	have, err := ParseIDMap(ReadSetting(file))
+	return err != nil || !slices.ContainsFunc(ids, func(r IDRange) bool {
+		return !IsMapped(have, int(r.Outside)) || !IsMapped(have, int(r.Outside+r.Count-1))
 	})
 }
 
@@ -130,9 +130,9 @@ func userOutside() int {
 	return os.Geteuid()
 }
 
-// statusField reads a line of /proc/self/status.
-func statusField(name string) string {
-	for line := range strings.Lines(readSetting("/proc/self/status")) {
+// StatusField reads a line of /proc/self/status.
+func StatusField(name string) string {
+	for line := range strings.Lines(ReadSetting("/proc/self/status")) {
 		if value, ok := strings.CutPrefix(line, name+":"); ok {
 			return strings.TrimSpace(value)
 		}
@@ -145,9 +145,9 @@ func containerKind() string {
 	switch {
 	case os.Getenv("KUBERNETES_SERVICE_HOST") != "":
 		return "Kubernetes"
-	case exists("/run/.containerenv"):
+	case Exists("/run/.containerenv"):
 		return "podman"
-	case exists("/.dockerenv"):
+	case Exists("/.dockerenv"):
 		return "Docker"
 	case os.Getenv("container") != "":
 		return os.Getenv("container")
@@ -158,14 +158,14 @@ func containerKind() string {
 // heldBy is the profile of AppArmor that is enforced on this process. Other modules have other words in the second file.
 func heldBy() string {
 	for _, file := range []string{"/proc/self/attr/apparmor/current", "/proc/self/attr/current"} {
-		if profile, enforced := strings.CutSuffix(readSetting(file), " (enforce)"); enforced {
+		if profile, enforced := strings.CutSuffix(ReadSetting(file), " (enforce)"); enforced {
 			return profile
 		}
 	}
 	return ""
 }
 
-func ptraceScope() string { return readSetting("/proc/sys/kernel/yama/ptrace_scope") }
+func ptraceScope() string { return ReadSetting("/proc/sys/kernel/yama/ptrace_scope") }
 
 // probeVar names the descriptor on which a process that tryInside started writes what it tried.
 const probeVar = "_GBUILD_PROBE_FD"

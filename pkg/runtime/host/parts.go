@@ -1,7 +1,7 @@
 // This file owns the question which of the kernel's file systems and names a sandbox can have for itself here. What the kernel
 // refuses, the sandbox shares with this process. The kernel is asked by trying, once in a process.
 
-package runtime
+package host
 
 import (
 	"slices"
@@ -14,25 +14,29 @@ import (
 	"github.com/gbuild/gbuild/internal/thread"
 )
 
-// parts says what of the kernel a sandbox has for itself.
-type parts struct {
-	proc     bool // a /proc with numbers of processes that are its own; else those of this process
-	hostname bool // a name of the host; else that of this process
-	cgroup   bool // a view of control groups that begins with its own
+// Parts says what of the kernel a sandbox has for itself.
+type Parts struct {
+	Proc     bool // a /proc with numbers of processes that are its own; else those of this process
+	Hostname bool // a name of the host; else that of this process
+	Cgroup   bool // a view of control groups that begins with its own
 }
 
-// ownParts finds out which parts a sandbox has for itself here.
-var ownParts = sync.OnceValue(func() parts {
+// OwnParts finds out which parts a sandbox has for itself here.
+func OwnParts() Parts { return ownParts() }
+
+var ownParts = sync.OnceValue(func() Parts {
 	hostname, cgroup := namedHere()
-	return parts{
-		proc:     len(covers(mountsHere(), "proc", "/proc")) == 0 || newProc() == 0,
-		hostname: hostname == 0,
-		cgroup:   cgroup == 0,
+	return Parts{
+		Proc:     len(covers(Mounts(), "proc", "/proc")) == 0 || newProc() == 0,
+		Hostname: hostname == 0,
+		Cgroup:   cgroup == 0,
 	}
 })
 
-// mountsHere is what was mounted when it was asked for first.
-var mountsHere = sync.OnceValue(func() string { return readSetting("/proc/self/mountinfo") })
+// Mounts is what was mounted when it was asked for first, in the form of /proc/self/mountinfo.
+func Mounts() string { return mounts() }
+
+var mounts = sync.OnceValue(func() string { return ReadSetting("/proc/self/mountinfo") })
 
 // newProc says why there is no other /proc.
 var newProc = sync.OnceValue(tryProc)
@@ -79,10 +83,12 @@ func covers(mountinfo, kind, dir string) (list []string) {
 	return list
 }
 
-// ownSys says whether a sandbox with a network of its own can have a /sys of its own, which shows that network, and whether it
+// OwnSys says whether a sandbox with a network of its own can have a /sys of its own, which shows that network, and whether it
 // may be writable.
+func OwnSys() (own, writable bool) { return ownSys() }
+
 var ownSys = sync.OnceValues(func() (own, writable bool) {
-	if len(covers(mountsHere(), "sysfs", "/sys")) == 0 {
+	if len(covers(Mounts(), "sysfs", "/sys")) == 0 {
 		return true, true
 	}
 	err := thread.Run(func() error {
