@@ -47,6 +47,9 @@ func run(m *testing.M) int {
 		crash(os.Args[2:])
 		return 0
 	}
+	if len(os.Args) > 4 && os.Args[1] == "place" {
+		placeChild(os.Args[2], os.Args[3], os.Args[4])
+	}
 	if len(os.Args) > 3 && os.Args[1] == "kinds" {
 		if err := kindsChild(os.Args[2], os.Args[3]); err != nil {
 			fmt.Println(err)

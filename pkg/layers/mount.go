@@ -125,7 +125,7 @@ func (d *Draft) showCopy(ctx context.Context) (*shown, error) {
 	if err := t.copy.Begin(); err != nil {
 		return nil, errors.Join(fmt.Errorf("showing a draft: %w", err), d.dropTree())
 	}
-	return &shown{t.copy.Dir(), func() error { return t.copy.Collect(d.Upper()) }}, nil
+	return &shown{t.copy.Dir(), func() error { return t.collect(d.Upper()) }}, nil
 }
 
 // takeTree gets the tree that the draft had before, or another one.

@@ -58,10 +58,11 @@ type oneTree struct {
 	names []string      // kept, as seen from dir
 	turn  chan struct{} // has an element while no draft has the tree
 
-	held  *os.File // the lock of the place, against other processes; nil before the first draft
-	found []snapshotter.Found
-	copy  *snapshotter.Copy // nil: nobody knows what is there
-	state Key               // whose files it has, but for what was moved to that state's own snapshot
+	held   *os.File // the lock of the place, against other processes; nil before the first draft
+	found  []snapshotter.Found
+	mounts []string          // where something was mounted when the tree was shown
+	copy   *snapshotter.Copy // nil: nobody knows what is there
+	state  Key               // whose files it has, but for what was moved to that state's own snapshot
 }
 
 func newOneTree(s *Store, p Place) (*oneTree, error) {
@@ -73,7 +74,7 @@ func newOneTree(s *Store, p Place) (*oneTree, error) {
 		return nil, err
 	}
 	o := &oneTree{store: s, dir: dir, turn: make(chan struct{}, 1)}
-	o.turn <- struct{}{}
+	o.next()
 	for _, name := range append([]string{p.Own}, p.Kept...) {
 		real, err := resolved(name)
 		if err != nil {
@@ -109,7 +110,7 @@ func (o *oneTree) take(ctx context.Context, d *Draft) (*tree, error) {
 	if err := o.show(ctx, d); err != nil {
 		return nil, errors.Join(err, o.drop(nil))
 	}
-	return &tree{copy: o.copy}, nil
+	return &tree{copy: o.copy, ready: o.sameMounts}, nil
 }
 
 // show makes the tree that of a draft.
@@ -136,21 +137,32 @@ func (o *oneTree) show(ctx context.Context, d *Draft) error {
 // keep implements forest.
 func (o *oneTree) keep(state Key, _ *tree) error {
 	o.state = state
-	o.turn <- struct{}{}
+	o.next()
 	return nil
 }
 
 // drop implements forest.
 func (o *oneTree) drop(*tree) error {
 	o.copy = nil
-	o.turn <- struct{}{}
+	o.next()
 	return nil
+}
+
+// next lets the next draft have the tree.
+func (o *oneTree) next() {
+	select {
+	case o.turn <- struct{}{}:
+	default:
+	}
 }
 
 // close implements forest: it takes the tree away.
 func (o *oneTree) close() error {
-	<-o.turn
-	defer func() { o.turn <- struct{}{} }()
+	select {
+	case <-o.turn:
+	default: // a draft that nobody has ended
+	}
+	defer o.next()
 	if o.held == nil {
 		return nil
 	}
@@ -241,17 +253,39 @@ func (o *oneTree) takeAway() error {
 	return os.Remove(o.record())
 }
 
-// place is the place with what is kept in it now: a command may have moved a directory that something is mounted in.
+// place is the place with what is kept in it now.
 func (o *oneTree) place() (at snapshotter.Place, err error) {
-	mounts, err := os.ReadFile("/proc/self/mountinfo")
-	if err != nil {
-		return at, fmt.Errorf("finding out what is mounted: %w", err)
+	if o.mounts, err = o.mountPoints(); err != nil {
+		return at, err
 	}
 	at = snapshotter.Place{Dir: o.dir, Clock: o.own, Kept: &snapshotter.Kept{}}
 	o.found = at.Still(o.found)
 	at.Kept.Protect(o.found)
-	for _, name := range append(slices.Clone(o.names), snapshotter.MountPoints(string(mounts), o.dir)...) {
+	for _, name := range append(o.mounts, o.names...) {
 		at.Kept.Hide(name)
 	}
 	return at, nil
+}
+
+// mountPoints lists where something is mounted in the place.
+func (o *oneTree) mountPoints() ([]string, error) {
+	text, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return nil, fmt.Errorf("finding out what is mounted: %w", err)
+	}
+	return snapshotter.MountPoints(string(text), o.dir), nil
+}
+
+// sameMounts refuses what a command has left that has moved a directory in which something is mounted: the mount has gone with it.
+func (o *oneTree) sameMounts() error {
+	now, err := o.mountPoints()
+	if err != nil {
+		return err
+	}
+	for _, name := range now {
+		if !slices.Contains(o.mounts, name) {
+			return fmt.Errorf("a command has moved a directory in which something is mounted, so that it is at %s now", name)
+		}
+	}
+	return nil
 }

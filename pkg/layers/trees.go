@@ -19,9 +19,20 @@ import (
 // tree is one copy. What the last RUN has changed is not in it, but in the snapshot of its state.
 type tree struct {
 	copy  *snapshotter.Copy
+	ready func() error // says why the changes of a command cannot be collected; nil where they always can
 	state Key
 	dir   string
 	held  *os.File
+}
+
+// collect moves what a command has changed to an upper directory.
+func (t *tree) collect(u rootfs.Upper) error {
+	if t.ready != nil {
+		if err := t.ready(); err != nil {
+			return err
+		}
+	}
+	return t.copy.Collect(u)
 }
 
 // forest is where drafts get their trees. There are many trees, or one in a place of its own.
