@@ -110,11 +110,16 @@ func (b *bench) file(name, text string) {
 
 func (b *bench) try(text string, change ...func(*Request)) (*Result, error) {
 	b.Helper()
+	return b.tryWith(b.T.Context(), text, change...)
+}
+
+func (b *bench) tryWith(ctx context.Context, text string, change ...func(*Request)) (*Result, error) {
+	b.Helper()
 	plan, err := dockerfile.Parse("Dockerfile", []byte(text), b.options)
 	if err != nil {
 		return nil, err
 	}
-	c, err := files.OpenContext(b.T.Context(), b.context, files.ContextOptions{StateDir: b.Store.Dir()})
+	c, err := files.OpenContext(ctx, b.context, files.ContextOptions{StateDir: b.Store.Dir()})
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +129,7 @@ func (b *bench) try(text string, change ...func(*Request)) (*Result, error) {
 		f(req)
 	}
 	b.ran = nil
-	return b.Build(b.T.Context(), req)
+	return b.Build(ctx, req)
 }
 
 func (b *bench) build(text string, change ...func(*Request)) *Result {

@@ -242,7 +242,9 @@ func TestAForeignFileInTheWay(t *testing.T) {
 		t.Errorf("in the place of a foreign file: %v", err)
 	}
 	change(t, s, Key{}, keyOf("removed"), func(root string) { script(t, root, "rm -r workspace; echo f >workspace") })
-	change(t, s, keyOf("removed"), keyOf("again"), func(root string) { script(t, root, "rm workspace; mkdir -p workspace/src; echo f >workspace/src/main.c") })
+	change(t, s, keyOf("removed"), keyOf("again"), func(root string) {
+		script(t, root, "rm workspace; mkdir -p workspace/src; echo f >workspace/src/main.c")
+	})
 	wantFiles(t, s, keyOf("again"), "/ /workspace /workspace/src /workspace/src/main.c")
 	check(t, s.Close())
 }
@@ -274,7 +276,9 @@ func TestAMountIsMoved(t *testing.T) {
 func TestMadeAnewAboveAKeptName(t *testing.T) {
 	c := newContainer(t)
 	s := c.open()
-	change(t, s, Key{}, keyOf("base"), func(root string) { script(t, root, "mkdir -p workspace/lib; echo x >workspace/lib/f; echo y >workspace/g") })
+	change(t, s, Key{}, keyOf("base"), func(root string) {
+		script(t, root, "mkdir -p workspace/lib; echo x >workspace/lib/f; echo y >workspace/g")
+	})
 	change(t, s, keyOf("base"), keyOf("anew"), func(root string) { script(t, root, "rm -rf workspace; mkdir -m 750 workspace; echo z >workspace/h") })
 	wantFiles(t, s, keyOf("anew"), "/ /workspace /workspace/h")
 	change(t, s, keyOf("anew"), keyOf("next"), func(root string) { script(t, root, "test ! -e workspace/g; test $(stat -c %a workspace) = 750") })
