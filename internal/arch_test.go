@@ -74,6 +74,8 @@ var arrows = map[string]struct {
 		"it carries out a build whose options are given, and knows no command"},
 	"internal/cli": {[]string{"internal/hint", "internal/outfile", "internal/progress", "internal/scope", "pkg/build", "pkg/dockerfile", "pkg/image", "pkg/image/wire", "pkg/layers", "pkg/pipcache", "pkg/pipcache/travel", "pkg/runtime", "pkg/runtime/host", "pkg/runtime/gpu"},
 		"it is what commands stand on, and knows none"},
+	"internal/kaniko": {[]string{"internal/building", "internal/cli", "internal/hint", "internal/outfile", "pkg/image", "pkg/remote", "pkg/runtime"},
+		"it is one more command line of a build, and does nothing that a build does"},
 	"internal/output": {[]string{"internal/hint", "internal/outfile", "pkg/build", "pkg/files", "pkg/image", "pkg/layers", "pkg/layers/codec", "pkg/layers/rootfs"},
 		"it writes what a build made, and neither prints nor builds"},
 	"internal/report":     {[]string{"internal/progress", "pkg/build", "pkg/dockerfile"}, "it words what is known of a Dockerfile, and finds out nothing"},

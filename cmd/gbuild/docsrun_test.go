@@ -117,7 +117,7 @@ func docScript(lines []string) string {
 			continue
 		}
 		fmt.Fprintf(&script, "# line %d\nexec sh -eu line%d.sh\n", i, i)
-		line = strings.NewReplacer("registry.example", "$REGISTRY", "docker load -i agent.tar", "test -s agent.tar").Replace(line)
+		line = strings.NewReplacer("registry.example", "$REGISTRY", "docker load -i agent.tar", "test -s agent.tar", "/kaniko/executor", "executor").Replace(line)
 		fmt.Fprintf(&files, "-- line%d.sh --\n%s\n", i, line)
 	}
 	return script.String() + docProject + "-- base.Dockerfile --\nFROM $REGISTRY/base/shell:1\nCOPY pip /bin/pip\n" + files.String()

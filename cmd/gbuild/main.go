@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	goruntime "runtime"
 	"runtime/debug"
 	"strings"
@@ -31,7 +32,15 @@ func main() {
 	runtime.Init() // returns unless this process is the init of a sandbox, or on its way into a namespace
 	remote.InitGit()
 	delayGC(os.Getenv("GOGC"))
-	os.Exit(realMain(os.Args[1:]))
+	os.Exit(realMain(calledAs(os.Args)))
+}
+
+// calledAs are the arguments of the command that the program's own name asks for: a program called executor is kaniko's.
+func calledAs(words []string) []string {
+	if filepath.Base(words[0]) == "executor" {
+		return append([]string{"kaniko"}, words[1:]...)
+	}
+	return words[1:]
 }
 
 // delayGC spares a short run its first garbage collection, at 4 MiB, which costs more than all else that it does. From
@@ -116,10 +125,10 @@ writes the image to a registry, an OCI layout or a tarball, and launches it with
 	f := root.PersistentFlags()
 	f.StringVar(&a.Flags.Root, "root", a.Env("GBUILD_ROOT"), "directory of gbuild's state (GBUILD_ROOT; default: /var/lib/gbuild for root, else the XDG data directory)")
 	f.StringVar(&a.Flags.CacheDir, "cache-dir", a.Env("GBUILD_CACHE_DIR"), "directory of cache mounts (GBUILD_CACHE_DIR; default: the XDG cache directory)")
-	f.StringSliceVar(&a.Registries.Mirrors, "registry-mirror", strings.Fields(a.Env("GBUILD_REGISTRY_MIRROR")), "host to ask for images of Docker Hub first (repeatable; GBUILD_REGISTRY_MIRROR)")
+	f.StringSliceVar(&a.Registries.MirrorFlags, "registry-mirror", strings.Fields(a.Env("GBUILD_REGISTRY_MIRROR")), "host to ask for images of Docker Hub first (repeatable; GBUILD_REGISTRY_MIRROR)")
 	f.BoolVarP(&a.Flags.Debug, "debug", "D", false, "print where an error came from")
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return cli.Usage(cli.SuggestFlag(c, err)) })
-	root.AddCommand(newBuildCommand(a), newRunCommand(a), newImagesCommand(a), newPushCommand(a), newSaveCommand(a),
+	root.AddCommand(newBuildCommand(a), newKanikoCommand(a), newRunCommand(a), newImagesCommand(a), newPushCommand(a), newSaveCommand(a),
 		newRmiCommand(a), newPsCommand(a), newLogsCommand(a), newStopCommand(a), newKillCommand(a), newRmCommand(a),
 		newExecCommand(a), newVolumeCommand(a), newGPUCommand(a), newCacheCommand(a), newPruneCommand(a), newDoctorCommand(a), newSetupCommand(a), newVersionCommand(a))
 	countArgs(root)

@@ -26,7 +26,7 @@ import (
 // TestMain lets this binary be gbuild: in scripts, and where gbuild starts itself again.
 func TestMain(m *testing.M) {
 	runtime.Init()
-	testscript.Main(m, map[string]func(){"gbuild": main})
+	testscript.Main(m, map[string]func(){"gbuild": main, "executor": main})
 }
 
 // shellImage is an OCI layout with busybox, and a state directory; it skips where no sandbox can be made.

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/spf13/pflag"
@@ -26,6 +27,8 @@ type Caches struct {
 	NoCache bool
 	// The steps of these stages run again.
 	NoCacheFilter []string
+	// A RUN whose result is older than this runs again; zero is no such age.
+	MaxAge time.Duration
 	// The cache mounts of the steps that run are emptied before.
 	NoCacheMounts bool
 
@@ -57,7 +60,7 @@ func (f *Caches) Flags(flags *pflag.FlagSet, environ cli.Environment) {
 
 // fill puts into the request what is used of earlier builds on this machine.
 func (f *Caches) fill(req *build.Request, environ cli.Environment, context string) error {
-	req.NoCache, req.NoCacheMounts, req.Fresh = f.NoCache, f.NoCacheMounts, map[string]bool{}
+	req.NoCache, req.MaxAge, req.NoCacheMounts, req.Fresh = f.NoCache, f.MaxAge, f.NoCacheMounts, map[string]bool{}
 	for _, stage := range f.NoCacheFilter {
 		// Names of stages do not depend on case in a Dockerfile.
 		req.Fresh[strings.ToLower(stage)] = true
@@ -133,11 +136,12 @@ func parseCachePlace(flag, s, dir string) (*cachePlace, error) {
 type remoteCaches struct {
 	made    map[cachePlace]*build.SharedCache
 	options image.Options
+	maxAge  time.Duration
 }
 
 // share opens the caches of the command line for the request.
 func (f *Caches) share(req *build.Request, a *cli.App) error {
-	shared := remoteCaches{made: map[cachePlace]*build.SharedCache{}, options: a.Registries.Options()}
+	shared := remoteCaches{made: map[cachePlace]*build.SharedCache{}, options: a.Registries.Options(), maxAge: f.MaxAge}
 	for _, s := range slices.Concat(f.From, f.Repo) {
 		p, err := parseCachePlace("--cache-from", s, "src")
 		if err != nil || p == nil {
@@ -181,7 +185,7 @@ func (s remoteCaches) open(p cachePlace) (*build.SharedCache, error) {
 	if err != nil {
 		return nil, cli.Usage(err)
 	}
-	c := &build.SharedCache{Name: images.String(), Place: placeOfCache(p.ref), Scope: p.scope, Source: images.Source(), Write: images.Write,
+	c := &build.SharedCache{Name: images.String(), Place: placeOfCache(p.ref), Scope: p.scope, Source: images.Source(), MaxAge: s.maxAge, Write: images.Write,
 		Open: func(ctx context.Context, tag string) (v1.Image, error) {
 			img, err := images.Open(ctx, tag)
 			// A tag that is not there is the usual case: nobody has made this step yet.

@@ -54,7 +54,7 @@ func (i *input) openNamed(ctx context.Context, name string) (*files.Context, err
 		return nil, cli.Usagef("--build-context %s=-: only the build context can be the standard input", name)
 	}
 	o := i.options
-	o.Stdin, o.Dockerfile, o.KeepGit = nil, "-", false
+	o.Stdin, o.Dockerfile, o.Subdir, o.KeepGit = nil, "-", "", false
 	return files.OpenContext(ctx, spec, o)
 }
 
@@ -72,7 +72,7 @@ func (i *input) setEpoch(ctx context.Context) error {
 
 // fill puts into the request what was read.
 func (i *input) fill(req *build.Request) {
-	req.Plan, req.Context, req.Named = i.plan, i.context, i.openNamed
+	req.Plan, req.Context, req.Named, req.EveryStage = i.plan, i.context, i.openNamed, i.source.EveryStage
 	req.Secrets, req.Agents = i.credentials.secrets, i.credentials.agents
 	req.Environ, req.MaxDownload = i.options.Environ, i.options.MaxDownload
 }
@@ -114,7 +114,7 @@ func openInput(ctx context.Context, a *cli.App, source *Source, lent *Credential
 	if err := in.openContext(ctx); err != nil {
 		return in, err
 	}
-	name, text, err := in.readDockerfile(read)
+	name, text, err := in.readDockerfile(ctx, read)
 	if err != nil {
 		return in, err
 	}
@@ -144,7 +144,7 @@ func contextOptions(a *cli.App, args map[string]string) (o files.ContextOptions,
 
 // openContext opens the build context, which may be a pipe, or far away and take credentials.
 func (i *input) openContext(ctx context.Context) (err error) {
-	i.options.Dockerfile = i.source.dockerfile()
+	i.options.Dockerfile, i.options.Subdir = i.source.dockerfile(), i.source.Subdir
 	i.options.Agent, i.options.Secret = i.credentials.agents["default"].Socket, i.credentials.secret
 	spec := i.source.Context
 	if cli.IsStream(spec) {
@@ -163,9 +163,13 @@ func (i *input) openContext(ctx context.Context) (err error) {
 }
 
 // readDockerfile reads the Dockerfile, which may be a stream that this process cannot read again.
-func (i *input) readDockerfile(read cli.FileReader) (name string, text []byte, err error) {
+func (i *input) readDockerfile(ctx context.Context, read cli.FileReader) (name string, text []byte, err error) {
 	file := i.source.File
-	if !cli.IsStream(file) && (file != cli.StdinName || i.source.Context == cli.StdinName) {
+	if IsAddress(file) {
+		text, err = i.options.FetchDockerfile(ctx, file)
+		return "Dockerfile", text, err
+	}
+	if !cli.IsStream(file) && !i.source.FileHere && (file != cli.StdinName || i.source.Context == cli.StdinName) {
 		return i.context.Dockerfile(file)
 	}
 	if text, err = read(file); err != nil {

@@ -22,6 +22,8 @@ type Options struct {
 	Explain   bool
 	Jobs      int
 	Isolation cli.IsolationFlag
+	// What is to be said before all else that is said of the build.
+	Notices []string
 }
 
 // New returns the options of a command line without flags, but for the context, which has no default.

@@ -31,6 +31,10 @@ type Outputs struct {
 	Annotations []string
 	Outputs     []string
 	Push, load  bool
+	// The repositories of these names are asked before the first step whether they take what is pushed.
+	MayPush []string
+	// A tag that its registry calls immutable stays what it was, and that is no error.
+	IgnoreImmutable bool
 
 	// How the files are divided into layers.
 	Layers      string
@@ -70,7 +74,10 @@ type outputs struct {
 	// An empty list keeps the image in the store, under its names.
 	list []*output.Output
 	// Full names of the image, with host and tag.
-	names       []string
+	names []string
+	// Names that are asked before the first step.
+	mustTake    []string
+	keepsTags   bool // one that is immutable is no error
 	annotations map[string]string
 	compression codec.Compression
 	layering    build.Layering
@@ -82,7 +89,7 @@ type outputs struct {
 
 // parse reads all of them; the order is that in which errors are found.
 func (f *Outputs) parse() (o outputs, err error) {
-	o.receipts, o.quiet = f.Receipts, f.Quiet
+	o.receipts, o.quiet, o.mustTake, o.keepsTags = f.Receipts, f.Quiet, f.MayPush, f.IgnoreImmutable
 	if o.names, err = f.imageNames(); err != nil {
 		return o, err
 	}
@@ -179,7 +186,27 @@ func (o outputs) fill(req *build.Request) {
 
 // writer is what writes the outputs of a build.
 func (o outputs) writer(a *cli.App, store *layers.Store, show *cli.Display) *output.Writer {
-	return &output.Writer{Store: store, Options: a.Registries.Options(), Display: show, Stdout: a.ArchiveOutput, Names: o.names, Annotations: o.annotations}
+	return &output.Writer{Store: store, Options: a.Registries.Options(), Display: show, Stdout: a.ArchiveOutput, Names: o.names, Annotations: o.annotations,
+		IgnoreImmutable: o.keepsTags}
+}
+
+// mayPush asks the registries that are to be asked whether they take what will be pushed, each repository once.
+func (o outputs) mayPush(ctx context.Context, a *cli.App) error {
+	asked := map[string]bool{}
+	for _, n := range o.mustTake {
+		ref, err := image.ParseName(n)
+		if err != nil {
+			return cli.Usage(err)
+		}
+		if asked[ref.Name()] {
+			continue
+		}
+		asked[ref.Name()] = true
+		if err := image.MayPush(ctx, ref, a.Registries.Options()); err != nil {
+			return fmt.Errorf("the push would fail: %w", err)
+		}
+	}
+	return nil
 }
 
 // report says what was built: in the display, in the files that scripts ask for, and with -q on standard output.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -114,11 +115,14 @@ func (o *Options) run(ctx context.Context, a *cli.App, outside error) (*Result, 
 // do answers the call, or builds.
 func (j *job) do(ctx context.Context) (*Result, error) {
 	// Notices about the command line come first, and also where the call is only a report.
-	for _, text := range append(j.options.Docker.notices(), j.options.Caches.notices()...) {
+	for _, text := range slices.Concat(j.options.Notices, j.options.Docker.notices(), j.options.Caches.notices()) {
 		j.show.Notice(text)
 	}
 	if j.call.method != "build" {
 		return nil, j.call.answer(ctx, j.app, j.in, j.show.Notice)
+	}
+	if err := j.out.mayPush(ctx, j.app); err != nil {
+		return nil, err
 	}
 	// The time is a part of the keys of COPY and WORKDIR, so it must be known before the first step is keyed.
 	if err := j.in.setEpoch(ctx); err != nil {

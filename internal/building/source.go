@@ -25,10 +25,16 @@ import (
 type Source struct {
 	// A directory, an archive, a URL, or - for standard input.
 	Context string
-	// The Dockerfile; empty is that of the context.
+	// The directory of the context that is meant, where it is not all of it.
+	Subdir string
+	// The Dockerfile, by a path or by the URL of a file; empty is that of the context.
 	File string
+	// File is a path of this machine, wherever the context is.
+	FileHere bool
 	// A stage; empty is the last.
 	Target string
+	// The stages before it are built, too, whether it needs them or not.
+	EveryStage bool
 
 	// NAME=VALUE, or NAME for the environment's value. The arguments win over those of the files, which have one in each line.
 	Args, ArgFiles []string
@@ -58,9 +64,14 @@ func (f *Source) Flags(flags *pflag.FlagSet) {
 	flags.DurationVar(&f.PullTTL, "pull-ttl", 0, "for how long the answer of a registry, what a tag means, is good; e.g. 1h (default: it is asked in each build)")
 }
 
-// dockerfile is what -f says, as the context is told: one that is a stream has no ignore file of its own.
+// IsAddress says whether a Dockerfile is named by its URL.
+func IsAddress(file string) bool {
+	return strings.HasPrefix(file, "http://") || strings.HasPrefix(file, "https://")
+}
+
+// dockerfile is what -f says, as the context is told: one that is a stream, or elsewhere, has no ignore file of its own.
 func (f *Source) dockerfile() string {
-	if cli.IsStream(f.File) {
+	if cli.IsStream(f.File) || IsAddress(f.File) || f.FileHere {
 		return cli.StdinName
 	}
 	return f.File

@@ -45,6 +45,18 @@ type Interrupted syscall.Signal
 // Error implements error.
 func (i Interrupted) Error() string { return "interrupted: " + syscall.Signal(i).String() }
 
+// coded is an error that ends the process with a code of its own.
+type coded struct {
+	error
+	code int
+}
+
+// Unwrap gives the error.
+func (c coded) Unwrap() error { return c.error }
+
+// WithCode gives an error the exit code that another program has for it, whose command line gbuild has taken over.
+func WithCode(code int, err error) error { return coded{err, code} }
+
 // ExitStatus ends the process with a code and no message: what there was to say has been said.
 type ExitStatus int
 
@@ -56,9 +68,12 @@ func ExitCode(err error) int {
 	var status ExitStatus
 	var usage usageError
 	var stopped Interrupted
+	var own coded
 	switch {
 	case err == nil:
 		return exitOK
+	case errors.As(err, &own):
+		return own.code
 	case errors.As(err, &status):
 		return int(status)
 	case errors.As(err, &usage), strings.HasPrefix(err.Error(), "unknown command"):

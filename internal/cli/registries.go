@@ -4,6 +4,7 @@ package cli
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -16,22 +17,29 @@ import (
 // Registries is what a command knows of registries, of which it may speak to several.
 type Registries struct {
 	environ     Environment
-	insecure    bool             // --insecure of the command
-	Mirrors     []string         // --registry-mirror
+	MirrorFlags []string         // --registry-mirror
 	Version     string           // gbuild's, which registries are told
 	connections wire.Connections // All that this process says to registries goes over these.
+
+	Insecure, Unverified bool // How far all of them are trusted; see image.Options.
+	Hosts                map[string]image.Host
+	Mirrors              []image.Mirror
+	MirrorsOnly          bool
+	AuthFiles            []string // Files with logins, after those of Docker and podman.
+	Ambient              []string // What is asked for credentials that no file has; see image.Ambient.
 }
 
 // AddInsecure adds the flag that says of every registry of a command, those of an image's layers included, how far it is
 // trusted. Nothing that is stored says so: an image could claim it.
 func (r *Registries) AddInsecure(f *pflag.FlagSet) {
-	f.BoolVar(&r.insecure, "insecure", false, "speak plain http to registries, and accept unknown certificates")
+	f.BoolVar(&r.Insecure, "insecure", false, "speak plain http to registries, and accept unknown certificates")
 }
 
 // Options are those of all that a command asks of registries.
 func (r *Registries) Options() image.Options {
-	return image.Options{Insecure: r.insecure, Mirrors: r.Mirrors, Keychain: image.Keychain(r.environ.dockerConfigDir(), r.environ.authFiles()...),
-		Certs: r.environ.certDirs(), UserAgent: "gbuild/" + r.Version, Connections: &r.connections}
+	k := image.Keychain(r.environ.dockerConfigDir(), slices.Concat(r.environ.authFiles(), r.AuthFiles)...)
+	return image.Options{Insecure: r.Insecure, Unverified: r.Unverified, Hosts: r.Hosts, Mirrors: r.Mirrors, MirrorsOnly: r.MirrorsOnly,
+		Keychain: image.Ambient(k, r.Ambient, r.environ), Certs: r.environ.certDirs(), UserAgent: "gbuild/" + r.Version, Connections: &r.connections}
 }
 
 // layer gets a layer of a base image that was never needed here until now.
@@ -39,30 +47,35 @@ func (r *Registries) layer(ctx context.Context, source string, d v1.Descriptor) 
 	return image.Layer(ctx, source, d, r.Options())
 }
 
-// SetMirrors reads --registry-mirror as kaniko (HOST) and dockerd (URL) have it.
+// SetMirrors reads --registry-mirror as kaniko (HOST[/PATH]) and dockerd (URL) have it.
 func (r *Registries) SetMirrors() error {
-	hosts, err := registryHosts(r.Mirrors)
-	r.Mirrors = hosts
-	return err
+	for _, word := range r.MirrorFlags {
+		m, err := ParseMirror("--registry-mirror", "docker.io", word)
+		if err != nil {
+			return err
+		}
+		r.Mirrors = append(r.Mirrors, m)
+	}
+	return nil
 }
 
-// registryHosts refuses what would give a mirror a path or a password, which it would be told in vain.
-func registryHosts(list []string) (hosts []string, err error) {
-	for _, s := range list {
-		host := s
-		if scheme, rest, ok := strings.Cut(s, "://"); ok {
-			if scheme != "https" && scheme != "http" {
-				return nil, Usagef("--registry-mirror %s: it is HOST[:PORT], or https:// before that", s)
-			}
-			host = strings.TrimSuffix(rest, "/")
-			if scheme == "http" && !wire.IsLoopback(host) {
-				return nil, Usagef("--registry-mirror %s: a mirror must speak https, but on this machine itself", s)
-			}
+// ParseMirror reads HOST[:PORT][/PATH], or a URL of that, of what has the images of a registry. Credentials in it would be told
+// to whoever reads the command line.
+func ParseMirror(flag, of, word string) (m image.Mirror, err error) {
+	address := word
+	if scheme, rest, ok := strings.Cut(word, "://"); ok {
+		if scheme != "https" && scheme != "http" {
+			return m, Usagef("%s %s: it is HOST[:PORT][/PATH], or https:// before that", flag, word)
 		}
-		if host == "" || strings.ContainsAny(host, "/@ ") {
-			return nil, Usagef("--registry-mirror: it is HOST[:PORT], without a path and without credentials (those are docker login's)")
+		address = rest
+		if host, _, _ := strings.Cut(rest, "/"); scheme == "http" && !wire.IsLoopback(host) {
+			return m, Usagef("%s %s: a mirror must speak https, but on this machine itself", flag, word)
 		}
-		hosts = append(hosts, host)
 	}
-	return hosts, nil
+	m.Of = image.HostName(of)
+	m.Host, m.Path, _ = strings.Cut(strings.TrimSuffix(address, "/"), "/")
+	if m.Host == "" || strings.ContainsAny(address, "@ ") || strings.Contains(m.Path, "//") {
+		return m, Usagef("%s: it is HOST[:PORT][/PATH], without credentials (those are docker login's)", flag)
+	}
+	return m, nil
 }

@@ -13,9 +13,15 @@ import (
 
 // oci is an image in the format of the Open Container Initiative: a tar, or with tar=false a directory, to which images can be
 // added.
-var oci = kind{name: "oci", options: []string{"dest", "tar", "name"}, image: true, reported: true,
+var oci = kind{name: "oci", options: []string{"dest", "tar", "name", "index"}, image: true, reported: true,
 	set: func(out *Output, from fields) error {
 		out.layout = from["tar"] == "false"
+		switch index := from["index"]; {
+		case index == "single" && out.layout:
+			out.single = true
+		case index != "":
+			return fmt.Errorf("index=%s: it is single, with tar=false", index)
+		}
 		return out.setDest()
 	},
 	write: func(ctx context.Context, w *Writer, out *Output, r build.Result) error {
@@ -47,6 +53,9 @@ func Archive(format, dest string) (*Output, error) {
 // archive writes an image to the place that a prefix of image.ParseRef and the output's path name.
 func (w *Writer) archive(ctx context.Context, out *Output, prefix string, r build.Result) error {
 	dest, o := out.dest, image.WriteOptions{Options: w.Options, Tags: w.Names, KeepTypes: out.dockerTypes}
+	if out.single {
+		o.Tags, o.Alone = nil, true
+	}
 	if out.name != "" {
 		o.Tags = nil
 		for _, n := range out.names(nil) {

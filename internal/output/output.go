@@ -40,6 +40,7 @@ type Output struct {
 	name string // Names of its own, with commas between them.
 
 	layout   bool // tar=false: an OCI layout is written into a directory.
+	single   bool // index=single: the layout has this image and no other, without a name.
 	insecure bool // registry.insecure: the registry may speak plain http, or have an unknown certificate.
 	byDigest bool // push-by-digest: the image gets no tag.
 	split    bool // platform-split: the files go into a directory that is named for the platform.
@@ -75,6 +76,9 @@ type Writer struct {
 	Names       []string                 // Full names of the image, which it gets in the store, too.
 	Annotations map[string]string
 	Platform    v1.Platform
+
+	// A tag that its registry does not let be changed is no error: it stays what it was.
+	IgnoreImmutable bool
 
 	ahead ahead
 }

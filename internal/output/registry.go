@@ -44,7 +44,8 @@ func writeRegistry(ctx context.Context, w *Writer, out *Output, r build.Result) 
 		}
 		o := w.pushOptions(out)
 		o.Ahead, o.Manifest = w.ahead[ref.Name()], w.manifest
-		if err := w.transfer(ctx, transfer{"pushing " + ref.Familiar(), ref, o}, r.Image); err != nil {
+		err = w.transfer(ctx, transfer{"pushing " + ref.Familiar(), ref, o}, r.Image)
+		if err != nil && !(w.IgnoreImmutable && image.IsImmutable(err)) {
 			return err
 		}
 	}

@@ -34,7 +34,7 @@ func (b *Builder) Build(ctx context.Context, req *Request) (*Result, error) {
 	target.markExported()
 	p.runs.tools = newTools(b, req, p, tasks, p.resolver.readsCaches())
 	p.exports.layering.setExtra(target)
-	key, err := w.stageKey(ctx, target)
+	key, err := w.all(ctx, target)
 	var sealed []v1.Layer
 	if err == nil && req.Files {
 		sealed, err = p.states.bring(ctx, key)
@@ -76,7 +76,7 @@ func (b *Builder) newWalker(outer context.Context, req *Request, t *tasks) *walk
 		base: layers.LayerOptions{Compression: req.Compress, Epoch: req.Plan.Epoch, Report: line.packed}}
 	states := newStates(images, process, layering, t)
 	exports := newExports(states, line, t)
-	p := &parts{req: req, store: b.Store, events: v, process: process, resolver: &resolver{plan: req.Plan, bases: images, events: v},
+	p := &parts{req: req, store: b.Store, events: v, process: process, resolver: &resolver{plan: req.Plan, bases: images, events: v, every: req.EveryStage},
 		names: names, states: states, exports: exports, caches: caches, crew: newCrew(b.Jobs, b.Serial, t), runs: newRuns(b),
 		indexes: &indexes{store: b.Store, states: states, exports: exports, caches: caches, foreign: names.caches,
 			written: once[layers.Key, struct{}]{tasks: t}}}

@@ -5,6 +5,7 @@ package build
 import (
 	"context"
 	"net/url"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -74,6 +75,7 @@ type Request struct {
 	Agents   map[string]Secret                                              // ssh agents by id
 	NoCache  bool                                                           // run every step; cache mounts stay
 	Fresh    map[string]bool                                                // names of stages whose steps run again (--no-cache-filter)
+	MaxAge   time.Duration                                                  // a RUN runs again that ran longer ago, as far as that is known here; 0: none does
 	Limits   Limits
 	Allow    map[string]bool // entitlements: network.host, security.insecure
 	Compress codec.Compression
@@ -92,6 +94,9 @@ type Request struct {
 	// saw one. Nobody else's are used, but that those of ScopesBelow are read where Scope has nothing of its own.
 	Scope       string
 	ScopesBelow []string
+
+	// EveryStage builds those before the target as well that it does not need. A step of theirs that fails fails the build.
+	EveryStage bool
 
 	NoCacheMounts bool // empty the cache mounts of the steps that run
 

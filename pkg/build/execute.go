@@ -20,9 +20,11 @@ func (w *work) known() (layers.Key, bool) {
 		return layers.Key{}, false
 	}
 	out, ok := w.find()
-	if !ok {
+	old := ok && w.isOld(out.key)
+	if !ok || old {
 		out, ok = w.importStep()
 	}
+	w.rerun = old && !ok // its name is taken by what is too old
 	return out.key, ok
 }
 
@@ -74,7 +76,7 @@ func (w *work) make(ctx context.Context) (out layers.Key, err error) {
 		public = weak(public)
 	}
 	w.build.names.identify(out, identity{public, nonce})
-	return out, w.keepMade(recipe, nonce)
+	return out, errors.Join(w.keepMade(recipe, nonce), w.keepAge(out))
 }
 
 // makeFiles makes the files of the state, or only its layer where that suffices. It returns the recipe that the result is of.

@@ -48,7 +48,7 @@ func (s *repository) poison(t *testing.T, layer v1.Layer, claim, sum layers.Key,
 		default:
 			all, result = append(all, layer), claim
 		}
-		if s.images[tag], err = encodeEntry(tag, result, all); err != nil {
+		if s.images[tag], err = encodeEntry(tag, result, time.Now(), all); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -66,6 +66,9 @@ func (w *walker) guessStep(ctx context.Context, st *stage, i int, parent layers.
 		return layers.Key{}, err
 	}
 	if out, ok := one.find(); ok {
+		if one.isOld(out.key) {
+			return out.key, errUnknown
+		}
 		return out.key, nil
 	}
 	w.build.caches.ask(sharedStep, one.recipes.public)

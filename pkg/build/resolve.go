@@ -16,6 +16,7 @@ type resolver struct {
 	plan   *dockerfile.Plan
 	bases  *bases
 	events *events
+	every  bool // the target does not need all of them
 
 	stages   map[*dockerfile.Stage]*stage // only read, when all are resolved
 	warnings []dockerfile.Warning
@@ -23,6 +24,13 @@ type resolver struct {
 
 // all resolves the target and what it needs, and checks the plan.
 func (r *resolver) all() (target *stage, err error) {
+	for _, s := range r.plan.Stages[:r.plan.Target.Index] {
+		if r.every {
+			if _, err := r.resolve(s); err != nil {
+				return nil, err
+			}
+		}
+	}
 	if target, err = r.resolve(r.plan.Target); err != nil {
 		return nil, err
 	}
@@ -103,6 +111,18 @@ func (r *resolver) resolveBase(st *stage) (*v1.ConfigFile, error) {
 	default:
 		return nil, nil
 	}
+}
+
+// unneeded are the stages that the target does not need, in their order.
+func (r *resolver) unneeded(target *stage) (all []*stage) {
+	needed := map[*stage]bool{}
+	target.markNeeded(needed)
+	for _, s := range r.plan.Stages {
+		if st := r.stages[s]; st != nil && !needed[st] {
+			all = append(all, st)
+		}
+	}
+	return all
 }
 
 // warn reports warnings, and keeps them for the rules of the Dockerfile that make some of them errors.

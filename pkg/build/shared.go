@@ -30,6 +30,8 @@ type SharedCache struct {
 	All    bool   // also the steps of stages that are not part of the image
 	Source string // the registry and repository that the layers are in, if they are in one
 
+	MaxAge time.Duration // an entry that was made longer ago is taken for none; 0: there is no such age
+
 	// Open finds the image of a tag; nil where there is none. Its layers are read as long as ctx lives.
 	Open  func(ctx context.Context, tag string) (v1.Image, error)
 	Write func(ctx context.Context, tag string, img v1.Image) error
@@ -44,7 +46,8 @@ type entry struct {
 	result layers.Key // the digest or other fact; of a step the nonce of its outcome: it names nothing by itself
 	layers []v1.Layer
 	used   time.Time
-	cache  string // its name
+	made   time.Time // what wrote no such time made it when it was last used
+	cache  string    // its name
 }
 
 // SharedPrefix begins the tags of all entries.
@@ -56,6 +59,7 @@ const (
 
 	tagLabel    = "gbuild.entry"  // its own tag: a copy under another one is not taken
 	resultLabel = "gbuild.result" // 64 hexadecimal digits
+	madeLabel   = "gbuild.made"   // when the result was written first, by RFC 3339
 )
 
 // CacheError says that what a shared cache had promised cannot be read. Without that cache the build can be done.
@@ -121,7 +125,13 @@ func (c *SharedCache) decode(tag string, img v1.Image) (*entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &entry{used: config.Created.Time, cache: c.Name}
+	e := &entry{used: config.Created.Time, made: config.Created.Time, cache: c.Name}
+	if made, err := time.Parse(time.RFC3339, config.Config.Labels[madeLabel]); err == nil {
+		e.made = made
+	}
+	if c.MaxAge > 0 && time.Since(e.made) > c.MaxAge {
+		return nil, nil
+	}
 	result, err := hex.DecodeString(config.Config.Labels[resultLabel])
 	if err != nil || len(result) != len(e.result) || config.Config.Labels[tagLabel] != tag {
 		return nil, errForeign
@@ -149,7 +159,11 @@ func (c *SharedCache) write(ctx context.Context, tag string, result layers.Key, 
 	if err != nil {
 		return err
 	}
-	img, err := encodeEntry(tag, result, list)
+	made := time.Now()
+	if old != nil && old.result == result {
+		made = old.made
+	}
+	img, err := encodeEntry(tag, result, made, list)
 	if err != nil {
 		return err
 	}
@@ -157,10 +171,10 @@ func (c *SharedCache) write(ctx context.Context, tag string, result layers.Key, 
 }
 
 // encodeEntry makes an image of an entry, so that a registry keeps it: the result is in a label, and no file system is meant.
-func encodeEntry(tag string, result layers.Key, all []v1.Layer) (v1.Image, error) {
+func encodeEntry(tag string, result layers.Key, made time.Time, all []v1.Layer) (v1.Image, error) {
 	config := &v1.ConfigFile{OS: "unknown", Architecture: "unknown", Created: v1.Time{Time: time.Now().UTC().Truncate(time.Second)},
 		RootFS: v1.RootFS{Type: "layers", DiffIDs: []v1.Hash{}},
-		Config: v1.Config{Labels: map[string]string{tagLabel: tag, resultLabel: result.String()}}}
+		Config: v1.Config{Labels: map[string]string{tagLabel: tag, resultLabel: result.String(), madeLabel: made.UTC().Format(time.RFC3339)}}}
 	for _, l := range all {
 		id, err := l.DiffID()
 		if err != nil {

@@ -78,6 +78,18 @@ func (s *stage) aRun(seen map[*stage]bool) dockerfile.Step {
 	return s.parent.aRun(seen)
 }
 
+// markNeeded marks the stage and all that it stands on and reads.
+func (s *stage) markNeeded(seen map[*stage]bool) {
+	if s == nil || seen[s] {
+		return
+	}
+	seen[s] = true
+	for _, n := range s.needs {
+		n.markNeeded(seen)
+	}
+	s.parent.markNeeded(seen)
+}
+
 // markExported marks the stages whose snapshots become layers of the result.
 func (s *stage) markExported() {
 	for ; s != nil; s = s.parent {

@@ -23,6 +23,17 @@ func (w *walker) stageKey(ctx context.Context, st *stage) (layers.Key, error) {
 	return w.startStage(ctx, st).get(ctx)
 }
 
+// all walks the target, and beside it the stages that were asked for and that it does not need.
+func (w *walker) all(ctx context.Context, target *stage) (layers.Key, error) {
+	others := w.build.resolver.unneeded(target)
+	w.startStages(ctx, others)
+	key, err := w.stageKey(ctx, target)
+	for i := 0; i < len(others) && err == nil; i++ {
+		_, err = w.stageKey(ctx, others[i])
+	}
+	return key, err
+}
+
 // startStage walks a stage beside the rest, once.
 func (w *walker) startStage(ctx context.Context, st *stage) *future[layers.Key] {
 	return w.walked.start(st, func() (layers.Key, error) { return w.walk(ctx, st) })

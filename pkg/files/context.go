@@ -17,7 +17,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/moby/buildkit/frontend/dockerfile/dfgitutil"
 	"golang.org/x/sys/unix"
 
 	"github.com/gbuild/gbuild/pkg/dockerfile"
@@ -28,6 +27,9 @@ import (
 type ContextOptions struct {
 	Stdin      io.Reader // the standard input, for a context or a Dockerfile that is "-"
 	Dockerfile string    // the name given with -f, which decides which ignore file counts; empty: the default, "-": Stdin
+
+	// Subdir is the directory of an archive or a repository that is the context; empty: its root.
+	Subdir string
 
 	// StateDir is where hashes of files are kept from build to build, and contexts that are not directories while they
 	// are needed. Without it nothing is kept, and the system's directory for temporary files is used.
@@ -85,7 +87,7 @@ func OpenContext(ctx context.Context, spec string, o ContextOptions) (c *Context
 	case statErr == nil:
 		return c, errors.New("it is no directory and no archive")
 	}
-	ref, isGit, gitErr := dfgitutil.ParseGitRef(spec)
+	ref, isGit, gitErr := remote.ParseGit(spec)
 	switch {
 	case gitErr == nil:
 		return c, c.fromGit(ctx, ref)

@@ -8,13 +8,17 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
+	"path"
+	"path/filepath"
 	"time"
 
 	"github.com/moby/buildkit/frontend/dockerfile/dfgitutil"
 
+	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/layers/codec"
 	"github.com/gbuild/gbuild/pkg/remote"
 )
@@ -72,7 +76,47 @@ func (c *Context) unpack(ctx context.Context, r io.Reader) error {
 		return err
 	}
 	defer plain.Close()
-	return unpackTar(ctx, plain, c.root)
+	if err := unpackTar(ctx, plain, c.root); err != nil || c.options.Subdir == "" {
+		return err
+	}
+	return c.descend(c.options.Subdir)
+}
+
+// descend makes the context one directory of what was unpacked. A link on the way leads nowhere else.
+func (c *Context) descend(dir string) error {
+	n, err := follow(c.raw, path.Clean("/"+filepath.ToSlash(dir)), true)
+	if err == nil && !n.IsDir() {
+		err = errors.New("it is no directory")
+	}
+	if err != nil {
+		return fmt.Errorf("directory %s of the context: %w", dir, err)
+	}
+	c.raw.dirs.close()
+	c.tree.dirs.close()
+	if err := c.root.Close(); err != nil {
+		return err
+	}
+	return c.open(filepath.Join(c.scratch.path, n.Path))
+}
+
+// FetchDockerfile reads a Dockerfile that the user names by its URL.
+func (o ContextOptions) FetchDockerfile(ctx context.Context, address string) ([]byte, error) {
+	failed := func(err error) error {
+		return fmt.Errorf("fetching Dockerfile %s: %w", dockerfile.Redact(address), err)
+	}
+	res, err := o.remote().Ask(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return nil, failed(err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return nil, failed(remote.BadStatus(res.StatusCode))
+	}
+	text, err := readLimited(res.Body)
+	if err != nil {
+		return nil, failed(err)
+	}
+	return text, nil
 }
 
 // fromURL opens what a web server has: an archive, or else a Dockerfile.

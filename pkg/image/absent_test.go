@@ -196,7 +196,7 @@ func TestAbsenceOfMirrors(t *testing.T) {
 	} {
 		away, _ := url.Parse("http://" + closedPort(t))
 		o := quick()
-		o.Mirrors = []string{mirror}
+		o.Mirrors = hubMirrors(mirror)
 		o.proxy = func(r *http.Request) (*url.URL, error) { // the hub is behind a proxy that is gone
 			if strings.Contains(r.URL.Host, "docker") {
 				return away, nil

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -35,8 +34,8 @@ type client struct {
 	tried    string // It names the credentials, as an error may show them.
 	patience wire.Patience
 	meter    *meter
-	// hub makes the client of Docker Hub where this one is that of a mirror, else it is nil.
-	hub func(context.Context) (*client, error)
+	// origin makes the client of the registry where this one is that of a mirror of it, else it is nil.
+	origin func(context.Context) (*client, error)
 }
 
 // login says what a client is for.
@@ -49,7 +48,7 @@ type login struct {
 
 // newClient logs in at a registry.
 func newClient(ctx context.Context, l login) (*client, error) {
-	o := l.options
+	o := l.options.at(l.ref.Host)
 	repo, err := l.ref.repository(o.Insecure)
 	if err != nil {
 		return nil, err
@@ -58,14 +57,7 @@ func newClient(ctx context.Context, l login) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &client{ref: l.ref, repo: repo, tried: triedOf(auth), patience: o.patience.OrDefault(), meter: &meter{report: o.Report}}
-	if slices.Contains(o.Mirrors, l.ref.Host) {
-		c.hub = func(ctx context.Context) (*client, error) {
-			direct := login{ref: l.ref, options: o, action: l.action}
-			direct.ref.Host, direct.options.Mirrors = dockerHub, nil
-			return newClient(ctx, direct)
-		}
-	}
+	c := &client{ref: l.ref, repo: repo, tried: triedOf(auth), patience: o.patience.OrDefault(), meter: &meter{report: o.Report}, origin: l.origin()}
 	scopes := []string{repo.Scope(l.action)}
 	for _, s := range l.sources {
 		scopes = append(scopes, fmt.Sprintf("repository:%s:%s", s, transport.PullScope))

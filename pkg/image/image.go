@@ -4,9 +4,6 @@ package image
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
@@ -67,7 +64,9 @@ func Layer(ctx context.Context, source string, d v1.Descriptor, o Options) (v1.L
 	if r.Kind != KindRegistry {
 		return nil, badRef(source, "it is no repository of a registry")
 	}
-	o.Insecure = o.Insecure && !slices.Contains(o.Mirrors, r.Host) // See eachHost.
+	if o.isMirror(r.Host) {
+		o = o.asMirror()
+	}
 	c, err := newClient(ctx, login{ref: r, options: o, action: transport.PullScope})
 	if err != nil {
 		return nil, err
@@ -87,40 +86,6 @@ func openRegistry(ctx context.Context, r Ref, o Options) (v1.Image, error) {
 		return err
 	})
 	return img, err
-}
-
-// eachHost tries the mirrors of Docker Hub before the hub itself. A mirror that fails or lacks the image is no news where the hub
-// has it, and where the hub has not, the hub's error counts; but one that is set up wrongly is told of when the hub is out of reach.
-// Insecure is about the host that the user named, so mirrors get it only on loopback, where it is not needed.
-func eachHost(ctx context.Context, r Ref, o Options, ask func(*client) error) error {
-	try := func(l login) error {
-		c, err := newClient(ctx, l)
-		if err != nil {
-			return err
-		}
-		return ask(c)
-	}
-	var wrong error
-	named := login{ref: r, options: o, action: transport.PullScope}
-	if r.Host == dockerHub {
-		for _, host := range o.Mirrors {
-			mirror := named
-			mirror.ref.Host, mirror.options.Insecure = host, false
-			err := try(mirror)
-			if err == nil || ctx.Err() != nil {
-				return err
-			}
-			var missing *NotFoundError
-			if wrong == nil && !IsAbsence(err) && !errors.As(err, &missing) {
-				wrong = err
-			}
-		}
-	}
-	err := try(named)
-	if wrong != nil && IsAbsence(err) {
-		return fmt.Errorf("%w, and its mirror does not help: %w", err, wrong)
-	}
-	return err
 }
 
 // placeDigest is Digest for layouts and archives.

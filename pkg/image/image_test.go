@@ -239,7 +239,7 @@ func TestMirrorsComeFirst(t *testing.T) {
 	o := quick()
 	dead := httptest.NewServer(nil)
 	dead.Close()
-	o.Mirrors = []string{strings.TrimPrefix(dead.URL, "http://"), strings.TrimPrefix(h.URL, "http://")}
+	o.Mirrors = hubMirrors(strings.TrimPrefix(dead.URL, "http://"), strings.TrimPrefix(h.URL, "http://"))
 	got, err := Open(context.Background(), mustRef(t, "app:1"), o)
 	if err != nil {
 		t.Fatal(err)

@@ -21,7 +21,7 @@ import (
 )
 
 // writeLayout adds an image to an OCI layout directory, which it makes where there is none. An image of the same name
-// is replaced in the index; blobs are never removed.
+// is replaced in the index, or all are; blobs are never removed.
 func writeLayout(ctx context.Context, r Ref, img v1.Image, o WriteOptions) (v1.Hash, error) {
 	b, err := newBundle(img, r, o)
 	if err != nil {
@@ -34,7 +34,7 @@ func writeLayout(ctx context.Context, r Ref, img v1.Image, o WriteOptions) (v1.H
 	defer unlock()
 	m := &meter{report: o.Report}
 	m.add(0, b.size())
-	if err := writeDir(ctx, r, b, m); err != nil {
+	if err := writeDir(ctx, r, b, o, m); err != nil {
 		return v1.Hash{}, fmt.Errorf("writing %s: %w", r, withSpace(err, r.Path, b.size()))
 	}
 	return b.desc.Digest, nil
@@ -68,7 +68,7 @@ func lockLayout(dir string) (unlock func(), err error) {
 }
 
 // writeDir writes blobs first and the index last, so that what the index names is always there.
-func writeDir(ctx context.Context, r Ref, b *bundle, m *meter) error {
+func writeDir(ctx context.Context, r Ref, b *bundle, o WriteOptions, m *meter) error {
 	for _, name := range []string{"blobs", "blobs/sha256"} {
 		if err := os.Mkdir(filepath.Join(r.Path, name), 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 			return fmt.Errorf("making layout: %w", err)
@@ -89,6 +89,9 @@ func writeDir(ctx context.Context, r Ref, b *bundle, m *meter) error {
 	}
 	if err := g.Wait(); err != nil {
 		return err
+	}
+	if o.Alone {
+		return replaceIndex(ctx, r.Path, b.descriptors())
 	}
 	return writeIndex(ctx, r, b)
 }

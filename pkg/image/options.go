@@ -3,7 +3,6 @@
 package image
 
 import (
-	"crypto/tls"
 	"net/http"
 	"net/url"
 	"runtime"
@@ -20,10 +19,16 @@ type Options struct {
 	Platform *v1.Platform
 	// Insecure permits plain http, and certificates that nobody vouches for, at the registry itself.
 	Insecure bool
+	// Unverified permits certificates that nobody vouches for, at the registry itself, and no plain http.
+	Unverified bool
+	// Hosts say of single registries how they are reached, by HostName.
+	Hosts map[string]Host
 	// Keychain has the credentials. Nil means that there are none.
 	Keychain authn.Keychain
-	// Mirrors are hosts that are asked before Docker Hub, in this order.
-	Mirrors []string
+	// Mirrors are asked before the registries that they are of, in this order.
+	Mirrors []Mirror
+	// MirrorsOnly has nobody else asked for images of a registry that has mirrors.
+	MirrorsOnly bool
 	// Certs are directories as Docker's certs.d, with CAs and client certificates by host.
 	Certs []string
 	// UserAgent is what registries are told. The empty one means gbuild.
@@ -50,6 +55,5 @@ func (o Options) platform() v1.Platform {
 
 // network is the part of the options that package wire needs.
 func (o Options) network() wire.Options {
-	certs := func(host string) (*tls.Config, error) { return certsFor(o.Certs, host) }
-	return wire.Options{Insecure: o.Insecure, UserAgent: o.UserAgent, Certs: certs, Proxy: o.proxy, Patience: o.patience}
+	return wire.Options{Insecure: o.Insecure, Unverified: o.Unverified, UserAgent: o.UserAgent, Certs: o.certs, Proxy: o.proxy, Patience: o.patience}
 }

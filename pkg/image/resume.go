@@ -158,14 +158,14 @@ func (r *resuming) pause(err error) error {
 
 // elsewhere goes on at the hub, where a mirror of it fails.
 func (r *resuming) elsewhere() bool {
-	if r.c.hub == nil || r.ctx.Err() != nil {
+	if r.c.origin == nil || r.ctx.Err() != nil {
 		return false
 	}
-	hub, err := r.c.hub(r.ctx)
+	origin, err := r.c.origin(r.ctx)
 	if err != nil {
 		return false
 	}
-	r.c, r.cuts, r.all = hub, 0, false
+	r.c, r.cuts, r.all = origin, 0, false
 	return true
 }
 

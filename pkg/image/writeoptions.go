@@ -13,6 +13,8 @@ type WriteOptions struct {
 	Options
 	// Tags are further names of the image in a layout or an archive: full references.
 	Tags []string
+	// Alone leaves a layout no other image than this one.
+	Alone bool
 	// Output is where an archive whose path is Stdout goes.
 	Output io.Writer
 	// KeepTypes leaves Docker's media types to an image in an OCI layout, where many readers do not look for them.

@@ -8,8 +8,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"path"
 	"strconv"
+	"strings"
 
 	"github.com/moby/buildkit/frontend/dockerfile/dfgitutil"
 
@@ -23,6 +25,27 @@ type GitSource struct {
 	keepGit, submodules   bool
 	checkoutTime          bool // files are as old as the checkout, not as the commit
 	byChecksum            bool // the checksum is the commit: nobody is asked what the ref is
+}
+
+// ParseGit reads the address of a repository as BuildKit does, and git+https:// or git+http:// before any path: the word says
+// that it is a repository, so its path need not end with .git. isGit says whether an error is about such an address.
+func ParseGit(address string) (ref *dfgitutil.GitRef, isGit bool, err error) {
+	plain, said := strings.CutPrefix(address, "git+http")
+	if !said {
+		return dfgitutil.ParseGitRef(address)
+	}
+	u, err := url.Parse("http" + plain)
+	if err != nil {
+		return nil, true, err
+	}
+	named := strings.HasSuffix(u.Path, ".git")
+	if !named {
+		u.Path = strings.TrimSuffix(u.Path, "/") + ".git"
+	}
+	if ref, _, err = dfgitutil.ParseGitRef(u.String()); err == nil && !named {
+		ref.Remote = strings.TrimSuffix(ref.Remote, ".git")
+	}
+	return ref, true, err
 }
 
 // What names a commit: all of its digits, or so many that nobody else has them.

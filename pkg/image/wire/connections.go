@@ -53,7 +53,7 @@ func (c *Connections) guard(host string, o Options) *guard {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	id := fmt.Sprintf("%s %t", host, o.Insecure)
+	id := fmt.Sprintf("%s %t %t", host, o.Insecure, o.Unverified)
 	if c.guards[id] == nil {
 		if c.guards == nil {
 			c.guards = map[string]*guard{}

@@ -14,6 +14,8 @@ import (
 type Options struct {
 	// Insecure permits plain http, and certificates that nobody vouches for, at the registry itself.
 	Insecure bool
+	// Unverified permits certificates that nobody vouches for, at the registry itself, and no plain http.
+	Unverified bool
 	// UserAgent is sent with every request. The empty one means gbuild.
 	UserAgent string
 	// Certs returns the certificates that are set up for a host; nil means that there are none, as does a nil function.
@@ -30,7 +32,7 @@ type guard struct {
 	host    string // It is the registry, with its port.
 	options Options
 	strict  http.RoundTripper
-	lax     http.RoundTripper // It verifies no certificate: for the registry itself when that is insecure, else nil.
+	lax     http.RoundTripper // It verifies no certificate: for the registry itself when nobody need vouch for it, else nil.
 	hello   greetings
 
 	mu     sync.Mutex
@@ -43,7 +45,7 @@ func newGuard(host string, o Options) *guard {
 		o.Proxy = http.ProxyFromEnvironment
 	}
 	g := &guard{host: host, options: o, strict: newTransport(host, o.Proxy), routes: map[string]http.RoundTripper{}}
-	if o.Insecure {
+	if o.Insecure || o.Unverified {
 		lax := newTransport(host, o.Proxy)
 		lax.TLSClientConfig = &tls.Config{InsecureSkipVerify: true} //nolint:gosec // The user asked for it with --insecure.
 		g.lax = lax

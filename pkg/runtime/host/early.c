@@ -1,4 +1,4 @@
-// This file enters the namespaces of `gbuild build` and `gbuild run` before the Go runtime starts. Only a process with one thread
+// This file enters the namespaces of `gbuild build`, `gbuild kaniko` and `gbuild run` before the Go runtime starts. Only a process with one thread
 // can make a user namespace for itself, and Go has several threads from its start; so Enter starts the program a second
 // time, which takes as long as a good part of the rest. Here a fork is enough: the child goes on into Go while the parent
 // maps its ids, and the parent stays behind and waits. Every case that is less simple is left to Enter,
@@ -62,28 +62,39 @@ static int is_plain_run(int argc, char **argv, int i)
 	return 1;
 }
 
-// is_plain_build says whether the arguments of build ask for an image, and not only for what a Dockerfile says.
+// is_plain_build says whether the arguments of build, or of kaniko, ask for an image, and not only for what a Dockerfile says.
 static int is_plain_build(int argc, char **argv, int i)
 {
 	for (; i < argc; i++)
-		if (has_prefix(argv[i], "--call") || has_prefix(argv[i], "--check") || has_prefix(argv[i], "--help") || !strcmp(argv[i], "-h"))
+		if (has_prefix(argv[i], "--call") || has_prefix(argv[i], "--check") || has_prefix(argv[i], "--dryrun") || has_prefix(argv[i], "--help") ||
+		    !strcmp(argv[i], "-h") || !strcmp(argv[i], "help") || !strcmp(argv[i], "version"))
 			return 0;
 	return 1;
 }
 
-// wants_namespace returns where in the arguments the command is, if it is one that enters its namespaces here; else 0.
+// is_executor says whether the program has the name of kaniko's, whose arguments follow without a command.
+static int is_executor(const char *program)
+{
+	const char *name = strrchr(program, '/');
+	return !strcmp(name ? name + 1 : program, "executor");
+}
+
+// wants_namespace returns how many of the arguments name the program and its command, if it is one that enters its namespaces
+// here; else 0.
 static int wants_namespace(int argc, char **argv)
 {
 	int i = 1;
+	if (argc > 0 && is_executor(argv[0]))
+		return !names_isolation(argc, argv, 1) && is_plain_build(argc, argv, 1);
 	for (; i < argc && argv[i][0] == '-'; i++)
 		if (!strcmp(argv[i], "--root") || !strcmp(argv[i], "--cache-dir"))
 			i++;
 	if (names_isolation(argc, argv, i))
 		return 0;
-	if (i < argc && !strcmp(argv[i], "build") && is_plain_build(argc, argv, i + 1))
-		return i;
+	if (i < argc && (!strcmp(argv[i], "build") || !strcmp(argv[i], "kaniko")) && is_plain_build(argc, argv, i + 1))
+		return i + 1;
 	if (i < argc && !strcmp(argv[i], "run") && is_plain_run(argc, argv, i + 1))
-		return i;
+		return i + 1;
 	return 0;
 }
 
@@ -237,9 +248,9 @@ static void stay_behind(void)
 
 // hide_arguments lets others see no more of the child's arguments than the command: a value of -e or --build-arg is nobody
 // else's business. Go finds copies.
-static void hide_arguments(int argc, char **argv, int command)
+static void hide_arguments(int argc, char **argv, int shown)
 {
-	for (int i = command + 1; i < argc; i++) {
+	for (int i = shown; i < argc; i++) {
 		char *copy = strdup(argv[i]);
 		if (!copy)
 			_exit(1);
@@ -269,16 +280,16 @@ __attribute__((unused))
 #endif
 static void enter_early(int argc, char **argv)
 {
-	int ends[2], command;
+	int ends[2], shown;
 	char bare = 0;
-	if (getenv("_LIBCONTAINER_INITPIPE") || getenv("_GBUILD_ENTER_FD") || getenv("_GBUILD_CONTAINER") || getenv("GBUILD_ISOLATION") || !(command = wants_namespace(argc, argv)) ||
+	if (getenv("_LIBCONTAINER_INITPIPE") || getenv("_GBUILD_ENTER_FD") || getenv("_GBUILD_CONTAINER") || getenv("GBUILD_ISOLATION") || !(shown = wants_namespace(argc, argv)) ||
 	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends))
 		return;
 	signal(SIGCHLD, SIG_DFL); // where it is ignored, no exit code would come
 	child = fork();
 	if (child == 0) {
 		close(ends[0]);
-		hide_arguments(argc, argv, command);
+		hide_arguments(argc, argv, shown);
 		go_inside(ends[1]);
 		return;
 	}
