@@ -23,12 +23,7 @@ import (
 )
 
 // setElsewhere are exported fields that no statement of the product sets, and why that is right.
-var setElsewhere = map[string]string{
-	"pkg/build.Builder.Serial": "tests set it; the command line does when a RUN can be in the root directory of a container",
-	"pkg/layers.Place.Dir":     "as Serial",
-	"pkg/layers.Place.Kept":    "as Serial",
-	"pkg/layers.Place.Own":     "as Serial",
-}
+var setElsewhere = map[string]string{}
 
 // TestEveryOptionIsSetBySomebody fails for an exported field of an exported struct type that no product code sets: whatever
 // reads it has an effect that nobody can have. It is to be used or deleted.

@@ -40,7 +40,7 @@ func examine(a *cli.App, want host.Isolation) error {
 	s := host.Probe()
 	mode, refused := a.Mode(want)
 	fmt.Fprintln(a.Stdout, "isolation:", mode.Isolation)
-	for _, i := range []host.Isolation{host.Root, host.Rootless, host.RootlessSingle, host.Fake, host.Ptrace, host.NoRun} {
+	for _, i := range []host.Isolation{host.Root, host.Rootless, host.RootlessSingle, host.Fake, host.Inplace, host.Chroot, host.Ptrace, host.NoRun} {
 		if lacks := s.Lacks(i); lacks == nil {
 			fmt.Fprintf(a.Stdout, "  %-20s ok\n", i)
 		} else {

@@ -14,6 +14,7 @@ import (
 	"github.com/gbuild/gbuild/internal/cli"
 	"github.com/gbuild/gbuild/internal/output"
 	"github.com/gbuild/gbuild/pkg/build"
+	"github.com/gbuild/gbuild/pkg/layers"
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 	sandbox "github.com/gbuild/gbuild/pkg/runtime"
 	"github.com/gbuild/gbuild/pkg/runtime/host"
@@ -58,6 +59,7 @@ type job struct {
 	// What the options say is in it from the start; the rest comes with the input.
 	request *build.Request
 	in      *input
+	store   *layers.Store
 	show    *cli.Display
 }
 
@@ -113,7 +115,7 @@ func (o *Options) run(ctx context.Context, a *cli.App, outside error) (*Result, 
 }
 
 // do answers the call, or builds.
-func (j *job) do(ctx context.Context) (*Result, error) {
+func (j *job) do(ctx context.Context) (r *Result, err error) {
 	// Notices about the command line come first, and also where the call is only a report.
 	for _, text := range slices.Concat(j.options.Notices, j.options.Docker.notices(), j.options.Caches.notices()) {
 		j.show.Notice(text)
@@ -132,12 +134,16 @@ func (j *job) do(ctx context.Context) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer store.Close()
+	defer func() { err = errors.Join(err, store.Close()) }()
+	j.store = store
 	want, err := j.options.Isolation.Parse(j.app.Environ)
 	if err != nil {
 		return nil, err
 	}
-	store.Copies = want == host.Ptrace
+	isolation, err := j.prepare(want, store)
+	if err != nil {
+		return nil, err
+	}
 	caches, err := j.app.OpenCaches()
 	if err != nil {
 		return nil, err
@@ -147,9 +153,10 @@ func (j *job) do(ctx context.Context) (*Result, error) {
 	}
 	j.in.fill(j.request)
 	f := j.options.Source.finder(j.app, store, j.show.Notice)
-	exec, weak := j.runs(want)
+	exec, weak := j.runs(want, host.JournalIn(store.Dir(), isolation))
 	b := &build.Builder{Store: store, Caches: caches, Jobs: j.options.Jobs, Report: j.show.Handle, Entered: j.outside == nil, Fetch: f.Find,
 		Exec: exec, Weak: weak,
+		Serial: isolation.IsDirect(), Memory: memoryIn(isolation),
 		Inject: j.options.Steps.Devices.injector(j.app.Environ, j.show.Notice)}
 	w := j.out.writer(j.app, store, j.show)
 	w.Platform = j.in.plan.Platform()
@@ -164,7 +171,7 @@ func (j *job) do(ctx context.Context) (*Result, error) {
 
 // runs returns what runs the command of a RUN, and what says whether its files may get wrong owners. At the first RUN it is decided
 // how that is done here, and said where it could be better.
-func (j *job) runs(want host.Isolation) (exec func(context.Context, *sandbox.Sandbox) error, weak func() bool) {
+func (j *job) runs(want host.Isolation, journal string) (exec func(context.Context, *sandbox.Sandbox) error, weak func() bool) {
 	mode := sync.OnceValues(func() (host.Mode, error) {
 		m, err := j.app.Mode(want)
 		if said := m.String(); err == nil && said != "" {
@@ -177,7 +184,7 @@ func (j *job) runs(want host.Isolation) (exec func(context.Context, *sandbox.San
 		if err != nil {
 			return err
 		}
-		s.Isolation = m.Isolation
+		s.Isolation, s.Journal = m.Isolation, journal
 		return s.Run(ctx)
 	}
 	weak = func() bool {
@@ -215,8 +222,11 @@ func (j *job) buildAndWrite(ctx context.Context, b *build.Builder, w *output.Wri
 	}
 }
 
-// write writes the outputs, and what is said of them.
+// write writes the outputs, and what is said of them. They may lie where the files of a stage were.
 func (j *job) write(ctx context.Context, w *output.Writer, result *build.Result) (*Result, error) {
+	if err := j.store.LeavePlace(); err != nil {
+		return nil, err
+	}
 	img, err := w.Write(ctx, result, j.out.list)
 	if err != nil {
 		return nil, err

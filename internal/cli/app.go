@@ -116,8 +116,7 @@ func (a *App) OpenCaches() (*pipcache.Caches, error) {
 // without, and outside says why.
 func (a *App) InNamespace(ctx context.Context, want host.Isolation, f func(ctx context.Context, outside error) error) error {
 	if want == host.NoRun || !want.Enters() && !host.Entered() {
-		_, err := host.Support{}.Mode(want)
-		return f(ctx, err)
+		return f(ctx, host.CannotDo(want))
 	}
 	if host.Entered() {
 		return f(ctx, nil)
@@ -129,20 +128,39 @@ func (a *App) InNamespace(ctx context.Context, want host.Isolation, f func(ctx c
 	if want != host.Auto {
 		return err
 	}
+	if a.Isolation(want).IsDirect() {
+		return f(ctx, nil)
+	}
 	return f(ctx, host.CannotRun(err))
 }
 
-// MustEnter is for commands that touch files of subordinate ids.
+// Isolation is the one that is wanted, or where that is the best and no namespaces were entered, the best one without them.
+func (a *App) Isolation(want host.Isolation) host.Isolation {
+	if want != host.Auto || host.Entered() {
+		return want
+	}
+	best, _ := host.WithoutNamespaces()
+	return best
+}
+
+// MustEnter is for commands that touch files of subordinate ids. Root has no such files where it builds without namespaces.
 func (a *App) MustEnter(ctx context.Context, f func(ctx context.Context) error) error {
-	if !host.Entered() {
-		want, err := new(IsolationFlag).Parse(a.Environ)
-		if err != nil {
-			return err
-		}
-		if !want.Enters() {
-			want = host.Auto
-		}
-		return a.enter(ctx, want)
+	if host.Entered() {
+		return f(ctx)
+	}
+	want, err := new(IsolationFlag).Parse(a.Environ)
+	if err != nil {
+		return err
+	}
+	if want.IsDirect() {
+		return f(ctx)
+	}
+	if !want.Enters() {
+		want = host.Auto
+	}
+	err = a.enter(ctx, want)
+	if missing := new(host.Missing); !errors.As(err, &missing) || !a.Isolation(want).IsDirect() {
+		return err
 	}
 	return f(ctx)
 }

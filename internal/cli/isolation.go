@@ -23,7 +23,7 @@ type IsolationFlag struct{ Name string }
 
 // Add adds the flag.
 func (f *IsolationFlag) Add(flags *pflag.FlagSet) {
-	flags.StringVar(&f.Name, "isolation", "", "how RUN and containers are isolated: auto (the best that there is), root, rootless, rootless-single, fake, ptrace or norun ("+isolationVar+")")
+	flags.StringVar(&f.Name, "isolation", "", "how RUN and containers are isolated: auto (the best that there is), root, rootless, rootless-single, fake, inplace, chroot, ptrace or norun ("+isolationVar+")")
 }
 
 // Parse reads the flag, or else the variable.
@@ -73,7 +73,7 @@ func (e Environment) minIsolation() (d demands, err error) {
 		default:
 			i, err := host.ParseIsolation(strings.TrimSpace(value))
 			if err != nil || !i.CanRun() {
-				return d, Usagef("%s=%s: it is any, private-network, own-proc, user-namespace or the weakest isolation that is accepted (ptrace, fake, rootless-single, rootless or root), or several of them with commas between", minIsolationVar, d.text)
+				return d, Usagef("%s=%s: it is any, private-network, own-proc, user-namespace or the weakest isolation that is accepted (ptrace, chroot, inplace, fake, rootless-single, rootless or root), or several of them with commas between", minIsolationVar, d.text)
 			}
 			d.least = max(d.least, i)
 		}
@@ -95,9 +95,9 @@ func (d demands) check(m host.Mode) error {
 		return refuse("the isolation here is "+m.Isolation.String(), m.Single)
 	case d.ownProc && m.BoundProc != nil:
 		return refuse("a sandbox would share /proc and processes with this place", m.BoundProc)
-	case d.ownProc && m.Isolation == host.Ptrace:
+	case d.ownProc && !m.Isolation.Enters():
 		return refuse("a command would share /proc and processes with this place", nil)
-	case d.ownUsers && (m.HostRoot != nil || m.Isolation == host.Ptrace):
+	case d.ownUsers && (m.HostRoot != nil || !m.Isolation.Enters()):
 		return refuse("a sandbox would have no user namespace of its own", m.HostRoot)
 	}
 	return nil

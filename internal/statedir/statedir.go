@@ -24,6 +24,7 @@ type Part string
 const (
 	Containers Part = "containers" // of pkg/container: the registry
 	Volumes    Part = "volumes"    // of pkg/container: the named volumes
+	Swap       Part = "swap"       // of pkg/runtime: what stands for mounts in the files of a stage while a command is executed
 	Hashes     Part = "hashes"     // of pkg/files: the digests of the files of contexts
 	Contexts   Part = "contexts"   // of pkg/files: contexts that are no directories, while they are used
 )

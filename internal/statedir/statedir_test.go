@@ -29,7 +29,7 @@ func TestTable(t *testing.T) {
 	for _, name := range statedir.Store {
 		add(name)
 	}
-	for _, p := range []statedir.Part{statedir.Containers, statedir.Volumes, statedir.Hashes, statedir.Contexts} {
+	for _, p := range []statedir.Part{statedir.Containers, statedir.Volumes, statedir.Swap, statedir.Hashes, statedir.Contexts} {
 		add(string(p))
 		if p.In(dir) != filepath.Join(dir, string(p)) {
 			t.Errorf("%s is in %s", p, p.In(dir))

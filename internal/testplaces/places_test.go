@@ -82,9 +82,14 @@ var places = []place{
 		want:   want{mode: "root"}},
 
 	{name: "docker-root", title: "Docker, default options, root", needs: docker, image: "setuid", around: [][]string{inDocker()},
-		want: want{mode: "norun", b: 64, c: 64, says: []string{"the system call filter of this container forbids it", "seccomp=unconfined", "seccompProfile Unconfined"}}},
+		want: want{mode: "chroot", says: inChroot}},
 	{name: "docker-root-overlay", title: "Docker, default options, root, the state in the container's own root", needs: docker, image: "setuid", around: [][]string{inDocker()}, env: ownState,
-		want: want{mode: "norun", b: 64, c: 64, says: []string{"the system call filter of this container forbids it", "seccomp=unconfined", "seccompProfile Unconfined"}}},
+		want: want{mode: "chroot", says: inChroot}},
+	{name: "docker-own", title: "Docker, default options, root, gbuild's own image", needs: docker, image: "own", around: [][]string{inDocker()},
+		want: want{mode: "inplace", says: inPlace}},
+	{name: "docker-own-overlay", title: "Docker, default options, root, gbuild's own image, the state in the container's own root", needs: docker, image: "own",
+		around: [][]string{inDocker()}, env: []string{"GBUILD_ROOT=/.gbuild/state", "GBUILD_CACHE_DIR=/.gbuild/caches"},
+		want: want{mode: "inplace", says: inPlace}},
 	{name: "docker-user", title: "Docker, default options, a user", needs: docker, image: "setuid", around: [][]string{inDocker(asApp)},
 		want: want{mode: "norun", b: 64, c: 64, says: []string{"the system call filter of this container forbids it", "seccomp=unconfined", "seccompProfile Unconfined"}}},
 	{name: "docker-user-overlay", title: "Docker, default options, a user, the state in the container's own root", needs: docker, image: "setuid",
@@ -148,6 +153,8 @@ var (
 	noNewPrivileges = []string{"--security-opt", "no-new-privileges"}
 	restricted      = []string{"--cap-drop", "ALL", "--security-opt", "no-new-privileges"}
 	asApp           = []string{"--user", "1000:1000"}
+	inChroot        = []string{"isolation chroot: ", "the system call filter of this container forbids it", "there is no /proc", "seccomp=unconfined", "seccompProfile Unconfined"}
+	inPlace         = []string{"isolation inplace: ", "the system call filter of this container forbids it", "sees its processes", "seccomp=unconfined", "seccompProfile Unconfined"}
 	ownState        = []string{"GBUILD_ROOT=/tmp/state", "GBUILD_CACHE_DIR=/tmp/caches"}
 )
 

@@ -132,7 +132,7 @@ func (m *made) judge(t *testing.T, r result) {
 var firstProcess = regexp.MustCompile(`(?m) process 1$`)
 
 // sharedProcesses is what is said where it has not.
-var sharedProcesses = regexp.MustCompile(`sees its processes|the processes and the devices of this place`)
+var sharedProcesses = regexp.MustCompile(`sees its processes|can reach its processes|the processes and the devices of this place`)
 
 // hostFault is the exit status where the place is at fault.
 const hostFault = 64

@@ -15,6 +15,8 @@ import (
 	"sync"
 	"testing"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 
 	"github.com/gbuild/gbuild/internal/testengine"
@@ -120,7 +122,7 @@ func said(err error, out []byte) error {
 }
 
 // containerImage makes an image for containers: newuidmap is there as Debian has it ("setuid"), with file capabilities
-// ("filecaps") or not at all ("bare"); or proot is ("proot").
+// ("filecaps") or not at all ("bare"); or proot is ("proot"). Or there is nothing but what belongs to gbuild ("own").
 func (w *world) containerImage(t *testing.T, kind string) string {
 	t.Helper()
 	w.making.Lock()
@@ -129,7 +131,13 @@ func (w *world) containerImage(t *testing.T, kind string) string {
 		return name
 	}
 	img, err := testimage.Shell()
-	if err == nil && kind != "bare" {
+	path := "/usr/bin:/bin"
+	switch {
+	case err != nil || kind == "bare":
+	case kind == "own":
+		img, err = ownImage()
+		path = ownPath
+	default:
 		var files []testimage.File
 		files, err = programs(kind)
 		if err == nil {
@@ -142,7 +150,7 @@ func (w *world) containerImage(t *testing.T, kind string) string {
 	name := fmt.Sprintf("gbuild-places/%s:%d", kind, os.Getpid())
 	tar := mutate.Extract(img)
 	defer tar.Close()
-	load := exec.Command("docker", "import", "-", name)
+	load := exec.Command("docker", "import", "--change", "ENV PATH="+path, "-", name)
 	load.Stdin = tar
 	if out, err := load.CombinedOutput(); err != nil {
 		t.Fatalf("docker import: %v\n%s", err, out)
@@ -150,6 +158,23 @@ func (w *world) containerImage(t *testing.T, kind string) string {
 	w.cleanUp(func() { _ = exec.Command("docker", "rmi", "--force", name).Run() })
 	w.images[kind] = name
 	return name
+}
+
+// ownPath is where the image that is gbuild's own has the program by which places set the environment.
+const ownPath = "/.gbuild/tools"
+
+// ownImage has the mark of gbuild's own image, and nothing that a job could need. gbuild itself is bound into it.
+func ownImage() (v1.Image, error) {
+	busybox, err := exec.LookPath("busybox")
+	if err != nil {
+		return nil, err
+	}
+	body, err := os.ReadFile(busybox)
+	if err != nil {
+		return nil, err
+	}
+	return testimage.Append(empty.Image, testimage.File{Name: ".gbuild/image", Body: "# what is not a part of what is built\n" + ownPath + "\n"},
+		testimage.File{Name: strings.TrimPrefix(ownPath, "/") + "/env", Mode: 0o755, Body: string(body)})
 }
 
 // plant unpacks the base with the shell, for the ordinary user if there is one.

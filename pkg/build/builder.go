@@ -34,6 +34,8 @@ type Builder struct {
 	// Weak says whether Exec may give files other owners than the image should have; nil: it does not. The results are then for
 	// builds of that kind only. It is asked when a RUN has no other result.
 	Weak func() bool
+	// Memory makes a directory that never reaches a disk, in a process that can mount none; nil: files of that kind lie in the store.
+	Memory func() (dir string, remove func() error, err error)
 	// Inject finds devices of RUN --device and Limits.Devices, for a process with that environment; nil where there are
 	// none. It must leave nothing of them in a layer.
 	Inject func(ctx context.Context, names, env []string) ([]runtime.Edits, error)

@@ -6,6 +6,7 @@ package build
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 
 	"github.com/cyphar/filepath-securejoin/pathrs-lite"
@@ -17,6 +18,7 @@ import (
 	"github.com/gbuild/gbuild/pkg/layers"
 	"github.com/gbuild/gbuild/pkg/pipcache"
 	"github.com/gbuild/gbuild/pkg/runtime"
+	"github.com/gbuild/gbuild/pkg/runtime/host"
 	"github.com/gbuild/gbuild/pkg/toolcache"
 )
 
@@ -117,7 +119,8 @@ func (m *mounts) cache(ctx context.Context, s *dockerfile.Run, d *dockerfile.Mou
 }
 
 // subdirectory pins source=DIR of a cache mount: other builds may write to the cache right now, so the directory is
-// opened in-root and bound by descriptor, never mounted by its path.
+// opened in-root and bound by descriptor, never mounted by its path. Where nothing can be mounted, a command has its caches alone, and the
+// path is that which the descriptor had.
 func (m *mounts) subdirectory(dir, source string) (string, error) {
 	if err := pathrs.MkdirAll(dir, source, 0o755); err != nil {
 		return "", err
@@ -127,6 +130,9 @@ func (m *mounts) subdirectory(dir, source string) (string, error) {
 		return "", err
 	}
 	defer f.Close()
+	if !host.Entered() {
+		return os.Readlink(fmt.Sprintf("/proc/self/fd/%d", f.Fd()))
+	}
 	pin, err := m.work.build.runs.scratch.Dir("mount")
 	if err != nil {
 		return "", err

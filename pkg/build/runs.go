@@ -22,7 +22,7 @@ type runs struct {
 
 // newRuns begins without caches: they depend on what the Dockerfile reads.
 func newRuns(b *Builder) *runs {
-	return &runs{exec: b.Exec, weak: b.Weak, inject: b.Inject, scratch: &scratch{store: b.Store}}
+	return &runs{exec: b.Exec, weak: b.Weak, inject: b.Inject, scratch: &scratch{store: b.Store, memory: b.Memory}}
 }
 
 // close ends the networks, and what was never to reach a disk.

@@ -17,12 +17,14 @@ import (
 )
 
 // scratch is a tmpfs of the build, in its own mount namespace: secrets and scripts of heredocs never reach a disk, and
-// are gone with the last process whatever kills it.
+// are gone with the last process whatever kills it. Where nothing can be mounted, it is a directory in one that is mounted already,
+// or, without such, in the store.
 type scratch struct {
-	store *layers.Store
-	mu    sync.Mutex
-	root  string
-	n     int
+	store  *layers.Store
+	memory func() (dir string, remove func() error, err error) // may be nil
+	mu     sync.Mutex
+	root   string
+	n      int
 
 	remove func() error
 }
@@ -43,12 +45,16 @@ func (s *scratch) open() error {
 	if s.root != "" {
 		return nil
 	}
-	dir, remove, err := s.store.TempDir(context.Background())
+	make := s.memory
+	if make == nil {
+		make = func() (string, func() error, error) { return s.store.TempDir(context.Background()) }
+	}
+	dir, remove, err := make()
 	if err != nil {
 		return err
 	}
 	s.remove = remove
-	if host.Entered() { // without a namespace the directory itself has to do
+	if host.Entered() {
 		if err := unix.Mount("tmpfs", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=0700"); err != nil {
 			return fmt.Errorf("mounting a tmpfs for secrets: %w", err)
 		}

@@ -144,3 +144,14 @@ func hooks(all []DeviceHook) configs.Hooks {
 	}
 	return out
 }
+
+// numbersOf are the numbers of capabilities. Of the known ones each is at its own.
+func numbersOf(names []string) (numbers []int) {
+	known := capabilities.KnownCapabilities()
+	for _, name := range names {
+		if at := slices.Index(known, name); at >= 0 {
+			numbers = append(numbers, at)
+		}
+	}
+	return numbers
+}

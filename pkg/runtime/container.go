@@ -23,6 +23,7 @@ import (
 	_ "github.com/opencontainers/runc/libcontainer/nsenter"
 	"golang.org/x/sys/unix"
 
+	"github.com/gbuild/gbuild/internal/thread"
 	"github.com/gbuild/gbuild/pkg/runtime/host"
 	"github.com/gbuild/gbuild/pkg/runtime/keeper"
 )
@@ -38,7 +39,7 @@ func initContainer() {
 	goruntime.LockOSThread()
 	debug.SetGCPercent(-1) // the command takes the place of this process before there is much garbage
 	_ = unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0)
-	defaultSignals()
+	thread.DefaultSignals()
 	libcontainer.Init()
 }
 

@@ -41,7 +41,11 @@ func exitError(state *os.ProcessState, err error) error {
 	if err != nil && !errors.As(err, &exit) {
 		return fmt.Errorf("waiting for the command: %w", err)
 	}
-	ws := state.Sys().(syscall.WaitStatus)
+	return exitOf(state.Sys().(syscall.WaitStatus))
+}
+
+// exitOf is nil for a command that ended well.
+func exitOf(ws syscall.WaitStatus) error {
 	switch {
 	case ws.Signaled():
 		return &ExitError{Code: 128 + int(ws.Signal()), Signal: ws.Signal()}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"github.com/gbuild/gbuild/pkg/runtime/direct"
 	"github.com/gbuild/gbuild/pkg/runtime/host"
 	"github.com/gbuild/gbuild/pkg/runtime/keeper"
 	"github.com/gbuild/gbuild/pkg/runtime/tracer"
@@ -25,6 +26,7 @@ func Init() {
 	}
 	keeper.Run()
 	tracer.Start()
+	direct.Start()
 	if len(os.Args) > 1 && os.Args[0] == reaperPath {
 		os.Exit(reap(os.Args[1:]))
 	}

@@ -29,8 +29,11 @@ func (s *Sandbox) Run(ctx context.Context) (err error) {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if s.Isolation == host.Ptrace {
+	switch {
+	case s.Isolation == host.Ptrace:
 		return s.runTraced(ctx)
+	case s.Isolation.IsDirect():
+		return s.runDirect(ctx)
 	}
 	dir, remove, err := privateDir(s.StateDir)
 	if err != nil {

@@ -17,6 +17,7 @@ type Sandbox struct {
 	Isolation host.Isolation // how it is made, as a host.Mode has decided; Auto is the best way that this process has
 
 	Root     string // the mounted root file system, which no other running Sandbox may have
+	Journal  string // where it is written down what stands for mounts in Root, in an isolation without namespaces; see JournalIn
 	StateDir string // a directory in which Run makes a private one, and removes it in the end
 
 	Args []string // the command; Args[0] is looked up in the PATH of Env

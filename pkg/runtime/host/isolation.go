@@ -16,6 +16,8 @@ const (
 	Auto           Isolation = iota // the greatest of the others that can be had
 	NoRun                           // none: no process can be run in a sandbox
 	Ptrace                          // no namespaces: a program that is installed here answers the system calls of the command
+	Chroot                          // no namespaces: root of a container executes the command in another root directory
+	Inplace                         // no namespaces: the root directory of the container, which is gbuild's own, is that of the command
 	Fake                            // one user in the sandbox, and calls that need more of them succeed without having done anything
 	RootlessSingle                  // one user in the sandbox, and this process answers calls that need more of them
 	Rootless                        // an ordinary user, whose subordinate ids are the other users in the sandbox
@@ -23,7 +25,7 @@ const (
 )
 
 // isolations are the names that users know.
-var isolations = []string{Auto: "auto", NoRun: "norun", Ptrace: "ptrace", Fake: "fake", RootlessSingle: "rootless-single", Rootless: "rootless", Root: "root"}
+var isolations = []string{Auto: "auto", NoRun: "norun", Ptrace: "ptrace", Chroot: "chroot", Inplace: "inplace", Fake: "fake", RootlessSingle: "rootless-single", Rootless: "rootless", Root: "root"}
 
 // ParseIsolation reads a name that users know. Docker calls it default where nothing is asked for.
 func ParseIsolation(name string) (Isolation, error) {
@@ -45,3 +47,6 @@ func (i Isolation) CanRun() bool { return i > NoRun }
 
 // Enters says whether it is made of namespaces.
 func (i Isolation) Enters() bool { return i == Auto || i >= Fake }
+
+// IsDirect says whether commands are plain processes of root here, one at a time.
+func (i Isolation) IsDirect() bool { return i == Chroot || i == Inplace }

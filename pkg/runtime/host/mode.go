@@ -18,6 +18,7 @@ type Mode struct {
 	Faked     *Missing // why calls are not answered, where nobody asked for that
 	BoundProc *Missing // why a sandbox has the /proc and the processes of this place
 	HostName  *Missing // why a sandbox has the name of this host
+	NoOwn     *Missing // why there are no namespaces, where nobody asked for that
 	HostRoot  *Missing // why root in a sandbox is in no user namespace of its own
 }
 
@@ -36,7 +37,11 @@ func (s Support) Mode(want Isolation) (Mode, error) {
 	if m.Isolation.Enters() {
 		m.BoundProc, m.HostName, m.HostRoot = s.Proc, s.Hostname, s.OwnUsers
 	}
-	if !m.Asked && m.Isolation <= RootlessSingle {
+	switch {
+	case m.Asked:
+	case m.Isolation.IsDirect():
+		m.NoOwn = s.UserNamespaces
+	case m.Isolation <= RootlessSingle:
 		m.Single = first(s.Mapping, s.Subordinate)
 	}
 	if !m.Asked && m.Isolation == Fake {
@@ -56,6 +61,17 @@ func (s Support) none(want Isolation) *Missing {
 		missing.Remedy = "install proot, and " + missing.Remedy
 	}
 	return &missing
+}
+
+// CannotDo says why no RUN can be executed in an isolation that is made of no namespaces, or nil. What it takes beside that is looked for
+// when the first RUN is executed.
+func CannotDo(want Isolation) error {
+	s := Support{}
+	if want.IsDirect() {
+		s = decide(gather())
+	}
+	_, err := s.Mode(want)
+	return err
 }
 
 // CannotRun says why no RUN can be executed where Enter has failed. An error that is no *Missing stays what it is.
@@ -79,7 +95,10 @@ func ModeHere(want Isolation) (Mode, error) {
 var effects = map[Isolation]string{
 	RootlessSingle: "owners are kept beside the files, and users in the sandbox are not protected from each other",
 	Fake:           "changes of owners and users succeed without being done, and every file that is made belongs to root",
-	Ptrace:         "there are no namespaces, and proot answers the system calls of a command, which takes longer; the command has the network, the processes and the devices of this place, may write to what is shown read-only, and changes of owners are lost: what it makes belongs to root",
+	Inplace:        "a command is root of this container, has its network and its files, and sees its processes; one RUN is executed at a time",
+	Chroot: "a command is root of this container, has its network, and can reach its processes and files; one RUN is executed at a time; and there is no /proc, " +
+		"so that <(...), /dev/fd, /dev/stdout, ps, systemd-tmpfiles and the installation of Java fail",
+	Ptrace: "there are no namespaces, and proot answers the system calls of a command, which takes longer; the command has the network, the processes and the devices of this place, may write to what is shown read-only, and changes of owners are lost: what it makes belongs to root",
 }
 
 // String says the mode in one sentence: what it is, why it is no better one, and what would be better. It is empty where there is
@@ -94,7 +113,7 @@ func (m Mode) String() string {
 		parts = append(parts, effect)
 	}
 	if effect := effects[m.Isolation]; effect != "" {
-		add(effect, first(m.Faked, m.Single))
+		add(effect, first(m.Faked, m.Single, m.NoOwn))
 	}
 	if m.HostRoot != nil {
 		add("root in the sandbox is root of this machine, with few capabilities", m.HostRoot)

@@ -66,6 +66,8 @@ type facts struct {
 	controllers  string // those of the own cgroup, if it is writable
 	seccomp      bool
 	ptrace       *Missing // the program that Ptrace needs
+	lacks        string   // what root may not do here that commands do; looked for only where that decides
+	marker       *Missing // the mark of gbuild's own image
 }
 
 // gather reads what needs no trial.
@@ -91,6 +93,10 @@ func gather() facts {
 	f.effective, _ = strconv.ParseUint(StatusField("CapEff"), 16, 64)
 	f.bounding, _ = strconv.ParseUint(StatusField("CapBnd"), 16, 64)
 	f.cgroupV2, f.controllers = OwnCgroup()
+	_, f.marker = imagePaths(imageMarker)
+	if !Entered() && decideDirect(f) == nil {
+		f.lacks = lackingRights()
+	}
 	if f.uid == 0 {
 		return f
 	}

@@ -27,12 +27,14 @@ type Support struct {
 	Seccomp        *Missing // system calls can be filtered
 	Cgroups        *Missing // limits on memory, CPU and processes can be set
 	Tracer         *Missing // there is a program that answers the system calls of a command without namespaces
+	Direct         *Missing // root may do here what commands do, without namespaces
+	OwnImage       *Missing // the root directory of this place is gbuild's to change
 	Root           bool     // the caller is root
 }
 
 // Isolation is the strongest way in which a sandbox can be made without being asked for.
 func (s Support) Isolation() Isolation {
-	for _, i := range []Isolation{Root, Rootless, RootlessSingle, Fake} {
+	for _, i := range []Isolation{Root, Rootless, RootlessSingle, Fake, Inplace, Chroot} {
 		if s.Lacks(i) == nil {
 			return i
 		}
@@ -57,6 +59,10 @@ func (s Support) Lacks(i Isolation) *Missing {
 		return first(s.UserNamespaces, s.OwnUsers, s.Notify)
 	case Fake:
 		return first(s.UserNamespaces, s.OwnUsers, s.Seccomp)
+	case Inplace:
+		return first(s.Direct, s.OwnImage)
+	case Chroot:
+		return s.Direct
 	case Ptrace:
 		return s.Tracer
 	}
@@ -86,6 +92,8 @@ func decide(f facts) Support {
 		Seccomp:     decideSeccomp(f.seccomp),
 		Cgroups:     decideCgroups(f),
 		Tracer:      f.ptrace,
+		Direct:      decideDirect(f),
+		OwnImage:    f.marker,
 	}
 	switch {
 	case !f.tried.Done:

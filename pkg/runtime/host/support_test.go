@@ -18,12 +18,19 @@ const allCapabilities = 1<<41 - 1
 // good is a host that can do everything.
 func good() facts {
 	return facts{uid: 1000, kernel: "6.18.1-generic", mountinfo: plainMounts, cgroupV2: true, controllers: "cpu memory pids",
-		seccomp: true, bounding: allCapabilities, effective: allCapabilities, tried: tried{Done: true}, ptrace: &Missing{What: "no tracer"}}
+		seccomp: true, bounding: allCapabilities, effective: allCapabilities, tried: tried{Done: true}, ptrace: &Missing{What: "no tracer"},
+		lacks: "be tried", marker: &Missing{What: "no mark"}}
 }
 
 // refuse says that the namespaces cannot be entered.
 func (f *facts) refuse(at step, errno syscall.Errno) {
 	f.tried, f.refused = tried{}, &refusal{at: at, err: errno}
+}
+
+// defaultContainer is Docker's, with root.
+func defaultContainer(f *facts) {
+	f.refuse(stepClone, unix.EPERM)
+	f.uid, f.container, f.filtered, f.effective, f.lacks = 0, "Docker", true, 0xa80425fb, ""
 }
 
 // mapNoMore says that a helper failed, and that there is one id only.
@@ -52,6 +59,15 @@ func TestDecide(t *testing.T) {
 		{"nested too deep", func(f *facts) { f.refuse(stepClone, unix.ENOSPC) }, "norun", "nested"},
 		{"a kernel without", func(f *facts) { f.refuse(stepClone, unix.EINVAL) }, "norun", "CONFIG_USER_NS"},
 		{"default container", func(f *facts) { f.refuse(stepClone, unix.EPERM); f.container, f.filtered = "Docker", true }, "norun", "seccomp=unconfined"},
+		{"root of a default container", defaultContainer, "chroot", "seccomp=unconfined"},
+		{"root of a default container that is gbuild's own", func(f *facts) { defaultContainer(f); f.marker = nil }, "inplace", "seccomp=unconfined"},
+		{"root of a container that may do less", func(f *facts) { defaultContainer(f); f.lacks = "make devices" }, "norun", "seccomp=unconfined"},
+		{"a user of gbuild's own", func(f *facts) { defaultContainer(f); f.marker, f.uid = nil, 1000 }, "norun", "seccomp=unconfined"},
+		{"root of a machine that is no container", func(f *facts) {
+			defaultContainer(f)
+			f.container, f.effective = "", allCapabilities
+		}, "norun", "seccomp"},
+		{"root of a container with namespaces", func(f *facts) { f.uid, f.container, f.lacks, f.marker = 0, "Docker", "", nil }, "root", ""},
 		{"a container's AppArmor", func(f *facts) { f.refuse(stepMount, unix.EACCES); f.container, f.profile = "Docker", "docker-default" }, "norun", "docker-default forbids it"},
 		{"chroot", func(f *facts) { f.refuse(stepClone, unix.EPERM); f.chrooted = true }, "norun", "chroot"},
 		{"no /proc", func(f *facts) { f.refuse(stepClone, unix.ENOENT); f.noProc = true }, "norun", "mount -t proc"},

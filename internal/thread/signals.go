@@ -1,6 +1,6 @@
-// This file owns the signals that a command in a sandbox begins with.
+// This file owns the signals that the calling thread has, and hands on to the program that it becomes.
 
-package runtime
+package thread
 
 import (
 	"unsafe"
@@ -20,10 +20,10 @@ type sigaction struct {
 	mask                     uint64
 }
 
-// defaultSignals undoes what the caller of gbuild chose to ignore or to block, in the calling thread: nohup, a shell's job in
+// DefaultSignals undoes what the caller of gbuild chose to ignore or to block, in the calling thread: nohup, a shell's job in
 // the background and Python's subprocesses hand such choices on through every exec, and a command in a container would
 // neither end on Ctrl-C nor stop when it is told to. Handlers of Go itself end with the exec.
-func defaultSignals() {
+func DefaultSignals() {
 	var action sigaction
 	for signal := uintptr(1); signal <= lastSignal; signal++ {
 		_, _, err := unix.RawSyscall6(unix.SYS_RT_SIGACTION, signal, 0, uintptr(unsafe.Pointer(&action)), setSize, 0, 0)
