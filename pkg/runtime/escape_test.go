@@ -426,3 +426,31 @@ func TestEscapeManyMounts(t *testing.T) {
 		t.Errorf("mount points are left in %v: %v", left, err)
 	}
 }
+
+// libcontainer joins the mount namespace of a sandbox with a thread. That must not be the first one, which stays there, and with it
+// what /proc/PID shows of the process: its mounts, and the namespace by which a keeper knows whom to kill.
+func TestSandboxesLeaveTheFirstThreadWhereItIs(t *testing.T) {
+	const many = 4
+	var roots [many]string
+	for i := range roots {
+		roots[i], _ = busyboxRoot(t)
+	}
+	before, err := os.Readlink("/proc/self/ns/mnt")
+	must(t, err)
+	var all sync.WaitGroup
+	for _, root := range roots {
+		all.Go(func() {
+			for range 10 {
+				s, out := shell(t, root, "true")
+				if err := s.Run(context.Background()); err != nil {
+					t.Errorf("%v\n%s", err, out)
+				}
+				if now, _ := os.Readlink("/proc/self/ns/mnt"); now != before {
+					t.Errorf("the first thread is in %s, not in %s", now, before)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+}

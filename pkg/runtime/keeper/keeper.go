@@ -50,17 +50,42 @@ func Start() (*Keeper, error) {
 
 // Watch tells the keeper which sandbox it is for, by its first process, which does not run a command yet. The namespace stays
 // open, on both sides: as long as one looks for its number, it must not become another's.
-func (k *Keeper) Watch(pid int) (err error) {
+func (k *Keeper) Watch(pid int) error {
 	if k == nil {
 		return nil
 	}
-	if k.mounts, err = os.Open(fmt.Sprintf("/proc/%d/ns/mnt", pid)); err == nil {
+	mounts, err := openMounts(pid)
+	if err == nil {
+		k.mounts = mounts
 		err = unix.Sendmsg(int(k.socket.Fd()), []byte{0}, unix.UnixRights(int(k.mounts.Fd())), nil, unix.MSG_NOSIGNAL)
 	}
 	if err != nil {
 		return fmt.Errorf("handing on the mount namespace of the sandbox: %w", err)
 	}
 	return nil
+}
+
+// openMounts opens the mount namespace of a sandbox, by its first process; never that of this program, which is no sandbox's.
+func openMounts(pid int) (*os.File, error) {
+	mounts, err := os.Open(fmt.Sprintf("/proc/%d/ns/mnt", pid))
+	if err != nil {
+		return nil, err
+	}
+	theirs, err := mounts.Stat()
+	for _, own := range []string{"/proc/self/ns/mnt", "/proc/thread-self/ns/mnt"} {
+		var ours fs.FileInfo
+		if err == nil {
+			ours, err = os.Stat(own)
+		}
+		if err == nil && os.SameFile(ours, theirs) {
+			err = errors.New("it is the one of this program")
+		}
+	}
+	if err != nil {
+		mounts.Close()
+		return nil, err
+	}
+	return mounts, nil
 }
 
 // End waits for the end of the first process, and until no process of the sandbox is left: they may hold the pipes of its
@@ -153,7 +178,8 @@ func killIn(pid int, ns string) {
 }
 
 // processesIn finds the processes in a mount namespace and their descendants, each with the mount namespace that it is in; sure
-// says that there are no others. What was known of processes before is brought up to date.
+// says that there are no others. What was known of processes before is brought up to date. This process and those that it comes
+// from are never among them, nor is one for being a descendant of theirs.
 func processesIn(ns string, known map[int]string) (found map[int]string, sure bool) {
 	const ended = "ended"
 	now, parents, found := map[int]string{}, map[int]int{}, map[int]string{}
@@ -171,9 +197,13 @@ func processesIn(ns string, known map[int]string) (found map[int]string, sure bo
 		}
 		known[pid], parents[pid] = now[pid], parentOf(pid)
 	}
+	spared := map[int]bool{}
+	for at := os.Getpid(); at != 0 && !spared[at]; at = parents[at] {
+		spared[at] = true
+	}
 	for pid, own := range now {
 		// Numbers may have changed hands meanwhile: no circle is walked for ever.
-		for at, n := pid, 0; own != "" && at != 0 && n < len(now); at, n = parents[at], n+1 {
+		for at, n := pid, 0; own != "" && at != 0 && !spared[at] && n < len(now); at, n = parents[at], n+1 {
 			if now[at] == ns {
 				found[pid] = own
 				break
