@@ -32,7 +32,7 @@ EXIT STATUS: 0; that of the command of a RUN that failed; 1 for all else; 130 in
 			return nil
 		},
 		RunE: func(c *cobra.Command, _ []string) error {
-			return kaniko.Exit(line.Run(c.Context(), a, c.Flags(), isolation))
+			return cli.CodeOfRun(line.Run(c.Context(), a, c.Flags(), isolation), cli.ExitFailed)
 		},
 	}
 	line.Register(c.Flags())

@@ -128,7 +128,7 @@ writes the image to a registry, an OCI layout or a tarball, and launches it with
 	f.StringSliceVar(&a.Registries.MirrorFlags, "registry-mirror", strings.Fields(a.Env("GBUILD_REGISTRY_MIRROR")), "host to ask for images of Docker Hub first (repeatable; GBUILD_REGISTRY_MIRROR)")
 	f.BoolVarP(&a.Flags.Debug, "debug", "D", false, "print where an error came from")
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return cli.Usage(cli.SuggestFlag(c, err)) })
-	root.AddCommand(newBuildCommand(a), newKanikoCommand(a), newRunCommand(a), newImagesCommand(a), newPushCommand(a), newSaveCommand(a),
+	root.AddCommand(newBuildCommand(a), newKanikoCommand(a), newBudCommand(a), newRunCommand(a), newImagesCommand(a), newPushCommand(a), newSaveCommand(a),
 		newRmiCommand(a), newPsCommand(a), newLogsCommand(a), newStopCommand(a), newKillCommand(a), newRmCommand(a),
 		newExecCommand(a), newVolumeCommand(a), newGPUCommand(a), newCacheCommand(a), newPruneCommand(a), newDoctorCommand(a), newSetupCommand(a), newVersionCommand(a))
 	countArgs(root)

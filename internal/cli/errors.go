@@ -15,6 +15,7 @@ import (
 
 	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/pkg/dockerfile"
+	"github.com/gbuild/gbuild/pkg/runtime"
 	"github.com/gbuild/gbuild/pkg/runtime/host"
 )
 
@@ -56,6 +57,21 @@ func (c coded) Unwrap() error { return c.error }
 
 // WithCode gives an error the exit code that another program has for it, whose command line gbuild has taken over.
 func WithCode(code int, err error) error { return coded{err, code} }
+
+// CodeOfRun gives an error the exit code that builders have which end with that of the command of a RUN, and with one code for all
+// else. Who interrupts a build, and a process that has gone on with the command line, have said their code already.
+func CodeOfRun(err error, other int) error {
+	var exit *runtime.ExitError
+	var said ExitStatus
+	var stopped Interrupted
+	switch {
+	case err == nil || errors.As(err, &said) || errors.As(err, &stopped):
+		return err
+	case errors.As(err, &exit) && exit.Code > 0:
+		return WithCode(exit.Code, err)
+	}
+	return WithCode(other, err)
+}
 
 // ExitStatus ends the process with a code and no message: what there was to say has been said.
 type ExitStatus int

@@ -26,6 +26,7 @@ type Registries struct {
 	Mirrors              []image.Mirror
 	MirrorsOnly          bool
 	AuthFiles            []string // Files with logins, after those of Docker and podman.
+	OnlyAuthFile         string   // The file with logins, if there is to be no other.
 	Ambient              []string // What is asked for credentials that no file has; see image.Ambient.
 }
 
@@ -38,6 +39,9 @@ func (r *Registries) AddInsecure(f *pflag.FlagSet) {
 // Options are those of all that a command asks of registries.
 func (r *Registries) Options() image.Options {
 	k := image.Keychain(r.environ.dockerConfigDir(), slices.Concat(r.environ.authFiles(), r.AuthFiles)...)
+	if r.OnlyAuthFile != "" {
+		k = image.Logins(r.OnlyAuthFile)
+	}
 	return image.Options{Insecure: r.Insecure, Unverified: r.Unverified, Hosts: r.Hosts, Mirrors: r.Mirrors, MirrorsOnly: r.MirrorsOnly,
 		Keychain: image.Ambient(k, r.Ambient, r.environ), Certs: r.environ.certDirs(), UserAgent: "gbuild/" + r.Version, Connections: &r.connections}
 }

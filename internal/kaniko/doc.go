@@ -16,7 +16,7 @@
 //	registries.go        how far registries are trusted, their certificates and mirrors
 //	receipts.go          files with digests
 //	credentials.go       what is asked where config.json has no login
-//	run.go               the order, and the exit codes
+//	run.go               the order
 //
 // # What is never done here
 //

@@ -48,8 +48,11 @@ type keychain struct{ files []string }
 // Keychain finds credentials in configDir/config.json as Docker does, and then in the given files of podman's format
 // (auth.json). Credential helpers are asked for the one host that is needed, and their answer goes to no other.
 func Keychain(configDir string, authFiles ...string) authn.Keychain {
-	return &keychain{append([]string{filepath.Join(configDir, "config.json")}, authFiles...)}
+	return Logins(append([]string{filepath.Join(configDir, "config.json")}, authFiles...)...)
 }
+
+// Logins finds credentials in these files, of either format, and nowhere else.
+func Logins(files ...string) authn.Keychain { return &keychain{files} }
 
 // Resolve implements authn.Keychain.
 func (k *keychain) Resolve(target authn.Resource) (authn.Authenticator, error) {

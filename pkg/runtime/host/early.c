@@ -1,4 +1,4 @@
-// This file enters the namespaces of `gbuild build`, `gbuild kaniko` and `gbuild run` before the Go runtime starts. Only a process with one thread
+// This file enters the namespaces of `gbuild build`, `kaniko`, `bud` and `run` before the Go runtime starts. Only a process with one thread
 // can make a user namespace for itself, and Go has several threads from its start; so Enter starts the program a second
 // time, which takes as long as a good part of the rest. Here a fork is enough: the child goes on into Go while the parent
 // maps its ids, and the parent stays behind and waits. Every case that is less simple is left to Enter,
@@ -62,7 +62,7 @@ static int is_plain_run(int argc, char **argv, int i)
 	return 1;
 }
 
-// is_plain_build says whether the arguments of build, or of kaniko, ask for an image, and not only for what a Dockerfile says.
+// is_plain_build says whether the arguments of build, kaniko or bud ask for an image, and not only for what a Dockerfile says.
 static int is_plain_build(int argc, char **argv, int i)
 {
 	for (; i < argc; i++)
@@ -91,7 +91,7 @@ static int wants_namespace(int argc, char **argv)
 			i++;
 	if (names_isolation(argc, argv, i))
 		return 0;
-	if (i < argc && (!strcmp(argv[i], "build") || !strcmp(argv[i], "kaniko")) && is_plain_build(argc, argv, i + 1))
+	if (i < argc && (!strcmp(argv[i], "build") || !strcmp(argv[i], "kaniko") || !strcmp(argv[i], "bud")) && is_plain_build(argc, argv, i + 1))
 		return i + 1;
 	if (i < argc && !strcmp(argv[i], "run") && is_plain_run(argc, argv, i + 1))
 		return i + 1;
