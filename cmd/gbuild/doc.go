@@ -7,16 +7,13 @@
 // one returns the words of the help, registers the flags in a struct of the command, and hands all three (the context, the
 // App, the flags) to a plain function, which does the work. What every command has from its process is in internal/cli; what
 // several have in common for another reason is in a package of its own: internal/building carries out a build that is given as
-// options, internal/bases finds images, internal/output writes them, pkg/container keeps what runs.
-//
-// gbuild run is divided into rooms. A room is a file with the flags of one matter: a struct with add, which registers them, and a
-// function that reads them once and says what they mean. run.go says how its processes follow each other; each room of
-// run_*.go fills its part of the sandbox.
+// options, internal/running does so with a container, internal/bases finds images, internal/output writes them, pkg/container
+// keeps what runs. A command that speaks the words of another program fills in such options, and runs them.
 //
 // # How to add one
 //
 // A command: a file with a constructor, a line in newRootCommand, a script in testdata/script, and an example, without which a
-// test fails. A flag of a build: see internal/building. What a flag may say is checked before anything is read or made, and
+// test fails. A flag of a build or of a run: see the package of its options. What a flag may say is checked before anything is read or made, and
 // refused by cli.Usagef, so that the exit code is 2.
 //
 // # What is never done here

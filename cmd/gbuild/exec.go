@@ -30,7 +30,7 @@ func newExecCommand(a *cli.App) *cobra.Command {
 		Use: "exec [flags] CONTAINER COMMAND [ARG...]", Short: "Run a further command in a container", Args: cobra.MinimumNArgs(2),
 		Example: "  gbuild exec -it api bash",
 		RunE: func(_ *cobra.Command, args []string) error {
-			return containerExit(a, execCommand(a, o, args[0], args[1:]))
+			return a.ContainerExit(execCommand(a, o, args[0], args[1:]))
 		},
 	}
 	f := c.Flags()
@@ -54,7 +54,7 @@ func execCommand(a *cli.App, o *execOptions, name string, args []string) error {
 	if err != nil {
 		return err
 	}
-	command := container.Command{Args: args, Env: passed(o.env, a.Environ), Dir: o.workdir, User: o.user, Detached: o.detach}
+	command := container.Command{Args: args, Env: a.Environ.Passed(o.env), Dir: o.workdir, User: o.user, Detached: o.detach}
 	if o.tty {
 		// TERM comes first, so that -e TERM=… of the caller overrides it.
 		command.Env = append([]string{"TERM=xterm"}, command.Env...)
@@ -88,7 +88,7 @@ func execPlain(a *cli.App, o *execOptions, c *container.Container, command conta
 
 // execTerminal connects the caller's terminal with that of the command.
 func execTerminal(a *cli.App, o *execOptions, c *container.Container, command container.Command) error {
-	t, restore, err := openTerminal(a.Stdin, a.RawOut, o.interactive)
+	t, restore, err := cli.OpenTerminal(a.Stdin, a.RawOut, o.interactive)
 	if err != nil {
 		return err
 	}
@@ -120,6 +120,6 @@ func execTerminal(a *cli.App, o *execOptions, c *container.Container, command co
 
 // waitExec waits for the end of the command, and passes signals on to it.
 func waitExec(e *container.Execution) error {
-	defer passOn(e.Signal, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)()
+	defer cli.PassOn(e.Signal, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)()
 	return e.Wait()
 }

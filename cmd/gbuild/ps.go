@@ -40,7 +40,7 @@ type containerRow struct{ ID, Image, Command, RunningFor, Status, Ports, Names, 
 
 // listContainers prints those that run, or, with --all, those that have ended or never ran, too.
 func listContainers(a *cli.App, o psOptions) error {
-	all, err := openContainers(a)
+	all, err := a.Containers()
 	if err != nil {
 		return err
 	}

@@ -28,7 +28,7 @@ func newStopCommand(a *cli.App) *cobra.Command {
 					wait = timeout
 				}
 				// The signal is that of -s, else that of gbuild run or of the image, which the entry of the container has.
-				signal, err := parseSignal(cmp.Or(name, one.StopSignal, "SIGTERM"))
+				signal, err := cli.ParseSignal(cmp.Or(name, one.StopSignal, "SIGTERM"))
 				if err != nil {
 					return err
 				}
@@ -48,7 +48,7 @@ func newKillCommand(a *cli.App) *cobra.Command {
 		Use: "kill CONTAINER [CONTAINER...]", Short: "Send a signal to containers", Args: cobra.MinimumNArgs(1),
 		Example: "  gbuild kill api\n  gbuild kill -s HUP api",
 		RunE: func(_ *cobra.Command, args []string) error {
-			signal, err := parseSignal(name)
+			signal, err := cli.ParseSignal(name)
 			if err != nil {
 				return err
 			}

@@ -24,7 +24,7 @@ func newVolumeCommand(a *cli.App) *cobra.Command {
 func withVolumes(a *cli.App, do func(context.Context, container.Volumes, []string) error) func(*cobra.Command, []string) error {
 	return func(c *cobra.Command, names []string) error {
 		return a.MustEnter(c.Context(), func(ctx context.Context) error {
-			volumes, err := openVolumes(a)
+			volumes, err := a.Volumes()
 			if err != nil {
 				return err
 			}

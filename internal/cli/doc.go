@@ -6,8 +6,9 @@
 //
 // Beside the App there is what command lines have in common: the forms of values (flags.go), files that can be read but once
 // (streams.go), how networks, hosts, devices and GPUs are named, and what the environment demands of all of them
-// (network.go, devices.go, isolation.go). And there is what commands have in common when they answer: the display, tables
-// and JSON, and errors with their exit codes.
+// (network.go, devices.go, isolation.go). There is what commands of containers share: the registry and their exit codes
+// (containers.go), the caller's terminal and signals. And there is what commands have in common when they answer: the display,
+// tables and JSON, and errors with their exit codes.
 //
 // Most commands that touch the store run in a user and mount namespace of their own, since before main where that can be had.
 // MustEnter and InNamespace start this program once more where it cannot. The next process gets the command line and what

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -115,4 +116,17 @@ func (e Environment) ScopeOf(name, context string) string {
 		return scope.Named(name)
 	}
 	return scope.Of(context, e.Get("HOME"))
+}
+
+// Passed are the variables of an --env: those with a value, and those that the caller has.
+func (e Environment) Passed(words []string) (env []string) {
+	for _, word := range words {
+		if value, ok := e(word); !strings.Contains(word, "=") && ok {
+			word += "=" + value
+		}
+		if strings.Contains(word, "=") {
+			env = append(env, word)
+		}
+	}
+	return env
 }

@@ -1,7 +1,7 @@
 // This file owns the command of a container: its words, its user, its environment and its terminal. What the command line
 // says comes before what the image says. No value of a variable is shown, not even in a warning: many are secrets.
 
-package main
+package running
 
 import (
 	"cmp"
@@ -17,31 +17,33 @@ import (
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
-// runProcess is the room of the command itself, as docker and its users think of it.
-type runProcess struct {
-	args                          []string // follow the image on the command line
-	env, envFiles, dotenv         []string
-	user, workdir, entrypoint     string
-	entrypointGiven               bool
-	interactive, tty, underReaper bool
+// Process is the part about the command itself, as docker and its users think of it.
+type Process struct {
+	Args                      []string // follow the image on the command line
+	Env, EnvFiles, Dotenv     []string
+	User, Workdir, Entrypoint string
+	// EntrypointGiven tells an empty entrypoint, which takes the image's away, from none.
+	EntrypointGiven  bool
+	Interactive, TTY bool
+	Init             bool // under a first process that waits for orphans
 }
 
-// add registers the flags, which are docker's, but for --dotenv.
-func (p *runProcess) add(f *pflag.FlagSet) {
-	f.BoolVarP(&p.interactive, "interactive", "i", false, "pass standard input on")
-	f.BoolVarP(&p.tty, "tty", "t", false, "give the command a terminal")
-	f.VarP((*cli.List)(&p.env), "env", "e", "NAME=VALUE, or NAME to pass the caller's (repeatable)")
-	f.Var((*cli.List)(&p.envFiles), "env-file", "file of NAME=VALUE lines, read as docker does (repeatable)")
-	f.Var((*cli.List)(&p.dotenv), "dotenv", "file of NAME=VALUE lines with quotes and comments, read as compose does (repeatable)")
-	f.StringVarP(&p.user, "user", "u", "", "user (name or uid[:gid])")
-	f.StringVarP(&p.workdir, "workdir", "w", "", "working directory")
-	f.StringVar(&p.entrypoint, "entrypoint", "", "command instead of the image's ENTRYPOINT")
-	f.BoolVar(&p.underReaper, "init", false, "run the command under a first process that passes signals on and waits for orphans")
+// Flags registers the flags, which are docker's, but for --dotenv.
+func (p *Process) Flags(f *pflag.FlagSet) {
+	f.BoolVarP(&p.Interactive, "interactive", "i", false, "pass standard input on")
+	f.BoolVarP(&p.TTY, "tty", "t", false, "give the command a terminal")
+	f.VarP((*cli.List)(&p.Env), "env", "e", "NAME=VALUE, or NAME to pass the caller's (repeatable)")
+	f.Var((*cli.List)(&p.EnvFiles), "env-file", "file of NAME=VALUE lines, read as docker does (repeatable)")
+	f.Var((*cli.List)(&p.Dotenv), "dotenv", "file of NAME=VALUE lines with quotes and comments, read as compose does (repeatable)")
+	f.StringVarP(&p.User, "user", "u", "", "user (name or uid[:gid])")
+	f.StringVarP(&p.Workdir, "workdir", "w", "", "working directory")
+	f.StringVar(&p.Entrypoint, "entrypoint", "", "command instead of the image's ENTRYPOINT")
+	f.BoolVar(&p.Init, "init", false, "run the command under a first process that passes signals on and waits for orphans")
 }
 
 // fill says what is executed, and where. The environment and the user need more of the sandbox, and come later.
-func (p *runProcess) fill(box *runtime.Sandbox, config *v1.Config) error {
-	box.Args, box.Dir, box.Reaper = p.words(config), cmp.Or(p.workdir, config.WorkingDir, "/"), p.underReaper
+func (p *Process) fill(box *runtime.Sandbox, config *v1.Config) error {
+	box.Args, box.Dir, box.Reaper = p.words(config), cmp.Or(p.Workdir, config.WorkingDir, "/"), p.Init
 	if len(box.Args) == 0 {
 		return hint.Errorf("give one after the image's name", "the image has no command")
 	}
@@ -50,13 +52,13 @@ func (p *runProcess) fill(box *runtime.Sandbox, config *v1.Config) error {
 
 // words are the command: what the image says, but for what is given. Who gives an entrypoint takes the image's default
 // arguments away, too, and an empty one takes the entrypoint away.
-func (p *runProcess) words(c *v1.Config) []string {
-	args := p.args
-	if p.entrypointGiven {
-		if p.entrypoint == "" {
+func (p *Process) words(c *v1.Config) []string {
+	args := p.Args
+	if p.EntrypointGiven {
+		if p.Entrypoint == "" {
 			return args
 		}
-		return append([]string{p.entrypoint}, args...)
+		return append([]string{p.Entrypoint}, args...)
 	}
 	if len(args) == 0 {
 		args = c.Cmd
@@ -68,9 +70,9 @@ func (p *runProcess) words(c *v1.Config) []string {
 const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // fillEnv puts the environment together; what comes later wins: the image's, the proxies of Docker's config.json, files, --env.
-func (p *runProcess) fillEnv(box *runtime.Sandbox, c *v1.Config, a *cli.App) error {
+func (p *Process) fillEnv(box *runtime.Sandbox, c *v1.Config, a *cli.App) error {
 	env := []string{"PATH=" + defaultPath, "HOSTNAME=" + box.Hostname}
-	if p.tty {
+	if p.TTY {
 		env = append(env, "TERM=xterm")
 	}
 	env = append(env, c.Env...)
@@ -84,32 +86,19 @@ func (p *runProcess) fillEnv(box *runtime.Sandbox, c *v1.Config, a *cli.App) err
 	}
 	// Files were read by an earlier process: see readEnvFiles.
 	env = append(env, a.Handed.FileEnv...)
-	for _, e := range p.env {
+	for _, e := range p.Env {
 		if strings.HasPrefix(e, "=") || e == "" {
 			return cli.Usagef("invalid environment variable: %s", e)
 		}
 	}
-	box.Env = append(env, passed(p.env, a.Environ)...)
+	box.Env = append(env, a.Environ.Passed(p.Env)...)
 	return nil
-}
-
-// passed are the variables of --env: those with a value, and those that the caller has.
-func passed(words []string, environ cli.Environment) (env []string) {
-	for _, e := range words {
-		if value, ok := environ(e); !strings.Contains(e, "=") && ok {
-			e += "=" + value
-		}
-		if strings.Contains(e, "=") {
-			env = append(env, e)
-		}
-	}
-	return env
 }
 
 // readEnvFiles reads --env-file and --dotenv. That is done once, by the process that the user started: such a file may be
 // a pipe, as of <(...), which the processes that follow do not have.
-func (p *runProcess) readEnvFiles(a *cli.App, read cli.FileReader) (env []string, err error) {
-	for _, name := range p.envFiles {
+func (p *Process) readEnvFiles(a *cli.App, read cli.FileReader) (env []string, err error) {
+	for _, name := range p.EnvFiles {
 		text, err := readEnvFile(name, read)
 		if err != nil {
 			return nil, err
@@ -123,7 +112,7 @@ func (p *runProcess) readEnvFiles(a *cli.App, read cli.FileReader) (env []string
 		}
 		env = append(env, list...)
 	}
-	for _, name := range p.dotenv {
+	for _, name := range p.Dotenv {
 		text, err := readEnvFile(name, read)
 		if err != nil {
 			return nil, err

@@ -2,7 +2,7 @@
 // device with a CDI name, and a GPU of --gpus, is what the CDI specs of this host say of it, or what gbuild finds out about
 // the driver itself; and NVIDIA's hook is run only where driver= of --gpus asks for it.
 
-package main
+package running
 
 import (
 	"context"
@@ -17,31 +17,31 @@ import (
 	"github.com/gbuild/gbuild/pkg/runtime/gpu"
 )
 
-// runDevices is the room of --gpus and --device. What both find are edits of the sandbox.
-type runDevices struct {
-	gpus, devices, cdiDirs []string
+// Devices is the part about --gpus and --device. What both find are edits of the sandbox.
+type Devices struct {
+	GPUs, Devices, CDIDirs []string
 
-	requests     []gpu.Request // gpus, parsed
-	capabilities string        // the capabilities of the driver that gpus asks for
+	requests     []gpu.Request // GPUs, parsed
+	capabilities string        // the capabilities of the driver that GPUs asks for
 }
 
-// add registers the flags.
-func (d *runDevices) add(f *pflag.FlagSet) {
-	f.Var((*cli.List)(&d.gpus), "gpus", "GPUs as docker takes them: all, 2, device=0,1, \"device=GPU-…\",… (repeatable)")
-	f.Var((*cli.List)(&d.devices), "device", "CDI name (vendor/class=name) or /dev/NAME[:/dev/NAME][:rwm] (repeatable)")
-	f.Var((*cli.List)(&d.cdiDirs), "cdi-spec-dir", "further directory of CDI specs (repeatable)")
+// Flags registers the flags.
+func (d *Devices) Flags(f *pflag.FlagSet) {
+	f.Var((*cli.List)(&d.GPUs), "gpus", "GPUs as docker takes them: all, 2, device=0,1, \"device=GPU-…\",… (repeatable)")
+	f.Var((*cli.List)(&d.Devices), "device", "CDI name (vendor/class=name) or /dev/NAME[:/dev/NAME][:rwm] (repeatable)")
+	f.Var((*cli.List)(&d.CDIDirs), "cdi-spec-dir", "further directory of CDI specs (repeatable)")
 }
 
 // parse reads --gpus. Whether there are such GPUs is asked only when the sandbox is filled.
-func (d *runDevices) parse() (err error) {
-	d.requests, d.capabilities, err = cli.GPURequests(d.gpus)
+func (d *Devices) parse() (err error) {
+	d.requests, d.capabilities, err = cli.GPURequests(d.GPUs)
 	return err
 }
 
 // fill gives the sandbox what --gpus and --device ask for. NVIDIA's hook works in dir.
-func (d *runDevices) fill(ctx context.Context, box *runtime.Sandbox, environ cli.Environment, dir string) error {
+func (d *Devices) fill(ctx context.Context, box *runtime.Sandbox, environ cli.Environment, dir string) error {
 	var names []string
-	for _, name := range d.devices {
+	for _, name := range d.Devices {
 		if gpu.IsCDIName(name) {
 			names = append(names, name)
 			continue
@@ -58,12 +58,12 @@ func (d *runDevices) fill(ctx context.Context, box *runtime.Sandbox, environ cli
 	}
 	if len(names)+len(requests) == 0 {
 		// The image was made for GPUs and none was asked for. That is legal, and mostly an oversight.
-		if notice := gpu.Hint(box.Env); notice != "" && len(d.gpus) == 0 {
+		if notice := gpu.Hint(box.Env); notice != "" && len(d.GPUs) == 0 {
 			box.Notice(notice)
 		}
 		return nil
 	}
-	catalog := cli.OpenCatalog(ctx, environ, d.cdiDirs)
+	catalog := cli.OpenCatalog(ctx, environ, d.CDIDirs)
 	// What the image demands of the driver counts for --gpus only; a CDI name is taken as it is.
 	if names, err = withAsked(names, requests, catalog); err == nil && len(requests) > 0 {
 		err = checkDriver(ctx, box.Env)
@@ -78,7 +78,7 @@ func (d *runDevices) fill(ctx context.Context, box *runtime.Sandbox, environ cli
 }
 
 // fillLegacy serves the requests that ask for NVIDIA's hook, which works in dir, and returns the others.
-func (d *runDevices) fillLegacy(box *runtime.Sandbox, dir string) (others []gpu.Request, err error) {
+func (d *Devices) fillLegacy(box *runtime.Sandbox, dir string) (others []gpu.Request, err error) {
 	for _, r := range d.requests {
 		legacy, err := r.Legacy()
 		if err != nil {
@@ -123,7 +123,7 @@ func checkDriver(ctx context.Context, env []string) error {
 }
 
 // inject adds the CDI devices of these names.
-func (d *runDevices) inject(box *runtime.Sandbox, catalog *gpu.Catalog, names []string) error {
+func (d *Devices) inject(box *runtime.Sandbox, catalog *gpu.Catalog, names []string) error {
 	edits, err := catalog.Inject(names, gpu.InjectOptions{Env: box.Env, Capabilities: d.capabilities})
 	if err != nil {
 		return err

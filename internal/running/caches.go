@@ -3,7 +3,7 @@
 // containers. A shared cache must neither move one that the image or a volume has put somewhere, nor be needed: a program
 // that does not find it fetches again.
 
-package main
+package running
 
 import (
 	"fmt"
@@ -35,12 +35,12 @@ var sharedCaches = []sharedCache{
 	{"wandb", ".cache/wandb", "WANDB_CACHE_DIR"},
 }
 
-// runCaches is the room of --caches.
-type runCaches struct{ names string }
+// Caches is the part about --caches.
+type Caches struct{ Names string }
 
-// add registers --caches, which may stand without a value.
-func (c *runCaches) add(f *pflag.FlagSet) {
-	f.StringVar(&c.names, "caches", "", "share the host's caches: "+cacheNames()+" (default without a value: all; GBUILD_RUN_CACHES)")
+// Flags registers --caches, which may stand without a value.
+func (c *Caches) Flags(f *pflag.FlagSet) {
+	f.StringVar(&c.Names, "caches", "", "share the host's caches: "+cacheNames()+" (default without a value: all; GBUILD_RUN_CACHES)")
 	f.Lookup("caches").NoOptDefVal = "all"
 }
 
@@ -78,8 +78,8 @@ func pickCaches(list string) ([]sharedCache, error) {
 
 // fill binds the host's caches where the user of the image looks for them. A place that a volume or the image has
 // already chosen is respected.
-func (c *runCaches) fill(box *runtime.Sandbox, home string, environ cli.Environment) error {
-	list, err := pickCaches(c.names)
+func (c *Caches) fill(box *runtime.Sandbox, home string, environ cli.Environment) error {
+	list, err := pickCaches(c.Names)
 	if err != nil {
 		return err
 	}

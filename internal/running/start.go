@@ -1,7 +1,7 @@
 // This file owns the processes of gbuild run outside of the namespaces: the one that the user starts, and the supervisor of
 // a detached container.
 
-package main
+package running
 
 import (
 	"context"
@@ -18,7 +18,7 @@ import (
 
 // goOn is the part of a process that gbuild started for the container: of the one in the namespaces, or of the supervisor.
 func (l *launch) goOn(ctx context.Context, id string) error {
-	all, err := openContainers(l.app)
+	all, err := l.app.Containers()
 	if err != nil {
 		return err
 	}
@@ -62,7 +62,7 @@ func (l *launch) detach(ctx context.Context) error {
 // enter runs this command again in namespaces, with the lock of the container and the sockets of its ports. What the child
 // does to the terminal is undone, however it ends.
 func (l *launch) enter(ctx context.Context) (err error) {
-	want, err := l.options.isolation.Parse(l.app.Environ)
+	want, err := l.options.Isolation.Parse(l.app.Environ)
 	if err != nil {
 		return err
 	}
@@ -74,13 +74,13 @@ func (l *launch) enter(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer keepTerminal(l.app.Stdin)()
+	defer cli.KeepTerminal(l.app.Stdin)()
 	env, err := l.environ()
 	if err != nil {
 		return err
 	}
 	// Limits are made here, where the rights of the host's user count.
-	group, err := l.options.limits.makeCgroup(l.container.ShortID(), l.app.Notice)
+	group, err := l.options.Limits.makeCgroup(l.container.ShortID(), l.app.Notice)
 	if err != nil {
 		return err
 	}
@@ -98,7 +98,7 @@ func (l *launch) enter(ctx context.Context) (err error) {
 
 // openPorts returns the files that the process in the namespaces inherits, and writes the ports down.
 func (l *launch) openPorts() (files []*os.File, err error) {
-	ports := l.options.network.published()
+	ports := l.options.Network.published()
 	if err := listenAll(ports); err != nil {
 		return nil, err
 	}

@@ -2,7 +2,7 @@
 // namespaces, where root may have any port and where an error reaches the user; the process inside inherits them, and its
 // network passes on what comes.
 
-package main
+package running
 
 import (
 	"errors"

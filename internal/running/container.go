@@ -1,7 +1,7 @@
 // This file owns the process of gbuild run that is in the namespaces of its container: it makes ready what the container
 // needs, and lives as long as the container does.
 
-package main
+package running
 
 import (
 	"cmp"
@@ -23,13 +23,13 @@ func (l *launch) runEntered(ctx context.Context) (err error) {
 	// From here on a signal is the command's, and no longer ends this process.
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	relay := container.NewRelay(func(s syscall.Signal) { cancel(cli.Interrupted(s)) })
-	defer passOn(relay.Hand, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)()
+	defer cli.PassOn(relay.Hand, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)()
 	store, err := l.app.OpenStore(l.app.Notice)
 	if err != nil {
 		return err
 	}
 	defer store.Close()
-	img, err := l.options.image.find(ctx, l.app, store)
+	img, err := l.options.Image.find(ctx, l.app, store)
 	if err != nil {
 		return err
 	}
@@ -54,16 +54,16 @@ func (l *launch) runEntered(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	c, life := l.container, &l.options.life
+	c, life := l.container, &l.options.Life
 	// The image's own stop signal is second to the flag. Both are written down for gbuild stop, which never sees the image.
-	c.Command, c.StopSignal = box.Args, cmp.Or(life.stopSignal, config.Config.StopSignal, "SIGTERM")
+	c.Command, c.StopSignal = box.Args, cmp.Or(life.StopSignal, config.Config.StopSignal, "SIGTERM")
 	s := &container.Session{Container: c, Relay: relay, Restart: life.policy, Once: runOnce(box), User: usersOf(box, d.Lower()), Notice: l.app.Notice}
 	return l.runInDraft(ctx, box, d, s)
 }
 
 // bindVolumes leases the volumes of the sandbox until release is called, also after an error.
 func (l *launch) bindVolumes(ctx context.Context, box *runtime.Sandbox, image *rootfs.View) (release func() error, err error) {
-	volumes, err := openVolumes(l.app)
+	volumes, err := l.app.Volumes()
 	if err != nil {
 		return func() error { return nil }, err
 	}
@@ -113,7 +113,7 @@ func (l *launch) runInDraft(ctx context.Context, box *runtime.Sandbox, d *layers
 
 // connect gives the command its input and output: the caller's, or a log.
 func (l *launch) connect(box *runtime.Sandbox) (restore func(), err error) {
-	a, p := l.app, &l.options.process
+	a, p := l.app, &l.options.Process
 	restore = func() {}
 	if l.container.Detached {
 		log, err := l.container.OpenLog()
@@ -121,17 +121,17 @@ func (l *launch) connect(box *runtime.Sandbox) (restore func(), err error) {
 			return nil, err
 		}
 		box.Stdout, box.Stderr = log.Stream("stdout"), log.Stream("stderr")
-		if p.tty { // nobody looks at it, so it has the size of old
+		if p.TTY { // nobody looks at it, so it has the size of old
 			box.Terminal = &runtime.Terminal{Size: runtime.TerminalSize{Rows: 24, Cols: 80}}
 		}
 		return func() { log.Close() }, nil
 	}
 	box.Stdout, box.Stderr = a.RawOut, a.RawErr
-	if p.interactive {
+	if p.Interactive {
 		box.Stdin = a.Stdin
 	}
-	if p.tty {
-		box.Terminal, restore, err = openTerminal(a.Stdin, a.RawOut, p.interactive)
+	if p.TTY {
+		box.Terminal, restore, err = cli.OpenTerminal(a.Stdin, a.RawOut, p.Interactive)
 	}
 	return restore, err
 }

@@ -1,32 +1,28 @@
-package main
+package running
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/spf13/pflag"
 
 	"github.com/gbuild/gbuild/internal/cli"
-	"github.com/gbuild/gbuild/pkg/container"
 	"github.com/gbuild/gbuild/pkg/runtime"
-	"github.com/gbuild/gbuild/pkg/runtime/host"
 )
 
 // parseRun reads a command line of gbuild run, up to the image.
-func parseRun(t *testing.T, args ...string) *runOptions {
+func parseRun(t *testing.T, args ...string) *Options {
 	t.Helper()
-	o := &runOptions{}
-	c := newRunCommand(testApp(nil))
-	c.ResetFlags()
-	o.add(c.Flags())
-	if err := c.ParseFlags(args); err != nil {
+	o := New()
+	f := pflag.NewFlagSet("run", pflag.ContinueOnError)
+	o.Flags(f)
+	if err := f.Parse(args); err != nil {
 		t.Fatal(err)
 	}
-	o.life.rmGiven, o.process.entrypointGiven = c.Flags().Changed("rm"), c.Flags().Changed("entrypoint")
+	o.Given(f, testApp(nil).Environ)
 	return o
 }
 
@@ -63,21 +59,21 @@ func TestRunRefusesBeforeItMakes(t *testing.T) {
 	}
 }
 
-// What a room has read is what the sandbox gets, once and in its order.
+// What a part has read is what the sandbox gets, once and in its order.
 func TestRunFillsTheSandbox(t *testing.T) {
 	dir := t.TempDir()
 	o := parseRun(t, "-v", dir+":/a:ro", "--mount", "type=tmpfs,target=/b,tmpfs-size=1m", "--tmpfs", "/c", "-v", "data:/d:nocopy",
 		"--entrypoint", "sh", "-e", "A=1", "-e", "PASSED", "-e", "UNSET", "--cap-drop", "ALL", "--shm-size", "12m", "--add-host", "there:1.2.3.4", "--memory", "8m")
 	a := testApp(map[string]string{"PASSED": "along"})
 	a.Handed.FileEnv = []string{"FILE=said"}
-	o.process.args = []string{"-c", "true"}
+	o.Process.Args = []string{"-c", "true"}
 	if err := o.check(a); err != nil {
 		t.Fatal(err)
 	}
 	config := &v1.Config{Entrypoint: []string{"entry"}, Cmd: []string{"default"}, Env: []string{"PATH=/image", "A=0"}, WorkingDir: "/work"}
 	box := &runtime.Sandbox{Hostname: "box", Notice: func(text string) { t.Error(text) }}
-	for _, err := range []error{o.process.fill(box, config), o.mounts.fill(box), o.process.fillEnv(box, config, a), o.box.fillKeepID(box, false), o.box.fill(box, nil),
-		o.network.fill(box), o.devices.fill(context.Background(), box, a.Environ, dir), o.box.fillShm(box)} {
+	for _, err := range []error{o.Process.fill(box, config), o.Mounts.fill(box), o.Process.fillEnv(box, config, a), o.Box.fillKeepID(box, false), o.Box.fill(box, nil),
+		o.Network.fill(box), o.Devices.fill(context.Background(), box, a.Environ, dir), o.Box.fillShm(box)} {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -92,7 +88,7 @@ func TestRunFillsTheSandbox(t *testing.T) {
 	if got := strings.Join(box.Env, " "); got != "PATH="+defaultPath+" HOSTNAME=box PATH=/image A=0 FILE=said A=1 PASSED=along" {
 		t.Errorf("environment: %s", got)
 	}
-	if !slices.Equal(box.Args, []string{"sh", "-c", "true"}) || box.Dir != "/work" || box.ShmSize != 12<<20 || len(box.Hosts) != 1 || o.limits.parsed.Memory != 8<<20 || box.CapDrop[0] != "ALL" {
+	if !slices.Equal(box.Args, []string{"sh", "-c", "true"}) || box.Dir != "/work" || box.ShmSize != 12<<20 || len(box.Hosts) != 1 || o.Limits.parsed.Memory != 8<<20 || box.CapDrop[0] != "ALL" {
 		t.Errorf("%+v", box)
 	}
 }
@@ -101,56 +97,25 @@ func TestRunFillsTheSandbox(t *testing.T) {
 func TestRunWords(t *testing.T) {
 	config := &v1.Config{Entrypoint: []string{"entry"}, Cmd: []string{"default"}}
 	for _, c := range []struct {
-		process runProcess
+		process Process
 		want    string
 	}{
-		{runProcess{}, "entry default"},
-		{runProcess{args: []string{"own"}}, "entry own"},
-		{runProcess{entrypointGiven: true, entrypoint: "sh"}, "sh"},
-		{runProcess{entrypointGiven: true, entrypoint: "sh", args: []string{"own"}}, "sh own"},
-		{runProcess{entrypointGiven: true, args: []string{"own"}}, "own"},
+		{Process{}, "entry default"},
+		{Process{Args: []string{"own"}}, "entry own"},
+		{Process{EntrypointGiven: true, Entrypoint: "sh"}, "sh"},
+		{Process{EntrypointGiven: true, Entrypoint: "sh", Args: []string{"own"}}, "sh own"},
+		{Process{EntrypointGiven: true, Args: []string{"own"}}, "own"},
 	} {
 		if got := strings.Join(c.process.words(config), " "); got != c.want {
 			t.Errorf("%+v: %q, want %q", c.process, got, c.want)
 		}
 	}
-	if err := (&runProcess{entrypointGiven: true}).fill(&runtime.Sandbox{}, config); err == nil {
+	if err := (&Process{EntrypointGiven: true}).fill(&runtime.Sandbox{}, config); err == nil {
 		t.Error("no command is one")
 	}
 }
 
-// The end of a container becomes one exit code.
-func TestContainerExit(t *testing.T) {
-	for code, err := range map[int]error{
-		0:   nil,
-		7:   &runtime.ExitError{Code: 7},
-		64:  &host.Missing{What: "user namespaces"},
-		125: errors.New("no such image"),
-		127: &runtime.ExitError{Code: 127, Err: errors.New("not found")},
-		130: cli.Interrupted(2),
-	} {
-		a := testApp(nil)
-		said := &strings.Builder{}
-		a.Stderr = said
-		if got := cli.ExitCode(containerExit(a, err)); got != code || (said.Len() > 0) != (code > 10 && code != 130) {
-			t.Errorf("%v: %d, want %d; said %q", err, got, code, said)
-		}
-	}
-}
-
-func TestRowOf(t *testing.T) {
-	now := time.Now()
-	r := &container.Record{ID: strings.Repeat("ab", 32), Name: "one", Image: "img", Command: []string{"sleep", "a long while, and longer"}, Created: now.Add(-time.Hour),
-		Started: now.Add(-2 * time.Minute), Finished: now, ExitCode: 3, Ports: []string{"0.0.0.0:80->80/tcp", "0.0.0.0:81->81/tcp"}}
-	for status, want := range map[container.Status]string{container.StatusRunning: "Up 2 minutes", container.StatusCreated: "Created",
-		container.StatusExited: "Exited (3) Less than a second ago", container.StatusRestarting: "Restarting (3) Less than a second ago"} {
-		r.Status = status
-		row := rowOf(r, false)
-		if row.Status != want || row.ID != "abababababab" || row.Command != `"sleep a long while,…"` || row.RunningFor != "About an hour ago" || row.Ports != "0.0.0.0:80->80/tcp, 0.0.0.0:81->81/tcp" {
-			t.Errorf("%s: %+v", status, row)
-		}
-	}
-	if row := rowOf(r, true); row.ID != r.ID || row.Command != `"sleep a long while, and longer"` {
-		t.Errorf("%+v", row)
-	}
+// testApp is the app of a process with these variables.
+func testApp(vars map[string]string) *cli.App {
+	return cli.New(func(name string) (string, bool) { v, ok := vars[name]; return v, ok }, nil, cli.Handed{})
 }

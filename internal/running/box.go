@@ -1,7 +1,7 @@
 // This file owns the walls of a container: rights, filters, users, and what it shares with the host. All of that is inside of
 // a user namespace: --privileged gives every right there, and none on the host.
 
-package main
+package running
 
 import (
 	"errors"
@@ -16,34 +16,34 @@ import (
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
-// runBox is the room of what keeps the command in, and of the holes that the user asks for.
-type runBox struct {
-	security, capAdd, capDrop, ulimits []string
-	shmSize, ipc, userns               string
-	readOnly, privileged               bool
+// Box is the part about what keeps the command in, and of the holes that the user asks for.
+type Box struct {
+	SecurityOpts, CapAdd, CapDrop, Ulimits []string
+	ShmSize, IPC, Userns                   string
+	ReadOnly, Privileged                   bool
 }
 
-// add registers the flags. The words are docker's; keep-id is podman's.
-func (b *runBox) add(f *pflag.FlagSet) {
-	f.StringVar(&b.shmSize, "shm-size", "", "size of /dev/shm (default: 64m, with GPUs half of the memory)")
-	f.StringVar(&b.ipc, "ipc", "private", "private or host")
-	f.Var((*cli.List)(&b.ulimits), "ulimit", "NAME=SOFT[:HARD] (repeatable)")
-	f.BoolVar(&b.readOnly, "read-only", false, "make the root file system read-only")
-	f.Var((*cli.List)(&b.capAdd), "cap-add", "capability to add (repeatable)")
-	f.Var((*cli.List)(&b.capDrop), "cap-drop", "capability to drop (repeatable)")
-	f.Var((*cli.List)(&b.security), "security-opt", "no-new-privileges, seccomp=unconfined|FILE, systempaths=unconfined (repeatable)")
-	f.BoolVar(&b.privileged, "privileged", false, "every capability and no filter, inside the user namespace")
-	f.StringVar(&b.userns, "userns", "", "keep-id[:uid=UID,gid=GID]: the image's user is you, so that it can write your files")
+// Flags registers the flags. The words are docker's; keep-id is podman's.
+func (b *Box) Flags(f *pflag.FlagSet) {
+	f.StringVar(&b.ShmSize, "shm-size", "", "size of /dev/shm (default: 64m, with GPUs half of the memory)")
+	f.StringVar(&b.IPC, "ipc", b.IPC, "private or host")
+	f.Var((*cli.List)(&b.Ulimits), "ulimit", "NAME=SOFT[:HARD] (repeatable)")
+	f.BoolVar(&b.ReadOnly, "read-only", false, "make the root file system read-only")
+	f.Var((*cli.List)(&b.CapAdd), "cap-add", "capability to add (repeatable)")
+	f.Var((*cli.List)(&b.CapDrop), "cap-drop", "capability to drop (repeatable)")
+	f.Var((*cli.List)(&b.SecurityOpts), "security-opt", "no-new-privileges, seccomp=unconfined|FILE, systempaths=unconfined (repeatable)")
+	f.BoolVar(&b.Privileged, "privileged", false, "every capability and no filter, inside the user namespace")
+	f.StringVar(&b.Userns, "userns", "", "keep-id[:uid=UID,gid=GID]: the image's user is you, so that it can write your files")
 }
 
 // parse checks --ipc. The other flags are read when the sandbox is filled: they may name a file, or need the image.
-func (b *runBox) parse() error { return cli.OneOf("--ipc", b.ipc, "private", "host") }
+func (b *Box) parse() error { return cli.OneOf("--ipc", b.IPC, "private", "host") }
 
 // fill gives the sandbox its walls. A profile of system calls comes by read: it may be a pipe that an earlier process has read.
-func (b *runBox) fill(box *runtime.Sandbox, read cli.FileReader) error {
-	box.ReadOnlyRoot, box.Ulimits, box.CapAdd, box.CapDrop = b.readOnly, b.ulimits, b.capAdd, b.capDrop
-	box.HostIPC, box.Insecure = b.ipc == "host", b.privileged
-	for _, s := range b.security {
+func (b *Box) fill(box *runtime.Sandbox, read cli.FileReader) error {
+	box.ReadOnlyRoot, box.Ulimits, box.CapAdd, box.CapDrop = b.ReadOnly, b.Ulimits, b.CapAdd, b.CapDrop
+	box.HostIPC, box.Insecure = b.IPC == "host", b.Privileged
+	for _, s := range b.SecurityOpts {
 		key, value := securityOption(s)
 		switch {
 		case key == "no-new-privileges":
@@ -83,8 +83,8 @@ func readProfile(name string, read cli.FileReader) ([]byte, error) {
 }
 
 // keepProfile reads filters of --security-opt that the processes which follow cannot read.
-func (b *runBox) keepProfile(read cli.FileReader) error {
-	for _, s := range b.security {
+func (b *Box) keepProfile(read cli.FileReader) error {
+	for _, s := range b.SecurityOpts {
 		if key, value := securityOption(s); key == "seccomp" && cli.IsStream(value) {
 			if _, err := readProfile(value, read); err != nil {
 				return err
@@ -95,14 +95,14 @@ func (b *runBox) keepProfile(read cli.FileReader) error {
 }
 
 // fillKeepID reads --userns: which user of the image the caller is to be. Without ids that is the one that runs the command.
-func (b *runBox) fillKeepID(box *runtime.Sandbox, userGiven bool) error {
-	mode, options, _ := strings.Cut(b.userns, ":")
+func (b *Box) fillKeepID(box *runtime.Sandbox, userGiven bool) error {
+	mode, options, _ := strings.Cut(b.Userns, ":")
 	switch mode {
 	case "", "host", "private":
 		return nil
 	case "keep-id":
 	default:
-		return cli.Usagef("--userns %s: it is keep-id[:uid=UID,gid=GID]", b.userns)
+		return cli.Usagef("--userns %s: it is keep-id[:uid=UID,gid=GID]", b.Userns)
 	}
 	k := &runtime.KeepID{UID: box.UID, GID: box.GID}
 	for _, f := range strings.FieldsFunc(options, func(c rune) bool { return c == ',' }) {
@@ -117,7 +117,7 @@ func (b *runBox) fillKeepID(box *runtime.Sandbox, userGiven bool) error {
 			err = errors.New("unknown option")
 		}
 		if err != nil {
-			return cli.Usagef("--userns %s: %s: %w", b.userns, f, err)
+			return cli.Usagef("--userns %s: %s: %w", b.Userns, f, err)
 		}
 	}
 	// An id that was given is meant as the user of the command, too. --user still has the last word.
@@ -129,11 +129,11 @@ func (b *runBox) fillKeepID(box *runtime.Sandbox, userGiven bool) error {
 }
 
 // fillShm makes /dev/shm as large as asked; with a GPU it is half of the memory, for data loaders share batches there.
-func (b *runBox) fillShm(box *runtime.Sandbox) error {
-	if b.shmSize != "" {
-		n, err := units.RAMInBytes(b.shmSize)
+func (b *Box) fillShm(box *runtime.Sandbox) error {
+	if b.ShmSize != "" {
+		n, err := units.RAMInBytes(b.ShmSize)
 		if err != nil || n <= 0 {
-			return cli.Usagef("--shm-size %s: it is a size such as 8g", b.shmSize)
+			return cli.Usagef("--shm-size %s: it is a size such as 8g", b.ShmSize)
 		}
 		box.ShmSize = n
 		return nil

@@ -1,6 +1,6 @@
 // This file owns what the processes of one gbuild run have in common, and hand on to each other.
 
-package main
+package running
 
 import (
 	"os"
@@ -12,7 +12,7 @@ import (
 // launch is one gbuild run, as each of its processes sees it.
 type launch struct {
 	app       *cli.App
-	options   *runOptions
+	options   *Options
 	container *container.Container
 }
 

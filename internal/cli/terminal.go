@@ -2,7 +2,7 @@
 // own, of which gbuild holds the other end: so the caller's is made raw, that nothing is echoed or turned into a signal
 // twice, and follows only in its size.
 
-package main
+package cli
 
 import (
 	"io"
@@ -12,20 +12,19 @@ import (
 
 	"golang.org/x/term"
 
-	"github.com/gbuild/gbuild/internal/cli"
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
-// openTerminal makes the caller's terminal raw, where there is one and input is passed on, and follows its size.
-func openTerminal(stdin io.Reader, stdout io.Writer, input bool) (*runtime.Terminal, func(), error) {
+// OpenTerminal makes the caller's terminal raw, where there is one and input is passed on, and follows its size.
+func OpenTerminal(stdin io.Reader, stdout io.Writer, input bool) (*runtime.Terminal, func(), error) {
 	t := &runtime.Terminal{}
 	restore := func() {}
 	// The size is that of the output, or of the input where the output is a pipe.
 	out, ok := stdout.(*os.File)
-	if !ok || !cli.IsTerminal(out) {
+	if !ok || !IsTerminal(out) {
 		out, _ = stdin.(*os.File)
 	}
-	if !cli.IsTerminal(out) {
+	if !IsTerminal(out) {
 		return t, restore, nil
 	}
 	t.Size = sizeOf(out)
@@ -40,7 +39,7 @@ func openTerminal(stdin io.Reader, stdout io.Writer, input bool) (*runtime.Termi
 		}
 	}()
 	in, _ := stdin.(*os.File)
-	if !input || !cli.IsTerminal(in) {
+	if !input || !IsTerminal(in) {
 		return t, func() { signal.Stop(resized) }, nil
 	}
 	saved, err := term.MakeRaw(int(in.Fd()))
@@ -59,8 +58,8 @@ func sizeOf(f *os.File) runtime.TerminalSize {
 	return runtime.TerminalSize{Rows: uint16(rows), Cols: uint16(cols)}
 }
 
-// keepTerminal returns a function that makes the terminal again what it is now.
-func keepTerminal(stdin any) (restore func()) {
+// KeepTerminal returns a function that makes the terminal again what it is now.
+func KeepTerminal(stdin any) (restore func()) {
 	in, ok := stdin.(*os.File)
 	if !ok {
 		return func() {}

@@ -2,7 +2,7 @@
 // namespaces and removed there at the end; only its path goes in. A host that has no groups for this user is no reason not to
 // run: the limits are left out, and that is said.
 
-package main
+package running
 
 import (
 	"errors"
@@ -23,43 +23,43 @@ const cgroupVar = "_GBUILD_CGROUP"
 // minMemory is docker's: with less, no container starts.
 const minMemory = 6 << 20
 
-// runLimits is the room of what a container may use up.
-type runLimits struct {
-	memory, cpus string
-	pids         int64
+// Limits is the part about what a container may use up.
+type Limits struct {
+	Memory, CPUs string
+	Pids         int64
 
 	parsed runtime.Limits
 }
 
-// add registers the flags, which are docker's.
-func (l *runLimits) add(f *pflag.FlagSet) {
-	f.StringVarP(&l.memory, "memory", "m", "", "limit of memory, such as 8g")
-	f.StringVar(&l.cpus, "cpus", "", "limit of processors' time, such as 1.5")
-	f.Int64Var(&l.pids, "pids-limit", 0, "limit of processes and threads")
+// Flags registers the flags, which are docker's.
+func (l *Limits) Flags(f *pflag.FlagSet) {
+	f.StringVarP(&l.Memory, "memory", "m", "", "limit of memory, such as 8g")
+	f.StringVar(&l.CPUs, "cpus", "", "limit of processors' time, such as 1.5")
+	f.Int64Var(&l.Pids, "pids-limit", 0, "limit of processes and threads")
 }
 
 // parse reads the limits. Whether they can be enforced here is found out by makeCgroup.
-func (l *runLimits) parse() (err error) {
+func (l *Limits) parse() (err error) {
 	p := &l.parsed
-	if l.memory != "" {
-		if p.Memory, err = units.RAMInBytes(l.memory); err != nil {
-			return cli.Usagef("--memory %s: it is a size such as 512m or 8g", l.memory)
+	if l.Memory != "" {
+		if p.Memory, err = units.RAMInBytes(l.Memory); err != nil {
+			return cli.Usagef("--memory %s: it is a size such as 512m or 8g", l.Memory)
 		}
 		if p.Memory < minMemory {
-			return cli.Usagef("--memory %s: the minimum is 6m", l.memory)
+			return cli.Usagef("--memory %s: the minimum is 6m", l.Memory)
 		}
 	}
-	if l.cpus != "" {
-		if p.CPUs, err = strconv.ParseFloat(l.cpus, 64); err != nil || p.CPUs < 0.01 || p.CPUs > 1<<20 {
-			return cli.Usagef("--cpus %s: it is a number of processors such as 1.5", l.cpus)
+	if l.CPUs != "" {
+		if p.CPUs, err = strconv.ParseFloat(l.CPUs, 64); err != nil || p.CPUs < 0.01 || p.CPUs > 1<<20 {
+			return cli.Usagef("--cpus %s: it is a number of processors such as 1.5", l.CPUs)
 		}
 	}
-	p.Pids = max(l.pids, 0) // -1 is no limit, too
+	p.Pids = max(l.Pids, 0) // -1 is no limit, too
 	return nil
 }
 
 // makeCgroup makes what the limits need; nil where there are none, or where they cannot be enforced, which is said.
-func (l *runLimits) makeCgroup(name string, notice func(string)) (*runtime.Cgroup, error) {
+func (l *Limits) makeCgroup(name string, notice func(string)) (*runtime.Cgroup, error) {
 	if l.parsed == (runtime.Limits{}) {
 		return nil, nil
 	}

@@ -2,7 +2,7 @@
 // differences: -v makes a source that is missing, --mount refuses it; a source of -v that could be a name is a volume. What
 // comes out are mounts of the sandbox, but for those of volumes, which pkg/container makes binds of when it has leased them.
 
-package main
+package running
 
 import (
 	"encoding/csv"
@@ -24,9 +24,9 @@ import (
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
-// runMounts is the room of the three flags by which files come into a container.
-type runMounts struct {
-	volumes, mounts, tmpfs []string
+// Mounts is the part about the three flags by which files come into a container.
+type Mounts struct {
+	Volumes, Mounts, Tmpfs []string
 
 	parsed []flagMount
 }
@@ -37,21 +37,21 @@ type flagMount struct {
 	flag, text string
 }
 
-// add registers the flags. Their values are kept as text, so that an error can name the flag and what was given to it.
-func (m *runMounts) add(f *pflag.FlagSet) {
-	f.VarP((*cli.List)(&m.volumes), "volume", "v", "SOURCE:TARGET[:ro]; a SOURCE without a slash is a volume (repeatable)")
-	f.Var((*cli.List)(&m.mounts), "mount", "type=bind|volume,source=…,target=…[,readonly] or type=tmpfs,target=… (repeatable)")
-	f.Var((*cli.List)(&m.tmpfs), "tmpfs", "DIRECTORY[:size=…,mode=…] (repeatable)")
+// Flags registers the flags. Their values are kept as text, so that an error can name the flag and what was given to it.
+func (m *Mounts) Flags(f *pflag.FlagSet) {
+	f.VarP((*cli.List)(&m.Volumes), "volume", "v", "SOURCE:TARGET[:ro]; a SOURCE without a slash is a volume (repeatable)")
+	f.Var((*cli.List)(&m.Mounts), "mount", "type=bind|volume,source=…,target=…[,readonly] or type=tmpfs,target=… (repeatable)")
+	f.Var((*cli.List)(&m.Tmpfs), "tmpfs", "DIRECTORY[:size=…,mode=…] (repeatable)")
 }
 
 // parse reads all three flags, and looks at no file: a source is looked for, or made, when the sandbox is filled. It keeps
 // the order in which fill mounts.
-func (m *runMounts) parse() error {
+func (m *Mounts) parse() error {
 	for _, kind := range []struct {
 		flag  string
 		texts []string
 		parse func(string) (runtime.Mount, error)
-	}{{"-v", m.volumes, parseVolume}, {"--mount", m.mounts, parseMount}, {"--tmpfs", m.tmpfs, parseTmpfs}} {
+	}{{"-v", m.Volumes, parseVolume}, {"--mount", m.Mounts, parseMount}, {"--tmpfs", m.Tmpfs, parseTmpfs}} {
 		for _, text := range kind.texts {
 			mount, err := kind.parse(text)
 			if err != nil {
@@ -64,7 +64,7 @@ func (m *runMounts) parse() error {
 }
 
 // fill mounts in the order of the flags: -v, --mount, --tmpfs.
-func (m *runMounts) fill(box *runtime.Sandbox) error {
+func (m *Mounts) fill(box *runtime.Sandbox) error {
 	for _, one := range m.parsed {
 		if err := one.findSource(); err != nil {
 			return err
@@ -100,8 +100,8 @@ var ignoredModes = []string{"rw", "z", "Z", "cached", "delegated", "consistent",
 const podmanOwner = "U"
 
 // noticeOwners says that podmanOwner changes nothing here: files of the host keep their owners.
-func (m *runMounts) noticeOwners(notice func(string)) {
-	for _, v := range m.volumes {
+func (m *Mounts) noticeOwners(notice func(string)) {
+	for _, v := range m.Volumes {
 		if parts := strings.Split(v, ":"); len(parts) == 3 && slices.Contains(strings.Split(parts[2], ","), podmanOwner) {
 			notice(fmt.Sprintf("U of -v %s has no effect: the files keep their owners; run as their owner with --user, or change it before", v))
 		}
