@@ -12,6 +12,8 @@ set -eu
 gbuild=$(realpath "$1") only=${2:-*}
 cd "$(dirname "$0")/.."
 user=${GBUILD_TEST_USER:-tester}
+. scripts/registry.sh
+. scripts/engine.sh
 
 work=$(mktemp -d)
 registry_pid=
@@ -19,6 +21,7 @@ image=gbuild-conformance:$$
 finish() {
     [ -z "$registry_pid" ] || kill "$registry_pid"
     docker rmi --force "$image" >/dev/null 2>&1 || true
+    stop_engine
     rm -rf "$work"
 }
 trap finish EXIT
@@ -27,7 +30,6 @@ cp -r testdata/conformance "$work/suite"    # where the ordinary user can read i
 cp "$gbuild" "$work/gbuild"
 chmod -R a+rX "$work"
 
-. scripts/registry.sh
 start_registry "$work/registry"
 "$work/suite/mkbase.sh" "$work/base" "$registry"
 
@@ -93,7 +95,11 @@ lacking() {
 python=/usr/bin/python3
 [ -x "$python" ] || python=$(command -v python3)
 status=0
-for place in ${PLACES:-self tester single pod confined}; do
+chosen=${PLACES:-self tester single pod confined}
+case " $chosen " in
+*" pod "* | *" confined "*) start_engine "$work.engine" ;;
+esac
+for place in $chosen; do
     lacks=$(lacking "$place")
     if [ -n "$lacks" ]; then
         echo "== $place: left out: $lacks"
