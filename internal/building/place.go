@@ -22,11 +22,12 @@ func (j *job) prepare(want host.Isolation, store *layers.Store) (host.Isolation,
 	if err != nil {
 		return isolation, err
 	}
-	kept := append(host.ImagePaths(), store.Dir(), caches)
+	kept, aside := host.ImagePaths()
+	kept = append(kept, store.Dir(), caches)
 	if j.request.PipDir != "" {
 		kept = append(kept, j.request.PipDir)
 	}
-	return isolation, store.UsePlace(layers.Place{Dir: "/", Own: host.TreeDir, Kept: kept})
+	return isolation, store.UsePlace(layers.Place{Dir: "/", Own: host.TreeDir, Kept: kept, Aside: aside})
 }
 
 // memoryIn makes directories in memory, where this process can mount none; else nil.

@@ -21,9 +21,10 @@ import (
 
 // Place is a directory for the tree of a store.
 type Place struct {
-	Dir  string   // the root directory of the tree
-	Kept []string // paths that are never a part of it, with all that is in them; so is whatever is mounted below Dir
-	Own  string   // a directory on the filesystem of Dir for what is to be known of the tree; it is kept, too
+	Dir   string   // the root directory of the tree
+	Kept  []string // paths that are never a part of it, with all that is in them; so is whatever is mounted below Dir
+	Aside []string // files that make room for those of the tree, and come back
+	Own   string   // a directory on the filesystem of Dir for what is to be known of the tree; it is kept, too
 }
 
 // UsePlace lets drafts be shown in a place, one at a time. Whatever else is in it must be there before. What a dead process has left there
@@ -56,6 +57,7 @@ type oneTree struct {
 	dir   string
 	own   string
 	names []string      // kept, as seen from dir
+	aside []string      // likewise, those that make room
 	turn  chan struct{} // has an element while no draft has the tree
 
 	held   *os.File // the lock of the place, against other processes; nil before the first draft
@@ -75,19 +77,27 @@ func newOneTree(s *Store, p Place) (*oneTree, error) {
 	}
 	o := &oneTree{store: s, dir: dir, turn: make(chan struct{}, 1)}
 	o.next()
-	for _, name := range append([]string{p.Own}, p.Kept...) {
+	if o.own, err = resolved(p.Own); err == nil {
+		o.names, err = o.inside(append([]string{p.Own}, p.Kept...))
+	}
+	if err == nil {
+		o.aside, err = o.inside(p.Aside)
+	}
+	return o, err
+}
+
+// inside returns those of the paths that are in the place, as seen from there.
+func (o *oneTree) inside(paths []string) (names []string, err error) {
+	for _, name := range paths {
 		real, err := resolved(name)
 		if err != nil {
 			return nil, err
 		}
-		if o.own == "" {
-			o.own = real
-		}
-		if inside, ok := strings.CutPrefix(real, strings.TrimSuffix(dir, "/")+"/"); ok {
-			o.names = append(o.names, "/"+inside)
+		if inside, ok := strings.CutPrefix(real, strings.TrimSuffix(o.dir, "/")+"/"); ok {
+			names = append(names, "/"+inside)
 		}
 	}
-	return o, nil
+	return names, nil
 }
 
 // resolved is a path without links. What does not exist has none.
@@ -199,11 +209,11 @@ func (o *oneTree) begin(ctx context.Context) (err error) {
 	return nil
 }
 
-// writeDown makes the record.
+// writeDown makes the record, and then room for the tree.
 func (o *oneTree) writeDown() error {
 	at, err := o.place()
 	if err == nil {
-		o.found, err = at.Survey()
+		o.found, err = at.Survey(o.aside)
 	}
 	if err != nil {
 		return fmt.Errorf("looking at what is in %s: %w", o.dir, err)
@@ -212,7 +222,10 @@ func (o *oneTree) writeDown() error {
 	if err != nil {
 		return err
 	}
-	return durable.Save(o.record(), data)
+	if err := durable.Save(o.record(), data); err != nil {
+		return err
+	}
+	return at.SetAside(o.found)
 }
 
 // recover takes away the tree of a process that is dead. One that lives has the lock.
@@ -258,9 +271,9 @@ func (o *oneTree) place() (at snapshotter.Place, err error) {
 	if o.mounts, err = o.mountPoints(); err != nil {
 		return at, err
 	}
-	at = snapshotter.Place{Dir: o.dir, Clock: o.own, Kept: &snapshotter.Kept{}}
+	at = snapshotter.Place{Dir: o.dir, Own: o.own, Kept: &snapshotter.Kept{}}
 	o.found = at.Still(o.found)
-	at.Kept.Protect(o.found)
+	at.Protect(o.found)
 	for _, name := range append(o.mounts, o.names...) {
 		at.Kept.Hide(name)
 	}

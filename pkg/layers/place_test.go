@@ -32,7 +32,7 @@ func newContainer(t *testing.T) *container {
 	script(t, at, `mkdir -p root outside/driver outside/secrets; cd outside
 		echo driver >libcuda.so.1; echo firmware >driver/gsp.bin; echo dns >resolv; echo token >secrets/token; chmod 400 secrets/token
 		cd ../root; mkdir -p image etc usr/lib/x86_64-linux-gnu opt/driver var/run/secrets var/lib/gbuild workspace/src hollow srv/deep
-		echo gbuild >image/gbuild; ln -s image/gbuild builder; : >.engine; touch etc/resolv.conf usr/lib/x86_64-linux-gnu/libcuda.so.1
+		echo gbuild >image/gbuild; echo theirs >etc/passwd; echo theirs >etc/group; ln -s image/gbuild builder; : >.engine; touch etc/resolv.conf usr/lib/x86_64-linux-gnu/libcuda.so.1
 		echo main >workspace/src/main.c; printf 'odd' >"workspace/$(printf 'n\377 \134')"; ln -s src workspace/link; mkfifo workspace/fifo
 		chmod 700 hollow; chmod 750 srv; chown 1:1 workspace 2>/dev/null || :
 		find . -depth -exec touch -h -d @1000 {} +`)
@@ -88,7 +88,8 @@ func (c *container) open() *Store {
 }
 
 func (c *container) place() Place {
-	return Place{Dir: c.dir, Own: c.dir + "/image/own", Kept: []string{c.state, c.dir + "/image", c.outside}}
+	return Place{Dir: c.dir, Own: c.dir + "/image/own", Kept: []string{c.state, c.dir + "/image", c.outside},
+		Aside: []string{c.dir + "/etc/passwd", c.dir + "/etc/group", c.dir + "/etc/shadow"}}
 }
 
 // build is a build of two stages, which have much of one base, and a link where the container has a directory.
@@ -103,7 +104,7 @@ func (c *container) build(s *Store) {
 		}
 	}
 	change(c, s, Key{}, keyOf("base"), at(`mkdir -p usr/bin usr/lib srv run var/run/pid var/log old workspace tmp; echo sh >usr/bin/sh; ln usr/bin/sh usr/bin/dash; echo old >old/f
-		echo own >usr/lib/x86_64-linux-gnu/libc.so; chmod 711 srv; mkdir srv/www; chmod 1777 tmp; touch -d @5000 usr/lib`))
+		echo own >usr/lib/x86_64-linux-gnu/libc.so; chmod 711 srv; mkdir srv/www; chmod 1777 tmp; test ! -e etc/passwd; echo ours >etc/passwd; touch -d @5000 usr/lib`))
 	change(c, s, keyOf("base"), keyOf("one"), at(`rm -rf old; mkdir old; echo new >old/n; rm usr/bin/dash; echo more >>usr/bin/sh; mkdir -p opt/app; echo app >opt/app/f`))
 	change(c, s, keyOf("one"), keyOf("one more"), at(`echo 2 >opt/app/g; rm -r var/log; test ! -e old/f`))
 	change(c, s, keyOf("base"), keyOf("two"), at(`test "$(cat old/f)" = old; test "$(cat usr/bin/sh)" = sh; test ! -e opt/app; test -d var/log; echo two >workspace/out; rm -r tmp`))
@@ -114,11 +115,11 @@ func (c *container) build(s *Store) {
 func (c *container) wantStates(s *Store) {
 	c.Helper()
 	for k, want := range map[string]string{
-		"base": "/ /old /old/f /run /srv /srv/www /tmp /usr /usr/bin /usr/bin/dash /usr/bin/sh /usr/lib /usr/lib/x86_64-linux-gnu /usr/lib/x86_64-linux-gnu/libc.so " +
+		"base": "/ /etc /etc/passwd /old /old/f /run /srv /srv/www /tmp /usr /usr/bin /usr/bin/dash /usr/bin/sh /usr/lib /usr/lib/x86_64-linux-gnu /usr/lib/x86_64-linux-gnu/libc.so " +
 			"/var /var/log /var/run /var/run/pid",
-		"one more": "/ /old /old/n /opt /opt/app /opt/app/f /opt/app/g /run /srv /srv/www /tmp /usr /usr/bin /usr/bin/sh /usr/lib /usr/lib/x86_64-linux-gnu " +
+		"one more": "/ /etc /etc/passwd /old /old/n /opt /opt/app /opt/app/f /opt/app/g /run /srv /srv/www /tmp /usr /usr/bin /usr/bin/sh /usr/lib /usr/lib/x86_64-linux-gnu " +
 			"/usr/lib/x86_64-linux-gnu/libc.so /var /var/run /var/run/pid",
-		"three": "/ /etc /etc/three /old /old/f /run /srv /srv/www /usr /usr/bin /usr/bin/dash /usr/bin/sh /usr/lib /usr/lib/x86_64-linux-gnu " +
+		"three": "/ /etc /etc/passwd /etc/three /old /old/f /run /srv /srv/www /usr /usr/bin /usr/bin/dash /usr/bin/sh /usr/lib /usr/lib/x86_64-linux-gnu " +
 			"/usr/lib/x86_64-linux-gnu/libc.so /var /var/log /var/run /var/run/pid /workspace /workspace/out",
 	} {
 		wantFiles(c.T, s, keyOf(k), want)
@@ -190,7 +191,8 @@ func TestAKilledBuildIsTakenAway(t *testing.T) {
 func placeChild(dir, state, outside string) {
 	s, err := Open(state)
 	if err == nil {
-		err = s.UsePlace(Place{Dir: dir, Own: dir + "/image/own", Kept: []string{state, dir + "/image", outside}})
+		err = s.UsePlace(Place{Dir: dir, Own: dir + "/image/own", Kept: []string{state, dir + "/image", outside},
+			Aside: []string{dir + "/etc/passwd", dir + "/etc/group"}})
 	}
 	for i := 0; err == nil; i++ {
 		var d *Draft
@@ -202,7 +204,7 @@ func placeChild(dir, state, outside string) {
 			break
 		}
 		err = errors.Join(os.MkdirAll(root+"/made/deep", 0o755), os.MkdirAll(root+"/srv/x", 0o755), os.Chmod(root+"/etc", 0o700), os.Remove(root+"/srv/x"),
-			os.WriteFile(root+"/made/deep/f", []byte("x"), 0o644), os.WriteFile(root+"/etc/y", []byte("y"), 0o644))
+			os.WriteFile(root+"/made/deep/f", []byte("x"), 0o644), os.WriteFile(root+"/etc/y", []byte("y"), 0o644), os.WriteFile(root+"/etc/passwd", []byte("y"), 0o644))
 		if i == 20 {
 			unix.Kill(os.Getpid(), unix.SIGKILL)
 		}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io/fs"
 	"maps"
+	"net/url"
 	"os"
 	"path"
 	"path/filepath"
@@ -21,9 +22,9 @@ import (
 
 // Place is a directory that a tree is put into, such as the root directory of a container.
 type Place struct {
-	Dir   string
-	Clock string // a directory of the same filesystem, below a kept name
-	Kept  *Kept
+	Dir  string
+	Own  string // a directory of the same filesystem, below a kept name
+	Kept *Kept
 }
 
 // Turn makes the tree in the place that of a view: by following from the state that it has, where it is known and the same names are kept,
@@ -45,7 +46,7 @@ func (p Place) Turn(ctx context.Context, c *Copy, v *rootfs.View, t Turn) (*Copy
 // Fill replaces what is in the place, but for what is kept, by the files of a view. Nothing is changed where the view has something in
 // the place of a foreign file.
 func (p Place) Fill(ctx context.Context, v *rootfs.View) (*Copy, error) {
-	c := &Copy{dir: strings.TrimSuffix(p.Dir, "/"), clock: p.Clock, base: p.Kept}
+	c := &Copy{dir: strings.TrimSuffix(p.Dir, "/"), clock: p.Own, base: p.Kept}
 	var err error
 	if c.kept, err = p.Kept.over(v); err == nil {
 		err = p.Clear()
@@ -107,17 +108,19 @@ const (
 	foundFile  = "file"
 	foundEmpty = "empty file"
 	foundLink  = "link to what is kept"
+	foundAside = "file that makes room"
 )
 
-// Survey lists what is in the place and is not kept, directories before what is in them.
-func (p Place) Survey() ([]Found, error) {
-	s := survey{place: p}
+// Survey lists what is in the place and is not kept, directories before what is in them. Files that are in aside are to make room.
+func (p Place) Survey(aside []string) ([]Found, error) {
+	s := survey{place: p, aside: aside}
 	err := s.directory("/")
 	return s.found, err
 }
 
 type survey struct {
 	place Place
+	aside []string
 	found []Found
 }
 
@@ -172,6 +175,9 @@ func foundDirectory(dir, name string) (Found, error) {
 
 // kindOf says what a file is. Engines make links to what they mount, such as /etc/mtab, and images have them, too.
 func (s *survey) kindOf(name string, f fact) string {
+	if slices.Contains(s.aside, name) {
+		return foundAside
+	}
 	switch f.mode & unix.S_IFMT {
 	case unix.S_IFREG:
 		if f.size == 0 {
@@ -190,26 +196,61 @@ func (s *survey) kindOf(name string, f fact) string {
 // Still leaves out the files that are gone. A command may remove them.
 func (p Place) Still(found []Found) []Found {
 	return slices.DeleteFunc(found, func(f Found) bool {
+		if f.Kind == foundDir || f.Kind == foundAside {
+			return false
+		}
 		_, err := factOf(p.Dir + string(f.Name))
-		return f.Kind != foundDir && isGone(err)
+		return isGone(err)
 	})
 }
 
-// Protect keeps the files that were found.
-func (k *Kept) Protect(found []Found) {
-	for _, f := range found {
+// Protect keeps the files that were found: those that make room only while they are in their places.
+func (p Place) Protect(found []Found) {
+	for i := range found {
+		f := &found[i]
 		switch f.Kind {
 		case foundFile:
-			k.keep(string(f.Name), foreign)
+			p.Kept.keep(string(f.Name), foreign)
 		case foundEmpty:
-			k.keep(string(f.Name), empty)
+			p.Kept.keep(string(f.Name), empty)
 		case foundLink:
-			k.keep(string(f.Name), hiding)
+			p.Kept.keep(string(f.Name), hiding)
+		case foundAside:
+			if _, err := factOf(p.asideName(f)); isGone(err) {
+				p.Kept.keep(string(f.Name), foreign)
+			}
 		}
 	}
 }
 
-// Restore makes the directories that were found as they were, where the tree is out of the place again.
+// asideName is where a file is that makes room.
+func (p Place) asideName(f *Found) string {
+	return path.Join(p.Own, "aside-"+url.PathEscape(string(f.Name)))
+}
+
+// SetAside makes room for the tree.
+func (p Place) SetAside(found []Found) error {
+	return p.moveAside(found, func(f *Found) (from, to string) { return p.Dir + string(f.Name), p.asideName(f) })
+}
+
+// bringBack undoes SetAside, also where that was done in part.
+func (p Place) bringBack(found []Found) error {
+	return p.moveAside(found, func(f *Found) (from, to string) { return p.asideName(f), p.Dir + string(f.Name) })
+}
+
+func (p Place) moveAside(found []Found, names func(f *Found) (from, to string)) error {
+	for i := range found {
+		if found[i].Kind != foundAside {
+			continue
+		}
+		if err := os.Rename(names(&found[i])); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// Restore makes what was found what it was, where the tree is out of the place again.
 func (p Place) Restore(found []Found) error {
 	for _, f := range found {
 		if f.Kind == foundDir {
@@ -217,6 +258,9 @@ func (p Place) Restore(found []Found) error {
 				return err
 			}
 		}
+	}
+	if err := p.bringBack(found); err != nil {
+		return err
 	}
 	for _, f := range slices.Backward(found) { // making one changes the time of the one that it is in
 		if f.Kind != foundDir {

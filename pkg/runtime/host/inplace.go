@@ -16,6 +16,7 @@ import (
 )
 
 // imageMarker is the file by which gbuild's own image says so. Its lines are paths that belong to gbuild, and are no part of what is built.
+// A dash before one says that it is a file which makes room for one of that name.
 const imageMarker = "/.gbuild/image"
 
 // What gbuild has beside its own image's files in a root directory that it changes: it is there as long as they are.
@@ -33,30 +34,34 @@ func JournalIn(state string, i Isolation) string {
 	return statedir.Swap.In(state)
 }
 
-// ImagePaths lists what of the root directory belongs to gbuild's own image. In another one it is nil.
-func ImagePaths() []string {
-	paths, _ := imagePaths(imageMarker)
-	return paths
+// ImagePaths lists what of the root directory belongs to gbuild's own image, and the files of it that make room for what is built. In
+// another image both are nil.
+func ImagePaths() (own, aside []string) {
+	own, aside, _ = imagePaths(imageMarker)
+	return own, aside
 }
 
 // imagePaths reads a marker, which itself is among the paths.
-func imagePaths(marker string) ([]string, *Missing) {
+func imagePaths(marker string) (own, aside []string, missing *Missing) {
 	text, err := os.ReadFile(marker)
 	if err != nil {
-		return nil, &Missing{What: "this is not gbuild's own image, so its root directory is left alone (there is no " + imageMarker + ")",
+		return nil, nil, &Missing{What: "this is not gbuild's own image, so its root directory is left alone (there is no " + imageMarker + ")",
 			Remedy: "use gbuild's image for the container, or leave out --isolation=inplace"}
 	}
-	paths := []string{path.Dir(marker)}
+	own = []string{path.Dir(marker)}
 	for line := range strings.Lines(string(text)) {
-		switch line = strings.TrimSpace(line); {
+		line, makesRoom := strings.CutPrefix(strings.TrimSpace(line), "-")
+		switch {
 		case line == "" || line[0] == '#':
 		case !path.IsAbs(line) || path.Clean(line) == "/":
-			return nil, &Missing{What: imageMarker + " has a line that is no absolute path: " + line, Remedy: "use gbuild's image as it is"}
+			return nil, nil, &Missing{What: imageMarker + " has a line that is no absolute path: " + line, Remedy: "use gbuild's image as it is"}
+		case makesRoom:
+			aside = append(aside, path.Clean(line))
 		default:
-			paths = append(paths, path.Clean(line))
+			own = append(own, path.Clean(line))
 		}
 	}
-	return paths, nil
+	return own, aside, nil
 }
 
 // WithoutNamespaces is the best isolation by which commands can be executed as plain processes here, by a process that has entered none;
