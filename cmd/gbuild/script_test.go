@@ -180,7 +180,7 @@ func canLimit() bool {
 	return err == nil && group.Remove() == nil
 }
 
-// registryCommand is registry stop | heal | fail N METHOD-AND-PATH STATUS | truncate N | spoil | requests.
+// registryCommand is registry stop | heal | fail N METHOD-AND-PATH STATUS | login USER PASSWORD | truncate N | spoil | requests.
 func registryCommand(ts *testscript.TestScript, neg bool, args []string) {
 	r := worldOf(ts).registry
 	var n, status int
@@ -194,6 +194,8 @@ func registryCommand(ts *testscript.TestScript, neg bool, args []string) {
 		_, err2 := fmt.Sscan(args[3], &status)
 		ts.Check(errors.Join(err1, err2))
 		r.SetFault(testimage.FailTimes(n, args[2], status))
+	case "login":
+		r.SetFault(testimage.Login(args[1], args[2]))
 	case "truncate":
 		_, err := fmt.Sscan(args[1], &n)
 		ts.Check(err)

@@ -110,6 +110,18 @@ func FailTimes(n int, match string, status int) Fault {
 	}
 }
 
+// Login refuses every request that does not bring this user's password.
+func Login(user, password string) Fault {
+	return func(w http.ResponseWriter, r *http.Request) bool {
+		if u, p, _ := r.BasicAuth(); u == user && p == password {
+			return false
+		}
+		w.Header().Set("WWW-Authenticate", `Basic realm="test"`)
+		http.Error(w, `{"errors":[{"code":"UNAUTHORIZED","message":"who are you?"}]}`, http.StatusUnauthorized)
+		return true
+	}
+}
+
 // SpoilLayers changes the last byte of every compressed layer that is read.
 func (r *Registry) SpoilLayers() {
 	r.SetFault(func(w http.ResponseWriter, req *http.Request) bool {

@@ -8,8 +8,6 @@ import (
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
-
-	"github.com/gbuild/gbuild/pkg/image/wire"
 )
 
 // typed gives an error from a registry its type. An error that has one already keeps it.
@@ -82,6 +80,6 @@ func remedyOf(err error) string {
 // IsImmutable says whether a registry refused a push since its tags are not to be changed. Registries have no code for that in
 // common, but all say this word.
 func IsImmutable(err error) bool {
-	status := wire.StatusOf(err)
-	return status >= 400 && status < 500 && strings.Contains(strings.ToLower(err.Error()), "immutab")
+	var said *transport.Error
+	return errors.As(err, &said) && said.StatusCode >= 400 && said.StatusCode < 500 && strings.Contains(strings.ToLower(said.Error()), "immutab")
 }
