@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gbuild/gbuild/internal/cli"
-	"github.com/gbuild/gbuild/pkg/build"
+	"github.com/gbuild/gbuild/pkg/build/sharedcache"
 	"github.com/gbuild/gbuild/pkg/image"
 	"github.com/gbuild/gbuild/pkg/pipcache"
 	"github.com/gbuild/gbuild/pkg/toolcache"
@@ -72,7 +72,7 @@ func pruneShared(ctx context.Context, w io.Writer, images *image.Collection, bef
 	removed, kept := 0, 0
 	for _, tag := range tags {
 		// Other tags of the repository are images of somebody. They are not even opened.
-		if !strings.HasPrefix(tag, build.SharedPrefix) {
+		if !strings.HasPrefix(tag, sharedcache.TagPrefix) {
 			continue
 		}
 		img, err := images.Open(ctx, tag)

@@ -18,6 +18,7 @@ import (
 	"github.com/gbuild/gbuild/internal/cli"
 	"github.com/gbuild/gbuild/internal/scope"
 	"github.com/gbuild/gbuild/pkg/build"
+	"github.com/gbuild/gbuild/pkg/build/sharedcache"
 	"github.com/gbuild/gbuild/pkg/image"
 )
 
@@ -134,14 +135,14 @@ func parseCachePlace(flag, s, dir string) (*cachePlace, error) {
 
 // remoteCaches are the caches of one build that other machines share. Reading and writing the same place is one.
 type remoteCaches struct {
-	made    map[cachePlace]*build.SharedCache
+	made    map[cachePlace]*sharedcache.Cache
 	options image.Options
 	maxAge  time.Duration
 }
 
 // share opens the caches of the command line for the request.
 func (f *Caches) share(req *build.Request, a *cli.App) error {
-	shared := remoteCaches{made: map[cachePlace]*build.SharedCache{}, options: a.Registries.Options(), maxAge: f.MaxAge}
+	shared := remoteCaches{made: map[cachePlace]*sharedcache.Cache{}, options: a.Registries.Options(), maxAge: f.MaxAge}
 	for _, s := range slices.Concat(f.From, f.Repo) {
 		p, err := parseCachePlace("--cache-from", s, "src")
 		if err != nil || p == nil {
@@ -177,7 +178,7 @@ func (f *Caches) share(req *build.Request, a *cli.App) error {
 }
 
 // open makes the cache of a place, once.
-func (s remoteCaches) open(p cachePlace) (*build.SharedCache, error) {
+func (s remoteCaches) open(p cachePlace) (*sharedcache.Cache, error) {
 	if c := s.made[p]; c != nil {
 		return c, nil
 	}
@@ -185,7 +186,7 @@ func (s remoteCaches) open(p cachePlace) (*build.SharedCache, error) {
 	if err != nil {
 		return nil, cli.Usage(err)
 	}
-	c := &build.SharedCache{Name: images.String(), Place: placeOfCache(p.ref), Scope: p.scope, Source: images.Source(), MaxAge: s.maxAge, Write: images.Write,
+	c := &sharedcache.Cache{Name: images.String(), Place: placeOfCache(p.ref), Scope: p.scope, Source: images.Source(), MaxAge: s.maxAge, Write: images.Write,
 		Open: func(ctx context.Context, tag string) (v1.Image, error) {
 			img, err := images.Open(ctx, tag)
 			// A tag that is not there is the usual case: nobody has made this step yet.

@@ -14,6 +14,7 @@ import (
 	"github.com/gbuild/gbuild/internal/cli"
 	"github.com/gbuild/gbuild/internal/output"
 	"github.com/gbuild/gbuild/pkg/build"
+	"github.com/gbuild/gbuild/pkg/build/sharedcache"
 	"github.com/gbuild/gbuild/pkg/layers"
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 	sandbox "github.com/gbuild/gbuild/pkg/runtime"
@@ -213,7 +214,7 @@ func (j *job) buildAndWrite(ctx context.Context, b *build.Builder, w *output.Wri
 		if err == nil && j.outside == nil && result.Steps > 0 {
 			j.mounts.give(ctx, j.app, j.show.Notice)
 		}
-		var broken *build.CacheError
+		var broken *sharedcache.Error
 		if !errors.As(err, &broken) {
 			return r, err
 		}

@@ -14,6 +14,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/gbuild/gbuild/internal/madeimage"
 	"github.com/gbuild/gbuild/pkg/layers"
 )
 
@@ -61,7 +62,7 @@ func (a *assembler) image(ctx context.Context, target *stage, key layers.Key) (v
 	if err := a.exports.recompress(ctx, x.layers); err != nil {
 		return nil, err
 	}
-	img, err := newImage(raw, x.layers)
+	img, err := madeimage.New(raw, x.layers)
 	if err != nil {
 		return nil, err
 	}
@@ -128,7 +129,7 @@ func (a *assembler) madeHere(key layers.Key) (time.Time, bool) {
 // madeElsewhere says when an image was first made on a machine with the same shared cache.
 func (a *assembler) madeElsewhere(key layers.Key) (time.Time, bool) {
 	if e := a.caches.entry(sharedCreated, key); e != nil {
-		at := time.Unix(int64(binary.BigEndian.Uint64(e.result[:])), 0).UTC()
+		at := time.Unix(int64(binary.BigEndian.Uint64(e.Result[:])), 0).UTC()
 		return at, at.Unix() > 0 && at.Before(a.started.AddDate(0, 0, 1)) // not every clock is right
 	}
 	return time.Time{}, false

@@ -13,6 +13,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/gbuild/gbuild/internal/hint"
+	"github.com/gbuild/gbuild/internal/tasks"
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/layers"
 )
@@ -37,7 +38,7 @@ type bases struct {
 	names  *names
 	events *events
 
-	unpacked once[*base, layers.Key]
+	unpacked tasks.Once[*base, layers.Key]
 
 	mu     sync.Mutex
 	images map[string]*base
@@ -125,7 +126,7 @@ func (b *bases) of(k layers.Key) *base {
 
 // unpack makes the files of an image a state of the store.
 func (b *bases) unpack(ctx context.Context, of *base) error {
-	_, err := b.unpacked.get(ctx, of, func() (layers.Key, error) {
+	_, err := b.unpacked.Get(ctx, of, func() (layers.Key, error) {
 		n := b.events.begin("[internal] unpack " + of.ref)
 		key, err := b.store.Unpack(ctx, of.layers, func(done, total int64) { b.events.progress(n, done, total) })
 		if err != nil {

@@ -9,6 +9,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/gbuild/gbuild/internal/tasks"
 	"github.com/gbuild/gbuild/pkg/layers"
 	"github.com/gbuild/gbuild/pkg/remote"
 )
@@ -19,8 +20,8 @@ func (b *Builder) Build(ctx context.Context, req *Request) (*Result, error) {
 	outer := ctx
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	tasks := &tasks{cancel: cancel}
-	w := b.newWalker(outer, req, tasks)
+	beside := tasks.New(cancel)
+	w := b.newWalker(outer, req, beside)
 	p := w.build
 	defer p.close()
 	started := time.Now()
@@ -32,7 +33,7 @@ func (b *Builder) Build(ctx context.Context, req *Request) (*Result, error) {
 		return nil, err
 	}
 	target.markExported()
-	p.runs.tools = newTools(b, req, p, tasks, p.resolver.readsCaches())
+	p.runs.tools = newTools(b, req, p, beside, p.resolver.readsCaches())
 	p.exports.layering.setExtra(target)
 	key, err := w.all(ctx, target)
 	var sealed []v1.Layer
@@ -41,17 +42,17 @@ func (b *Builder) Build(ctx context.Context, req *Request) (*Result, error) {
 	}
 	if err != nil {
 		cancel(err)
-		_ = tasks.wait() // err came first
+		_ = beside.Wait() // err came first
 		return nil, firstError(ctx, err)
 	}
 	result := &Result{Key: key, Sealed: sealed, Config: target.config, Steps: int(p.crew.executed.Load())}
 	if req.NoLayers {
-		return result, tasks.wait()
+		return result, beside.Wait()
 	}
 	a := &assembler{store: b.Store, exports: p.exports, sources: p.sources, names: p.names, caches: p.caches,
 		epoch: req.Plan.Epoch, noCache: req.NoCache, started: started}
 	result.Image, err = a.image(ctx, target, key)
-	_ = tasks.wait() // the image is made, or err says why not
+	_ = beside.Wait() // the image is made, or err says why not
 	return result, err
 }
 
@@ -64,13 +65,13 @@ func firstError(ctx context.Context, err error) error {
 }
 
 // newWalker puts the parts of a build together. What the result refers to lives as long as outer, the context of the caller.
-func (b *Builder) newWalker(outer context.Context, req *Request, t *tasks) *walker {
+func (b *Builder) newWalker(outer context.Context, req *Request, t *tasks.Group) *walker {
 	v := &events{to: b.Report, lines: &b.lines}
 	line := &exporting{events: v}
-	caches := &sharedCaches{from: req.CacheFrom, to: req.CacheTo, outer: outer, events: v, written: once[sharedEntry, struct{}]{tasks: t}}
+	caches := &sharedCaches{from: req.CacheFrom, to: req.CacheTo, outer: outer, events: v, written: tasks.Once[sharedEntry, struct{}]{Tasks: t}}
 	names := &names{store: b.Store, caches: caches.key()}
 	images := &bases{store: b.Store, find: b.Fetch, outer: outer, stages: stageNames(req.Plan), names: names, events: v,
-		unpacked: once[*base, layers.Key]{tasks: t}}
+		unpacked: tasks.Once[*base, layers.Key]{Tasks: t}}
 	process := &process{entered: b.Entered}
 	layering := &layerPlan{way: req.Layering, none: req.NoLayers,
 		base: layers.LayerOptions{Compression: req.Compress, Epoch: req.Plan.Epoch, Report: line.packed}}
@@ -79,10 +80,10 @@ func (b *Builder) newWalker(outer context.Context, req *Request, t *tasks) *walk
 	p := &parts{req: req, store: b.Store, events: v, process: process, resolver: &resolver{plan: req.Plan, bases: images, events: v, every: req.EveryStage},
 		names: names, states: states, exports: exports, caches: caches, crew: newCrew(b.Jobs, b.Serial, t), runs: newRuns(b),
 		indexes: &indexes{store: b.Store, states: states, exports: exports, caches: caches, foreign: names.caches,
-			written: once[layers.Key, struct{}]{tasks: t}}}
+			written: tasks.Once[layers.Key, struct{}]{Tasks: t}}}
 	p.sealed = newSealed(outer, p, t)
 	states.sealed = p.sealed
-	w := &walker{build: p, serial: b.Serial, walked: once[*stage, layers.Key]{tasks: t}}
+	w := &walker{build: p, serial: b.Serial, walked: tasks.Once[*stage, layers.Key]{Tasks: t}}
 	p.stages = w
 	p.sources = &sources{store: b.Store, contexts: &contexts{main: req.Context, named: req.Named}, bases: images, states: states, events: v,
 		fetcher: newFetcher(b.Store, req, v), stages: w.sourceKey}

@@ -9,6 +9,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/gbuild/gbuild/pkg/build/sharedcache"
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/files"
 	"github.com/gbuild/gbuild/pkg/installer"
@@ -105,8 +106,8 @@ type Request struct {
 	Explain bool   // report why each step runs or does not
 	Place   string // names the Dockerfile and the context for Explain, from build to build
 
-	CacheFrom []*SharedCache // asked, in this order, for the steps that are not stored here
-	CacheTo   []*SharedCache // get the steps of this build
+	CacheFrom []*sharedcache.Cache // asked, in this order, for the steps that are not stored here
+	CacheTo   []*sharedcache.Cache // get the steps of this build
 }
 
 // Result is what a build made.

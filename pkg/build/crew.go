@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"github.com/gbuild/gbuild/internal/tasks"
 	"github.com/gbuild/gbuild/pkg/layers"
 )
 
@@ -15,16 +16,16 @@ type crew struct {
 	slots    *semaphore.Weighted
 	executed atomic.Int64
 
-	steps once[layers.Key, layers.Key] // keyed by the recipe: identical steps run once
+	steps tasks.Once[layers.Key, layers.Key] // keyed by the recipe: identical steps run once
 }
 
 // newCrew lets so many steps run at once, two where nothing is asked for, or one after the other.
-func newCrew(jobs int, serial bool, t *tasks) *crew {
+func newCrew(jobs int, serial bool, t *tasks.Group) *crew {
 	switch {
 	case serial:
 		jobs = 1
 	case jobs <= 0:
 		jobs = 2
 	}
-	return &crew{slots: semaphore.NewWeighted(int64(jobs)), steps: once[layers.Key, layers.Key]{tasks: t}}
+	return &crew{slots: semaphore.NewWeighted(int64(jobs)), steps: tasks.Once[layers.Key, layers.Key]{Tasks: t}}
 }

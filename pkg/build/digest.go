@@ -75,7 +75,7 @@ func (w *work) recalled(ctx context.Context, state layers.Key, selection []strin
 	}
 	if e := w.build.caches.entry(sharedDigest, public); e != nil {
 		w.in.claimed = true
-		return e.result, true
+		return e.Result, true
 	}
 	return sum, false
 }

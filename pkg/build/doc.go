@@ -13,7 +13,6 @@
 // # Who has what
 //
 // A work has parts, which all steps of one build have in common (parts.go), and each of which keeps its own state:
-//   - tasks and once: what runs beside the rest, and results that many wait for and one computes;
 //   - events: the lines of work that displays draw;
 //   - resolver: the stages of the plan, and the warnings of it;
 //   - bases, contexts, sources: images, build contexts, and whatever else a step takes files from;
@@ -21,7 +20,10 @@
 //   - states: how each state was made, and that its files are here when they are read;
 //   - sealed: states whose files nobody may make here;
 //   - exports and indexes: the layers of states, and what is known of files that are not here;
-//   - caches: the shared caches of the build; runs: what its RUNs share.
+//   - caches: the shared caches of the build (package sharedcache); runs: what its RUNs share.
+//
+// What runs beside the rest, and results that many wait for and one computes, are those of internal/tasks. Why a step runs, and why
+// its command failed, is put into words by package reasons.
 //
 // # The states of a step
 //
@@ -47,7 +49,7 @@
 // # What is never done here
 //
 // This package prints nothing and reads no environment. It opens no registry: images come in by Builder.Fetch, and entries of
-// shared caches by functions of SharedCache. It asks nobody for rights: where the process may not do what a step needs, the
+// shared caches by functions of sharedcache.Cache. It asks nobody for rights: where the process may not do what a step needs, the
 // error is ErrNeedsNamespace, and the caller says why the process has none (namespace.go).
 // What a key is made of (key.go, internal/recipe) decides what older stores are good for: a change of it needs a new version.
 package build

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/gbuild/gbuild/internal/recipe"
+	"github.com/gbuild/gbuild/pkg/build/reasons"
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/files"
 	"github.com/gbuild/gbuild/pkg/layers"
@@ -52,7 +53,7 @@ func (w *work) reason(ctx context.Context) string {
 	if w.rerun {
 		return "--no-cache asks for it"
 	}
-	var old facts
+	var old reasons.Facts
 	data, ok := w.build.store.Recall(recordFacts, w.placeKey())
 	if !ok || json.Unmarshal(data, &old) != nil {
 		return "there is no result of it, and no earlier build of this Dockerfile to compare with"
@@ -61,10 +62,7 @@ func (w *work) reason(ctx context.Context) string {
 	if err != nil {
 		return err.Error()
 	}
-	if all := now.since(&old); len(all) > 0 {
-		if n := len(all) - maxReasons; n > 0 {
-			all = append(all[:maxReasons], fmt.Sprintf("%d more", n))
-		}
+	if all := now.Since(&old); len(all) > 0 {
 		return strings.Join(all, "; ")
 	}
 	return "its result is stored no longer"
@@ -87,51 +85,52 @@ func (w *work) keepFacts(ctx context.Context) error {
 }
 
 // facts collects them once, from the digests that the key was made of.
-func (w *work) facts(ctx context.Context) (*facts, error) {
+func (w *work) facts(ctx context.Context) (*reasons.Facts, error) {
 	if w.made != nil {
 		return w.made, nil
 	}
-	f := &facts{Parent: w.parent.String(), Inputs: map[string]string{}}
+	f := &reasons.Facts{Parent: w.parent.String(), Inputs: map[string]string{}}
 	p := w.stage.platform()
-	f.put("the platform", p.String())
-	f.put("the instruction", w.step.Meta().Title)
+	f.Put("the platform", p.String())
+	f.Put("the instruction", w.step.Meta().Title)
 	switch s := w.step.(type) {
 	case *dockerfile.Run:
-		f.run(s, w.build.req.Limits)
+		l := w.build.req.Limits
+		f.Run(s, fmt.Sprint(l.ShmSize, l.Ulimits, l.hostNames()))
 		for i := range w.in.sums {
-			f.put("what is mounted at "+s.Mounts[i].Target, string(w.in.sums[i][:]))
+			f.Put("what is mounted at "+s.Mounts[i].Target, string(w.in.sums[i][:]))
 		}
 	case *dockerfile.Copy:
-		f.put("the options", fmt.Sprint(s.Chown, s.Chmod, s.Link, s.Exclude, s.Checksum, s.Dest, s.Sources))
+		f.Put("the options", fmt.Sprint(s.Chown, s.Chmod, s.Link, s.Exclude, s.Checksum, s.Dest, s.Sources))
 		if err := w.copyFacts(ctx, f, s); err != nil {
 			return nil, err
 		}
 	case *dockerfile.Mkdir:
-		f.put("the user", s.User)
+		f.Put("the user", s.User)
 	}
 	w.made = f
 	return f, nil
 }
 
 // copyFacts adds the files that a COPY selects from a context, or the digest of what it selects elsewhere.
-func (w *work) copyFacts(ctx context.Context, f *facts, s *dockerfile.Copy) error {
+func (w *work) copyFacts(ctx context.Context, f *reasons.Facts, s *dockerfile.Copy) error {
 	for _, file := range s.Inline {
-		f.put("the text of "+file.Path, string(file.Data))
+		f.Put("the text of "+file.Path, string(file.Data))
 	}
 	if s.From.Kind != dockerfile.FromContext {
-		f.put("what it copies of "+s.From.Name, string(w.in.content[:]))
+		f.Put("what it copies of "+s.From.Name, string(w.in.content[:]))
 		return nil
 	}
 	tree, err := w.build.sources.tree(ctx, s.From)
 	if err != nil {
 		return err
 	}
-	list := &fileLister{tree: tree, facts: f}
-	if err := files.Selected(ctx, tree, s, list.file); errors.Is(err, errTooMany) {
+	list := &reasons.FileLister{Tree: tree, Facts: f}
+	if err := files.Selected(ctx, tree, s, list.File); errors.Is(err, reasons.ErrTooMany) {
 		f.Inputs["one of the files of the context, or how they are copied,"] = w.recipes.own.String()
 	} else if err != nil {
 		return err
 	}
-	list.done()
+	list.Done()
 	return nil
 }

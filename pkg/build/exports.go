@@ -9,6 +9,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/gbuild/gbuild/internal/tasks"
 	"github.com/gbuild/gbuild/pkg/layers"
 )
 
@@ -19,12 +20,12 @@ type exports struct {
 	layering *layerPlan
 	line     *exporting
 
-	made once[layers.Key, []v1.Layer] // the layers of each state; nil for one that another machine made
+	made tasks.Once[layers.Key, []v1.Layer] // the layers of each state; nil for one that another machine made
 }
 
 // newExports makes layers of these states.
-func newExports(s *states, line *exporting, t *tasks) *exports {
-	return &exports{store: s.store, states: s, layering: s.layering, line: line, made: once[layers.Key, []v1.Layer]{tasks: t}}
+func newExports(s *states, line *exporting, t *tasks.Group) *exports {
+	return &exports{store: s.store, states: s, layering: s.layering, line: line, made: tasks.Once[layers.Key, []v1.Layer]{Tasks: t}}
 }
 
 // startWanted makes the layers of a state of the stage, if it is to have some.
@@ -35,8 +36,8 @@ func (x *exports) startWanted(ctx context.Context, st *stage, k layers.Key) {
 }
 
 // start makes the layers of a state, once and beside the rest.
-func (x *exports) start(ctx context.Context, k layers.Key) *future[[]v1.Layer] {
-	return x.made.start(k, func() ([]v1.Layer, error) {
+func (x *exports) start(ctx context.Context, k layers.Key) *tasks.Future[[]v1.Layer] {
+	return x.made.Start(k, func() ([]v1.Layer, error) {
 		all, err := x.of(ctx, k, x.layering.options(x.layering.extra))
 		if x.states.importOf(k) != nil { // what another machine made may be here by the end, and is read here then
 			return nil, err
@@ -47,7 +48,7 @@ func (x *exports) start(ctx context.Context, k layers.Key) *future[[]v1.Layer] {
 
 // layers waits for the layers that are made of a state.
 func (x *exports) layers(ctx context.Context, k layers.Key) ([]v1.Layer, error) {
-	all, err := x.start(ctx, k).get(ctx)
+	all, err := x.start(ctx, k).Get(ctx)
 	if err != nil || all != nil {
 		return all, err
 	}

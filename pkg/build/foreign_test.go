@@ -3,6 +3,7 @@ package build
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"maps"
 	"slices"
 	"strings"
@@ -11,6 +12,8 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/gbuild/gbuild/internal/madeimage"
+	"github.com/gbuild/gbuild/pkg/build/sharedcache"
 	"github.com/gbuild/gbuild/pkg/layers"
 )
 
@@ -48,10 +51,35 @@ func (s *repository) poison(t *testing.T, layer v1.Layer, claim, sum layers.Key,
 		default:
 			all, result = append(all, layer), claim
 		}
-		if s.images[tag], err = encodeEntry(tag, result, time.Now(), all); err != nil {
+		s.images[tag] = rewritten(t, config, result, all)
+	}
+}
+
+// resultLabel is where entries have their result: see package sharedcache.
+const resultLabel = "gbuild.result"
+
+// rewritten is an entry with another result, or other layers.
+func rewritten(t *testing.T, entry *v1.ConfigFile, result layers.Key, all []v1.Layer) v1.Image {
+	t.Helper()
+	config := entry.DeepCopy()
+	config.Config.Labels[resultLabel] = result.String()
+	config.RootFS.DiffIDs, config.History = []v1.Hash{}, nil
+	for _, l := range all {
+		id, err := l.DiffID()
+		if err != nil {
 			t.Fatal(err)
 		}
+		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, id)
 	}
+	raw, err := json.Marshal(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	img, err := madeimage.New(raw, all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return img
 }
 
 func isIndex(t *testing.T, l v1.Layer) bool {
@@ -120,7 +148,7 @@ func (b *bench) wantUntouched(text string) {
 	clean.Fetch = b.Fetch
 	want := clean.mustTry(text, atEpoch, withFiles)
 	var empty repository
-	for _, cache := range []*SharedCache{nil, {Place: "elsewhere", Open: empty.open, Write: empty.write}} {
+	for _, cache := range []*sharedcache.Cache{nil, {Place: "elsewhere", Open: empty.open, Write: empty.write}} {
 		got := b.mustTry(text, atEpoch, share(cache, nil), withFiles)
 		if a, c := digestOf(b.T, got), digestOf(b.T, want); a != c {
 			b.Errorf("after the attack, without its cache, the image is %v and not %v", a, c)
@@ -172,7 +200,7 @@ func TestEntryNamesNoOtherState(t *testing.T) {
 	if !victim.has(attacked.Key, "/evil") {
 		t.Error("control: the entry was not taken at all")
 	}
-	for _, cache := range []*SharedCache{nil, repo.cache("")} { // with the cache as well: it has no entry of ours
+	for _, cache := range []*sharedcache.Cache{nil, repo.cache("")} { // with the cache as well: it has no entry of ours
 		victim.mustTry(ours, share(cache, nil), withFiles)
 		victim.wantRan(map[bool][]string{true: {"write a ours"}}[cache == nil]...)
 		victim.wantUntouched(ours)

@@ -109,7 +109,7 @@ func (w *walker) expected(ctx context.Context, guessing bool, src dockerfile.Sou
 		return w.build.sources.state(ctx, src)
 	}
 	st := w.build.resolver.stages[src.Stage]
-	if key, ok := w.walked.finished(st); ok {
+	if key, ok := w.walked.Finished(st); ok {
 		return key, nil
 	}
 	key, err := w.guess(ctx, st)

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
+	"github.com/gbuild/gbuild/internal/tasks"
 	"github.com/gbuild/gbuild/pkg/layers"
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
@@ -35,7 +36,7 @@ type indexes struct {
 	caches  *sharedCaches
 	foreign layers.Key // names the caches that the build reads: see names
 
-	written once[layers.Key, struct{}]
+	written tasks.Once[layers.Key, struct{}]
 }
 
 // level is one snapshot of a state, with its layers.
@@ -156,10 +157,10 @@ func (x *indexes) shared(all []level, i int) ([]byte, error) {
 		return nil, err
 	}
 	e := x.caches.entry(sharedFiles, key)
-	if e == nil || len(e.layers) != len(all) {
+	if e == nil || len(e.Layers) != len(all) {
 		return nil, errNoIndex
 	}
-	rc, err := e.layers[i].Compressed()
+	rc, err := e.Layers[i].Compressed()
 	if err != nil {
 		return nil, err
 	}
@@ -174,7 +175,7 @@ func (x *indexes) shared(all []level, i int) ([]byte, error) {
 // share writes the indexes of a state to the caches that are to have results: on a machine that has none of the files, a step
 // can be packed over them then.
 func (x *indexes) share(ctx context.Context, k layers.Key) {
-	x.written.start(k, func() (none struct{}, err error) {
+	x.written.Start(k, func() (none struct{}, err error) {
 		all, err := x.levels(ctx, k)
 		if errors.Is(err, ErrNeedsNamespace) || ctx.Err() != nil {
 			return none, err
@@ -204,6 +205,6 @@ func (x *indexes) write(ctx context.Context, key layers.Key, all []level) {
 			}
 			indexes = append(indexes, static.NewLayer(data, indexType))
 		}
-		x.caches.write(ctx, c, c.tag(sharedFiles, key), key, func() ([]v1.Layer, error) { return indexes, nil })
+		x.caches.write(ctx, c, c.Tag(sharedFiles, key), key, func() ([]v1.Layer, error) { return indexes, nil })
 	}
 }

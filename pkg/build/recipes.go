@@ -11,6 +11,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/gbuild/gbuild/pkg/build/sharedcache"
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/layers"
 )
@@ -129,22 +130,22 @@ func (w *work) importStep() (out outcome, ok bool) {
 	}
 	local, err := contentOf(e)
 	if err == nil {
-		out, err = w.build.names.keepLatest(w.recipes.foreign, e.result, local)
+		out, err = w.build.names.keepLatest(w.recipes.foreign, e.Result, local)
 	}
 	if err != nil {
-		w.build.events.notice(0, fmt.Sprintf("reading cache %s: %v; the entry is not used", e.cache, err))
+		w.build.events.notice(0, fmt.Sprintf("reading cache %s: %v; the entry is not used", e.Cache, err))
 		return out, false
 	}
-	w.build.states.keepImport(out.key, &imported{w.parent, e.layers, w.title, e.cache})
+	w.build.states.keepImport(out.key, &imported{w.parent, e.Layers, w.title, e.Cache})
 	w.build.names.identify(out.key, identity{w.recipes.public, out.nonce})
 	return out, true
 }
 
 // contentOf names an entry by what it brings.
-func contentOf(e *entry) (k layers.Key, err error) {
+func contentOf(e *sharedcache.Entry) (k layers.Key, err error) {
 	h := sha256.New()
-	h.Write(e.result[:])
-	for _, l := range e.layers {
+	h.Write(e.Result[:])
+	for _, l := range e.Layers {
 		id, err := l.DiffID()
 		if err != nil {
 			return k, fmt.Errorf("naming a layer: %w", err)
@@ -162,7 +163,7 @@ func (w *work) share(ctx context.Context, out layers.Key) {
 			continue
 		}
 		id := w.build.names.identityOf(out)
-		caches.write(ctx, c, c.tag(sharedStep, id.recipe), id.nonce, func() ([]v1.Layer, error) { return w.layers(ctx, out) })
+		caches.write(ctx, c, c.Tag(sharedStep, id.recipe), id.nonce, func() ([]v1.Layer, error) { return w.layers(ctx, out) })
 	}
 	if len(caches.to) > 0 && bringsFiles(w.step) && w.unread(bringsFiles) && !(isLinked(w.step) && w.unread(isLinked)) {
 		w.build.indexes.share(ctx, w.parent)

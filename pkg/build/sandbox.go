@@ -8,6 +8,7 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/gbuild/gbuild/pkg/build/reasons"
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/layers"
 	"github.com/gbuild/gbuild/pkg/runtime"
@@ -69,7 +70,7 @@ func (w *work) runIn(ctx context.Context, d *layers.Draft, s *dockerfile.Run) (e
 	if err == nil {
 		tools.KeepBodies()
 	}
-	err = explainExit(d, s, err, root, said)
+	err = reasons.OfExit(d.View, s, err, root, said)
 	if ctx.Err() == nil {
 		tools.Report(said)
 		err = blameCaches(err, tools.Stale(said))

@@ -13,6 +13,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/gbuild/gbuild/internal/tasks"
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/files"
 	"github.com/gbuild/gbuild/pkg/layers"
@@ -23,12 +24,12 @@ import (
 type sealed struct {
 	build   *parts
 	parcels *layers.Parcels
-	opened  once[*layers.Parcel, rootfs.Index]
+	opened  tasks.Once[*layers.Parcel, rootfs.Index]
 }
 
 // newSealed reads nothing yet.
-func newSealed(outer context.Context, p *parts, t *tasks) *sealed {
-	s := &sealed{build: p, parcels: p.store.Parcels(outer), opened: once[*layers.Parcel, rootfs.Index]{tasks: t}}
+func newSealed(outer context.Context, p *parts, t *tasks.Group) *sealed {
+	s := &sealed{build: p, parcels: p.store.Parcels(outer), opened: tasks.Once[*layers.Parcel, rootfs.Index]{Tasks: t}}
 	s.parcels.Expected = s.expected
 	s.parcels.Reading = func(l v1.Layer) (func(done, total int64), func(error)) {
 		name := "a layer"
@@ -91,7 +92,7 @@ func (s *sealed) index(ctx context.Context, l level, lower func() (*rootfs.View,
 	if err != nil {
 		return rootfs.Index{}, err
 	}
-	return s.opened.get(ctx, p, func() (rootfs.Index, error) { return p.Index(ctx, lower) })
+	return s.opened.Get(ctx, p, func() (rootfs.Index, error) { return p.Index(ctx, lower) })
 }
 
 // layers lists the layers that a state is made of, the lowest first.

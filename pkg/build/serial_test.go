@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gbuild/gbuild/pkg/build/sharedcache"
 	"github.com/gbuild/gbuild/pkg/layers"
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
@@ -98,9 +99,9 @@ func TestOneStageAfterTheOther(t *testing.T) {
 			for i, change := range []func(*Request){
 				func(r *Request) {},
 				func(r *Request) { r.NoCache = true },
-				func(r *Request) { r.CacheFrom = []*SharedCache{store.cache("x")} },
+				func(r *Request) { r.CacheFrom = []*sharedcache.Cache{store.cache("x")} },
 				func(r *Request) {
-					r.CacheFrom, r.Fresh = []*SharedCache{store.cache("x")}, map[string]bool{"one": true, "two": true}
+					r.CacheFrom, r.Fresh = []*sharedcache.Cache{store.cache("x")}, map[string]bool{"one": true, "two": true}
 				},
 			} {
 				got, _ := b.build(c.text, atEpoch, change).Image.Digest()
@@ -125,10 +126,10 @@ func TestOneStageAfterTheOtherWithACacheOfOthers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			store := &repository{}
 			other := newBench(t)
-			want, _ := other.build(c.text, atEpoch, func(r *Request) { r.CacheTo = []*SharedCache{store.cache("x")} }).Image.Digest()
+			want, _ := other.build(c.text, atEpoch, func(r *Request) { r.CacheTo = []*sharedcache.Cache{store.cache("x")} }).Image.Digest()
 			b := newBench(t)
 			dir := b.inPlace()
-			from := func(r *Request) { r.CacheFrom = []*SharedCache{store.cache("x")} }
+			from := func(r *Request) { r.CacheFrom = []*sharedcache.Cache{store.cache("x")} }
 			if got, _ := b.build(c.text, atEpoch, from).Image.Digest(); got != want || len(b.ran) > len(other.ran) {
 				t.Errorf("%v, want %v; these ran: %q", got, want, b.ran)
 			}

@@ -14,6 +14,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/gbuild/gbuild/pkg/build/sharedcache"
 	"github.com/gbuild/gbuild/pkg/files"
 	"github.com/gbuild/gbuild/pkg/layers"
 	"github.com/gbuild/gbuild/pkg/runtime"
@@ -31,8 +32,8 @@ type repository struct {
 }
 
 // cache is a way to the repository, as each process has its own.
-func (s *repository) cache(scope string) *SharedCache {
-	return &SharedCache{Name: "cache.example/app", Scope: scope, Open: s.open, Write: s.write}
+func (s *repository) cache(scope string) *sharedcache.Cache {
+	return &sharedcache.Cache{Name: "cache.example/app", Scope: scope, Open: s.open, Write: s.write}
 }
 
 func (s *repository) open(_ context.Context, tag string) (v1.Image, error) {
@@ -112,13 +113,13 @@ func (b *bench) machine() *bench {
 	return m
 }
 
-func share(from, to *SharedCache) func(*Request) {
+func share(from, to *sharedcache.Cache) func(*Request) {
 	return func(r *Request) {
 		if from != nil {
-			r.CacheFrom = []*SharedCache{from}
+			r.CacheFrom = []*sharedcache.Cache{from}
 		}
 		if to != nil {
-			r.CacheTo = []*SharedCache{to}
+			r.CacheTo = []*sharedcache.Cache{to}
 		}
 	}
 }
@@ -261,7 +262,7 @@ func TestSharedCacheWithTruncatedLayersSaysSo(t *testing.T) {
 	second := first.machine()
 	text := twoSteps + "RUN write c three\n"
 	_, err := second.try(text, share(repo.cache(""), nil))
-	var broken *CacheError
+	var broken *sharedcache.Error
 	if !errors.As(err, &broken) || broken.Cache != "cache.example/app" {
 		t.Fatalf("a truncated layer: %v", err)
 	}

@@ -5,11 +5,12 @@ package build
 import (
 	"context"
 	"errors"
-	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/gbuild/gbuild/internal/recipe"
+	"github.com/gbuild/gbuild/internal/tasks"
+	"github.com/gbuild/gbuild/pkg/build/sharedcache"
 	"github.com/gbuild/gbuild/pkg/layers"
 )
 
@@ -23,16 +24,16 @@ const (
 
 // sharedCaches are those of one build.
 type sharedCaches struct {
-	from, to []*SharedCache
+	from, to []*sharedcache.Cache
 	outer    context.Context // the context of the caller: layers are read after the build's own has ended
 	events   *events
 
-	written once[sharedEntry, struct{}]
+	written tasks.Once[sharedEntry, struct{}]
 }
 
 // sharedEntry names an entry that is written.
 type sharedEntry struct {
-	cache *SharedCache
+	cache *sharedcache.Cache
 	tag   string
 }
 
@@ -51,14 +52,14 @@ func (s *sharedCaches) key() (k layers.Key) {
 // ask starts the search for an entry, which is wanted soon.
 func (s *sharedCaches) ask(kind string, key layers.Key) {
 	for _, c := range s.from {
-		go c.find(s.outer, c.tag(kind, key))
+		go c.Find(s.outer, c.Tag(kind, key))
 	}
 }
 
 // entry finds the entry of a key in the caches that the build reads.
-func (s *sharedCaches) entry(kind string, key layers.Key) *entry {
+func (s *sharedCaches) entry(kind string, key layers.Key) *sharedcache.Entry {
 	for _, c := range s.from {
-		e, err := c.find(s.outer, c.tag(kind, key))
+		e, err := c.Find(s.outer, c.Tag(kind, key))
 		if err != nil {
 			s.fail(c, "reading", err)
 		}
@@ -70,8 +71,8 @@ func (s *sharedCaches) entry(kind string, key layers.Key) *entry {
 }
 
 // fail says that a cache, or an entry of it, is not used.
-func (s *sharedCaches) fail(c *SharedCache, doing string, err error) {
-	if text := c.fail(doing, err); text != "" {
+func (s *sharedCaches) fail(c *sharedcache.Cache, doing string, err error) {
+	if text := c.Fail(doing, err); text != "" {
 		s.events.notice(0, text)
 	}
 }
@@ -80,17 +81,17 @@ func (s *sharedCaches) fail(c *SharedCache, doing string, err error) {
 // is, or when an image was first made.
 func (s *sharedCaches) writeFact(ctx context.Context, kind string, record, fact layers.Key) {
 	for _, c := range s.to {
-		s.write(ctx, c, c.tag(kind, record), fact, func() ([]v1.Layer, error) { return nil, nil })
+		s.write(ctx, c, c.Tag(kind, record), fact, func() ([]v1.Layer, error) { return nil, nil })
 	}
 }
 
 // write writes an entry, once in a build and beside the steps that follow.
-func (s *sharedCaches) write(ctx context.Context, c *SharedCache, tag string, result layers.Key, all func() ([]v1.Layer, error)) {
-	s.written.start(sharedEntry{c, tag}, func() (none struct{}, err error) {
+func (s *sharedCaches) write(ctx context.Context, c *sharedcache.Cache, tag string, result layers.Key, all func() ([]v1.Layer, error)) {
+	s.written.Start(sharedEntry{c, tag}, func() (none struct{}, err error) {
 		if !c.Works() {
 			return none, nil
 		}
-		err = c.write(s.outer, tag, result, all)
+		err = c.Put(s.outer, tag, result, all)
 		if errors.Is(err, ErrNeedsNamespace) || ctx.Err() != nil {
 			return none, err
 		}
@@ -102,7 +103,7 @@ func (s *sharedCaches) write(ctx context.Context, c *SharedCache, tag string, re
 }
 
 // isFresh says whether a cache has an entry that was used a short while ago.
-func (s *sharedCaches) isFresh(c *SharedCache, kind string, key layers.Key) bool {
-	old, _ := c.find(s.outer, c.tag(kind, key))
-	return old != nil && time.Since(old.used) < sharedRefresh
+func (s *sharedCaches) isFresh(c *sharedcache.Cache, kind string, key layers.Key) bool {
+	old, _ := c.Find(s.outer, c.Tag(kind, key))
+	return old != nil && old.IsFresh()
 }

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/gbuild/gbuild/pkg/build/reasons"
 )
 
 // staleError is a failure of a RUN that a cache may be the cause of.
@@ -25,7 +27,7 @@ func (e *staleError) Unwrap() error { return e.cause }
 
 // blameCaches marks the failure of a RUN which caches of some tools may be the cause of.
 func blameCaches(err error, tools []string) error {
-	var failed *RunError
+	var failed *reasons.RunError
 	if tools == nil || !errors.As(err, &failed) {
 		return err
 	}

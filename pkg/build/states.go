@@ -11,6 +11,8 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/gbuild/gbuild/internal/tasks"
+	"github.com/gbuild/gbuild/pkg/build/sharedcache"
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/layers"
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
@@ -42,7 +44,7 @@ type states struct {
 	layering *layerPlan
 	sealed   *sealed // shows the states of a process without a namespace
 
-	restored once[layers.Key, struct{}]
+	restored tasks.Once[layers.Key, struct{}]
 
 	mu      sync.Mutex
 	imports map[layers.Key]*imported
@@ -50,8 +52,8 @@ type states struct {
 }
 
 // newStates knows of no state yet.
-func newStates(b *bases, p *process, l *layerPlan, t *tasks) *states {
-	return &states{store: b.store, bases: b, process: p, events: b.events, layering: l, restored: once[layers.Key, struct{}]{tasks: t},
+func newStates(b *bases, p *process, l *layerPlan, t *tasks.Group) *states {
+	return &states{store: b.store, bases: b, process: p, events: b.events, layering: l, restored: tasks.Once[layers.Key, struct{}]{Tasks: t},
 		imports: map[layers.Key]*imported{}, origins: map[layers.Key]origin{}}
 }
 
@@ -129,7 +131,7 @@ func (s *states) restore(ctx context.Context, k layers.Key, im *imported) error 
 	if err := s.ensure(ctx, im.parent); err != nil {
 		return err
 	}
-	_, err := s.restored.get(ctx, k, func() (none struct{}, err error) {
+	_, err := s.restored.Get(ctx, k, func() (none struct{}, err error) {
 		doing := "[internal] unpack "
 		if im.cache != "" {
 			doing = "[internal] fetch from the cache: "
@@ -149,9 +151,9 @@ func (s *states) restore(ctx context.Context, k layers.Key, im *imported) error 
 
 // cacheFailure blames the cache: whatever went wrong with its layers, the build can be done without them.
 func cacheFailure(err error, cache string) error {
-	var known *CacheError
+	var known *sharedcache.Error
 	if cache == "" || errors.As(err, &known) || errors.Is(err, context.Canceled) {
 		return err
 	}
-	return &CacheError{cache, err}
+	return &sharedcache.Error{Cache: cache, Err: err}
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"strings"
 
+	"github.com/gbuild/gbuild/internal/tasks"
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/layers"
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
@@ -25,11 +26,11 @@ func (r toolReports) Cache(step int, text string, use *toolcache.Use) {
 }
 
 // newTools is what the RUNs of a build share of caches. left says whether the Dockerfile reads those of its own.
-func newTools(b *Builder, req *Request, p *parts, t *tasks, left bool) *toolcache.Build {
+func newTools(b *Builder, req *Request, p *parts, t *tasks.Group, left bool) *toolcache.Build {
 	return toolcache.New(toolcache.Options{Caches: b.Caches, Scope: req.Scope, Below: req.ScopesBelow, Empty: req.NoCacheMounts,
 		Tools: req.AutoCache, Mirrors: req.Mirrors, PipDir: req.PipDir, Space: req.Plan.CacheNamespace(), Left: left,
 		Unnamed: len(req.Limits.Devices) > 0, Scratch: p.runs.scratch, Reports: toolReports{p.events},
-		Beside: func(f func() error) { t.start(f) }, Outer: p.caches.outer})
+		Beside: func(f func() error) { t.Start(f) }, Outer: p.caches.outer})
 }
 
 // toolRunOf is what they are told of one RUN.

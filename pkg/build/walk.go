@@ -6,6 +6,7 @@ package build
 import (
 	"context"
 
+	"github.com/gbuild/gbuild/internal/tasks"
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/layers"
 )
@@ -14,13 +15,13 @@ import (
 type walker struct {
 	build   *parts
 	serial  bool // not side by side: a stage is walked where another one waits for it
-	walked  once[*stage, layers.Key]
+	walked  tasks.Once[*stage, layers.Key]
 	guessed guesses
 }
 
 // stageKey returns the state after the last step of a stage; the stage is walked once.
 func (w *walker) stageKey(ctx context.Context, st *stage) (layers.Key, error) {
-	return w.startStage(ctx, st).get(ctx)
+	return w.startStage(ctx, st).Get(ctx)
 }
 
 // all walks the target, and beside it the stages that were asked for and that it does not need.
@@ -35,8 +36,8 @@ func (w *walker) all(ctx context.Context, target *stage) (layers.Key, error) {
 }
 
 // startStage walks a stage beside the rest, once.
-func (w *walker) startStage(ctx context.Context, st *stage) *future[layers.Key] {
-	return w.walked.start(st, func() (layers.Key, error) { return w.walk(ctx, st) })
+func (w *walker) startStage(ctx context.Context, st *stage) *tasks.Future[layers.Key] {
+	return w.walked.Start(st, func() (layers.Key, error) { return w.walk(ctx, st) })
 }
 
 // walk leads from the base of a stage to the state after its last step.
@@ -111,7 +112,7 @@ func (w *walker) step(ctx context.Context, st *stage, s dockerfile.Step, title s
 	if ok {
 		one.explainHit(out)
 		one.cached()
-	} else if out, err = w.build.crew.steps.get(ctx, one.recipes.own, func() (layers.Key, error) { return one.execute(ctx) }); err != nil {
+	} else if out, err = w.build.crew.steps.Get(ctx, one.recipes.own, func() (layers.Key, error) { return one.execute(ctx) }); err != nil {
 		return out, err
 	}
 	w.build.states.note(out, parent, s)

@@ -7,6 +7,8 @@ import (
 	"context"
 	"errors"
 
+	"github.com/gbuild/gbuild/pkg/build/reasons"
+	"github.com/gbuild/gbuild/pkg/build/sharedcache"
 	"github.com/gbuild/gbuild/pkg/dockerfile"
 	"github.com/gbuild/gbuild/pkg/layers"
 )
@@ -23,10 +25,10 @@ type work struct {
 	guessing bool // nothing may run: see guess.go
 	in       inputs
 	recipes  recipes
-	number   int      // the number of its line of work; 0 while it has none
-	made     *facts   // the inputs that --explain compares: see explain.go
-	sawCache bool     // the RUN was given a directory that outlives it
-	distrust []string // tools whose caches are renewed: see stalecache.go
+	number   int            // the number of its line of work; 0 while it has none
+	made     *reasons.Facts // the inputs that --explain compares: see explain.go
+	sawCache bool           // the RUN was given a directory that outlives it
+	distrust []string       // tools whose caches are renewed: see stalecache.go
 }
 
 // begin opens the line of work of the step, if it has none yet.
@@ -40,7 +42,7 @@ func (w *work) begin() int {
 // failed ends that line with an error, unless others have said it, or the build will be done in another way.
 func (w *work) failed(err error) error {
 	var elsewhere *dockerfile.Error // a step that this one needs has failed, and said so
-	var cache *CacheError           // the build will be done without it
+	var cache *sharedcache.Error    // the build will be done without it
 	if errors.As(err, &cache) {
 		return err
 	}

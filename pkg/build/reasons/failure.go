@@ -1,7 +1,7 @@
 // This file owns what is said of a RUN whose command failed: the error, and what to try, as far as the step and the files that
 // it saw show a cause.
 
-package build
+package reasons
 
 import (
 	"bufio"
@@ -16,7 +16,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gbuild/gbuild/pkg/dockerfile"
-	"github.com/gbuild/gbuild/pkg/layers"
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 	"github.com/gbuild/gbuild/pkg/runtime"
 	"github.com/gbuild/gbuild/pkg/toolcache"
@@ -57,8 +56,8 @@ func (e *RunError) Hint() string {
 	return "the steps before this one are stored: run the same gbuild command again after the fix and it goes on from here"
 }
 
-// explainExit words a command's failure in the mounted root as BuildKit does.
-func explainExit(d *layers.Draft, s *dockerfile.Run, err error, root string, said *toolcache.Output) error {
+// OfExit words a command's failure in the mounted root as BuildKit does; view has the files that the command saw.
+func OfExit(view func() *rootfs.View, s *dockerfile.Run, err error, root string, said *toolcache.Output) error {
 	var exit *runtime.ExitError
 	if !errors.As(err, &exit) {
 		return err
@@ -77,7 +76,7 @@ func explainExit(d *layers.Draft, s *dockerfile.Run, err error, root string, sai
 		e.Remedy = "lines of this RUN end in CR LF, and the shell takes the CR as part of the last word: save the Dockerfile with LF " +
 			"(in git: \"Dockerfile text eol=lf\" in .gitattributes)"
 	default:
-		e.Remedy = blameScript(d.View(), s)
+		e.Remedy = blameScript(view(), s)
 	}
 	return e
 }

@@ -1,6 +1,6 @@
 // This file owns what a step depends on in words that a user knows, and what of it has changed.
 
-package build
+package reasons
 
 import (
 	"bufio"
@@ -19,9 +19,9 @@ import (
 	"github.com/gbuild/gbuild/pkg/files"
 )
 
-// facts are what a step depends on, by names that a user knows. Values are hashes: neither a build argument nor a file
+// Facts are what a step depends on, by names that a user knows. Values are hashes: neither a build argument nor a file
 // can be read from them.
-type facts struct {
+type Facts struct {
 	Parent   string                       `json:"parent"`
 	Inputs   map[string]string            `json:"inputs"`
 	Versions map[string]map[string]string `json:"versions,omitempty"` // the versions that requirements files pin: path -> name -> version
@@ -34,47 +34,47 @@ const (
 	maxReasons     = 4
 )
 
-// put notes a fact by its hash.
-func (f *facts) put(name, value string) {
+// Put notes a fact by its hash.
+func (f *Facts) Put(name, value string) {
 	sum := sha256.Sum256([]byte(value))
 	f.Inputs[name] = hex.EncodeToString(sum[:8])
 }
 
-// run notes what of a RUN its key has.
-func (f *facts) run(s *dockerfile.Run, limits Limits) {
-	f.put("the instruction", strings.Join(s.Args, "\x00"))
-	f.put("the user", s.User)
-	f.put("the directory", s.Dir)
-	f.put("the network", s.Network)
-	f.put("the limits", fmt.Sprint(limits.ShmSize, limits.Ulimits, limits.hostNames()))
+// Run notes what of a RUN its key has; limits are words for those of its sandbox.
+func (f *Facts) Run(s *dockerfile.Run, limits string) {
+	f.Put("the instruction", strings.Join(s.Args, "\x00"))
+	f.Put("the user", s.User)
+	f.Put("the directory", s.Dir)
+	f.Put("the network", s.Network)
+	f.Put("the limits", limits)
 	for _, e := range s.Env {
 		name, value, _ := strings.Cut(e, "=")
-		f.put("the value of "+name, value)
+		f.Put("the value of "+name, value)
 	}
 	for _, file := range s.Files {
-		f.put("the text that it is given", string(file.Data))
+		f.Put("the text that it is given", string(file.Data))
 	}
 }
 
-// errTooMany ends a list that would cost more than it says.
-var errTooMany = errors.New("too many files to list")
+// ErrTooMany ends a list that would cost more than it says.
+var ErrTooMany = errors.New("too many files to list")
 
-// A fileLister collects the files of a selection, with their hashes, which the key has needed already.
-type fileLister struct {
-	tree  files.Tree
-	facts *facts
+// A FileLister collects the files of a selection, with their hashes, which the key has needed already.
+type FileLister struct {
+	Tree  files.Tree
+	Facts *Facts
 	names []string
 	sums  []string
 }
 
-// file notes a file by its hash, where that is known, else by its size and time.
-func (l *fileLister) file(n *files.Node) error {
+// File notes a file by its hash, where that is known, else by its size and time.
+func (l *FileLister) File(n *files.Node) error {
 	if len(l.names) == maxListed {
 		l.names = nil
-		return errTooMany
+		return ErrTooMany
 	}
 	value := fmt.Sprint(n.Mode, n.Link)
-	if sum, local, known := files.KnownHash(l.tree, n); local {
+	if sum, local, known := files.KnownHash(l.Tree, n); local {
 		if !known {
 			sum = sha256.Sum256([]byte(fmt.Sprint(n.Size, n.ModTime.UnixNano())))
 		}
@@ -85,11 +85,11 @@ func (l *fileLister) file(n *files.Node) error {
 	return nil
 }
 
-// done names the files, or the directories at the top if they are too many.
-func (l *fileLister) done() {
+// Done names the files, or the directories at the top if they are too many.
+func (l *FileLister) Done() {
 	if len(l.names) <= maxFacts {
 		for i, name := range l.names {
-			l.facts.put(name, l.sums[i])
+			l.Facts.Put(name, l.sums[i])
 		}
 		return
 	}
@@ -102,7 +102,7 @@ func (l *fileLister) done() {
 		top[dir].WriteString(name + l.sums[i])
 	}
 	for dir, all := range top {
-		l.facts.put(dir+"/", all.String())
+		l.Facts.Put(dir+"/", all.String())
 	}
 }
 
@@ -113,11 +113,11 @@ var requirementsName = lazyregexp.New(`^(requirements|constraints).*\.(txt|in)$`
 var pinned = lazyregexp.New(`^\s*([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^]]*\])?\s*===?\s*([^\s;#,]+)`)
 
 // versions reads which versions a file of requirements asks for.
-func (l *fileLister) versions(n *files.Node) {
+func (l *FileLister) versions(n *files.Node) {
 	if !requirementsName().MatchString(path.Base(n.Path)) || n.Size > maxRequirement {
 		return
 	}
-	f, err := l.tree.Open(n)
+	f, err := l.Tree.Open(n)
 	if err != nil {
 		return // the step says so, if it matters
 	}
@@ -128,14 +128,14 @@ func (l *fileLister) versions(n *files.Node) {
 			versions[m[1]] = m[2]
 		}
 	}
-	if l.facts.Versions == nil {
-		l.facts.Versions = map[string]map[string]string{}
+	if l.Facts.Versions == nil {
+		l.Facts.Versions = map[string]map[string]string{}
 	}
-	l.facts.Versions[strings.TrimPrefix(n.Path, "/")] = versions
+	l.Facts.Versions[strings.TrimPrefix(n.Path, "/")] = versions
 }
 
-// since lists what is different from old, in words.
-func (f *facts) since(old *facts) (all []string) {
+// Since lists what is different from old, in words: a few of it, and how much more there is.
+func (f *Facts) Since(old *Facts) (all []string) {
 	for _, name := range slices.Sorted(maps.Keys(f.Inputs)) {
 		was, known := old.Inputs[name]
 		switch {
@@ -152,6 +152,9 @@ func (f *facts) since(old *facts) (all []string) {
 	}
 	if f.Parent != old.Parent {
 		all = append(all, "a step or an image before it changed")
+	}
+	if n := len(all) - maxReasons; n > 0 {
+		all = append(all[:maxReasons], fmt.Sprintf("%d more", n))
 	}
 	return all
 }

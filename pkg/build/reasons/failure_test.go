@@ -1,4 +1,4 @@
-package build
+package reasons
 
 import (
 	"errors"
@@ -71,7 +71,7 @@ func TestRunHints(t *testing.T) {
 			defer d.Discard()
 			s := &dockerfile.Run{Args: []string{"/bin/sh", "-c", tt.text}, Dir: "/app", Env: tt.env}
 			var failed *RunError
-			if err := explainExit(d, s, &runtime.ExitError{Code: tt.code}, d.Dir(), &toolcache.Output{}); !errors.As(err, &failed) {
+			if err := OfExit(d.View, s, &runtime.ExitError{Code: tt.code}, d.Dir(), &toolcache.Output{}); !errors.As(err, &failed) {
 				t.Fatal(err)
 			}
 			if hint := failed.Hint(); !strings.Contains(hint, tt.want) {
@@ -105,7 +105,7 @@ func TestDeviceNodeHint(t *testing.T) {
 			continue
 		}
 		var failed *RunError
-		if err := explainExit(nil, &dockerfile.Run{}, &runtime.ExitError{Code: 1}, "/", l); !errors.As(err, &failed) || !strings.Contains(failed.Hint(), "--device") {
+		if err := OfExit(nil, &dockerfile.Run{}, &runtime.ExitError{Code: 1}, "/", l); !errors.As(err, &failed) || !strings.Contains(failed.Hint(), "--device") {
 			t.Error(err)
 		}
 	}

@@ -1,7 +1,7 @@
-// This file owns shared caches: what an entry is, and how it is read and written.
-// Entries are found by name alone, so that writers never wait for each other, and a cache may lose any of them.
-
-package build
+// Package sharedcache is a place where several machines keep what steps made: what an entry of it is, and how it is read and written.
+// Entries are found by name alone, so that writers never wait for each other, and a cache may lose any of them. The package knows no
+// build; who makes a Cache says how an image of a tag is found and written.
+package sharedcache
 
 import (
 	"context"
@@ -17,13 +17,14 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/partial"
 
+	"github.com/gbuild/gbuild/internal/madeimage"
 	"github.com/gbuild/gbuild/internal/recipe"
 	"github.com/gbuild/gbuild/pkg/layers"
 )
 
-// SharedCache is a place where several machines keep what steps made: an image for each key, under a tag of its own, so
+// Cache is a place where several machines keep what steps made: an image for each key, under a tag of its own, so
 // that writers never wait for each other. Reading it can fail at any time; the build then goes on without it.
-type SharedCache struct {
+type Cache struct {
 	Name   string // its name in messages
 	Place  string // names it on this machine: another cache has another one
 	Scope  string // the trust scope: part of every tag, so that no scope finds the entries of another
@@ -37,53 +38,53 @@ type SharedCache struct {
 	Write func(ctx context.Context, tag string, img v1.Image) error
 
 	mu     sync.Mutex
-	asked  map[string]func() (*entry, error)
+	asked  map[string]func() (*Entry, error)
 	broken bool // it has failed, and that was said
 }
 
-// entry is what a shared cache has for a key: the layers of the state that a step made, or a digest.
-type entry struct {
-	result layers.Key // the digest or other fact; of a step the nonce of its outcome: it names nothing by itself
-	layers []v1.Layer
+// Entry is what a shared cache has for a key: the layers of the state that a step made, or a digest.
+type Entry struct {
+	Result layers.Key // the digest or other fact; of a step the nonce of its outcome: it names nothing by itself
+	Layers []v1.Layer
 	used   time.Time
 	made   time.Time // what wrote no such time made it when it was last used
-	cache  string    // its name
+	Cache  string    // its name
 }
 
-// SharedPrefix begins the tags of all entries.
-const SharedPrefix = "gbuild-"
+// TagPrefix begins the tags of all entries.
+const TagPrefix = "gbuild-"
 
 const (
-	sharedPatience = 10 * time.Second // the time that one question may take
-	sharedRefresh  = 24 * time.Hour   // how exact the last use of an entry is
+	patience = 10 * time.Second // the time that one question may take
+	refresh  = 24 * time.Hour   // how exact the last use of an entry is
 
 	tagLabel    = "gbuild.entry"  // its own tag: a copy under another one is not taken
 	resultLabel = "gbuild.result" // 64 hexadecimal digits
 	madeLabel   = "gbuild.made"   // when the result was written first, by RFC 3339
 )
 
-// CacheError says that what a shared cache had promised cannot be read. Without that cache the build can be done.
-type CacheError struct {
+// Error says that what a shared cache had promised cannot be read. Without that cache the build can be done.
+type Error struct {
 	Cache string
 	Err   error
 }
 
 // Error implements error.
-func (e *CacheError) Error() string { return fmt.Sprintf("reading cache %s: %v", e.Cache, e.Err) }
+func (e *Error) Error() string { return fmt.Sprintf("reading cache %s: %v", e.Cache, e.Err) }
 
 // Unwrap returns the cause.
-func (e *CacheError) Unwrap() error { return e.Err }
+func (e *Error) Unwrap() error { return e.Err }
 
-// tag names the entry of a key: it says nothing of what it was made of.
-func (c *SharedCache) tag(kind string, key layers.Key) string {
+// Tag names the entry of a key: it says nothing of what it was made of.
+func (c *Cache) Tag(kind string, key layers.Key) string {
 	r := recipe.New("shared "+kind, key)
 	r.Text(c.Scope)
 	k := r.Key()
-	return SharedPrefix + k.String()
+	return TagPrefix + k.String()
 }
 
-// find looks a tag up, once for all who ask.
-func (c *SharedCache) find(ctx context.Context, tag string) (*entry, error) {
+// Find looks a tag up, once for all who ask.
+func (c *Cache) Find(ctx context.Context, tag string) (*Entry, error) {
 	c.mu.Lock()
 	if c.broken {
 		c.mu.Unlock()
@@ -91,9 +92,9 @@ func (c *SharedCache) find(ctx context.Context, tag string) (*entry, error) {
 	}
 	look := c.asked[tag]
 	if look == nil {
-		look = sync.OnceValues(func() (*entry, error) { return c.read(ctx, tag) })
+		look = sync.OnceValues(func() (*Entry, error) { return c.read(ctx, tag) })
 		if c.asked == nil {
-			c.asked = map[string]func() (*entry, error){}
+			c.asked = map[string]func() (*Entry, error){}
 		}
 		c.asked[tag] = look
 	}
@@ -102,9 +103,9 @@ func (c *SharedCache) find(ctx context.Context, tag string) (*entry, error) {
 }
 
 // read gives up after a while: a build must not wait for a cache longer than it would take to do the work.
-func (c *SharedCache) read(ctx context.Context, tag string) (*entry, error) {
+func (c *Cache) read(ctx context.Context, tag string) (*Entry, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	late := time.AfterFunc(sharedPatience, func() { cancel(fmt.Errorf("no answer for %v", sharedPatience)) })
+	late := time.AfterFunc(patience, func() { cancel(fmt.Errorf("no answer for %v", patience)) })
 	defer late.Stop()
 	img, err := c.Open(ctx, tag)
 	if img == nil || err != nil {
@@ -120,12 +121,12 @@ func (c *SharedCache) read(ctx context.Context, tag string) (*entry, error) {
 var errForeign = errors.New("an entry is not what gbuild wrote for its key")
 
 // decode reads an entry. It must be the one that was asked for: a registry can give another one that name.
-func (c *SharedCache) decode(tag string, img v1.Image) (*entry, error) {
+func (c *Cache) decode(tag string, img v1.Image) (*Entry, error) {
 	config, err := img.ConfigFile()
 	if err != nil {
 		return nil, err
 	}
-	e := &entry{used: config.Created.Time, made: config.Created.Time, cache: c.Name}
+	e := &Entry{used: config.Created.Time, made: config.Created.Time, Cache: c.Name}
 	if made, err := time.Parse(time.RFC3339, config.Config.Labels[madeLabel]); err == nil {
 		e.made = made
 	}
@@ -133,26 +134,26 @@ func (c *SharedCache) decode(tag string, img v1.Image) (*entry, error) {
 		return nil, nil
 	}
 	result, err := hex.DecodeString(config.Config.Labels[resultLabel])
-	if err != nil || len(result) != len(e.result) || config.Config.Labels[tagLabel] != tag {
+	if err != nil || len(result) != len(e.Result) || config.Config.Labels[tagLabel] != tag {
 		return nil, errForeign
 	}
-	e.result = layers.Key(result)
-	if e.layers, err = img.Layers(); err != nil {
+	e.Result = layers.Key(result)
+	if e.Layers, err = img.Layers(); err != nil {
 		return nil, err
 	}
-	for i, l := range e.layers {
-		e.layers[i] = cachedLayer{l, c.Source, c.Name, nil}
+	for i, l := range e.Layers {
+		e.Layers[i] = cachedLayer{l, c.Source, c.Name, nil}
 		if i < len(config.History) && config.History[i].Comment != "" {
-			e.layers[i] = cachedLayer{l, c.Source, c.Name, strings.Split(config.History[i].Comment, ", ")}
+			e.Layers[i] = cachedLayer{l, c.Source, c.Name, strings.Split(config.History[i].Comment, ", ")}
 		}
 	}
 	return e, nil
 }
 
-// write makes the entry of a tag, or sets the time of its last use, unless that is a matter of hours ago.
-func (c *SharedCache) write(ctx context.Context, tag string, result layers.Key, all func() ([]v1.Layer, error)) error {
-	old, _ := c.find(ctx, tag) // one that cannot be read is written anew
-	if old != nil && old.result == result && time.Since(old.used) < sharedRefresh {
+// Put makes the entry of a tag, or sets the time of its last use, unless that is a matter of hours ago.
+func (c *Cache) Put(ctx context.Context, tag string, result layers.Key, all func() ([]v1.Layer, error)) error {
+	old, _ := c.Find(ctx, tag) // one that cannot be read is written anew
+	if old != nil && old.Result == result && old.IsFresh() {
 		return nil
 	}
 	list, err := all()
@@ -160,7 +161,7 @@ func (c *SharedCache) write(ctx context.Context, tag string, result layers.Key, 
 		return err
 	}
 	made := time.Now()
-	if old != nil && old.result == result {
+	if old != nil && old.Result == result {
 		made = old.made
 	}
 	img, err := encodeEntry(tag, result, made, list)
@@ -187,12 +188,12 @@ func encodeEntry(tag string, result layers.Key, made time.Time, all []v1.Layer) 
 	if err != nil {
 		return nil, fmt.Errorf("encoding config: %w", err)
 	}
-	return newImage(raw, all)
+	return madeimage.New(raw, all)
 }
 
-// fail notes a failure, and returns what is to be said of it: that the build goes on without the cache, which is said once,
+// Fail notes a failure, and returns what is to be said of it: that the build goes on without the cache, which is said once,
 // or without one entry of it.
-func (c *SharedCache) fail(doing string, err error) (text string) {
+func (c *Cache) Fail(doing string, err error) (text string) {
 	if errors.Is(err, errForeign) {
 		return fmt.Sprintf("%s cache %s: %v; it is not used", doing, c.Name, err)
 	}
@@ -207,13 +208,13 @@ func (c *SharedCache) fail(doing string, err error) (text string) {
 }
 
 // Works says whether the cache has not failed yet.
-func (c *SharedCache) Works() bool {
+func (c *Cache) Works() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return !c.broken
 }
 
-// cachedLayer is a layer in a shared cache; who cannot read it gets a *CacheError.
+// cachedLayer is a layer in a shared cache; who cannot read it gets a *Error.
 type cachedLayer struct {
 	v1.Layer
 	source, cache string
@@ -234,7 +235,7 @@ func (l cachedLayer) Source() string { return l.source }
 func (l cachedLayer) Compressed() (io.ReadCloser, error) {
 	rc, err := l.Layer.Compressed()
 	if err != nil {
-		return nil, &CacheError{l.cache, err}
+		return nil, &Error{l.cache, err}
 	}
 	return cachedReader{rc, l.cache}, nil
 }
@@ -248,7 +249,10 @@ type cachedReader struct {
 func (r cachedReader) Read(p []byte) (int, error) {
 	n, err := r.ReadCloser.Read(p)
 	if err != nil && err != io.EOF {
-		err = &CacheError{r.cache, err}
+		err = &Error{r.cache, err}
 	}
 	return n, err
 }
+
+// IsFresh says whether the entry was used a short while ago.
+func (e *Entry) IsFresh() bool { return time.Since(e.used) < refresh }

@@ -1,6 +1,5 @@
-// This file owns images that are made here: bytes of a manifest and a config, and layers.
-
-package build
+// Package madeimage is an image that is made here: bytes of a manifest and a config in memory, and layers that are elsewhere.
+package madeimage
 
 import (
 	"bytes"
@@ -16,16 +15,16 @@ import (
 	"github.com/gbuild/gbuild/pkg/layers/codec"
 )
 
-// builtImage is an image whose manifest and config are bytes in memory and whose layers are elsewhere.
-type builtImage struct {
+// built is an image whose manifest and config are bytes in memory and whose layers are elsewhere.
+type built struct {
 	config, manifest []byte
 	layers           []v1.Layer
 }
 
-var _ v1.Image = (*builtImage)(nil)
+var _ v1.Image = (*built)(nil)
 
-// newImage describes the layers in a manifest. Their sizes and digests must be known by then.
-func newImage(raw []byte, all []v1.Layer) (v1.Image, error) {
+// New describes the layers in a manifest. Their sizes and digests must be known by then.
+func New(raw []byte, all []v1.Layer) (v1.Image, error) {
 	sum := sha256.Sum256(raw)
 	m := v1.Manifest{SchemaVersion: 2, MediaType: types.OCIManifestSchema1, Layers: []v1.Descriptor{},
 		Config: v1.Descriptor{MediaType: types.OCIConfigJSON, Size: int64(len(raw)), Digest: v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(sum[:])}}}
@@ -41,7 +40,7 @@ func newImage(raw []byte, all []v1.Layer) (v1.Image, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encoding manifest: %w", err)
 	}
-	return &builtImage{raw, manifest, all}, nil
+	return &built{raw, manifest, all}, nil
 }
 
 // ociLayerType turns the media types of Docker's schema 2 into their OCI names: one manifest must not mix them.
@@ -58,32 +57,32 @@ func ociLayerType(t types.MediaType) types.MediaType {
 }
 
 // Layers implements v1.Image, as all that follow do.
-func (i *builtImage) Layers() ([]v1.Layer, error)         { return i.layers, nil }
-func (i *builtImage) MediaType() (types.MediaType, error) { return types.OCIManifestSchema1, nil }
-func (i *builtImage) Size() (int64, error)                { return int64(len(i.manifest)), nil }
-func (i *builtImage) ConfigName() (v1.Hash, error)        { return partial.ConfigName(i) }
-func (i *builtImage) ConfigFile() (*v1.ConfigFile, error) { return partial.ConfigFile(i) }
-func (i *builtImage) RawConfigFile() ([]byte, error)      { return i.config, nil }
-func (i *builtImage) Digest() (v1.Hash, error)            { return partial.Digest(i) }
-func (i *builtImage) RawManifest() ([]byte, error)        { return i.manifest, nil }
+func (i *built) Layers() ([]v1.Layer, error)         { return i.layers, nil }
+func (i *built) MediaType() (types.MediaType, error) { return types.OCIManifestSchema1, nil }
+func (i *built) Size() (int64, error)                { return int64(len(i.manifest)), nil }
+func (i *built) ConfigName() (v1.Hash, error)        { return partial.ConfigName(i) }
+func (i *built) ConfigFile() (*v1.ConfigFile, error) { return partial.ConfigFile(i) }
+func (i *built) RawConfigFile() ([]byte, error)      { return i.config, nil }
+func (i *built) Digest() (v1.Hash, error)            { return partial.Digest(i) }
+func (i *built) RawManifest() ([]byte, error)        { return i.manifest, nil }
 
 // Manifest returns a copy: callers may change it.
-func (i *builtImage) Manifest() (*v1.Manifest, error) {
+func (i *built) Manifest() (*v1.Manifest, error) {
 	return v1.ParseManifest(bytes.NewReader(i.manifest))
 }
 
 // LayerByDigest also returns the config as a layer, as images of ggcr do.
-func (i *builtImage) LayerByDigest(h v1.Hash) (v1.Layer, error) {
+func (i *built) LayerByDigest(h v1.Hash) (v1.Layer, error) {
 	if config, err := i.ConfigName(); err == nil && config == h {
 		return partial.ConfigLayer(i)
 	}
 	return i.find(h, v1.Layer.Digest)
 }
 
-func (i *builtImage) LayerByDiffID(h v1.Hash) (v1.Layer, error) { return i.find(h, v1.Layer.DiffID) }
+func (i *built) LayerByDiffID(h v1.Hash) (v1.Layer, error) { return i.find(h, v1.Layer.DiffID) }
 
 // find finds a layer by one of its names.
-func (i *builtImage) find(h v1.Hash, name func(v1.Layer) (v1.Hash, error)) (v1.Layer, error) {
+func (i *built) find(h v1.Hash, name func(v1.Layer) (v1.Hash, error)) (v1.Layer, error) {
 	for _, l := range i.layers {
 		if got, err := name(l); err == nil && got == h {
 			return l, nil
