@@ -186,3 +186,23 @@ func TestImageFetchesByGit(t *testing.T) {
 		t.Errorf("%v: %s", err, out)
 	}
 }
+
+// TestImageBuildsInPlace executes RUNs in a container that has nothing but the Engine's defaults, twice. The image's own users make room
+// for those of the base, and are there again afterwards.
+func TestImageBuildsInPlace(t *testing.T) {
+	w := newWorld(t)
+	dir := w.project(t, map[string]string{"Dockerfile": "FROM " + w.base + "\nRUN awk -F: '$3 == 1000 {print $1}' /etc/passwd >/name; echo new:x:7:7::/:/bin/sh >>/etc/passwd\nUSER new\nRUN id -u >/tmp/id\n"})
+	first, second := w.ref(t), w.ref(t)
+	out := w.docker(t, "--entrypoint", "", "--volume", dir+":/project:ro", "--workdir", "/project", w.images["debug"], "sh", "-c",
+		"before=$(cat /etc/passwd) && gbuild build --push -t "+first+" . && gbuild build --no-cache --push -t "+second+` . && test "$(cat /etc/passwd)" = "$before"`)
+	if !strings.Contains(out, "isolation inplace") {
+		t.Errorf("it is not in place:\n%s", out)
+	}
+	files := w.pushed(t, first)
+	if files["name"] != "app\n" || files["tmp/id"] != "7\n" || !strings.Contains(files["etc/passwd"], "app:x:1000") || strings.Contains(files["etc/passwd"], "gbuild") {
+		t.Errorf("the image has %q", files)
+	}
+	if again := w.pushed(t, second); !maps.Equal(files, again) {
+		t.Errorf("the second build has %q\nthe first %q", again, files)
+	}
+}

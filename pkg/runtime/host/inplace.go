@@ -41,6 +41,16 @@ func ImagePaths() (own, aside []string) {
 	return own, aside
 }
 
+// ownImage says why the root directory is not gbuild's to change.
+func ownImage() *Missing {
+	var st unix.Statfs_t
+	_, _, missing := imagePaths(imageMarker)
+	if missing == nil && unix.Statfs("/", &st) == nil && st.Flags&unix.ST_RDONLY != 0 {
+		return &Missing{What: "the root directory is read-only", Remedy: "give the container one that it may write to: in Docker leave out --read-only, in Kubernetes readOnlyRootFilesystem: false"}
+	}
+	return missing
+}
+
 // imagePaths reads a marker, which itself is among the paths.
 func imagePaths(marker string) (own, aside []string, missing *Missing) {
 	text, err := os.ReadFile(marker)

@@ -93,7 +93,7 @@ func gather() facts {
 	f.effective, _ = strconv.ParseUint(StatusField("CapEff"), 16, 64)
 	f.bounding, _ = strconv.ParseUint(StatusField("CapBnd"), 16, 64)
 	f.cgroupV2, f.controllers = OwnCgroup()
-	_, _, f.marker = imagePaths(imageMarker)
+	f.marker = ownImage()
 	if !Entered() && decideDirect(f) == nil {
 		f.lacks = lackingRights()
 	}
