@@ -287,6 +287,45 @@ func TestMadeAnewAboveAKeptName(t *testing.T) {
 	check(t, s.Close())
 }
 
+// A directory of the container that cannot be a link, since something is mounted in it, shows what the link leads to, and what a command
+// does there is done to that.
+func TestALinkWhereSomethingIsMounted(t *testing.T) {
+	c := newContainer(t)
+	script(t, c.dir, "mkdir -p lib/firmware/nvidia; touch lib/firmware/nvidia/gsp.bin")
+	c.mount("driver/gsp.bin", "lib/firmware/nvidia/gsp.bin", true)
+	s := c.open()
+	d, err := s.Draft(t.Context(), Key{})
+	check(t, err)
+	script(t, d.Dir(), `mkdir -p usr/lib/systemd usr/lib/old usr/lib/firmware; echo own >usr/lib/firmware/own; echo so >usr/lib/ld.so; ln -s usr/lib lib; mkdir -p var run; ln -s /run var/run`)
+	check(t, d.Commit(t.Context(), keyOf("base")))
+	change(t, s, keyOf("base"), keyOf("used"), func(root string) {
+		script(t, root, `test "$(cat lib/ld.so)" = so; test "$(cat lib/firmware/own)" = own; test "$(cat lib/firmware/nvidia/gsp.bin)" = firmware
+			echo unit >lib/systemd/unit; mkdir lib/new; echo new >lib/new/f; rm -r lib/old; rm lib/ld.so; echo other >lib/ld.so; mkdir usr/lib/direct
+			echo own2 >lib/firmware/own2; echo 1 >var/run/pid`)
+	})
+	wantFiles(t, s, keyOf("used"), "/ /lib /run /run/pid /usr /usr/lib /usr/lib/direct /usr/lib/firmware /usr/lib/firmware/own /usr/lib/firmware/own2 /usr/lib/ld.so "+
+		"/usr/lib/new /usr/lib/new/f /usr/lib/systemd /usr/lib/systemd/unit /var /var/run")
+	change(t, s, keyOf("used"), keyOf("seen"), func(root string) {
+		script(t, root, `test "$(cat lib/ld.so)" = other; test "$(cat lib/new/f)" = new; test ! -e lib/old; test -d lib/direct; test "$(cat var/run/pid)" = 1`)
+	})
+	v, err := s.View(keyOf("seen"))
+	check(t, err)
+	if e, err := v.Lstat("/lib"); err != nil || e.Link != "usr/lib" {
+		t.Errorf("the link: %+v, %v", e, err)
+	}
+	wantFiles(t, s, keyOf("seen"), "/ /lib /run /run/pid /usr /usr/lib /usr/lib/direct /usr/lib/firmware /usr/lib/firmware/own /usr/lib/firmware/own2 /usr/lib/ld.so "+
+		"/usr/lib/new /usr/lib/new/f /usr/lib/systemd /usr/lib/systemd/unit /var /var/run")
+	change(t, s, Key{}, keyOf("without"), func(root string) { script(t, root, "test ! -e lib/ld.so; mkdir -p lib; echo x >lib/x") })
+	wantFiles(t, s, keyOf("without"), "/ /lib /lib/x")
+	check(t, s.LeavePlace())
+	if data, err := os.ReadFile(c.dir + "/lib/firmware/nvidia/gsp.bin"); err != nil || string(data) != "firmware\n" {
+		t.Errorf("what is mounted: %q, %v", data, err)
+	}
+	if left := namesIn(t, c.dir+"/lib"); len(left) != 1 {
+		t.Errorf("left: %v", left)
+	}
+}
+
 // Who builds in the same container waits, in this process and in others.
 func TestOneAtATime(t *testing.T) {
 	c := newContainer(t)

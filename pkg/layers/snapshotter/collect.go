@@ -26,6 +26,9 @@ func (c *Copy) Collect(u rootfs.Upper) error {
 	c.out = newCopier(context.Background(), rootfs.NewView(c.Dir()), u.Dir, c.kept)
 	err := c.checkForeign()
 	if err == nil {
+		err = c.gatherCovers()
+	}
+	if err == nil {
 		err = c.directory(u, "/", before)
 	}
 	if err != nil {

@@ -21,10 +21,12 @@ import (
 // Copy is a directory with the files of a state. A command that stands on the result of another one can have its tree: what was moved
 // to the result is copied from there again, and the rest is there.
 type Copy struct {
-	dir    string          // without a slash at its end
-	clock  string          // a directory of the same filesystem, of which nobody looks at the times
-	base   *Kept           // what is kept from every view
-	kept   *Kept           // what is kept from the view whose files are there
+	dir    string // without a slash at its end
+	clock  string // a directory of the same filesystem, of which nobody looks at the times
+	base   *Kept  // what is kept from every view
+	kept   *Kept  // what is kept from the view whose files are there
+	covers []cover
+	linked map[string]bool // the links that covers were given
 	before *node           // how the tree was when it was given to the command; nil while nobody has it
 	theirs map[string]fact // how foreign files were
 	doubt  []string        // directories of which something was changed
@@ -58,7 +60,11 @@ func (c *Copy) Dir() string { return path.Clean(c.dir + "/") }
 // Begin is called before the tree is given to a command.
 func (c *Copy) Begin() error {
 	var last int64
-	before, err := c.look("/", func(ctime int64) { last = max(last, ctime) })
+	err := c.linkCovers()
+	var before *node
+	if err == nil {
+		before, err = c.look("/", func(ctime int64) { last = max(last, ctime) })
+	}
 	if err == nil {
 		c.theirs, err = c.lookAtForeign()
 	}

@@ -88,16 +88,17 @@ func (k *Kept) above(name string) bool {
 }
 
 // over is what is kept from a view. Where the view has a file or a link in the place of a directory in which something is mounted, that
-// directory hides it. Where it has something in the place of a foreign file, the error is a *ConflictError.
-func (k *Kept) over(v *rootfs.View) (*Kept, error) {
+// directory hides it, and is among the covers. Where it has something in the place of a foreign file, the error is a *ConflictError.
+func (k *Kept) over(v *rootfs.View) (*Kept, []cover, error) {
 	if k == nil || k.top == nil {
-		return k, nil
+		return k, nil, nil
 	}
-	top, err := k.top.over(v, "/")
-	return &Kept{top}, err
+	var covers []cover
+	top, err := k.top.over(v, "/", &covers)
+	return &Kept{top}, covers, err
 }
 
-func (n *keptName) over(v *rootfs.View, name string) (*keptName, error) {
+func (n *keptName) over(v *rootfs.View, name string, covers *[]cover) (*keptName, error) {
 	if n.kind == hiding {
 		return n, nil
 	}
@@ -115,11 +116,12 @@ func (n *keptName) over(v *rootfs.View, name string) (*keptName, error) {
 		for inside := range n.foreign(name) {
 			return nil, &ConflictError{inside}
 		}
+		*covers = append(*covers, coverOf(v, name, n))
 		return &keptName{kind: hiding}, nil
 	}
 	shown := &keptName{names: make(map[string]*keptName, len(n.names))}
 	for base, child := range n.names {
-		if shown.names[base], err = child.over(v, path.Join(name, base)); err != nil {
+		if shown.names[base], err = child.over(v, path.Join(name, base), covers); err != nil {
 			return nil, err
 		}
 	}

@@ -123,7 +123,7 @@ func TestKeptFromAView(t *testing.T) {
 		"/var/run/secrets/x /var/lib/f /var/run/y/z": "/var/lib/f /var/run",
 	} {
 		base := keeping(names)
-		kept, err := base.over(rootfs.NewView(dir))
+		kept, _, err := base.over(rootfs.NewView(dir))
 		var got []string
 		var conflict *ConflictError
 		if errors.As(err, &conflict) {

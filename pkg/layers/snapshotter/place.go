@@ -33,13 +33,14 @@ func (p Place) Turn(ctx context.Context, c *Copy, v *rootfs.View, t Turn) (*Copy
 	if c == nil || !c.base.same(p.Kept) {
 		return p.Fill(ctx, v)
 	}
-	kept, err := p.Kept.over(v)
+	kept, covers, err := p.Kept.over(v)
 	if err != nil {
 		return nil, err
 	}
 	if !kept.same(c.kept) {
 		return p.Fill(ctx, v)
 	}
+	c.covers = covers
 	return c, c.Follow(ctx, v, t)
 }
 
@@ -48,7 +49,7 @@ func (p Place) Turn(ctx context.Context, c *Copy, v *rootfs.View, t Turn) (*Copy
 func (p Place) Fill(ctx context.Context, v *rootfs.View) (*Copy, error) {
 	c := &Copy{dir: strings.TrimSuffix(p.Dir, "/"), clock: p.Own, base: p.Kept}
 	var err error
-	if c.kept, err = p.Kept.over(v); err == nil {
+	if c.kept, c.covers, err = p.Kept.over(v); err == nil {
 		err = p.Clear()
 	}
 	if err == nil {
