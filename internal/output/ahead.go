@@ -4,7 +4,7 @@ package output
 
 import (
 	"github.com/gbuild/gbuild/pkg/image"
-	"github.com/gbuild/gbuild/pkg/layers"
+	"github.com/gbuild/gbuild/pkg/layers/growing"
 )
 
 // ahead has what sends layers to where the image will be pushed, while later steps run: one image.Ahead for each
@@ -12,7 +12,7 @@ import (
 type ahead map[string]*image.Ahead
 
 // send offers a layer that has begun to be compressed to every repository. It is called by the store, for each layer.
-func (a ahead) send(g *layers.Growing) {
+func (a ahead) send(g *growing.Blob) {
 	for _, to := range a {
 		to.Send(g, g.Known())
 	}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/gbuild/gbuild/internal/durable"
 	"github.com/gbuild/gbuild/pkg/layers/codec"
+	"github.com/gbuild/gbuild/pkg/layers/growing"
 )
 
 // blobs are bytes under their SHA-256.
@@ -66,6 +67,9 @@ func (s *blobs) put(ctx context.Context, r io.Reader, want v1.Hash) (v1.Descript
 	return w.commit(want)
 }
 
+// errGivenUp is what readers of a blob get that does not come to its end.
+var errGivenUp = errors.New("the layer was given up")
+
 // blobWriter writes one blob. It ends with commit or abort.
 type blobWriter struct {
 	blobs  *blobs
@@ -73,7 +77,7 @@ type blobWriter struct {
 	behind durable.Behind
 	sum    hash.Hash // nil: the bytes come from a checked reader
 	size   int64
-	grows  *Growing // nil: nobody is to read it yet
+	grows  *growing.Blob // nil: nobody is to read it yet
 }
 
 func (s *blobs) create(ctx context.Context) (*blobWriter, error) {
@@ -87,7 +91,7 @@ func (s *blobs) create(ctx context.Context) (*blobWriter, error) {
 // send gives the blob to Sending, if somebody waits for it, when it has a size or is whole.
 func (w *blobWriter) send(from int64) {
 	if w.blobs.hooks.Sending != nil && from != sendNever {
-		w.grows = newGrowing(w.file.Name(), from, w.blobs.hooks.Sending, w.blobs.peek)
+		w.grows = growing.New(w.file.Name(), from, w.blobs.hooks.Sending, w.blobs.peek)
 	}
 }
 
@@ -100,7 +104,7 @@ func (w *blobWriter) Write(p []byte) (int, error) {
 	w.size += int64(n)
 	w.behind.Reached(w.size)
 	if w.grows != nil {
-		w.grows.grow(w.size)
+		w.grows.Grow(w.size)
 	}
 	return n, err
 }
@@ -115,13 +119,13 @@ func (w *blobWriter) commit(want v1.Hash) (v1.Descriptor, error) {
 		return v1.Descriptor{}, &CorruptError{What: "blob " + want.String(), Err: fmt.Errorf("its bytes have the digest %s", got)}
 	}
 	if w.grows != nil {
-		w.grows.end(got, nil)
-		defer w.grows.announce()
+		w.grows.End(got, nil)
+		defer w.grows.Announce()
 	}
 	d := v1.Descriptor{Digest: got, Size: w.size}
 	if size, ok := w.blobs.has(got); ok && size == w.size {
 		if w.grows != nil {
-			w.grows.know()
+			w.grows.Know()
 		}
 		return d, nil
 	}
@@ -149,7 +153,7 @@ func (w *blobWriter) commit(want v1.Hash) (v1.Descriptor, error) {
 func (w *blobWriter) abort() {
 	if w.file != nil {
 		if w.grows != nil {
-			w.grows.end(v1.Hash{}, errGivenUp)
+			w.grows.End(v1.Hash{}, errGivenUp)
 		}
 		os.Remove(w.file.Name())
 		w.file.Close()

@@ -20,7 +20,7 @@
 //
 // Layers makes the layers of a snapshot, and remembers them under its key and the way in which they were made. The tar is written
 // by rootfs, divided by split and compressed by codec. Each layer becomes a blob, which may be read (and sent) while it still
-// grows: see Growing. Squash and Recompress make other layers of what is there.
+// grows (package growing). Squash and Recompress make other layers of what is there.
 //
 // The parts of a Store are small and know nothing of it: disk (layout.go), records, lease, syncer, blobs, snapshots, maker and
 // images. Each does what it can with those before it. The methods of Store put them together.

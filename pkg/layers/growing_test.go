@@ -11,13 +11,14 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/gbuild/gbuild/internal/testimage"
+	"github.com/gbuild/gbuild/pkg/layers/growing"
 )
 
 // A blob is read from its start by readers that come at any time, and its digest is known at the end.
 func TestGrowing(t *testing.T) {
 	s := newStore(t)
 	got := make(chan []byte, 2)
-	read := func(g *Growing) {
+	read := func(g *growing.Blob) {
 		r, err := g.Open()
 		check(t, err)
 		defer r.Close()
@@ -25,14 +26,14 @@ func TestGrowing(t *testing.T) {
 		check(t, err)
 		got <- data
 	}
-	s.Sending = func(g *Growing) {
+	s.Sending = func(g *growing.Blob) {
 		if g.Size() != -1 {
 			t.Error("a large blob is announced when it is whole only")
 		}
 		go read(g)
 	}
 	data := testimage.Bytes(3 * sendFrom)
-	w := growing(t, s, data[:2*sendFrom])
+	w := begun(t, s, data[:2*sendFrom])
 	w.Write(data[2*sendFrom:])
 	g := w.grows
 	d, err := w.commit(v1.Hash{})
@@ -50,7 +51,7 @@ func TestGrowing(t *testing.T) {
 	}
 }
 
-func growing(t *testing.T, s *Store, data []byte) *blobWriter {
+func begun(t *testing.T, s *Store, data []byte) *blobWriter {
 	w, err := s.blobs.create(t.Context())
 	check(t, err)
 	w.send(sendFrom)
@@ -63,8 +64,8 @@ func TestGrowingSmall(t *testing.T) {
 	s := newStore(t)
 	var sizes []int64
 	var known []bool
-	s.Sending = func(g *Growing) { sizes, known = append(sizes, g.Size()), append(known, g.Known()) }
-	w := growing(t, s, []byte("small"))
+	s.Sending = func(g *growing.Blob) { sizes, known = append(sizes, g.Size()), append(known, g.Known()) }
+	w := begun(t, s, []byte("small"))
 	if len(sizes) != 0 {
 		t.Error("a small blob is announced before its end")
 	}
@@ -73,7 +74,7 @@ func TestGrowingSmall(t *testing.T) {
 	if len(sizes) != 1 || sizes[0] != 5 {
 		t.Errorf("sizes %v", sizes)
 	}
-	again := growing(t, s, []byte("small"))
+	again := begun(t, s, []byte("small"))
 	defer again.abort()
 	_, err = again.commit(v1.Hash{})
 	check(t, err)
@@ -85,8 +86,8 @@ func TestGrowingSmall(t *testing.T) {
 // Who reads a layer that is given up, or does not want to wait any longer, is not left waiting.
 func TestGrowingEnds(t *testing.T) {
 	s := newStore(t)
-	s.Sending = func(*Growing) {}
-	w := growing(t, s, []byte("some"))
+	s.Sending = func(*growing.Blob) {}
+	w := begun(t, s, []byte("some"))
 	g := w.grows
 	left, err := g.Open()
 	check(t, err)

@@ -6,6 +6,8 @@ import (
 	"context"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/gbuild/gbuild/pkg/layers/growing"
 )
 
 // Hooks are what a store asks of those who use it. They are set before the store is used.
@@ -15,7 +17,7 @@ type Hooks struct {
 	Fetch func(ctx context.Context, source string, d v1.Descriptor) (v1.Layer, error)
 	// Sending, if set, is given each blob of a layer that is made here: one that is large while it still grows, another
 	// when it is whole. It must not wait.
-	Sending func(*Growing)
+	Sending func(*growing.Blob)
 	// Copies says that nothing may be mounted: this process has no mount namespace of its own.
 	Copies bool
 	// Notice, if set, is told what was left out of a layer and why, once for each kind of thing.

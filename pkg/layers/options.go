@@ -5,6 +5,7 @@ package layers
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/gbuild/gbuild/pkg/layers/codec"
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
@@ -12,6 +13,15 @@ import (
 
 // baseKind is the record of a layer that came from an image: it is what it is, whatever compression is asked for.
 const baseKind = "layer"
+
+// From which size on a blob is sent while it still grows.
+const (
+	// A smaller one is done in no time, and then its digest can be asked for before a byte is sent.
+	sendFrom = 4 << 20
+	// One that other machines may have made before, to the byte, is asked for in any case.
+	sendWhole = math.MaxInt64
+	sendNever = -1
+)
 
 // LayerOptions say what layers are made of a snapshot.
 type LayerOptions struct {

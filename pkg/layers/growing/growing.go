@@ -1,28 +1,17 @@
-// Blobs that are read while they are still written, so that a layer can be sent before it is complete.
-
-package layers
+// Package growing is the bytes of a layer that are read while they are still written, so that it can be sent before it is complete. One
+// process writes them to a file; readers come at any time, and wait for what is not there yet. The package knows no store.
+package growing
 
 import (
-	"errors"
 	"io"
-	"math"
 	"os"
 	"sync"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// From which size on a blob is sent while it still grows.
-const (
-	// A smaller one is done in no time, and then its digest can be asked for before a byte is sent.
-	sendFrom = 4 << 20
-	// One that other machines may have made before, to the byte, is asked for in any case.
-	sendWhole = math.MaxInt64
-	sendNever = -1
-)
-
-// Growing is the blob of a layer that is being made. It can be read from the start, by several readers, while it grows.
-type Growing struct {
+// Blob is the blob of a layer that is being made. It can be read from the start, by several readers, while it grows.
+type Blob struct {
 	path     string // the file while it grows; it is renamed at the end
 	named    func(v1.Hash) (io.ReadCloser, error)
 	from     int64  // the size at which it is announced
@@ -37,19 +26,17 @@ type Growing struct {
 	err   error
 }
 
-var errGivenUp = errors.New("the layer was given up")
-
-// newGrowing makes the blob that is written to path. sending is told of it when it has from bytes, or is whole; named opens it
+// New makes the blob that is written to path. sending is told of it when it has from bytes, or is whole; named opens it
 // when it has its name.
-func newGrowing(path string, from int64, sending func(*Growing), named func(v1.Hash) (io.ReadCloser, error)) *Growing {
-	g := &Growing{path: path, from: from, named: named}
+func New(path string, from int64, sending func(*Blob), named func(v1.Hash) (io.ReadCloser, error)) *Blob {
+	g := &Blob{path: path, from: from, named: named}
 	g.more.L = &g.mu
 	g.announce = sync.OnceFunc(func() { sending(g) })
 	return g
 }
 
 // Size returns the number of bytes, -1 while it is not known.
-func (g *Growing) Size() int64 {
+func (g *Blob) Size() int64 {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if !g.ended {
@@ -59,14 +46,14 @@ func (g *Growing) Size() int64 {
 }
 
 // Known says whether the store had the same bytes before the end: then they may be elsewhere already, too.
-func (g *Growing) Known() bool {
+func (g *Blob) Known() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.known
 }
 
 // Digest waits for the end, and returns the digest of all. It fails if the layer could not be made.
-func (g *Growing) Digest() (v1.Hash, error) {
+func (g *Blob) Digest() (v1.Hash, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for !g.ended {
@@ -76,7 +63,7 @@ func (g *Growing) Digest() (v1.Hash, error) {
 }
 
 // Open returns a reader of the blob from its first byte on, which waits for those that are not there yet.
-func (g *Growing) Open() (io.ReadCloser, error) {
+func (g *Blob) Open() (io.ReadCloser, error) {
 	f, err := os.Open(g.path)
 	if os.IsNotExist(err) { // it has its name by now
 		var h v1.Hash
@@ -87,11 +74,11 @@ func (g *Growing) Open() (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &growingReader{blob: g, file: f}, nil
+	return &reader{blob: g, file: f}, nil
 }
 
-// grow wakes the readers: the blob has size bytes.
-func (g *Growing) grow(size int64) {
+// Grow wakes the readers: the blob has size bytes.
+func (g *Blob) Grow(size int64) {
 	g.mu.Lock()
 	g.size = size
 	g.mu.Unlock()
@@ -101,15 +88,18 @@ func (g *Growing) grow(size int64) {
 	}
 }
 
-// know says that the store has the bytes.
-func (g *Growing) know() {
+// Announce tells that the blob can be read, if that has not been told.
+func (g *Blob) Announce() { g.announce() }
+
+// Know says that the store has the bytes.
+func (g *Blob) Know() {
 	g.mu.Lock()
 	g.known = true
 	g.mu.Unlock()
 }
 
-// end says that no more bytes will come. Only the first call counts.
-func (g *Growing) end(sum v1.Hash, err error) {
+// End says that no more bytes will come. Only the first call counts.
+func (g *Blob) End(sum v1.Hash, err error) {
 	g.mu.Lock()
 	if !g.ended {
 		g.ended, g.sum, g.err = true, sum, err
@@ -118,15 +108,15 @@ func (g *Growing) end(sum v1.Hash, err error) {
 	g.more.Broadcast()
 }
 
-type growingReader struct {
-	blob   *Growing
+type reader struct {
+	blob   *Blob
 	file   *os.File
 	at     int64
 	closed bool // guarded by the lock of the blob
 }
 
 // Read implements io.Reader.
-func (r *growingReader) Read(p []byte) (int, error) {
+func (r *reader) Read(p []byte) (int, error) {
 	n, err := r.wait(int64(len(p)))
 	if err != nil {
 		return 0, err
@@ -137,7 +127,7 @@ func (r *growingReader) Read(p []byte) (int, error) {
 }
 
 // wait returns how many of the next bytes are there: at least one of them.
-func (r *growingReader) wait(most int64) (int, error) {
+func (r *reader) wait(most int64) (int, error) {
 	g := r.blob
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -156,7 +146,7 @@ func (r *growingReader) wait(most int64) (int, error) {
 }
 
 // Close implements io.Closer. A Read that waits ends.
-func (r *growingReader) Close() error {
+func (r *reader) Close() error {
 	r.blob.mu.Lock()
 	r.closed = true
 	r.blob.mu.Unlock()
