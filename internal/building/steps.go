@@ -18,6 +18,8 @@ type Steps struct {
 	AddHosts []string
 	Ulimits  []string
 	ShmSize  string
+	// What a RUN changes at these paths is in no layer.
+	Ignore []string
 	// What a Dockerfile may ask for and does not get by itself.
 	Allow []string
 
@@ -47,7 +49,7 @@ func (f *Steps) fill(req *build.Request, environ cli.Environment) error {
 	if err != nil {
 		return err
 	}
-	req.Limits.Network, req.Limits.Ulimits = cli.SandboxNetwork(network), f.Ulimits
+	req.Limits.Network, req.Limits.Ulimits, req.Limits.Ignore = cli.SandboxNetwork(network), f.Ulimits, f.Ignore
 	if f.ShmSize != "" {
 		if req.Limits.ShmSize, err = units.RAMInBytes(f.ShmSize); err != nil {
 			return cli.Usagef("--shm-size %s: %w", f.ShmSize, err)

@@ -60,6 +60,7 @@ func (l *Line) inputFlags() []Flag {
 		{Name: "custom-platform", Group: groupInput, to: &l.Platform, Does: "platform of the image and its bases, OS/ARCH[/VARIANT]"},
 		{Name: "customPlatform", Group: groupInput, to: &l.oldPlatform, hidden: true, Does: "older name of --custom-platform"},
 		{Name: "secret", Group: groupInput, to: &l.Secrets, Does: "id=ID[,src=FILE|,env=NAME] for RUN --mount=type=secret (repeatable)"},
+		{Name: "ignore-path", Group: groupInput, to: &l.IgnorePaths, Does: "what a RUN changes at this path, or below it, is in no layer, and no later step sees it (repeatable)"},
 	}
 }
 
@@ -132,7 +133,6 @@ func (l *Line) idleFlags() []Flag {
 		{Name: "force-build-metadata", to: new(bool), Does: "instructions that change no file have a line in the history, and no layer"},
 		{Name: "ignore-var-run", to: pointer(true), Does: "what is mounted at /var/run is never in the image, and what a RUN writes there is"},
 		{Name: "whitelist-var-run", to: pointer(true), hidden: true, Does: "older name of --ignore-var-run"},
-		{Name: "ignore-path", to: new(cli.List), Does: "what the container itself has is in no layer, and what a RUN writes is"},
 		{Name: "image-download-retry", to: new(int), Does: "every request is sent again after what passes"},
 		{Name: "image-fs-extract-retry", to: new(int), Does: "a download that breaks off goes on where it was"},
 		{Name: "push-retry", to: new(int), Does: "every request is sent again after what passes"},

@@ -23,7 +23,7 @@ type Line struct {
 	Targets                  cli.List
 	SkipUnusedStages         bool
 	Platform, oldPlatform    string
-	Secrets                  cli.List
+	Secrets, IgnorePaths     cli.List
 	Destinations             cli.List
 	NoPush                   bool
 	TarPath, oldTarPath      string

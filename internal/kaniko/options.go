@@ -33,7 +33,7 @@ func (l *Line) options(a *cli.App) (*building.Options, error) {
 	if err := l.fillRegistries(&a.Registries, a.Environ); err != nil {
 		return nil, err
 	}
-	o.Steps.Credentials.Secrets = l.Secrets
+	o.Steps.Credentials.Secrets, o.Steps.Ignore = l.Secrets, l.IgnorePaths
 	l.fillDisplay(o, a)
 	return o, nil
 }

@@ -50,6 +50,7 @@ type Limits struct {
 	Ulimits []string            // NAME=SOFT[:HARD]
 	Hosts   []runtime.HostEntry // --add-host
 	Network string              // the network of a RUN that names none, as in a Sandbox
+	Ignore  []string            // what a RUN changes at these paths is in no layer, and no later step sees it
 	Devices []string            // CDI names and nodes of the host that the command line gives; as names they are part of keys
 }
 

@@ -119,8 +119,8 @@ func (w *work) draft(ctx context.Context, nonce layers.Key, floats bool) (recipe
 	if floats {
 		return recipe, d.Layers(ctx, again(recipe, nonce), w.packOptions())
 	}
-	if run, ok := w.step.(*dockerfile.Run); ok && settles(run) {
-		if err := d.Settle(); err != nil {
+	if run, ok := w.step.(*dockerfile.Run); ok {
+		if err := w.tidy(d, run); err != nil {
 			return recipe, err
 		}
 	}
@@ -131,6 +131,19 @@ func (w *work) draft(ctx context.Context, nonce layers.Key, floats bool) (recipe
 		recipe = weak(recipe)
 	}
 	return recipe, d.Commit(ctx, again(recipe, nonce))
+}
+
+// tidy leaves out of the draft of a RUN what is not to be in a state.
+func (w *work) tidy(d *layers.Draft, s *dockerfile.Run) error {
+	if ignored := w.build.req.Limits.Ignore; len(ignored) > 0 {
+		if err := d.Forget(ignored); err != nil {
+			return err
+		}
+	}
+	if settles(s) {
+		return d.Settle()
+	}
+	return nil
 }
 
 // applied executes the step in a new draft.

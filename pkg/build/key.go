@@ -36,6 +36,10 @@ func runKey(parent layers.Key, s *dockerfile.Run, p v1.Platform, limits Limits, 
 		r.Text("given devices")
 		r.List(limits.Devices)
 	}
+	if len(limits.Ignore) > 0 {
+		r.Text("ignored paths")
+		r.List(limits.Ignore)
+	}
 	r.Text("mounts", strconv.Itoa(len(s.Mounts)))
 	for i := range s.Mounts {
 		describeMount(r, &s.Mounts[i])
