@@ -94,6 +94,9 @@ func (a *App) OpenStore(notice func(string)) (*layers.Store, error) {
 	if instead {
 		notice("HOME is not set, or cannot be written: the state is in " + dir + "; --root and --cache-dir (GBUILD_ROOT, GBUILD_CACHE_DIR) name other places")
 	}
+	if err := runtime.RecoverMounts(dir); err != nil {
+		return nil, err
+	}
 	s, err := layers.Open(dir)
 	if err != nil {
 		return nil, err

@@ -28,7 +28,7 @@ func (r toolReports) Cache(step int, text string, use *toolcache.Use) {
 // newTools is what the RUNs of a build share of caches. left says whether the Dockerfile reads those of its own.
 func newTools(b *Builder, req *Request, p *parts, t *tasks.Group, left bool) *toolcache.Build {
 	return toolcache.New(toolcache.Options{Caches: b.Caches, Scope: req.Scope, Below: req.ScopesBelow, Empty: req.NoCacheMounts,
-		Tools: req.AutoCache, Mirrors: req.Mirrors, PipDir: req.PipDir, Space: req.Plan.CacheNamespace(), Left: left,
+		Tools: req.AutoCache, Mirrors: req.Mirrors, PipDir: req.PipDir, Space: req.Plan.CacheNamespace(), Left: left, Moved: b.Serial,
 		Unnamed: len(req.Limits.Devices) > 0, Scratch: p.runs.scratch, Reports: toolReports{p.events},
 		Beside: func(f func() error) { t.Start(f) }, Outer: p.caches.outer})
 }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -26,6 +27,16 @@ func (s *Sandbox) runDirect(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, t.close()) }()
+	dir, err := os.MkdirTemp(s.StateDir, "run-")
+	if err != nil {
+		return fmt.Errorf("making a directory for the command: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	end, err := s.showDirect(ctx, t, dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, end()) }()
 	if err := makeWorkDir(t, s); err != nil {
 		return err
 	}
@@ -77,8 +88,8 @@ func (s *Sandbox) refuseDirect() error {
 		return lacks("more rights than the container, and security=insecure was asked for", elsewhere)
 	case s.Terminal != nil || len(s.Ports) > 0 || s.Cgroup != "" || s.KeepID != nil || s.ReadOnlyRoot || len(s.CapAdd)+len(s.CapDrop) > 0:
 		return lacks("containers", elsewhere)
-	case len(s.Mounts) > 0:
-		return lacks("mounts, and one was asked for at "+s.Mounts[0].Target, elsewhere)
+	case s.Isolation == host.Inplace && len(s.Hosts) > 0:
+		return lacks("/etc/hosts of its own, and --add-host was given", "give --add-host to the container, or "+elsewhere)
 	case len(s.Devices) > 0:
 		return lacks("devices of its own", "give them to the container, where every RUN has them, or "+elsewhere)
 	}

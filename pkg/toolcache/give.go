@@ -125,6 +125,10 @@ func (c *Caches) pipCache(ctx context.Context, s *dockerfile.Run, calls int) (li
 			return nil, err
 		}
 		own := fmt.Sprintf("%s-%d", target, i+1)
+		if c.build.Moved { // what is fetched is in one place already
+			list = append(list, runtime.Mount{Type: "bind", Source: wheels, Target: own})
+			continue
+		}
 		list = append(list, runtime.Mount{Type: "bind", Source: fetched, Target: own}, runtime.Mount{Type: "bind", Source: wheels, Target: own + "/wheels"})
 	}
 	return list, nil

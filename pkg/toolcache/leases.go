@@ -25,7 +25,8 @@ import (
 type Leases struct {
 	build *Build
 	step  int
-	taken bool // there is one
+	taken bool     // there is one
+	once  []string // those that cannot be taken again
 	undo  []func() error
 }
 
@@ -58,8 +59,15 @@ func (l *Leases) Take(ctx context.Context, id string, sharing pipcache.Sharing, 
 	o.Waiting = func(holder string) {
 		l.Tell(fmt.Sprintf("waiting for the cache %s, which %s uses", id, holder))
 	}
-	if len(l.build.Below) > 0 && sharing != pipcache.Private { // the upper directory of an overlay has one user at a time
+	// The upper directory of an overlay has one user at a time, and a directory is in one place.
+	if (len(l.build.Below) > 0 || l.build.Moved) && sharing != pipcache.Private {
 		sharing = pipcache.Locked
+	}
+	if key := fmt.Sprint(id, " ", o.Scope); l.build.Moved && sharing == pipcache.Locked {
+		if slices.Contains(l.once, key) {
+			return nil, "", fmt.Errorf("the cache %s is mounted twice in one RUN, which cannot be where nothing can be mounted: give one of the mounts another id", id)
+		}
+		l.once = append(l.once, key)
 	}
 	if lease, err = l.build.Caches.Acquire(ctx, id, sharing, o); err != nil {
 		return nil, "", err

@@ -19,7 +19,9 @@ const lentDir = autoDir + "/bodies"
 
 // lendBodies lends what any scope has of the files that pages of this RUN link to.
 func (c *Caches) lendBodies(s *dockerfile.Run, l *pipcache.Lease, dir string) ([]runtime.Mount, error) {
-	c.fetched = l
+	if c.fetched = l; c.build.Moved { // another RUN may need it at the same time
+		return nil, nil
+	}
 	own, err := l.BodiesDir()
 	if err != nil {
 		return nil, err

@@ -28,6 +28,7 @@ type Options struct {
 	PipDir  string // pip's cache for RUNs of root; empty: one of Caches
 	Space   string // keeps the caches of this Dockerfile from those of all others; empty: it shares them
 	Left    bool   // the Dockerfile reads what tools leave in its own caches, so that pip and uv get none
+	Moved   bool   // nothing can be mounted: a RUN has a cache by itself, which lies where the RUN sees it
 	Unnamed bool   // RUNs see something that has no part in their names: a device
 
 	Scratch Scratch

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gbuild/gbuild/internal/filecopy"
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
@@ -107,7 +108,7 @@ func (c *Copy) finish(u rootfs.Upper, name string, now *unix.Stat_t) error {
 		return err
 	}
 	c.doubt = append(c.doubt, name)
-	return copyMetadata(c.dir+name, u.Dir+name, now)
+	return filecopy.Metadata(c.dir+name, u.Dir+name, now, rootfs.Stacks)
 }
 
 // entry collects what is at a name now.

@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gbuild/gbuild/internal/filecopy"
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
@@ -160,9 +161,9 @@ func foundDirectory(dir, name string) (Found, error) {
 	if err != nil {
 		return d, err
 	}
-	list, err := attributes(dir + name)
+	list, err := filecopy.Attributes(dir+name, rootfs.Stacks)
 	for _, a := range list {
-		value, err := attribute(dir+name, a)
+		value, err := filecopy.Attribute(dir+name, a)
 		if err != nil {
 			return d, err
 		}

@@ -105,7 +105,7 @@ func decideDirect(f facts) *Missing {
 // lackingRights tries what commands do, in memory where that is to be had.
 var lackingRights = sync.OnceValue(func() string {
 	dir := shmDir
-	if !inMemory(dir) {
+	if !InMemory(dir) {
 		dir = os.TempDir()
 	}
 	lacks, err := direct.Try(dir)

@@ -23,7 +23,7 @@ const memoryPattern = "gbuild-"
 func MemoryDir() (dir string, remove func() error, err error) { return memoryDir(shmDir) }
 
 func memoryDir(in string) (dir string, remove func() error, err error) {
-	if !inMemory(in) {
+	if !InMemory(in) {
 		return "", nil, &Missing{What: "there is no file system in memory at " + in + ", which secrets and scripts of a RUN need here", Remedy: "let the container have its " + shmDir}
 	}
 	reapMemory(in)
@@ -71,8 +71,8 @@ func reapMemory(in string) {
 	}
 }
 
-// inMemory says whether what lies in a directory never reaches a disk by its file system.
-func inMemory(dir string) bool {
+// InMemory says whether what lies in a directory never reaches a disk by its file system.
+func InMemory(dir string) bool {
 	var st unix.Statfs_t
 	return unix.Statfs(dir, &st) == nil && (st.Type == unix.TMPFS_MAGIC || st.Type == unix.RAMFS_MAGIC)
 }

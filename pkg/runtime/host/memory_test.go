@@ -9,7 +9,7 @@ import (
 )
 
 func TestFilesInMemory(t *testing.T) {
-	if !inMemory(shmDir) {
+	if !InMemory(shmDir) {
 		t.Skip("there is no file system in memory at " + shmDir)
 	}
 	in, err := os.MkdirTemp(shmDir, "test-")
