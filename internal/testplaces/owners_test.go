@@ -34,7 +34,7 @@ var comparisons = []comparison{
 }
 
 // compared are the places, by their names in the table. All must come to what the first does.
-var compared = []string{"user", "root", "user-no-ids", "user-no-ids-no-new-privs", "docker-p6"}
+var compared = []string{"user", "root", "user-no-ids", "user-no-ids-no-new-privs", "docker-p6", "docker-own"}
 
 func TestOwners(t *testing.T) {
 	w := newWorld(t)

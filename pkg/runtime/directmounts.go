@@ -34,7 +34,7 @@ func (s *Sandbox) showDirect(ctx context.Context, t *tree, dir string) (end func
 		return nil, errors.Join(fmt.Errorf("showing what stands for mounts: %w", err), done())
 	}
 	end = func() error {
-		if err := w.Out(context.WithoutCancel(ctx)); err != nil {
+		if err := w.Out(); err != nil {
 			return fmt.Errorf("taking away what stands for mounts: %w", err)
 		}
 		return done()
@@ -78,7 +78,7 @@ func (s *Sandbox) directMounts(t *tree, dir string) (list []swap.Mount, err erro
 // it may write to, and nothing comes back of. What lies in memory is linked to, so that it reaches no disk; from within another root
 // directory there is no way to it.
 func (s *Sandbox) directMount(m Mount) (swap.Mount, error) {
-	one := swap.Mount{Kind: swap.Empty, Source: m.Source, Target: filepath.Clean(m.Target), ReadOnly: m.ReadOnly, Mode: m.Mode, UID: m.UID, GID: m.GID}
+	one := swap.Mount{Kind: swap.Empty, Source: filepath.Clean(m.Source), Target: filepath.Clean(m.Target), ReadOnly: m.ReadOnly, Mode: m.Mode, UID: m.UID, GID: m.GID}
 	if m.Type == "tmpfs" {
 		return one, nil
 	}
@@ -91,7 +91,7 @@ func (s *Sandbox) directMount(m Mount) (swap.Mount, error) {
 		return one, err
 	case st.IsDir() && !m.ReadOnly:
 		one.Kind = swap.Lent
-	case st.IsDir(), s.Isolation == host.Chroot && st.Mode().IsRegular(), !host.InMemory(m.Source):
+	case st.IsDir(), s.Isolation == host.Chroot && st.Mode().IsRegular(), !host.InMemory(m.Source), isScript(st, one.Target):
 		one.Kind = swap.Copied
 	case s.Isolation == host.Inplace:
 		one.Kind = swap.Linked
@@ -99,6 +99,11 @@ func (s *Sandbox) directMount(m Mount) (swap.Mount, error) {
 		return one, &host.Missing{What: "in the isolation chroot no socket of this place can be reached", Remedy: "use gbuild's own image for the container, or build where namespaces can be made"}
 	}
 	return one, nil
+}
+
+// isScript says whether a file is a script of a RUN, which is no secret, and which nobody could execute in memory: that is mounted noexec.
+func isScript(st os.FileInfo, target string) bool {
+	return st.Mode().IsRegular() && st.Mode()&0o111 != 0 && under(target, "/dev")
 }
 
 // isLink says whether a name in the root is a symbolic link.
@@ -126,11 +131,14 @@ func makeNodes(dev string) error {
 
 // ownJournal makes a directory for what one command is shown, with a lock beside it that says that this process lives.
 func ownJournal(ctx context.Context, in string) (dir string, done func() error, err error) {
-	if err := os.MkdirAll(in, 0o700); err != nil {
+	if err := os.MkdirAll(in, 0o711); err != nil {
 		return "", nil, err
 	}
 	if dir, err = os.MkdirTemp(in, "run-"); err != nil {
 		return "", nil, err
+	}
+	if err := os.Chmod(dir, 0o711); err != nil { // links may lead into it, for every user of the command
+		return "", nil, errors.Join(err, os.Remove(dir))
 	}
 	held, err := durable.Lock(ctx, dir+lockEnd, durable.Exclusive)
 	if err != nil {

@@ -119,6 +119,11 @@ func (c *Caches) pipCache(ctx context.Context, s *dockerfile.Run, calls int) (li
 		return nil, err
 	}
 	fetched := list[0].Source
+	if c.build.Moved { // nothing may lie where the wheels are shown, which is always covered elsewhere
+		if err := os.RemoveAll(filepath.Join(fetched, "wheels")); err != nil {
+			return nil, err
+		}
+	}
 	list = append(list, runtime.Mount{Type: "bind", Source: wheels, Target: target + "/wheels"})
 	for i := range calls {
 		if wheels, err = c.passing(fmt.Sprintf("pip-%d", i+1)); err != nil {

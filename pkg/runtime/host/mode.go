@@ -97,7 +97,7 @@ var effects = map[Isolation]string{
 	Fake:           "changes of owners and users succeed without being done, and every file that is made belongs to root",
 	Inplace:        "a command is root of this container, has its network and its files, and sees its processes; one RUN is executed at a time",
 	Chroot: "a command is root of this container, has its network, and can reach its processes and files; one RUN is executed at a time; and there is no /proc, " +
-		"so that <(...), /dev/fd, /dev/stdout, ps, systemd-tmpfiles and the installation of Java fail",
+		"so that <(...), /dev/fd, /dev/stdout, ps, mknod -m, systemd-tmpfiles and the installation of Java fail",
 	Ptrace: "there are no namespaces, and proot answers the system calls of a command, which takes longer; the command has the network, the processes and the devices of this place, may write to what is shown read-only, and changes of owners are lost: what it makes belongs to root",
 }
 
