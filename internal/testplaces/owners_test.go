@@ -53,11 +53,26 @@ func TestOwners(t *testing.T) {
 						c.judge(t, got)
 						first = got
 					}
-					c.compare(t, first, got)
+					want := first
+					if name == "docker-own" {
+						want = withNames(first)
+					}
+					c.compare(t, want, got)
 				})
 			}
 		})
 	}
+}
+
+// withNames is what comes of files where no overlay is: a RUN that writes into a file of several names changes all of them, as on any disk.
+func withNames(files map[string]file) map[string]file {
+	all := maps.Clone(files)
+	for _, name := range []string{"srv/data/hard", "srv/third-name"} {
+		if _, there := all[name]; there {
+			all[name] = all["srv/data/a"]
+		}
+	}
+	return all
 }
 
 // placeNamed is a row of the table.
