@@ -54,6 +54,11 @@ func (s *Swap) find(i int, m Mount) (e entry, dir string, err error) {
 	if e.Target == "/" {
 		return e, "", errors.New("nothing can be shown in the place of the root directory")
 	}
+	for _, m := range s.mounted {
+		if covers(e.Target, m) {
+			return e, "", hint.HostErrorf("choose another target, or build where mounts can be made", "%s is mounted in this container, and cannot be put aside for a while", m)
+		}
+	}
 	dir = path.Dir(e.Target)
 	for !exists(s.path(dir)) {
 		e.Made = append([]string{dir}, e.Made...)
@@ -76,6 +81,15 @@ func (s *Swap) find(i int, m Mount) (e entry, dir string, err error) {
 
 // prepare makes ready what is to be shown, where nobody looks.
 func (s *Swap) prepare(ctx context.Context, e *entry, m Mount, apart bool) error {
+	if at := s.lentAt(e.Source); at != "" && m.Kind == Lent && !m.ReadOnly {
+		e.Kind, e.Source = Linked, at
+		if e.Link {
+			return nil
+		}
+		return s.do("prepare", func() error { return os.Symlink(at, e.In) })
+	} else if at != "" {
+		m.Source = s.path(at)
+	}
 	switch m.Kind {
 	case Empty:
 		return s.prepareEmpty(e, m)
@@ -98,6 +112,16 @@ func (s *Swap) prepare(ctx context.Context, e *entry, m Mount, apart bool) error
 	}
 	e.In, e.Out = m.Source, m.Source
 	return nil
+}
+
+// lentAt is the path in the root at which the command sees a source, or what it is in, already; "" where it does not.
+func (s *Swap) lentAt(source string) string {
+	for _, e := range s.journal.Entries {
+		if e.Kind == Lent && covers(e.Source, source) && (e.Back || e.In == e.Source) {
+			return path.Join(e.Target, source[len(e.Source):])
+		}
+	}
+	return ""
 }
 
 func (s *Swap) prepareEmpty(e *entry, m Mount) error {

@@ -40,12 +40,14 @@ type Swap struct {
 	device    uint64                 // of the file system of dir
 	journal   *journal               // nil: nothing is shown
 	before    func(step string) bool // of tests: it is called before each change, and says whether that is done; may be nil
+	mounts    func(root string) ([]string, error)
+	mounted   []string // the mount points in the root
 }
 
 // New makes a Swap for the root directory root. dir is a directory on the file system of root, which is made where it is missing, for
 // the journal and for what is put aside; nobody else may use it.
 func New(dir, root string) *Swap {
-	return &Swap{dir: filepath.Clean(dir), root: filepath.Clean(root)}
+	return &Swap{dir: filepath.Clean(dir), root: filepath.Clean(root), mounts: mountsIn}
 }
 
 // Recover takes back what a process has shown that died, if dir has its journal.
@@ -101,6 +103,10 @@ func (s *Swap) begin() error {
 	s.device = st.Dev
 	if exists(s.journalFile()) {
 		return fmt.Errorf("%s: something is shown already", s.journalFile())
+	}
+	var err error
+	if s.mounted, err = s.mounts(s.root); err != nil {
+		return err
 	}
 	s.journal = &journal{Root: s.root}
 	return s.sweep()
