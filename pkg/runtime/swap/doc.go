@@ -1,10 +1,12 @@
 // Package swap shows files and directories in a root directory for the time of one command, where nothing can be mounted: what is to be
 // shown is renamed to its place, and renamed back when the command has ended.
 //
-// A Mount is one thing that is shown, in one of four kinds. A Lent directory is a cache: what the command changed in it comes back. Of
+// A Mount is one thing that is shown, in one of five kinds. A Lent directory is a cache: what the command changed in it comes back. Of
 // a Copied file or directory the command has a copy, which is dropped. A Linked file lies in memory, and a symbolic link leads to it, so
-// that no byte of it reaches a disk. An Empty directory stands for a tmpfs. What the root has at such a place is put aside meanwhile,
-// directories that are missing on the way are made and taken away, and directories keep their times.
+// that no byte of it reaches a disk; where no link can, a Piped one gives its bytes to everyone who opens it. An Empty directory stands
+// for a tmpfs. What the root has at such a place is put aside meanwhile, directories that are missing on the way are made and taken
+// away, and directories keep their times. A directory that is lent twice is seen in the second place through a link to the first.
+// Nothing is put aside that is mounted, or has a mount in it.
 //
 // A directory that cannot be renamed from where it is into the root, since another file system has it, is copied in and, if it is Lent,
 // back: what is unchanged is not written again. A place on another file system than the root, as below /dev, gets a symbolic link.

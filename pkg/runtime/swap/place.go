@@ -39,6 +39,11 @@ func (s *Swap) show(ctx context.Context, i int, m Mount, apart bool) error {
 	if err := s.place(e); err != nil {
 		return err
 	}
+	if e.Kind == Piped {
+		if err := s.serve(e); err != nil {
+			return err
+		}
+	}
 	return s.touch(dir, true)
 }
 
@@ -98,6 +103,12 @@ func (s *Swap) prepare(ctx context.Context, e *entry, m Mount, apart bool) error
 			return nil // the link is made where it is to be
 		}
 		return s.do("prepare", func() error { return os.Symlink(m.Source, e.In) })
+	case Piped:
+		if e.Link { // on a mount of the container, from where its memory is in sight
+			e.Kind = Linked
+			return nil
+		}
+		return s.preparePipe(e)
 	case Copied:
 		return s.do("prepare", func() error { return copyTree(ctx, m.Source, e.In, nil) })
 	}

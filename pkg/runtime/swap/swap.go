@@ -21,6 +21,7 @@ const (
 	Lent   Kind = iota // a directory, and what the command changes in it is kept there
 	Copied             // a copy of a file or directory, and what the command changes in it is dropped
 	Linked             // a symbolic link to Source, which lies in memory
+	Piped              // a pipe out of which the bytes of Source come, for everyone who opens it
 	Empty              // an empty directory, and what the command makes in it is dropped
 )
 
@@ -40,6 +41,7 @@ type Swap struct {
 	device    uint64                 // of the file system of dir
 	journal   *journal               // nil: nothing is shown
 	before    func(step string) bool // of tests: it is called before each change, and says whether that is done; may be nil
+	pipes     []*pipe
 	mounts    func(root string) ([]string, error)
 	mounted   []string // the mount points in the root
 }
@@ -130,6 +132,10 @@ func (s *Swap) showAll(ctx context.Context, list []Mount, apart map[int]bool) (a
 
 // Out takes back everything. What cannot be taken back stays in the journal.
 func (s *Swap) Out() error {
+	for _, p := range s.pipes {
+		p.close()
+	}
+	s.pipes = nil
 	if s.journal == nil {
 		return nil
 	}

@@ -75,6 +75,7 @@ func newScene(t *testing.T) *scene {
 		{Kind: Copied, Source: base + "/context", Target: "/run/context"},
 		{Kind: Copied, Source: base + "/script", Target: "/etc/motd"},
 		{Kind: Linked, Source: base + "/secret", Target: "/run/secrets/s"},
+		{Kind: Piped, Source: base + "/secret", Target: "/run/secrets/piped"},
 		{Kind: Empty, Target: "/tmp", UID: os.Geteuid(), GID: os.Getegid()},
 	}
 	old := time.Unix(1e9, 0)
