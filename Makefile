@@ -7,7 +7,7 @@ BINARY  ?= gbuild
 
 export CGO_ENABLED = 1
 
-.PHONY: help setup build test race owners conformance fuzz bench bench-go bench-pip bench-modes places lint demo self clean
+.PHONY: help setup build test race owners conformance crashes fuzz bench bench-go bench-pip bench-modes places lint demo self clean
 
 help: ## say what the targets do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ owners: ## compare what a large Dockerfile becomes as root, as users and in a co
 
 conformance: build ## compare images with those that BuildKit makes (ONLY='copy-*', PLACES='self single' for some)
 	scripts/conformance.sh ./gbuild $(ONLY)
+
+crashes: ## kill what stands for mounts at 1,000 moments, and its recoveries
+	GBUILD_TEST_CRASHES=1000 $(GO) test -tags seccomp -count 1 -timeout 60m -v -run TestKilledAtAnyMoment ./pkg/runtime/swap
 
 fuzz: ## run every fuzz target for FUZZTIME (20s)
 	scripts/fuzz.sh $(or $(FUZZTIME),20s)

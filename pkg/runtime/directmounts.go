@@ -76,14 +76,11 @@ func (s *Sandbox) directMounts(t *tree, dir string) (list []swap.Mount, err erro
 
 // directMount decides what stands for a mount. What a command writes into a directory comes back; what it is shown read-only is a copy, which
 // it may write to, and nothing comes back of. What lies in memory is linked to, so that it reaches no disk; from within another root
-// directory there is no way to it.
+// directory there is no way to it, so a pipe gives it. What is below /dev are files of the build's own, which are no secrets.
 func (s *Sandbox) directMount(m Mount) (swap.Mount, error) {
 	one := swap.Mount{Kind: swap.Empty, Source: filepath.Clean(m.Source), Target: filepath.Clean(m.Target), ReadOnly: m.ReadOnly, Mode: m.Mode, UID: m.UID, GID: m.GID}
 	if m.Type == "tmpfs" {
 		return one, nil
-	}
-	if s.Isolation == host.Chroot && host.InMemory(m.Source) && !under(one.Target, "/dev") {
-		s.notice("what is mounted at " + one.Target + " lies on the disk of this container while the RUN is executed: in the isolation chroot there is no way to a file in memory")
 	}
 	st, err := os.Stat(m.Source)
 	switch {
@@ -91,6 +88,8 @@ func (s *Sandbox) directMount(m Mount) (swap.Mount, error) {
 		return one, err
 	case st.IsDir() && !m.ReadOnly:
 		one.Kind = swap.Lent
+	case s.Isolation == host.Chroot && st.Mode().IsRegular() && host.InMemory(m.Source) && !host.InMemory(s.Root) && !under(one.Target, "/dev"):
+		one.Kind = swap.Piped
 	case st.IsDir(), s.Isolation == host.Chroot && st.Mode().IsRegular(), !host.InMemory(m.Source), isScript(st, one.Target):
 		one.Kind = swap.Copied
 	case s.Isolation == host.Inplace:
