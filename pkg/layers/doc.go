@@ -18,6 +18,9 @@
 // the states of a base image, Restore one that another machine has made, Pack one whose files are in its layer only, until Expand
 // unpacks them. View shows the files of a state.
 //
+// A RUN sees a Draft as one directory: an overlay (mount.go), a copy of all files (trees.go), or the one tree in a directory that is
+// not the store's (place.go).
+//
 // Layers makes the layers of a snapshot, and remembers them under its key and the way in which they were made. The tar is written
 // by rootfs, divided by split and compressed by codec. Each layer becomes a blob, which may be read (and sent) while it still
 // grows (package growing). Squash and Recompress make other layers of what is there.
