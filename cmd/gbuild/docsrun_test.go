@@ -19,7 +19,7 @@ import (
 )
 
 // This file holds the pages for users to what they say: every command line in them is run, or its options are read; every
-// manifest is decoded, with no field that the test does not know; every piece of a Dockerfile is parsed.
+// job is decoded, with no field that the test does not know; every piece of a Dockerfile is parsed.
 
 // docBlock is one fenced block of a page.
 type docBlock struct{ page, language, text string }
@@ -43,7 +43,7 @@ func docBlocks(t *testing.T, languages ...string) (blocks []docBlock) {
 			t.Fatal(err)
 		}
 		for _, m := range fence.FindAllStringSubmatch(string(text), -1) {
-			if slices.Contains(languages, m[1]) {
+			if slices.Contains(languages, m[1]) && !strings.HasPrefix(m[2], "# examples/ci/") { // internal/testjobs runs those
 				blocks = append(blocks, docBlock{filepath.Base(page), m[1], m[2]})
 			}
 		}
@@ -53,12 +53,13 @@ func docBlocks(t *testing.T, languages ...string) (blocks []docBlock) {
 
 // notRun are the beginnings of command lines that no test can run here, and why. The options of those of gbuild are read.
 var notRun = map[string]string{
-	"make ":                          "it runs the tests, or what they run",
-	"sudo ":                          "it changes the machine",
-	"gbuild run --gpus":              "it needs a GPU and a terminal",
-	"gbuild build -t my-agent git@":  "it needs a login at a git server",
-	"gbuild build --mirror":          "no mirror of the indexes is to be had",
-	"gbuild build --registry-mirror": "no mirror is to be had",
+	"make ":                         "it runs the tests, or what they run",
+	"sudo ":                         "it changes the machine",
+	"gbuild run --gpus":             "it needs a GPU and a terminal",
+	"gbuild build -t my-agent git@": "it needs a login at a git server",
+	"gbuild build -t registry.example/tools/gbuild": "it builds gbuild itself, as internal/testjobs does",
+	"gbuild build --mirror":                         "no mirror of the indexes is to be had",
+	"gbuild build --registry-mirror":                "no mirror is to be had",
 }
 
 func whyNotRun(line string) string {
@@ -229,9 +230,6 @@ type gitlabLines struct {
 func gitlabJobs(t *testing.T) (all []gitlabLines) {
 	t.Helper()
 	for _, b := range docBlocks(t, "yaml") {
-		if strings.HasPrefix(b.text, "apiVersion:") {
-			continue
-		}
 		jobs := map[string]gitlabJob{}
 		decodeStrictly(t, b, &jobs)
 		for name, job := range jobs {
@@ -246,80 +244,6 @@ func gitlabJobs(t *testing.T) (all []gitlabLines) {
 		}
 	}
 	return all
-}
-
-// kubernetesJob is what the pages use of a Job of batch/v1.
-type kubernetesJob struct {
-	APIVersion string `yaml:"apiVersion"`
-	Kind       string
-	Metadata   struct{ Name string }
-	Spec       struct {
-		BackoffLimit            *int `yaml:"backoffLimit"`
-		TTLSecondsAfterFinished *int `yaml:"ttlSecondsAfterFinished"`
-		Template                struct{ Spec kubernetesPod }
-	}
-}
-
-type kubernetesPod struct {
-	RestartPolicy string `yaml:"restartPolicy"`
-	HostUsers     *bool  `yaml:"hostUsers"`
-	Containers    []struct {
-		Name, Image     string
-		Args            []string
-		Env             []struct{ Name, Value string }
-		SecurityContext struct {
-			ProcMount      string                `yaml:"procMount"`
-			SeccompProfile struct{ Type string } `yaml:"seccompProfile"`
-		} `yaml:"securityContext"`
-		VolumeMounts []struct {
-			Name      string
-			MountPath string `yaml:"mountPath"`
-		} `yaml:"volumeMounts"`
-	}
-	Volumes []struct {
-		Name     string
-		EmptyDir *struct{} `yaml:"emptyDir"`
-		Secret   *struct {
-			SecretName string `yaml:"secretName"`
-			Items      []struct{ Key, Path string }
-		}
-	}
-}
-
-// TestDocsManifests decodes the manifests, and holds the rules by which an API server refuses a pod.
-func TestDocsManifests(t *testing.T) {
-	gitlabJobs(t)
-	for _, b := range docBlocks(t, "yaml") {
-		if !strings.HasPrefix(b.text, "apiVersion:") {
-			continue
-		}
-		var job kubernetesJob
-		decodeStrictly(t, b, &job)
-		if job.APIVersion != "batch/v1" || job.Kind != "Job" || job.Metadata.Name == "" {
-			t.Errorf("%s: a manifest of %s %s", b.page, job.APIVersion, job.Kind)
-		}
-		pod := job.Spec.Template.Spec
-		if !slices.Contains([]string{"Never", "OnFailure"}, pod.RestartPolicy) {
-			t.Errorf("%s: restartPolicy %q of a Job", b.page, pod.RestartPolicy)
-		}
-		var volumes []string
-		for _, v := range pod.Volumes {
-			volumes = append(volumes, v.Name)
-		}
-		for _, c := range pod.Containers {
-			if c.SecurityContext.ProcMount == "Unmasked" && (pod.HostUsers == nil || *pod.HostUsers) {
-				t.Errorf("%s: procMount: Unmasked needs hostUsers: false", b.page)
-			}
-			for _, m := range c.VolumeMounts {
-				if !slices.Contains(volumes, m.Name) {
-					t.Errorf("%s: no volume %s", b.page, m.Name)
-				}
-			}
-			if err := readOptions("gbuild " + strings.Join(c.Args, " ")); err != nil {
-				t.Errorf("%s: %v", b.page, err)
-			}
-		}
-	}
 }
 
 func decodeStrictly(t *testing.T, b docBlock, into any) {

@@ -33,6 +33,7 @@ type world struct {
 	tars     map[string]string // their files
 	registry *testimage.Registry
 	base     string // an image with a shell
+	binaries string // a directory with gbuild
 	refs     atomic.Int64
 }
 
@@ -95,6 +96,7 @@ var theWorld = sync.OnceValues(func() (*world, error) {
 	if err != nil {
 		return nil, err
 	}
+	made.binaries = filepath.Join(dir, "image/compiled/src")
 	for _, target := range []string{"gbuild", "debug"} {
 		made.images[target] = fmt.Sprintf("gbuild-jobs/%s:%d", target, os.Getpid())
 		if made.tars[target], err = project.Image(ctx, target, made.images[target]); err != nil {
