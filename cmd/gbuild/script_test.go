@@ -34,7 +34,7 @@ func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script", Setup: setUpScript, Condition: condition, RequireExplicitExec: true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"registry": registryCommand, "git-serve": gitServeCommand, "ssh-serve": sshServeCommand, "wheel": wheelCommand, "wheels": wheelsCommand, "listen": listenCommand,
+			"registry": registryCommand, "git-serve": gitServeCommand, "web-serve": webServeCommand, "ssh-serve": sshServeCommand, "wheel": wheelCommand, "wheels": wheelsCommand, "listen": listenCommand,
 			"config": configCommand, "layers": layersCommand, "tree": treeCommand, "contents": contentsCommand,
 			"verify": verifyCommand, "steps": stepsCommand, "code": codeCommand, "signal": signalCommand,
 			"nothing-left": nothingLeftCommand, "hides": hidesCommand, "remote": remoteCommand, "small": smallCommand, "device-image": deviceImageCommand, "help-pages": helpPagesCommand,
@@ -223,6 +223,13 @@ func gitServeCommand(ts *testscript.TestScript, neg bool, args []string) {
 	}))
 	ts.Defer(server.Close)
 	ts.Setenv("GIT_URL", server.URL)
+}
+
+// webServeCommand serves the files of a directory over http at $WEB_URL: web-serve DIR.
+func webServeCommand(ts *testscript.TestScript, neg bool, args []string) {
+	server := httptest.NewServer(http.FileServer(http.Dir(ts.MkAbs(args[0]))))
+	ts.Defer(server.Close)
+	ts.Setenv("WEB_URL", server.URL)
 }
 
 // listenCommand listens on the host's loopback and answers "host was reached"; the port is $PORT.

@@ -71,7 +71,11 @@ func IsAddress(file string) bool {
 
 // dockerfile is what -f says, as the context is told: one that is a stream, or elsewhere, has no ignore file of its own.
 func (f *Source) dockerfile() string {
-	if cli.IsStream(f.File) || IsAddress(f.File) || f.FileHere {
+	streamed := f.Context == cli.StdinName || cli.IsStream(f.Context) // it has no ignore file at all, and the stream is its own
+	switch elsewhere := IsAddress(f.File) || f.FileHere; {
+	case elsewhere && streamed:
+		return ""
+	case elsewhere || cli.IsStream(f.File):
 		return cli.StdinName
 	}
 	return f.File
