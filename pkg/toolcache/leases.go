@@ -25,9 +25,15 @@ import (
 type Leases struct {
 	build *Build
 	step  int
-	taken bool     // there is one
-	once  []string // those that cannot be taken again
+	taken bool              // there is one
+	alone map[string]leased // those that nobody else has, so that this RUN could not take them again
 	undo  []func() error
+}
+
+// leased is a cache that was taken, and what the RUN is to see of it.
+type leased struct {
+	lease *pipcache.Lease
+	dir   string
 }
 
 // Later calls f when the RUN has ended, before what was asked for earlier.
@@ -63,11 +69,9 @@ func (l *Leases) Take(ctx context.Context, id string, sharing pipcache.Sharing, 
 	if (len(l.build.Below) > 0 || l.build.Moved) && sharing != pipcache.Private {
 		sharing = pipcache.Locked
 	}
-	if key := fmt.Sprint(id, " ", o.Scope); l.build.Moved && sharing == pipcache.Locked {
-		if slices.Contains(l.once, key) {
-			return nil, "", fmt.Errorf("the cache %s is mounted twice in one RUN, which cannot be where nothing can be mounted: give one of the mounts another id", id)
-		}
-		l.once = append(l.once, key)
+	key := fmt.Sprint(id, " ", o.Scope, o.OwnerGiven, o.UID, o.GID, o.Mode)
+	if had, ok := l.alone[key]; ok && l.build.Moved && sharing == pipcache.Locked {
+		return had.lease, had.dir, nil
 	}
 	if lease, err = l.build.Caches.Acquire(ctx, id, sharing, o); err != nil {
 		return nil, "", err
@@ -78,6 +82,12 @@ func (l *Leases) Take(ctx context.Context, id string, sharing pipcache.Sharing, 
 		text := fmt.Sprintf("--cache-scope-from: caches of other scopes cannot be shown here, the build goes on without: %v", err)
 		l.build.once("scopes below", func() { l.Tell(text) })
 		dir = lease.Dir()
+	}
+	if sharing == pipcache.Locked {
+		if l.alone == nil {
+			l.alone = map[string]leased{}
+		}
+		l.alone[key] = leased{lease, dir}
 	}
 	return lease, dir, nil
 }
