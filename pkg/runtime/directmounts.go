@@ -88,14 +88,14 @@ func (s *Sandbox) directMount(m Mount) (swap.Mount, error) {
 		return one, err
 	case st.IsDir() && !m.ReadOnly:
 		one.Kind = swap.Lent
+	case s.Isolation == host.Chroot && st.Mode().Type() == fs.ModeSocket:
+		one.Kind = swap.Piped
 	case s.Isolation == host.Chroot && st.Mode().IsRegular() && host.InMemory(m.Source) && !host.InMemory(s.Root) && !under(one.Target, "/dev"):
 		one.Kind = swap.Piped
 	case st.IsDir(), s.Isolation == host.Chroot && st.Mode().IsRegular(), !host.InMemory(m.Source), isScript(st, one.Target):
 		one.Kind = swap.Copied
-	case s.Isolation == host.Inplace:
-		one.Kind = swap.Linked
 	default:
-		return one, &host.Missing{What: "in the isolation chroot no socket of this place can be reached", Remedy: "use gbuild's own image for the container, or build where namespaces can be made"}
+		one.Kind = swap.Linked
 	}
 	return one, nil
 }

@@ -40,22 +40,24 @@ func makePipe(name string, like *unix.Stat_t) error {
 
 // preparePipe makes ready what is shown of a secret.
 func (s *Swap) preparePipe(e *entry) error {
-	st, err := os.Stat(e.Source)
-	if err != nil {
-		return err
-	}
-	if st.Size() > pipeSize {
-		return fmt.Errorf("it has %d bytes, and a secret that is given by a pipe has at most %d", st.Size(), pipeSize)
-	}
 	var like unix.Stat_t
 	if err := unix.Stat(e.Source, &like); err != nil {
-		return err
+		return &os.PathError{Op: "stat", Path: e.Source, Err: err}
+	}
+	if like.Mode&unix.S_IFMT == unix.S_IFSOCK {
+		return s.do("prepare", func() error { return s.prepareRelay(e, &like) })
+	}
+	if like.Size > pipeSize {
+		return fmt.Errorf("it has %d bytes, and a secret that is given by a pipe has at most %d", like.Size, pipeSize)
 	}
 	return s.do("prepare", func() error { return makePipe(e.In, &like) })
 }
 
 // serve begins to answer who opens a pipe that is in its place.
 func (s *Swap) serve(e entry) error {
+	if st, err := os.Stat(e.Source); err != nil || st.Mode().Type() == os.ModeSocket {
+		return err
+	}
 	data, err := os.ReadFile(e.Source)
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,7 +22,7 @@ const (
 	Lent   Kind = iota // a directory, and what the command changes in it is kept there
 	Copied             // a copy of a file or directory, and what the command changes in it is dropped
 	Linked             // a symbolic link to Source, which lies in memory
-	Piped              // a pipe out of which the bytes of Source come, for everyone who opens it
+	Piped              // a pipe out of which the bytes of Source come, for everyone who opens it; of a socket another one, which passes on
 	Empty              // an empty directory, and what the command makes in it is dropped
 )
 
@@ -42,6 +43,7 @@ type Swap struct {
 	journal   *journal               // nil: nothing is shown
 	before    func(step string) bool // of tests: it is called before each change, and says whether that is done; may be nil
 	pipes     []*pipe
+	relays    []*net.UnixListener
 	mounts    func(root string) ([]string, error)
 	mounted   []string // the mount points in the root
 }
@@ -135,7 +137,10 @@ func (s *Swap) Out() error {
 	for _, p := range s.pipes {
 		p.close()
 	}
-	s.pipes = nil
+	for _, l := range s.relays {
+		l.Close()
+	}
+	s.pipes, s.relays = nil, nil
 	if s.journal == nil {
 		return nil
 	}
