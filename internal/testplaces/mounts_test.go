@@ -27,6 +27,7 @@ func TestMountsWithoutMounting(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(m.dir, "token"), []byte("a-secret-of-builder"), 0o600); err != nil {
 				t.Fatal(err)
 			}
+			m.startAgent(t)
 			s := m.stay(t)
 			s.builds(t, 1)
 			s.builds(t, 2)
@@ -34,6 +35,19 @@ func TestMountsWithoutMounting(t *testing.T) {
 			s.builds(t, 4) // the one that was killed had written its line
 		})
 	}
+}
+
+// startAgent starts an ssh agent without keys in the directory of the place.
+func (m *made) startAgent(t *testing.T) {
+	t.Helper()
+	agent := exec.Command("ssh-agent", "-D", "-a", filepath.Join(m.dir, "agent"))
+	if err := agent.Start(); err != nil {
+		t.Skip("an ssh agent is needed: ", err)
+	}
+	t.Cleanup(func() {
+		_ = agent.Process.Kill()
+		_ = agent.Wait()
+	})
 }
 
 // staying is a container in which several builds are made.
@@ -64,7 +78,7 @@ func (s *staying) build() *exec.Cmd {
 	argv := append([]string{"exec", s.container, "env", "-i"}, s.environ()...)
 	argv = append(argv, "/usr/bin/gbuild")
 	argv = append(argv, buildTo(filepath.Join(s.dir, "files.tar"), s.world.base, filepath.Join(s.dir, "context"))...)
-	argv = append(argv, "--no-cache", "--secret", "id=token,src=$DIR/token")
+	argv = append(argv, "--no-cache", "--secret", "id=token,src=$DIR/token", "--ssh", "default=$DIR/agent")
 	for i, word := range argv {
 		argv[i] = strings.ReplaceAll(word, "$DIR", s.dir)
 	}
@@ -83,7 +97,7 @@ func (s *staying) builds(t *testing.T, lines int) {
 	}
 	files := readFiles(t, filepath.Join(s.dir, "files.tar"))
 	for name, want := range map[string]bool{"srv/copied": true, "srv/cache/of-image": true, "srv/target": true, "srv/cache/lines": false, "srv/cache/tmp": false, "srv/target/token": false,
-		"srv/target/inner": false, "run/secrets": false, "ctx": false, "again": false, "opt/deep": false} {
+		"srv/target/inner": false, "run/secrets": false, "ctx": false, "root/agent": false, "again": false, "opt/deep": false} {
 		if _, there := files[name]; there != want {
 			t.Errorf("%s is in the image: %v", name, there)
 		}
