@@ -101,6 +101,7 @@ var arrows = map[string]struct {
 	"internal/testimage":  {nil, "what tests stand on must not be what they test"},
 	"internal/testdocs":   {nil, "it reads one page of the documentation, for tests"},
 	"internal/testplaces": {nil, "it makes places for the binary, and cares for no package"},
+	"internal/testkaniko": {nil, "it holds the binary against another one, and cares for no package"},
 	"internal/testengine": {[]string{"internal/testimage"}, "it has an Engine and the project's images for tests, and runs the project as anybody would"},
 	"internal/testjobs":   {nil, "it starts jobs as runners do, and cares for no package"},
 	"internal/testtree":   {[]string{"pkg/layers/rootfs"}, "it says what trees and tars have, for tests"},
