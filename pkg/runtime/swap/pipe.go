@@ -69,7 +69,11 @@ func (s *Swap) serve(e entry) error {
 	if p.dir, err = s.directory(path.Dir(e.Target)); err != nil {
 		return err
 	}
-	if err := p.hold(); err != nil {
+	err = p.hold()
+	if err == nil {
+		err = p.mayWrite()
+	}
+	if err != nil {
 		p.dir.Close()
 		return err
 	}
@@ -89,6 +93,18 @@ func (p *pipe) hold() error {
 	}
 	p.now = os.NewFile(uintptr(fd), p.name)
 	return nil
+}
+
+// mayWrite makes sure that nobody waits for what cannot be written: only root writes into what is read-only for its owner.
+func (p *pipe) mayWrite() error {
+	w, err := p.open(os.O_WRONLY | unix.O_NONBLOCK)
+	if errors.Is(err, unix.ENXIO) { // nobody reads yet
+		return nil
+	}
+	if err == nil {
+		err = w.Close()
+	}
+	return err
 }
 
 // open opens the pipe itself: the command may have given its name to something else.

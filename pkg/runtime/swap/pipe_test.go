@@ -3,6 +3,7 @@ package swap
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"sync"
@@ -15,14 +16,23 @@ import (
 func TestASecretIsGivenByAPipe(t *testing.T) {
 	s := newScene(t)
 	secret := filepath.Join(filepath.Dir(s.caches[1]), "token")
-	check(t, os.WriteFile(secret, []byte("s3cret"), 0o400))
+	mode := uint32(0o400)
+	if os.Geteuid() != 0 { // who could not write into the pipe
+		check(t, os.WriteFile(secret, []byte("s3cret"), 0o400))
+		if err := New(s.dir, s.root).In(context.Background(), []Mount{{Kind: Piped, Source: secret, Target: "/token"}}); !errors.Is(err, os.ErrPermission) {
+			t.Errorf("a pipe into which nobody can write: %v", err)
+		}
+		mode = 0o600
+		check(t, os.Remove(secret))
+	}
+	check(t, os.WriteFile(secret, []byte("s3cret"), os.FileMode(mode)))
 	before := described(t, s.root)
 	for range 2 {
 		w := New(s.dir, s.root)
 		check(t, w.In(context.Background(), []Mount{{Kind: Piped, Source: secret, Target: "/run/secrets/token"}, {Kind: Piped, Source: secret, Target: "/root/.token"}}))
 		var st unix.Stat_t
 		check(t, unix.Lstat(s.root+"/run/secrets/token", &st))
-		if st.Mode != unix.S_IFIFO|0o400 {
+		if st.Mode != unix.S_IFIFO|mode {
 			t.Errorf("the mode is %o", st.Mode)
 		}
 		var wait sync.WaitGroup
