@@ -33,11 +33,15 @@ func (s *Sandbox) showDirect(ctx context.Context, t *tree, dir string) (end func
 	if err := w.In(ctx, list); err != nil {
 		return nil, errors.Join(fmt.Errorf("showing what stands for mounts: %w", err), done())
 	}
+	closed, err := s.letIn(list)
 	end = func() error {
-		if err := w.Out(); err != nil {
+		if err := errors.Join(closed.restore(), w.Out()); err != nil {
 			return fmt.Errorf("taking away what stands for mounts: %w", err)
 		}
 		return done()
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("letting user %d reach what stands for mounts: %w", s.UID, err), end())
 	}
 	if s.Isolation == host.Chroot {
 		if err := makeNodes(filepath.Join(s.Root, "dev")); err != nil {
@@ -45,6 +49,51 @@ func (s *Sandbox) showDirect(ctx context.Context, t *tree, dir string) (end func
 		}
 	}
 	return end, nil
+}
+
+// modes are the modes that directories had.
+type modes map[string]os.FileMode
+
+// letIn lets the user of the command go through the directories that links to lent ones lead through, which are closed to everybody but root.
+// What it returns closes them again, also where there is an error.
+func (s *Sandbox) letIn(list []swap.Mount) (modes, error) {
+	closed := modes{}
+	for _, m := range list {
+		if s.UID == 0 || m.Kind != swap.Lent {
+			continue
+		}
+		st, err := os.Lstat(filepath.Join(s.Root, m.Target))
+		if err != nil {
+			return closed, err
+		}
+		if st.Mode().Type() != fs.ModeSymlink {
+			continue
+		}
+		for dir := filepath.Dir(m.Source); dir != "/"; dir = filepath.Dir(dir) {
+			if err := closed.open(dir); err != nil {
+				return closed, err
+			}
+		}
+	}
+	return closed, nil
+}
+
+// open lets everybody go through a directory, but not see what is in it.
+func (m modes) open(dir string) error {
+	st, err := os.Stat(dir)
+	if err != nil || st.Mode()&0o001 != 0 {
+		return err
+	}
+	m[dir] = st.Mode()
+	return os.Chmod(dir, st.Mode()|0o001)
+}
+
+// restore gives the directories their modes again.
+func (m modes) restore() (err error) {
+	for dir, mode := range m {
+		err = errors.Join(err, os.Chmod(dir, mode))
+	}
+	return err
 }
 
 // directMounts lists what stands for mounts, in the order in which they are shown.
