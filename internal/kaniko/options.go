@@ -30,7 +30,7 @@ func (l *Line) options(a *cli.App) (*building.Options, error) {
 	if err := l.fillCaches(&o.Caches, a); err != nil {
 		return nil, err
 	}
-	if err := l.fillRegistries(&a.Registries, a.Environ); err != nil {
+	if err := l.fillRegistries(&a.Registries); err != nil {
 		return nil, err
 	}
 	o.Steps.Credentials.Secrets, o.Steps.Ignore = l.Secrets, l.IgnorePaths

@@ -11,7 +11,7 @@ import (
 
 // fillRegistries says how registries are spoken to. kaniko has flags for pulling and for pushing: what it says of pushing is
 // about the registries of destinations and cache, and what it says of pulling about all others.
-func (l *Line) fillRegistries(r *cli.Registries, environ cli.Environment) error {
+func (l *Line) fillRegistries(r *cli.Registries) error {
 	r.Insecure, r.Unverified = l.InsecurePull, l.SkipVerifyPull || l.SkipVerify
 	r.AuthFiles = l.credentialFiles()
 	r.Ambient = l.ambient()
