@@ -7,7 +7,7 @@ BINARY  ?= gbuild
 
 export CGO_ENABLED = 1
 
-.PHONY: help setup build test race owners conformance crashes fuzz bench bench-go bench-pip bench-modes places lint demo self clean
+.PHONY: help setup build test race owners conformance crashes fuzz bench bench-go bench-pip bench-modes bench-kaniko places lint demo self clean
 
 help: ## say what the targets do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ bench-pip: build ## measure what one changed requirement costs (BENCH_SIZE=small
 
 bench-modes: build ## measure what isolation rootless-single costs beside rootless (WORKLOADS='apt pip' for some)
 	scripts/bench-modes.sh ./gbuild $(WORKLOADS)
+
+bench-kaniko: build ## measure gbuild's image beside kaniko's executor in default containers (KANIKO=EXECUTOR, WORKLOADS='W3 W5' for some)
+	scripts/bench-kaniko.sh ./gbuild $(KANIKO) $(WORKLOADS)
 
 bench-go: ## run the Go benchmarks of the parts (BENCH=RunStart for some)
 	$(GO) test -tags seccomp -run '^$$' -bench '$(or $(BENCH),.)' -benchmem ./...
