@@ -237,6 +237,7 @@ func TestJobSlurm(t *testing.T) {
 }
 
 // TestPagesShowTheFiles compares the blocks of the pages that name a file with that file, and holds that each file is shown or is a part of the action.
+// A block names its file in its first line, or in the line before it where the first line must be that of the file.
 func TestPagesShowTheFiles(t *testing.T) {
 	shown := map[string]bool{"github/action.yml": true, "github/build.sh": true}
 	for _, page := range []string{"ci.md", "hpc.md"} {
@@ -244,10 +245,13 @@ func TestPagesShowTheFiles(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, m := range regexp.MustCompile("(?ms)^```\\w+\\n(?:#|//) examples/ci/(\\S+)\\n(.*?)^```").FindAllSubmatch(text, -1) {
-			name := string(m[1])
+		for _, m := range regexp.MustCompile("(?ms)(?:^`examples/ci/(\\S+)`:\\n\\n)?^```\\w+\\n(?:(?:#|//) examples/ci/(\\S+)\\n)?(.*?)^```").FindAllSubmatch(text, -1) {
+			name := string(m[1]) + string(m[2])
+			if name == "" {
+				continue
+			}
 			file, err := os.ReadFile("../../examples/ci/" + name)
-			if err != nil || !bytes.Equal(file, m[2]) {
+			if err != nil || !bytes.Equal(file, m[3]) {
 				t.Errorf("%s shows another %s than there is: %v", page, name, err)
 			}
 			shown[name] = true
