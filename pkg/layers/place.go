@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/gbuild/gbuild/internal/durable"
+	"github.com/gbuild/gbuild/internal/procfs"
 	"github.com/gbuild/gbuild/pkg/layers/snapshotter"
 )
 
@@ -286,7 +287,7 @@ func (o *oneTree) mountPoints() ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("finding out what is mounted: %w", err)
 	}
-	return snapshotter.MountPoints(string(text), o.dir), nil
+	return procfs.MountPoints(string(text), o.dir), nil
 }
 
 // sameMounts refuses what a command has left that has moved a directory in which something is mounted: the mount has gone with it.

@@ -122,8 +122,8 @@ func mountPoint(t *tree, m Mount) (*spot, error) {
 		return nil, err
 	}
 	first, _, _ := strings.Cut(strings.TrimPrefix(s.path, "/dev/"), "/")
-	own := s.linked && under(s.path, "/dev") && slices.Contains(ownNames, first)
-	if own || s.path == "/" || s.path == "/dev" || under(s.path, "/proc") || under(s.path, "/sys") {
+	own := s.linked && host.Under(s.path, "/dev") && slices.Contains(ownNames, first)
+	if own || s.path == "/" || s.path == "/dev" || host.Under(s.path, "/proc") || host.Under(s.path, "/sys") {
 		s.close()
 		return nil, fmt.Errorf("a symbolic link leads to %s, which belongs to the sandbox", s.path)
 	}

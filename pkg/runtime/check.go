@@ -51,7 +51,7 @@ func (m *Mount) check() error {
 		return errors.New("the path is too long")
 	case strings.ContainsRune(m.Target+m.Source, 0):
 		return errors.New("the path contains a zero byte")
-	case t == "/" || t == "/dev" || under(t, "/proc") || under(t, "/sys"):
+	case t == "/" || t == "/dev" || host.Under(t, "/proc") || host.Under(t, "/sys"):
 		return errors.New("this path belongs to the sandbox")
 	case m.Type != "bind" && m.Type != "tmpfs":
 		return fmt.Errorf("unknown type %q", m.Type)
@@ -82,9 +82,4 @@ func checkMapped(uid, gid int, groups []int) error {
 		}
 	}
 	return nil
-}
-
-// under says whether the clean path p is dir or below it.
-func under(p, dir string) bool {
-	return p == dir || strings.HasPrefix(p, dir+"/")
 }

@@ -139,7 +139,7 @@ func (s *Sandbox) directMount(m Mount) (swap.Mount, error) {
 		one.Kind = swap.Lent
 	case s.Isolation == host.Chroot && st.Mode().Type() == fs.ModeSocket:
 		one.Kind = swap.Piped
-	case s.Isolation == host.Chroot && st.Mode().IsRegular() && host.InMemory(m.Source) && !host.InMemory(s.Root) && !under(one.Target, "/dev"):
+	case s.Isolation == host.Chroot && st.Mode().IsRegular() && host.InMemory(m.Source) && !host.InMemory(s.Root) && !host.Under(one.Target, "/dev"):
 		one.Kind = swap.Piped
 	case st.IsDir(), s.Isolation == host.Chroot && st.Mode().IsRegular(), !host.InMemory(m.Source), isScript(st, one.Target):
 		one.Kind = swap.Copied
@@ -151,7 +151,7 @@ func (s *Sandbox) directMount(m Mount) (swap.Mount, error) {
 
 // isScript says whether a file is a script of a RUN, which is no secret, and which nobody could execute in memory: that is mounted noexec.
 func isScript(st os.FileInfo, target string) bool {
-	return st.Mode().IsRegular() && st.Mode()&0o111 != 0 && under(target, "/dev")
+	return st.Mode().IsRegular() && st.Mode()&0o111 != 0 && host.Under(target, "/dev")
 }
 
 // isLink says whether a name in the root is a symbolic link.

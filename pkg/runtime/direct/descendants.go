@@ -3,12 +3,11 @@
 package direct
 
 import (
-	"bytes"
-	"fmt"
 	"os"
-	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/internal/procfs"
 )
 
 // killDescendants kills all processes below this one.
@@ -25,8 +24,8 @@ func killBelow(above, pid int) {
 		return
 	}
 	defer func() { _ = p.Release() }()
-	for at, n := pid, 0; at > 1 && n < maxDepth; at, n = parentOf(at), n+1 {
-		if parentOf(at) == above {
+	for at, n := pid, 0; at > 1 && n < maxDepth; at, n = procfs.Parent(at), n+1 {
+		if procfs.Parent(at) == above {
 			_ = p.Signal(unix.SIGKILL)
 			return
 		}
@@ -39,12 +38,9 @@ const maxDepth = 1 << 22
 // descendants lists the processes below one.
 func descendants(of int) (all []int) {
 	children := map[int][]int{}
-	list, _ := os.ReadDir("/proc")
-	for _, e := range list {
-		if pid, err := strconv.Atoi(e.Name()); err == nil {
-			parent := parentOf(pid)
-			children[parent] = append(children[parent], pid)
-		}
+	for _, pid := range procfs.Processes() {
+		parent := procfs.Parent(pid)
+		children[parent] = append(children[parent], pid)
 	}
 	for next := children[of]; len(next) > 0; {
 		pid := next[0]
@@ -52,15 +48,4 @@ func descendants(of int) (all []int) {
 		delete(children, pid)
 	}
 	return all
-}
-
-// parentOf gives the parent of a process, or 0.
-func parentOf(pid int) (parent int) {
-	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	fields := bytes.Fields(text[bytes.LastIndexByte(text, ')')+1:]) // a name may have anything in it
-	if len(fields) < 2 {
-		return 0
-	}
-	parent, _ = strconv.Atoi(string(fields[1]))
-	return parent
 }

@@ -7,10 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
-	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/internal/procfs"
 )
 
 // chrooted says whether the root of this process is not that of its mounts. The first process tells where it may be looked at;
@@ -21,10 +21,15 @@ func chrooted() bool {
 		return here.Dev != first.Dev || here.Ino != first.Ino
 	}
 	mounts := ReadSetting("/proc/self/mountinfo")
-	return mounts != "" && !slices.ContainsFunc(strings.Split(mounts, "\n"), func(line string) bool {
-		f := strings.Fields(line)
-		return len(f) > 4 && f[4] == "/"
-	})
+	if mounts == "" {
+		return false
+	}
+	for m := range procfs.Mounts(mounts) {
+		if m.Point == "/" {
+			return false
+		}
+	}
+	return true
 }
 
 // separateMounts keeps mounts that are made here from reaching the host, while what the host mounts later (a USB disk, autofs)

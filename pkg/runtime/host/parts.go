@@ -5,12 +5,12 @@ package host
 
 import (
 	"slices"
-	"strings"
 	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gbuild/gbuild/internal/procfs"
 	"github.com/gbuild/gbuild/internal/thread"
 )
 
@@ -62,19 +62,15 @@ var emptyDirs = []string{
 // does one that is not there.
 func covers(mountinfo, kind, dir string) (list []string) {
 	there := false
-	for line := range strings.Lines(mountinfo) {
-		f := strings.Fields(line)
-		if len(f) < 6 {
-			continue
-		}
-		switch at := f[4]; {
-		case at == dir:
-			there = f[slices.Index(f, "-")+1] == kind
-			if slices.Contains(strings.Split(f[5], ","), "ro") {
-				list = append(list, at+", read-only")
+	for m := range procfs.Mounts(mountinfo) {
+		switch {
+		case m.Point == dir:
+			there = m.Type == kind
+			if slices.Contains(m.Options, "ro") {
+				list = append(list, m.Point+", read-only")
 			}
-		case under(at, dir) && !slices.ContainsFunc(emptyDirs, func(e string) bool { return under(at, e) }):
-			list = append(list, at)
+		case Under(m.Point, dir) && !slices.ContainsFunc(emptyDirs, func(e string) bool { return Under(m.Point, e) }):
+			list = append(list, m.Point)
 		}
 	}
 	if !there {

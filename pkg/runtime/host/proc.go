@@ -22,7 +22,7 @@ func Exists(file string) bool {
 	return err == nil
 }
 
-// under says whether the clean path p is dir or below it.
-func under(p, dir string) bool {
+// Under says whether the clean path p is dir or below it.
+func Under(p, dir string) bool {
 	return p == dir || strings.HasPrefix(p, dir+"/")
 }

@@ -3,7 +3,6 @@
 package keeper
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -13,12 +12,12 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/internal/procfs"
 )
 
 // Keeper kills what a sandbox leaves running, once its socket is closed. A nil one does nothing.
@@ -184,18 +183,14 @@ func processesIn(ns string, known map[int]string) (found map[int]string, sure bo
 	const ended = "ended"
 	now, parents, found := map[int]string{}, map[int]int{}, map[int]string{}
 	sure = true
-	list, _ := os.ReadDir("/proc")
-	for _, e := range list {
-		pid, err := strconv.Atoi(e.Name())
-		if err != nil {
-			continue
-		}
+	for _, pid := range procfs.Processes() {
+		var err error
 		if now[pid], err = mountNamespace(pid); err != nil && !errors.Is(err, fs.ErrPermission) {
 			sure = sure && known[pid] != "" && known[pid] != ns
 			known[pid] = ended
 			continue
 		}
-		known[pid], parents[pid] = now[pid], parentOf(pid)
+		known[pid], parents[pid] = now[pid], procfs.Parent(pid)
 	}
 	spared := map[int]bool{}
 	for at := os.Getpid(); at != 0 && !spared[at]; at = parents[at] {
@@ -211,17 +206,6 @@ func processesIn(ns string, known map[int]string) (found map[int]string, sure bo
 		}
 	}
 	return found, sure
-}
-
-// parentOf gives the parent of a process, or 0.
-func parentOf(pid int) int {
-	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	f := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-	if len(f) < 2 {
-		return 0
-	}
-	parent, _ := strconv.Atoi(f[1])
-	return parent
 }
 
 // mountNamespace names the mount namespace of a process. One whose first thread has ended is asked by the others.

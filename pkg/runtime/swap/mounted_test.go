@@ -3,32 +3,11 @@ package swap
 import (
 	"context"
 	"os"
-	"slices"
 	"strings"
 	"testing"
 
 	securejoin "github.com/cyphar/filepath-securejoin"
 )
-
-const docker = `1082 1034 0:65 / / rw,relatime master:363 - overlay overlay rw,lowerdir=/l,upperdir=/u,workdir=/w
-1083 1082 0:68 / /proc rw,nosuid,nodev,noexec,relatime - proc proc rw
-1084 1082 0:69 / /dev rw,nosuid - tmpfs tmpfs rw,size=65536k,mode=755
-1090 1084 0:71 / /dev/shm rw,nosuid,nodev,noexec,relatime - tmpfs shm rw,size=65536k
-1091 1082 254:0 /var/lib/docker/containers/x/resolv.conf /etc/resolv.conf rw,relatime - ext4 /dev/vda rw
-1092 1082 254:0 /home/a /with\040space/of\134 rw,relatime - ext4 /dev/vda rw
-`
-
-func TestMountPointsAreRead(t *testing.T) {
-	for root, want := range map[string][]string{
-		"/":          {"/proc", "/dev", "/dev/shm", "/etc/resolv.conf", `/with space/of\`},
-		"/dev":       {"/shm"},
-		"/elsewhere": nil,
-	} {
-		if got := mountPoints(docker, root); !slices.Equal(got, want) {
-			t.Errorf("in %s: %q", root, got)
-		}
-	}
-}
 
 // A directory with a mount in it could be renamed, and the mount would be away meanwhile.
 func TestWhatHasAMountInItIsNotPutAside(t *testing.T) {
