@@ -180,11 +180,11 @@ func sameContent(a, b *Entry) (bool, error) {
 		return false, err
 	}
 	defer fb.Close()
-	return equalReaders(fa, fb)
+	return EqualReaders(fa, fb)
 }
 
-// equalReaders compares what is left of two files.
-func equalReaders(a, b *os.File) (bool, error) {
+// EqualReaders compares what is left of two files.
+func EqualReaders(a, b *os.File) (bool, error) {
 	var blocks [2][]byte
 	for i := range blocks {
 		blocks[i] = make([]byte, 128<<10)

@@ -4,17 +4,16 @@
 package snapshotter
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gbuild/gbuild/internal/filecopy"
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
@@ -69,7 +68,7 @@ func (c *Copy) Begin() error {
 		c.theirs, err = c.lookAtForeign()
 	}
 	if err == nil {
-		err = waitPast(c.clock, last)
+		err = filecopy.WaitPast(c.clock, last)
 	}
 	if err != nil {
 		return fmt.Errorf("looking at the files before a command: %w", err)
@@ -219,18 +218,5 @@ func sameContent(a, b string) (bool, error) {
 		defer f.Close()
 		files[i] = f
 	}
-	var bufs [2][32 << 10]byte
-	for {
-		n, err := io.ReadFull(files[0], bufs[0][:])
-		m, _ := io.ReadFull(files[1], bufs[1][:])
-		if !bytes.Equal(bufs[0][:n], bufs[1][:m]) {
-			return false, nil
-		}
-		if err == io.EOF || err == io.ErrUnexpectedEOF {
-			return true, nil
-		}
-		if err != nil {
-			return false, err
-		}
-	}
+	return rootfs.EqualReaders(files[0], files[1])
 }

@@ -3,14 +3,11 @@
 package snapshotter
 
 import (
-	"crypto/rand"
 	"errors"
 	"io/fs"
 	"os"
 	"path"
-	"path/filepath"
 	"slices"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -130,31 +127,4 @@ func namesIn(dir string) ([]string, error) {
 	}
 	defer d.Close()
 	return d.Readdirnames(-1)
-}
-
-// errClock says that changes cannot be told by their times.
-var errClock = errors.New("the times of this filesystem do not go on")
-
-// waitPast waits until a change of a file in dir gets a later time than t. The clock of a filesystem goes in steps, of a hundredth of a second
-// or of whole ones; what changes in the step of the last look would seem unchanged.
-func waitPast(dir string, t int64) error {
-	probe := filepath.Join(dir, ".clock-"+rand.Text())
-	defer os.Remove(probe)
-	for wait, end := time.Millisecond, time.Now().Add(10*time.Second); time.Now().Before(end); wait = min(2*wait, 50*time.Millisecond) {
-		if err := os.WriteFile(probe, nil, 0o600); err != nil {
-			return err
-		}
-		f, err := factOf(probe)
-		if err != nil {
-			return err
-		}
-		if f.ctime > t {
-			return nil
-		}
-		time.Sleep(wait)
-		if err := os.Remove(probe); err != nil {
-			return err
-		}
-	}
-	return errClock
 }

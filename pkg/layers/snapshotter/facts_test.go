@@ -40,7 +40,7 @@ func TestADirectoryMadeAgainIsAnother(t *testing.T) {
 	check(t, os.Mkdir(dir, 0o755))
 	before, err := factOf(dir)
 	check(t, err)
-	check(t, waitPast(filepath.Dir(dir), before.ctime))
+	check(t, filecopy.WaitPast(filepath.Dir(dir), before.ctime))
 	check(t, os.Chmod(dir, 0o700))
 	if now, err := factOf(dir); err != nil || !now.sameDir(before) || now == before {
 		t.Errorf("changed: %+v, %v", now, err)

@@ -109,25 +109,3 @@ func (s *Swap) unchangedIn(source string) same {
 		return source + name
 	}
 }
-
-// tick waits until the clock of a file system has gone on, so that what is changed from now on has a later ctime than the one it returns.
-func tick(dir string) (int64, error) {
-	first, err := ctimeOfNew(dir)
-	for now := first; err == nil && now == first; {
-		now, err = ctimeOfNew(dir)
-	}
-	return first, err
-}
-
-// ctimeOfNew is the ctime of a new file.
-func ctimeOfNew(dir string) (int64, error) {
-	f, err := os.CreateTemp(dir, tickPrefix)
-	if err != nil {
-		return 0, err
-	}
-	defer os.Remove(f.Name())
-	defer f.Close()
-	var st unix.Stat_t
-	err = unix.Fstat(int(f.Fd()), &st)
-	return st.Ctim.Nano(), err
-}

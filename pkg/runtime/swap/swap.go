@@ -12,6 +12,8 @@ import (
 	"slices"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/internal/filecopy"
 )
 
 // Kind is how something is shown.
@@ -124,7 +126,10 @@ func (s *Swap) showAll(ctx context.Context, list []Mount, apart map[int]bool) (a
 		}
 	}
 	if s.journal.bringsBack() {
-		if s.journal.Tick, err = tick(s.dir); err != nil {
+		if s.journal.Tick, err = filecopy.Now(s.dir); err == nil {
+			err = filecopy.WaitPast(s.dir, s.journal.Tick)
+		}
+		if err != nil {
 			return len(list) - 1, err
 		}
 	}
@@ -191,7 +196,6 @@ const (
 	outPrefix   = "out-"   // what was shown
 	stashPrefix = "stash-" // what the root has in its place
 	freshName   = "fresh"  // a directory that is being made
-	tickPrefix  = "tick-"  // files that ask what time it is
 )
 
 // sweep removes what lies in the directory beside the journal, when there is none any more.
