@@ -128,11 +128,11 @@ func (l *Line) idleFlags() []Flag {
 	flags := []Flag{
 		{Name: "cache-copy-layers", to: new(bool), Does: "the cache has the layers of COPY anyway"},
 		{Name: "cleanup", to: new(bool), Does: "nothing of a build is left behind anyway"},
-		{Name: "compressed-caching", to: pointer(true), Does: "no layer is held in memory"},
+		{Name: "compressed-caching", to: new(true), Does: "no layer is held in memory"},
 		{Name: "force", to: new(bool), Does: "there is no place in which a build is dangerous"},
 		{Name: "force-build-metadata", to: new(bool), Does: "instructions that change no file have a line in the history, and no layer"},
-		{Name: "ignore-var-run", to: pointer(true), Does: "what is mounted at /var/run is never in the image, and what a RUN writes there is"},
-		{Name: "whitelist-var-run", to: pointer(true), hidden: true, Does: "older name of --ignore-var-run"},
+		{Name: "ignore-var-run", to: new(true), Does: "what is mounted at /var/run is never in the image, and what a RUN writes there is"},
+		{Name: "whitelist-var-run", to: new(true), hidden: true, Does: "older name of --ignore-var-run"},
 		{Name: "image-download-retry", to: new(int), Does: "every request is sent again after what passes"},
 		{Name: "image-fs-extract-retry", to: new(int), Does: "a download that breaks off goes on where it was"},
 		{Name: "push-retry", to: new(int), Does: "every request is sent again after what passes"},
@@ -149,9 +149,6 @@ func (l *Line) idleFlags() []Flag {
 	}
 	return flags
 }
-
-// pointer makes a value that a flag can point to.
-func pointer[T any](v T) *T { return &v }
 
 // Register adds the flags to those of a command.
 func (l *Line) Register(flags *pflag.FlagSet) {

@@ -3,13 +3,11 @@
 package testjobs
 
 import (
-	"archive/tar"
 	"context"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -172,19 +170,12 @@ func (w *world) pushed(t *testing.T, ref string) map[string]string {
 	r := mutate.Extract(img)
 	defer r.Close()
 	files := map[string]string{}
-	for archive := tar.NewReader(r); ; {
-		h, err := archive.Next()
-		if errors.Is(err, io.EOF) {
-			return files
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		if h.Typeflag == tar.TypeReg && h.Size < 1<<16 {
-			body, _ := io.ReadAll(archive)
-			files[strings.TrimPrefix(h.Name, "/")] = string(body)
+	for name, f := range filesIn(t, r) {
+		if f.isSmall {
+			files[name[1:]] = string(f.body)
 		}
 	}
+	return files
 }
 
 // command runs a line of words in a directory, as somebody whom git knows.
