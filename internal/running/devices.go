@@ -66,7 +66,7 @@ func (d *Devices) fill(ctx context.Context, box *runtime.Sandbox, environ cli.En
 	catalog := cli.OpenCatalog(ctx, environ, d.CDIDirs)
 	// What the image demands of the driver counts for --gpus only; a CDI name is taken as it is.
 	if names, err = withAsked(names, requests, catalog); err == nil && len(requests) > 0 {
-		err = checkDriver(ctx, box.Env)
+		err = catalog.CheckRequirements(box.Env)
 	}
 	if err == nil {
 		err = d.inject(box, catalog, names)
@@ -110,16 +110,6 @@ func withAsked(names []string, requests []gpu.Request, catalog *gpu.Catalog) ([]
 		}
 	}
 	return names, err
-}
-
-// checkDriver compares what the image demands of an NVIDIA driver with the one that is here.
-func checkDriver(ctx context.Context, env []string) error {
-	driver, err := gpu.FindDriver(ctx)
-	// Without a driver there is nothing to compare with; that it is missing is said where its devices are looked up.
-	if err != nil {
-		return nil
-	}
-	return gpu.CheckRequirements(env, driver)
 }
 
 // inject adds the CDI devices of these names.

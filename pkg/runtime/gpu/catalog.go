@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	specs "tags.cncf.io/container-device-interface/specs-go"
 
@@ -35,7 +36,8 @@ type Catalog struct {
 	Notices []string // a line for each spec that was ignored or made anew, with the reason
 
 	devices  map[string]cdiDevice
-	noDriver error // the reason why no NVIDIA spec could be made
+	driver   func() (*Driver, error) // looks for NVIDIA's, once
+	noDriver error                   // the reason why no NVIDIA spec could be made
 	hookDirs []string
 }
 
@@ -61,7 +63,7 @@ func OpenCatalog(ctx context.Context, dirs []SpecDir) *Catalog {
 
 // openCatalog is OpenCatalog for any host.
 func openCatalog(ctx context.Context, dirs []SpecDir, h view, hookDirs []string) *Catalog {
-	c := &Catalog{devices: map[string]cdiDevice{}, hookDirs: hookDirs}
+	c := &Catalog{devices: map[string]cdiDevice{}, hookDirs: hookDirs, driver: sync.OnceValues(func() (*Driver, error) { return h.driver(ctx) })}
 	var read []*cdiSpec
 	for i, d := range dirs {
 		read = append(read, c.readDir(d, i)...)
@@ -79,14 +81,14 @@ func openCatalog(ctx context.Context, dirs []SpecDir, h view, hookDirs []string)
 		c.add(s)
 	}
 	if !usable {
-		c.generate(ctx, h)
+		c.generate()
 	}
 	return c
 }
 
 // generate adds the spec of this host's driver, or remembers why there is none until somebody asks for a GPU.
-func (c *Catalog) generate(ctx context.Context, h view) {
-	d, err := h.driver(ctx)
+func (c *Catalog) generate() {
+	d, err := c.driver()
 	if err != nil {
 		c.noDriver = err
 		return
@@ -98,6 +100,16 @@ func (c *Catalog) generate(ctx context.Context, h view) {
 	}
 	c.Notices = append(c.Notices, d.Notices...)
 	c.add(&cdiSpec{Spec: s, file: "the driver of this host", dir: -1})
+}
+
+// CheckRequirements holds what an image demands against the driver: see Driver.CheckRequirements. Without a driver there is nothing to
+// compare with; that it is missing is said where its devices are looked up.
+func (c *Catalog) CheckRequirements(env []string) error {
+	d, err := c.driver()
+	if err != nil {
+		return nil
+	}
+	return d.CheckRequirements(env)
 }
 
 // Names lists the qualified names of all devices, sorted.

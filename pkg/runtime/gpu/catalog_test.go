@@ -336,3 +336,22 @@ func TestHostDevice(t *testing.T) {
 		}
 	}
 }
+
+// Whoever asks about the driver, it is looked for but once: nvidia-smi alone takes longer than a container's start.
+func TestDriverIsLookedForOnce(t *testing.T) {
+	r := newFakeRoot(t).loaded("580.99.01").driver("580.99.01", "/usr/lib64").gpu("0000:1b:00.0", 0, "GPU-????????", "NVIDIA H200")
+	r.script("/usr/bin/nvidia-smi", "#!/bin/sh\necho asked >>"+r.dir+"/asked\n")
+	c := openCatalog(context.Background(), nil, r.host(), nil)
+	for range 2 {
+		if err := c.CheckRequirements([]string{"NVIDIA_REQUIRE_CUDA=cuda>=99"}); err == nil || !strings.Contains(err.Error(), "image needs cuda>=99; host driver 580.99.01") {
+			t.Error(err)
+		}
+	}
+	if asked, err := os.ReadFile(r.dir + "/asked"); string(asked) != "asked\n" {
+		t.Errorf("%q, %v", asked, err)
+	}
+	// A host without one has nothing to compare with.
+	if err := openDir(t, "").CheckRequirements([]string{"NVIDIA_REQUIRE_CUDA=cuda>=99"}); err != nil {
+		t.Error(err)
+	}
+}

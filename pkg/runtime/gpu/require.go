@@ -42,7 +42,7 @@ func cudaFor(driver string) (cuda string, exact bool) {
 // CheckRequirements holds the image's NVIDIA_REQUIRE_* variables against the driver. Every variable must hold; in one,
 // alternatives are separated by spaces and their conditions by commas. What is not known of a driver (the brand of an
 // unknown model, the architecture) counts as met: only a known contradiction refuses. NVIDIA_DISABLE_REQUIRE skips all.
-func CheckRequirements(env []string, d *Driver) error {
+func (d *Driver) CheckRequirements(env []string) error {
 	if v, ok := lastEnv(env, "NVIDIA_DISABLE_REQUIRE"); ok {
 		if off, err := strconv.ParseBool(v); err == nil && off {
 			return nil

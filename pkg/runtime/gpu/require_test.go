@@ -43,7 +43,7 @@ func TestCheckRequirements(t *testing.T) {
 		if c.env != "" {
 			env = strings.Split(c.env, ";")
 		}
-		err := CheckRequirements(env, c.d)
+		err := c.d.CheckRequirements(env)
 		switch {
 		case c.err == "" && err != nil, c.err != "" && (err == nil || !strings.HasPrefix(err.Error(), c.err)):
 			t.Errorf("%s on %s: %v, want %q", c.env, c.d.Version, err, c.err)
