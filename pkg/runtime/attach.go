@@ -43,7 +43,11 @@ func attach(t *tree, m Mount, keep *KeepID) error {
 	case m.Type == "tmpfs":
 		err = attachTmpfs(t, m, s, keep)
 	default:
-		err = attachTree(m.Source, s.at, m.ReadOnly)
+		var attr uint64
+		if m.ReadOnly {
+			attr = unix.MOUNT_ATTR_RDONLY
+		}
+		err = attachTree(m.Source, s.at, attr)
 	}
 	if err == nil {
 		t.covered[s.path] = coverThere
@@ -52,17 +56,14 @@ func attach(t *tree, m Mount, keep *KeepID) error {
 }
 
 // attachTree mounts source, and all that is mounted in it, on an open file or directory. No path is looked up once more
-// for that: another build could have changed a shared cache meanwhile.
-func attachTree(source string, at *os.File, readOnly bool) error {
+// for that: another build could have changed a shared cache meanwhile. It gets attributes of unix.MountAttr for all of it.
+func attachTree(source string, at *os.File, attributes uint64) error {
 	tree, err := unix.OpenTree(unix.AT_FDCWD, source, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(tree)
-	attr := unix.MountAttr{Propagation: unix.MS_PRIVATE}
-	if readOnly {
-		attr.Attr_set = unix.MOUNT_ATTR_RDONLY
-	}
+	attr := unix.MountAttr{Attr_set: attributes, Propagation: unix.MS_PRIVATE}
 	if err := unix.MountSetattr(tree, "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE, &attr); err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/gbuild/gbuild/pkg/runtime/host"
+	"github.com/gbuild/gbuild/pkg/runtime/rootedit"
 )
 
 // TestDevicesInSandbox asserts every kind of edit inside the container, and the order of hooks.
@@ -36,7 +37,7 @@ func TestDevicesInSandbox(t *testing.T) {
 			},
 			Devices: []DeviceNode{{"/dev/zero", "/dev/alias"}, {"/dev/full", "/dev/caps/full"}},
 			Hooks:   []DeviceHook{hook("poststop"), hook("createContainer"), hook("prestart"), hook("createRuntime")},
-			Root:    RootEdits{Links: []RootLink{{Target: "libfake.so.1", Path: "/usr/lib/libfake.so"}}},
+			Root:    rootedit.Edits{Links: []rootedit.Link{{Target: "libfake.so.1", Path: "/usr/lib/libfake.so"}}},
 		}}}
 	if err := box.Run(context.Background()); err != nil {
 		t.Fatalf("%v: %s", err, out.String())
@@ -50,6 +51,60 @@ func TestDevicesInSandbox(t *testing.T) {
 	must(t, err)
 	if got, want := strings.Fields(string(b)), []string{"prestart", "createRuntime", "createContainer", "poststop"}; !slices.Equal(got, want) {
 		t.Errorf("hooks ran as %q, want %q", got, want)
+	}
+}
+
+// TestEditsStayOutOfVolumes mounts directories of the host over every place in which a driver has something. The container starts, nothing
+// is made in them, and what they hide is said where it matters.
+func TestEditsStayOutOfVolumes(t *testing.T) {
+	files := t.TempDir()
+	must(t, os.WriteFile(filepath.Join(files, "libcuda.so.580.1"), []byte("a library\n"), 0o644))
+	driver := Edits{
+		Mounts:  []DeviceMount{{Source: filepath.Join(files, "libcuda.so.580.1"), Target: "/usr/lib64/libcuda.so.580.1", Type: "bind", Options: []string{"bind", "ro"}}},
+		Devices: []DeviceNode{{"/dev/zero", "/dev/nvidia0"}},
+		Root: rootedit.Edits{LibraryDirs: []string{"/usr/lib64"}, Links: []rootedit.Link{
+			{Target: "libcuda.so.580.1", Path: "/usr/lib64/libcuda.so.1"}, {Target: "/usr/lib64/libcuda.so.580.1", Path: rootedit.NvidiaLibraryDir + "/libcuda.so.1"},
+			{Target: "../nvidia0", Path: "/dev/nvidia-by-path/0"}}},
+	}
+	for _, c := range []struct {
+		over, notice, reached string // what the volume lies over, what is said of it, and a file that the command can read
+		with                  []string
+	}{
+		{over: "/usr/local/nvidia", reached: "/usr/lib64/libcuda.so.1"},
+		{over: "/etc", reached: "/usr/local/nvidia/lib64/libcuda.so.1"},
+		{over: "/usr/lib64", notice: "the mount on /usr/lib64 hides /usr/lib64/libcuda.so.580.1"},
+		{over: "/usr", notice: "the mount on /usr hides /usr/lib64/libcuda.so.580.1"},
+		{over: "/usr/lib64", reached: "/usr/lib64/libcuda.so.580.1", with: []string{"libcuda.so.580.1"}},
+	} {
+		for _, readOnly := range []bool{true, false} {
+			root, _ := busyboxRoot(t)
+			volume := t.TempDir()
+			for _, name := range c.with {
+				must(t, os.WriteFile(filepath.Join(volume, name), []byte("the user's\n"), 0o644))
+			}
+			var out bytes.Buffer
+			var notices []string
+			box := &Sandbox{Root: root, StateDir: t.TempDir(), Network: "none", Stdout: &out, Stderr: &out, Env: []string{"PATH=/bin"},
+				Args: []string{"sh", "-c", "cat " + c.reached + "; stat -c %t:%T /dev/nvidia0"}, Devices: []Edits{driver}, Stdin: strings.NewReader(""),
+				Notice: func(text string) { notices = append(notices, text) },
+				Mounts: []Mount{{Type: "bind", Source: volume, Target: c.over, ReadOnly: readOnly}}}
+			want := "1:5\n"
+			switch {
+			case c.with != nil:
+				want = "the user's\n" + want
+			case c.reached != "":
+				want = "a library\n" + want
+			}
+			if err := box.Run(context.Background()); err != nil || out.String() != want {
+				t.Errorf("%s, read-only %v: %v, %q, want %q", c.over, readOnly, err, out.String(), want)
+			}
+			if left, _ := os.ReadDir(volume); len(left) != len(c.with) {
+				t.Errorf("%s, read-only %v: the host's directory has %v", c.over, readOnly, left)
+			}
+			if got := strings.Join(notices, "; "); !strings.HasPrefix(got, c.notice) || c.notice == "" && strings.Contains(got, "hides") || strings.Count(got, "hides") > 1 {
+				t.Errorf("%s, read-only %v: %q, want %q", c.over, readOnly, got, c.notice)
+			}
+		}
 	}
 }
 

@@ -18,9 +18,9 @@
 //
 // Run goes through the steps of run.go. It binds the root to a place of its own, in a private directory in memory, and
 // opens it as a tree (tree.go): from there on, every mount point is found, or made, by descriptors, so that no symbolic
-// link of the image leads out of it. It makes the network, /dev, /etc/hosts and /etc/resolv.conf, and mounts all binds
-// and tmpfs. What only the kernel's namespaces can have (/proc, /sys, the files of devices) it leaves to libcontainer, as
-// data (latemounts.go). What the kernel refuses of these, as inside of many containers, a sandbox shares with this process
+// link of the image leads out of it. It makes the network, /dev, the files of devices and the edits of the root that they need, /etc/hosts
+// and /etc/resolv.conf, and mounts all binds and tmpfs. What only the kernel's namespaces can have (/proc, /sys) it leaves to libcontainer,
+// as data (latemounts.go). What the kernel refuses of these, as inside of many containers, a sandbox shares with this process
 // (host.Parts); where it shares the numbers of processes, package keeper kills what a command leaves. configure translates the
 // rest of the Sandbox, runContainer starts the container and waits. In the end everything is taken away again, and a mount
 // point that the command has not touched is removed: it is no part of what the command changed.
@@ -34,7 +34,7 @@
 // # Processes that this program is
 //
 // One binary plays many parts, and Init finds out which it is: the command line; the process that host.Enter starts; the init of a
-// container; the reaper inside of a sandbox; the keeper of one; the hook that edits a container's root for devices; the
+// container; the reaper inside of a sandbox; the keeper of one; the
 // processes that try what of a network, and whether a /proc, can be made. Each of these starts anew for each sandbox. So
 // package variables here cost nothing at the start: regular expressions are compiled when they are first used, and nothing is read.
 //
@@ -48,6 +48,6 @@
 //
 // A process of the caller's prints nothing, and its environment decides nothing: what counts is in the Sandbox. No path of
 // an image is opened but below its root. Nothing that a sandbox is given is weaker than asked without a Notice or an error. No
-// id is shifted, but for KeepID. No file of an image is changed, but by RootEdits, which a driver needs: what is mounted over
+// id is shifted, but for KeepID. No file of an image is changed, but by package rootedit, for what a driver needs: what is mounted over
 // one goes away again.
 package runtime

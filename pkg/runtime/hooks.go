@@ -11,25 +11,14 @@ import (
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
-
-	"github.com/gbuild/gbuild/pkg/runtime/host"
 )
 
-// hooksOf lists the hooks of devices, in their order, and those by which gbuild makes its own edits of the root.
-func hooksOf(devices []Edits, root string) ([]DeviceHook, error) {
-	var list []DeviceHook
+// hooksOf lists the hooks of devices, in their order.
+func hooksOf(devices []Edits) (list []DeviceHook) {
 	for _, e := range devices {
 		list = append(list, e.Hooks...)
-		if e.Root.Empty() {
-			continue
-		}
-		args, err := e.Root.hookArgs(root)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, DeviceHook{When: "createContainer", Path: host.SelfExe, Args: append([]string{"gbuild"}, args...), Env: []string{"PATH=" + DefaultPath}})
 	}
-	return list, nil
+	return list
 }
 
 // writeBundle writes the config.json in which hooks look for the root, and NVIDIA's hook for its variables. It returns the

@@ -3,8 +3,6 @@
 package runtime
 
 import (
-	"context"
-	"fmt"
 	"io"
 	"os"
 
@@ -29,13 +27,6 @@ func Init() {
 	direct.Start()
 	if len(os.Args) > 1 && os.Args[0] == reaperPath {
 		os.Exit(reap(os.Args[1:]))
-	}
-	if mine, err := runRootHook(context.Background(), os.Args[1:]); mine {
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		os.Exit(0)
 	}
 	host.Init()
 }

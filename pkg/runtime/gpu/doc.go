@@ -20,6 +20,6 @@
 // # What is never done here
 //
 // Nothing of a vendor runs here but nvidia-smi, for what no file says. What a spec may ask for is held against a short list: a
-// spec is a file that somebody else wrote. NVIDIA's hooks are not run either: what they would do is turned into RootEdits, which
+// spec is a file that somebody else wrote. NVIDIA's hooks are not run either: what they would do is turned into edits of the root, which
 // package runtime makes. Nothing of the host is changed, and no GPU is opened but to learn its UUID.
 package gpu

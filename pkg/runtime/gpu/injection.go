@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gbuild/gbuild/pkg/runtime"
+	"github.com/gbuild/gbuild/pkg/runtime/rootedit"
 )
 
 // InjectOptions say what the devices are injected into.
@@ -57,8 +58,8 @@ func (in *injection) appendPath(key, unset, dir string) {
 
 // link asks for a symbolic link; the last one of a path counts.
 func (in *injection) link(target, p string) {
-	in.edits.Root.Links = slices.DeleteFunc(in.edits.Root.Links, func(l runtime.RootLink) bool { return l.Path == p })
-	in.edits.Root.Links = append(in.edits.Root.Links, runtime.RootLink{Target: target, Path: p})
+	in.edits.Root.Links = slices.DeleteFunc(in.edits.Root.Links, func(l rootedit.Link) bool { return l.Path == p })
+	in.edits.Root.Links = append(in.edits.Root.Links, rootedit.Link{Target: target, Path: p})
 }
 
 // checkTarget refuses paths in the container that no device needs.

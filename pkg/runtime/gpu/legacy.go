@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/gbuild/gbuild/pkg/runtime"
+	"github.com/gbuild/gbuild/pkg/runtime/rootedit"
 )
 
 // gpuDrivers are the values of driver= in --gpus. All but legacyDriver mean CDI, as those without one do.
@@ -42,7 +43,7 @@ user = "root:root"
 // LegacyEdits are the edits by which NVIDIA's hook, a program of this host, gives GPUs to a container: by what it finds
 // in the container's environment. dir, a private directory that outlives the container's start, gets its configuration.
 func LegacyEdits(r Request, hook, dir string) (runtime.Edits, error) {
-	ldconfig := runtime.HostLdconfig()
+	ldconfig := rootedit.HostLdconfig()
 	if ldconfig == "" {
 		ldconfig = "/sbin/ldconfig"
 	}

@@ -16,8 +16,8 @@ import (
 	"strings"
 
 	"github.com/gbuild/gbuild/internal/lazyregexp"
-	"github.com/gbuild/gbuild/pkg/runtime"
 	"github.com/gbuild/gbuild/pkg/runtime/host"
+	"github.com/gbuild/gbuild/pkg/runtime/rootedit"
 )
 
 // driverFile is one file of the driver: where it is on the host and where a container finds it.
@@ -42,7 +42,7 @@ func libraryDirs() []string {
 	triplet := map[string]string{"amd64": "x86_64-linux-gnu", "arm64": "aarch64-linux-gnu"}[goruntime.GOARCH]
 	return []string{
 		"/usr/lib/" + triplet, "/usr/lib/" + triplet + "/nvidia/current", "/usr/lib64", "/usr/lib64/nvidia", "/usr/lib",
-		"/lib/" + triplet, "/lib64", runtime.NvidiaLibraryDir, "/usr/local/nvidia/lib", "/run/opengl-driver/lib",
+		"/lib/" + triplet, "/lib64", rootedit.NvidiaLibraryDir, "/usr/local/nvidia/lib", "/run/opengl-driver/lib",
 		"/home/kubernetes/bin/nvidia/lib64", "/opt/nvidia/lib64",
 	}
 }
@@ -224,7 +224,7 @@ func containerLibrary(file string) string {
 			return file
 		}
 	}
-	return path.Join(runtime.NvidiaLibraryDir, path.Base(file))
+	return path.Join(rootedit.NvidiaLibraryDir, path.Base(file))
 }
 
 // program finds one of the driver's programs, or "".

@@ -12,6 +12,7 @@ import (
 	specs "tags.cncf.io/container-device-interface/specs-go"
 
 	"github.com/gbuild/gbuild/pkg/runtime"
+	"github.com/gbuild/gbuild/pkg/runtime/rootedit"
 )
 
 // layerlessDir is a tmpfs over which a RUN gets the driver, so that its layer does not.
@@ -54,7 +55,7 @@ func (in *injection) searchDir(lib bool) string {
 	case in.options.Layerless:
 		return layerlessDir + "/bin"
 	case lib:
-		return runtime.NvidiaLibraryDir
+		return rootedit.NvidiaLibraryDir
 	}
 	return nvidiaBinDir
 }
@@ -98,9 +99,7 @@ func (in *injection) nvidiaHook(name string, flags map[string][]string) error {
 	case "update-ldcache":
 		return in.folders(flags["folder"])
 	case "enable-cuda-compat", "cudacompat":
-		if v := flags["host-driver-version"]; len(v) > 0 {
-			in.edits.Root.CompatVersion = v[0]
-		}
+		in.edits.Root.Compat = rootedit.Compat{Driver: last(flags["host-driver-version"]), CUDA: last(flags["host-cuda-version"]), Dir: last(flags["cuda-compat-container-root"])}
 	case "disable-device-node-modification", "chmod", "update-application-profile", "apply-cuda-memory-limits":
 		// A sandbox in a user namespace cannot make nodes, so there is nothing to forbid; modes of bound nodes are the
 		// host's; the last two are for drawing and for limits that nobody has set.
@@ -108,6 +107,14 @@ func (in *injection) nvidiaHook(name string, flags map[string][]string) error {
 		in.notice("NVIDIA's hook %q is not known to gbuild and is left out", name)
 	}
 	return nil
+}
+
+// last is the value of a flag that was given, or "".
+func last(values []string) string {
+	if len(values) == 0 {
+		return ""
+	}
+	return values[len(values)-1]
 }
 
 // symlinks takes links as target::path, those of files that the container has.
@@ -162,10 +169,10 @@ func (in *injection) finishNVIDIA() {
 	in.appendPath("PATH", runtime.DefaultPath, bin)
 	if in.options.Layerless {
 		in.appendPath("LIBRARY_PATH", "", lib)
-		in.edits.Root.LibraryDirs, in.edits.Root.CompatVersion = nil, ""
+		in.edits.Root.LibraryDirs, in.edits.Root.Compat = nil, rootedit.Compat{}
 		tmpfs := runtime.DeviceMount{Target: layerlessDir, Type: "tmpfs", Options: []string{"nosuid", "nodev", "mode=0755"}}
 		in.edits.Mounts = slices.Insert(in.edits.Mounts, 0, tmpfs)
 	}
 	// Links before what they name would hide nothing, but a stable order keeps two runs alike.
-	slices.SortStableFunc(in.edits.Root.Links, func(a, b runtime.RootLink) int { return strings.Compare(a.Path, b.Path) })
+	slices.SortStableFunc(in.edits.Root.Links, func(a, b rootedit.Link) int { return strings.Compare(a.Path, b.Path) })
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/gbuild/gbuild/internal/lazyregexp"
+	"github.com/gbuild/gbuild/pkg/runtime/rootedit"
 )
 
 // cudaOfDriver is the newest CUDA release that each driver branch supports (NVIDIA's CUDA toolkit release notes,
@@ -129,14 +130,14 @@ func (d *Driver) meets(expr string) (bool, error) {
 func (d *Driver) condition(property, op, want string) bool {
 	switch property {
 	case "driver":
-		return d.Version == "" || holds(compareVersions(d.Version, want), op)
+		return d.Version == "" || holds(rootedit.CompareVersions(d.Version, want), op)
 	case "cuda":
 		have, exact := cudaFor(d.Version)
 		if have == "" {
 			return true
 		}
 		// The table gives a lower bound for a newer branch, which can only prove ">" and ">=".
-		return holds(compareVersions(have, want), op) || !exact
+		return holds(rootedit.CompareVersions(have, want), op) || !exact
 	case "brand":
 		have := d.brand()
 		return have == "" || (have == want) != (op == "!=")
@@ -159,24 +160,6 @@ func holds(cmp int, op string) bool {
 		return cmp > 0
 	}
 	return cmp >= 0
-}
-
-// compareVersions compares number by number; what is missing is 0, and what is no number is 0 too.
-func compareVersions(a, b string) int {
-	as, bs := strings.Split(a, "."), strings.Split(b, ".")
-	for i := range max(len(as), len(bs)) {
-		var x, y int
-		if i < len(as) {
-			x, _ = strconv.Atoi(as[i])
-		}
-		if i < len(bs) {
-			y, _ = strconv.Atoi(bs[i])
-		}
-		if x != y {
-			return x - y
-		}
-	}
-	return 0
 }
 
 // dataCentre are models that NVML calls Tesla.

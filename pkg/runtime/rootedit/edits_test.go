@@ -1,4 +1,4 @@
-package runtime
+package rootedit
 
 import (
 	"context"
@@ -50,14 +50,14 @@ func (r *imageRoot) link(target, p string) *imageRoot {
 	return r
 }
 
-func openRoot(t *testing.T, dir string) *os.File {
+func openRoot(t *testing.T, dir string) Place {
 	t.Helper()
 	f, err := os.Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { f.Close() })
-	return f
+	return Place{Root: f, UID: os.Getuid(), GID: os.Getgid()}
 }
 
 // rootTree lists what is below a directory, with the targets of links and the text of files.
@@ -85,27 +85,27 @@ func rootTree(t *testing.T, dir string) string {
 	return b.String()
 }
 
-func TestCreateSymlinks(t *testing.T) {
+func TestLinks(t *testing.T) {
 	r := newImageRoot(t)
 	r.file("/usr/lib/stub.so", "").file("/usr/lib/real.so", "image's own").link("old", "/usr/lib/old.so").link("usr/lib", "/lib")
-	links := []RootLink{{"a.so.1", "/usr/lib/a.so"}, {"x", "/usr/lib/stub.so"}, {"x", "/usr/lib/real.so"}, {"new", "/usr/lib/old.so"}, {"b", "/lib/b.so"}, {"/opt/t", "/opt/n/e/w"}}
+	links := []Link{{"a.so.1", "/usr/lib/a.so"}, {"x", "/usr/lib/stub.so"}, {"x", "/usr/lib/real.so"}, {"new", "/usr/lib/old.so"}, {"b", "/lib/b.so"}, {"/opt/t", "/opt/n/e/w"}}
 	root := openRoot(t, r.dir)
 	for range 2 { // a second time changes nothing
-		if err := createSymlinks(root, links); err != nil {
-			t.Fatal(err)
+		if left, err := (Edits{Links: links}).Make(context.Background(), root); err != nil || left != nil {
+			t.Fatal(left, err)
 		}
 		want := "/lib -> usr/lib\n/opt/n/e/w -> /opt/t\n/usr/lib/a.so -> a.so.1\n/usr/lib/b.so -> b\n/usr/lib/old.so -> new\n/usr/lib/real.so -> x\n/usr/lib/stub.so -> x\n"
 		if got := rootTree(t, r.dir); got != want {
 			t.Fatalf("%s\nwant\n%s", got, want)
 		}
 	}
-	if err := createSymlinks(root, []RootLink{{"x", "/usr/lib"}}); err == nil {
+	if _, err := (Edits{Links: []Link{{"x", "/usr/lib"}}}).Make(context.Background(), root); err == nil {
 		t.Error("a directory gave way to a link")
 	}
 }
 
 // SEC-80, SEC-82: the links of an image lead nowhere outside it.
-func TestRootEditsStayInside(t *testing.T) {
+func TestEditsStayInside(t *testing.T) {
 	outer := newImageRoot(t).file("/canary/ld.so.conf", "mine").file("/canary/ld.so.cache", "mine").file("/canary/lib.so", "mine").
 		file("/canary/compat/libcuda.so.999.1", "").file("/canary/compat/libcuda.so.1", "")
 	before := rootTree(t, outer.dir)
@@ -117,7 +117,7 @@ func TestRootEditsStayInside(t *testing.T) {
 		func(r *imageRoot) {
 			r.link(canary+"/ld.so.cache", "/etc/ld.so.cache").link(canary+"/ld.so.cache", "/etc/ld.so.cache~")
 		},
-		func(r *imageRoot) { r.link(canary+"/lib.so", "/etc/ld.so.conf.d/"+confFile) },
+		func(r *imageRoot) { r.link(canary+"/lib.so", confFile) },
 		func(r *imageRoot) { r.link(canary, "/usr/lib").link(canary, "/usr/local/cuda") },
 		func(r *imageRoot) { r.link(canary+"/lib.so", "/usr/lib/lib.so").link(canary, "/var/cache/ldconfig") },
 		func(r *imageRoot) { r.link("loop", "/loop").link("/loop", "/etc").link("/loop", "/usr") },
@@ -126,17 +126,17 @@ func TestRootEditsStayInside(t *testing.T) {
 	} {
 		r := newImageRoot(t)
 		make(r)
-		e := RootEdits{Links: []RootLink{{"x", "/usr/lib/lib.so"}, {"x", "/usr/local/nvidia/lib64/y.so"}},
-			LibraryDirs: []string{"/usr/lib"}, CompatVersion: "580.1", Glibc: true}
+		e := Edits{Links: []Link{{"x", "/usr/lib/lib.so"}, {"x", "/usr/local/nvidia/lib64/y.so"}},
+			LibraryDirs: []string{"/usr/lib"}, Compat: Compat{Driver: "580.1"}, Glibc: true}
 		// Whether it can be done depends on the image; that nothing is done outside does not.
-		err := e.apply(context.Background(), openRoot(t, r.dir))
+		_, err := e.Make(context.Background(), openRoot(t, r.dir))
 		if got := rootTree(t, outer.dir); got != before {
 			t.Fatalf("case %d (%v) reached outside:\n%s", i, err, got)
 		}
 	}
 }
 
-func TestUpdateLdcache(t *testing.T) {
+func TestUpdateCache(t *testing.T) {
 	ldconfig := HostLdconfig()
 	if ldconfig == "" {
 		t.Skip("no ldconfig on this host")
@@ -152,7 +152,7 @@ func TestUpdateLdcache(t *testing.T) {
 			make(r)
 			gcc(t, r.dir+"/opt/driver/libcuda.so.580.99.01")
 			t.Setenv("LD_PRELOAD", "/evil.so") // SEC-81: nothing of an environment reaches the tool
-			if err := updateLdcache(context.Background(), openRoot(t, r.dir), []string{"/opt/driver"}); err != nil {
+			if err := updateCache(context.Background(), openRoot(t, r.dir), []string{"/opt/driver"}); err != nil {
 				t.Fatal(err)
 			}
 			cmd := exec.Command(ldconfig, "-r", r.dir, "-p")
@@ -161,7 +161,7 @@ func TestUpdateLdcache(t *testing.T) {
 			if err != nil || !strings.Contains(string(out), "libcuda.so.1 (libc6,x86-64) => /opt/driver/libcuda.so.1") {
 				t.Errorf("%v: %s", err, out)
 			}
-			if text, _ := os.ReadFile(r.dir + confDir + "/" + confFile); string(text) != "/opt/driver\n" {
+			if text, _ := os.ReadFile(r.dir + confFile); string(text) != "/opt/driver\n" {
 				t.Errorf("%q", text)
 			}
 		})
@@ -180,45 +180,18 @@ func gcc(t *testing.T, file string) {
 	}
 }
 
-func TestCompatLinks(t *testing.T) {
-	r := newImageRoot(t).file("/usr/local/cuda-13.0/compat/libcuda.so.580.65.06", "").link("libcuda.so.580.65.06", "/usr/local/cuda-13.0/compat/libcuda.so.1").
-		file("/usr/local/cuda-13.0/compat/note.txt", "").link("cuda-13.0", "/usr/local/cuda")
-	root := openRoot(t, r.dir)
-	if dir, links := compatLinks(root, "570.86"); dir != compatDir || len(links) != 1 || links[0] != (RootLink{compatDir + "/libcuda.so.1", NvidiaLibraryDir + "/libcuda.so.1"}) {
-		t.Error(dir, links)
-	}
-	for _, driver := range []string{"580.1", "590.2", "", "x"} {
-		if dir, _ := compatLinks(root, driver); dir != "" {
-			t.Errorf("driver %q gets the image's older libcuda", driver)
-		}
-	}
-}
-
-func TestRootHook(t *testing.T) {
-	r := newImageRoot(t)
-	e := RootEdits{Links: []RootLink{{"b", "/a"}}, Glibc: true}
-	args, err := e.hookArgs(r.dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if mine, err := runRootHook(context.Background(), args); !mine || err != nil {
-		t.Error(mine, err)
-	}
-	if got := rootTree(t, r.dir); got != "/a -> b\n" {
-		t.Error(got)
-	}
-	if mine, _ := runRootHook(context.Background(), []string{"build", "."}); mine {
-		t.Error("a command is taken for the hook")
-	}
-	r.file("/lib/ld-musl-x86_64.so.1", "")
-	if err := e.apply(context.Background(), openRoot(t, r.dir)); err == nil || !strings.Contains(err.Error(), "musl") {
+// A driver that needs glibc is refused where there is none.
+func TestMusl(t *testing.T) {
+	r := newImageRoot(t).file("/lib/ld-musl-x86_64.so.1", "")
+	e := Edits{Glibc: true}
+	if _, err := e.Make(context.Background(), openRoot(t, r.dir)); err == nil || !strings.Contains(err.Error(), "musl") {
 		t.Error("musl image:", err)
 	}
 	r.file("/lib64/ld-linux-x86-64.so.2", "")
-	if err := e.apply(context.Background(), openRoot(t, r.dir)); err != nil {
+	if _, err := e.Make(context.Background(), openRoot(t, r.dir)); err != nil {
 		t.Error("musl image with gcompat:", err)
 	}
-	if !(RootEdits{}).Empty() || e.Empty() {
+	if !(Edits{}).Empty() || e.Empty() {
 		t.Error("Empty")
 	}
 }
