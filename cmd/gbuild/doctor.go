@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -20,6 +21,7 @@ import (
 // newDoctorCommand ends with the exit code that gbuild build would end with here.
 func newDoctorCommand(a *cli.App) *cobra.Command {
 	var flag cli.IsolationFlag
+	var sources cli.DeviceSources
 	c := &cobra.Command{
 		Use: "doctor", Short: "Say what this host offers gbuild, what it lacks, and how to mend that", Args: cobra.NoArgs,
 		Example: "  gbuild doctor",
@@ -28,15 +30,18 @@ func newDoctorCommand(a *cli.App) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.InNamespace(c.Context(), want, func(context.Context, error) error { return examine(a, want) })
+			return a.InNamespace(c.Context(), want, func(ctx context.Context, _ error) error {
+				return examine(ctx, a, want, &sources)
+			})
 		},
 	}
 	flag.Add(c.Flags())
+	sources.Flags(c.Flags())
 	return c
 }
 
 // examine prints what a build finds here.
-func examine(a *cli.App, want host.Isolation) error {
+func examine(ctx context.Context, a *cli.App, want host.Isolation, sources *cli.DeviceSources) error {
 	s := host.Probe()
 	mode, refused := a.Mode(want)
 	fmt.Fprintln(a.Stdout, "isolation:", mode.Isolation)
@@ -50,6 +55,9 @@ func examine(a *cli.App, want host.Isolation) error {
 	printAbility(a, "namespaces", s.UserNamespaces)
 	if s.UserNamespaces == nil { // else the others could not be tried
 		printAbilities(a, s)
+	}
+	if err := printGPUs(ctx, a, sources); err != nil {
+		return err
 	}
 	state := printState(a, s.UserNamespaces == nil)
 	if said := mode.String(); refused == nil && said != "" {
@@ -65,6 +73,30 @@ func examine(a *cli.App, want host.Isolation) error {
 		fmt.Fprintln(a.Stdout, "network of RUN:", said)
 	}
 	return err
+}
+
+// printGPUs says what --gpus and --device find here. Most hosts have nothing, and lack nothing.
+func printGPUs(ctx context.Context, a *cli.App, sources *cli.DeviceSources) error {
+	driver, err := sources.Driver(ctx)
+	if err == nil {
+		_, err = driver.Spec()
+	}
+	switch {
+	case driver == nil:
+		fmt.Fprintf(a.Stdout, "%-22s none: %v\n", "GPUs", err)
+	case err != nil:
+		fmt.Fprintf(a.Stdout, "%-22s MISSING: %v\n%22s   %s\n", "GPUs", err, "", hint.Of(err))
+	default:
+		fmt.Fprintf(a.Stdout, "%-22s ok: %d by NVIDIA driver %s\n", "GPUs", len(driver.GPUs), driver.Version)
+	}
+	catalog, err := sources.Catalog(ctx, a.Environ)
+	if err != nil {
+		return err
+	}
+	if names := catalog.Names(); len(names) > 0 {
+		fmt.Fprintf(a.Stdout, "%-22s ok: %s\n", "CDI devices", strings.Join(names, ", "))
+	}
+	return nil
 }
 
 // printAbilities prints what was tried in the namespaces.

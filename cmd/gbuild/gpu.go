@@ -24,13 +24,13 @@ func newGPUCommand(a *cli.App) *cobra.Command {
 
 // newGPUListCommand lists what --gpus and --device can name. Without a driver it lists what CDI specs have.
 func newGPUListCommand(a *cli.App) *cobra.Command {
-	var dirs []string
+	var sources cli.DeviceSources
 	c := &cobra.Command{
 		Use: "list", Short: "List GPUs, and the CDI devices that --device takes", Args: cobra.NoArgs,
 		Example: "  gbuild gpu list",
 		RunE: func(c *cobra.Command, _ []string) error {
 			w := tabwriter.NewWriter(a.Stdout, 0, 1, 3, ' ', 0)
-			driver, err := gpu.FindDriver(c.Context())
+			driver, err := sources.Driver(c.Context())
 			if err != nil {
 				// No driver is no error of this command: CDI specs can name devices of other makers.
 				fmt.Fprintf(a.Stderr, "gbuild: %v\n", err)
@@ -40,7 +40,10 @@ func newGPUListCommand(a *cli.App) *cobra.Command {
 			} else {
 				writeGPUs(w, driver)
 			}
-			catalog := cli.OpenCatalog(c.Context(), a.Environ, dirs)
+			catalog, err := sources.Catalog(c.Context(), a.Environ)
+			if err != nil {
+				return err
+			}
 			if names := catalog.Names(); len(names) > 0 {
 				fmt.Fprintf(w, "CDI devices: %s\n", strings.Join(names, ", "))
 			}
@@ -53,7 +56,7 @@ func newGPUListCommand(a *cli.App) *cobra.Command {
 			return w.Flush()
 		},
 	}
-	c.Flags().Var((*cli.List)(&dirs), "cdi-spec-dir", "further directory of CDI specs (repeatable)")
+	sources.Flags(c.Flags())
 	return c
 }
 
@@ -72,11 +75,12 @@ func writeGPUs(w *tabwriter.Writer, d *gpu.Driver) {
 
 // newGPUCDICommand prints what other programs need to hand GPUs to containers.
 func newGPUCDICommand(a *cli.App) *cobra.Command {
-	return &cobra.Command{
+	var sources cli.DeviceSources
+	c := &cobra.Command{
 		Use: "cdi", Short: "Print the CDI spec of this host's NVIDIA driver", Args: cobra.NoArgs,
 		Example: "  gbuild gpu cdi > ~/.config/cdi/nvidia.yaml",
 		RunE: func(c *cobra.Command, _ []string) error {
-			driver, err := gpu.FindDriver(c.Context())
+			driver, err := sources.Driver(c.Context())
 			if err != nil {
 				return err
 			}
@@ -92,4 +96,6 @@ func newGPUCDICommand(a *cli.App) *cobra.Command {
 			return err
 		},
 	}
+	sources.Flags(c.Flags())
+	return c
 }

@@ -21,15 +21,15 @@ type Devices struct {
 	GPUs []string
 	// CDI names, or paths below /dev.
 	Devices []string
-	// Further directories in which CDI names are looked up.
-	CDIDirs []string
+	// Where both are looked up.
+	Sources cli.DeviceSources
 }
 
 // Flags has the words of gbuild run, so that what works there works here.
 func (f *Devices) Flags(flags *pflag.FlagSet) {
 	flags.Var((*cli.List)(&f.GPUs), "gpus", "GPUs for every RUN, as gbuild run takes them: all, 2, device=0,1 (repeatable)")
 	flags.Var((*cli.List)(&f.Devices), "device", "CDI name or /dev/NAME[:/dev/NAME][:rwm] for every RUN (repeatable)")
-	flags.Var((*cli.List)(&f.CDIDirs), "cdi-spec-dir", "further directory of CDI specs (repeatable)")
+	f.Sources.Flags(flags)
 }
 
 // fill puts into the request the devices that --device and --gpus give every RUN, the latter as CDI names.
@@ -44,7 +44,11 @@ func (f *Devices) fill(ctx context.Context, req *build.Request, environ cli.Envi
 			return cmp.Or(err, cli.Usagef("--gpus …,driver=%s is for gbuild run: NVIDIA's hook would leave the driver in layers", r.Driver))
 		}
 	}
-	gpus, err := cli.OpenCatalog(ctx, environ, f.CDIDirs).Resolve(requests...)
+	catalog, err := f.Sources.Catalog(ctx, environ)
+	if err != nil {
+		return err
+	}
+	gpus, err := catalog.Resolve(requests...)
 	req.Limits.Devices = append(req.Limits.Devices, gpus...)
 	return err
 }
@@ -71,7 +75,10 @@ func (f *Devices) injector(environ cli.Environment, notice func(string)) func(co
 		if err != nil {
 			return nil, err
 		}
-		catalog := cli.OpenCatalog(ctx, environ, f.CDIDirs)
+		catalog, err := f.Sources.Catalog(ctx, environ)
+		if err != nil {
+			return nil, err
+		}
 		edits, err := catalog.Inject(cdi, gpu.InjectOptions{Env: env, Capabilities: capabilities, Layerless: true})
 		for _, n := range append(catalog.Notices, edits.Notices...) {
 			notice(n)

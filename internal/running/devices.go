@@ -19,7 +19,8 @@ import (
 
 // Devices is the part about --gpus and --device. What both find are edits of the sandbox.
 type Devices struct {
-	GPUs, Devices, CDIDirs []string
+	GPUs, Devices []string
+	Sources       cli.DeviceSources // where both are looked up
 
 	requests     []gpu.Request // GPUs, parsed
 	capabilities string        // the capabilities of the driver that GPUs asks for
@@ -29,7 +30,7 @@ type Devices struct {
 func (d *Devices) Flags(f *pflag.FlagSet) {
 	f.Var((*cli.List)(&d.GPUs), "gpus", "GPUs as docker takes them: all, 2, device=0,1, \"device=GPU-…\",… (repeatable)")
 	f.Var((*cli.List)(&d.Devices), "device", "CDI name (vendor/class=name) or /dev/NAME[:/dev/NAME][:rwm] (repeatable)")
-	f.Var((*cli.List)(&d.CDIDirs), "cdi-spec-dir", "further directory of CDI specs (repeatable)")
+	d.Sources.Flags(f)
 }
 
 // parse reads --gpus. Whether there are such GPUs is asked only when the sandbox is filled.
@@ -63,7 +64,10 @@ func (d *Devices) fill(ctx context.Context, box *runtime.Sandbox, environ cli.En
 		}
 		return nil
 	}
-	catalog := cli.OpenCatalog(ctx, environ, d.CDIDirs)
+	catalog, err := d.Sources.Catalog(ctx, environ)
+	if err != nil {
+		return err
+	}
 	// What the image demands of the driver counts for --gpus only; a CDI name is taken as it is.
 	if names, err = withAsked(names, requests, catalog); err == nil && len(requests) > 0 {
 		err = catalog.CheckRequirements(box.Env)

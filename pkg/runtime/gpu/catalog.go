@@ -57,8 +57,8 @@ type cdiSpec struct {
 // OpenCatalog reads the specs and, where NVIDIA's are missing or stale, describes the driver itself.
 // Nothing that is wrong with one spec is an error of the whole: see Errors and Notices. A later directory wins over an
 // earlier one.
-func OpenCatalog(ctx context.Context, dirs []SpecDir) *Catalog {
-	return openCatalog(ctx, dirs, view{}, hookDirs)
+func OpenCatalog(ctx context.Context, dirs []SpecDir, at Place) *Catalog {
+	return openCatalog(ctx, dirs, view{place: at}, hookDirs)
 }
 
 // openCatalog is OpenCatalog for any host.

@@ -55,7 +55,7 @@ var commonNodes = []string{"/dev/nvidia-modeset", "/dev/nvidia-uvm", "/dev/nvidi
 
 // FindDriver looks for the driver of this host and its GPUs in /proc, /sys and /dev. A host without either is a
 // *host.Missing.
-func FindDriver(ctx context.Context) (*Driver, error) { return view{}.driver(ctx) }
+func FindDriver(ctx context.Context, at Place) (*Driver, error) { return view{place: at}.driver(ctx) }
 
 // driver is FindDriver for any host.
 func (h view) driver(ctx context.Context) (*Driver, error) {
@@ -173,7 +173,7 @@ func (h view) gpu(busID string) (GPU, bool) {
 // forgets it with the last closed node.
 func (h view) awake(node, file string) map[string]string {
 	for _, n := range []string{"/dev/nvidiactl", node} {
-		if f, err := os.Open(h.path(n)); err == nil {
+		if f, err := os.Open(h.node(n)); err == nil {
 			defer f.Close()
 		}
 	}
@@ -220,7 +220,8 @@ func (h view) mig(minor int) []MIG {
 		}
 		gi := h.capability(fmt.Sprintf("%s/gi%d/access", base, m.GI))
 		ci := h.capability(base + "/" + rel)
-		if gi != "" && ci != "" {
+		// In a container /proc may list the instances of the whole machine: only those count whose nodes are here.
+		if h.isDevice(gi) && h.isDevice(ci) {
 			m.Capabilities = []string{gi, ci}
 			out = append(out, m)
 		}

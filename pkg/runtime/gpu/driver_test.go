@@ -57,8 +57,11 @@ func TestDriverSpec(t *testing.T) {
 				base := fmt.Sprintf("/proc/driver/nvidia/capabilities/gpu3/mig/gi%d/", gi)
 				r.file(base+"access", fmt.Sprintf("DeviceFileMinor: %d\nDeviceFileMode: 292\nDeviceFileModify: 1\n", 10*gi))
 				r.file(base+"ci0/access", fmt.Sprintf("DeviceFileMinor: %d\nDeviceFileMode: 292\n", 10*gi+1))
+				r.nodes(fmt.Sprintf("/dev/nvidia-caps/nvidia-cap%d", 10*gi), fmt.Sprintf("/dev/nvidia-caps/nvidia-cap%d", 10*gi+1))
 			}
 			r.file("/proc/driver/nvidia/capabilities/gpu3/mig/gi5/ci0/access", "DeviceFileMinor: ../../x\n")
+			// One that is another container's: its nodes are not here.
+			r.file("/proc/driver/nvidia/capabilities/gpu3/mig/gi7/access", "DeviceFileMinor: 70\n").file("/proc/driver/nvidia/capabilities/gpu3/mig/gi7/ci0/access", "DeviceFileMinor: 71\n")
 			r.script("/usr/bin/nvidia-smi", "#!/bin/sh\n[ \"$HOME\" = '' ] && [ \"$1\" = -L ] || exit 1\ncat <<E\n"+
 				"GPU 0: NVIDIA H100 (UUID: "+uuidA+")\n  MIG 1g.10gb     Device  0: (UUID: MIG-0000)\n  MIG 1g.10gb     Device  1: (UUID: MIG-1111)\n"+
 				"  MIG 1g.10gb     Device  7: (UUID: MIG-7777)\nGPU 1: NVIDIA H100 (UUID: "+uuidB+")\nGPU 9: x (UUID: GPU-9)\n  MIG 1g Device 0: (UUID: MIG-9)\nE\n")

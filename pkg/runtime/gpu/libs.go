@@ -1,5 +1,6 @@
-// This file finds the driver's files: libraries, programs, descriptions. The loader's cache is not read: it may be of another
-// driver, and many hosts of containers have none. So it searches all directories in which distributions put such files.
+// This file finds the driver's files: libraries, programs, descriptions. The loader's cache names directories (ldcache.go), and no
+// more: it may be of another driver, and many hosts of containers have none. So all directories are searched in which distributions
+// put such files, too.
 
 package gpu
 
@@ -36,28 +37,27 @@ type driverLibraries struct {
 // nvidiaBinDir is where images of NVIDIA's look for the driver's programs.
 const nvidiaBinDir = "/usr/local/nvidia/bin"
 
-// libraryDirs are the places that distributions, GKE, NixOS and container images put driver libraries in. What
+// libraryDirs are the places that distributions, GKE, NixOS, Bottlerocket, Talos and container images put driver libraries in. What
 // /etc/ld.so.conf names comes before them.
 func libraryDirs() []string {
 	triplet := map[string]string{"amd64": "x86_64-linux-gnu", "arm64": "aarch64-linux-gnu"}[goruntime.GOARCH]
 	return []string{
 		"/usr/lib/" + triplet, "/usr/lib/" + triplet + "/nvidia/current", "/usr/lib64", "/usr/lib64/nvidia", "/usr/lib",
 		"/lib/" + triplet, "/lib64", rootedit.NvidiaLibraryDir, "/usr/local/nvidia/lib", "/run/opengl-driver/lib",
-		"/home/kubernetes/bin/nvidia/lib64", "/opt/nvidia/lib64",
+		"/home/kubernetes/bin/nvidia/lib64", "/opt/nvidia/lib64", "/usr/lib/nvidia/tesla", "/usr/local/lib",
 	}
 }
 
 // nativeMachine is the processor that a library must be made for.
 var nativeMachine = map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64}[goruntime.GOARCH]
 
-// driverRoots gives the host paths below which the driver may be installed, without a trailing slash.
-func (h view) driverRoots() []string {
-	return []string{strings.TrimSuffix(h.path("/"), "/"), h.path("/run/nvidia/driver")}
-}
-
-// searchDirs lists the directories below a driver root in which libraries may be, each existing one once.
-func searchDirs(root string) []string {
-	dirs := slices.Concat(loaderDirs(root, "/etc/ld.so.conf", 0), libraryDirs())
+// searchDirs lists the directories below a driver root in which libraries may be, each existing one once, those of the user first.
+func (h view) searchDirs(root string) []string {
+	given := make([]string, len(h.place.LibraryDirs))
+	for i, d := range h.place.LibraryDirs {
+		given[i] = "/" + strings.Trim(strings.TrimPrefix(h.path(d), root), "/")
+	}
+	dirs := slices.Concat(given, cachedDirs(root), loaderDirs(root, "/etc/ld.so.conf", 0), libraryDirs())
 	var out []string
 	var seen []fs.FileInfo
 	for _, d := range dirs {
@@ -106,7 +106,7 @@ var libcudaFile = lazyregexp.New(`^libcuda\.so\.([0-9]+\.[0-9.]+)$`)
 func (h view) libraries(version string) (driverLibraries, error) {
 	var others []string
 	for _, root := range h.driverRoots() {
-		for _, dir := range searchDirs(root) {
+		for _, dir := range h.searchDirs(root) {
 			found, _ := filepath.Glob(root + dir + "/libcuda.so.*")
 			for _, f := range found {
 				m := libcudaFile().FindStringSubmatch(filepath.Base(f))
@@ -129,7 +129,7 @@ func (h view) libraries(version string) (driverLibraries, error) {
 	}
 	return driverLibraries{}, &host.Missing{
 		What:   "no libcuda.so of NVIDIA driver " + version + " was found",
-		Remedy: "install the driver's libraries, or name their directory in /etc/ld.so.conf"}
+		Remedy: "install the driver's libraries, or say where they are: --library-dir DIR, or --driver-root DIR for a driver below DIR"}
 }
 
 // librarySoname reads the SONAME of a library, and whether it is one for this machine. 32-bit libraries are not.
@@ -160,8 +160,8 @@ var unversioned = []string{"libnvidia-egl-*.so.*.*", "libnvidia-nvvm*.so.4", "li
 var dispatchers = []string{"libGL.so", "libEGL.so", "libGLX.so", "libOpenGL.so", "libGLdispatch.so", "libGLESv1_CM.so", "libGLESv2.so", "libOpenCL.so"}
 
 // libraryFiles lists the libraries of one driver version, in the order of their container paths.
-func libraryFiles(l driverLibraries) []driverFile {
-	dirs := searchDirs(l.root)
+func (h view) libraryFiles(l driverLibraries) []driverFile {
+	dirs := h.searchDirs(l.root)
 	// The directory of libcuda decides where several have the same file.
 	slices.SortStableFunc(dirs, func(a, b string) int { return rank(a, l.dir) - rank(b, l.dir) })
 	versioned := []string{"lib*.so." + l.version, "vdpau/lib*.so." + l.version}

@@ -47,7 +47,7 @@ func MarshalSpec(s *specs.Spec) ([]byte, error) {
 // node is a device node, with its path on the host where that is another one.
 func (d *Driver) node(p string) *specs.DeviceNode {
 	n := &specs.DeviceNode{Path: p}
-	if host := d.host.path(p); host != p {
+	if host := d.host.node(p); host != "" && host != p {
 		n.HostPath = host
 	}
 	return n
@@ -100,7 +100,7 @@ func (d *Driver) common(l driverLibraries) specs.ContainerEdits {
 	e := d.nodes(d.Nodes)
 	// A container runtime inside the container must not inject the GPUs again.
 	e.Env = []string{"NVIDIA_VISIBLE_DEVICES=void"}
-	files := libraryFiles(l)
+	files := d.host.libraryFiles(l)
 	for _, f := range slices.Concat(files, programFiles(l), d.host.otherFiles(l)) {
 		e.Mounts = append(e.Mounts, &specs.Mount{HostPath: f.host, ContainerPath: f.container, Options: fileOptions(f)})
 	}
