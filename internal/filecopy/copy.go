@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -14,7 +15,7 @@ import (
 // Copier copies files that belong together: names of one file among them become names of one copy.
 type Copier struct {
 	stays  func(attribute string) bool // what of the attributes user.* belongs to where a file lies, and not to the file; may be nil
-	whole  bool                        // blocks cannot be shared: that was refused
+	whole  atomic.Bool                 // blocks cannot be shared: that was refused
 	copies map[inode][]string          // the copies of files that have several names
 }
 
@@ -25,7 +26,8 @@ func New(stays func(attribute string) bool) *Copier {
 	return &Copier{stays: stays, copies: map[inode][]string{}}
 }
 
-// File copies what is no directory to target, where nothing is. lstat says st of it.
+// File copies what is no directory to target, where nothing is. lstat says st of it. Files with one name may be copied at the same time;
+// those with several are copied one after the other.
 func (c *Copier) File(from, target string, st *unix.Stat_t) error {
 	if st.Nlink < 2 {
 		return c.single(from, target, st)
@@ -78,11 +80,11 @@ func (c *Copier) content(from, target string, st *unix.Stat_t) error {
 	if st.Size == 0 {
 		return nil
 	}
-	if !c.whole {
+	if !c.whole.Load() {
 		if unix.IoctlFileClone(int(out.Fd()), int(in.Fd())) == nil {
 			return nil
 		}
-		c.whole = true
+		c.whole.Store(true)
 	}
 	if st.Blocks*512 < st.Size {
 		return copySparse(out, in, st.Size)

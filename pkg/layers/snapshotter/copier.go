@@ -9,7 +9,10 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"runtime"
+	"slices"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"github.com/gbuild/gbuild/internal/filecopy"
@@ -29,26 +32,52 @@ func newCopier(ctx context.Context, v *rootfs.View, to string, kept *Kept) *copi
 	return &copier{ctx: ctx, view: v, to: to, kept: kept, copies: filecopy.New(rootfs.Stacks)}
 }
 
-// tree copies the directory at name, with all that is in it. A directory that is there is filled.
+// tree copies the directory at name, with all that is in it. A directory that is there is filled. Files are copied side by side; what
+// directories have of their own follows when nothing is made in them any more, of the inner ones first.
 func (c *copier) tree(e *rootfs.Entry) error {
-	if err := c.ctx.Err(); err != nil {
-		return context.Cause(c.ctx)
+	group, ctx := errgroup.WithContext(c.ctx)
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	var dirs []*rootfs.Entry
+	err := c.below(ctx, e, group, &dirs)
+	if failed := group.Wait(); failed != nil { // it has ended the rest
+		return failed
 	}
-	target := c.to + e.Path
-	if err := os.Mkdir(target, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err != nil {
 		return err
 	}
+	for _, dir := range slices.Backward(dirs) {
+		if err := c.metadata(dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// below makes a directory and what is in it, and notes the directories, each before those in it.
+func (c *copier) below(ctx context.Context, e *rootfs.Entry, group *errgroup.Group, dirs *[]*rootfs.Entry) error {
+	if err := ctx.Err(); err != nil {
+		return context.Cause(ctx)
+	}
+	if err := os.Mkdir(c.to+e.Path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	*dirs = append(*dirs, e)
 	for child, err := range c.view.Entries(e.Path) {
 		switch {
 		case err != nil:
-		case !c.kept.has(child.Path):
-			err = c.entry(child)
+		case c.kept.has(child.Path):
+		case child.IsDir():
+			err = c.below(ctx, child, group, dirs)
+		case child.Nlink > 1: // one of its names is copied before the others are linked to that
+			err = c.file(child)
+		default:
+			group.Go(func() error { return c.file(child) })
 		}
 		if err != nil {
 			return err
 		}
 	}
-	return c.metadata(e)
+	return nil
 }
 
 // entry copies what is at a name, to where nothing is, or a directory that is kept.
