@@ -172,7 +172,7 @@ func (m *mounts) secret(d *dockerfile.Mount, env []string) (*runtime.Mount, []st
 		}
 	}
 	path, err := m.work.build.runs.scratch.File(secret.Data, valueOr(d.Mode, 0o400), valueOr(d.UID, 0), valueOr(d.GID, 0))
-	return &runtime.Mount{Type: "bind", Source: path, Target: d.Target, ReadOnly: true}, env, err
+	return &runtime.Mount{Type: "bind", Source: path, Target: d.Target, ReadOnly: true, Secret: true}, env, err
 }
 
 // errNoSecret says that the command line lacks a secret that is required.

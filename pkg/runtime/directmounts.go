@@ -125,7 +125,7 @@ func (s *Sandbox) directMounts(t *tree, dir string) (list []swap.Mount, err erro
 
 // directMount decides what stands for a mount. What a command writes into a directory comes back; what it is shown read-only is a copy, which
 // it may write to, and nothing comes back of. What lies in memory is linked to, so that it reaches no disk; from within another root
-// directory there is no way to it, so a pipe gives it. What is below /dev are files of the build's own, which are no secrets.
+// directory there is no way to it, so a pipe gives a secret, and other files are copied.
 func (s *Sandbox) directMount(m Mount) (swap.Mount, error) {
 	one := swap.Mount{Kind: swap.Empty, Source: filepath.Clean(m.Source), Target: filepath.Clean(m.Target), ReadOnly: m.ReadOnly, Mode: m.Mode, UID: m.UID, GID: m.GID}
 	if m.Type == "tmpfs" {
@@ -139,9 +139,9 @@ func (s *Sandbox) directMount(m Mount) (swap.Mount, error) {
 		one.Kind = swap.Lent
 	case s.Isolation == host.Chroot && st.Mode().Type() == fs.ModeSocket:
 		one.Kind = swap.Piped
-	case s.Isolation == host.Chroot && st.Mode().IsRegular() && host.InMemory(m.Source) && !host.InMemory(s.Root) && !host.Under(one.Target, "/dev"):
+	case s.Isolation == host.Chroot && m.Secret && host.InMemory(m.Source) && !host.InMemory(s.Root):
 		one.Kind = swap.Piped
-	case st.IsDir(), s.Isolation == host.Chroot && st.Mode().IsRegular(), !host.InMemory(m.Source), isScript(st, one.Target):
+	case st.IsDir(), s.Isolation == host.Chroot && st.Mode().IsRegular(), !host.InMemory(m.Source), !m.Secret && isScript(st, one.Target):
 		one.Kind = swap.Copied
 	default:
 		one.Kind = swap.Linked

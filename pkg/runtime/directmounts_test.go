@@ -1,10 +1,13 @@
 package runtime
 
 import (
+	"errors"
+	"net"
 	"os"
 	"path/filepath"
 	"testing"
 
+	"github.com/gbuild/gbuild/pkg/runtime/host"
 	"github.com/gbuild/gbuild/pkg/runtime/swap"
 )
 
@@ -34,6 +37,45 @@ func TestOnlyLinksLetAUserIn(t *testing.T) {
 		}
 		if err := closed.restore(); err != nil || open("closed") || open("closed/linked") {
 			t.Errorf("user %d: %v, still open", uid, err)
+		}
+	}
+}
+
+// What is secret is never copied, wherever it is shown. Files of a build's own are: some programs want regular files.
+func TestWhatStandsForAMount(t *testing.T) {
+	memory, err := os.MkdirTemp("/dev/shm", "gbuild-test-")
+	if err != nil || !host.InMemory(memory) {
+		t.Skipf("there is nothing in memory: %v", err)
+	}
+	t.Cleanup(func() { os.RemoveAll(memory) })
+	file, script, socket := memory+"/file", memory+"/script", memory+"/socket"
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if err := errors.Join(os.WriteFile(file, nil, 0o400), os.WriteFile(script, nil, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		source, target  string
+		secret          bool
+		chroot, inplace swap.Kind
+	}{
+		{file, "/run/secrets/s", true, swap.Piped, swap.Linked},
+		{file, "/dev/s", true, swap.Piped, swap.Linked},
+		{script, "/dev/s", true, swap.Piped, swap.Linked},
+		{script, "/dev/pipes/EOF", false, swap.Copied, swap.Copied},
+		{file, "/dev/gbuild/apt.conf", false, swap.Copied, swap.Linked},
+		{socket, "/dev/agent", false, swap.Piped, swap.Linked},
+		{memory, "/context", false, swap.Copied, swap.Copied},
+	} {
+		for isolation, want := range map[host.Isolation]swap.Kind{host.Chroot: test.chroot, host.Inplace: test.inplace} {
+			s := &Sandbox{Root: "/proc", Isolation: isolation} // not in memory
+			m, err := s.directMount(Mount{Type: "bind", Source: test.source, Target: test.target, ReadOnly: true, Secret: test.secret})
+			if err != nil || m.Kind != want {
+				t.Errorf("%s: %s on %s: %d, not %d (%v)", isolation, test.source, test.target, m.Kind, want, err)
+			}
 		}
 	}
 }

@@ -64,6 +64,7 @@ type Mount struct {
 	Source   string // the file or directory here that a bind shows
 	Target   string // absolute; symbolic links in it are followed inside the root
 	ReadOnly bool
+	Secret   bool    // what is in Source reaches no disk: where nothing can be mounted, no copy stands for it
 	Size     int64   // bytes of a tmpfs; 0: half of memory
 	Mode     *uint32 // mode of a tmpfs; nil: as the directory under it, or 1777
 	UID, GID int     // owner of a tmpfs
