@@ -9,12 +9,13 @@
 // Nothing is put aside that is mounted, or has a mount in it.
 //
 // A directory that cannot be renamed from where it is into the root, since another file system has it, is copied in and, if it is Lent,
-// back: what is unchanged is not written again. A place on another file system than the root, as below /dev, gets a symbolic link.
+// back: what is unchanged is not written again, and what is written has reached the disk before the cache is replaced. A place on another file system than the root, as below /dev, gets a symbolic link.
 //
 // # Crashes
 //
-// A journal says what was done. It is on the disk before each thing is put in its place, and each thing is prepared beside it before:
-// so what exists tells how far a process came that was killed, and Recover does what Out would have done. Recover may be killed
+// A journal says what was done. It is written before each thing is put in its place, and has reached the disk before a cache is moved;
+// and each thing is prepared beside it before: so what exists tells how far a process came that was killed, and Recover does what Out
+// would have done. Recover may be killed
 // as well, as often as may be; it takes back the rest the next time. A cache is then as the command left it, or as it was
 // before; never a mixture of both, and never lost.
 //

@@ -95,19 +95,29 @@ const journalName = "journal"
 
 func (s *Swap) journalFile() string { return filepath.Join(s.dir, journalName) }
 
-// save has the journal on the disk when it returns: a cache may outlive the machine's going down as well.
+// mustLast says whether a cache is lost without the journal: it is moved into the root, or is about to be replaced.
+func (j *journal) mustLast() bool {
+	moved := slices.ContainsFunc(j.Entries, func(e entry) bool { return !e.Link && e.In == e.Source })
+	return moved || j.Phase == leaving && j.bringsBack()
+}
+
+// save writes the journal. Where it must last, it is on the disk when save returns: a cache is to outlive the machine's going down as
+// well. Else it is for processes that are killed.
 func (s *Swap) save() error {
 	var data bytes.Buffer
 	if err := gob.NewEncoder(&data).Encode(s.journal); err != nil {
 		return fmt.Errorf("writing the journal: %w", err)
 	}
-	return s.do("journal", func() error { return durable.Save(s.journalFile(), data.Bytes()) })
+	if s.journal.mustLast() {
+		return s.do("journal on the disk", func() error { return durable.Save(s.journalFile(), data.Bytes()) })
+	}
+	return s.do("journal", func() error { return durable.Replace(s.journalFile(), data.Bytes()) })
 }
 
-// load reads the journal; nil if there is none.
+// load reads the journal; nil if there is none. One that is empty was not on the disk when the machine went down, so no cache was moved.
 func (s *Swap) load() (*journal, error) {
 	data, err := os.ReadFile(s.journalFile())
-	if errors.Is(err, os.ErrNotExist) {
+	if errors.Is(err, os.ErrNotExist) || err == nil && len(data) == 0 {
 		return nil, nil
 	}
 	j := &journal{}
@@ -125,6 +135,9 @@ func (s *Swap) forget() error {
 	return s.do("forget", func() error {
 		if err := os.Remove(s.journalFile()); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
+		}
+		if !s.journal.mustLast() {
+			return nil
 		}
 		return durable.SyncDir(s.dir)
 	})

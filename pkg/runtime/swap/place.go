@@ -110,7 +110,7 @@ func (s *Swap) prepare(ctx context.Context, e *entry, m Mount, apart bool) error
 		}
 		return s.preparePipe(e)
 	case Copied:
-		return s.do("prepare", func() error { return copyTree(ctx, m.Source, e.In, nil) })
+		return s.do("prepare", func() error { return copyIn(ctx, m.Source, e.In) })
 	}
 	var st unix.Stat_t
 	if err := unix.Lstat(m.Source, &st); err != nil {
@@ -119,7 +119,7 @@ func (s *Swap) prepare(ctx context.Context, e *entry, m Mount, apart bool) error
 	e.Mode, e.UID, e.GID = st.Mode&0o7777, st.Uid, st.Gid
 	if m.ReadOnly || !e.Link && (apart || st.Dev != s.device) {
 		e.Back = !m.ReadOnly
-		return s.do("prepare", func() error { return copyTree(ctx, m.Source, e.In, nil) })
+		return s.do("prepare", func() error { return copyIn(ctx, m.Source, e.In) })
 	}
 	e.In, e.Out = m.Source, m.Source
 	return nil

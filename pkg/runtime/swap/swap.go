@@ -171,10 +171,8 @@ func (s *Swap) out() error {
 			return fmt.Errorf("%s: %w", e.Target, err)
 		}
 	}
-	for _, e := range s.journal.Entries {
-		if err := s.bringBack(e); err != nil {
-			return fmt.Errorf("%s: %w", e.Target, err)
-		}
+	if err := s.bringBack(); err != nil {
+		return err
 	}
 	if err := s.forget(); err != nil {
 		return err
