@@ -15,9 +15,8 @@
 //
 // A journal says what was done. It is written before each thing is put in its place, and has reached the disk before a cache is moved;
 // and each thing is prepared beside it before: so what exists tells how far a process came that was killed, and Recover does what Out
-// would have done. Recover may be killed
-// as well, as often as may be; it takes back the rest the next time. A cache is then as the command left it, or as it was
-// before; never a mixture of both, and never lost.
+// would have done. Recover may be killed as well, as often as may be; it takes back the rest the next time. A cache is then as the command
+// left it, or as it was before; never a mixture of both, and never lost.
 //
 // # Never
 //

@@ -40,7 +40,7 @@ func TestOnlyCachesWaitForTheDisk(t *testing.T) {
 	near, far := Mount{Kind: Lent, Source: s.caches[0], Target: "/near"}, Mount{Kind: Lent, Source: s.caches[1], Target: "/far"}
 	gone := Mount{Kind: Lent, Source: s.caches[2], Target: "/gone"}
 	secret, copied := Mount{Kind: Linked, Source: s.base + "/secret", Target: "/secret"}, Mount{Kind: Copied, Source: s.base + "/context", Target: "/context"}
-	if steps := s.steps(t, []Mount{secret, copied, {Kind: Empty, Target: "/empty"}}, idle); count(steps, "journal on the disk") != 0 || count(steps, "journal") == 0 {
+	if steps := s.steps(t, []Mount{secret, copied, {Kind: Empty, Target: "/empty", UID: os.Geteuid(), GID: os.Getegid()}}, idle); count(steps, "journal on the disk") != 0 || count(steps, "journal") == 0 {
 		t.Errorf("without a cache: %q", steps)
 	}
 	if steps := s.steps(t, []Mount{secret, copied, near}, idle); count(steps, "journal on the disk") != 3 { // before it is moved, and with each phase after that

@@ -173,8 +173,8 @@ func (s *Swap) place(e entry) error {
 		return s.do("place", func() error { return os.Symlink(to, target) })
 	}
 	if exists(target) {
-		if err := s.do("stash", func() error { return os.Rename(target, e.Stash) }); err != nil {
-			return fmt.Errorf("putting aside what is there: %w", notApart(err))
+		if err := s.putAside(target, e); err != nil {
+			return fmt.Errorf("putting aside what is there: %w", err)
 		}
 	}
 	return s.do("place", func() error { return os.Rename(e.In, target) })
@@ -198,14 +198,6 @@ func (s *Swap) makeWhole(name string, mode uint32, uid, gid int) error {
 		return err
 	}
 	return os.Rename(fresh, name)
-}
-
-// notApart keeps a directory of the root that cannot be renamed from being taken for a thing that cannot be renamed to it.
-func notApart(err error) error {
-	if errors.Is(err, unix.EXDEV) {
-		return hint.HostErrorf("choose another target, or build where mounts can be made", "it is part of the container's own image")
-	}
-	return err
 }
 
 // touch notes the time of a directory in which a thing is shown, before and after that.
@@ -276,19 +268,6 @@ func (s *Swap) takeFrom(target string, e entry) error {
 		return err
 	}
 	return s.unstash(e, target)
-}
-
-// unstash brings back what the root had in a place, also where the command has something there of its own.
-func (s *Swap) unstash(e entry, target string) error {
-	if !exists(e.Stash) {
-		return nil
-	}
-	return s.do("unstash", func() error {
-		if err := os.RemoveAll(target); err != nil {
-			return err
-		}
-		return os.Rename(e.Stash, target)
-	})
 }
 
 // leave moves what was shown to where it lies afterwards. A command may have removed it, or have put another thing in its place: a
