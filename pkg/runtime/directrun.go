@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -69,10 +70,19 @@ func (s *Sandbox) directCommand(t *tree) (*direct.Command, error) {
 	}
 	c := &direct.Command{Root: s.Root, Dir: cmp.Or(s.Dir, "/"), Args: s.Args, Env: env, UID: s.UID, GID: s.GID, Groups: slices.Clone(s.Groups),
 		Capabilities: numbersOf(defaultCaps()), NoNewRights: s.NoNewPrivileges, Stdin: s.Stdin, Stdout: s.Stdout, Stderr: s.Stderr}
+	if dev := filepath.Join(s.Root, "dev"); s.Isolation == host.Inplace && isMounted(dev) {
+		c.Devices = dev
+	}
 	for _, l := range limits {
 		c.Limits = append(c.Limits, direct.Limit{Kind: l.kind, Soft: l.soft, Hard: l.hard})
 	}
 	return c, nil
+}
+
+// isMounted says whether a directory is on another file system than the one that it lies in.
+func isMounted(dir string) bool {
+	var at, above unix.Stat_t
+	return unix.Lstat(dir, &at) == nil && unix.Lstat(filepath.Dir(dir), &above) == nil && at.Dev != above.Dev
 }
 
 // refuseDirect refuses what cannot be had without namespaces, where a command would do something else without it.

@@ -25,7 +25,8 @@ type Command struct {
 	Groups       []int
 	Capabilities []int // those that it, and what it starts, can have at most
 	Limits       []Limit
-	NoNewRights  bool // no program that it starts has more rights than it
+	NoNewRights  bool   // no program that it starts has more rights than it
+	Devices      string // a directory that is not the command's: in the end it is what it was; "" for none
 
 	Stdin          io.Reader `json:"-"`
 	Stdout, Stderr io.Writer `json:"-"`
@@ -59,6 +60,7 @@ func (e *StartError) Unwrap() error {
 type ended struct {
 	Status  uint32
 	Refused *StartError
+	Left    string // why the directory of devices is not what it was
 }
 
 // stopWord asks the watcher to end the command.
@@ -87,6 +89,9 @@ func (c *Command) Run(ctx context.Context, grace time.Duration) (syscall.WaitSta
 	}
 	if err == nil && end.Refused != nil {
 		return 0, end.Refused
+	}
+	if err == nil && end.Left != "" {
+		err = fmt.Errorf("making %s what it was before the command: %s", c.Devices, end.Left)
 	}
 	return syscall.WaitStatus(end.Status), err
 }

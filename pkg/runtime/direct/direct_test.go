@@ -17,13 +17,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// callerVar makes the test binary a program that runs a command by Run.
-const callerVar = "GBUILD_TEST_DIRECT_CALLER"
+// callerVar makes the test binary a program that runs a command by Run; the other one names its directory of devices.
+const (
+	callerVar        = "GBUILD_TEST_DIRECT_CALLER"
+	callerDevicesVar = "GBUILD_TEST_DIRECT_DEVICES"
+)
 
 func TestMain(m *testing.M) {
 	Start()
 	if script := os.Getenv(callerVar); script != "" {
-		c := &Command{Dir: "/", Args: []string{"/bin/sh", "-c", script}, Env: os.Environ(), Stdout: os.Stdout}
+		c := &Command{Dir: "/", Args: []string{"/bin/sh", "-c", script}, Env: os.Environ(), Stdout: os.Stdout, Devices: os.Getenv(callerDevicesVar)}
 		_, _ = c.Run(context.Background(), time.Second)
 		os.Exit(0)
 	}

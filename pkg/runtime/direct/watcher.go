@@ -57,18 +57,34 @@ func watch(graceText string) int {
 	for _, fd := range []int{1, 2} {
 		giveStream(fd, c.UID)
 	}
-	first, refused := start(&c)
-	end := ended{Refused: refused}
-	if first > 0 {
-		w := &watcher{grace: grace}
-		w.first.Store(int64(first))
-		go w.hear(io.MultiReader(lines.Buffered(), socket))
-		end.Status = uint32(w.reap())
-	}
+	end := run(&c, grace, io.MultiReader(lines.Buffered(), socket))
 	if err := json.NewEncoder(socket).Encode(end); err != nil {
 		return 1
 	}
 	return 0
+}
+
+// run runs a command, and undoes what it has changed of the directory of devices.
+func run(c *Command, grace time.Duration, words io.Reader) (end ended) {
+	if c.Devices != "" {
+		before, err := nodesIn(c.Devices)
+		if err != nil {
+			return ended{Refused: startError("looking at "+c.Devices, err)}
+		}
+		defer func() {
+			if err := before.restore(c.Devices); err != nil {
+				end.Left = err.Error()
+			}
+		}()
+	}
+	first, refused := start(c)
+	if refused != nil {
+		return ended{Refused: refused}
+	}
+	w := &watcher{grace: grace}
+	w.first.Store(int64(first))
+	go w.hear(words)
+	return ended{Status: uint32(w.reap())}
 }
 
 // giveStream lets the user of the command open its output anew, as by /dev/stderr. Pipes are our own; what else is there is not.
