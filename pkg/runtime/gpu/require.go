@@ -4,6 +4,7 @@
 package gpu
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -22,7 +23,7 @@ var cudaOfDriver = []struct {
 	{384, "9.0"}, {390, "9.1"}, {396, "9.2"}, {410, "10.0"}, {418, "10.1"}, {440, "10.2"}, {450, "11.0"}, {455, "11.1"},
 	{460, "11.2"}, {465, "11.3"}, {470, "11.4"}, {495, "11.5"}, {510, "11.6"}, {515, "11.7"}, {520, "11.8"}, {525, "12.0"},
 	{530, "12.1"}, {535, "12.2"}, {545, "12.3"}, {550, "12.4"}, {555, "12.5"}, {560, "12.6"}, {565, "12.7"}, {570, "12.8"},
-	{575, "12.9"}, {580, "13.0"},
+	{575, "12.9"}, {580, "13.0"}, {590, "13.1"}, {595, "13.2"}, {610, "13.3"},
 }
 
 // cudaFor gives the CUDA release of a driver, and whether it is exact: of a branch newer than the table only the least
@@ -41,15 +42,19 @@ func cudaFor(driver string) (cuda string, exact bool) {
 }
 
 // CheckRequirements holds the image's NVIDIA_REQUIRE_* variables against the driver. Every variable must hold; in one,
-// alternatives are separated by spaces and their conditions by commas. What is not known of a driver (the brand of an
-// unknown model, the architecture) counts as met: only a known contradiction refuses. NVIDIA_DISABLE_REQUIRE skips all.
+// alternatives are separated by spaces and their conditions by commas. What is not known of a driver (the brand and the architecture of an
+// unknown model) counts as met: only a known contradiction refuses. NVIDIA_DISABLE_REQUIRE skips all.
 func (d *Driver) CheckRequirements(env []string) error {
 	if v, ok := lastEnv(env, "NVIDIA_DISABLE_REQUIRE"); ok {
 		if off, err := strconv.ParseBool(v); err == nil && off {
 			return nil
 		}
 	}
-	for _, expr := range requirements(env) {
+	all, err := requirements(env)
+	if err != nil {
+		return err
+	}
+	for _, expr := range all {
 		ok, err := d.meets(expr)
 		if err != nil {
 			return err
@@ -73,7 +78,7 @@ func (d *Driver) unmet(expr string) error {
 }
 
 // requirements lists the expressions of env. An image from before NVIDIA_REQUIRE_CUDA says its CUDA_VERSION instead.
-func requirements(env []string) []string {
+func requirements(env []string) ([]string, error) {
 	last := map[string]string{}
 	var keys []string
 	for _, e := range env {
@@ -92,57 +97,83 @@ func requirements(env []string) []string {
 			out = append(out, last[k])
 		}
 	}
-	if _, ok := last["NVIDIA_REQUIRE_CUDA"]; ok {
-		return out
-	}
 	v, _ := lastEnv(env, "CUDA_VERSION")
-	if m := cudaVersion().FindString(v); m != "" {
-		out = append(out, "cuda>="+m)
+	if v == "" || last["NVIDIA_REQUIRE_CUDA"] != "" {
+		return out, nil
 	}
-	return out
+	m := cudaVersion().FindStringSubmatch(v)
+	if m == nil {
+		return nil, &Error{fmt.Sprintf("the image's CUDA_VERSION %q is no version", v), requireRemedy}
+	}
+	return append(out, "cuda>="+m[1]), nil
 }
 
-// cudaVersion is what counts of a CUDA_VERSION; condition is one part of a requirement.
+// requireRemedy is the way around requirements that cannot be read.
+const requireRemedy = "set NVIDIA_DISABLE_REQUIRE=1 to run it without the check"
+
+// cudaVersion is what counts of a CUDA_VERSION; requiredVersion is what a version is compared with.
 var (
-	cudaVersion = lazyregexp.New(`^[0-9]+\.[0-9]+`)
-	condition   = lazyregexp.New(`^([a-z]+)(>=|<=|!=|=|<|>)([A-Za-z0-9._-]+)$`)
+	cudaVersion     = lazyregexp.New(`^v?([0-9]{1,9}(\.[0-9]{1,9})?)(\.[0-9]{1,9})?$`)
+	requiredVersion = lazyregexp.New(`^v?([0-9]+(\.[0-9]+)?(\.[0-9]+)?)$|^v?([0-9]+\.[0-9]+\.[0-9]+)-[0-9A-Za-z.-]+$`)
 )
 
-// meets reports whether one of the alternatives of an expression holds.
+// operators of conditions: of two that begin alike the longer one comes first.
+var operators = []string{"!=", "<=", ">=", "=", "<", ">"}
+
+// meets reports whether one of the alternatives of an expression holds. A condition about something that nobody knows does not count.
 func (d *Driver) meets(expr string) (bool, error) {
-	held := false
+	held, counted := false, false
 	for alternative := range strings.FieldsSeq(expr) {
-		all := true
+		all, some := true, false
 		for c := range strings.SplitSeq(alternative, ",") {
-			m := condition().FindStringSubmatch(c)
-			if m == nil {
-				return false, &Error{fmt.Sprintf("invalid condition %q in the image's requirement %q", c, expr),
-					"set NVIDIA_DISABLE_REQUIRE=1 to run it without the check"}
+			if c == "" {
+				continue
 			}
-			all = d.condition(m[1], m[2], m[3]) && all
+			at := strings.IndexAny(c, "<>=!")
+			if at < 0 {
+				return false, invalidCondition(c, expr)
+			}
+			if !slices.Contains([]string{"arch", "brand", "cuda", "driver"}, c[:at]) {
+				continue
+			}
+			holds, ok := d.condition(c[:at], c[at:])
+			if !ok {
+				return false, invalidCondition(c, expr)
+			}
+			all, some = all && holds, true
 		}
-		held = held || all
+		held, counted = held || all && some, counted || some
 	}
-	return held, nil
+	return held || !counted, nil
 }
 
-// condition holds one condition against the driver. A property that is not known here holds.
-func (d *Driver) condition(property, op, want string) bool {
-	switch property {
-	case "driver":
-		return d.Version == "" || holds(rootedit.CompareVersions(d.Version, want), op)
-	case "cuda":
-		have, exact := cudaFor(d.Version)
-		if have == "" {
-			return true
-		}
-		// The table gives a lower bound for a newer branch, which can only prove ">" and ">=".
-		return holds(rootedit.CompareVersions(have, want), op) || !exact
-	case "brand":
-		have := d.brand()
-		return have == "" || (have == want) != (op == "!=")
+func invalidCondition(c, expr string) error {
+	return &Error{fmt.Sprintf("invalid condition %q in the image's requirement %q", c, expr), requireRemedy}
+}
+
+// condition holds one condition against the driver; ok is false where it cannot be read. A property that is not known of this host holds.
+func (d *Driver) condition(property, comparison string) (met, ok bool) {
+	i := slices.IndexFunc(operators, func(o string) bool { return strings.HasPrefix(comparison, o) })
+	if i < 0 {
+		return false, false
 	}
-	return true
+	op, want := operators[i], strings.TrimPrefix(comparison, operators[i])
+	if property == "brand" {
+		return d.brandHolds(op, want), true
+	}
+	m := requiredVersion().FindStringSubmatch(want)
+	if m == nil {
+		return false, false
+	}
+	have, exact := d.Version, true
+	switch property {
+	case "cuda":
+		have, exact = cudaFor(d.Version)
+	case "arch":
+		have = d.arch()
+	}
+	// The table gives a lower bound for a newer branch, which can only prove ">" and ">=".
+	return have == "" || !exact || holds(rootedit.CompareVersions(have, cmp.Or(m[1], m[4])), op), true
 }
 
 // holds says whether a comparison came out as an operator wants.
@@ -160,24 +191,4 @@ func holds(cmp int, op string) bool {
 		return cmp > 0
 	}
 	return cmp >= 0
-}
-
-// dataCentre are models that NVML calls Tesla.
-var dataCentre = lazyregexp.New(`^(NVIDIA )?(Tesla|[ABHKLMPTV][0-9]{1,3}[A-Z]?\b|GB?[0-9]{3}\b|GH[0-9]{3}\b)`)
-
-// brand gives NVML's brand word for the first GPU where the model's name shows it, else "".
-func (d *Driver) brand() string {
-	if len(d.GPUs) == 0 {
-		return ""
-	}
-	model := d.GPUs[0].Model
-	for _, b := range []string{"GeForce", "TITAN", "Quadro"} {
-		if strings.Contains(model, b) {
-			return strings.ToLower(b)
-		}
-	}
-	if dataCentre().MatchString(model) {
-		return "tesla"
-	}
-	return ""
 }

@@ -1,6 +1,7 @@
 package gpu
 
 import (
+	"os"
 	"strings"
 	"testing"
 )
@@ -8,7 +9,7 @@ import (
 func TestCheckRequirements(t *testing.T) {
 	h100 := &Driver{Version: "570.86.15", GPUs: []GPU{{Model: "NVIDIA H100 80GB HBM3"}}}
 	geforce := &Driver{Version: "550.54", GPUs: []GPU{{Model: "NVIDIA GeForce RTX 4090"}}}
-	next := &Driver{Version: "610.10"}
+	next := &Driver{Version: "650.10"}
 	for _, c := range []struct {
 		d   *Driver
 		env string // separated by ;
@@ -33,7 +34,8 @@ func TestCheckRequirements(t *testing.T) {
 		{h100, "CUDA_VERSION=99.0;NVIDIA_REQUIRE_CUDA=cuda>=12", ""},
 		{h100, "NVIDIA_REQUIRE_CUDA=driver=570.86.15", ""},
 		{h100, "NVIDIA_REQUIRE_CUDA=driver<=570.86.9", "image needs driver<=570.86.9; host"},
-		{h100, "NVIDIA_REQUIRE_CUDA=arch>=9.9", ""},
+		{h100, "NVIDIA_REQUIRE_CUDA=arch>=9.9", "image needs arch>=9.9; host"},
+		{&Driver{Version: "570.1", GPUs: []GPU{{Model: "NVIDIA X1"}}}, "NVIDIA_REQUIRE_CUDA=arch>=9.9,brand=tesla", ""},
 		{h100, "NVIDIA_REQUIRE_CUDA=cuda~12", `invalid condition "cuda~12"`},
 		{next, "NVIDIA_REQUIRE_CUDA=cuda>=13.5", ""},
 		{&Driver{}, "NVIDIA_REQUIRE_CUDA=cuda>=13.5,driver>=1", ""},
@@ -50,6 +52,45 @@ func TestCheckRequirements(t *testing.T) {
 		case err != nil && strings.Contains(err.Error(), "\n"):
 			t.Errorf("more than a line: %s", err)
 		}
+	}
+}
+
+// TestRequirementsOfToolkit holds the check against what NVIDIA's own code says, case by case.
+func TestRequirementsOfToolkit(t *testing.T) {
+	hosts := map[string]*Driver{
+		"h100": {Version: "570.86.15", GPUs: []GPU{{Model: "NVIDIA H100 80GB HBM3"}}}, "rtx4090": {Version: "550.54.14", GPUs: []GPU{{Model: "NVIDIA GeForce RTX 4090"}}},
+		"t4": {Version: "535.104.12", GPUs: []GPU{{Model: "Tesla T4"}}}, "b200": {Version: "590.44.01", GPUs: []GPU{{Model: "NVIDIA B200"}}},
+	}
+	b, err := os.ReadFile("testdata/requirements.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	agree, differ := 0, 0
+	for line := range strings.Lines(string(b)) {
+		f := strings.SplitN(strings.TrimRight(line, "\n"), " ", 3)
+		if f[0] == "#" {
+			continue
+		}
+		err := hosts[f[1]].CheckRequirements(strings.Split(f[2], ";"))
+		got := "met"
+		if err != nil {
+			got = "error"
+			if strings.HasPrefix(err.Error(), "image needs") {
+				got = "unmet"
+			}
+		}
+		want, differs := strings.CutPrefix(f[0], "!")
+		if (got != want) != differs {
+			t.Errorf("%s: %s, %v", line, got, err)
+		}
+		if differs {
+			differ++
+		} else {
+			agree++
+		}
+	}
+	if differ*50 > agree+differ {
+		t.Errorf("gbuild agrees in %d of %d cases", agree, agree+differ)
 	}
 }
 
