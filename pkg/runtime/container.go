@@ -40,6 +40,7 @@ func initContainer() {
 	debug.SetGCPercent(-1) // the command takes the place of this process before there is much garbage
 	_ = unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0)
 	thread.DefaultSignals()
+	uninterrupted()
 	libcontainer.Init()
 }
 

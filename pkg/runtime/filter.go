@@ -12,7 +12,6 @@ import (
 	seccompprofile "github.com/moby/profiles/seccomp"
 	"github.com/opencontainers/runc/libcontainer"
 	"github.com/opencontainers/runc/libcontainer/configs"
-	"github.com/opencontainers/runc/libcontainer/seccomp"
 	"github.com/opencontainers/runc/libcontainer/specconv"
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -35,9 +34,6 @@ func filterOf(s *Sandbox, v *supervision, caps []string) (*configs.Seccomp, erro
 		return nil, err
 	}
 	profile.ListenerPath = v.socket
-	if seccomp.FlagSupported(specs.LinuxSeccompFlagWaitKillableRecv) == nil {
-		profile.Flags = append(profile.Flags, specs.LinuxSeccompFlagWaitKillableRecv)
-	}
 	return profile, nil
 }
 

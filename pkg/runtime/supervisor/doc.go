@@ -21,7 +21,8 @@
 // Most calls are about what nobody has marked. For these one look suffices, and the kernel then does what it was asked
 // to: the answer is to proceed. For all others the file is opened by its descriptor only (O_PATH), and what is done is done with that
 // descriptor. A call is checked to be still waiting before anything is changed, since the number of a process that has died
-// may be another's by then. What could not be handed over, since a signal ended the call, is taken back.
+// may be another's by then. Signals wait for the answer where the kernel lets whoever makes the filter ask for that (Linux 5.19).
+// Elsewhere a signal ends the call, and what could not be handed over is taken back.
 //
 // # Why nothing outside of the sandbox can be reached
 //

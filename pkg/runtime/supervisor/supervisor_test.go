@@ -5,6 +5,7 @@ package supervisor_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -97,6 +98,37 @@ func run(t testing.TB, root, script string, change ...func(*runtime.Sandbox)) st
 		t.Fatalf("%v\n%s", err, out)
 	}
 	return strings.TrimSpace(out.String())
+}
+
+// further gives what further processes print that join the sandbox one after the other.
+func further(t testing.TB, root string, each []runtime.ExecOptions, change ...func(*runtime.Sandbox)) string {
+	t.Helper()
+	s, out := sandbox(t, root, "sleep 1000", change...)
+	printed, err := os.Create(t.TempDir() + "/printed")
+	must(t, err)
+	defer printed.Close()
+	none, err := os.Open(os.DevNull)
+	must(t, err)
+	defer none.Close()
+	var failed error
+	s.Started = func(p *runtime.Process) {
+		go func() {
+			for _, o := range each {
+				o.Stdin, o.Stdout, o.Stderr = none, printed, printed
+				failed = errors.Join(failed, p.Exec(context.Background(), o))
+			}
+			_ = p.Signal(unix.SIGKILL)
+		}()
+	}
+	if err := s.Run(context.Background()); err == nil {
+		t.Error("it was not ended", out)
+	}
+	b, err := os.ReadFile(printed.Name())
+	must(t, err)
+	if failed != nil {
+		t.Fatalf("%v\n%s", failed, b)
+	}
+	return strings.TrimSpace(string(b))
 }
 
 // ann runs the command as a user of the image.
