@@ -4,7 +4,6 @@
 package runtime
 
 import (
-	"context"
 	"fmt"
 	"path"
 	"slices"
@@ -16,7 +15,7 @@ import (
 )
 
 // attachDevices mounts the files and nodes of devices, and makes the edits of the root.
-func attachDevices(ctx context.Context, t *tree, s *Sandbox) error {
+func attachDevices(t *tree, s *Sandbox) error {
 	memory := []string{"/dev"}
 	for _, e := range s.Devices {
 		for _, n := range e.Devices {
@@ -37,7 +36,7 @@ func attachDevices(ctx context.Context, t *tree, s *Sandbox) error {
 	root := s.KeepID.owner(0, 0)
 	at := rootedit.Place{Root: t.root, Memory: memory, UID: root.uid, GID: root.gid}
 	for _, e := range s.Devices {
-		left, err := e.Root.Make(ctx, at)
+		left, err := e.Root.Make(at)
 		if err != nil {
 			return fmt.Errorf("preparing the root for devices: %w", err)
 		}

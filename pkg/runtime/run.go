@@ -71,7 +71,7 @@ func (s *Sandbox) runIn(parent context.Context, dir string) (err error) {
 		return err
 	}
 	defer p.net.close()
-	if err := s.fill(parent, p, t); err != nil {
+	if err := s.fill(p, t); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancelCause(parent)
@@ -91,7 +91,7 @@ func (s *Sandbox) runIn(parent context.Context, dir string) (err error) {
 }
 
 // fill mounts what the sandbox shows, and finds out what libcontainer is told of it.
-func (s *Sandbox) fill(ctx context.Context, p *prepared, t *tree) error {
+func (s *Sandbox) fill(p *prepared, t *tree) error {
 	if err := provideCgroups(); err != nil {
 		return err
 	}
@@ -109,7 +109,7 @@ func (s *Sandbox) fill(ctx context.Context, p *prepared, t *tree) error {
 	if err := mountDev(t, p.root, s); err != nil {
 		return err
 	}
-	if err := attachDevices(ctx, t, s); err != nil {
+	if err := attachDevices(t, s); err != nil {
 		return err
 	}
 	if err := attachAll(t, s, own); err != nil {

@@ -11,8 +11,9 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/gbuild/gbuild/pkg/runtime"
-	"github.com/gbuild/gbuild/pkg/runtime/rootedit"
 )
 
 // gpuDrivers are the values of driver= in --gpus. All but legacyDriver mean CDI, as those without one do.
@@ -43,7 +44,7 @@ user = "root:root"
 // LegacyEdits are the edits by which NVIDIA's hook, a program of this host, gives GPUs to a container: by what it finds
 // in the container's environment. dir, a private directory that outlives the container's start, gets its configuration.
 func LegacyEdits(r Request, hook, dir string) (runtime.Edits, error) {
-	ldconfig := rootedit.HostLdconfig()
+	ldconfig := hostLdconfig()
 	if ldconfig == "" {
 		ldconfig = "/sbin/ldconfig"
 	}
@@ -74,4 +75,14 @@ func (r Request) visible() string {
 		first[i] = strconv.Itoa(i)
 	}
 	return strings.Join(first, ",")
+}
+
+// hostLdconfig finds the host's ldconfig. Ubuntu's /sbin/ldconfig is a script around ldconfig.real.
+func hostLdconfig() string {
+	for _, p := range []string{"/sbin/ldconfig.real", "/usr/sbin/ldconfig.real", "/sbin/ldconfig", "/usr/sbin/ldconfig"} {
+		if unix.Access(p, unix.X_OK) == nil {
+			return p
+		}
+	}
+	return ""
 }

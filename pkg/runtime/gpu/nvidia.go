@@ -41,8 +41,10 @@ func (in *injection) place(target, host string) string {
 	if !lib {
 		return target
 	}
+	in.edits.Root.Libraries = append(in.edits.Root.Libraries, target)
 	if soname, ok := librarySoname(host); ok && soname != "" && soname != base {
 		in.link(base, path.Join(dir, soname))
+		in.link(base, path.Join(path.Dir(target), soname))
 	}
 	return target
 }
@@ -169,7 +171,7 @@ func (in *injection) finishNVIDIA() {
 	in.appendPath("PATH", runtime.DefaultPath, bin)
 	if in.options.Layerless {
 		in.appendPath("LIBRARY_PATH", "", lib)
-		in.edits.Root.LibraryDirs, in.edits.Root.Compat = nil, rootedit.Compat{}
+		in.edits.Root.Libraries, in.edits.Root.LibraryDirs, in.edits.Root.Compat = nil, nil, rootedit.Compat{}
 		tmpfs := runtime.DeviceMount{Target: layerlessDir, Type: "tmpfs", Options: []string{"nosuid", "nodev", "mode=0755"}}
 		in.edits.Mounts = slices.Insert(in.edits.Mounts, 0, tmpfs)
 	}

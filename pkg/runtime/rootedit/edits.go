@@ -3,14 +3,10 @@
 package rootedit
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
 	"path"
 	"slices"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -20,7 +16,8 @@ import (
 // Edits are what NVIDIA's hooks would do in a container's root.
 type Edits struct {
 	Links       []Link
-	LibraryDirs []string // directories that the loader's cache is to have
+	Libraries   []string // where the container has the driver's libraries
+	LibraryDirs []string // directories of which the loader is to find libraries and links
 	Compat      Compat   // whether newer CUDA libraries of the image may be used
 	Glibc       bool     // the driver's libraries need it
 }
@@ -32,7 +29,7 @@ type Link struct{ Target, Path string }
 func (e Edits) Empty() bool { return len(e.Links) == 0 && len(e.LibraryDirs) == 0 && !e.Glibc }
 
 // Make makes the edits. The driver's libraries must be there already. Links that would lie on something mounted are left out, and named.
-func (e Edits) Make(ctx context.Context, p Place) (left []string, err error) {
+func (e Edits) Make(p Place) (left []string, err error) {
 	if e.Glibc && muslOnly(p) {
 		return nil, &host.Missing{What: "this image uses musl libc, and NVIDIA's driver libraries need glibc",
 			Remedy: "use an image of a distribution with glibc (Debian, Ubuntu, UBI), or one with gcompat installed"}
@@ -53,10 +50,21 @@ func (e Edits) Make(ctx context.Context, p Place) (left []string, err error) {
 	if len(dirs) == 0 {
 		return left, nil
 	}
-	// Without a cache the libraries are still found through LD_LIBRARY_PATH, so a root that is read-only or has no
-	// loader, and a host without ldconfig, are no failures.
-	_ = updateCache(ctx, p, dirs)
+	// Without a cache the libraries are still found through LD_LIBRARY_PATH, so a root that has no place for one is no failure.
+	_ = updateCache(p, dirs, e.libraries(links))
 	return left, nil
+}
+
+// libraries lists what a loader may find: the driver's libraries, links to them, and what links lead to in the image.
+func (e Edits) libraries(links []Link) []string {
+	all := slices.Clone(e.Libraries)
+	for _, l := range links {
+		if all = append(all, path.Clean(l.Path)); path.IsAbs(l.Target) {
+			all = append(all, path.Clean(l.Target))
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // link makes one link, unless it is there as it should be. What has the name already gives way, unless it is a directory or
@@ -82,49 +90,6 @@ func link(p Place, l Link) error {
 		return err
 	}
 	return p.own(dir, base)
-}
-
-const (
-	cacheFile = "/etc/ld.so.cache"
-	confFile  = "/etc/ld.so.conf.d/00-gbuild-nvidia.conf"
-)
-
-// updateCache names dirs to the container's loader and rebuilds its cache.
-func updateCache(ctx context.Context, p Place, dirs []string) error {
-	if err := p.write(confFile, strings.Join(dirs, "\n")+"\n", true); err != nil {
-		return err
-	}
-	if err := p.write("/etc/ld.so.conf", "include "+path.Dir(confFile)+"/*.conf\n", false); err != nil {
-		return err
-	}
-	etc, err := p.open("/etc", unix.O_PATH|unix.O_DIRECTORY)
-	if err != nil {
-		return err
-	}
-	defer etc.Close()
-	ldconfig := HostLdconfig()
-	if ldconfig == "" {
-		return &host.Missing{What: "no ldconfig on this host", Remedy: "install libc-bin or glibc"}
-	}
-	// -r changes the root before anything of the image is read, so its links lead nowhere else. The directories are
-	// given as well: the image's ld.so.conf may not include ours. The program is the host's, with nothing of the image
-	// or of our environment, and away from the image's files.
-	cmd := exec.CommandContext(ctx, ldconfig, append([]string{"-r", "/proc/self/fd/3"}, dirs...)...)
-	cmd.Env, cmd.Dir, cmd.ExtraFiles = []string{}, "/", []*os.File{p.Root}
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("running ldconfig: %w: %.300s", err, out)
-	}
-	return p.own(etc, path.Base(cacheFile))
-}
-
-// HostLdconfig finds the host's ldconfig. Ubuntu's /sbin/ldconfig is a script around ldconfig.real.
-func HostLdconfig() string {
-	for _, p := range []string{"/sbin/ldconfig.real", "/usr/sbin/ldconfig.real", "/sbin/ldconfig", "/usr/sbin/ldconfig"} {
-		if unix.Access(p, unix.X_OK) == nil {
-			return p
-		}
-	}
-	return ""
 }
 
 // muslOnly says whether the image has the loader of musl libc and none of glibc.
