@@ -190,7 +190,7 @@ func (c *Copy) replace(from *copier, e *rootfs.Entry) error {
 // remove removes what is at a name, but nothing that is kept.
 func (c *Copy) remove(name string) error {
 	if c.kept.above(name) {
-		return clear(c.dir+name, c.kept.at(name))
+		return clear(c.dir+name, c.kept.at(name), RemoveAll)
 	}
 	return RemoveAll(c.dir + name)
 }

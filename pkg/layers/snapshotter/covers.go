@@ -34,7 +34,7 @@ func coverOf(v *rootfs.View, name string, kept *keptName) cover {
 func (c *Copy) linkCovers() error {
 	c.linked = map[string]bool{}
 	for _, cover := range c.covers {
-		if err := clear(c.dir+cover.name, cover.kept); err != nil {
+		if err := clear(c.dir+cover.name, cover.kept, RemoveAll); err != nil {
 			return err
 		}
 		err := c.eachLink(cover, func(at, to string) error {

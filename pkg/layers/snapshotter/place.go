@@ -13,6 +13,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -51,7 +52,7 @@ func (p Place) Fill(ctx context.Context, v *rootfs.View) (*Copy, error) {
 	c := &Copy{dir: strings.TrimSuffix(p.Dir, "/"), clock: p.Own, base: p.Kept}
 	var err error
 	if c.kept, c.covers, err = p.Kept.over(v); err == nil {
-		err = p.Clear()
+		err = p.clear()
 	}
 	if err == nil {
 		err = c.fill(ctx, v)
@@ -62,11 +63,26 @@ func (p Place) Fill(ctx context.Context, v *rootfs.View) (*Copy, error) {
 	return c, nil
 }
 
-// Clear removes what is in the place, but for what is kept and the directories that it lies in.
-func (p Place) Clear() error { return clear(p.Dir, p.Kept.at("/")) }
+// clear takes out of the place what is in it, but for what is kept and the directories that it lies in. To move a directory takes no time,
+// whatever is in it; a removal takes as long as to make it.
+func (p Place) clear() error {
+	gone := p.goneDir()
+	if err := os.Mkdir(gone, 0o700); err != nil {
+		return err
+	}
+	count := 0
+	return clear(p.Dir, p.Kept.at("/"), func(name string) error {
+		count++
+		if os.Rename(name, path.Join(gone, strconv.Itoa(count))) == nil {
+			return nil
+		}
+		return RemoveAll(name) // the filesystem of a container moves no directory of its image
+	})
+}
 
-// clear removes what is in a directory but for what is kept in it. A link or a file that a command has put in its place is removed.
-func clear(dir string, kept *keptName) error {
+// clear takes what is in a directory out of it by remove, but for what is kept. A link or a file that a command has put in the place of the
+// directory is taken out, too.
+func clear(dir string, kept *keptName, remove func(name string) error) error {
 	f, err := factOf(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -75,7 +91,7 @@ func clear(dir string, kept *keptName) error {
 		return err
 	}
 	if !f.isDir() {
-		return os.Remove(dir)
+		return remove(dir)
 	}
 	names, err := namesIn(dir)
 	if err != nil {
@@ -84,9 +100,9 @@ func clear(dir string, kept *keptName) error {
 	for _, base := range names {
 		switch below := kept.names[base]; {
 		case below == nil:
-			err = RemoveAll(dir + "/" + base)
+			err = remove(dir + "/" + base)
 		case below.kind == above:
-			err = clear(dir+"/"+base, below)
+			err = clear(dir+"/"+base, below, remove)
 		}
 		if err != nil {
 			return err
