@@ -6,6 +6,7 @@ package main
 import (
 	"io"
 	"os"
+	"slices"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -14,6 +15,7 @@ import (
 	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/pkg/container"
 	"github.com/gbuild/gbuild/pkg/runtime"
+	"github.com/gbuild/gbuild/pkg/runtime/host"
 )
 
 // execOptions are the flags, which mean what they mean for gbuild run.
@@ -83,7 +85,7 @@ func execPlain(a *cli.App, o *execOptions, c *container.Container, command conta
 		return err
 	}
 	defer e.Close()
-	return waitExec(e)
+	return waitExec(e, host.HandedOn())
 }
 
 // execTerminal connects the caller's terminal with that of the command.
@@ -99,7 +101,7 @@ func execTerminal(a *cli.App, o *execOptions, c *container.Container, command co
 	}
 	defer e.Close()
 	if master == nil { // it did not start, and the answer says why
-		return waitExec(e)
+		return e.Wait()
 	}
 	defer master.Close()
 	if o.interactive {
@@ -113,13 +115,14 @@ func execTerminal(a *cli.App, o *execOptions, c *container.Container, command co
 	}()
 	copied := make(chan struct{})
 	go func() { defer close(copied); _, _ = io.Copy(a.RawOut, master) }()
-	err = waitExec(e)
+	// A change of size comes by the terminal.
+	err = waitExec(e, slices.DeleteFunc(host.HandedOn(), func(s os.Signal) bool { return s == syscall.SIGWINCH }))
 	<-copied // the rest of the output comes after the end
 	return err
 }
 
 // waitExec waits for the end of the command, and passes signals on to it.
-func waitExec(e *container.Execution) error {
-	defer cli.PassOn(e.Signal, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)()
+func waitExec(e *container.Execution, signals []os.Signal) error {
+	defer cli.PassOn(e.Signal, signals...)()
 	return e.Wait()
 }

@@ -278,25 +278,42 @@ func childOf(t *testing.T, parent int) int {
 	return 0
 }
 
-// TestRunForwardsSignals sends signals to the process that was started, which is not the one that has the container.
+// TestRunForwardsSignals sends signals to the process that was started, which is not the one that has the container. Each of them
+// reaches the command; the relay keeps those that come while it starts.
 func TestRunForwardsSignals(t *testing.T) {
 	ref, root := shellImage(t)
-	for _, sig := range []syscall.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGUSR1} {
-		cmd := gbuildCommand(t, root, "run", ref, "sh", "-c", `for s in TERM INT HUP USR1; do trap "echo $s; exit 9" $s; done; echo up; while :; do sleep 0.1; done`)
+	all := host.HandedOn()
+	var numbers []string
+	for _, s := range all {
+		numbers = append(numbers, fmt.Sprint(int(s.(syscall.Signal))))
+	}
+	for _, way := range [][]string{{"run"}, {"run", "-p", "127.0.0.1::80"}} { // into the namespaces before main, and by host.Enter
+		words := append(way, ref, "sh", "-c", `for s in `+strings.Join(numbers, " ")+`; do trap "echo $s" $s; done; echo up; while :; do sleep 0.05; done`)
+		cmd := gbuildCommand(t, root, words...)
 		out, _ := cmd.StdoutPipe()
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
+		stuck := time.AfterFunc(time.Minute, func() { _ = unix.Kill(-cmd.Process.Pid, unix.SIGKILL) })
+		defer stuck.Stop()
 		said := bufio.NewReader(out)
 		if line, _ := said.ReadString('\n'); line != "up\n" {
-			t.Fatalf("%v: %q", sig, line)
+			t.Fatalf("%v: %q", way, line)
 		}
-		time.Sleep(300 * time.Millisecond) // until gbuild knows that the command runs
-		_ = cmd.Process.Signal(sig)
-		line, _ := said.ReadString('\n')
+		for i, s := range all {
+			_ = cmd.Process.Signal(s)
+			if line, _ := said.ReadString('\n'); line != numbers[i]+"\n" {
+				t.Errorf("%v: %v: the command got %q", way, s, line)
+				break
+			}
+		}
+		for range 3 { // the third that asks to end kills
+			_ = cmd.Process.Signal(unix.SIGTERM)
+		}
 		_ = cmd.Wait()
-		if code := cmd.ProcessState.ExitCode(); code != 9 || "SIG"+line != unix.SignalName(sig)+"\n" {
-			t.Errorf("%v: got %q, exit code %d", sig, line, code)
+		if code := cmd.ProcessState.ExitCode(); code != 137 {
+			t.Errorf("%v: exit code %d, want 137", way, code)
 		}
 	}
 }

@@ -129,7 +129,7 @@ func (b *Box) fillKeepID(box *runtime.Sandbox, userGiven bool) error {
 }
 
 // fillShm makes /dev/shm as large as asked; with a GPU it is half of the memory, for data loaders share batches there.
-func (b *Box) fillShm(box *runtime.Sandbox) error {
+func (b *Box) fillShm(box *runtime.Sandbox, hasGPU bool) error {
 	if b.ShmSize != "" {
 		n, err := units.RAMInBytes(b.ShmSize)
 		if err != nil || n <= 0 {
@@ -139,7 +139,7 @@ func (b *Box) fillShm(box *runtime.Sandbox) error {
 		return nil
 	}
 	// 64 MiB, docker's size, remains the least: halfOfMemory is 0 where the kernel says nothing.
-	if len(box.Devices) > 0 {
+	if hasGPU {
 		box.ShmSize = max(halfOfMemory(), 64<<20)
 	}
 	return nil

@@ -8,6 +8,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"slices"
 	"syscall"
 
 	"github.com/gbuild/gbuild/internal/cli"
@@ -16,6 +18,7 @@ import (
 	"github.com/gbuild/gbuild/pkg/layers"
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 	"github.com/gbuild/gbuild/pkg/runtime"
+	"github.com/gbuild/gbuild/pkg/runtime/host"
 )
 
 // runEntered runs the container; this process is in its namespaces and holds the container's lock.
@@ -23,7 +26,7 @@ func (l *launch) runEntered(ctx context.Context) (err error) {
 	// From here on a signal is the command's, and no longer ends this process.
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	relay := container.NewRelay(func(s syscall.Signal) { cancel(cli.Interrupted(s)) })
-	defer cli.PassOn(relay.Hand, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)()
+	defer cli.PassOn(l.heed(relay), l.signals()...)()
 	store, err := l.app.OpenStore(l.app.Notice)
 	if err != nil {
 		return err
@@ -61,6 +64,24 @@ func (l *launch) runEntered(ctx context.Context) (err error) {
 	return l.runInDraft(ctx, box, d, s)
 }
 
+// signals are those that this process does not keep to itself. Where the command has a terminal, a change of size comes by that.
+func (l *launch) signals() []os.Signal {
+	return slices.DeleteFunc(host.HandedOn(), func(s os.Signal) bool { return l.options.Process.TTY && s == syscall.SIGWINCH })
+}
+
+// heed says what becomes of a signal: the command gets it, or, with --sig-proxy=false, it ends the container, if it is one that
+// ends programs by custom.
+func (l *launch) heed(relay *container.Relay) func(syscall.Signal) {
+	if l.options.Life.SigProxy || l.container.Detached {
+		return relay.Hand
+	}
+	return func(s syscall.Signal) {
+		if slices.Contains([]syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT}, s) {
+			relay.End(s)
+		}
+	}
+}
+
 // bindVolumes leases the volumes of the sandbox until release is called, also after an error.
 func (l *launch) bindVolumes(ctx context.Context, box *runtime.Sandbox, image *rootfs.View) (release func() error, err error) {
 	volumes, err := l.app.Volumes()
@@ -95,6 +116,9 @@ func (l *launch) runInDraft(ctx context.Context, box *runtime.Sandbox, d *layers
 		return err
 	}
 	defer func() { err = errors.Join(err, d.Unmount()) }()
+	if err := makeRootFiles(box.Root, box.Hostname); err != nil {
+		return fmt.Errorf("making the files of every container: %w", err)
+	}
 	// Owners are changed in the mounted overlay, so each file that is touched is copied up once, for this container only.
 	if box.KeepID != nil {
 		if err := giveToUser(d.Lower(), box.Root, box.KeepID); err != nil {
@@ -116,7 +140,7 @@ func (l *launch) connect(box *runtime.Sandbox) (restore func(), err error) {
 	a, p := l.app, &l.options.Process
 	restore = func() {}
 	if l.container.Detached {
-		log, err := l.container.OpenLog()
+		log, err := l.container.OpenLog(l.options.Life.log)
 		if err != nil {
 			return nil, err
 		}

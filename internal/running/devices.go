@@ -81,6 +81,11 @@ func (d *Devices) fill(ctx context.Context, box *runtime.Sandbox, environ cli.En
 	return err
 }
 
+// haveGPU says whether a GPU is among the devices: what has a CDI name counts for one, and so does the node of one.
+func (d *Devices) haveGPU(box *runtime.Sandbox) bool {
+	return box.HasGPU() || slices.ContainsFunc(d.Devices, gpu.IsCDIName)
+}
+
 // fillLegacy serves the requests that ask for NVIDIA's hook, which works in dir, and returns the others.
 func (d *Devices) fillLegacy(box *runtime.Sandbox, dir string) (others []gpu.Request, err error) {
 	for _, r := range d.requests {

@@ -5,6 +5,7 @@ package running
 import (
 	"cmp"
 	"errors"
+	"fmt"
 
 	"github.com/spf13/pflag"
 
@@ -18,8 +19,13 @@ type Life struct {
 	StopTimeout               int
 	// RMGiven tells --rm=false from no --rm.
 	Detach, RM, RMGiven bool
+	SigProxy            bool
 
-	policy container.Restart // Restart, parsed
+	LogDriver string
+	LogOpts   []string
+
+	policy container.Restart   // Restart, parsed
+	log    container.LogPolicy // LogDriver and LogOpts, parsed
 }
 
 // Flags registers the flags, which are docker's.
@@ -28,7 +34,10 @@ func (l *Life) Flags(f *pflag.FlagSet) {
 	f.BoolVarP(&l.Detach, "detach", "d", false, "run in the background and print the container's id")
 	f.BoolVar(&l.RM, "rm", l.RM, "forget the container when it ends (with -d: only when given)")
 	f.StringVar(&l.Restart, "restart", l.Restart, "no, on-failure[:TIMES], always or unless-stopped")
+	f.BoolVar(&l.SigProxy, "sig-proxy", l.SigProxy, "hand signals on to the command; else they end the container")
 	f.StringVar(&l.StopSignal, "stop-signal", "", "signal by which gbuild stop asks it to end (default: the image's, or SIGTERM)")
+	f.StringVar(&l.LogDriver, "log-driver", "", "json-file, local (rotates at 20m), or none: what is kept for gbuild logs, with -d")
+	f.Var((*cli.List)(&l.LogOpts), "log-opt", "max-size=SIZE, max-file=NUMBER (repeatable)")
 	f.IntVar(&l.StopTimeout, "stop-timeout", l.StopTimeout, "seconds after which gbuild stop kills it")
 }
 
@@ -38,6 +47,9 @@ func (l *Life) parse() (err error) {
 	}
 	if !l.policy.Never() && l.RMGiven && l.RM {
 		return errors.New("conflicting options: cannot specify both --restart and --rm")
+	}
+	if l.log, err = container.ParseLog(l.LogDriver, l.LogOpts); err != nil {
+		return cli.Usage(fmt.Errorf("--log-driver and --log-opt: %w", err))
 	}
 	// The image's own signal is not known yet; a wrong one is an error of who stops the container.
 	_, err = cli.ParseSignal(cmp.Or(l.StopSignal, "SIGTERM"))

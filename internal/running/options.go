@@ -29,7 +29,7 @@ type Options struct {
 // New returns the options of a command line without flags, but for the image, which has no default.
 func New() *Options {
 	return &Options{
-		Life:    Life{Restart: "no", StopTimeout: 10, RM: true},
+		Life:    Life{Restart: "no", StopTimeout: 10, RM: true, SigProxy: true},
 		Image:   Image{Pull: "missing"},
 		Network: Network{Kind: "default"},
 		Box:     Box{IPC: "private"},

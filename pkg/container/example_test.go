@@ -26,7 +26,7 @@ func Example() {
 	if err != nil {
 		panic(err)
 	}
-	log, err := c.OpenLog()
+	log, err := c.OpenLog(container.LogPolicy{})
 	if err != nil {
 		panic(err)
 	}

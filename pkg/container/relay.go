@@ -3,6 +3,7 @@
 package container
 
 import (
+	"cmp"
 	"errors"
 	"os"
 	"strconv"
@@ -13,13 +14,27 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ParseSignal reads a name, with SIG or without, or a number.
+// The signals of real time, as the C library counts them.
+const (
+	firstRealtime = 34
+	lastRealtime  = 64
+)
+
+// ParseSignal reads a name, with SIG or without, such as TERM or RTMIN+3, or a number.
 func ParseSignal(text string) (syscall.Signal, error) {
 	if n, err := strconv.Atoi(text); err == nil && isSignal(n) {
 		return syscall.Signal(n), nil
 	}
-	if s := unix.SignalNum("SIG" + strings.TrimPrefix(strings.ToUpper(text), "SIG")); s != 0 {
+	name := strings.TrimPrefix(strings.ToUpper(text), "SIG")
+	if s := unix.SignalNum("SIG" + name); s != 0 {
 		return s, nil
+	}
+	for word, base := range map[string]int{"RTMIN": firstRealtime, "RTMAX": lastRealtime} {
+		offset, isRealtime := strings.CutPrefix(name, word)
+		n, err := strconv.Atoi(cmp.Or(offset, "+0"))
+		if signed := offset == "" || offset[0] == '+' || offset[0] == '-'; isRealtime && signed && err == nil && base+n >= firstRealtime && base+n <= lastRealtime {
+			return syscall.Signal(base + n), nil
+		}
 	}
 	return 0, errors.New("invalid signal: " + text)
 }
@@ -61,6 +76,18 @@ func (r *Relay) Hand(s syscall.Signal) {
 	default:
 		_ = r.process.Signal(s)
 	}
+}
+
+// End kills the command for a signal that is not to reach it; before there is a command, it ends the run.
+func (r *Relay) End(s syscall.Signal) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.asked++
+	if r.process == nil {
+		r.abandon(s)
+		return
+	}
+	_ = r.process.Signal(syscall.SIGKILL)
 }
 
 // start says that a command is on its way.

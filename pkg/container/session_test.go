@@ -178,8 +178,24 @@ func TestRelay(t *testing.T) {
 	}
 }
 
+// A signal that is not to reach the command ends it all the same, for good.
+func TestRelayEnds(t *testing.T) {
+	abandoned := syscall.Signal(0)
+	r := NewRelay(func(s syscall.Signal) { abandoned = s })
+	p := &fakeProcess{ended: make(chan error, 1)}
+	r.to(p)
+	r.End(syscall.SIGINT)
+	if got := strings.Join(p.called, " "); got != "killed" || abandoned != 0 || !r.stopped() {
+		t.Errorf("%q; abandoned: %v", got, abandoned)
+	}
+	r.to(nil)
+	if r.End(syscall.SIGTERM); abandoned != syscall.SIGTERM {
+		t.Errorf("abandoned: %v", abandoned)
+	}
+}
+
 func TestParseSignal(t *testing.T) {
-	for text, want := range map[string]syscall.Signal{"HUP": 1, "sigterm": 15, "SIGUSR1": 10, "9": 9, "64": 64, "0": 0, "65": 0, "-1": 0, "NOSUCH": 0, "": 0} {
+	for text, want := range map[string]syscall.Signal{"HUP": 1, "sigterm": 15, "SIGUSR1": 10, "9": 9, "64": 64, "RTMIN": 34, "SIGRTMIN+3": 37, "rtmax-2": 62, "RTMAX": 64, "WINCH": 28, "RTMIN-1": 0, "RTMAX+1": 0, "RTMIN3": 0, "0": 0, "65": 0, "-1": 0, "NOSUCH": 0, "": 0} {
 		if got, err := ParseSignal(text); got != want || (err != nil) != (want == 0) {
 			t.Errorf("%q: %v, %v", text, got, err)
 		}

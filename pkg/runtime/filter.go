@@ -56,7 +56,7 @@ func profileOf(s *Sandbox, caps []string) (*configs.Seccomp, error) {
 		return nil, fmt.Errorf("making the system call filter: %w", err)
 	}
 	profile.Architectures = profile.Architectures[:min(1, len(profile.Architectures))]
-	if s.hasGPU() {
+	if s.hasDriver() {
 		profile.Syscalls = append(profile.Syscalls, specs.LinuxSyscall{Names: gpuCalls, Action: specs.ActAllow})
 	}
 	return specconv.SetupSeccomp(profile)

@@ -5,6 +5,7 @@ package runtime
 import (
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/gbuild/gbuild/pkg/runtime/host"
 	"github.com/gbuild/gbuild/pkg/runtime/network"
@@ -94,9 +95,18 @@ func (s *Sandbox) notice(text string) {
 	}
 }
 
-// hasGPU says whether devices with libraries or hooks of a driver were asked for, not only a node.
-func (s *Sandbox) hasGPU() bool {
+// hasDriver says whether devices with libraries or hooks of a driver were asked for, not only a node.
+func (s *Sandbox) hasDriver() bool {
 	return slices.ContainsFunc(s.Devices, func(e Edits) bool { return len(e.Mounts)+len(e.Hooks) > 0 || !e.Root.Empty() })
+}
+
+// HasGPU says whether a GPU was asked for: with its driver, or, as those are that need no files of the host, as a node.
+func (s *Sandbox) HasGPU() bool {
+	return s.hasDriver() || slices.ContainsFunc(s.Devices, func(e Edits) bool {
+		return slices.ContainsFunc(e.Devices, func(n DeviceNode) bool {
+			return n.Source == "/dev/kfd" || strings.HasPrefix(n.Source, "/dev/dri") || strings.HasPrefix(n.Source, "/dev/nvidia") || n.Source == "/dev/dxg"
+		})
+	})
 }
 
 // cannotChangeNetwork says whether no process of the sandbox can leave anything behind in its network: none may administer it,

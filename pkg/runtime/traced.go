@@ -66,7 +66,7 @@ func (s *Sandbox) refuseTraced() error {
 		return lacks("network of its own, and "+s.Network+" was asked for", "take --network=host, or build where namespaces can be made")
 	case s.Terminal != nil:
 		return lacks("terminals", "leave out -t, or run it where namespaces can be made")
-	case len(s.Ports) > 0 || s.hasGPU():
+	case len(s.Ports) > 0 || s.hasDriver():
 		return lacks("published ports and no devices of its own", "run it where namespaces can be made")
 	}
 	return nil

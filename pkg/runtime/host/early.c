@@ -219,7 +219,7 @@ static int map_ids(pid_t pid)
 
 static pid_t child;
 
-// forward hands on what a process sent. A terminal has sent its own to the child already.
+// forward hands on what a process sent, and the same signals as Go's HandedOn. A terminal has sent its own to the child already.
 static void forward(int signal, siginfo_t *info, void *context)
 {
 	(void)context;
@@ -231,12 +231,15 @@ static void forward(int signal, siginfo_t *info, void *context)
 // commands that share their numbers of processes with this program, so that nothing of them is left when they are killed.
 static void stay_behind(void)
 {
-	static const int handed_on[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGCONT, SIGWINCH};
+	static const int handed_on[] = {SIGHUP, SIGINT, SIGQUIT, SIGTRAP, SIGABRT, SIGUSR1, SIGUSR2, SIGALRM, SIGTERM, SIGSTKFLT,
+					SIGCONT, SIGXCPU, SIGXFSZ, SIGVTALRM, SIGWINCH, SIGIO, SIGPWR, SIGSYS};
 	struct sigaction action = {.sa_sigaction = forward, .sa_flags = SA_SIGINFO | SA_RESTART};
 	struct termios terminal;
 	int status = 0, has_terminal = tcgetattr(0, &terminal) == 0;
 	for (size_t i = 0; i < sizeof handed_on / sizeof *handed_on; i++)
 		sigaction(handed_on[i], &action, NULL);
+	for (int realtime = 35; realtime <= 64; realtime++)
+		sigaction(realtime, &action, NULL);
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	for (pid_t ended = 0; ended != child;)
 		if ((ended = waitpid(-1, &status, 0)) < 0)

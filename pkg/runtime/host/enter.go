@@ -38,7 +38,7 @@ func Enter(ctx context.Context, o EnterOptions) (code int, err error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	signals := make(chan os.Signal, 16)
-	signal.Notify(signals, unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2, unix.SIGCONT, unix.SIGWINCH)
+	signal.Notify(signals, HandedOn()...)
 	defer signal.Stop(signals)
 	s, refused := startBest(ctx, o, ways)
 	if s == nil {
@@ -160,6 +160,21 @@ func withInherited(files []*os.File) []*os.File {
 		all = append(all, os.NewFile(uintptr(fd), "inherited"))
 	}
 }
+
+// HandedOn are the signals that a process hands on to the one in the namespaces, and that one to a container's command: all but
+// those of the kernel to this process itself (its children, its pipes, its own faults), those of job control, and the ones that the
+// C library and Go keep for themselves (SIGURG, SIGPROF). early.c has the same ones.
+func HandedOn() []os.Signal {
+	list := []os.Signal{unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTRAP, unix.SIGABRT, unix.SIGUSR1, unix.SIGUSR2, unix.SIGALRM, unix.SIGTERM, unix.SIGSTKFLT,
+		unix.SIGCONT, unix.SIGXCPU, unix.SIGXFSZ, unix.SIGVTALRM, unix.SIGWINCH, unix.SIGIO, unix.SIGPWR, unix.SIGSYS}
+	for s := firstRealtime; s <= lastRealtime; s++ {
+		list = append(list, s)
+	}
+	return list
+}
+
+// The signals of real time; Go does not hear of the one before these.
+const firstRealtime, lastRealtime = syscall.Signal(35), syscall.Signal(64)
 
 // forward hands signals to the child. A terminal has sent its own to the child already, which is in the same
 // process group, and a second one would look as if the user had insisted.

@@ -63,7 +63,8 @@ type facts struct {
 	tun          error // the reason why /dev/net/tun cannot be used
 	pair         error // the reason why no pair can be made; looked for only without a tun
 	cgroupV2     bool
-	controllers  string // those of the own cgroup, if it is writable
+	controllers  string   // those of the own cgroup, if it is writable
+	hierarchies  []string // of version 1, those in which a group can be made
 	seccomp      bool
 	ptrace       *Missing // the program that Ptrace needs
 	lacks        string   // what root may not do here that commands do; looked for only where that decides
@@ -92,7 +93,9 @@ func gather() facts {
 	}
 	f.effective, _ = strconv.ParseUint(StatusField("CapEff"), 16, 64)
 	f.bounding, _ = strconv.ParseUint(StatusField("CapBnd"), 16, 64)
-	f.cgroupV2, f.controllers = OwnCgroup()
+	if f.cgroupV2, f.controllers = OwnCgroup(); !f.cgroupV2 {
+		f.hierarchies = hierarchies(f.mountinfo, ReadSetting("/proc/self/cgroup"), mayWrite)
+	}
 	f.marker = ownImage()
 	if !Entered() && decideDirect(f) == nil {
 		f.lacks = lackingRights()

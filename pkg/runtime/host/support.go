@@ -5,6 +5,7 @@ package host
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -224,13 +225,20 @@ func decideSeccomp(enabled bool) *Missing {
 	return &Missing{What: "this gbuild was built without seccomp, so system calls are not filtered", Remedy: "use a release binary, or build with -tags seccomp"}
 }
 
-// decideCgroups: only version 2 lets a user without privileges set limits, where systemd delegates a group.
+// decideCgroups: only version 2 lets a user without privileges set limits, where systemd delegates a group. With version 1 it is
+// root who may make a group in each hierarchy.
 func decideCgroups(f facts) *Missing {
 	if f.cgroupV2 && strings.Contains(f.controllers, "memory") {
 		return nil
 	}
-	if !f.cgroupV2 {
-		return &Missing{What: "limits cannot be set with cgroup version 1", Remedy: "boot with systemd.unified_cgroup_hierarchy=1"}
+	lacks := slices.DeleteFunc(slices.Clone(needed), func(name string) bool { return slices.Contains(f.hierarchies, name) })
+	switch {
+	case !f.cgroupV2 && len(lacks) == 0:
+		return nil
+	case !f.cgroupV2 && f.uid == 0:
+		return &Missing{What: "no group can be made here in the hierarchies of cgroup version 1 for " + strings.Join(lacks, ", ") + ", so limits cannot be set", Remedy: "mount the host's cgroups writable"}
+	case !f.cgroupV2:
+		return &Missing{What: "limits cannot be set by an ordinary user with cgroup version 1", Remedy: "boot with systemd.unified_cgroup_hierarchy=1"}
 	}
 	return &Missing{
 		What:   "no cgroup controllers are delegated to this user, so limits cannot be set",
