@@ -66,6 +66,9 @@ func (f *Devices) injector(environ cli.Environment, notice func(string)) func(co
 			if err != nil {
 				return nil, err
 			}
+			for _, n := range edits.Notices {
+				notice(n)
+			}
 			all = append(all, edits)
 		}
 		if len(cdi) == 0 {

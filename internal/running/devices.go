@@ -5,8 +5,10 @@
 package running
 
 import (
+	"cmp"
 	"context"
 	"os/exec"
+	"path"
 	"slices"
 
 	"github.com/spf13/pflag"
@@ -21,6 +23,7 @@ import (
 type Devices struct {
 	GPUs, Devices []string
 	Sources       cli.DeviceSources // where both are looked up
+	Runtime       string            // the program that docker would run
 
 	requests     []gpu.Request // GPUs, parsed
 	capabilities string        // the capabilities of the driver that GPUs asks for
@@ -30,11 +33,35 @@ type Devices struct {
 func (d *Devices) Flags(f *pflag.FlagSet) {
 	f.Var((*cli.List)(&d.GPUs), "gpus", "GPUs as docker takes them: all, 2, device=0,1, \"device=GPU-…\",… (repeatable)")
 	f.Var((*cli.List)(&d.Devices), "device", "CDI name (vendor/class=name) or /dev/NAME[:/dev/NAME][:rwm] (repeatable)")
+	f.StringVar(&d.Runtime, "runtime", "", "nvidia: without --gpus, NVIDIA_VISIBLE_DEVICES says which GPUs; runc and crun mean nothing")
 	d.Sources.Flags(f)
+}
+
+// runtimes are names of runtimes that docker and podman are given, and whether GPUs are chosen by the environment of the container then. gbuild
+// is the runtime itself, whatever it is called.
+var runtimes = map[string]bool{
+	"runc": false, "crun": false, "io.containerd.runc.v2": false, "io.containerd.runtime.v1.linux": false,
+	"nvidia": true, "nvidia-legacy": true, "nvidia-cdi": true,
+	"nvidia-container-runtime": true, "nvidia-container-runtime.legacy": true, "nvidia-container-runtime.cdi": true, "nvidia-container-runtime-experimental": true,
+}
+
+// checkRuntime refuses runtimes of which something else is wanted than gbuild does.
+func (d *Devices) checkRuntime() error {
+	if _, ok := runtimes[path.Base(cmp.Or(d.Runtime, "runc"))]; ok {
+		return nil
+	}
+	remedy := "leave it out: gbuild runs containers itself, by namespaces; nvidia, runc and crun are taken"
+	if d.Runtime == "amd" {
+		remedy = "give AMD's GPUs by --device /dev/kfd --device /dev/dri, or by --device amd.com/gpu=all where there is a CDI spec"
+	}
+	return cli.Usage(hint.Errorf(remedy, "--runtime %s: gbuild has no such runtime", d.Runtime))
 }
 
 // parse reads --gpus. Whether there are such GPUs is asked only when the sandbox is filled.
 func (d *Devices) parse() (err error) {
+	if err := d.checkRuntime(); err != nil {
+		return err
+	}
 	d.requests, d.capabilities, err = cli.GPURequests(d.GPUs)
 	return err
 }
@@ -51,15 +78,19 @@ func (d *Devices) fill(ctx context.Context, box *runtime.Sandbox, environ cli.En
 		if err != nil {
 			return err
 		}
-		box.Devices = append(box.Devices, edits)
+		add(box, edits)
 	}
 	requests, err := d.fillLegacy(box, dir)
 	if err != nil {
 		return err
 	}
+	byEnv := runtimes[path.Base(cmp.Or(d.Runtime, "runc"))] && len(d.GPUs) == 0
+	if visible := gpu.Visible(box.Env); byEnv && !visible.None() {
+		requests = append(requests, visible)
+	}
 	if len(names)+len(requests) == 0 {
 		// The image was made for GPUs and none was asked for. That is legal, and mostly an oversight.
-		if notice := gpu.Hint(box.Env); notice != "" && len(d.GPUs) == 0 {
+		if notice := gpu.Hint(box.Env); notice != "" && len(d.GPUs) == 0 && !byEnv {
 			box.Notice(notice)
 		}
 		return nil
@@ -127,9 +158,14 @@ func (d *Devices) inject(box *runtime.Sandbox, catalog *gpu.Catalog, names []str
 	if err != nil {
 		return err
 	}
+	add(box, edits)
+	return nil
+}
+
+// add gives the sandbox what devices need, and says what is left out of that.
+func add(box *runtime.Sandbox, edits runtime.Edits) {
 	for _, n := range edits.Notices {
 		box.Notice(n)
 	}
 	box.Devices = append(box.Devices, edits)
-	return nil
 }

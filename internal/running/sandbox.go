@@ -29,6 +29,7 @@ func (l *launch) sandbox(ctx context.Context, config *v1.Config, image *rootfs.V
 	box := &runtime.Sandbox{Isolation: mode.Isolation, UID: id.UID, GID: id.GID, Groups: id.Groups, Hostname: o.Network.nameOf(l.container), Notice: a.Notice}
 	for _, fill := range []func() error{
 		func() error { return o.Process.fill(box, config) },
+		func() error { return o.Process.fillGroups(box, image.Follow) },
 		func() error { return o.Mounts.fill(box) },
 		func() error { return o.Process.fillEnv(box, config, a) },
 		func() error { return o.Box.fillKeepID(box, o.Process.User != "") },

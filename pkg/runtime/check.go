@@ -39,6 +39,9 @@ func (s *Sandbox) check() error {
 	if host.SingleID() || s.Isolation == host.Ptrace {
 		return nil // others are known to whoever answers the calls of the sandbox only
 	}
+	if s.keepsGroups() {
+		return checkMapped(s.UID, s.GID, nil)
+	}
 	return checkMapped(s.UID, s.GID, s.Groups)
 }
 

@@ -14,7 +14,6 @@ import (
 	"path/filepath"
 	goruntime "runtime"
 	"runtime/debug"
-	"slices"
 	"time"
 
 	"github.com/opencontainers/runc/libcontainer"
@@ -54,6 +53,9 @@ func runContainer(ctx context.Context, s *Sandbox, p *prepared, config *configs.
 		return fmt.Errorf("creating the sandbox: %w", err)
 	}
 	defer func() { err = errors.Join(err, container.Destroy()) }()
+	// Only in what libcontainer calls rootless it leaves groups alone. That it takes in a user namespace of its own making only, which it looks
+	// at when it creates, and no more.
+	config.RootlessEUID = s.keepsGroups()
 	process, inout, err := firstProcess(s, p, config.Rlimits)
 	if err != nil {
 		return err
@@ -168,13 +170,10 @@ func (s streams) close() {
 // firstProcess describes the command, with what it reads and writes.
 func firstProcess(s *Sandbox, prep *prepared, limits []configs.Rlimit) (*libcontainer.Process, streams, error) {
 	p := &libcontainer.Process{
-		Init: true, Args: s.Args, Env: prep.env, Cwd: cmp.Or(s.Dir, "/"), UID: s.UID, GID: s.GID, AdditionalGroups: slices.Clone(s.Groups),
+		Init: true, Args: s.Args, Env: prep.env, Cwd: cmp.Or(s.Dir, "/"), UID: s.UID, GID: s.GID, AdditionalGroups: s.groups(s.GID, s.Groups),
 	}
 	if s.Reaper {
 		p.Args = append([]string{reaperPath}, s.Args...)
-	}
-	if !slices.Contains(p.AdditionalGroups, s.GID) {
-		p.AdditionalGroups = append(p.AdditionalGroups, s.GID)
 	}
 	if err := prep.calls.setUser(p, limits); err != nil {
 		return nil, streams{}, err
@@ -208,7 +207,7 @@ func execIn(ctx context.Context, container *libcontainer.Container, s *Sandbox, 
 		return err
 	}
 	p := &libcontainer.Process{
-		Args: o.Args, Env: append(env, o.Env...), Cwd: cmp.Or(o.Dir, s.Dir, "/"), UID: o.UID, GID: o.GID, AdditionalGroups: slices.Clone(o.Groups),
+		Args: o.Args, Env: append(env, o.Env...), Cwd: cmp.Or(o.Dir, s.Dir, "/"), UID: o.UID, GID: o.GID, AdditionalGroups: s.groups(o.GID, o.Groups),
 		ConsoleSocket: o.Console, ConsoleHeight: o.Size.Rows, ConsoleWidth: o.Size.Cols,
 	}
 	config := container.Config()

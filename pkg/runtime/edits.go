@@ -16,7 +16,10 @@ type Edits struct {
 	Devices []DeviceNode
 	Hooks   []DeviceHook
 	Root    rootedit.Edits // edits that gbuild itself makes in the container's root, in place of NVIDIA's hooks
-	Notices []string       // a line for each thing that was left out, with the reason
+	Groups  []int          `json:",omitempty"` // further groups of the command, by which nodes are open
+	// KeepGroups says that nodes can be opened by a group of the user only, which has no number in a user namespace.
+	KeepGroups bool     `json:",omitempty"`
+	Notices    []string // a line for each thing that was left out, with the reason
 }
 
 // DeviceMount is a mount that a device needs, parents before children.

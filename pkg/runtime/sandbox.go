@@ -27,6 +27,8 @@ type Sandbox struct {
 
 	UID, GID int   // ids of a user of the image; LookupUser finds them
 	Groups   []int // supplementary groups; GID is added
+	// KeepGroups gives the command the supplementary groups of this process, which may have no numbers here, in place of Groups.
+	KeepGroups bool
 
 	Mounts       []Mount
 	Network      string        // "private", "host" or "none"; "" is private where that can be had, else the host's
@@ -107,6 +109,25 @@ func (s *Sandbox) HasGPU() bool {
 			return n.Source == "/dev/kfd" || strings.HasPrefix(n.Source, "/dev/dri") || strings.HasPrefix(n.Source, "/dev/nvidia") || n.Source == "/dev/dxg"
 		})
 	})
+}
+
+// keepsGroups says whether the command has the groups of this process: as asked for, or as a device needs it. Who is root of the machine
+// opens devices without.
+func (s *Sandbox) keepsGroups() bool {
+	return s.KeepGroups || slices.ContainsFunc(s.Devices, func(e Edits) bool { return e.KeepGroups })
+}
+
+// groups are the supplementary ones of a process with these groups of the image; none where it keeps those of this process.
+func (s *Sandbox) groups(gid int, image []int) []int {
+	if s.keepsGroups() {
+		return nil
+	}
+	all := slices.Concat([]int{gid}, image)
+	for _, e := range s.Devices {
+		all = append(all, e.Groups...)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // cannotChangeNetwork says whether no process of the sandbox can leave anything behind in its network: none may administer it,

@@ -116,6 +116,27 @@ func (id *Identity) setUser(accounts table, name string) (account string, err er
 	return f[0], nil
 }
 
+// LookupGroups finds further groups of the image for a user, by name or number, as docker does.
+func LookupGroups(open func(path string) (io.ReadCloser, error), names []string) (ids []int, err error) {
+	if len(names) == 0 {
+		return nil, nil
+	}
+	groups, err := readAccounts(open, "/etc/group", 4)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		id, err := findGroup(groups, name)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}
+	return ids, nil
+}
+
 // findGroup finds the number of a group; digits are always a number.
 func findGroup(groups table, name string) (int, error) {
 	gid, err := parseID(name)

@@ -125,20 +125,6 @@ func fileCaps(file string) driverCaps {
 	return capsAll
 }
 
-// Hint says, in one line, that an image that is run without GPUs asks for them, or "". Environment alone never
-// injects a device.
-func Hint(env []string) string {
-	v, ok := lastEnv(env, "NVIDIA_VISIBLE_DEVICES")
-	if _, cuda := lastEnv(env, "CUDA_VERSION"); !ok && cuda {
-		v = "all"
-	}
-	switch v {
-	case "", "void", "none":
-		return ""
-	}
-	return "this image asks for NVIDIA GPUs; run it with --gpus all to give it them"
-}
-
 // lastEnv gives the value of a variable in a list of KEY=VALUE, of which the last counts.
 func lastEnv(env []string, key string) (string, bool) {
 	for _, e := range slices.Backward(env) {

@@ -198,7 +198,7 @@ func (c *Catalog) Inject(names []string, o InjectOptions) (runtime.Edits, error)
 	}
 	done := map[*cdiSpec]bool{}
 	for _, n := range names {
-		d := c.devices[n]
+		d, _ := c.device(n)
 		all := []*specs.ContainerEdits{&d.edits}
 		if !done[d.spec] {
 			done[d.spec] = true
@@ -214,11 +214,24 @@ func (c *Catalog) Inject(names []string, o InjectOptions) (runtime.Edits, error)
 	return in.edits, nil
 }
 
+// device finds a device by its name. That of no GPU is what all devices of NVIDIA's spec have in common.
+func (c *Catalog) device(name string) (cdiDevice, bool) {
+	if d, ok := c.devices[name]; ok || name != noGPU {
+		return d, ok
+	}
+	for _, n := range c.Names() {
+		if strings.HasPrefix(n, nvidiaKind+"=") {
+			return cdiDevice{spec: c.devices[n].spec}, true
+		}
+	}
+	return cdiDevice{}, false
+}
+
 // check refuses names that no spec has, with the reason that is most likely.
 func (c *Catalog) check(names []string) error {
 	var unknown []string
 	for _, n := range names {
-		if _, ok := c.devices[n]; !ok {
+		if _, ok := c.device(n); !ok {
 			unknown = append(unknown, n)
 		}
 	}

@@ -18,6 +18,7 @@ import (
 	specs "tags.cncf.io/container-device-interface/specs-go"
 
 	"github.com/gbuild/gbuild/pkg/runtime"
+	"github.com/gbuild/gbuild/pkg/runtime/host"
 )
 
 // apply takes all edits of one device, or of one spec. What cannot be had in a user namespace is left out with a notice.
@@ -40,9 +41,12 @@ func (in *injection) apply(e *specs.ContainerEdits, nvidia bool) error {
 			return err
 		}
 	}
-	if len(e.AdditionalGIDs) > 0 {
-		// In a user namespace the number would mean another group of the host.
-		in.notice("additional groups %v of the device are left out: a group of the host has no meaning in a user namespace", e.AdditionalGIDs)
+	// Additional groups are for the nodes. Their numbers mean the same in namespaces of root only; what counts for others is whether they may
+	// open the nodes (access.go).
+	for _, g := range e.AdditionalGIDs {
+		if host.OwnerOutside() == 0 {
+			in.edits.Groups = append(in.edits.Groups, int(g))
+		}
 	}
 	if e.IntelRdt != nil || len(e.NetDevices) > 0 {
 		in.notice("cache allocation and network devices of CDI specs are left out: they need the host's root")
@@ -68,6 +72,7 @@ func (in *injection) device(n *specs.DeviceNode) error {
 	if kind == "" || n.Type != "" && n.Type != kind && (n.Type != "u" || kind != "c") {
 		return fmt.Errorf("%s is not a device node of type %q", host, cmp.Or(n.Type, "c, b or p"))
 	}
+	in.access(host, st)
 	in.edits.Mounts = slices.DeleteFunc(in.edits.Mounts, func(m runtime.DeviceMount) bool { return m.Target == n.Path })
 	in.edits.Devices = slices.DeleteFunc(in.edits.Devices, func(d runtime.DeviceNode) bool { return d.Target == n.Path })
 	in.edits.Devices = append(in.edits.Devices, runtime.DeviceNode{Source: host, Target: n.Path})

@@ -193,7 +193,7 @@ func (r Request) byID(kind string, known []string) ([]string, error) {
 		if !strings.Contains(id, "=") {
 			name = kind + "=" + id
 		}
-		if !slices.Contains(known, name) {
+		if name != noGPU && !slices.Contains(known, name) {
 			return nil, unknownDevices([]string{name}, known)
 		}
 		if !slices.Contains(names, name) {
