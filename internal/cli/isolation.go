@@ -92,13 +92,13 @@ func (d demands) check(m host.Mode) error {
 	}
 	switch {
 	case m.Isolation < d.least:
-		return refuse("the isolation here is "+m.Isolation.String(), m.Single)
+		return refuse("the isolation here is "+m.Isolation.String(), cmp.Or(m.Single, m.NoOwn))
 	case d.ownProc && m.BoundProc != nil:
 		return refuse("a sandbox would share /proc and processes with this place", m.BoundProc)
 	case d.ownProc && !m.Isolation.Enters():
-		return refuse("a command would share /proc and processes with this place", nil)
+		return refuse("a command would share /proc and processes with this place", m.NoOwn)
 	case d.ownUsers && (m.HostRoot != nil || !m.Isolation.Enters()):
-		return refuse("a sandbox would have no user namespace of its own", m.HostRoot)
+		return refuse("a sandbox would have no user namespace of its own", cmp.Or(m.HostRoot, m.NoOwn))
 	}
 	return nil
 }
