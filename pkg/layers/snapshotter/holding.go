@@ -47,18 +47,18 @@ func NewHolding(dir, own string, kept, aside []string) (*Holding, error) {
 	}
 	h := &Holding{dir: dir}
 	if h.own, err = resolved(own); err == nil {
-		h.names, err = h.inside(append([]string{own}, kept...))
+		h.names, err = h.inside(append([]string{own}, kept...), resolved)
 	}
 	if err == nil {
-		h.aside, err = h.inside(aside)
+		h.aside, err = h.inside(aside, located)
 	}
 	return h, err
 }
 
 // inside returns those of the paths that are in the place, as seen from there.
-func (h *Holding) inside(paths []string) (names []string, err error) {
+func (h *Holding) inside(paths []string, real func(string) (string, error)) (names []string, err error) {
 	for _, name := range paths {
-		real, err := resolved(name)
+		real, err := real(name)
 		if err != nil {
 			return nil, err
 		}
@@ -73,10 +73,15 @@ func (h *Holding) inside(paths []string) (names []string, err error) {
 func resolved(name string) (string, error) {
 	real, err := filepath.EvalSymlinks(name)
 	if errors.Is(err, fs.ErrNotExist) && name != "/" {
-		above, err := resolved(filepath.Dir(name))
-		return filepath.Join(above, filepath.Base(name)), err
+		return located(name)
 	}
 	return real, err
+}
+
+// located is a path without links but itself.
+func located(name string) (string, error) {
+	dir, err := resolved(filepath.Dir(name))
+	return filepath.Join(dir, filepath.Base(name)), err
 }
 
 // Dir is the directory of the place, without links.
