@@ -35,6 +35,7 @@ ENV PATH=/.gbuild/bin:/kaniko \
     GBUILD_CACHE_DIR=/var/lib/gbuild/caches \
     TMPDIR=/.gbuild/tmp \
     SSL_CERT_FILE=/.gbuild/certs/ca-certificates.crt \
+    SSL_CERT_DIR=/kaniko/ssl/certs \
     GIT_SSL_CAINFO=/.gbuild/certs/ca-certificates.crt \
     GIT_EXEC_PATH=/.gbuild/libexec
 # Overlay mounts need a directory that is not itself on an overlay.

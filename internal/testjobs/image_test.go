@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -23,7 +24,7 @@ import (
 // and no directory would become a part of what is built in their place.
 func TestImageKeepsToItself(t *testing.T) {
 	w := newWorld(t)
-	for target, listed := range map[string][]string{"gbuild": {"/busybox"}, "debug": nil} {
+	for target, listed := range map[string][]string{"gbuild": {"/busybox", "/bin/sh"}, "debug": nil} {
 		files := readTar(t, w.tars[target])
 		marker := string(files["/.gbuild/image"].body)
 		ours := strings.Fields(strings.ReplaceAll(marker, "\n-", "\n"))
@@ -191,6 +192,26 @@ func TestImageFetchesByGit(t *testing.T) {
 	out, err := exec.Command("docker", "run", "--rm", "--network", "host", w.images["gbuild"], "build", secure.URL+"/plain.git").CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "certificate") {
 		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// TestImageTakesCertificates fetches a context of which an authority of one's own vouches, that is put where pipelines put it.
+func TestImageTakesCertificates(t *testing.T) {
+	w := newWorld(t)
+	server := httptest.NewTLSServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+		const text = "FROM scratch\nCOPY . /\n"
+		archive := tar.NewWriter(rw)
+		_ = archive.WriteHeader(&tar.Header{Name: "Dockerfile", Mode: 0o644, Size: int64(len(text))})
+		_, _ = io.WriteString(archive, text)
+		_ = archive.Close()
+	}))
+	t.Cleanup(server.Close)
+	dir := w.project(t, map[string]string{"ca.pem": pemOf(server.Certificate())})
+	url := server.URL + "/context.tar"
+	w.docker(t, "--volume", dir+"/ca.pem:/kaniko/ssl/certs/additional-ca-cert-bundle.crt:ro", w.images["gbuild"], "build", "-t", "one", url)
+	w.docker(t, "--volume", dir+":/ca:ro", "--entrypoint", "", w.images["debug"], "sh", "-c", "cat /ca/ca.pem >>/kaniko/ssl/certs/ca-certificates.crt && gbuild build -t one "+url)
+	if out, err := exec.Command("docker", "run", "--rm", "--network", "host", w.images["gbuild"], "build", url).CombinedOutput(); err == nil || !strings.Contains(string(out), "certificate") {
+		t.Errorf("without it: %v: %s", err, out)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -188,6 +189,7 @@ func TestJobBuildkite(t *testing.T) {
 	j.want("7")
 }
 
+// TestJobDrone: the commands are a script in a variable, with what the runner puts before each.
 func TestJobDrone(t *testing.T) {
 	p := read[dronePipeline](t, "drone.yml")
 	if p.Kind != "pipeline" || p.Type != "docker" || p.Name == "" {
@@ -195,29 +197,38 @@ func TestJobDrone(t *testing.T) {
 	}
 	j := newJob(t)
 	step := p.Steps[0]
-	options := []string{"--volume", j.dir + ":/drone/src", "--workdir", "/drone/src", "--entrypoint", step.Entrypoint[0]}
-	for name, value := range step.Environment {
-		options = append(options, "--env", name+"="+value)
+	script := "\nset -e\n"
+	for _, command := range step.Commands {
+		script += "\necho + " + strconv.Quote(strings.ReplaceAll(j.here(command), "$", `\$`)) + "\n" + j.here(command) + "\n"
 	}
-	j.docker(t, slices.Concat(options, []string{j.here(step.Image)}, step.Entrypoint[1:], j.hereAll(step.Command, "${DRONE_COMMIT_SHA}", "c0ffee"))...)
+	j.script(step, "/drone/src", []string{"DRONE_COMMIT_SHA=c0ffee", "DRONE_SCRIPT=" + script}, `echo "$DRONE_SCRIPT" | /bin/sh`)
 	j.want("c0ffee")
 }
 
-// TestJobWoodpecker: the commands are a script in a variable.
+// TestJobWoodpecker: the same, encoded.
 func TestJobWoodpecker(t *testing.T) {
 	step := read[woodpeckerWorkflow](t, "woodpecker.yml").Steps[0]
 	j := newJob(t)
+	script := base64.StdEncoding.EncodeToString([]byte(j.here(strings.Join(step.Commands, "\n"))))
+	j.script(step, "/woodpecker/src", []string{"CI_COMMIT_SHA=c0ffee", "CI_SCRIPT=" + script}, "echo $CI_SCRIPT | base64 -d | /bin/sh -e")
+	j.want("c0ffee")
+}
+
+// script starts a step as systems do that take the shell of every image for it.
+func (j *job) script(step scriptStep, dir string, environ []string, start string) {
+	j.Helper()
 	login, err := os.ReadFile(filepath.Join(j.beside("auth"), "config.json"))
 	if err != nil {
-		t.Fatal(err)
+		j.Fatal(err)
 	}
-	script := base64.StdEncoding.EncodeToString([]byte(j.here(strings.Join(step.Commands, "\n"))))
-	options := []string{"--volume", j.dir + ":/woodpecker/src", "--workdir", "/woodpecker/src", "--env", "CI_COMMIT_SHA=c0ffee", "--env", "CI_SCRIPT=" + script, "--entrypoint", step.Entrypoint[0]}
+	options := []string{"--volume", j.dir + ":" + dir, "--workdir", dir, "--entrypoint", "/bin/sh"}
 	for name := range step.Environment {
-		options = append(options, "--env", name+"="+string(login))
+		environ = append(environ, name+"="+string(login))
 	}
-	j.docker(t, slices.Concat(options, []string{j.here(step.Image)}, step.Entrypoint[1:])...)
-	j.want("c0ffee")
+	for _, e := range environ {
+		options = append(options, "--env", e)
+	}
+	j.docker(j.T, append(options, j.here(step.Image), "-c", start)...)
 }
 
 // TestJobSlurm: a batch script is executed by bash in the directory of the project, with a directory of the node.

@@ -204,22 +204,18 @@ type buildkitePipeline struct {
 
 type dronePipeline struct {
 	Kind, Type, Name string
-	Steps            []struct {
-		Name, Image         string
-		Environment         map[string]string
-		Entrypoint, Command []string
-	}
+	Steps            []scriptStep
 }
 
-type woodpeckerWorkflow struct {
-	Steps []struct {
-		Name, Image string
-		Entrypoint  []string
-		Environment map[string]struct {
-			FromSecret string `yaml:"from_secret"`
-		}
-		Commands []string
+type woodpeckerWorkflow struct{ Steps []scriptStep }
+
+// scriptStep is a step whose commands are executed by the shell of its image.
+type scriptStep struct {
+	Name, Image string
+	Environment map[string]struct {
+		FromSecret string `yaml:"from_secret"`
 	}
+	Commands []string
 }
 
 type githubAction struct {

@@ -95,11 +95,12 @@ done
 setcap cap_setuid=ep "$own/bin/newuidmap"
 setcap cap_setgid=ep "$own/bin/newgidmap"
 
-mkdir -p "$own/certs"
+mkdir -p "$own/certs" "$root/kaniko/ssl/certs"
 cat "$packages"/ca-certificates/usr/share/ca-certificates/mozilla/*.crt >"$own/certs/ca-certificates.crt"
 cp "$packages/ca-certificates/usr/share/doc/ca-certificates/copyright" "$own/share/licences/ca-certificates"
 
-# Where pipelines for kaniko look for the builder and put credentials.
+# Where pipelines for kaniko look for the builder, and put credentials and certificates.
+ln -s /.gbuild/certs/ca-certificates.crt "$root/kaniko/ssl/certs/ca-certificates.crt"
 mkdir -p "$root/kaniko/.docker"
 ln -s gbuild "$own/bin/executor"
 ln -s /.gbuild/bin/gbuild "$root/kaniko/executor"
@@ -115,11 +116,12 @@ for kind in uid gid; do
 done
 
 # What of / is gbuild's image, and no part of what is built in its place. The files with a dash make room for those of the
-# same names that are built: they are for users, and who builds in place is root.
-printf '%s\n' /.gbuild /busybox /kaniko -/etc/passwd -/etc/group -/etc/subuid -/etc/subgid >"$own/image"
+# same names that are built: users are for who does not build in place, and a shell that runs goes on.
+printf '%s\n' /.gbuild /busybox /kaniko -/etc/passwd -/etc/group -/etc/subuid -/etc/subgid -/bin/sh >"$own/image"
 
-# The shell is where images for CI have it, with the tools that scripts of pipelines call.
-mkdir -p "$debug/busybox"
+# The shell is where images for CI have it, with the tools that scripts of pipelines call, and where every image has one.
+mkdir -p "$debug/busybox" "$debug/bin"
+ln -s /busybox/sh "$debug/bin/sh"
 for tool in [ ash awk base64 basename busybox cat chmod chown clear cp cut date dd df diff dirname du echo egrep env expr false \
     fgrep find fold free getopt grep gunzip gzip head hexdump hostname id kill ln ls md5sum mkdir mkfifo mktemp more mv nc nl \
     nproc nslookup od paste pidof printf ps pwd readlink realpath rm rmdir sed seq sh sha1sum sha256sum sha512sum sleep sort \
