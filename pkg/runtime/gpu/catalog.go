@@ -204,6 +204,7 @@ func (c *Catalog) Inject(names []string, o InjectOptions) (runtime.Edits, error)
 			done[d.spec] = true
 			all = []*specs.ContainerEdits{&d.spec.ContainerEdits, &d.edits}
 		}
+		in.complete = d.spec.dir < 0
 		for _, e := range all {
 			if err := in.apply(e, strings.HasPrefix(d.spec.Kind, "nvidia.com/")); err != nil {
 				return runtime.Edits{}, fmt.Errorf("injecting %s of %s: %w", n, d.spec.file, err)

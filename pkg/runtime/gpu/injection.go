@@ -31,6 +31,7 @@ type injection struct {
 	edits    runtime.Edits // the edits gathered so far
 	caps     driverCaps    // the uses that the container makes of the driver
 	hookDirs []string
+	complete bool // the spec at hand was made here, and has all links to libraries
 }
 
 // notice says what is left out, once.

@@ -107,18 +107,18 @@ func (h view) libraries(version string) (driverLibraries, error) {
 	var others []string
 	for _, root := range h.driverRoots() {
 		for _, dir := range h.searchDirs(root) {
-			found, _ := filepath.Glob(root + dir + "/libcuda.so.*")
-			for _, f := range found {
-				m := libcudaFile().FindStringSubmatch(filepath.Base(f))
-				if _, native := librarySoname(f); m == nil || !native {
+			for _, name := range libcudas(root+dir, version) {
+				m := libcudaFile().FindStringSubmatch(name)
+				if m == nil || slices.Contains(others, m[1]) {
+					continue
+				}
+				if _, native := librarySoname(path.Join(root+dir, name)); !native {
 					continue
 				}
 				if version == "" || m[1] == version {
 					return driverLibraries{m[1], root, dir}, nil
 				}
-				if !slices.Contains(others, m[1]) {
-					others = append(others, m[1])
-				}
+				others = append(others, m[1])
 			}
 		}
 	}
@@ -130,6 +130,14 @@ func (h view) libraries(version string) (driverLibraries, error) {
 	return driverLibraries{}, &host.Missing{
 		What:   "no libcuda.so of NVIDIA driver " + version + " was found",
 		Remedy: "install the driver's libraries, or say where they are: --library-dir DIR, or --driver-root DIR for a driver below DIR"}
+}
+
+// libcudas lists the names of libcuda in a directory: the one of a version where it is there, else all that there are.
+func libcudas(dir, version string) []string {
+	if name := "libcuda.so." + version; version != "" && exists(path.Join(dir, name)) {
+		return []string{name}
+	}
+	return named(dir, "libcuda.so.*")
 }
 
 // librarySoname reads the SONAME of a library, and whether it is one for this machine. 32-bit libraries are not.
@@ -164,33 +172,61 @@ func (h view) libraryFiles(l driverLibraries) []driverFile {
 	dirs := h.searchDirs(l.root)
 	// The directory of libcuda decides where several have the same file.
 	slices.SortStableFunc(dirs, func(a, b string) int { return rank(a, l.dir) - rank(b, l.dir) })
-	versioned := []string{"lib*.so." + l.version, "vdpau/lib*.so." + l.version}
+	versioned := "lib*.so." + l.version
 	seen := map[string]bool{}
 	var out []driverFile
-	for i, dir := range dirs {
-		for _, p := range slices.Concat(versioned, unversionedIn(i)) {
-			found, _ := filepath.Glob(l.root + dir + "/" + p)
-			for _, f := range found {
-				base := filepath.Base(f)
-				if seen[base] || slices.ContainsFunc(dispatchers, func(d string) bool { return strings.HasPrefix(base, d) }) {
-					continue
-				}
-				if lib, ok := libraryFile(l, f); ok {
-					seen[base] = true
-					out = append(out, lib)
-				}
+	take := func(dir string, patterns ...string) {
+		for _, base := range named(dir, patterns...) {
+			if seen[base] || slices.ContainsFunc(dispatchers, func(d string) bool { return strings.HasPrefix(base, d) }) {
+				continue
+			}
+			if lib, ok := libraryFile(l, path.Join(dir, base)); ok {
+				seen[base] = true
+				out = append(out, lib)
 			}
 		}
 	}
+	for i, dir := range dirs {
+		take(l.root+dir, append(unversionedIn(i), versioned)...)
+		take(l.root+dir+"/vdpau", versioned)
+	}
 	slices.SortFunc(out, func(a, b driverFile) int { return strings.Compare(a.container, b.container) })
 	return out
+}
+
+// named lists what of a directory has a name by one of the patterns, sorted. The directory is read once: it may have thousands of files.
+func named(dir string, patterns ...string) []string {
+	d, err := os.Open(dir)
+	if err != nil {
+		return nil
+	}
+	defer d.Close()
+	names, _ := d.Readdirnames(-1)
+	names = slices.DeleteFunc(names, func(name string) bool {
+		return !slices.ContainsFunc(patterns, func(p string) bool { return matches(p, name) })
+	})
+	slices.Sort(names)
+	return names
+}
+
+// matches is path.Match for patterns with stars only, which looks at both ends of a name first: most names differ there.
+func matches(pattern, name string) bool {
+	first, last := strings.IndexByte(pattern, '*'), strings.LastIndexByte(pattern, '*')
+	if first < 0 {
+		return name == pattern
+	}
+	if !strings.HasPrefix(name, pattern[:first]) || !strings.HasSuffix(name, pattern[last+1:]) {
+		return false
+	}
+	ok, _ := path.Match(pattern, name)
+	return ok
 }
 
 // unversionedIn gives the patterns of libraries with their own versions for libcuda's directory alone: in others they
 // may be left over from another driver.
 func unversionedIn(i int) []string {
 	if i == 0 {
-		return unversioned
+		return slices.Clone(unversioned)
 	}
 	return nil
 }

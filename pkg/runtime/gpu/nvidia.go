@@ -42,6 +42,10 @@ func (in *injection) place(target, host string) string {
 		return target
 	}
 	in.edits.Root.Libraries = append(in.edits.Root.Libraries, target)
+	if in.complete {
+		return target
+	}
+	// NVIDIA leaves these links to its ldconfig.
 	if soname, ok := librarySoname(host); ok && soname != "" && soname != base {
 		in.link(base, path.Join(dir, soname))
 		in.link(base, path.Join(path.Dir(target), soname))
