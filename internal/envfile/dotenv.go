@@ -4,7 +4,6 @@ package envfile
 
 import (
 	"bytes"
-	"fmt"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -13,8 +12,8 @@ import (
 )
 
 // ParseDotenv reads data as compose reads a .env file: comments, `export`, quotes over several lines, escapes in
-// double quotes, and ${VAR:-default} in all values but those in single quotes. A variable stands for an earlier one
-// of the file, else for lookup's. lookup may be nil. The result keeps the order of the file; a later line wins.
+// double quotes, and ${VAR:-default} in all values but those in single quotes. A variable stands for lookup's, else for an
+// earlier one of the file. lookup may be nil. The result keeps the order of the file; a later line wins.
 func ParseDotenv(name string, data []byte, lookup func(string) (string, bool)) ([]string, error) {
 	if lookup == nil {
 		lookup = func(string) (string, bool) { return "", false }
@@ -25,7 +24,6 @@ func ParseDotenv(name string, data []byte, lookup func(string) (string, bool)) (
 			return nil, &Error{name, i + 1, "not text in UTF-8", "save the file as UTF-8"}
 		}
 	}
-	p.rest = strings.ReplaceAll(p.rest, "\r\n", "\n")
 	for p.skip() {
 		if err := p.statement(); err != nil {
 			return nil, err
@@ -94,35 +92,41 @@ func (p *statements) set(key, value string) {
 	p.values[key] = value
 }
 
-// statement reads one KEY=VALUE, or a KEY alone, which takes its value from outside.
+// statement reads one KEY=VALUE, or a KEY alone, which takes its value from outside. Compose takes the YAML form KEY: value as well.
 func (p *statements) statement() error {
 	if after, ok := strings.CutPrefix(p.rest, "export"); ok && strings.TrimLeft(after, space) != after {
 		p.take(len("export"))
 		p.skipSpace()
 	}
-	end := strings.IndexFunc(p.rest, func(r rune) bool { return !isEnvName(r) })
+	end := strings.IndexFunc(p.rest, func(r rune) bool { return !isEnvName(r) && !strings.ContainsRune(space, r) })
 	if end < 0 {
 		end = len(p.rest)
 	}
-	if end == 0 {
+	key := strings.TrimRightFunc(p.rest[:end], unicode.IsSpace)
+	switch {
+	case key == "":
 		return p.fail("a variable name must come here", "values over several lines need quotes")
+	case strings.ContainsAny(key, space), end < len(p.rest) && !strings.ContainsRune("=:\n", rune(p.rest[end])):
+		return p.fail("unexpected text after the variable name "+key[:nameEnd(key)], "write KEY=value")
 	}
-	key := p.take(end)
-	p.skipSpace()
-	if p.rest == "" || p.rest[0] == '\n' || p.rest[0] == '#' {
+	p.take(end)
+	if p.rest == "" || p.rest[0] == '\n' {
 		if v, ok := p.outer(key); ok {
 			p.set(key, v)
 		}
-		p.take(p.lineEnd())
 		return nil
-	}
-	// Compose takes the YAML form KEY: value as well.
-	if p.rest[0] != '=' && p.rest[0] != ':' {
-		return p.fail(fmt.Sprintf("unexpected character after the variable name %s", key), "write KEY=value")
 	}
 	p.take(1)
 	p.skipSpace()
 	return p.value(key)
+}
+
+// nameEnd is the length of the first word of a key: what follows may be a piece of a secret.
+func nameEnd(key string) int {
+	if i := strings.IndexAny(key, space); i >= 0 {
+		return i
+	}
+	return len(key)
 }
 
 func isEnvName(r rune) bool {
@@ -145,49 +149,49 @@ func (p *statements) value(key string) error {
 	return nil
 }
 
-// text takes what a value is written as. In single quotes it is literal; else escaped dollars are marked.
+// text takes what a value is written as. In single quotes it is literal. Without quotes it ends before a # that a space is before,
+// so that a value may begin with one.
 func (p *statements) text() (text string, literal bool, err error) {
 	if p.rest != "" && (p.rest[0] == '"' || p.rest[0] == '\'') {
 		quote := p.rest[0]
 		if text, err = p.quoted(quote); quote == '\'' {
-			return strings.ReplaceAll(text, `\'`, `'`), true, err
+			return text, true, err
 		}
 		return unescape(text), false, err
 	}
-	text = p.take(p.lineEnd())
-	for i := range len(text) {
-		if text[i] == '#' && (i == 0 || text[i-1] == ' ' || text[i-1] == '\t') {
-			text = text[:i]
-			break
-		}
-	}
-	return strings.ReplaceAll(strings.TrimRightFunc(text, unicode.IsSpace), `\$`, keptDollar), false, nil
+	text, _, _ = strings.Cut(p.take(p.lineEnd()), " #")
+	return strings.TrimRightFunc(text, unicode.IsSpace), false, nil
 }
 
-// quoted takes the text up to the closing quote, which may be lines away. After it only a comment may stand on its line.
+// quoted takes the text up to the closing quote, which may be lines away. A backslash before a quote of the same kind goes.
 func (p *statements) quoted(quote byte) (string, error) {
+	var text strings.Builder
 	end := 1
 	for ; end < len(p.rest) && p.rest[end] != quote; end++ {
 		if p.rest[end] == '\\' && end+1 < len(p.rest) {
-			end++
+			if end++; p.rest[end] != quote {
+				text.WriteByte('\\')
+			}
 		}
+		text.WriteByte(p.rest[end])
 	}
 	if end >= len(p.rest) {
 		return "", p.fail("the quote that begins this value has no end", "")
 	}
-	text := p.take(end + 1)
+	p.take(end + 1)
+	// Another KEY=VALUE may follow on the line, as in compose. A word alone would be a variable of the caller's there.
 	after := strings.TrimSpace(p.rest[:p.lineEnd()])
-	if after != "" && after[0] != '#' {
+	if after != "" && after[0] != '#' && !strings.ContainsAny(after, "=:") {
 		return "", p.fail("text after the closing quote", "put the whole value in quotes, and \\ before quotes inside it")
 	}
-	p.take(p.lineEnd())
-	return text[1:end], nil
+	return text.String(), nil
 }
 
-// lookup prefers what the file has said.
+// lookup prefers what the caller has, as compose does.
 func (p *statements) lookup(key string) (string, bool) {
-	if v, ok := p.values[key]; ok {
+	if v, ok := p.outer(key); ok {
 		return v, true
 	}
-	return p.outer(key)
+	v, ok := p.values[key]
+	return v, ok
 }

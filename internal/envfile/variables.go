@@ -7,6 +7,7 @@ package envfile
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/gbuild/gbuild/internal/hint"
@@ -15,7 +16,8 @@ import (
 // keptDollar stands for a dollar that was escaped, until the variables are replaced. It is no UTF-8 text.
 const keptDollar = "\xff"
 
-// unescape replaces the escapes of double quotes. \$ becomes a dollar that begins no variable.
+// unescape replaces the escapes of double quotes. \$ becomes a dollar that begins no variable. An octal number has a 0 before its three
+// digits; with fewer of them compose keeps the backslash and loses the 0, and so is it here.
 func unescape(text string) string {
 	var b strings.Builder
 	for i := 0; i < len(text); i++ {
@@ -29,12 +31,29 @@ func unescape(text string) string {
 			b.WriteByte("\a\b\f\n\r\t\v\"\\"[j])
 		case text[i] == '$':
 			b.WriteString(keptDollar)
+		case text[i] == '0':
+			digits := text[i+1:][:digitsOf(text[i+1:])]
+			i += len(digits)
+			if n, err := strconv.ParseUint(digits, 8, 8); err == nil && len(digits) == 3 {
+				b.WriteRune(rune(n))
+			} else {
+				b.WriteString(`\` + digits)
+			}
 		default:
 			b.WriteByte('\\')
 			b.WriteByte(text[i])
 		}
 	}
 	return b.String()
+}
+
+// digitsOf counts the digits that a text begins with, up to three.
+func digitsOf(text string) int {
+	n := 0
+	for n < len(text) && n < 3 && '0' <= text[n] && text[n] <= '9' {
+		n++
+	}
+	return n
 }
 
 // variables gives the value of a variable, and whether it is set.

@@ -1,0 +1,142 @@
+package running
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/gbuild/gbuild/internal/cli"
+	"github.com/gbuild/gbuild/internal/envfile"
+	"github.com/gbuild/gbuild/pkg/runtime"
+)
+
+// grammars are the flags whose values docker's own parsers were asked about. testdata/grammar has what they said, one file for
+// each. A function gives what gbuild makes of a value, in the words of the file.
+var grammars = map[string]func(value string) (string, error){
+	"env":      readEnv,
+	"env-file": readEnvFileText,
+	"dotenv":   readDotenv,
+}
+
+// refused stands for an error, whatever its words are.
+const refused = "refused"
+
+// Values of flags mean what docker's parsers make of them. Where gbuild means to differ, the table says so, and why.
+func TestFlagsAreReadAsDockerReadsThem(t *testing.T) {
+	for _, group := range slices.Sorted(maps.Keys(grammars)) {
+		t.Run(group, func(t *testing.T) {
+			table := readGrammar(t, group)
+			same := 0
+			for _, one := range table {
+				got, err := grammars[group](one.value)
+				if err != nil {
+					got = refused
+				}
+				if got == one.docker {
+					same++
+				}
+				if want := one.wanted(); got != want {
+					t.Errorf("%q: %s (%v), want %s", one.value, got, err, want)
+				}
+				if one.differs && (one.gbuild == one.docker || len(one.why) < 10) {
+					t.Errorf("%q: a difference that is none, or has no reason", one.value)
+				}
+			}
+			t.Logf("%s: %d of %d values as docker's parsers have them, %d differences with a reason", group, same, len(table), len(table)-same)
+			if len(table) < 20 || same*100 < len(table)*98 {
+				t.Errorf("%d of %d values are read as docker reads them", same, len(table))
+			}
+		})
+	}
+}
+
+// verdict is a line of a table, and the line below it where gbuild differs.
+type verdict struct {
+	value, docker string
+	differs       bool
+	gbuild, why   string
+}
+
+func (v verdict) wanted() string {
+	if v.differs {
+		return v.gbuild
+	}
+	return v.docker
+}
+
+func readGrammar(t *testing.T, group string) (list []verdict) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("testdata", "grammar", group+".txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range strings.Split(strings.TrimSuffix(string(text), "\n"), "\n") {
+		// What docker makes of a relative path depends on where it stands.
+		line = strings.NewReplacer("$PWD/..", filepath.Dir(here), "$PWD", here).Replace(line)
+		fields := strings.Split(line, "\t")
+		switch {
+		case strings.HasPrefix(line, "#"):
+		case fields[0] == "" && len(fields) == 3 && len(list) > 0:
+			last := &list[len(list)-1]
+			last.differs, last.gbuild, last.why = true, fields[1], fields[2]
+		default:
+			value, err := strconv.Unquote(fields[0])
+			if err != nil || len(fields) != 2 {
+				t.Fatalf("%s: %q: %v", group, line, err)
+			}
+			list = append(list, verdict{value: value, docker: fields[1]})
+		}
+	}
+	return list
+}
+
+// callersEnv is the environment of whoever calls, in the tables.
+func callersEnv(name string) (string, bool) {
+	value, ok := map[string]string{"HOME": "/h", "EMPTY": "", "CALLER": "mine"}[name]
+	return value, ok
+}
+
+// quoteAll words variables as the tables do.
+func quoteAll(list []string) string {
+	quoted := make([]string, len(list))
+	for i, one := range list {
+		quoted[i] = strconv.Quote(one)
+	}
+	return strings.Join(quoted, " ")
+}
+
+func readEnv(value string) (string, error) {
+	p := &Process{Env: strings.Split(value, "\n")}
+	box := &runtime.Sandbox{Hostname: "box"}
+	if err := p.fillEnv(box, &v1.Config{Env: []string{"IMAGE=said", "BOTH=image"}}, cli.New(callersEnv, nil, cli.Handed{})); err != nil {
+		return "", err
+	}
+	last := map[string]string{}
+	for _, e := range box.Env {
+		name, _, _ := strings.Cut(e, "=")
+		last[name] = strings.Replace(e, "PATH="+defaultPath, "PATH=/bin", 1)
+	}
+	delete(last, "HOSTNAME")
+	return quoteAll(slices.Sorted(maps.Values(last))), nil
+}
+
+func readEnvFileText(text string) (string, error) {
+	list, _, err := envfile.ParseDocker("f", []byte(text), callersEnv)
+	return quoteAll(list), err
+}
+
+func readDotenv(text string) (string, error) {
+	list, err := envfile.ParseDotenv("f", []byte(text), callersEnv)
+	slices.Sort(list)
+	return quoteAll(list), err
+}
