@@ -52,7 +52,7 @@ func (l *launch) runEntered(ctx context.Context) (err error) {
 		return err
 	}
 	// Volumes are released after the sandbox has ended and before the draft is gone: deferred calls run in that order.
-	release, err := l.bindVolumes(ctx, box, d.Lower())
+	release, err := l.bindVolumes(ctx, box, d)
 	defer func() { err = errors.Join(err, release()) }()
 	if err != nil {
 		return err
@@ -83,13 +83,13 @@ func (l *launch) heed(relay *container.Relay) func(syscall.Signal) {
 }
 
 // bindVolumes leases the volumes of the sandbox until release is called, also after an error.
-func (l *launch) bindVolumes(ctx context.Context, box *runtime.Sandbox, image *rootfs.View) (release func() error, err error) {
+func (l *launch) bindVolumes(ctx context.Context, box *runtime.Sandbox, d *layers.Draft) (release func() error, err error) {
 	volumes, err := l.app.Volumes()
 	if err != nil {
 		return func() error { return nil }, err
 	}
 	// An empty volume is filled with what the image has at its target, as docker does.
-	return volumes.Bind(ctx, box.Mounts, func(target, dir string) error { return files.CopyDirectory(ctx, image, target, dir) })
+	return volumes.Bind(ctx, box.Mounts, d.Private(), func(target, dir string) error { return files.CopyDirectory(ctx, d.Lower(), target, dir) })
 }
 
 // runOnce is the sandbox as a session runs it.

@@ -1,6 +1,7 @@
 package running
 
 import (
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -9,10 +10,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/docker/go-units"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sys/unix"
 
 	"github.com/gbuild/gbuild/internal/cli"
 	"github.com/gbuild/gbuild/internal/envfile"
+	"github.com/gbuild/gbuild/pkg/container"
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
@@ -22,6 +26,9 @@ var grammars = map[string]func(value string) (string, error){
 	"env":      readEnv,
 	"env-file": readEnvFileText,
 	"dotenv":   readDotenv,
+	"volume":   func(value string) (string, error) { m, err := parseVolume(value); return mountWords(value, m), err },
+	"mount":    func(value string) (string, error) { m, err := parseMount(value); return mountWords(value, m), err },
+	"tmpfs":    func(value string) (string, error) { m, err := parseTmpfs(value); return tmpfsEffect(m), err },
 }
 
 // refused stands for an error, whatever its words are.
@@ -139,4 +146,67 @@ func readDotenv(text string) (string, error) {
 	list, err := envfile.ParseDotenv("f", []byte(text), callersEnv)
 	slices.Sort(list)
 	return quoteAll(list), err
+}
+
+// mountWords words a mount as the tables do. Of propagation only what gbuild makes of it is kept, so the word is taken from the value.
+func mountWords(value string, m runtime.Mount) string {
+	words := []string{strings.TrimSuffix(m.Type, "-nocopy")}
+	switch source := m.Source; {
+	case m.Type != "tmpfs" && source == "":
+		words = append(words, strconv.Quote("-"))
+	case m.Type != "tmpfs":
+		words = append(words, strconv.Quote(source))
+	}
+	words = append(words, strconv.Quote(m.Target))
+	add := func(yes bool, word string) {
+		if yes {
+			words = append(words, word)
+		}
+	}
+	add(m.ReadOnly, "ro")
+	add(m.Type == container.EmptyVolumeMount, "nocopy")
+	for _, word := range strings.FieldsFunc(strings.ToLower(value), func(c rune) bool { return strings.ContainsRune(":,=", c) }) {
+		if later, known := propagations[word]; known && word != "rprivate" && m.Type == "bind" {
+			add(later == m.Below.Later, "propagation="+word)
+		}
+	}
+	add(m.Below.Hidden, "nonrecursive")
+	add(m.Below.Writable, "writable-below")
+	add(m.Size != 0, fmt.Sprintf("size=%d", m.Size))
+	if m.Mode != nil {
+		add(true, fmt.Sprintf("mode=%o", *m.Mode))
+	}
+	return strings.Join(words, " ")
+}
+
+// tmpfsEffect words a tmpfs by the flags and data that it comes to.
+func tmpfsEffect(m runtime.Mount) string {
+	words := []string{}
+	for word, flag := range map[string]uintptr{"nosuid": unix.MS_NOSUID, "nodev": unix.MS_NODEV, "noexec": unix.MS_NOEXEC, "sync": unix.MS_SYNCHRONOUS, "dirsync": unix.MS_DIRSYNC,
+		"mand": unix.MS_MANDLOCK, "noatime": unix.MS_NOATIME, "nodiratime": unix.MS_NODIRATIME, "relatime": unix.MS_RELATIME, "strictatime": unix.MS_STRICTATIME} {
+		if m.Flags&flag != 0 && m.Flags != keptTimes {
+			words = append(words, word)
+		}
+	}
+	if m.ReadOnly {
+		words = append(words, "ro")
+	}
+	slices.Sort(words)
+	data := strings.FieldsFunc(m.Data, func(c rune) bool { return c == ',' })
+	for i, d := range data {
+		if size, ok := strings.CutPrefix(d, "size="); ok && !strings.HasSuffix(size, "%") {
+			n, _ := units.RAMInBytes(size)
+			data[i] = fmt.Sprintf("size=%d", n)
+		}
+	}
+	if m.Mode != nil {
+		data = append(data, fmt.Sprintf("mode=%o", *m.Mode))
+	}
+	for name, id := range map[string]int{"uid": m.UID, "gid": m.GID} {
+		if id != 0 {
+			data = append(data, fmt.Sprintf("%s=%d", name, id))
+		}
+	}
+	slices.Sort(data)
+	return strings.Join(slices.Concat([]string{strconv.Quote(m.Target)}, words, data), " ")
 }

@@ -1,26 +1,21 @@
-// This file owns -v, --mount and --tmpfs: what is mounted into a container. The words are docker's, and so are the
-// differences: -v makes a source that is missing, --mount refuses it; a source of -v that could be a name is a volume. What
-// comes out are mounts of the sandbox, but for those of volumes, which pkg/container makes binds of when it has leased them.
+// This file owns what is mounted into a container, by -v (volumeflag.go), --mount (mountflag.go) and --tmpfs (tmpfsflag.go). The
+// words are docker's, and so are the differences: -v makes a source that is missing, --mount refuses it. What comes out are mounts
+// of the sandbox, but for those of volumes, which pkg/container makes binds of when it has leased them.
 
 package running
 
 import (
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"os"
 	"path"
-	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
-	"github.com/docker/go-units"
 	"github.com/spf13/pflag"
 
 	"github.com/gbuild/gbuild/internal/cli"
 	"github.com/gbuild/gbuild/internal/hint"
-	"github.com/gbuild/gbuild/pkg/container"
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
@@ -39,7 +34,7 @@ type flagMount struct {
 
 // Flags registers the flags. Their values are kept as text, so that an error can name the flag and what was given to it.
 func (m *Mounts) Flags(f *pflag.FlagSet) {
-	f.VarP((*cli.List)(&m.Volumes), "volume", "v", "SOURCE:TARGET[:ro]; a SOURCE without a slash is a volume (repeatable)")
+	f.VarP((*cli.List)(&m.Volumes), "volume", "v", "[SOURCE:]TARGET[:ro]; a SOURCE without a slash is a volume (repeatable)")
 	f.Var((*cli.List)(&m.Mounts), "mount", "type=bind|volume,source=…,target=…[,readonly] or type=tmpfs,target=… (repeatable)")
 	f.Var((*cli.List)(&m.Tmpfs), "tmpfs", "DIRECTORY[:size=…,mode=…] (repeatable)")
 }
@@ -55,13 +50,35 @@ func (m *Mounts) parse() error {
 		for _, text := range kind.texts {
 			mount, err := kind.parse(text)
 			if err != nil {
+				return cli.Usage(fmt.Errorf("%s %s: %w", kind.flag, text, err))
+			}
+			if err := m.add(flagMount{mount, kind.flag, text}); err != nil {
 				return err
 			}
-			m.parsed = append(m.parsed, flagMount{mount, kind.flag, text})
 		}
 	}
 	return nil
 }
+
+// add refuses a second mount on a directory, which would hide the first. As in docker, the same -v may be there twice, the last of
+// several --tmpfs counts, and an anonymous volume gives way to what else is mounted in its place.
+func (m *Mounts) add(one flagMount) error {
+	i := slices.IndexFunc(m.parsed, func(other flagMount) bool { return other.Target == one.Target })
+	switch {
+	case i < 0:
+		m.parsed = append(m.parsed, one)
+	case m.parsed[i].anonymous(), one.flag == "--tmpfs" && m.parsed[i].flag == one.flag:
+		m.parsed = append(slices.Delete(m.parsed, i, i+1), one)
+	case one.anonymous(), one.flag == "-v" && one.Mount == m.parsed[i].Mount:
+	default:
+		return cli.Usage(hint.Errorf("each directory of the container takes one mount: leave out one of the two",
+			"duplicate mount point: %s is that of %s %s and of %s %s", one.Target, m.parsed[i].flag, m.parsed[i].text, one.flag, one.text))
+	}
+	return nil
+}
+
+// anonymous says whether it is a volume of -v without a name.
+func (m *flagMount) anonymous() bool { return m.flag == "-v" && m.Source == "" }
 
 // fill mounts in the order of the flags: -v, --mount, --tmpfs.
 func (m *Mounts) fill(box *runtime.Sandbox) error {
@@ -69,9 +86,9 @@ func (m *Mounts) fill(box *runtime.Sandbox) error {
 		if err := one.findSource(); err != nil {
 			return err
 		}
+		one.notice(box.Notice)
 		box.Mounts = append(box.Mounts, one.Mount)
 	}
-	m.noticeOwners(box.Notice)
 	return nil
 }
 
@@ -93,150 +110,30 @@ func (m *flagMount) findSource() error {
 	return nil
 }
 
-// ignoredModes are options of -v that say nothing to a sandbox in its own user namespace.
-var ignoredModes = []string{"rw", "z", "Z", "cached", "delegated", "consistent", "private", "rprivate", "slave", "rslave", "shared", "rshared", podmanOwner}
-
-// podmanOwner is podman's option of -v that gives the source, with all that is in it, to the user of the container.
-const podmanOwner = "U"
-
-// noticeOwners says that podmanOwner changes nothing here: files of the host keep their owners.
-func (m *Mounts) noticeOwners(notice func(string)) {
-	for _, v := range m.Volumes {
-		if parts := strings.Split(v, ":"); len(parts) == 3 && slices.Contains(strings.Split(parts[2], ","), podmanOwner) {
-			notice(fmt.Sprintf("U of -v %s has no effect: the files keep their owners; run as their owner with --user, or change it before", v))
-		}
+// notice says what of a mount is weaker than asked.
+func (m *flagMount) notice(notice func(string)) {
+	modes := strings.Split(m.text[strings.LastIndex(m.text, ":")+1:], ",")
+	if m.flag == "-v" && slices.Contains(modes, podmanOwner) {
+		notice(fmt.Sprintf("U of -v %s has no effect: the files keep their owners; run as their owner with --user, or change it before", m.text))
+	}
+	if m.Type == "bind" && strings.Contains(strings.ToLower(m.text), "shared") && m.Below.Later {
+		notice(fmt.Sprintf("what the container mounts in %s stays in it: of shared, only the host's own mounts are seen there", m.Target))
 	}
 }
 
-// parseVolume reads SOURCE:TARGET[:OPTIONS].
-func parseVolume(text string) (runtime.Mount, error) {
-	parts := strings.Split(text, ":")
-	// A target alone would be docker's anonymous volume, which gbuild does not have.
-	if len(parts) < 2 || len(parts) > 3 || parts[0] == "" || !path.IsAbs(parts[1]) {
-		return runtime.Mount{}, cli.Usagef("-v %s: it is SOURCE:TARGET[:ro], TARGET absolute", text)
-	}
-	// A name without a slash is a volume; "./data" and "/data" are directories of this host.
-	m := runtime.Mount{Type: container.VolumeMount, Source: parts[0], Target: path.Clean(parts[1])}
-	if !container.IsName(parts[0]) {
-		source, err := filepath.Abs(parts[0])
-		if err != nil {
-			return runtime.Mount{}, err
-		}
-		m.Type, m.Source = "bind", source
-	}
-	if len(parts) == 3 {
-		for _, mode := range strings.Split(parts[2], ",") {
-			if mode == "ro" {
-				m.ReadOnly = true
-			} else if mode == "nocopy" && m.Type != "bind" {
-				m.Type = container.EmptyVolumeMount
-			} else if !slices.Contains(ignoredModes, mode) {
-				return runtime.Mount{}, cli.Usagef("-v %s: invalid mode: %s", text, mode)
-			}
-		}
-	}
-	return m, nil
-}
-
-// parseMount reads the fields of --mount, which are a line of CSV: a source may have commas in quotes.
-func parseMount(text string) (runtime.Mount, error) {
-	fields, err := csv.NewReader(strings.NewReader(text)).Read()
-	if err != nil {
-		return runtime.Mount{}, cli.Usagef("--mount %s: %w", text, err)
-	}
-	m := runtime.Mount{Type: container.VolumeMount}
-	for _, f := range fields {
-		key, value, given := strings.Cut(f, "=")
-		if err := setMount(&m, key, value, given); err != nil {
-			return runtime.Mount{}, cli.Usagef("--mount %s: %w", text, err)
-		}
-	}
-	if m.Type == "bind" && m.Source != "" {
-		if m.Source, err = filepath.Abs(m.Source); err != nil {
-			return runtime.Mount{}, err
-		}
-	}
-	// The fields come in any order, so what they need of each other is looked at when all are there.
-	isVolume := container.IsVolume(m)
+// checkTarget says what is wrong with the directory that something is to be mounted on.
+func checkTarget(target string) error {
 	switch {
-	case isVolume && !container.IsName(m.Source):
-		err = errors.New("source is required: the name of a volume")
-	case m.Type != "bind" && m.Type != "tmpfs" && !isVolume:
-		err = fmt.Errorf("type %q is not bind, volume or tmpfs", m.Type)
-	case !path.IsAbs(m.Target):
-		err = errors.New("target is required, and absolute")
-	case m.Type == "bind" && m.Source == "":
-		err = errors.New("source is required")
+	case target == "":
+		return errors.New("target is required")
+	case !path.IsAbs(target):
+		return fmt.Errorf("invalid mount path: '%s' mount path must be absolute", target)
+	case path.Clean(target) == "/":
+		return errors.New("invalid specification: destination can't be '/'")
 	}
-	if err != nil {
-		return runtime.Mount{}, cli.Usagef("--mount %s: %w", text, err)
-	}
-	return m, nil
+	return nil
 }
 
-// setMount sets one field. Those of docker that mean nothing in a sandbox of its own user are passed over.
-func setMount(m *runtime.Mount, key, value string, given bool) (err error) {
-	switch key {
-	case "type":
-		m.Type = value
-	case "source", "src":
-		m.Source = value
-	case "target", "dst", "destination":
-		m.Target = value
-	case "readonly", "ro":
-		m.ReadOnly = true
-		if given {
-			m.ReadOnly, err = strconv.ParseBool(value)
-		}
-	case "tmpfs-size":
-		m.Size, err = units.RAMInBytes(value)
-	case "tmpfs-mode":
-		m.Mode, err = parseMode(value)
-	case "volume-nocopy":
-		m.Type = container.EmptyVolumeMount
-	case "bind-propagation", "bind-recursive", "bind-nonrecursive", "consistency", "relabel", "volume-driver", "volume-label":
-	default:
-		err = fmt.Errorf("unexpected key '%s'", key)
-	}
-	return err
-}
-
-// parseMode reads the octal number of permissions.
-func parseMode(s string) (*uint32, error) {
-	n, err := strconv.ParseUint(s, 8, 32)
-	mode := uint32(n)
-	return &mode, err
-}
-
-// parseTmpfs reads DIRECTORY[:OPTIONS].
-func parseTmpfs(text string) (runtime.Mount, error) {
-	target, options, _ := strings.Cut(text, ":")
-	m := runtime.Mount{Type: "tmpfs", Target: target}
-	if !path.IsAbs(target) {
-		return m, cli.Usagef("--tmpfs %s: the directory is not absolute", text)
-	}
-	for _, o := range strings.FieldsFunc(options, func(c rune) bool { return c == ',' }) {
-		key, value, _ := strings.Cut(o, "=")
-		var err error
-		switch key {
-		case "size":
-			m.Size, err = units.RAMInBytes(value)
-		case "mode":
-			m.Mode, err = parseMode(value)
-		case "uid":
-			m.UID, err = strconv.Atoi(value)
-		case "gid":
-			m.GID, err = strconv.Atoi(value)
-		case "ro":
-			m.ReadOnly = true
-		// docker takes these, too; here they change nothing.
-		case "rw", "exec", "noexec", "nosuid", "suid", "nodev", "dev":
-		default:
-			err = fmt.Errorf("unknown option %q", o)
-		}
-		if err != nil {
-			return m, cli.Usagef("--tmpfs %s: %w", text, err)
-		}
-	}
-	return m, nil
-}
+// propagations are docker's words for how mounts that are made later cross a bind. The value says whether those of the host are
+// seen in the container. Nothing of a container, whose user namespace is its own, can reach the host.
+var propagations = map[string]bool{"private": false, "rprivate": false, "slave": true, "rslave": true, "shared": true, "rshared": true}

@@ -29,25 +29,25 @@ func parseRun(t *testing.T, args ...string) *Options {
 // A command line that makes no sense is refused before anything is made for it.
 func TestRunRefusesBeforeItMakes(t *testing.T) {
 	for text, want := range map[string]string{
-		"":                           "",
-		"--restart sometimes":        "--restart sometimes: it is no, on-failure[:TIMES], always or unless-stopped",
-		"--restart always --rm":      "cannot specify both --restart and --rm",
-		"--restart no --rm":          "",
-		"--stop-signal NOSUCH":       "invalid signal: NOSUCH",
-		"--pull now":                 "--pull now: it is one of always, missing, never",
-		"--network bridge":           "",
-		"--network nosuch":           "--network nosuch: it is one of default, private, bridge, host, none",
-		"--ipc shared":               "--ipc shared: it is one of private, host",
-		"-v relative":                "-v relative: it is SOURCE:TARGET[:ro], TARGET absolute",
-		"-v /a:/b:bogus":             "-v /a:/b:bogus: invalid mode: bogus",
-		"--mount type=bind":          "target is required",
-		"--tmpfs relative":           "the directory is not absolute",
-		"--gpus all,all":             "can be specified only once",
-		"-p 80:x":                    "-p 80:x: invalid port: x",
-		"--memory 1m":                "the minimum is 6m",
-		"--cpus none":                "--cpus none: it is a number of processors such as 1.5",
-		"--memory 8g --cpus 1.5":     "",
-		"-p 8000-8001:80-81 -v a:/b": "",
+		"":                            "",
+		"--restart sometimes":         "--restart sometimes: it is no, on-failure[:TIMES], always or unless-stopped",
+		"--restart always --rm":       "cannot specify both --restart and --rm",
+		"--restart no --rm":           "",
+		"--stop-signal NOSUCH":        "invalid signal: NOSUCH",
+		"--pull now":                  "--pull now: it is one of always, missing, never",
+		"--network bridge":            "",
+		"--network nosuch":            "--network nosuch: it is one of default, private, bridge, host, none",
+		"--ipc shared":                "--ipc shared: it is one of private, host",
+		"-v relative":                 "-v relative: invalid mount path: 'relative' mount path must be absolute",
+		"-v /a:/b:bogus":              "-v /a:/b:bogus: invalid mode: bogus",
+		"--mount type=bind":           "target is required",
+		"--tmpfs relative":            "--tmpfs relative: invalid mount path",
+		"--gpus all,all":              "can be specified only once",
+		"-p 80:x":                     "-p 80:x: invalid port: x",
+		"--memory 1m":                 "the minimum is 6m",
+		"--cpus none":                 "--cpus none: it is a number of processors such as 1.5",
+		"--memory 8g --cpus 1.5":      "",
+		"-p 8000-8001:80-81 -v ab:/b": "",
 	} {
 		err := parseRun(t, strings.Fields(text)...).check(testApp(nil))
 		if (err != nil) != (want != "") || err != nil && !strings.Contains(err.Error(), want) {
@@ -56,6 +56,40 @@ func TestRunRefusesBeforeItMakes(t *testing.T) {
 	}
 	if err := parseRun(t).check(testApp(map[string]string{"GBUILD_MIN_ISOLATION": "nosuch"})); err == nil {
 		t.Error("an isolation that nobody knows was taken")
+	}
+}
+
+// A directory takes one mount, as in docker: of several --tmpfs the last one, and an anonymous volume only where nothing else is.
+func TestOneMountForADirectory(t *testing.T) {
+	for text, want := range map[string]string{
+		"-v /a:/x -v /b:/x":                                       "duplicate mount point: /x is that of -v /a:/x and of -v /b:/x",
+		"-v /a:/x -v /b:/x/":                                      "duplicate mount point: /x",
+		"-v /a:/x -v vol:/x":                                      "duplicate mount point: /x",
+		"-v /a:/x --tmpfs /x":                                     "duplicate mount point: /x",
+		"-v /a:/x --mount type=bind,source=/a,target=/x":          "duplicate mount point: /x",
+		"--mount target=/x,source=vol --mount target=/x":          "duplicate mount point: /x",
+		"--mount type=tmpfs,target=/x --tmpfs /x":                 "duplicate mount point: /x",
+		"-v /a:/x -v /b:/x/y --tmpfs /y":                          "bind /x, bind /x/y, tmpfs /y",
+		"-v /a:/x -v /a:/x":                                       "bind /x",
+		"-v /x -v /a:/x":                                          "bind /x",
+		"-v /a:/x -v /x":                                          "bind /x",
+		"-v /x -v /x":                                             "volume /x",
+		"-v /x --tmpfs /x":                                        "tmpfs /x",
+		"--tmpfs /x:size=1m --tmpfs /y --tmpfs /x:size=2m":        "tmpfs /y, tmpfs /x size=2m",
+		"-v /x --mount type=volume,source=vol,target=/x,readonly": "volume /x",
+	} {
+		o := parseRun(t, strings.Fields(text)...)
+		err := o.Mounts.parse()
+		var got []string
+		for _, m := range o.Mounts.parsed {
+			got = append(got, strings.TrimSpace(m.Type+" "+m.Target+" "+m.Data))
+		}
+		if err != nil {
+			got = []string{err.Error()}
+		}
+		if all := strings.Join(got, ", "); all != want && (err == nil || !strings.HasPrefix(all, want)) {
+			t.Errorf("%s: %s, want %s", text, all, want)
+		}
 	}
 }
 

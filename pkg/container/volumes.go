@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"slices"
 
 	"github.com/gbuild/gbuild/internal/hint"
@@ -30,8 +31,9 @@ type Volumes struct{ Dir string }
 type Volume = pipcache.Info
 
 // Bind leases the volumes among the mounts, which become binds, until release is called; also after an error. A new volume
-// is filled by copyOut with what the image has at the mount's target.
-func (v Volumes) Bind(ctx context.Context, mounts []runtime.Mount, copyOut func(target, dir string) error) (release func() error, err error) {
+// is filled by copyOut with what the image has at the mount's target. One without a name becomes a directory in private, which goes
+// with its container.
+func (v Volumes) Bind(ctx context.Context, mounts []runtime.Mount, private string, copyOut func(target, dir string) error) (release func() error, err error) {
 	var leases []*pipcache.Lease
 	release = func() (err error) {
 		for _, l := range leases {
@@ -44,6 +46,12 @@ func (v Volumes) Bind(ctx context.Context, mounts []runtime.Mount, copyOut func(
 		if !IsVolume(*m) {
 			continue
 		}
+		if m.Source == "" {
+			if err := makeAnonymous(m, private, copyOut); err != nil {
+				return release, fmt.Errorf("making the volume of %s: %w", m.Target, err)
+			}
+			continue
+		}
 		lease, err := v.lease(ctx, *m, copyOut)
 		if err != nil {
 			return release, err
@@ -52,6 +60,22 @@ func (v Volumes) Bind(ctx context.Context, mounts []runtime.Mount, copyOut func(
 		m.Type, m.Source = "bind", lease.Dir()
 	}
 	return release, nil
+}
+
+// makeAnonymous makes a volume without a name.
+func makeAnonymous(m *runtime.Mount, private string, copyOut func(target, dir string) error) error {
+	dir, err := os.MkdirTemp(private, "volume-")
+	if err == nil {
+		err = os.Chmod(dir, 0o755)
+	}
+	if err == nil && m.Type != EmptyVolumeMount {
+		err = copyOut(m.Target, dir)
+	}
+	m.Type, m.Source = "bind", dir
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 func (v Volumes) lease(ctx context.Context, m runtime.Mount, copyOut func(target, dir string) error) (*pipcache.Lease, error) {

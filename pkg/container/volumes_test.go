@@ -18,7 +18,7 @@ import (
 // A volume begins with what the image has in its place, keeps what is written, and stays while somebody uses it.
 func TestVolumes(t *testing.T) {
 	ctx := context.Background()
-	v := Volumes{Dir: filepath.Join(t.TempDir(), "volumes")}
+	v, private := Volumes{Dir: filepath.Join(t.TempDir(), "volumes")}, t.TempDir()
 	copies := 0
 	copyOut := func(target, dir string) error {
 		copies++
@@ -31,7 +31,7 @@ func TestVolumes(t *testing.T) {
 		return os.WriteFile(filepath.Join(dir, "file"), []byte("of "+target), 0o600)
 	}
 	bind := func(mounts ...runtime.Mount) ([]runtime.Mount, func() error, error) {
-		release, err := v.Bind(ctx, mounts, copyOut)
+		release, err := v.Bind(ctx, mounts, private, copyOut)
 		return mounts, release, err
 	}
 	if _, release, err := bind(runtime.Mount{Type: "bind", Source: "/a"}, runtime.Mount{Type: "tmpfs"}); err != nil || release() != nil {
@@ -88,7 +88,7 @@ func TestVolumes(t *testing.T) {
 func TestVolumesAfterAnError(t *testing.T) {
 	ctx := context.Background()
 	v := Volumes{Dir: filepath.Join(t.TempDir(), "volumes")}
-	release, err := v.Bind(ctx, []runtime.Mount{{Type: VolumeMount, Source: "data", Target: "/work"}, {Type: VolumeMount, Source: "other", Target: "/broken"}},
+	release, err := v.Bind(ctx, []runtime.Mount{{Type: VolumeMount, Source: "data", Target: "/work"}, {Type: VolumeMount, Source: "other", Target: "/broken"}}, t.TempDir(),
 		func(target, _ string) error {
 			if target == "/broken" {
 				return errors.New("it cannot be read")
@@ -130,8 +130,35 @@ func TestVolumeOfAnotherKind(t *testing.T) {
 	if err := os.Rename(own, filepath.Join(filepath.Dir(own), other.Key())); err != nil {
 		t.Fatal(err)
 	}
-	_, err = v.Bind(t.Context(), []runtime.Mount{{Type: VolumeMount, Source: "data", Target: "/work"}}, nil)
+	_, err = v.Bind(t.Context(), []runtime.Mount{{Type: VolumeMount, Source: "data", Target: "/work"}}, t.TempDir(), nil)
 	if err == nil || !strings.Contains(err.Error(), "volume data") || hint.Of(err) == "" {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A volume without a name begins with what the image has, and lies where its container's own files do.
+func TestAnonymousVolumes(t *testing.T) {
+	v, private := Volumes{Dir: filepath.Join(t.TempDir(), "volumes")}, t.TempDir()
+	mounts := []runtime.Mount{{Type: VolumeMount, Target: "/work"}, {Type: EmptyVolumeMount, Target: "/work"}, {Type: VolumeMount, Target: "/missing"}}
+	release, err := v.Bind(t.Context(), mounts, private, func(target, dir string) error {
+		if target == "/missing" {
+			return fs.ErrNotExist
+		}
+		return os.WriteFile(filepath.Join(dir, "file"), []byte("of "+target), 0o600)
+	})
+	if err != nil || release() != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []string{"of /work", "", ""} {
+		text, _ := os.ReadFile(filepath.Join(mounts[i].Source, "file"))
+		if m := mounts[i]; m.Type != "bind" || string(text) != want || filepath.Dir(m.Source) != private {
+			t.Errorf("%+v: %q, want %q", m, text, want)
+		}
+	}
+	if _, err := os.Stat(v.Dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Error("a directory of volumes was made for none that has a name")
+	}
+	if _, err := v.Bind(t.Context(), []runtime.Mount{{Type: VolumeMount, Target: "/broken"}}, private, func(string, string) error { return errors.New("it cannot be read") }); err == nil {
+		t.Error("a volume that could not be filled was taken")
 	}
 }

@@ -43,11 +43,7 @@ func attach(t *tree, m Mount, keep *KeepID) error {
 	case m.Type == "tmpfs":
 		err = attachTmpfs(t, m, s, keep)
 	default:
-		var attr uint64
-		if m.ReadOnly {
-			attr = unix.MOUNT_ATTR_RDONLY
-		}
-		err = attachTree(m.Source, s.at, attr)
+		err = attachTree(m, s.at, 0)
 	}
 	if err == nil {
 		t.covered[s.path] = coverThere
@@ -55,16 +51,33 @@ func attach(t *tree, m Mount, keep *KeepID) error {
 	return err
 }
 
-// attachTree mounts source, and all that is mounted in it, on an open file or directory. No path is looked up once more
-// for that: another build could have changed a shared cache meanwhile. It gets attributes of unix.MountAttr for all of it.
-func attachTree(source string, at *os.File, attributes uint64) error {
-	tree, err := unix.OpenTree(unix.AT_FDCWD, source, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)
+// attachTree mounts the source, and all that is mounted in it, on an open file or directory. No path is looked up once more
+// for that: another build could have changed a shared cache meanwhile. All of it gets these attributes of unix.MountAttr besides.
+func attachTree(m Mount, at *os.File, attributes uint64) error {
+	all := uint(unix.AT_RECURSIVE)
+	if m.Below.Hidden {
+		all = 0
+	}
+	tree, err := unix.OpenTree(unix.AT_FDCWD, m.Source, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|all)
+	if err == unix.EINVAL && m.Below.Hidden {
+		return fmt.Errorf("the mounts in %s cannot be left out: the kernel would show what they cover: %w", m.Source, err)
+	}
 	if err != nil {
 		return err
 	}
 	defer unix.Close(tree)
 	attr := unix.MountAttr{Attr_set: attributes, Propagation: unix.MS_PRIVATE}
-	if err := unix.MountSetattr(tree, "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE, &attr); err != nil {
+	if m.Below.Later {
+		attr.Propagation = unix.MS_SLAVE
+	}
+	if m.ReadOnly && !m.Below.Writable {
+		attr.Attr_set |= unix.MOUNT_ATTR_RDONLY
+	}
+	err = unix.MountSetattr(tree, "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE, &attr)
+	if err == nil && m.ReadOnly {
+		err = unix.MountSetattr(tree, "", unix.AT_EMPTY_PATH, &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY})
+	}
+	if err != nil {
 		return err
 	}
 	return unix.MoveMount(tree, "", int(at.Fd()), "", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH)
@@ -82,7 +95,10 @@ func attachTmpfs(t *tree, m Mount, s *spot, keep *KeepID) error {
 		}
 		mode = st.Mode
 	}
-	flags := uintptr(unix.MS_NOSUID | unix.MS_NODEV)
+	flags := m.Flags
+	if flags == 0 {
+		flags = unix.MS_NOSUID | unix.MS_NODEV
+	}
 	if m.ReadOnly {
 		flags |= unix.MS_RDONLY
 	}
@@ -90,6 +106,9 @@ func attachTmpfs(t *tree, m Mount, s *spot, keep *KeepID) error {
 	data := fmt.Sprintf("%s,mode=%o", to.option(), mode&0o7777)
 	if m.Size > 0 {
 		data += fmt.Sprintf(",size=%d", m.Size)
+	}
+	if m.Data != "" {
+		data += "," + m.Data
 	}
 	if err := unix.Mount("tmpfs", procPath(s.at), "tmpfs", flags, data); err != nil || !host.SingleID() {
 		return err

@@ -81,7 +81,7 @@ func attachDevice(t *tree, s *Sandbox, m Mount, attr uint64) error {
 	if m.Type == "tmpfs" {
 		err = attachTmpfs(t, m, at, s.KeepID)
 	} else {
-		err = attachTree(m.Source, at.at, attr)
+		err = attachTree(m, at.at, attr)
 	}
 	if err == nil {
 		t.covered[at.path] = coverThere

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -99,6 +100,32 @@ func TestMountsKeepTheirOptions(t *testing.T) {
 			{Type: "tmpfs", Target: "/covered"}, {Type: "tmpfs", Target: "/new"}}
 	})
 	if strings.Count(got, "Read-only file system") != 2 || !strings.HasSuffix(got, "written\n1750\n1777\n1\n") {
+		t.Errorf("%q", got)
+	}
+}
+
+// What is mounted in the source of a bind is left out, stays writable, or comes later, as asked; a tmpfs has the flags that it was given.
+func TestMountsBelow(t *testing.T) {
+	root, _ := busyboxRoot(t)
+	host := t.TempDir()
+	must(t, errors.Join(unix.Mount(host, host, "", unix.MS_BIND, ""), unix.Mount("", host, "", unix.MS_SHARED, "")))
+	must(t, errors.Join(os.Mkdir(host+"/sub", 0o755), os.Mkdir(host+"/later", 0o755), unix.Mkfifo(host+"/go", 0o600)))
+	must(t, unix.Mount("tmpfs", host+"/sub", "tmpfs", 0, ""))
+	t.Cleanup(func() { must(t, unix.Unmount(host, unix.MNT_DETACH)) })
+	must(t, os.WriteFile(host+"/sub/file", nil, 0o600))
+	mounted := make(chan error, 1)
+	go func() {
+		f, err := os.OpenFile(host+"/go", os.O_WRONLY, 0) // waits for the command
+		mounted <- errors.Join(err, unix.Mount("tmpfs", host+"/later", "tmpfs", 0, ""), os.WriteFile(host+"/later/come", nil, 0o600), f.Close())
+	}()
+	got := runShell(t, root, `ls /hidden/sub; touch /writable/sub/x && echo written; touch /writable/x 2>/dev/null || echo read-only
+		cat /later/go; ls /later/later /hidden/later; grep " /flags " /proc/mounts`, func(s *Sandbox) {
+		s.Mounts = []Mount{{Type: "bind", Source: host, Target: "/hidden", Below: Below{Hidden: true}}, {Type: "bind", Source: host, Target: "/later", Below: Below{Later: true}},
+			{Type: "bind", Source: host, Target: "/writable", ReadOnly: true, Below: Below{Writable: true}},
+			{Type: "tmpfs", Target: "/flags", Flags: unix.MS_NOEXEC | unix.MS_NOSUID, Data: "nr_inodes=77"}}
+	})
+	must(t, <-mounted)
+	if !strings.HasPrefix(got, "written\nread-only\n/hidden/later:\n\n/later/later:\ncome\n") || !strings.Contains(got, "nosuid,noexec,") || !strings.Contains(got, "nr_inodes=77") {
 		t.Errorf("%q", got)
 	}
 }

@@ -68,9 +68,19 @@ type Mount struct {
 	Target   string // absolute; symbolic links in it are followed inside the root
 	ReadOnly bool
 	Secret   bool    // what is in Source reaches no disk: where nothing can be mounted, no copy stands for it
+	Below    Below   // what is mounted in the source of a bind
 	Size     int64   // bytes of a tmpfs; 0: half of memory
 	Mode     *uint32 // mode of a tmpfs; nil: as the directory under it, or 1777
 	UID, GID int     // owner of a tmpfs
+	Flags    uintptr // those of a tmpfs, as mount(2) has them; 0: nosuid and nodev
+	Data     string  // further options of a tmpfs
+}
+
+// Below says of a bind how the mounts in its source are shown. The zero value shows those that there are, read-only where the bind is.
+type Below struct {
+	Hidden   bool // none of them is shown
+	Writable bool // they stay as they are where the bind is read-only
+	Later    bool // what the host mounts there later is shown, too
 }
 
 // HostEntry is a line of /etc/hosts.
