@@ -84,7 +84,7 @@ var arrows = map[string]struct {
 	"internal/building": {[]string{"internal/bases", "internal/cli", "internal/hint", "internal/outfile", "internal/output", "internal/progress", "internal/report", "internal/scope", "internal/sshagent",
 		"pkg/build", "pkg/build/sharedcache", "pkg/dockerfile", "pkg/files", "pkg/image", "pkg/installer", "pkg/layers", "pkg/layers/codec", "pkg/layers/rootfs", "pkg/pipcache/travel", "pkg/runtime", "pkg/runtime/host", "pkg/runtime/gpu"},
 		"it carries out a build whose options are given, and knows no command"},
-	"internal/running": {[]string{"internal/bases", "internal/cli", "internal/envfile", "internal/hint", "internal/progress", "pkg/build", "pkg/container", "pkg/files", "pkg/image",
+	"internal/running": {[]string{"internal/bases", "internal/cli", "internal/envfile", "internal/hint", "internal/lazyregexp", "internal/progress", "pkg/build", "pkg/container", "pkg/files", "pkg/image",
 		"pkg/layers", "pkg/layers/rootfs", "pkg/runtime", "pkg/runtime/gpu", "pkg/runtime/host", "pkg/runtime/network"},
 		"it runs a container whose options are given, and knows no command"},
 	"internal/cli": {[]string{"internal/hint", "internal/outfile", "internal/progress", "internal/scope", "internal/statedir", "pkg/build", "pkg/container", "pkg/dockerfile", "pkg/image", "pkg/image/wire", "pkg/layers", "pkg/pipcache", "pkg/pipcache/travel", "pkg/runtime", "pkg/runtime/host", "pkg/runtime/gpu"},
