@@ -27,6 +27,7 @@ func (l *launch) runEntered(ctx context.Context) (err error) {
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	relay := container.NewRelay(func(s syscall.Signal) { cancel(cli.Interrupted(s)) })
 	defer cli.PassOn(l.heed(relay), l.signals()...)()
+	l.options.Devices.look(ctx, l.app.Environ)
 	store, err := l.app.OpenStore(l.app.Notice)
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path"
 	"slices"
+	"sync"
 
 	"github.com/spf13/pflag"
 
@@ -27,6 +28,8 @@ type Devices struct {
 
 	requests     []gpu.Request // GPUs, parsed
 	capabilities string        // the capabilities of the driver that GPUs asks for
+
+	catalog func() (*gpu.Catalog, error) // see look
 }
 
 // Flags registers the flags.
@@ -66,8 +69,16 @@ func (d *Devices) parse() (err error) {
 	return err
 }
 
-// fill gives the sandbox what --gpus and --device ask for. NVIDIA's hook works in dir.
-func (d *Devices) fill(ctx context.Context, box *runtime.Sandbox, environ cli.Environment, dir string) error {
+// look lets the devices of this host be looked up, once. Where some are asked for that begins now, while the image is made ready.
+func (d *Devices) look(ctx context.Context, environ cli.Environment) {
+	d.catalog = sync.OnceValues(func() (*gpu.Catalog, error) { return d.Sources.Catalog(ctx, environ) })
+	if len(d.requests) > 0 || slices.ContainsFunc(d.Devices, gpu.IsCDIName) {
+		go func() { _, _ = d.catalog() }()
+	}
+}
+
+// fill gives the sandbox what --gpus and --device ask for, after look. NVIDIA's hook works in dir.
+func (d *Devices) fill(box *runtime.Sandbox, dir string) error {
 	var names []string
 	for _, name := range d.Devices {
 		if gpu.IsCDIName(name) {
@@ -95,7 +106,7 @@ func (d *Devices) fill(ctx context.Context, box *runtime.Sandbox, environ cli.En
 		}
 		return nil
 	}
-	catalog, err := d.Sources.Catalog(ctx, environ)
+	catalog, err := d.catalog()
 	if err != nil {
 		return err
 	}

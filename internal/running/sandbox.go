@@ -36,7 +36,7 @@ func (l *launch) sandbox(ctx context.Context, config *v1.Config, image *rootfs.V
 		func() error { return o.Box.fill(box, a.Streams.Reader(ctx)) },
 		func() error { return o.Network.fill(box) },
 		func() error { return o.Caches.fill(box, id.Home, a.Environ) },
-		func() error { return o.Devices.fill(ctx, box, a.Environ, l.container.Dir()) },
+		func() error { return o.Devices.fill(box, l.container.Dir()) },
 		func() error { return o.Box.fillShm(box, o.Devices.haveGPU(box)) },
 	} {
 		if err := fill(); err != nil {

@@ -11,12 +11,19 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gbuild/gbuild/pkg/runtime/host"
 	"github.com/gbuild/gbuild/pkg/runtime/rootedit"
 )
 
 // attachDevices mounts the files and nodes of devices, and makes the edits of the root.
 func attachDevices(t *tree, s *Sandbox) error {
 	memory := []string{"/dev"}
+	if s.linksNvidia() && !(rootedit.Place{Root: t.root}).Has(nvidiaDir) {
+		if err := attachDevice(t, s, Mount{Type: "tmpfs", Target: nvidiaDir, Mode: new(uint32(0o755))}, 0); err != nil {
+			return fmt.Errorf("mounting %s: %w", nvidiaDir, err)
+		}
+		memory = append(memory, nvidiaDir)
+	}
 	for _, e := range s.Devices {
 		for _, n := range e.Devices {
 			if err := attachDevice(t, s, nodeMount(n), unix.MOUNT_ATTR_RDONLY|unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NOEXEC); err != nil {
@@ -45,6 +52,17 @@ func attachDevices(t *tree, s *Sandbox) error {
 		}
 	}
 	return nil
+}
+
+// nvidiaDir is a directory that images have no files in, as a rule. What a driver has there is in memory then: on a disk, dozens of links
+// for each start would take longer than all the rest of it.
+const nvidiaDir = "/usr/local/nvidia"
+
+// linksNvidia says whether there will be links in nvidiaDir.
+func (s *Sandbox) linksNvidia() bool {
+	return slices.ContainsFunc(s.Devices, func(e Edits) bool {
+		return slices.ContainsFunc(e.Root.Links, func(l rootedit.Link) bool { return host.Under(l.Path, nvidiaDir) })
+	})
 }
 
 // nodeMount binds a node of the host. It is read-only: that keeps nobody from writing to the device, but root's command from
