@@ -96,6 +96,10 @@ var libraryClasses = []struct {
 	{"libnvidia-ngx.", capNGX},
 	{"libnvidia-", capsDraw},
 	{"libnvoptix.", capsDraw},
+	{"nvidia-drm_gbm.", capsDraw},
+	{"nvidia_drv.", capsDraw},
+	{"nvidia-xconfig", capsDraw},
+	{"libglxserver_nvidia.", capsDraw},
 	{"libGLX_nvidia.", capsDraw},
 	{"libEGL_nvidia.", capsDraw},
 	{"libGLESv1_CM_nvidia.", capsDraw},
@@ -111,7 +115,7 @@ var libraryClasses = []struct {
 }
 
 // fileCaps gives the capabilities that need a file of the driver. Files of no known class (sockets, firmware) belong
-// to every one; descriptions for graphics loaders (*.json) are for drawing.
+// to every one; descriptions for graphics loaders (*.json) and for the X server (*.conf) are for drawing.
 func fileCaps(file string) driverCaps {
 	base := path.Base(file)
 	for _, c := range libraryClasses {
@@ -119,7 +123,7 @@ func fileCaps(file string) driverCaps {
 			return c.caps
 		}
 	}
-	if path.Ext(base) == ".json" {
+	if ext := path.Ext(base); ext == ".json" || ext == ".conf" {
 		return capsDraw
 	}
 	return capsAll

@@ -93,7 +93,7 @@ func (c *Catalog) generate() {
 		c.noDriver = err
 		return
 	}
-	s, err := d.Spec()
+	s, err := d.spec(true)
 	if err != nil {
 		c.noDriver = err
 		return

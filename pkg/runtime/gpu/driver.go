@@ -218,8 +218,8 @@ func (h view) mig(minor int) []MIG {
 		if _, err := fmt.Sscanf(rel, "gi%d/ci%d/access", &m.GI, &m.CI); err != nil {
 			continue
 		}
-		gi := h.capability(fmt.Sprintf("%s/gi%d/access", base, m.GI))
-		ci := h.capability(base + "/" + rel)
+		gi := h.capability(fmt.Sprintf("%s/gi%d/access", base, m.GI), fmt.Sprintf("gpu%d/gi%d/access", minor, m.GI))
+		ci := h.capability(base+"/"+rel, fmt.Sprintf("gpu%d/%s", minor, rel))
 		// In a container /proc may list the instances of the whole machine: only those count whose nodes are here.
 		if h.isDevice(gi) && h.isDevice(ci) {
 			m.Capabilities = []string{gi, ci}
@@ -233,9 +233,14 @@ func (h view) mig(minor int) []MIG {
 	return out
 }
 
-// capability gives the node of one access file, or "".
-func (h view) capability(file string) string {
+// capability gives the node of one access file, or "". Where the file does not tell it, a table of the driver's does, by another name.
+func (h view) capability(file, name string) string {
 	minor := parseInformation(h.read(file))["DeviceFileMinor"]
+	for line := range strings.Lines(h.read("/proc/driver/nvidia-caps/mig-minors")) {
+		if f := strings.Fields(line); minor == "" && len(f) == 2 && f[0] == name {
+			minor = f[1]
+		}
+	}
 	if !isIndex(minor) {
 		return ""
 	}

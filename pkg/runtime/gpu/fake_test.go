@@ -83,7 +83,13 @@ func (r *fakeRoot) link(target, p string) *fakeRoot {
 // gpu adds a GPU as /proc, /sys and /dev show it.
 func (r *fakeRoot) gpu(bus string, minor int, uuid, model string) *fakeRoot {
 	r.t.Helper()
-	return r.nodes(fmt.Sprintf("/dev/nvidia%d", minor)).file("/proc/driver/nvidia/gpus/"+bus+"/information", fmt.Sprintf(
+	return r.nodes(fmt.Sprintf("/dev/nvidia%d", minor)).information(bus, minor, uuid, model)
+}
+
+// information is what /proc says of a GPU.
+func (r *fakeRoot) information(bus string, minor int, uuid, model string) *fakeRoot {
+	r.t.Helper()
+	return r.file("/proc/driver/nvidia/gpus/"+bus+"/information", fmt.Sprintf(
 		"Model: \t\t %s\nIRQ:   \t\t 17\nGPU UUID: \t %s\nBus Type: \t PCIe\nBus Location: \t %s\nDevice Minor: \t %d\nGPU Excluded:\t No\n",
 		model, uuid, bus, minor))
 }

@@ -85,7 +85,7 @@ func (in *injection) mount(m *specs.Mount, nvidia bool) error {
 	if err := errors.Join(checkTarget(m.ContainerPath), checkSource(m.HostPath)); err != nil {
 		return err
 	}
-	if nvidia && fileCaps(m.ContainerPath)&in.caps == 0 {
+	if nvidia && !in.wants(path.Clean(m.ContainerPath)) {
 		return nil
 	}
 	if m.Type != "" && m.Type != "bind" && m.Type != "none" {

@@ -30,6 +30,8 @@ type injection struct {
 	options  InjectOptions
 	edits    runtime.Edits // the edits gathered so far
 	caps     driverCaps    // the uses that the container makes of the driver
+	profile  bool          // the driver is told which GPUs there are for drawing
+	compat32 bool          // libraries for programs with 32 bits are among the edits
 	hookDirs []string
 	complete bool // the spec at hand was made here, and has all links to libraries
 }

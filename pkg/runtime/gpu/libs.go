@@ -1,6 +1,6 @@
-// This file finds the driver's files: libraries, programs, descriptions. The loader's cache names directories (ldcache.go), and no
+// This file finds the driver's libraries. The loader's cache names directories (ldcache.go), and no
 // more: it may be of another driver, and many hosts of containers have none. So all directories are searched in which distributions
-// put such files, too.
+// put such libraries, too.
 
 package gpu
 
@@ -25,6 +25,9 @@ import (
 type driverFile struct {
 	host, container string
 	soname          string // the name by which programs ask for a library; "" where it has none
+	links           bool   // the host has a link of that name beside it
+	plain           string // the name without a version that the host has for it, or "" where it has none
+	writable        bool   // a socket, or a directory of them
 }
 
 // driverLibraries is where the libraries of one driver version lie.
@@ -142,13 +145,25 @@ func libcudas(dir, version string) []string {
 
 // librarySoname reads the SONAME of a library, and whether it is one for this machine. 32-bit libraries are not.
 func librarySoname(file string) (soname string, native bool) {
+	soname, bits := readLibrary(file)
+	return soname, bits == 64
+}
+
+// readLibrary reads the SONAME of a library, and for which programs it is: those of this machine (64), older ones with 32 bits that it executes
+// too, or none (0).
+func readLibrary(file string) (soname string, bits int) {
 	f, err := elf.Open(file)
 	if err != nil {
-		return "", false
+		return "", 0
 	}
 	defer f.Close()
-	if f.Class != elf.ELFCLASS64 || f.Machine != nativeMachine {
-		return "", false
+	switch {
+	case f.Class == elf.ELFCLASS64 && f.Machine == nativeMachine:
+		bits = 64
+	case f.Class == elf.ELFCLASS32 && f.Machine == elf.EM_386 && nativeMachine == elf.EM_X86_64:
+		bits = 32
+	default:
+		return "", 0
 	}
 	if names, err := f.DynString(elf.DT_SONAME); err == nil && len(names) > 0 {
 		soname = names[0]
@@ -157,7 +172,7 @@ func librarySoname(file string) (soname string, native bool) {
 	if strings.ContainsAny(soname, "/\x00") || soname == "." || soname == ".." {
 		soname = ""
 	}
-	return soname, true
+	return soname, bits
 }
 
 // unversioned are the driver's libraries that carry a version of their own.
@@ -180,7 +195,7 @@ func (h view) libraryFiles(l driverLibraries) []driverFile {
 			if seen[base] || slices.ContainsFunc(dispatchers, func(d string) bool { return strings.HasPrefix(base, d) }) {
 				continue
 			}
-			if lib, ok := libraryFile(l, path.Join(dir, base)); ok {
+			if lib, ok := libraryFile(l, path.Join(dir, base), 64); ok {
 				seen[base] = true
 				out = append(out, lib)
 			}
@@ -191,6 +206,25 @@ func (h view) libraryFiles(l driverLibraries) []driverFile {
 		take(l.root+dir+"/vdpau", versioned)
 	}
 	slices.SortFunc(out, func(a, b driverFile) int { return strings.Compare(a.container, b.container) })
+	return out
+}
+
+// compat32Dir is where a container finds the driver's libraries for programs with 32 bits, whose names those with 64 have as well.
+const compat32Dir = "/usr/local/nvidia/lib32"
+
+// compat32Files lists the libraries of one driver version for programs with 32 bits, from where distributions keep such.
+func compat32Files(l driverLibraries) []driverFile {
+	var out []driverFile
+	seen := map[string]bool{}
+	for _, dir := range []string{"/usr/lib/i386-linux-gnu", "/usr/lib32", "/usr/lib", "/lib/i386-linux-gnu"} {
+		for _, base := range named(l.root+dir, "lib*.so."+l.version) {
+			if lib, ok := libraryFile(l, path.Join(l.root+dir, base), 32); ok && !seen[base] {
+				seen[base] = true
+				lib.container = path.Join(compat32Dir, base)
+				out = append(out, lib)
+			}
+		}
+	}
 	return out
 }
 
@@ -239,17 +273,29 @@ func rank(dir, first string) int {
 	return 1
 }
 
-// libraryFile describes one library; false where the file is none for this machine.
-func libraryFile(l driverLibraries, file string) (driverFile, bool) {
+// libraryFile describes one library; false where the file is none for programs with so many bits.
+func libraryFile(l driverLibraries, file string, bits int) (driverFile, bool) {
 	// A link such as libnvidia-egl-gbm.so.1 would come twice: its target is found by itself.
 	if st, err := os.Lstat(file); err != nil || !st.Mode().IsRegular() && !strings.HasSuffix(file, l.version) {
 		return driverFile{}, false
 	}
-	soname, native := librarySoname(file)
-	if !native {
+	soname, of := readLibrary(file)
+	if of != bits {
 		return driverFile{}, false
 	}
-	return driverFile{file, containerLibrary(strings.TrimPrefix(file, l.root)), soname}, true
+	lib := driverFile{host: file, container: containerLibrary(strings.TrimPrefix(file, l.root)), soname: soname}
+	dir, base := filepath.Split(file)
+	if name, _, _ := strings.Cut(base, ".so"); isLink(dir + name + ".so") {
+		lib.plain = name + ".so"
+	}
+	lib.links = isLink(dir + soname)
+	return lib, true
+}
+
+// isLink says whether a file is a symbolic link.
+func isLink(file string) bool {
+	st, err := os.Lstat(file)
+	return err == nil && st.Mode()&fs.ModeSymlink != 0
 }
 
 // containerLibrary keeps the path of a library in directories that images have or may have; from any other place it
@@ -261,64 +307,4 @@ func containerLibrary(file string) string {
 		}
 	}
 	return path.Join(rootedit.NvidiaLibraryDir, path.Base(file))
-}
-
-// program finds one of the driver's programs, or "".
-func program(name string, l driverLibraries) string {
-	for _, d := range []string{path.Join(path.Dir(l.dir), "bin"), "/usr/bin", nvidiaBinDir, "/opt/bin", "/bin"} {
-		f := l.root + d + "/" + name
-		if st, err := os.Stat(f); err == nil && st.Mode().IsRegular() && st.Mode()&0o111 != 0 {
-			return f
-		}
-	}
-	return ""
-}
-
-// driverPrograms are the programs that containers get.
-var driverPrograms = []string{"nvidia-smi", "nvidia-debugdump", "nvidia-persistenced", "nvidia-cuda-mps-control",
-	"nvidia-cuda-mps-server", "nvidia-imex", "nvidia-imex-ctl"}
-
-// programFiles lists the driver's programs. What is in no usual place goes to where NVIDIA's own images look.
-func programFiles(l driverLibraries) []driverFile {
-	var out []driverFile
-	for _, name := range driverPrograms {
-		if f := program(name, l); f != "" {
-			in := strings.TrimPrefix(f, l.root)
-			if !strings.HasPrefix(in, "/usr/bin/") {
-				in = path.Join(nvidiaBinDir, name)
-			}
-			out = append(out, driverFile{host: f, container: in})
-		}
-	}
-	return out
-}
-
-// driverShares are descriptions that loaders look for, below /usr/share, /etc or a driver's own share directory.
-var driverShares = []string{
-	"nvidia/nvoptix.bin", "glvnd/egl_vendor.d/10_nvidia.json", "vulkan/icd.d/nvidia_icd.json",
-	"vulkan/implicit_layer.d/nvidia_layers.json", "egl/egl_external_platform.d/15_nvidia_gbm.json",
-	"egl/egl_external_platform.d/10_nvidia_wayland.json", "OpenCL/vendors/nvidia.icd",
-}
-
-// otherFiles lists descriptions, firmware and the sockets of the driver's daemons.
-func (h view) otherFiles(l driverLibraries) []driverFile {
-	var out []driverFile
-	for _, s := range driverShares {
-		for _, at := range [][2]string{{"/usr/share/", "/usr/share/"}, {"/etc/", "/etc/"}, {"/usr/local/nvidia/share/", "/usr/share/"}} {
-			if f := l.root + at[0] + s; exists(f) {
-				out = append(out, driverFile{host: f, container: at[1] + s})
-				break
-			}
-		}
-	}
-	firmware, _ := filepath.Glob(l.root + "/lib/firmware/nvidia/" + l.version + "/*.bin")
-	for _, f := range firmware {
-		out = append(out, driverFile{host: f, container: strings.TrimPrefix(f, l.root)})
-	}
-	for _, s := range []string{"/run/nvidia-persistenced/socket", "/run/nvidia-fabricmanager/socket", "/tmp/nvidia-mps"} {
-		if exists(h.path(s)) {
-			out = append(out, driverFile{host: h.path(s), container: s})
-		}
-	}
-	return out
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	specs "tags.cncf.io/container-device-interface/specs-go"
@@ -32,6 +33,10 @@ func (in *injection) place(target, host string) string {
 	}
 	in.edits.Root.Glibc = true
 	dir := in.searchDir(lib)
+	if path.Dir(target) == compat32Dir {
+		in.compat32 = true
+		dir = in.searchDir32()
+	}
 	if in.options.Layerless {
 		target = path.Join(dir, base)
 	}
@@ -51,6 +56,19 @@ func (in *injection) place(target, host string) string {
 		in.link(base, path.Join(path.Dir(target), soname))
 	}
 	return target
+}
+
+// wants says whether the container uses a file of the driver.
+func (in *injection) wants(file string) bool {
+	return fileCaps(file)&in.caps != 0 && (in.caps&capCompat32 != 0 || path.Dir(file) != compat32Dir)
+}
+
+// searchDir32 is the directory in which a container finds libraries for programs with 32 bits.
+func (in *injection) searchDir32() string {
+	if in.options.Layerless {
+		return layerlessDir + "/lib32"
+	}
+	return compat32Dir
 }
 
 // searchDir is the directory in which a container finds libraries, or programs.
@@ -106,9 +124,16 @@ func (in *injection) nvidiaHook(name string, flags map[string][]string) error {
 		return in.folders(flags["folder"])
 	case "enable-cuda-compat", "cudacompat":
 		in.edits.Root.Compat = rootedit.Compat{Driver: last(flags["host-driver-version"]), CUDA: last(flags["host-cuda-version"]), Dir: last(flags["cuda-compat-container-root"])}
-	case "disable-device-node-modification", "chmod", "update-application-profile", "apply-cuda-memory-limits":
-		// A sandbox in a user namespace cannot make nodes, so there is nothing to forbid; modes of bound nodes are the
-		// host's; the last two are for drawing and for limits that nobody has set.
+	case "update-application-profile":
+		in.profile = in.caps&capsDraw != 0 && !in.options.Layerless
+	case "apply-cuda-memory-limits":
+		for _, v := range []string{"NVIDIA_GPU_MEMORY_LIMIT", "NVIDIA_GPU_MEMORY_REQUEST"} {
+			if set, _ := lastEnv(in.options.Env, v); set != "" {
+				in.notice("%s=%s is left out: it needs control groups of the host's root", v, set)
+			}
+		}
+	case "disable-device-node-modification", "chmod":
+		// A sandbox in a user namespace cannot make nodes, so there is nothing to forbid; modes of bound nodes are the host's.
 	default:
 		in.notice("NVIDIA's hook %q is not known to gbuild and is left out", name)
 	}
@@ -134,10 +159,13 @@ func (in *injection) symlinks(links []string) error {
 			return fmt.Errorf("link: %w", err)
 		}
 		p = path.Clean(p)
-		if fileCaps(p)&in.caps == 0 || fileCaps(target)&in.caps == 0 {
+		if !in.wants(p) || fileCaps(target)&in.caps == 0 {
 			continue
 		}
 		dir, base := in.searchDir(true), path.Base(p)
+		if path.Dir(p) == compat32Dir {
+			dir = in.searchDir32()
+		}
 		if !in.options.Layerless {
 			in.link(target, p)
 		}
@@ -165,13 +193,33 @@ func (in *injection) folders(dirs []string) error {
 	return nil
 }
 
+// eglProfile is a setting of the driver by which EGL and Vulkan see the GPUs alone whose nodes are there.
+func (in *injection) eglProfile() {
+	var mask uint64
+	for _, d := range in.edits.Devices {
+		if m := gpuNode().FindStringSubmatch(path.Base(d.Target)); m != nil && path.Dir(d.Target) == "/dev" {
+			if n, err := strconv.Atoi(m[1]); err == nil && n < 64 {
+				mask |= 1 << n
+			}
+		}
+	}
+	if in.profile && mask != 0 {
+		in.edits.Root.Files = append(in.edits.Root.Files, rootedit.File{Path: "/etc/nvidia/nvidia-application-profiles-rc.d/10-container.conf", Text: fmt.Sprintf(
+			`{"profiles":[{"name":"_container_","settings":["EGLVisibleDGPUDevices",0x%x]}],"rules":[{"pattern":[],"profile":"_container_"}]}`, mask)})
+	}
+}
+
 // finishNVIDIA sets the search paths, and in a RUN takes back what would reach the layer.
 func (in *injection) finishNVIDIA() {
 	if !in.edits.Root.Glibc {
 		return
 	}
+	in.eglProfile()
 	lib, bin := in.searchDir(true), in.searchDir(false)
 	in.appendPath("LD_LIBRARY_PATH", "", lib)
+	if in.compat32 {
+		in.appendPath("LD_LIBRARY_PATH", "", in.searchDir32())
+	}
 	in.appendPath("PATH", runtime.DefaultPath, bin)
 	if in.options.Layerless {
 		in.appendPath("LIBRARY_PATH", "", lib)

@@ -4,7 +4,9 @@
 package gpu
 
 import (
+	"cmp"
 	"fmt"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -23,12 +25,16 @@ const nvidiaKind = "nvidia.com/gpu"
 // Spec describes the driver as a CDI spec: one device per GPU or MIG instance by index and by UUID, and "all".
 // It is the spec that nvidia-ctk would write, made without NVML and without root. A driver whose libraries are not
 // found is a *Missing.
-func (d *Driver) Spec() (*specs.Spec, error) {
+func (d *Driver) Spec() (*specs.Spec, error) { return d.spec(false) }
+
+// spec is Spec or, with complete, what gbuild takes itself: there all links to libraries are in it, which NVIDIA leaves to ldconfig, and
+// libraries for programs with 32 bits, which NVIDIA's spec would give to every container.
+func (d *Driver) spec(complete bool) (*specs.Spec, error) {
 	libs, err := d.host.libraries(d.Version)
 	if err != nil {
 		return nil, err
 	}
-	s := &specs.Spec{Kind: nvidiaKind, Devices: d.devices(), ContainerEdits: d.common(libs)}
+	s := &specs.Spec{Kind: nvidiaKind, Devices: d.devices(), ContainerEdits: d.common(libs, complete)}
 	if s.Version, err = specs.MinimumRequiredVersion(s); err != nil {
 		return nil, fmt.Errorf("choosing the version of the CDI spec: %w", err)
 	}
@@ -57,6 +63,12 @@ func (d *Driver) node(p string) *specs.DeviceNode {
 func (d *Driver) devices() []specs.Device {
 	var out []specs.Device
 	var all specs.ContainerEdits
+	all.Hooks = d.driLinks(d.GPUs...)
+	for _, g := range d.GPUs {
+		if g.UUID != "" && len(g.MIG) == 0 {
+			all.Hooks = append(all.Hooks, d.memoryLimits(g))
+		}
+	}
 	add := func(edits specs.ContainerEdits, names ...string) {
 		for _, n := range names {
 			if n != "" {
@@ -72,7 +84,12 @@ func (d *Driver) devices() []specs.Device {
 	for _, g := range d.GPUs {
 		own := []string{fmt.Sprintf("/dev/nvidia%d", g.Minor)}
 		if len(g.MIG) == 0 {
-			add(d.nodes(append(own, g.DRI...)), fmt.Sprint(g.Index), g.UUID)
+			edits := d.nodes(append(own, g.DRI...))
+			edits.Hooks = d.driLinks(g)
+			if g.UUID != "" {
+				edits.Hooks = append(edits.Hooks, d.memoryLimits(g))
+			}
+			add(edits, fmt.Sprint(g.Index), g.UUID)
 		}
 		for _, m := range g.MIG {
 			// The old form MIG-GPU-…/gi/ci is no CDI name; such a device goes by its index.
@@ -86,6 +103,31 @@ func (d *Driver) devices() []specs.Device {
 	return append(out, specs.Device{Name: "all", ContainerEdits: all})
 }
 
+// memoryLimits is the call by which NVIDIA's hook bounds the memory of a GPU, where variables of the container ask for it.
+func (d *Driver) memoryLimits(g GPU) *specs.Hook {
+	h := nvidiaHookCall("apply-cuda-memory-limits", "", []string{"--driver-root", cmp.Or(d.host.driverRoots()[0], "/"), "--gpu-id", g.UUID})
+	h.HookName = "createRuntime"
+	return h
+}
+
+// driLinks are the links by which programs find the nodes for drawing of GPUs, by their buses.
+func (d *Driver) driLinks(gpus ...GPU) []*specs.Hook {
+	var links []string
+	for _, g := range gpus {
+		for _, kind := range []string{"card", "render"} {
+			link := fmt.Sprintf("/dev/dri/by-path/pci-%s-%s", g.BusID, kind)
+			target, err := os.Readlink(d.host.path(link))
+			if err == nil && len(g.MIG) == 0 && slices.Contains(g.DRI, path.Join(path.Dir(link), target)) {
+				links = append(links, target+"::"+link)
+			}
+		}
+	}
+	if links == nil {
+		return nil
+	}
+	return []*specs.Hook{nvidiaHookCall("create-symlinks", "--link", links)}
+}
+
 // nodes are edits of nothing but device nodes.
 func (d *Driver) nodes(paths []string) specs.ContainerEdits {
 	var e specs.ContainerEdits
@@ -96,17 +138,21 @@ func (d *Driver) nodes(paths []string) specs.ContainerEdits {
 }
 
 // common is what every device brings: files, nodes, and calls of the hook.
-func (d *Driver) common(l driverLibraries) specs.ContainerEdits {
+func (d *Driver) common(l driverLibraries, complete bool) specs.ContainerEdits {
 	e := d.nodes(d.Nodes)
 	// A container runtime inside the container must not inject the GPUs again.
-	e.Env = []string{"NVIDIA_VISIBLE_DEVICES=void"}
-	files := d.host.libraryFiles(l)
-	for _, f := range slices.Concat(files, programFiles(l), d.host.otherFiles(l)) {
-		e.Mounts = append(e.Mounts, &specs.Mount{HostPath: f.host, ContainerPath: f.container, Options: fileOptions(f)})
+	e.Env = []string{"NVIDIA_VISIBLE_DEVICES=void", "NVIDIA_CTK_LIBCUDA_DIR=" + path.Dir(containerLibrary(l.dir+"/libcuda.so"))}
+	files, others := d.host.libraryFiles(l), d.host.otherFiles(l)
+	folders := libraryFolders(files)
+	if complete {
+		files = append(files, compat32Files(l)...)
 	}
+	e.Mounts = fileMounts(files, programFiles(l), others)
 	e.Hooks = []*specs.Hook{
-		nvidiaHookCall("create-symlinks", "--link", linkArgs(files)),
-		nvidiaHookCall("update-ldcache", "--folder", libraryFolders(files)),
+		nvidiaHookCall("create-symlinks", "--link", linkArgs(append(files, others...), l.version, complete)),
+		nvidiaHookCall("update-ldcache", "--folder", folders),
+		nvidiaHookCall("disable-device-node-modification", "", nil),
+		nvidiaHookCall("update-application-profile", "", nil),
 	}
 	// Forward compatibility is for data-centre GPUs; a GeForce fails with it (CUDA error 804).
 	if !strings.Contains(d.models(), "GeForce") {
@@ -126,37 +172,62 @@ func (d *Driver) models() string {
 	return strings.Join(s, ",")
 }
 
-// fileOptions are those of a read-only bind; sockets cannot be executed either.
-func fileOptions(f driverFile) []string {
-	o := []string{"ro", "nosuid", "nodev", "rbind", "rprivate"}
-	if strings.HasPrefix(f.container, "/run/") || strings.HasPrefix(f.container, "/tmp/") {
-		o = append(o, "noexec")
+// fileMounts binds files: read-only but for sockets, which cannot be executed in return.
+func fileMounts(files ...[]driverFile) []*specs.Mount {
+	var out []*specs.Mount
+	for _, f := range slices.Concat(files...) {
+		m := &specs.Mount{HostPath: f.host, ContainerPath: f.container, Options: []string{"ro", "nosuid", "nodev", "rbind", "rprivate"}}
+		if f.writable {
+			m.Options = []string{"nosuid", "nodev", "rbind", "rprivate", "noexec"}
+		}
+		out = append(out, m)
 	}
-	return o
+	return out
 }
 
-// nvidiaHookCall is a call of NVIDIA's hook with one flag, given once for each value.
+// nvidiaHookCall is a call of NVIDIA's hook with one flag, given once for each value, or with values alone.
 func nvidiaHookCall(name, flag string, values []string) *specs.Hook {
 	args := []string{path.Base(nvidiaHook), name}
 	for _, v := range values {
-		args = append(args, flag, v)
+		if flag != "" {
+			args = append(args, flag)
+		}
+		args = append(args, v)
 	}
 	return &specs.Hook{HookName: "createContainer", Path: nvidiaHook, Args: args}
 }
 
-// linkArgs gives the links of the libraries as target::link: the SONAMEs, and the plain names that programs open.
-func linkArgs(files []driverFile) []string {
+// plainNames are libraries that programs open by a name without a version, whether the host has it or not.
+var plainNames = []string{"libcuda.so", "libnvidia-opticalflow.so", "libnvidia-vulkan-producer.so", "libglxserver_nvidia.so"}
+
+// linkArgs gives the links of the libraries as target::link: the SONAMEs and the plain names that the host has, those that programs open,
+// and two names of others; with complete all SONAMEs.
+func linkArgs(files []driverFile, version string, complete bool) []string {
 	var out []string
+	link := func(target, at string) {
+		if l := target + "::" + at; path.Base(at) != target && !slices.Contains(out, l) {
+			out = append(out, l)
+		}
+	}
 	for _, f := range files {
 		dir, base := path.Split(f.container)
-		if f.soname != "" && f.soname != base {
-			out = append(out, base+"::"+dir+f.soname)
+		name, _, isLibrary := strings.Cut(base, ".so")
+		if !isLibrary {
+			continue
 		}
-		switch f.soname {
-		case "libcuda.so.1", "libnvidia-opticalflow.so.1", "libnvidia-encode.so.1", "libnvcuvid.so.1", "libnvidia-ml.so.1":
-			out = append(out, f.soname+"::"+dir+strings.TrimSuffix(f.soname, ".1"))
-		case "libGLX_nvidia.so.0":
-			out = append(out, f.soname+"::"+dir+"libGLX_indirect.so.0")
+		plain := name + ".so"
+		own := strings.HasSuffix(base, ".so."+version)
+		if f.soname != "" && (complete || f.links && own) {
+			link(base, dir+f.soname)
+		}
+		if own && (f.plain != "" || slices.Contains(plainNames, plain)) {
+			link(cmp.Or(f.soname, base), dir+plain)
+		}
+		switch name {
+		case "libGLX_nvidia":
+			link(base, dir+"libGLX_indirect.so.0")
+		case "libnvidia-allocator":
+			link("../libnvidia-allocator.so.1", dir+"gbm/nvidia-drm_gbm.so")
 		}
 	}
 	return out
@@ -166,7 +237,7 @@ func linkArgs(files []driverFile) []string {
 func libraryFolders(files []driverFile) []string {
 	var out []string
 	for _, f := range files {
-		if d := path.Dir(f.container); !slices.Contains(out, d) && path.Base(d) != "vdpau" {
+		if d := path.Dir(f.container); !slices.Contains(out, d) {
 			out = append(out, d)
 		}
 	}

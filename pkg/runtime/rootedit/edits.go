@@ -19,16 +19,23 @@ type Edits struct {
 	Libraries   []string // where the container has the driver's libraries
 	LibraryDirs []string // directories of which the loader is to find libraries and links
 	Compat      Compat   // whether newer CUDA libraries of the image may be used
+	Files       []File   // settings of the driver
 	Glibc       bool     // the driver's libraries need it
 }
 
 // Link is a symbolic link to make: Target is what it says, Path where it is in the container.
 type Link struct{ Target, Path string }
 
-// Empty says that there is nothing to do.
-func (e Edits) Empty() bool { return len(e.Links) == 0 && len(e.LibraryDirs) == 0 && !e.Glibc }
+// File is a file to write, for everybody to read.
+type File struct{ Path, Text string }
 
-// Make makes the edits. The driver's libraries must be there already. Links that would lie on something mounted are left out, and named.
+// Empty says that there is nothing to do.
+func (e Edits) Empty() bool {
+	return len(e.Links) == 0 && len(e.Files) == 0 && len(e.LibraryDirs) == 0 && !e.Glibc
+}
+
+// Make makes the edits. The driver's libraries must be there already. Links that would lie on something mounted, and files that cannot be
+// written, are left out, and named.
 func (e Edits) Make(p Place) (left []string, err error) {
 	if e.Glibc && muslOnly(p) {
 		return nil, &host.Missing{What: "this image uses musl libc, and NVIDIA's driver libraries need glibc",
@@ -45,6 +52,11 @@ func (e Edits) Make(p Place) (left []string, err error) {
 			left = append(left, l.Path)
 		case err != nil && !errors.Is(err, unix.EXDEV):
 			return left, fmt.Errorf("making link %s: %w", l.Path, err)
+		}
+	}
+	for _, f := range e.Files {
+		if err := p.write(f.Path, f.Text, true); err != nil {
+			left = append(left, f.Path)
 		}
 	}
 	if len(dirs) == 0 {
