@@ -6,6 +6,7 @@ package host
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -93,6 +94,19 @@ func without(set uint64, wanted ...int) (names []string) {
 func mayHave(names []string) string {
 	return fmt.Sprintf("give them to the container: in Docker --cap-add %s, in Kubernetes securityContext.capabilities.add: [%s]",
 		strings.Join(names, " --cap-add "), strings.Join(names, ", "))
+}
+
+// decideCovers says what to do about what covers parts of /proc. NVIDIA's runtime covers its part in every container with GPUs, whatever
+// that is allowed: root who may mount takes it away there (early.c), and nothing else does.
+func decideCovers(covered []string) *Missing {
+	m := &Missing{
+		What:   "parts of /proc are covered here (" + covered[0] + "), so a sandbox cannot have its own",
+		Remedy: "in Docker add --security-opt systempaths=unconfined, in Kubernetes hostUsers: false and procMount: Unmasked",
+	}
+	if slices.ContainsFunc(covered, func(c string) bool { return Under(c, "/proc/driver") }) {
+		m.Remedy = "NVIDIA's runtime covers it in each container with GPUs: run gbuild as root of a privileged container, who takes that away for itself, or in one without GPUs"
+	}
+	return m
 }
 
 // decideRootMap: to map the ids of others root needs three capabilities, of which SETFCAP is asked for since Linux 5.12.

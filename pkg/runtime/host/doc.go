@@ -14,7 +14,8 @@
 // once more inside of such namespaces, and Entered is true there; `gbuild build` and `gbuild run` are there already, by a fork in
 // C before Go starts (early.c). The user's subordinate ids are the other users in there; without such ids there is one user. Root
 // does the same, with all ids mapped to themselves, so there is one way for both. Where no user namespace can be made, root has
-// one of mounts only (ways.go). Who is in a chroot leaves it first for the namespace of its mounts (chroot.go).
+// one of mounts only (ways.go). Who is in a chroot leaves it first for the namespace of its mounts (chroot.go); and from
+// a /proc that is covered in part, root takes the covers away first, in a namespace of mounts in between (early.c).
 //
 // # Who knows what
 //

@@ -29,6 +29,73 @@ static int has_prefix(const char *s, const char *prefix)
 	return strncmp(s, prefix, strlen(prefix)) == 0;
 }
 
+// is_below says whether a path lies in a directory.
+static int is_below(const char *path, const char *dir)
+{
+	return has_prefix(path, dir) && path[strlen(dir)] == '/';
+}
+
+// mount_point reads where a line of /proc/self/mountinfo mounts something, and says whether that is all of a /proc.
+static int mount_point(const char *line, char point[4096])
+{
+	char root[4096];
+	*point = 0;
+	return sscanf(line, "%*d %*d %*s %4095s %4095s", root, point) == 2 && !strcmp(root, "/") && strstr(line, " - proc ");
+}
+
+// covers_of counts what is mounted over parts of a /proc, and keeps the first of the mount points, in their order. An empty directory that is
+// there for a mount alone is no part of it.
+static int covers_of(const char *proc, char *kept[], int most)
+{
+	char *line = NULL, point[4096];
+	size_t size = 0;
+	int n = 0;
+	FILE *f = fopen("/proc/self/mountinfo", "re");
+	while (f && getline(&line, &size, f) > 0) {
+		mount_point(line, point);
+		if (!is_below(point, proc) || strstr(point, "/sys/fs/binfmt_misc"))
+			continue;
+		if (n < most)
+			kept[n] = strdup(point);
+		n++;
+	}
+	free(line);
+	if (f)
+		fclose(f);
+	return n;
+}
+
+// has_full_proc says whether a /proc is mounted somewhere of which nothing is covered: then the kernel allows others.
+static int has_full_proc(void)
+{
+	char *line = NULL, point[4096];
+	size_t size = 0;
+	int full = 0;
+	FILE *f = fopen("/proc/self/mountinfo", "re");
+	while (f && !full && getline(&line, &size, f) > 0)
+		full = mount_point(line, point) && !covers_of(point, NULL, 0);
+	free(line);
+	if (f)
+		fclose(f);
+	return full;
+}
+
+// gbuild_uncover_proc takes away what is mounted over parts of /proc, for this thread alone, in a namespace of its own, if it is root who may do
+// that. NVIDIA's runtime covers a part in every container with GPUs, also in privileged ones, and the kernel lets nobody in a user namespace
+// mount a /proc who could not see all of one before.
+void gbuild_uncover_proc(void)
+{
+	char *covers[64];
+	if (geteuid() || has_full_proc() || unshare(CLONE_NEWNS) || mount("", "/", "", MS_REC | MS_SLAVE, NULL))
+		return;
+	int n = covers_of("/proc", covers, 64);
+	while (n-- > 0)
+		if (n < 64 && covers[n]) {
+			umount2(covers[n], MNT_DETACH);
+			free(covers[n]);
+		}
+}
+
 // is_memory says whether a -m is that of a limit of memory (-m 8g), not that of python: a size begins with a digit.
 static int is_memory(const char *flags, const char *next)
 {
@@ -268,6 +335,7 @@ static void hide_arguments(int argc, char **argv, int shown)
 // does without.
 static void go_inside(int parent)
 {
+	gbuild_uncover_proc();
 	int made = !unshare(CLONE_NEWUSER | CLONE_NEWNS);
 	gbuild_bare = !made && errno == ENOSPC && geteuid() == 0 && !unshare(CLONE_NEWNS);
 	char kind = gbuild_bare;

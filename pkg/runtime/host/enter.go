@@ -11,11 +11,12 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"runtime"
 	"slices"
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/internal/thread"
 )
 
 // EnterOptions says how Enter starts this program again.
@@ -34,9 +35,16 @@ func Enter(ctx context.Context, o EnterOptions) (code int, err error) {
 	if missing != nil {
 		return 0, missing
 	}
-	// The death signal below belongs to the thread that forks, not to the process.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
+	err = thread.Run(func() (err error) {
+		code, err = enterBy(ctx, o, ways)
+		return err
+	})
+	return code, err
+}
+
+// enterBy is Enter on a thread that ends with it: the death signal of the child belongs to the thread that forks, and so does a /proc
+// that is uncovered.
+func enterBy(ctx context.Context, o EnterOptions, ways []way) (code int, err error) {
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, HandedOn()...)
 	defer signal.Stop(signals)
@@ -60,7 +68,10 @@ type stage struct {
 
 // startBest starts the child on the best way that is open. What is half done cannot be done otherwise, so each try has a child of
 // its own. The refusal is that of a better way, if there was one.
+//
+// The thread of the caller must end with the child.
 func startBest(ctx context.Context, o EnterOptions, ways []way) (s *stage, refused *refusal) {
+	uncoverProc()
 	o.Files = withInherited(o.Files)
 	if o.Env == nil {
 		o.Env = os.Environ()

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/gbuild/gbuild/internal/thread"
 	"github.com/gbuild/gbuild/pkg/runtime/network"
 )
 
@@ -181,6 +182,14 @@ const probeVar = "_GBUILD_PROBE_FD"
 
 // tryInside starts this program in the best namespaces that can be had, where it tries what a sandbox needs.
 func tryInside() (t tried, refused *refusal) {
+	_ = thread.Run(func() error { // see startBest
+		t, refused = tryOnThread()
+		return nil
+	})
+	return t, refused
+}
+
+func tryOnThread() (t tried, refused *refusal) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		return tried{}, refusedAt(stepNone, err)

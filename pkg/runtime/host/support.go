@@ -139,10 +139,7 @@ func decideProc(f facts) *Missing {
 		return nil
 	}
 	if covered := covers(f.mountinfo, "proc", "/proc"); len(covered) > 0 {
-		return &Missing{
-			What:   "parts of /proc are covered here (" + covered[0] + "), so a sandbox cannot have its own",
-			Remedy: "in Docker add --security-opt systempaths=unconfined, in Kubernetes hostUsers: false and procMount: Unmasked",
-		}
+		return decideCovers(covered)
 	}
 	return &Missing{What: "a new /proc cannot be mounted", Remedy: "let the container or policy around gbuild allow it", Cause: f.tried.Proc}
 }

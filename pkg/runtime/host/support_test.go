@@ -98,6 +98,10 @@ func TestDecide(t *testing.T) {
 			f.mountinfo += "24 22 0:22 / /proc/kcore rw - tmpfs tmpfs rw\n"
 			f.tried.Proc = unix.EPERM
 		}, "rootless", "systempaths=unconfined"},
+		{"a GPU pod, masked besides", func(f *facts) {
+			f.mountinfo += "24 22 0:22 / /proc/kcore rw - tmpfs tmpfs rw\n25 22 0:23 / /proc/driver/nvidia ro - tmpfs tmpfs rw\n"
+			f.tried.Proc = unix.EPERM
+		}, "rootless", "as root of a privileged container"},
 		{"no host name", func(f *facts) { f.tried.Hostname = unix.EPERM }, "rootless", "sethostname"},
 		{"no tun", func(f *facts) { f.tun = unix.EACCES }, "rootless", "--device /dev/net/tun"},
 		{"no pair either", func(f *facts) { f.tun, f.pair = unix.EACCES, unix.EPERM }, "rootless", "modprobe -a veth"},
