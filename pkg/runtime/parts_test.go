@@ -25,18 +25,18 @@ import (
 
 // around runs a helper of these tests in namespaces of its own, after a script of the shell has changed what is around them,
 // which the helper cannot undo: the namespaces are those of a user namespace in that of the script. FIRST names a helper that
-// comes before, and SELF this program where /proc does not show it.
+// comes before, SELF this program where /proc does not show it, and CONFINED a program that takes rights away.
 func around(t testing.TB, change, name string, env ...string) *exec.Cmd {
 	t.Helper()
 	root, _ := busyboxRoot(t)
-	cmd := exec.Command("unshare", "--mount", "sh", "-ec", change+"\nGBUILD_TEST_HELPER=${FIRST:-enter} SCRIPT=\"$INSIDE\" exec ${SELF:-/proc/$PPID/exe}")
+	cmd := exec.Command("unshare", "--mount", "sh", "-ec", change+"\nGBUILD_TEST_HELPER=${FIRST:-enter} SCRIPT=\"$INSIDE\" exec $CONFINED ${SELF:-/proc/$PPID/exe}")
 	cmd.Env = append(os.Environ(), append(env, "ROOT="+root, "STATE="+t.TempDir(),
 		"INSIDE=GBUILD_TEST_HELPER="+name+" SCRIPT=\"$SANDBOX\" exec /proc/$PPID/exe")...)
 	return cmd
 }
 
-// coverProc covers a part of /proc, as containers do.
-const coverProc = "mount -t tmpfs cover /proc/fs"
+// coverProc covers a part of /proc, as containers do, whose root may not mount: else it would take that away.
+const coverProc = "mount -t tmpfs cover /proc/fs; CONFINED='setpriv --ambient-caps -sys_admin --inh-caps -sys_admin --bounding-set -sys_admin'"
 
 func output(t testing.TB, cmd *exec.Cmd) string {
 	t.Helper()
@@ -116,6 +116,9 @@ func TestSandboxSharingProcDiesWithItsRunner(t *testing.T) {
 	lines.Scan()
 	runner, err := strconv.Atoi(lines.Text())
 	must(t, err)
+	if runner < 2 {
+		t.Fatal("the sandbox has numbers of processes of its own")
+	}
 	if !running(first) || !running(second) {
 		t.Error("it does not run")
 	}
