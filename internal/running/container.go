@@ -52,6 +52,10 @@ func (l *launch) runEntered(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	published, err := l.options.Network.publishAll(box, config.Config.ExposedPorts)
+	if err != nil {
+		return err
+	}
 	// Volumes are released after the sandbox has ended and before the draft is gone: deferred calls run in that order.
 	release, err := l.bindVolumes(ctx, box, d)
 	defer func() { err = errors.Join(err, release()) }()
@@ -60,6 +64,7 @@ func (l *launch) runEntered(ctx context.Context) (err error) {
 	}
 	c, life := l.container, &l.options.Life
 	// The image's own stop signal is second to the flag. Both are written down for gbuild stop, which never sees the image.
+	c.Ports = append(c.Ports, published...)
 	c.Command, c.StopSignal = box.Args, cmp.Or(life.StopSignal, config.Config.StopSignal, "SIGTERM")
 	s := &container.Session{Container: c, Relay: relay, Restart: life.policy, Once: runOnce(box), User: usersOf(box, d.Lower()), Notice: l.app.Notice}
 	return l.runInDraft(ctx, box, d, s)

@@ -28,6 +28,7 @@ var grammars = map[string]func(value string) (string, error){
 	"dotenv":   readDotenv,
 	"volume":   func(value string) (string, error) { m, err := parseVolume(value); return mountWords(value, m), err },
 	"mount":    func(value string) (string, error) { m, err := parseMount(value); return mountWords(value, m), err },
+	"port":     func(value string) (string, error) { list, err := parsePorts(value); return portWords(list), err },
 	"tmpfs":    func(value string) (string, error) { m, err := parseTmpfs(value); return tmpfsEffect(m), err },
 }
 
@@ -209,4 +210,20 @@ func tmpfsEffect(m runtime.Mount) string {
 	}
 	slices.Sort(data)
 	return strings.Join(slices.Concat([]string{strconv.Quote(m.Target)}, words, data), " ")
+}
+
+// portWords words ports as the tables do.
+func portWords(list []port) string {
+	var words []string
+	for _, p := range list {
+		host := fmt.Sprint(p.first)
+		if p.last == 0 {
+			host = ""
+		} else if p.last != p.first {
+			host = fmt.Sprintf("%d-%d", p.first, p.last)
+		}
+		words = append(words, fmt.Sprintf("%s|%s->%d/%s", p.ip, host, p.target, p.protocol))
+	}
+	slices.Sort(words)
+	return strings.Join(words, " ")
 }

@@ -70,7 +70,7 @@ func (l *launch) enter(ctx context.Context) (err error) {
 		return &host.Missing{What: "a container needs namespaces, which the isolation " + want.String() + " has not", Remedy: "leave out --isolation, or GBUILD_ISOLATION"}
 	}
 	signal.Reset(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP) // host.Enter hands them on, and each of them
-	files, err := l.openPorts()
+	sockets, err := l.openPorts()
 	if err != nil {
 		return err
 	}
@@ -89,23 +89,23 @@ func (l *launch) enter(ctx context.Context) (err error) {
 		defer func() { err = errors.Join(err, group.Remove()) }()
 	}
 	// The child gets the signals, too, and cleans up; ending its context would kill it in the midst of that.
-	code, err := host.Enter(context.WithoutCancel(ctx), host.EnterOptions{Isolation: want, Args: cli.ShownArgs("run", "--name", l.container.Name), Env: env, Files: files})
+	code, err := host.Enter(context.WithoutCancel(ctx), host.EnterOptions{Isolation: want, Args: cli.ShownArgs("run", "--name", l.container.Name), Env: env, Files: []*os.File{l.container.Lock()}, Handed: sockets})
 	if err != nil || code == 0 {
 		return err
 	}
 	return cli.ExitStatus(code)
 }
 
-// openPorts returns the files that the process in the namespaces inherits, and writes the ports down.
-func (l *launch) openPorts() (files []*os.File, err error) {
+// openPorts returns the sockets that the process in the namespaces inherits, and writes the ports down. That process alone has them
+// afterwards: in the host's network it closes one at whose port the command is to listen.
+func (l *launch) openPorts() (sockets []*os.File, err error) {
 	ports := l.options.Network.published()
 	if err := listenAll(ports); err != nil {
 		return nil, err
 	}
-	files = []*os.File{l.container.Lock()}
 	for _, p := range ports {
-		files = append(files, p.file)
+		sockets = append(sockets, p.file)
 		l.container.Ports = append(l.container.Ports, p.String())
 	}
-	return files, l.container.Save()
+	return sockets, l.container.Save()
 }

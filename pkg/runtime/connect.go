@@ -45,7 +45,21 @@ func connect(s *Sandbox) (*connection, error) {
 	if s.Networks.FirstWithout() {
 		s.notice(missing.Error() + "; the host's network is used, its loopback included (" + missing.Remedy + "; --network=private refuses instead)")
 	}
-	return shared, nil
+	return shared, forward(s, shared)
+}
+
+// forward serves the published ports in the host's network, and says how.
+func forward(s *Sandbox, c *connection) error {
+	if len(s.Ports) == 0 {
+		return nil
+	}
+	f, err := network.Forward(s.Ports)
+	if err != nil {
+		return err
+	}
+	c.close = f.Close
+	s.notice("in the host's network " + f.String())
+	return nil
 }
 
 // privateConnection is the connection by a network of the sandbox's own.

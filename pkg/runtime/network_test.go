@@ -191,6 +191,52 @@ func TestNetworkFallsBackWithANotice(t *testing.T) {
 	}
 }
 
+// Published ports work in the host's network, too: one that the command listens at is left to it, another is passed on.
+func TestNetworkPortsOfTheHost(t *testing.T) {
+	root, _ := busyboxRoot(t)
+	withoutNamespaces(t)
+	for _, other := range []bool{false, true} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		must(t, err)
+		defer l.Close()
+		free, err := net.Listen("tcp", "127.0.0.1:0")
+		must(t, err)
+		free.Close()
+		target := l.Addr().(*net.TCPAddr).Port
+		if other {
+			target = free.Addr().(*net.TCPAddr).Port
+		}
+		answer := make(chan string, 1)
+		go func() { answer <- askUntilAnswered(l.Addr().String()) }()
+		var notices []string
+		runShell(t, root, fmt.Sprintf("echo from inside | timeout 20 nc -l -p %d", target), func(s *Sandbox) {
+			s.Network, s.Notice = "", func(n string) { notices = append(notices, n) }
+			s.Ports = []network.Port{{Listener: l, Target: uint16(target)}}
+		})
+		if got := <-answer; got != "from inside\n" {
+			t.Errorf("passed on %v: %q", other, got)
+		}
+		if len(notices) != 2 || strings.Contains(notices[1], "passed on") != other {
+			t.Errorf("passed on %v: %q", other, notices)
+		}
+	}
+}
+
+// askUntilAnswered connects until somebody says something.
+func askUntilAnswered(address string) string {
+	for range 500 {
+		if c, err := net.Dial("tcp", address); err == nil {
+			b, _ := io.ReadAll(c)
+			c.Close()
+			if len(b) > 0 {
+				return string(b)
+			}
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	return "nobody"
+}
+
 // What is probed is what a sandbox gets.
 func TestProbeOfTheNetwork(t *testing.T) {
 	needEntered(t)
@@ -254,22 +300,7 @@ func testNetworkPorts(t *testing.T) {
 	must(t, err)
 	defer l.Close()
 	answer := make(chan string, 1)
-	go func() {
-		for range 200 {
-			c, err := net.Dial("tcp", l.Addr().String())
-			if err != nil {
-				continue
-			}
-			b, _ := io.ReadAll(c)
-			c.Close()
-			if len(b) > 0 {
-				answer <- string(b)
-				return
-			}
-			time.Sleep(20 * time.Millisecond)
-		}
-		answer <- "nobody"
-	}()
+	go func() { answer <- askUntilAnswered(l.Addr().String()) }()
 	runShell(t, root, "echo from inside | timeout 10 nc -l -p 80", private, func(s *Sandbox) { s.Ports = []network.Port{{Listener: l, Target: 80}} })
 	if got := <-answer; got != "from inside\n" {
 		t.Errorf("%q", got)

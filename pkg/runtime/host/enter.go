@@ -25,6 +25,7 @@ type EnterOptions struct {
 	Args      []string   // the arguments, name first; os.Args when nil
 	Env       []string   // the environment; this process's when nil
 	Files     []*os.File // further files for the child, from descriptor 3 on
+	Handed    []*os.File // follow them, and are the child's alone: here they are closed when it has them
 }
 
 // Enter starts this program again in a user and a mount namespace of its own, where it is uid 0 with every
@@ -53,6 +54,9 @@ func enterBy(ctx context.Context, o EnterOptions, ways []way) (code int, err err
 		return 0, lacking(refused)
 	}
 	defer s.gate.Close()
+	for _, f := range o.Handed {
+		f.Close()
+	}
 	done := make(chan struct{})
 	defer close(done)
 	go forward(signals, s.cmd.Process, done)
@@ -72,7 +76,7 @@ type stage struct {
 // The thread of the caller must end with the child.
 func startBest(ctx context.Context, o EnterOptions, ways []way) (s *stage, refused *refusal) {
 	uncoverProc()
-	o.Files = withInherited(o.Files)
+	o.Files = withInherited(slices.Concat(o.Files, o.Handed))
 	if o.Env == nil {
 		o.Env = os.Environ()
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -53,6 +54,19 @@ var helpers = map[string]func() int{
 		}
 		return 1
 	},
+	"handed": func() int {
+		if Entered() {
+			_, err := os.NewFile(4, "handed").WriteString("said")
+			fmt.Println(err)
+			return 0
+		}
+		r, w, err := os.Pipe()
+		code, refused := Enter(context.Background(), EnterOptions{Files: []*os.File{r}, Handed: []*os.File{w}})
+		fmt.Println(errors.Join(err, refused), w.Close())
+		said, err := io.ReadAll(r)
+		fmt.Println(string(said), err)
+		return code
+	},
 	"sleep": func() int {
 		if !Entered() {
 			code, _ := Enter(context.Background(), EnterOptions{})
@@ -88,6 +102,14 @@ func TestEnterIsRootWithItsOwnMounts(t *testing.T) {
 	}
 	if mounts, _ := os.ReadFile("/proc/self/mountinfo"); bytes.Contains(mounts, []byte(dir)) {
 		t.Error("the mount reached the parent's namespace")
+	}
+}
+
+// A file that is handed over is the child's alone.
+func TestEnterHandsFilesOver(t *testing.T) {
+	out, err := helper(t, "handed").CombinedOutput()
+	if want := "<nil>\n<nil> close |1: file already closed\nsaid <nil>\n"; err != nil || string(out) != want {
+		t.Errorf("%q, %v", out, err)
 	}
 }
 

@@ -37,7 +37,12 @@ func (n *Network) Namespace() string {
 }
 
 // Publish leads what comes to the ports into the sandbox, until the network ends.
-func (n *Network) Publish(ports []Port) { n.stack.in.publish(ports) }
+func (n *Network) Publish(ports []Port) {
+	if len(ports) > 0 {
+		intoStack{n.stack.ip, nil}.open()
+	}
+	n.stack.in.publish(ports)
+}
 
 // Close ends the network.
 func (n *Network) Close() {

@@ -73,7 +73,7 @@ func TestSendersAreBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer packets.Close()
-	known := &senders{ip: bareStack(t), port: Port{Packets: packets, Target: 53}, all: map[string]*sender{}}
+	known := &senders{way: intoStack{ip: bareStack(t)}, port: Port{Packets: packets, Target: 53}, all: map[string]*sender{}}
 	from := func(i int) net.Addr {
 		return &net.UDPAddr{IP: net.IPv4(127, byte(i>>16), byte(i>>8), byte(i)), Port: 1000}
 	}

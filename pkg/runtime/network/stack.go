@@ -40,7 +40,7 @@ func newUserStack(d *device, nameservers []netip.AddrPort) (*userStack, error) {
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	common := &shares{ip: ip}
-	s := &userStack{ip: ip, link: l, cancel: cancel, out: newOutward(ctx, common, nameservers), in: &inward{ctx: ctx, ip: ip, shares: common}}
+	s := &userStack{ip: ip, link: l, cancel: cancel, out: newOutward(ctx, common, nameservers), in: &inward{ctx: ctx, way: intoStack{ip, common}}}
 	if err := s.setUp(); err != nil {
 		s.close()
 		return nil, err
@@ -79,6 +79,7 @@ func (s *userStack) setUp() error {
 // close ends all connections, and waits for those who copy: they hold the device.
 func (s *userStack) close() {
 	s.cancel()
+	s.in.stop()
 	s.ip.Destroy()
 	s.out.sessions.Wait()
 	s.link.close()
