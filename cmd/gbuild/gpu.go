@@ -62,6 +62,10 @@ func newGPUListCommand(a *cli.App) *cobra.Command {
 
 // writeGPUs writes a line for each GPU, and one for each part of it.
 func writeGPUs(w *tabwriter.Writer, d *gpu.Driver) {
+	if d.Platform != "" { // its GPUs have no names of their own
+		fmt.Fprintf(w, "NVIDIA driver of %s: all GPUs at once\n", d.Platform)
+		return
+	}
 	fmt.Fprintf(w, "NVIDIA driver %s\n", cmp.Or(d.Version, "of unknown version"))
 	fmt.Fprintln(w, "INDEX\tNODE\tMODEL\tUUID\tBUS")
 	// A line of a MIG instance has the columns of a GPU. Node and bus are empty: they are those of the GPU above.

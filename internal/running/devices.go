@@ -165,7 +165,7 @@ func withAsked(names []string, requests []gpu.Request, catalog *gpu.Catalog) ([]
 
 // inject adds the CDI devices of these names.
 func (d *Devices) inject(box *runtime.Sandbox, catalog *gpu.Catalog, names []string) error {
-	edits, err := catalog.Inject(names, gpu.InjectOptions{Env: box.Env, Capabilities: d.capabilities})
+	edits, err := catalog.Inject(names, gpu.InjectOptions{Env: box.Env, Capabilities: d.capabilities, Privileged: box.Insecure})
 	if err != nil {
 		return err
 	}

@@ -75,6 +75,11 @@ var libraryClasses = []struct {
 	caps   driverCaps
 }{
 	{"libcuda.", capCompute},
+	{"libcuda_loader.", capCompute},
+	{"nvcubins.", capCompute},
+	{"libnvidia-ml_loader.", capUtility},
+	{"libdxcore.", capsAll},
+	{"libnvdxgdmal.", capsAll},
 	{"libcudadebugger.", capCompute},
 	{"libnvidia-opencl", capCompute},
 	{"libnvidia-nvvm", capCompute},

@@ -38,6 +38,7 @@ type Catalog struct {
 	devices  map[string]cdiDevice
 	driver   func() (*Driver, error) // looks for NVIDIA's, once
 	noDriver error                   // the reason why no NVIDIA spec could be made
+	host     view
 	hookDirs []string
 }
 
@@ -63,7 +64,7 @@ func OpenCatalog(ctx context.Context, dirs []SpecDir, at Place) *Catalog {
 
 // openCatalog is OpenCatalog for any host.
 func openCatalog(ctx context.Context, dirs []SpecDir, h view, hookDirs []string) *Catalog {
-	c := &Catalog{devices: map[string]cdiDevice{}, hookDirs: hookDirs, driver: sync.OnceValues(func() (*Driver, error) { return h.driver(ctx) })}
+	c := &Catalog{devices: map[string]cdiDevice{}, host: h, hookDirs: hookDirs, driver: sync.OnceValues(func() (*Driver, error) { return h.driver(ctx) })}
 	var read []*cdiSpec
 	for i, d := range dirs {
 		read = append(read, c.readDir(d, i)...)
@@ -125,6 +126,9 @@ func (c *Catalog) Resolve(requests ...Request) ([]string, error) {
 				return nil, c.noDriver
 			}
 			return nil, err
+		}
+		if _, own := gpuKind(c.Names()); r.Count >= 0 && len(own) == 0 && len(names) == 1 && strings.HasSuffix(names[0], "=all") && !slices.Contains(r.DeviceIDs, "all") {
+			c.Notices = append(c.Notices, "the GPUs of this host cannot be given one by one: all of them are given")
 		}
 		for _, n := range names {
 			if !slices.Contains(out, n) {
@@ -196,6 +200,12 @@ func (c *Catalog) Inject(names []string, o InjectOptions) (runtime.Edits, error)
 	if err := c.check(names); err != nil {
 		return runtime.Edits{}, err
 	}
+	if c.host.isJetson() {
+		in.caps = capsAll // which files are for what, no table says
+	}
+	if err := c.ask(in, names); err != nil {
+		return runtime.Edits{}, err
+	}
 	done := map[*cdiSpec]bool{}
 	for _, n := range names {
 		d, _ := c.device(n)
@@ -213,6 +223,27 @@ func (c *Catalog) Inject(names []string, o InjectOptions) (runtime.Edits, error)
 	}
 	in.finish()
 	return in.edits, nil
+}
+
+// ask takes what the environment asks for besides GPUs, where there is one of NVIDIA's.
+func (c *Catalog) ask(in *injection, names []string) error {
+	if !slices.ContainsFunc(names, func(n string) bool { return strings.HasPrefix(n, nvidiaKind+"=") }) {
+		return nil
+	}
+	a, err := c.host.askedFor(in.options.Env, in.options.Privileged)
+	if err != nil {
+		return err
+	}
+	for _, n := range a.notices {
+		in.notice("%s", n)
+	}
+	if err := in.apply(&a.edits, false); err != nil {
+		return fmt.Errorf("injecting what the environment asks for: %w", err)
+	}
+	if jetpack, _ := lastEnv(in.options.Env, "NVIDIA_REQUIRE_JETPACK"); jetpack == "csv-mounts=all" && c.host.isJetson() {
+		return in.apply(c.host.jetsonAll(), true)
+	}
+	return nil
 }
 
 // device finds a device by its name. That of no GPU is what all devices of NVIDIA's spec have in common.

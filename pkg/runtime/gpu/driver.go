@@ -23,12 +23,14 @@ import (
 
 // Driver is the NVIDIA driver of a host and its GPUs.
 type Driver struct {
-	Version string   // such as 580.159.04; "" where neither kernel nor libraries tell
-	GPUs    []GPU    // sorted by their indices
-	Nodes   []string // device nodes that every container with a GPU gets
-	Notices []string // a line for each thing that is missing, with its remedy
+	Platform string   // "WSL" or "Jetson", which have drivers of another kind; "" elsewhere
+	Version  string   // such as 580.159.04; "" where neither kernel nor libraries tell
+	GPUs     []GPU    // sorted by their indices
+	Nodes    []string // device nodes that every container with a GPU gets
+	Notices  []string // a line for each thing that is missing, with its remedy
 
-	host view
+	host  view
+	store string // the directory of the driver under WSL
 }
 
 // GPU is one GPU that this host can use.
@@ -59,6 +61,9 @@ func FindDriver(ctx context.Context, at Place) (*Driver, error) { return view{pl
 
 // driver is FindDriver for any host.
 func (h view) driver(ctx context.Context) (*Driver, error) {
+	if h.isJetson() {
+		return h.jetson()
+	}
 	d := &Driver{Version: h.version(), host: h}
 	for _, n := range commonNodes {
 		if h.isDevice(n) {
@@ -67,6 +72,9 @@ func (h view) driver(ctx context.Context) (*Driver, error) {
 	}
 	d.GPUs = h.gpus()
 	if len(d.GPUs) == 0 {
+		if d.Version == "" && h.isDevice(wslNode) {
+			return h.wsl()
+		}
 		return nil, h.missingDriver(d.Version)
 	}
 	if d.Version == "" {
@@ -86,13 +94,9 @@ func (h view) driver(ctx context.Context) (*Driver, error) {
 
 // missingDriver says which of the reasons for a host without a usable GPU it is.
 func (h view) missingDriver(version string) error {
-	switch {
-	case version != "":
+	if version != "" {
 		return &host.Missing{What: "the NVIDIA driver " + version + " is loaded, but no GPU of it can be used here (no /dev/nvidia0)",
 			Remedy: "as root, run `nvidia-smi` once to make the device nodes; in a container or pod, ask for a GPU when it is started"}
-	case h.isDevice("/dev/dxg"):
-		return &host.Missing{What: "this is WSL, whose GPUs gbuild does not look for itself",
-			Remedy: "write a CDI spec: `nvidia-ctk cdi generate --output=$HOME/.config/cdi/nvidia.yaml`"}
 	}
 	return &host.Missing{What: "this host has no NVIDIA driver (no /proc/driver/nvidia and no /dev/nvidia0)",
 		Remedy: "install the driver, or run without --gpus; in a container or pod, ask for a GPU when it is started"}

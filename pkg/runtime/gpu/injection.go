@@ -22,6 +22,7 @@ import (
 type InjectOptions struct {
 	Env          []string // the container's environment so far, KEY=VALUE
 	Capabilities string   // NVIDIA_DRIVER_CAPABILITIES of the request; "" takes Env's
+	Privileged   bool     // the container may do what root may
 	Layerless    bool     // nothing of the driver may stay in the root file system: it is that of a RUN
 }
 

@@ -168,12 +168,13 @@ func (r Request) Names(known []string) ([]string, error) {
 		return nil, &Error{"no GPU is known on this host",
 			"`gbuild gpu list` shows what was looked at; without a GPU, leave --gpus out"}
 	}
+	all := kind + "=all"
+	whole := len(own) == 0 && (r.Count > 0 || slices.ContainsFunc(r.DeviceIDs, isIndex)) // no single one has a name
+	if slices.Contains(known, all) && (r.Count < 0 || whole) {
+		return []string{all}, nil
+	}
 	if len(r.DeviceIDs) > 0 {
 		return r.byID(kind, known)
-	}
-	all := kind + "=all"
-	if r.Count < 0 && slices.Contains(known, all) {
-		return []string{all}, nil
 	}
 	if r.Count < 0 {
 		return qualify(kind, own), nil
@@ -213,7 +214,7 @@ func gpuKind(known []string) (kind string, own []string) {
 			found = found || ok
 			switch {
 			case !ok || name == "all":
-			case isIndex(name):
+			case isIndex(strings.Replace(name, ":", "", 1)): // of an instance of a divided GPU: 0:1
 				indexed = append(indexed, name)
 			default:
 				other = append(other, name)
@@ -222,11 +223,7 @@ func gpuKind(known []string) (kind string, own []string) {
 		if !found {
 			continue
 		}
-		if len(indexed) == 0 {
-			// A MIG host lists gpu:mig beside the same device's UUID, so UUIDs only count where they are alone.
-			indexed = slices.DeleteFunc(slices.Clone(other), func(n string) bool { return !strings.Contains(n, ":") })
-		}
-		if len(indexed) == 0 {
+		if len(indexed) == 0 { // A host lists UUIDs beside indices, so they only count where they are alone.
 			indexed = other
 		}
 		slices.SortFunc(indexed, compareNatural)

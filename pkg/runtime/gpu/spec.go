@@ -30,15 +30,29 @@ func (d *Driver) Spec() (*specs.Spec, error) { return d.spec(false) }
 // spec is Spec or, with complete, what gbuild takes itself: there all links to libraries are in it, which NVIDIA leaves to ldconfig, and
 // libraries for programs with 32 bits, which NVIDIA's spec would give to every container.
 func (d *Driver) spec(complete bool) (*specs.Spec, error) {
-	libs, err := d.host.libraries(d.Version)
+	s, err := d.parts(complete)
 	if err != nil {
 		return nil, err
 	}
-	s := &specs.Spec{Kind: nvidiaKind, Devices: d.devices(), ContainerEdits: d.common(libs, complete)}
 	if s.Version, err = specs.MinimumRequiredVersion(s); err != nil {
 		return nil, fmt.Errorf("choosing the version of the CDI spec: %w", err)
 	}
 	return s, nil
+}
+
+// parts is the spec without the version of its format.
+func (d *Driver) parts(complete bool) (*specs.Spec, error) {
+	switch d.Platform {
+	case "WSL":
+		return d.wslSpec(complete), nil
+	case "Jetson":
+		return d.jetsonSpec(), nil
+	}
+	libs, err := d.host.libraries(d.Version)
+	if err != nil {
+		return nil, err
+	}
+	return &specs.Spec{Kind: nvidiaKind, Devices: d.devices(), ContainerEdits: d.common(libs, complete)}, nil
 }
 
 // MarshalSpec writes a CDI spec as YAML.
@@ -137,11 +151,13 @@ func (d *Driver) nodes(paths []string) specs.ContainerEdits {
 	return e
 }
 
+// visibleVoid tells a container runtime inside the container not to inject the GPUs again.
+const visibleVoid = "NVIDIA_VISIBLE_DEVICES=void"
+
 // common is what every device brings: files, nodes, and calls of the hook.
 func (d *Driver) common(l driverLibraries, complete bool) specs.ContainerEdits {
 	e := d.nodes(d.Nodes)
-	// A container runtime inside the container must not inject the GPUs again.
-	e.Env = []string{"NVIDIA_VISIBLE_DEVICES=void", "NVIDIA_CTK_LIBCUDA_DIR=" + path.Dir(containerLibrary(l.dir+"/libcuda.so"))}
+	e.Env = []string{visibleVoid, "NVIDIA_CTK_LIBCUDA_DIR=" + path.Dir(containerLibrary(l.dir+"/libcuda.so"))}
 	files, others := d.host.libraryFiles(l), d.host.otherFiles(l)
 	folders := libraryFolders(files)
 	if complete {

@@ -111,7 +111,7 @@ func TestSpecOfToolkit(t *testing.T) {
 		t.Skip("the goldens hold amd64's directories")
 	}
 	agree, differ := 0, 0
-	for _, name := range []string{"debian", "rhel", "gke", "operator"} {
+	for _, name := range []string{"debian", "rhel", "gke", "operator", "jetson"} {
 		t.Run(name, func(t *testing.T) {
 			r, driver := hostOf(t, name)
 			h := r.host()

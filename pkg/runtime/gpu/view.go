@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // Place says where the files of the NVIDIA driver are, for hosts on which they lie where nobody else puts them. The zero value looks
@@ -52,6 +53,15 @@ func (h view) node(p string) string {
 
 // isDevice says whether a character device is there.
 func (h view) isDevice(p string) bool { return h.node(p) != "" }
+
+// modified is when a file was changed last.
+func modified(file string) time.Time {
+	st, err := os.Stat(file)
+	if err != nil {
+		return time.Time{}
+	}
+	return st.ModTime()
+}
 
 // read gives the text of a small file, "" where it cannot be read.
 func (h view) read(p string) string {
