@@ -101,6 +101,7 @@ var arrows = map[string]struct {
 	"internal/scope":      {nil, "it names a project by what is on the disk, and knows no cache"},
 	"internal/netguard":   {[]string{"internal/hint"}, "it is one list of addresses, for all who open connections for strangers"},
 	"internal/progress":   {[]string{"internal/lazyregexp", "pkg/build"}, "it draws Events and knows nothing else of a build"},
+	"internal/testgpu":    {nil, "it makes up a machine, and cares for no package"},
 	"internal/testimage":  {nil, "what tests stand on must not be what they test"},
 	"internal/testdocs":   {nil, "it reads one page of the documentation, for tests"},
 	"internal/testplaces": {nil, "it makes places for the binary, and cares for no package"},
