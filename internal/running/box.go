@@ -26,7 +26,7 @@ type Box struct {
 // Flags registers the flags. The words are docker's; keep-id is podman's.
 func (b *Box) Flags(f *pflag.FlagSet) {
 	f.StringVar(&b.ShmSize, "shm-size", "", "size of /dev/shm (default: 64m, with GPUs half of the memory)")
-	f.StringVar(&b.IPC, "ipc", b.IPC, "private or host")
+	f.StringVar(&b.IPC, "ipc", b.IPC, "private (shareable is the same) or host")
 	f.Var((*cli.List)(&b.Ulimits), "ulimit", "NAME=SOFT[:HARD] (repeatable)")
 	f.BoolVar(&b.ReadOnly, "read-only", false, "make the root file system read-only")
 	f.Var((*cli.List)(&b.CapAdd), "cap-add", "capability to add (repeatable)")
@@ -37,7 +37,7 @@ func (b *Box) Flags(f *pflag.FlagSet) {
 }
 
 // parse checks --ipc. The other flags are read when the sandbox is filled: they may name a file, or need the image.
-func (b *Box) parse() error { return cli.OneOf("--ipc", b.IPC, "private", "host") }
+func (b *Box) parse() error { return cli.OneOf("--ipc", b.IPC, "private", "shareable", "host") }
 
 // fill gives the sandbox its walls. A profile of system calls comes by read: it may be a pipe that an earlier process has read.
 func (b *Box) fill(box *runtime.Sandbox, read cli.FileReader) error {

@@ -36,7 +36,7 @@ func TestRunRefusesBeforeItMakes(t *testing.T) {
 		"--pull now":                  "--pull now: it is one of always, missing, never",
 		"--network bridge":            "",
 		"--network nosuch":            "--network nosuch: it is one of default, private, bridge, host, none",
-		"--ipc shared":                "--ipc shared: it is one of private, host",
+		"--ipc shared":                "--ipc shared: it is one of private, shareable, host",
 		"-v relative":                 "-v relative: invalid mount path: 'relative' mount path must be absolute",
 		"-v /a:/b:bogus":              "-v /a:/b:bogus: invalid mode: bogus",
 		"--mount type=bind":           "target is required",

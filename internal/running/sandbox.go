@@ -5,9 +5,11 @@ package running
 import (
 	"cmp"
 	"context"
+	"io"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/gbuild/gbuild/internal/cli"
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 	"github.com/gbuild/gbuild/pkg/runtime"
 	"github.com/gbuild/gbuild/pkg/runtime/host"
@@ -27,24 +29,41 @@ func (l *launch) sandbox(ctx context.Context, config *v1.Config, image *rootfs.V
 		return nil, err
 	}
 	box := &runtime.Sandbox{Isolation: mode.Isolation, UID: id.UID, GID: id.GID, Groups: id.Groups, Hostname: o.Network.nameOf(l.container), Notice: a.Notice}
-	for _, fill := range []func() error{
-		func() error { return o.Process.fill(box, config) },
-		func() error { return o.Process.fillGroups(box, image.Follow) },
-		func() error { return o.Mounts.fill(box) },
-		func() error { return o.Process.fillEnv(box, config, a) },
-		func() error { return o.Box.fillKeepID(box, o.Process.User != "") },
-		func() error { return o.Box.fill(box, a.Streams.Reader(ctx)) },
-		func() error { return o.Network.fill(box) },
-		func() error { return o.Caches.fill(box, id.Home, a.Environ) },
-		func() error { return o.Devices.fill(box, l.container.Dir()) },
-		func() error { return o.Box.fillShm(box, o.Devices.haveGPU(box)) },
-	} {
-		if err := fill(); err != nil {
-			return nil, err
-		}
+	if err := o.fill(ctx, a, box, filling{config, image.Follow, id.Home, l.container.Dir()}); err != nil {
+		return nil, err
 	}
 	box.Limits, box.Cgroup = o.Limits.parsed, a.Env(cgroupVar)
 	return box, nil
+}
+
+// filling is what of the image and the container the parts need.
+type filling struct {
+	config *v1.Config
+	open   func(path string) (io.ReadCloser, error) // opens a file of the image
+	home   string                                   // of the user
+	dir    string                                   // of the container
+}
+
+// fill lets each part put what it means into the sandbox.
+func (o *Options) fill(ctx context.Context, a *cli.App, box *runtime.Sandbox, from filling) error {
+	for _, fill := range []func() error{
+		func() error { return o.Process.fill(box, from.config) },
+		func() error { return o.Process.fillGroups(box, from.open) },
+		func() error { return o.Mounts.fill(box) },
+		func() error { return o.Process.fillEnv(box, from.config, a) },
+		func() error { return o.Box.fillKeepID(box, o.Process.User != "") },
+		func() error { return o.Box.fill(box, a.Streams.Reader(ctx)) },
+		func() error { return o.Network.fill(box) },
+		func() error { return o.Caches.fill(box, from.home, a.Environ) },
+		func() error { return o.Devices.fill(box, from.dir) },
+		func() error { return o.Box.fillShm(box, o.Devices.haveGPU(box)) },
+		func() error { o.Others.fill(box.Notice); return nil },
+	} {
+		if err := fill(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // mode decides how the sandbox is made here, and says where that could be better.

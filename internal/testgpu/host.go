@@ -94,10 +94,10 @@ func (h *Host) addDriver(t testing.TB) {
 	}
 }
 
-// addGPUs adds what the kernel's side of the driver shows, and the nodes of AMD's and Intel's drivers.
+// addGPUs adds what the kernel's side of the driver shows, and the nodes of other devices that such hosts have.
 func (h *Host) addGPUs(t testing.TB) {
 	t.Helper()
-	nodes := []string{"nvidiactl", "nvidia-uvm", "nvidia-uvm-tools", "nvidia-modeset", "kfd", "dri/card0", "dri/renderD128"}
+	nodes := []string{"nvidiactl", "nvidia-uvm", "nvidia-uvm-tools", "nvidia-modeset", "kfd", "dri/card0", "dri/renderD128", "infiniband/uverbs0", "snd/timer", "video0", "uinput"}
 	for n := range GPUs {
 		nodes = append(nodes, fmt.Sprintf("nvidia%d", n))
 		h.write(t, fmt.Sprintf("proc/gpus/0000:%02x:00.0/information", 0x10+n), fmt.Sprintf(

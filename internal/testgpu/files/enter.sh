@@ -43,7 +43,7 @@ for name in null zero full random urandom tty net/tun fuse $(cat "$host/nodes");
     mount --bind "$from" "$new/dev/$name"
 done
 mkdir "$new/dev/pts" "$new/dev/shm" "$new/dev/mqueue"
-mount --rbind /dev/pts "$new/dev/pts"
+mount -t devpts -o newinstance,ptmxmode=0666,mode=0620 devpts "$new/dev/pts"
 mount -t tmpfs -o mode=1777 shm "$new/dev/shm"
 ln -s pts/ptmx "$new/dev/ptmx"
 ln -s /proc/self/fd "$new/dev/fd"

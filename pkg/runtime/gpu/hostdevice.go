@@ -5,6 +5,7 @@ package gpu
 import (
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -34,7 +35,11 @@ func HostDevice(value string) (runtime.Edits, error) {
 		if err != nil {
 			return &Error{fmt.Sprintf("device %s cannot be used: %v", host, err), "CDI names are written vendor/class=name"}
 		}
-		if p != host && d.Type()&fs.ModeDevice == 0 || d.IsDir() {
+		if d.IsDir() || p != host && d.Type()&fs.ModeSymlink != 0 {
+			return nil
+		}
+		// The directory names a node that is mounted on a file, as in many containers, as that file.
+		if st, err := os.Stat(p); p != host && (err != nil || st.Mode()&fs.ModeDevice == 0) {
 			return nil
 		}
 		return in.device(&specs.DeviceNode{Path: target + strings.TrimPrefix(p, host), HostPath: p})

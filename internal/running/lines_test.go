@@ -1,0 +1,220 @@
+package running
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/spf13/pflag"
+
+	"github.com/gbuild/gbuild/internal/cli"
+	"github.com/gbuild/gbuild/internal/hint"
+	"github.com/gbuild/gbuild/internal/testgpu"
+	"github.com/gbuild/gbuild/pkg/runtime"
+	"github.com/gbuild/gbuild/pkg/runtime/gpu"
+)
+
+// onHost is set in the process of a test that is on the host with GPUs.
+const onHost = "_GBUILD_TEST_ON_HOST"
+
+// runOnHost runs a test once more, on a host with GPUs, and says whether this is there already.
+func runOnHost(t *testing.T) (there bool) {
+	t.Helper()
+	if os.Getenv(onHost) != "" {
+		return true
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := testgpu.New(t).Command(t.Context(), self, "-test.run=^"+t.Name()+"$", "-test.v")
+	cmd.Env = append(os.Environ(), onHost+"=1")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("on a host with GPUs: %v\n%s", err, out)
+	} else {
+		t.Logf("%s", out)
+	}
+	return false
+}
+
+// dockerLine is a command line of testdata/docker-run.txt.
+type dockerLine struct {
+	text   string   // for the shell, without marks
+	refuse string   // a part of the error, or of its hint; "" where it starts
+	args   []string // what follows docker run
+}
+
+// dockerLines reads the table, and lets a shell make words of the lines.
+func dockerLines(t *testing.T) (lines []dockerLine) {
+	t.Helper()
+	table, err := os.ReadFile("testdata/docker-run.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	script := "docker() { printf '%s\\0' \"$@\"; printf '\\036'; }; podman() { docker \"$@\"; }; sudo() { \"$@\"; }\n"
+	for line := range strings.Lines(strings.ReplaceAll(string(table), "\\\n", "")) {
+		line = strings.TrimSpace(line)
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		one := dockerLine{text: strings.TrimLeft(line, "!+ ")}
+		if strings.HasPrefix(line, "!") {
+			at := strings.LastIndex(one.text, " # ")
+			one.text, one.refuse = one.text[:at], one.text[at+3:]
+		}
+		lines = append(lines, one)
+		script += one.text + "\n"
+	}
+	cmd := exec.Command("sh", "-eu")
+	cmd.Stdin, cmd.Stderr, cmd.Dir = strings.NewReader(script), os.Stderr, os.Getenv("HOME")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	records := strings.Split(strings.TrimSuffix(string(out), "\x1e"), "\x1e")
+	if len(records) != len(lines) {
+		t.Fatalf("%d lines became %d commands", len(lines), len(records))
+	}
+	for i, r := range records {
+		lines[i].args = strings.Split(strings.TrimSuffix(r, "\x00"), "\x00")[1:]
+	}
+	return lines
+}
+
+// TestDockerLines makes a sandbox of every command line of the table, on a host with GPUs, and starts none.
+func TestDockerLines(t *testing.T) {
+	if !runOnHost(t) {
+		return
+	}
+	home := t.TempDir()
+	for name, value := range map[string]string{"HOME": home, "HF_TOKEN": "x", "NGC_API_KEY": "x", "LOCAL_NIM_CACHE": home + "/nim", "DISPLAY": ":0", "USER": "me", "volume": home + "/data", "model": "acme/m", "token": "x"} {
+		t.Setenv(name, value)
+	}
+	for _, dir := range []string{"notebooks", "path/to"} {
+		if err := os.MkdirAll(filepath.Join(home, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, file := range []string{".env", "prod.env", "lmcache.yaml", "environment.yml", ".Xauthority"} {
+		if err := os.WriteFile(filepath.Join(home, file), []byte("A=1\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, dir := range []string{"/models/half_plus_two_gpu", "/data"} { // what --mount wants to be there
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lines := dockerLines(t)
+	t.Chdir(home)
+	started := 0
+	for _, l := range lines {
+		err := plan(t, l.args)
+		said := fmt.Sprintf("%v (%s)", err, hint.Of(err))
+		switch {
+		case l.refuse == "" && err != nil:
+			t.Errorf("%s\n\tis refused: %s", l.text, said)
+		case l.refuse != "" && err == nil:
+			t.Errorf("%s\n\tstarts, and was to be refused: %s", l.text, l.refuse)
+		case l.refuse != "" && (!strings.Contains(said, l.refuse) || hint.Of(err) == ""):
+			t.Errorf("%s\n\tis refused by other words, or without a hint: %s", l.text, said)
+		case err == nil:
+			started++
+		}
+	}
+	t.Logf("%d command lines: %d start, %d are refused with a hint", len(lines), started, len(lines)-started)
+	if len(lines) < 300 || started*100 < len(lines)*97 {
+		t.Errorf("%d of %d start", started, len(lines))
+	}
+}
+
+// catalogOfHost is looked up once for all lines.
+var catalogOfHost = sync.OnceValues(func() (*gpu.Catalog, error) {
+	return (&cli.DeviceSources{}).Catalog(context.Background(), os.LookupEnv)
+})
+
+// plan reads a command line of docker run, and makes a sandbox of it.
+func plan(t *testing.T, args []string) error {
+	terminal, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer terminal.Close()
+	a := cli.New(os.LookupEnv, terminal, cli.Handed{})
+	a.Stdout, a.Stderr = io.Discard, io.Discard
+	o := New()
+	f := pflag.NewFlagSet("run", pflag.ContinueOnError)
+	o.Flags(f)
+	if err := f.Parse(args); err != nil {
+		return err
+	}
+	if f.NArg() == 0 {
+		return errors.New("no image")
+	}
+	o.Image.Name, o.Process.Args = f.Arg(0), f.Args()[1:]
+	o.Given(f, a.Environ)
+	if err := o.check(a); err != nil {
+		return err
+	}
+	if err := readOnce(t.Context(), a, o); err != nil {
+		return err
+	}
+	o.Network.ports = nil // no socket is opened, so none is handed on
+	o.Devices.catalog = catalogOfHost
+	config := &v1.Config{Cmd: []string{"bash"}, Env: []string{"PATH=" + defaultPath, "NVIDIA_VISIBLE_DEVICES=all", "NVIDIA_REQUIRE_CUDA=cuda>=12.0"}}
+	user, err := runtime.LookupUser(imageFile, o.Process.User)
+	if err != nil {
+		return err
+	}
+	box := &runtime.Sandbox{UID: user.UID, GID: user.GID, Hostname: "box", Notice: func(string) {}}
+	if err := o.fill(t.Context(), a, box, filling{config, imageFile, "/root", t.TempDir()}); err != nil {
+		return err
+	}
+	if wants := len(o.Devices.GPUs) > 0 || slices.ContainsFunc(o.Devices.Devices, func(d string) bool { return strings.Contains(d, "gpu") }); wants && !box.HasGPU() {
+		return errors.New("the sandbox has no GPU")
+	}
+	return nil
+}
+
+// imageFile opens a file of an image that has the users of the table.
+func imageFile(path string) (io.ReadCloser, error) {
+	text, ok := map[string]string{
+		"/etc/passwd": "root:x:0:0::/root:/bin/bash\nnobody:x:65534:65534::/:/bin/false\nadmin:x:1000:1000::/home/admin:/bin/bash\n",
+		"/etc/group":  "root:x:0:\nvideo:x:44:\nrender:x:109:\nadmin:x:1000:\n",
+	}[path]
+	if !ok {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: fs.ErrNotExist}
+	}
+	return io.NopCloser(bytes.NewReader([]byte(text))), nil
+}
+
+// What has no effect is said once, and what a container cannot do without is refused before anything is made.
+func TestOthers(t *testing.T) {
+	for text, want := range map[string]string{
+		"-q --expose 80 -a stdin -a stdout --uts private --annotation a=b --annotation c=d": "--annotation has no effect",
+		"--oom-kill-disable": "--oom-kill-disable has no effect", "--oom-kill-disable=false": "", "--cgroupns=host": "--cgroupns has no effect",
+		"--cpu-quota 5000": "say --cpus", "--link db:db": "--link db:db: gbuild does not do that", "--sysctl a=1": "--sysctl a=1: gbuild does not do that",
+	} {
+		o := parseRun(t, strings.Fields(text)...)
+		var said []string
+		if err := o.check(testApp(nil)); err != nil {
+			said = []string{err.Error()}
+		} else {
+			o.Others.fill(func(notice string) { said = append(said, notice) })
+		}
+		if got := strings.Join(said, "; "); !strings.Contains(got, want) || (want == "") != (got == "") || len(said) > 1 {
+			t.Errorf("%s: %q, want %q", text, got, want)
+		}
+	}
+}
