@@ -55,3 +55,23 @@ func TestALinkMakesRoom(t *testing.T) {
 		sameLines(t, "the container", c.all, c.list())
 	}
 }
+
+// A directory that was replaced by another one, with what is in it, as for the time of a mount, brings nothing of the container into a layer.
+func TestReplacedAboveAKeptName(t *testing.T) {
+	c := newContainer(t)
+	s := c.open()
+	change(t, s, Key{}, keyOf("base"), func(root string) { script(t, root, "mkdir -p workspace; echo x >workspace/f") })
+	change(t, s, keyOf("base"), keyOf("replaced"), func(root string) {
+		script(t, root, `replace() { mkdir -m 755 new; find "$1" -mindepth 1 -maxdepth 1 -exec mv -t new {} +; rmdir "$1"; mv new "$1"; }
+			replace workspace; cd workspace; replace src; echo y >g`)
+	})
+	wantFiles(t, s, keyOf("replaced"), "/ /workspace /workspace/f /workspace/g")
+	change(t, s, keyOf("base"), keyOf("both"), func(root string) { script(t, root, "echo o >workspace/src/own") })
+	change(t, s, keyOf("both"), keyOf("both replaced"), func(root string) {
+		script(t, root, `mkdir -m 755 new; find workspace -mindepth 1 -maxdepth 1 -exec mv -t new {} +; rmdir workspace; mv new workspace`)
+	})
+	wantFiles(t, s, keyOf("both replaced"), "/ /workspace /workspace/f /workspace/src /workspace/src/own")
+	change(t, s, keyOf("replaced"), keyOf("anew"), func(root string) { script(t, root, "rm -r workspace/src; mkdir workspace/src") })
+	wantFiles(t, s, keyOf("anew"), "/ /workspace /workspace/f /workspace/g /workspace/src")
+	check(t, s.Close())
+}

@@ -117,18 +117,32 @@ func (c *Copy) entry(u rootfs.Upper, name string, before *node) error {
 	switch {
 	case err != nil:
 		return err
-	case before != nil && now.sameDir(before.fact):
+	case before != nil && (now.sameDir(before.fact) || c.replaced(u, name, now, before.fact)):
 		return c.directory(u, name, before)
 	case before != nil && now == before.fact:
 		return nil
 	case now.isDir() && c.kept.above(name):
-		return c.remade(u, name)
+		return c.remade(u, name, before)
 	}
 	return c.move(u, name, now.isDir())
 }
 
-// remade collects a directory that a command has made anew, though something in it is kept, so that it cannot be moved.
-func (c *Copy) remade(u rootfs.Upper, name string) error {
+// replaced says whether a directory, which is there for the sake of a foreign file, was replaced by another one with that file in it.
+func (c *Copy) replaced(u rootfs.Upper, name string, now, before fact) bool {
+	if !now.isDir() || !c.onlyTouched(u, name, now, before) {
+		return false
+	}
+	for inside := range c.kept.at(name).foreign(name) {
+		if _, err := factOf(c.dir + inside); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// remade collects a directory that a command has made anew, though something in it is kept, so that it cannot be moved. Directories that
+// were in the former one for the sake of what is kept are no more a part of this one.
+func (c *Copy) remade(u rootfs.Upper, name string, before *node) error {
 	if err := makeUpper(u, path.Dir(name)); err != nil {
 		return err
 	}
@@ -141,7 +155,16 @@ func (c *Copy) remade(u rootfs.Upper, name string) error {
 	if err := c.hide(u, name); err != nil {
 		return err
 	}
-	return c.directory(u, name, &node{})
+	same := &node{names: map[string]*node{}}
+	if before != nil {
+		for base, n := range before.names {
+			inside := path.Join(name, base)
+			if _, err := u.Lower.Lstat(inside); errors.Is(err, fs.ErrNotExist) && c.kept.above(inside) && n.isDir() {
+				same.names[base] = n
+			}
+		}
+	}
+	return c.directory(u, name, same)
 }
 
 // move moves what is new to the upper directory. A directory hides there what it was in the place of.
