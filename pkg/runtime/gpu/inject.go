@@ -44,7 +44,7 @@ func (in *injection) apply(e *specs.ContainerEdits, nvidia bool) error {
 	// Additional groups are for the nodes. Their numbers mean the same in namespaces of root only; what counts for others is whether they may
 	// open the nodes (access.go).
 	for _, g := range e.AdditionalGIDs {
-		if host.OwnerOutside() == 0 {
+		if g != 0 && host.OwnerOutside() == 0 && !slices.Contains(in.edits.Groups, int(g)) {
 			in.edits.Groups = append(in.edits.Groups, int(g))
 		}
 	}

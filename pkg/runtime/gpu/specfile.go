@@ -115,12 +115,20 @@ func validateSpec(s *specs.Spec) error {
 		if err := errors.Join(parser.ValidateDeviceName(d.Name), validateEdits(&d.ContainerEdits)); err != nil {
 			return fmt.Errorf("device %q: %w", d.Name, err)
 		}
+		if isEmpty(&d.ContainerEdits) {
+			return fmt.Errorf("device %q has no edits", d.Name)
+		}
 		if seen[d.Name] {
 			return fmt.Errorf("device %q is described twice", d.Name)
 		}
 		seen[d.Name] = true
 	}
 	return nil
+}
+
+// isEmpty says whether edits ask for nothing.
+func isEmpty(e *specs.ContainerEdits) bool {
+	return len(e.Env)+len(e.DeviceNodes)+len(e.Mounts)+len(e.Hooks)+len(e.AdditionalGIDs)+len(e.NetDevices) == 0 && e.IntelRdt == nil
 }
 
 // hasNull says whether a list of edits has an entry that is nothing.

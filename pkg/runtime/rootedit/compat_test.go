@@ -49,7 +49,8 @@ const (
 	orin132 = `{"Format": 1, "CUDA Version": "13.2"}`
 )
 
-// The cases are those of NVIDIA's toolkit 1.20 (those of its hook, of the note, and of the comparison), and some of ours.
+// The cases are those of NVIDIA's toolkit 1.20 (of its hook, of the note, and of the comparison), and some of ours. Its hook says the same of all of
+// them: it was run on these files.
 func TestCompat(t *testing.T) {
 	plain := noted("")
 	for _, c := range []struct {
