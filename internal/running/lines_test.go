@@ -202,7 +202,7 @@ func imageFile(path string) (io.ReadCloser, error) {
 // What has no effect is said once, and what a container cannot do without is refused before anything is made.
 func TestOthers(t *testing.T) {
 	for text, want := range map[string]string{
-		"-q --expose 80 -a stdin -a stdout --uts private --annotation a=b --annotation c=d": "--annotation has no effect",
+		"-q -a stdin -a stdout --uts private --annotation a=b --annotation c=d": "--annotation has no effect",
 		"--oom-kill-disable": "--oom-kill-disable has no effect", "--oom-kill-disable=false": "", "--cgroupns=host": "--cgroupns has no effect",
 		"--cpu-quota 5000": "say --cpus", "--link db:db": "--link db:db: gbuild does not do that", "--sysctl a=1": "--sysctl a=1: gbuild does not do that",
 	} {

@@ -31,7 +31,6 @@ const (
 var others = []other{
 	{name: "quiet", short: "q", isBool: true},
 	{name: "attach", short: "a"}, // all streams always are
-	{name: "expose"},
 	{name: "no-healthcheck", isBool: true},
 	{name: "annotation", notice: "no runtime is there to read annotations"},
 	{name: "uts", fine: []string{"private", ""}, notice: "a container has its own host name; --hostname sets it"},
