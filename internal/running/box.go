@@ -4,7 +4,6 @@
 package running
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
@@ -91,40 +90,6 @@ func (b *Box) keepProfile(read cli.FileReader) error {
 			}
 		}
 	}
-	return nil
-}
-
-// fillKeepID reads --userns: which user of the image the caller is to be. Without ids that is the one that runs the command.
-func (b *Box) fillKeepID(box *runtime.Sandbox, userGiven bool) error {
-	mode, options, _ := strings.Cut(b.Userns, ":")
-	switch mode {
-	case "", "host", "private":
-		return nil
-	case "keep-id":
-	default:
-		return cli.Usagef("--userns %s: it is keep-id[:uid=UID,gid=GID]", b.Userns)
-	}
-	k := &runtime.KeepID{UID: box.UID, GID: box.GID}
-	for _, f := range strings.FieldsFunc(options, func(c rune) bool { return c == ',' }) {
-		key, value, _ := strings.Cut(f, "=")
-		var err error
-		switch key {
-		case "uid":
-			_, err = fmt.Sscan(value, &k.UID)
-		case "gid":
-			_, err = fmt.Sscan(value, &k.GID)
-		default:
-			err = errors.New("unknown option")
-		}
-		if err != nil {
-			return cli.Usagef("--userns %s: %s: %w", b.Userns, f, err)
-		}
-	}
-	// An id that was given is meant as the user of the command, too. --user still has the last word.
-	if options != "" && !userGiven {
-		box.UID, box.GID = k.UID, k.GID
-	}
-	box.KeepID = k
 	return nil
 }
 

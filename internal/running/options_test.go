@@ -105,7 +105,7 @@ func TestRunFillsTheSandbox(t *testing.T) {
 	}
 	config := &v1.Config{Entrypoint: []string{"entry"}, Cmd: []string{"default"}, Env: []string{"PATH=/image", "A=0"}, WorkingDir: "/work"}
 	box := &runtime.Sandbox{Hostname: "box", Notice: func(text string) { t.Error(text) }}
-	for _, err := range []error{o.Process.fill(box, config), o.Mounts.fill(box), o.Process.fillEnv(box, config, a), o.Box.fillKeepID(box, false), o.Box.fill(box, nil),
+	for _, err := range []error{o.Process.fill(box, config), o.Mounts.fill(box), o.Process.fillEnv(box, config, a), o.Box.fillKeepID(box, ""), o.Box.fill(box, nil),
 		o.Network.fill(box), o.Devices.fill(box, dir), o.Box.fillShm(box, o.Devices.haveGPU(box))} {
 		if err != nil {
 			t.Fatal(err)

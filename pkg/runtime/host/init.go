@@ -36,8 +36,13 @@ var why *Missing
 func Entered() bool { return entered.Load() }
 
 // OwnerOutside returns the user id that uid 0 of this process's namespace is outside of it.
-func OwnerOutside() int {
-	ranges, err := ParseIDMap(ReadSetting("/proc/self/uid_map"))
+func OwnerOutside() int { return rootOutside("/proc/self/uid_map") }
+
+// GroupOutside returns the group id that gid 0 of this process's namespace is outside of it.
+func GroupOutside() int { return rootOutside("/proc/self/gid_map") }
+
+func rootOutside(file string) int {
+	ranges, err := ParseIDMap(ReadSetting(file))
 	if err != nil || len(ranges) == 0 {
 		return -1
 	}
