@@ -28,8 +28,20 @@ const (
 
 var capNames = []string{"compute", "utility", "video", "graphics", "display", "ngx", "compat32"}
 
-// parseDriverCaps reads NVIDIA_DRIVER_CAPABILITIES as NVIDIA's runtime does: unset or empty means utility,compute.
+// capsOf are the capabilities that an environment asks for. Images from before the variable get all of them.
+func capsOf(env []string) (driverCaps, error) {
+	value, set := lastEnv(env, "NVIDIA_DRIVER_CAPABILITIES")
+	if !set && isOldImage(env) {
+		return capsAll, nil
+	}
+	return parseDriverCaps(value)
+}
+
+// parseDriverCaps reads NVIDIA_DRIVER_CAPABILITIES as NVIDIA's runtime does: empty means utility,compute.
 func parseDriverCaps(value string) (driverCaps, error) {
+	if value == "" {
+		return capsDefault, nil
+	}
 	var set driverCaps
 	var unknown []string
 	for f := range strings.SplitSeq(value, ",") {
@@ -45,13 +57,10 @@ func parseDriverCaps(value string) (driverCaps, error) {
 			set |= 1 << i
 		}
 	}
-	if unknown != nil {
+	if unknown != nil && set != capsAll {
 		return 0, &Error{
 			fmt.Sprintf("unsupported capabilities found in '%s' (allowed '%s')", strings.Join(unknown, ","), strings.Join(capNames, ",")),
 			"mend NVIDIA_DRIVER_CAPABILITIES, or give another value with -e"}
-	}
-	if set == 0 {
-		set = capsDefault
 	}
 	return set, nil
 }

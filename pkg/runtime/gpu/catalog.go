@@ -189,12 +189,11 @@ func (c *Catalog) readDir(d SpecDir, priority int) []*cdiSpec {
 // device needs (a mount of /, a path with "..", a hook outside the hook directories), are errors.
 func (c *Catalog) Inject(names []string, o InjectOptions) (runtime.Edits, error) {
 	in := &injection{options: o, hookDirs: c.hookDirs}
-	asked := o.Capabilities
-	if asked == "" {
-		asked, _ = lastEnv(o.Env, "NVIDIA_DRIVER_CAPABILITIES")
+	caps, err := parseDriverCaps(o.Capabilities)
+	if o.Capabilities == "" {
+		caps, err = capsOf(o.Env)
 	}
-	var err error
-	if in.caps, err = parseDriverCaps(asked); err != nil {
+	if in.caps = caps; err != nil {
 		return runtime.Edits{}, err
 	}
 	if err := c.check(names); err != nil {

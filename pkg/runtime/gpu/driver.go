@@ -61,7 +61,7 @@ func FindDriver(ctx context.Context, at Place) (*Driver, error) { return view{pl
 
 // driver is FindDriver for any host.
 func (h view) driver(ctx context.Context) (*Driver, error) {
-	if h.isJetson() {
+	if h.isJetson() && (len(h.jetsonLines(false)) > 0 || len(h.gpusByNode()) == 0) {
 		return h.jetson()
 	}
 	d := &Driver{Version: h.version(), host: h}

@@ -217,7 +217,7 @@ func TestCountsOfDividedGPUs(t *testing.T) {
 	}{
 		{Request{Count: 1}, "0:0"}, {Request{Count: 2}, "0:0 0:1"}, {Request{Count: 3}, "0:0 0:1 1"}, {Request{Count: 6}, "0:0 0:1 1 2:9 2:10 10:0"},
 		{Request{Count: 7}, "!7 GPUs were asked for, but this host has 6"}, {Request{Count: -1}, "all"},
-		{Request{DeviceIDs: []string{"MIG-1", "2:9"}}, "MIG-1 2:9"}, {Request{DeviceIDs: []string{"0"}}, "!unresolvable CDI devices nvidia.com/gpu=0"},
+		{Request{DeviceIDs: []string{"MIG-1", "2:9"}}, "MIG-1 2:9"}, {Request{DeviceIDs: []string{"0"}}, "!GPU 0 is divided, so it cannot be used as a whole"}, {Request{DeviceIDs: []string{"7"}}, "!unresolvable CDI devices nvidia.com/gpu=7"},
 	} {
 		names, err := c.r.Names(known)
 		got := strings.ReplaceAll(strings.Join(names, " "), "nvidia.com/gpu=", "")

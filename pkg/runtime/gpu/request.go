@@ -195,6 +195,9 @@ func (r Request) byID(kind string, known []string) ([]string, error) {
 			name = kind + "=" + id
 		}
 		if name != noGPU && !slices.Contains(known, name) {
+			if first := name + ":0"; slices.Contains(known, first) {
+				return nil, &Error{"GPU " + id + " is divided, so it cannot be used as a whole", "name its instances, such as device=" + id + ":0; `gbuild gpu list` shows them"}
+			}
 			return nil, unknownDevices([]string{name}, known)
 		}
 		if !slices.Contains(names, name) {

@@ -1,7 +1,9 @@
 package gpu
 
 import (
+	"cmp"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -105,11 +107,33 @@ func TestDriverCapabilities(t *testing.T) {
 		{"compute, utility", capsDefault, ""},
 		{"video", capVideo, ""},
 		{"bogus", 0, "unsupported capabilities found in 'bogus' (allowed 'compute,utility,video,graphics,display,ngx,compat32')"},
-		{"all,x,y", 0, "unsupported capabilities found in 'x,y' (allowed 'compute,utility,video,graphics,display,ngx,compat32')"},
+		{"all,x,y", capsAll, ""},
+		{"compute,x,y", 0, "unsupported capabilities found in 'x,y' (allowed 'compute,utility,video,graphics,display,ngx,compat32')"},
 	} {
 		got, err := parseDriverCaps(c.in)
 		if got != c.want || (err == nil) != (c.err == "") || err != nil && err.Error() != c.err {
 			t.Errorf("%q: %b, %v", c.in, got, err)
+		}
+	}
+	b, err := os.ReadFile("testdata/capabilities.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(b)) {
+		want, env, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+		if want == "#" {
+			continue
+		}
+		caps, err := capsOf(strings.Split(env, ";"))
+		var got []string
+		for i, name := range capNames {
+			if caps&(1<<i) != 0 {
+				got = append(got, name)
+			}
+		}
+		slices.Sort(got)
+		if text := cmp.Or(strings.Join(got, ","), "-"); (err != nil) != (want == "error") || err == nil && text != want {
+			t.Errorf("%s: %s, %v, want %s", env, text, err, want)
 		}
 	}
 	for in, want := range map[string]string{`all,"capabilities=compute,utility"`: "compute,utility", "all": "", "all,capabilities=x": ""} {

@@ -221,3 +221,55 @@ func TestLinksLeadSomewhere(t *testing.T) {
 		}
 	}
 }
+
+// TestHookArguments holds what an environment asks for against what NVIDIA's hook told its tool for the same one: eight recorded calls.
+func TestHookArguments(t *testing.T) {
+	for env, want := range map[string]string{
+		"NVIDIA_VISIBLE_DEVICES=all;NVIDIA_REQUIRE_CUDA=cuda>=12.4 brand=tesla,driver>=525,driver<526;NVIDIA_DRIVER_CAPABILITIES=compute,utility": "--device=all --compute --utility --require=cuda>=12.4 brand=tesla,driver>=525,driver<526",
+		"NVIDIA_VISIBLE_DEVICES=0,1": "--device=0,1 --compute --utility",
+		"NVIDIA_VISIBLE_DEVICES=GPU-abc;NVIDIA_DRIVER_CAPABILITIES=all;NVIDIA_DISABLE_REQUIRE=1;NVIDIA_REQUIRE_CUDA=cuda>=99": "--device=GPU-abc --compat32 --compute --display --graphics --ngx --utility --video",
+		"NVIDIA_VISIBLE_DEVICES=none": "--compute --utility",
+		"NVIDIA_VISIBLE_DEVICES=void": "none",
+		"CUDA_VERSION=12.4.1":         "--device=all --compat32 --compute --display --graphics --ngx --utility --video --require=cuda>=12.4",
+		"FOO=bar":                     "none",
+		"NVIDIA_VISIBLE_DEVICES=all;NVIDIA_DRIVER_CAPABILITIES=bogus": "error",
+	} {
+		if got := hookArguments(strings.Split(env, ";")); got != want {
+			t.Errorf("%s: %s, want %s", env, got, want)
+		}
+	}
+}
+
+func hookArguments(env []string) string {
+	r := Visible(env)
+	if r.None() {
+		return "none"
+	}
+	var args []string
+	if ids := r.visible(); ids != noGPU {
+		args = append(args, "--device="+ids)
+	}
+	caps, err := capsOf(env)
+	if err != nil {
+		return "error"
+	}
+	var names []string
+	for i, name := range capNames {
+		if caps&(1<<i) != 0 {
+			names = append(names, "--"+name)
+		}
+	}
+	slices.Sort(names)
+	args = append(args, names...)
+	if off, _ := lastEnv(env, "NVIDIA_DISABLE_REQUIRE"); off == "1" {
+		return strings.Join(args, " ")
+	}
+	all, err := requirements(env)
+	if err != nil {
+		return "error"
+	}
+	for _, r := range all {
+		args = append(args, "--require="+r)
+	}
+	return strings.Join(args, " ")
+}
