@@ -8,8 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -48,87 +46,31 @@ func runOnHost(t *testing.T) (there bool) {
 	return false
 }
 
-// dockerLine is a command line of testdata/docker-run.txt.
-type dockerLine struct {
-	text   string   // for the shell, without marks
-	refuse string   // a part of the error, or of its hint; "" where it starts
-	args   []string // what follows docker run
-}
-
-// dockerLines reads the table, and lets a shell make words of the lines.
-func dockerLines(t *testing.T) (lines []dockerLine) {
-	t.Helper()
-	table, err := os.ReadFile("testdata/docker-run.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	script := "docker() { printf '%s\\0' \"$@\"; printf '\\036'; }; podman() { docker \"$@\"; }; sudo() { \"$@\"; }\n"
-	for line := range strings.Lines(strings.ReplaceAll(string(table), "\\\n", "")) {
-		line = strings.TrimSpace(line)
-		if line == "" || strings.HasPrefix(line, "#") {
-			continue
-		}
-		one := dockerLine{text: strings.TrimLeft(line, "!+ ")}
-		if strings.HasPrefix(line, "!") {
-			at := strings.LastIndex(one.text, " # ")
-			one.text, one.refuse = one.text[:at], one.text[at+3:]
-		}
-		lines = append(lines, one)
-		script += one.text + "\n"
-	}
-	cmd := exec.Command("sh", "-eu")
-	cmd.Stdin, cmd.Stderr, cmd.Dir = strings.NewReader(script), os.Stderr, os.Getenv("HOME")
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	records := strings.Split(strings.TrimSuffix(string(out), "\x1e"), "\x1e")
-	if len(records) != len(lines) {
-		t.Fatalf("%d lines became %d commands", len(lines), len(records))
-	}
-	for i, r := range records {
-		lines[i].args = strings.Split(strings.TrimSuffix(r, "\x00"), "\x00")[1:]
-	}
-	return lines
-}
-
 // TestDockerLines makes a sandbox of every command line of the table, on a host with GPUs, and starts none.
 func TestDockerLines(t *testing.T) {
 	if !runOnHost(t) {
 		return
 	}
 	home := t.TempDir()
-	for name, value := range map[string]string{"HOME": home, "HF_TOKEN": "x", "NGC_API_KEY": "x", "LOCAL_NIM_CACHE": home + "/nim", "DISPLAY": ":0", "USER": "me", "volume": home + "/data", "model": "acme/m", "token": "x"} {
-		t.Setenv(name, value)
-	}
-	for _, dir := range []string{"notebooks", "path/to"} {
-		if err := os.MkdirAll(filepath.Join(home, dir), 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, file := range []string{".env", "prod.env", "lmcache.yaml", "environment.yml", ".Xauthority"} {
-		if err := os.WriteFile(filepath.Join(home, file), []byte("A=1\n"), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
+	lines := testgpu.Lines(t, home)
+	t.Chdir(home)
+	t.Setenv("HOME", home)
 	for _, dir := range []string{"/models/half_plus_two_gpu", "/data"} { // what --mount wants to be there
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
-	lines := dockerLines(t)
-	t.Chdir(home)
 	started := 0
 	for _, l := range lines {
-		err := plan(t, l.args)
+		err := plan(t, l.Args)
 		said := fmt.Sprintf("%v (%s)", err, hint.Of(err))
 		switch {
-		case l.refuse == "" && err != nil:
-			t.Errorf("%s\n\tis refused: %s", l.text, said)
-		case l.refuse != "" && err == nil:
-			t.Errorf("%s\n\tstarts, and was to be refused: %s", l.text, l.refuse)
-		case l.refuse != "" && (!strings.Contains(said, l.refuse) || hint.Of(err) == ""):
-			t.Errorf("%s\n\tis refused by other words, or without a hint: %s", l.text, said)
+		case l.Refuse == "" && err != nil:
+			t.Errorf("%s\n\tis refused: %s", l.Text, said)
+		case l.Refuse != "" && err == nil:
+			t.Errorf("%s\n\tstarts, and was to be refused: %s", l.Text, l.Refuse)
+		case l.Refuse != "" && (!strings.Contains(said, l.Refuse) || hint.Of(err) == ""):
+			t.Errorf("%s\n\tis refused by other words, or without a hint: %s", l.Text, said)
 		case err == nil:
 			started++
 		}

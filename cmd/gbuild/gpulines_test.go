@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gbuild/gbuild/internal/testgpu"
+	"github.com/gbuild/gbuild/internal/testimage"
+)
+
+// gpuHost is a host with GPUs on which this program is gbuild, with an image, and a state directory of its own.
+type gpuHost struct {
+	*testgpu.Host
+	home, image string
+}
+
+func newGPUHost(t *testing.T) *gpuHost {
+	t.Helper()
+	h := &gpuHost{Host: testgpu.New(t)}
+	h.home = filepath.Join(h.Dir, "home")
+	h.image = "oci:" + filepath.Join(h.Dir, "image")
+	t.Cleanup(func() { removeTree(h.home) })
+	shell, err := testimage.Shell()
+	if err != nil {
+		t.Skip(err)
+	}
+	// Images that are made for GPUs have the groups whose nodes they are.
+	if shell, err = testimage.Append(shell, testimage.File{Name: "etc/group", Body: "root:x:0:\nvideo:x:44:\nrender:x:109:\n"}); err != nil {
+		t.Fatal(err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, err := range []error{os.Mkdir(h.home, 0o755), testimage.WriteLayout(filepath.Join(h.Dir, "image"), shell), os.Mkdir(filepath.Join(h.Dir, "bin"), 0o755), os.Symlink(self, filepath.Join(h.Dir, "bin/gbuild"))} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return h
+}
+
+// script runs a script of sh on the host, in a network of its own, in which every port is free, and with a terminal for its input.
+func (h *gpuHost) script(t *testing.T, text string) (output string, err error) {
+	t.Helper()
+	cmd := h.Command(context.Background(), "unshare", "--net", "sh", "-euc", text)
+	cmd.Dir, cmd.Stdin = h.home, newTerminal(t)
+	cmd.Env = append(testgpu.Environ(t, h.home), "PATH="+filepath.Join(h.Dir, "bin")+":"+os.Getenv("PATH"), "GBUILD_ROOT="+h.home+"/state", "GBUILD_CACHE_DIR="+h.home+"/caches")
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// newTerminal opens a terminal, and gives the side that a program has of it.
+func newTerminal(t *testing.T) *os.File {
+	t.Helper()
+	ours, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Skip(err)
+	}
+	t.Cleanup(func() { ours.Close() })
+	if err := unix.IoctlSetPointerInt(int(ours.Fd()), unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
+	}
+	fd, err := unix.IoctlRetInt(int(ours.Fd()), unix.TIOCGPTPEER)
+	if err != nil {
+		t.Skip(err)
+	}
+	theirs := os.NewFile(uintptr(fd), "terminal")
+	t.Cleanup(func() { theirs.Close() })
+	return theirs
+}
+
+// TestDockerLinesStart starts a command line of each kind, in the place of whose image and command there are ours.
+func TestDockerLinesStart(t *testing.T) {
+	h := newGPUHost(t)
+	lines := slices.DeleteFunc(testgpu.Lines(t, h.home), func(l testgpu.Line) bool { return !l.Try })
+	var script strings.Builder
+	for i, l := range lines {
+		c := newRunCommand(testApp(nil))
+		if err := c.ParseFlags(l.Args); err != nil {
+			t.Fatalf("%s: %v", l.Text, err)
+		}
+		args := append(l.Args[:len(l.Args)-c.Flags().NArg()], h.image, "ls", "/dev")
+		fmt.Fprintf(&script, "echo line %d\ngbuild run %s\n", i, shellWords(args))
+	}
+	out, err := h.script(t, script.String())
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for i, one := range strings.Split(out, "line ")[1:] {
+		node := "nvidia-uvm"
+		if strings.Contains(lines[i].Text, "/dev/kfd") {
+			node = "kfd"
+		}
+		if !slices.Contains(strings.Fields(one), node) {
+			t.Errorf("%s\n\thas no %s: %s", lines[i].Text, node, one)
+		}
+	}
+	t.Logf("%d command lines were started", len(lines))
+}
+
+// shellWords writes words for a shell.
+func shellWords(words []string) string {
+	var b strings.Builder
+	for _, w := range words {
+		b.WriteString(" '" + strings.ReplaceAll(w, "'", `'\''`) + "'")
+	}
+	return b.String()
+}
