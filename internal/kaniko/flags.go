@@ -61,6 +61,8 @@ func (l *Line) inputFlags() []Flag {
 		{Name: "customPlatform", Group: groupInput, to: &l.oldPlatform, hidden: true, Does: "older name of --custom-platform"},
 		{Name: "secret", Group: groupInput, to: &l.Secrets, Does: "id=ID[,src=FILE|,env=NAME] for RUN --mount=type=secret (repeatable)"},
 		{Name: "ignore-path", Group: groupInput, to: &l.IgnorePaths, Does: "what a RUN changes at this path, or below it, is in no layer, and no later step sees it (repeatable)"},
+		{Name: "ignore-var-run", Group: groupInput, to: &l.IgnoreVarRun, Does: "--ignore-path=/var/run; unlike kaniko's the default is false: what a RUN writes there is in the image, and what is mounted there never is"},
+		{Name: "whitelist-var-run", Group: groupInput, to: &l.IgnoreVarRun, hidden: true, Does: "older name of --ignore-var-run"},
 	}
 }
 
@@ -131,8 +133,6 @@ func (l *Line) idleFlags() []Flag {
 		{Name: "compressed-caching", to: new(true), Does: "no layer is held in memory"},
 		{Name: "force", to: new(bool), Does: "there is no place in which a build is dangerous"},
 		{Name: "force-build-metadata", to: new(bool), Does: "instructions that change no file have a line in the history, and no layer"},
-		{Name: "ignore-var-run", to: new(true), Does: "what is mounted at /var/run is never in the image, and what a RUN writes there is"},
-		{Name: "whitelist-var-run", to: new(true), hidden: true, Does: "older name of --ignore-var-run"},
 		{Name: "image-download-retry", to: new(int), Does: "every request is sent again after what passes"},
 		{Name: "image-fs-extract-retry", to: new(int), Does: "a download that breaks off goes on where it was"},
 		{Name: "push-retry", to: new(int), Does: "every request is sent again after what passes"},

@@ -24,6 +24,7 @@ type Line struct {
 	SkipUnusedStages         bool
 	Platform, oldPlatform    string
 	Secrets, IgnorePaths     cli.List
+	IgnoreVarRun             bool
 	Destinations             cli.List
 	NoPush                   bool
 	TarPath, oldTarPath      string

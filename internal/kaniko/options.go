@@ -34,6 +34,9 @@ func (l *Line) options(a *cli.App) (*building.Options, error) {
 		return nil, err
 	}
 	o.Steps.Credentials.Secrets, o.Steps.Ignore = l.Secrets, l.IgnorePaths
+	if l.IgnoreVarRun {
+		o.Steps.Ignore = append(o.Steps.Ignore, "/var/run")
+	}
 	l.fillDisplay(o, a)
 	return o, nil
 }
