@@ -7,7 +7,9 @@ import (
 	"fmt"
 
 	"github.com/gbuild/gbuild/internal/cli"
+	"github.com/gbuild/gbuild/internal/running"
 	"github.com/gbuild/gbuild/pkg/container"
+	"github.com/gbuild/gbuild/pkg/layers"
 )
 
 // findContainer finds one by name, or by the start of its id.
@@ -41,4 +43,19 @@ func eachContainer(a *cli.App, names []string, do func(*container.Container) err
 		fmt.Fprintln(a.Stdout, n)
 	}
 	return errors.Join(errs...)
+}
+
+// statesOfContainers are what the files of containers stand on that can be started again.
+func statesOfContainers(a *cli.App) (states []layers.Key, err error) {
+	all, err := a.Containers()
+	if err != nil {
+		return nil, err
+	}
+	list, err := all.List()
+	for _, c := range list {
+		if key, err := running.StateOf(c); err == nil {
+			states = append(states, key)
+		}
+	}
+	return states, err
 }

@@ -116,7 +116,11 @@ func newPruneCommand(a *cli.App) *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error {
 			return a.InStore(c.Context(), func(ctx context.Context, store *layers.Store) error {
 				// Layers that a running build or container uses are leased, and stay whatever keep says.
-				report, err := store.Prune(ctx, keep)
+				needed, err := statesOfContainers(a)
+				if err != nil {
+					return err
+				}
+				report, err := store.Prune(ctx, keep, needed...)
 				if err == nil {
 					fmt.Fprintf(a.Stdout, "Reclaimed %s\n", cli.HumanSize(report.Freed))
 				}

@@ -198,12 +198,18 @@ func (a *App) enter(ctx context.Context, want host.Isolation) error {
 	return nil
 }
 
-// HandOn prepares a process that goes on with this command, and returns what its environment must have.
-func (a *App) HandOn() (env string, err error) {
+// Given is all that a process needs that goes on with this command.
+func (a *App) Given() Handed {
 	h := a.Handed
 	h.Streams = a.Streams.said
-	return h.give()
+	return h
 }
+
+// GoOnAs lets the next process go on with another command.
+func (a *App) GoOnAs(h Handed) { a.Handed, a.Streams.said = h, h.Streams }
+
+// HandOn prepares a process that goes on with this command, and returns what its environment must have.
+func (a *App) HandOn() (env string, err error) { return a.Given().give() }
 
 // Notice prints a line that is no error, and that no display shows.
 func (a *App) Notice(text string) { fmt.Fprintln(a.Stderr, "gbuild:", text) }

@@ -33,21 +33,28 @@ func (l *launch) runEntered(ctx context.Context) (err error) {
 		return err
 	}
 	defer store.Close()
-	img, err := l.options.Image.find(ctx, l.app, store)
-	if err != nil {
-		return err
-	}
-	config, err := img.ConfigFile()
+	fresh := l.container.State == ""
+	config, key, err := l.image(ctx, store)
 	if err != nil {
 		return err
 	}
 	// The draft is the container's writable layer. It outlives restarts within this session, and is discarded when the session
-	// ends, however that happens.
-	d, err := openDraft(ctx, store, img)
+	// ends, however that happens. What was written stays where the container can be started again.
+	d, err := store.Draft(ctx, key)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.Discard()) }()
+	if l.stays() {
+		if err := d.KeepIn(l.container.FilesDir()); err != nil {
+			return err
+		}
+		defer func() {
+			if fresh && l.container.Status == container.StatusCreated { // its files are gone before the entry, which others remove
+				err = errors.Join(err, os.RemoveAll(l.container.FilesDir()))
+			}
+		}()
+	}
 	box, err := l.sandbox(ctx, &config.Config, d.Lower())
 	if err != nil {
 		return err
@@ -66,7 +73,7 @@ func (l *launch) runEntered(ctx context.Context) (err error) {
 	// The image's own stop signal is second to the flag. Both are written down for gbuild stop, which never sees the image.
 	c.Ports = append(c.Ports, published...)
 	c.Command, c.StopSignal = box.Args, cmp.Or(life.StopSignal, config.Config.StopSignal, "SIGTERM")
-	s := &container.Session{Container: c, Relay: relay, Restart: life.policy, Once: runOnce(box), User: usersOf(box, d.Lower()), Notice: l.app.Notice}
+	s := &container.Session{Container: c, Relay: relay, Restart: life.policy, Once: runOnce(box, l.options.Process.Interactive), User: usersOf(box, d.Lower()), Notice: l.app.Notice}
 	return l.runInDraft(ctx, box, d, s)
 }
 
@@ -98,10 +105,16 @@ func (l *launch) bindVolumes(ctx context.Context, box *runtime.Sandbox, d *layer
 	return volumes.Bind(ctx, box.Mounts, d.Private(), func(target, dir string) error { return files.CopyDirectory(ctx, d.Lower(), target, dir) })
 }
 
-// runOnce is the sandbox as a session runs it.
-func runOnce(box *runtime.Sandbox) func(context.Context, func(container.Process)) error {
-	return func(ctx context.Context, started func(container.Process)) error {
+// runOnce is the sandbox as a session runs it. A detached command reads what those say who attach, if it reads anything.
+func runOnce(box *runtime.Sandbox, interactive bool) func(context.Context, container.Input, func(container.Process)) error {
+	return func(ctx context.Context, in container.Input, started func(container.Process)) error {
 		box.Started = func(p *runtime.Process) { started(p) }
+		if in.Stdin != nil && interactive {
+			box.Stdin = in.Stdin
+		}
+		if in.Resize != nil && box.Terminal != nil {
+			box.Terminal.Resize = in.Resize
+		}
 		return box.Run(ctx)
 	}
 }
@@ -132,7 +145,7 @@ func (l *launch) runInDraft(ctx context.Context, box *runtime.Sandbox, d *layers
 		}
 	}
 	box.StateDir = d.Private()
-	restore, err := l.connect(box)
+	restore, err := l.connect(box, s)
 	if err != nil {
 		return err
 	}
@@ -141,8 +154,8 @@ func (l *launch) runInDraft(ctx context.Context, box *runtime.Sandbox, d *layers
 	return s.Run(ctx)
 }
 
-// connect gives the command its input and output: the caller's, or a log.
-func (l *launch) connect(box *runtime.Sandbox) (restore func(), err error) {
+// connect gives the command its input and output: the caller's, or those of a session, with a log.
+func (l *launch) connect(box *runtime.Sandbox, s *container.Session) (restore func(), err error) {
 	a, p := l.app, &l.options.Process
 	restore = func() {}
 	if l.container.Detached {
@@ -150,7 +163,8 @@ func (l *launch) connect(box *runtime.Sandbox) (restore func(), err error) {
 		if err != nil {
 			return nil, err
 		}
-		box.Stdout, box.Stderr = log.Stream("stdout"), log.Stream("stderr")
+		s.Streams = &container.Streams{}
+		box.Stdout, box.Stderr = s.Streams.Output(false, log.Stream("stdout")), s.Streams.Output(true, log.Stream("stderr"))
 		if p.TTY { // nobody looks at it, so it has the size of old
 			box.Terminal = &runtime.Terminal{Size: runtime.TerminalSize{Rows: 24, Cols: 80}}
 		}

@@ -54,17 +54,18 @@ func (i *Image) find(ctx context.Context, a *cli.App, store *layers.Store) (v1.I
 	return f.Find(ctx, i.Name, platform)
 }
 
-// openDraft makes a writable state over the image; an image that was built here is already unpacked.
-func openDraft(ctx context.Context, store *layers.Store, img v1.Image) (*layers.Draft, error) {
+// stateOf is the state of the image's files, which are unpacked; those of an image that was built here are already.
+func stateOf(ctx context.Context, store *layers.Store, img v1.Image) (layers.Key, error) {
 	key, err := build.StateOf(store, img)
-	if err != nil || !store.Has(key) {
-		list, err := img.Layers()
-		if err != nil {
-			return nil, err
-		}
-		if key, err = store.Unpack(ctx, list, func(int64, int64) {}); err != nil {
-			return nil, fmt.Errorf("unpacking the image: %w", err)
-		}
+	if err == nil && store.Has(key) {
+		return key, nil
 	}
-	return store.Draft(ctx, key)
+	list, err := img.Layers()
+	if err != nil {
+		return key, err
+	}
+	if key, err = store.Unpack(ctx, list, func(int64, int64) {}); err != nil {
+		return key, fmt.Errorf("unpacking the image: %w", err)
+	}
+	return key, nil
 }

@@ -3,8 +3,6 @@
 package running
 
 import (
-	"os"
-
 	"github.com/gbuild/gbuild/internal/cli"
 	"github.com/gbuild/gbuild/pkg/container"
 )
@@ -24,8 +22,8 @@ const containerVar = "_GBUILD_CONTAINER"
 // them, so that the container counts as alive until the last of them ends.
 const lockFD = portsFD - 1
 
-// environ is the environment of a process for the container, to which this one hands the command on.
-func (l *launch) environ() ([]string, error) {
+// environ is the environment of a process for the container, to which this one hands the command on: that of base, and more.
+func (l *launch) environ(base []string) ([]string, error) {
 	handed, err := l.app.HandOn()
-	return append(os.Environ(), handed, containerVar+"="+l.container.ID), err
+	return append(base, handed, containerVar+"="+l.container.ID), err
 }

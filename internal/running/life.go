@@ -20,6 +20,7 @@ type Life struct {
 	// RMGiven tells --rm=false from no --rm.
 	Detach, RM, RMGiven bool
 	SigProxy            bool
+	DetachKeys          string // "": nobody can leave a container in the foreground
 
 	LogDriver string
 	LogOpts   []string
@@ -34,6 +35,7 @@ func (l *Life) Flags(f *pflag.FlagSet) {
 	f.BoolVarP(&l.Detach, "detach", "d", false, "run in the background and print the container's id")
 	f.BoolVar(&l.RM, "rm", l.RM, "forget the container when it ends (with -d: only when given)")
 	f.StringVar(&l.Restart, "restart", l.Restart, "no, on-failure[:TIMES], always or unless-stopped")
+	f.StringVar(&l.DetachKeys, "detach-keys", "", "with -it: keys by which you leave the container, which goes on, such as "+cli.DefaultDetachKeys)
 	f.BoolVar(&l.SigProxy, "sig-proxy", l.SigProxy, "hand signals on to the command; else they end the container")
 	f.StringVar(&l.StopSignal, "stop-signal", "", "signal by which gbuild stop asks it to end (default: the image's, or SIGTERM)")
 	f.StringVar(&l.LogDriver, "log-driver", "", "json-file, local (rotates at 20m), or none: what is kept for gbuild logs, with -d")
@@ -50,6 +52,9 @@ func (l *Life) parse() (err error) {
 	}
 	if l.log, err = container.ParseLog(l.LogDriver, l.LogOpts); err != nil {
 		return cli.Usage(fmt.Errorf("--log-driver and --log-opt: %w", err))
+	}
+	if _, err := cli.ParseDetachKeys(cmp.Or(l.DetachKeys, cli.DefaultDetachKeys)); err != nil {
+		return err
 	}
 	// The image's own signal is not known yet; a wrong one is an error of who stops the container.
 	_, err = cli.ParseSignal(cmp.Or(l.StopSignal, "SIGTERM"))

@@ -56,6 +56,11 @@ func (o *Options) Flags(f *pflag.FlagSet) {
 	o.Isolation.Add(f)
 }
 
+// detachable says whether the user wants to be able to leave a container in the foreground.
+func (o *Options) detachable() bool {
+	return o.Life.DetachKeys != "" && o.Process.TTY && o.Process.Interactive && !o.Life.Detach
+}
+
 // check refuses command lines that make no sense before anything is made for them.
 func (o *Options) check(a *cli.App) error {
 	if o.Process.TTY && o.Process.Interactive && !o.Life.Detach && !cli.IsTerminal(a.Stdin) {

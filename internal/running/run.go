@@ -34,6 +34,9 @@ func (o *Options) Run(ctx context.Context, a *cli.App) error {
 	if o.Life.Detach {
 		return l.detach(ctx)
 	}
+	if o.detachable() {
+		return l.runDetachable(ctx)
+	}
 	defer func() { _ = l.container.Remove() }() // a container in the foreground is forgotten, whatever --rm says
 	if host.Entered() {                         // before main
 		return l.runEntered(ctx)
@@ -56,6 +59,6 @@ func register(a *cli.App, o *Options) (*container.Container, error) {
 		return nil, err
 	}
 	l := &o.Life
-	return all.Create(container.Record{Name: l.Name, Image: o.Image.Name, Command: o.Process.Args, Detached: l.Detach,
+	return all.Create(container.Record{Name: l.Name, Image: o.Image.Name, Command: o.Process.Args, Detached: l.Detach || o.detachable(), Interactive: o.Process.Interactive, TTY: o.Process.TTY,
 		Forget: !l.Detach || l.RMGiven && l.RM, StopSignal: l.StopSignal, StopTimeout: l.StopTimeout})
 }

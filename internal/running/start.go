@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
 	"syscall"
 
@@ -37,26 +36,26 @@ func (l *launch) goOn(ctx context.Context, id string) error {
 	return err
 }
 
-// detach starts the supervisor, and waits until the container runs or could not be started.
+// detach lets the container go on in the background.
 func (l *launch) detach(ctx context.Context) error {
-	env, err := l.environ()
-	if err != nil {
-		return err
+	if l.stays() {
+		if err := keepPlan(l.app, l.options, l.container); err != nil {
+			return errors.Join(err, l.container.Remove())
+		}
 	}
-	c := l.container
-	supervisor := exec.Command("/proc/self/exe")
-	// The flags are handed on in memory: they may have secrets, and others can read the arguments of a process.
-	supervisor.Args = cli.ShownArgs("run", "-d", "--name", c.Name)
-	supervisor.Env, supervisor.ExtraFiles = env, []*os.File{c.Lock()}
-	err = c.Detach(ctx, supervisor, l.app.Stderr)
-	var exit *exec.ExitError
-	if errors.As(err, &exit) && exit.ExitCode() > 0 {
-		return cli.ExitStatus(exit.ExitCode())
-	}
+	err := l.supervise(ctx, "", os.Environ())
 	if err == nil { // as docker does, and nothing else goes to standard output
-		fmt.Fprintln(l.app.Stdout, c.ID)
+		fmt.Fprintln(l.app.Stdout, l.container.ID)
 	}
 	return err
+}
+
+// runDetachable runs a container in the background that the user is attached to, and can leave by keys.
+func (l *launch) runDetachable(ctx context.Context) error {
+	if err := l.supervise(ctx, "", os.Environ()); err != nil {
+		return err
+	}
+	return Attach(l.app, l.container, AttachOptions{Input: true, Keys: l.options.Life.DetachKeys, Begin: true})
 }
 
 // enter runs this command again in namespaces, with the lock of the container and the sockets of its ports. What the child
@@ -75,7 +74,7 @@ func (l *launch) enter(ctx context.Context) (err error) {
 		return err
 	}
 	defer cli.KeepTerminal(l.app.Stdin)()
-	env, err := l.environ()
+	env, err := l.environ(os.Environ())
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,8 @@
 package container
 
 import (
+	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"net"
 	"os"
@@ -29,6 +31,37 @@ func (c *Container) Stop(ask syscall.Signal, timeout int) error {
 // Signal sends a signal to the command of the container.
 func (c *Container) Signal(s syscall.Signal) error {
 	return c.request(request{Op: opSignal, Signal: int(s)})
+}
+
+// ExitedWith waits until the container is over, and returns the code with which it ended.
+func (c *Container) ExitedWith() (int, error) {
+	conn, err := c.ask(request{Op: opWait})
+	if err == nil {
+		defer conn.Close()
+		var a answer
+		if json.NewDecoder(conn).Decode(&a) == nil {
+			return a.Code, c.Wait()
+		}
+	}
+	// It is over already, was killed, or is not there yet: then its record says so once nobody holds the lock.
+	if err := c.Wait(); err != nil {
+		return 0, err
+	}
+	if err := c.reload(); err != nil {
+		return 0, err
+	}
+	c.catchUp()
+	return c.ExitCode, nil
+}
+
+// Attach lends the container files: what comes from the first reaches its command, and what the command says goes to the others.
+// With fromBegin that is also what it said before, unless somebody was attached then.
+func (c *Container) Attach(stdin, stdout, stderr *os.File, fromBegin bool) (*Execution, error) {
+	conn, err := c.ask(request{Op: opAttach, Begin: fromBegin}, stdin, stdout, stderr)
+	if err != nil {
+		return nil, err
+	}
+	return &Execution{conn}, nil
 }
 
 func (c *Container) request(r request) error {
@@ -94,6 +127,11 @@ func (c *Container) ExecTerminal(command Command, size runtime.TerminalSize) (*E
 
 // Signal passes a signal on to the command.
 func (e *Execution) Signal(s syscall.Signal) { _, _ = e.conn.Write([]byte{byte(s)}) }
+
+// SetSize says how large the terminal of who is attached has become.
+func (e *Execution) SetSize(size runtime.TerminalSize) {
+	_, _ = e.conn.Write(binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16([]byte{sizeMark}, size.Rows), size.Cols))
+}
 
 // Wait returns when the command has ended. A command that fails, or could not be run, is a *runtime.ExitError.
 func (e *Execution) Wait() error {

@@ -27,6 +27,8 @@ type Container struct {
 	Record
 	dir  string
 	lock *os.File // nil in a process that is none of the container's
+
+	again bool // it has run before, and is to stay whatever becomes of this start
 }
 
 // Dir is the directory of the entry.

@@ -19,7 +19,7 @@ const startEvery = 10 * time.Millisecond
 
 // Detach starts the supervisor, a command that inherits the lock and outlives this process. It returns when the container
 // has run, and copies to messages what the supervisor says until then. A supervisor that fails before is an *exec.ExitError,
-// and leaves no entry.
+// and leaves no entry of a container that never ran.
 func (c *Container) Detach(ctx context.Context, supervisor *exec.Cmd, messages io.Writer) error {
 	said, err := os.Create(c.path(messagesFile))
 	if err != nil {
@@ -53,7 +53,7 @@ func (c *Container) Detach(ctx context.Context, supervisor *exec.Cmd, messages i
 		case <-ctx.Done():
 			_ = supervisor.Process.Signal(syscall.SIGTERM)
 			<-ended
-			return errors.Join(context.Cause(ctx), c.Remove())
+			return errors.Join(context.Cause(ctx), c.abandon(exitKilled))
 		case <-tick.C:
 		}
 	}
@@ -69,7 +69,7 @@ func (c *Container) ofEnded(err error) error {
 	}
 	var exit *exec.ExitError
 	if errors.As(err, &exit) && exit.ExitCode() > 0 {
-		_ = c.Remove()
+		_ = c.abandon(exit.ExitCode())
 	}
 	return err
 }

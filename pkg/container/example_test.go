@@ -33,7 +33,7 @@ func Example() {
 	session := &container.Session{
 		Container: c,
 		Relay:     container.NewRelay(func(syscall.Signal) {}),
-		Once: func(_ context.Context, started func(container.Process)) error {
+		Once: func(_ context.Context, _ container.Input, started func(container.Process)) error {
 			started(process{})
 			fmt.Fprintln(log.Stream("stdout"), "serving")
 			return &runtime.ExitError{Code: 3}

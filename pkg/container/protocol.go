@@ -25,17 +25,22 @@ type Command struct {
 // request is one line of JSON. The descriptors of an exec come with it: a socket for the terminal, or standard input,
 // output and error.
 type request struct {
-	Op              string // opSignal, opStop or opExec
+	Op              string // one of those below
 	Signal, Timeout int
 	Command
 	Terminal   bool
 	Rows, Cols uint16
+	Begin      bool   // of opAttach: what was said before, too
+	Name       string // of opRename
 }
 
 const (
 	opSignal = "signal"
 	opStop   = "stop"
 	opExec   = "exec"
+	opWait   = "wait"
+	opAttach = "attach"
+	opRename = "rename"
 )
 
 // answer is the one line that ends a request.
@@ -52,7 +57,15 @@ func (r *request) check(files int) error {
 	switch {
 	case (r.Op == opSignal || r.Op == opStop) && !isSignal(r.Signal):
 		return fmt.Errorf("%d is no signal", r.Signal)
-	case r.Op == opSignal, r.Op == opStop:
+	case r.Op == opSignal, r.Op == opStop, r.Op == opWait:
+		return nil
+	case r.Op == opRename && !IsName(r.Name):
+		return &NameError{r.Name + " is no name"}
+	case r.Op == opRename:
+		return nil
+	case r.Op == opAttach && files != 3:
+		return errors.New("the request lacks its files")
+	case r.Op == opAttach:
 		return nil
 	case r.Op != opExec:
 		return fmt.Errorf("unknown request %q", r.Op)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -68,6 +69,19 @@ func (h *recorder) exec(ctx context.Context, r request, files []*os.File, starte
 		return h.add("killed")
 	}
 }
+
+func (h *recorder) wait(context.Context) error { return h.add("wait") }
+
+func (h *recorder) attach(_ context.Context, r request, files []*os.File) error {
+	_, _ = files[1].WriteString("out of the command")
+	return h.add(fmt.Sprint("attach ", r.Begin))
+}
+
+func (h *recorder) setSize(s runtime.TerminalSize) {
+	_ = h.add(fmt.Sprint("size ", s.Rows, "x", s.Cols))
+}
+
+func (h *recorder) rename(name string) error { return h.add("rename " + name) }
 
 func served(t testing.TB) (*Container, *recorder) {
 	t.Helper()

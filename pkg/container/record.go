@@ -37,6 +37,9 @@ type Record struct {
 	StopSignal        string // the signal by which it is asked to end
 	StopTimeout       int    // seconds until it is killed
 	Error             string // the reason if it could not be started
+	State             string // what its files stand on, as the store names it; "" where none are kept
+	Interactive, TTY  bool
+	Health            *Health // nil where nobody looks
 }
 
 // ShortID is the part of the ID that people are shown.

@@ -190,6 +190,26 @@ func (c *Container) catchUp() bool {
 	return true
 }
 
+// Rename gives a container another name, which must be free.
+func (r *Registry) Rename(c *Container, name string) error {
+	if !IsName(name) {
+		return &NameError{fmt.Sprintf("invalid container name (%s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed", name)}
+	}
+	names, err := r.lockNames()
+	if err != nil {
+		return err
+	}
+	defer names.Close()
+	if err := r.checkFree(name); err != nil {
+		return err
+	}
+	if c.Alive() { // its own process writes the record
+		return c.request(request{Op: opRename, Name: name})
+	}
+	c.Name = name
+	return c.Save()
+}
+
 // Find returns the container of a name, or of the start of an ID.
 func (r *Registry) Find(name string) (*Container, error) {
 	list, err := r.List()

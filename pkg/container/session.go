@@ -6,11 +6,13 @@ package container
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"sync"
 	"syscall"
 	"time"
 
+	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
@@ -27,7 +29,9 @@ type Session struct {
 	Relay     *Relay
 	Restart   Restart
 	// Once runs the command to its end, and calls started when it runs.
-	Once func(ctx context.Context, started func(Process)) error
+	Once func(ctx context.Context, in Input, started func(Process)) error
+	// Streams are those of a detached container; nil where the caller's own files are the command's.
+	Streams *Streams
 	// User finds the user of a further command in the image; the empty name is the user of the container.
 	User   func(name string) (runtime.Identity, error)
 	Notice func(text string) // It is told what goes wrong beside the command.
@@ -36,38 +40,67 @@ type Session struct {
 	process  Process             // It is nil while none runs.
 	ask      func(Process) error // It asks the command to end; it is nil until somebody wants the container to stop.
 	stopping chan struct{}       // It is closed when ask is set.
+	over     chan struct{}       // It is closed after the last end.
+	noting   sync.Mutex          // It is held while the record is changed and written.
+}
+
+// Input is what comes to the command by the Streams of its container; without these it has nothing.
+type Input struct {
+	Stdin  io.Reader
+	Resize <-chan runtime.TerminalSize
 }
 
 // Run runs the command, again where the policy says so, and serves the control socket until the last end. It returns how
 // the command ended last.
 func (s *Session) Run(ctx context.Context) error {
-	s.stopping = make(chan struct{})
+	s.stopping, s.over = make(chan struct{}), make(chan struct{})
 	control, err := serve(s.Container, s)
 	if err != nil {
 		return err
 	}
-	defer control.Close()
+	defer func() {
+		close(s.over)
+		control.Close()
+		control.drain() // who waits for the end hears of it
+	}()
+	return s.runAgain(ctx)
+}
+
+// runAgain runs the command until it is not run again.
+func (s *Session) runAgain(ctx context.Context) error {
 	for pause := time.Duration(0); ; {
 		begin := time.Now()
 		s.Relay.start()
-		err := s.Once(ctx, s.started)
+		in, err := s.input()
+		if err == nil {
+			err = s.Once(ctx, in, s.started)
+		}
 		s.ended(err)
 		if ctx.Err() != nil || s.isStopping() || !s.restarts(err) {
 			return err
 		}
 		pause = pauseAfter(time.Since(begin), pause)
-		s.Container.Status = StatusRestarting
-		s.Container.Restarts++
-		_ = s.Container.Save()
+		s.note(func(c *Container) {
+			c.Status = StatusRestarting
+			c.Restarts++
+		})
 		select {
 		case <-ctx.Done():
 			return err
 		case <-s.stopping:
-			s.Container.Status = StatusExited
-			return errors.Join(err, s.Container.Save())
+			s.note(func(c *Container) { c.Status = StatusExited })
+			return err
 		case <-time.After(pause):
 		}
 	}
+}
+
+// input is what the command reads this time.
+func (s *Session) input() (in Input, err error) {
+	if s.Streams != nil {
+		in.Stdin, in.Resize, err = s.Streams.begin()
+	}
+	return in, err
 }
 
 // restarts says whether a command that ended is run again. One that could not be started will not be.
@@ -85,10 +118,8 @@ func (s *Session) started(p Process) {
 	s.process = p
 	ask := s.ask
 	s.mu.Unlock()
-	c := s.Container
-	c.Status, c.Started, c.Pid = StatusRunning, time.Now(), p.Pid()
 	s.Relay.to(p)
-	s.save()
+	s.note(func(c *Container) { c.Status, c.Started, c.Pid = StatusRunning, time.Now(), p.Pid() })
 	if ask != nil { // the request came while the command was on its way
 		_ = ask(p)
 	}
@@ -100,21 +131,32 @@ func (s *Session) ended(err error) {
 	s.mu.Lock()
 	s.process = nil
 	s.mu.Unlock()
-	c := s.Container
-	c.ExitCode, c.Error = 0, ""
-	var exit *runtime.ExitError
-	if errors.As(err, &exit) {
-		c.ExitCode = exit.Code
-	} else if err != nil {
-		c.ExitCode, c.Error = ExitNotStarted, err.Error()
+	if s.Container.Status == StatusCreated { // nobody else writes to it yet
+		s.Container.ExitCode, s.Container.Error = endOf(err)
+		return
 	}
-	if c.Status != StatusCreated {
+	s.note(func(c *Container) {
+		c.ExitCode, c.Error = endOf(err)
 		c.Status, c.Finished, c.Pid = StatusExited, time.Now(), 0
-		s.save()
-	}
+	})
 }
 
-func (s *Session) save() {
+// endOf is how the record words an end.
+func endOf(err error) (code int, text string) {
+	var exit *runtime.ExitError
+	if errors.As(err, &exit) {
+		return exit.Code, ""
+	} else if err != nil {
+		return ExitNotStarted, err.Error()
+	}
+	return 0, ""
+}
+
+// note changes the record, and writes it.
+func (s *Session) note(change func(*Container)) {
+	s.noting.Lock()
+	defer s.noting.Unlock()
+	change(s.Container)
 	if err := s.Container.Save(); err != nil {
 		s.Notice(err.Error())
 	}
@@ -136,6 +178,42 @@ func (s *Session) running() Process {
 }
 
 var errNotRunning = errors.New("the container is not running")
+
+// wait implements handler: it returns after the last end, or when the caller is gone.
+func (s *Session) wait(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-s.over:
+	}
+	if code := s.Container.ExitCode; code != 0 {
+		return &runtime.ExitError{Code: code}
+	}
+	return nil
+}
+
+// attach implements handler: it returns after the last end, or when the caller is gone.
+func (s *Session) attach(ctx context.Context, r request, files []*os.File) error {
+	if s.Streams == nil {
+		return hint.Errorf("gbuild exec runs a further command in it", "container %s reads and writes the files of who started it", s.Container.Name)
+	}
+	leave := s.Streams.attach(files[0], files[1], files[2], r.Begin, ctx.Done())
+	defer leave()
+	return s.wait(ctx)
+}
+
+// setSize implements handler.
+func (s *Session) setSize(size runtime.TerminalSize) {
+	if s.Streams != nil {
+		s.Streams.setSize(size)
+	}
+}
+
+// rename implements handler.
+func (s *Session) rename(name string) error {
+	s.note(func(c *Container) { c.Name = name })
+	return nil
+}
 
 // signal implements handler.
 func (s *Session) signal(sig syscall.Signal) error {

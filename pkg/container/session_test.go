@@ -48,7 +48,7 @@ func newSession(t *testing.T, policy string, once func(ctx context.Context, star
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &Session{Container: create(t, newRegistry(t), Record{Name: "one"}), Restart: restart, Once: once,
+	return &Session{Container: create(t, newRegistry(t), Record{Name: "one"}), Restart: restart, Once: func(ctx context.Context, _ Input, started func(Process)) error { return once(ctx, started) },
 		Relay:  NewRelay(func(s syscall.Signal) { t.Errorf("%v came before there was a command", s) }),
 		User:   func(string) (runtime.Identity, error) { return runtime.Identity{}, nil },
 		Notice: func(text string) { t.Error(text) }}

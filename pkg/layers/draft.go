@@ -4,12 +4,15 @@
 package layers
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/gbuild/gbuild/internal/durable"
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
@@ -23,6 +26,7 @@ type Draft struct {
 	store  *Store
 	parent Key
 	dir    string // drafts/<random>
+	kept   string // where the upper directory is that stays when the draft is over; "": it is in dir
 	held   *os.File
 	lower  *rootfs.View
 	lowers []string // the directories of lower, the uppermost first
@@ -71,7 +75,18 @@ func (d *Draft) make() error {
 }
 
 // Dir returns the upper directory: what the draft changes.
-func (d *Draft) Dir() string { return d.dir + "/snap/fs" }
+func (d *Draft) Dir() string { return cmp.Or(d.kept, d.dir+"/snap/fs") }
+
+// KeepIn lets the draft write into a directory that stays when the draft is over. If it is there already, with what an earlier draft
+// over the same parent has written, this one goes on from that. It is called before anything is written, and the draft ends
+// with Discard.
+func (d *Draft) KeepIn(dir string) error {
+	if err := os.Rename(d.Dir(), dir); err != nil && !errors.Is(err, unix.ENOTEMPTY) && !errors.Is(err, unix.EEXIST) {
+		return fmt.Errorf("keeping the files of a draft: %w", err)
+	}
+	d.kept = dir
+	return nil
+}
 
 // Private returns a directory beside the draft's files, for what is to end with the draft.
 func (d *Draft) Private() string { return d.dir }

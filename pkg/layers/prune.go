@@ -41,6 +41,7 @@ type pruning struct {
 	images    *images
 	snapshots *snapshots
 	unused    time.Duration // objects that were used within this time stay
+	needed    []Key         // states that stay, for who uses them without a process
 	objects   map[entry]*object
 	now       time.Time
 	report    PruneReport
@@ -125,6 +126,9 @@ func diskUsage(root string) (size int64) {
 func (p *pruning) mark() error {
 	if err := p.markImages(); err != nil {
 		return err
+	}
+	for _, k := range p.needed {
+		p.keepState(k)
 	}
 	p.lease.each(func(entries []entry) {
 		for _, e := range entries {

@@ -177,8 +177,8 @@ func (s *Store) Base(name string) (v1.Image, error) { return s.images.base(name)
 
 // Prune removes snapshots and blobs that nothing needs, and that were not used for so long. What a local image or a running process
 // needs is never removed. It must run where the files of the store's other ids can be removed, as Draft must.
-func (s *Store) Prune(ctx context.Context, unused time.Duration) (PruneReport, error) {
-	p := &pruning{disk: s.disk, lease: s.lease, images: s.images, snapshots: s.snapshots, unused: unused, objects: map[entry]*object{}, now: time.Now()}
+func (s *Store) Prune(ctx context.Context, unused time.Duration, needed ...Key) (PruneReport, error) {
+	p := &pruning{needed: needed, disk: s.disk, lease: s.lease, images: s.images, snapshots: s.snapshots, unused: unused, objects: map[entry]*object{}, now: time.Now()}
 	if err := p.run(ctx); err != nil {
 		return p.report, fmt.Errorf("pruning the store: %w", err)
 	}
