@@ -27,7 +27,7 @@ func newStartCommand(a *cli.App) *cobra.Command {
   gbuild start -ai shell`,
 		RunE: func(c *cobra.Command, args []string) error {
 			if !attach && !o.Input {
-				return eachContainer(a, args, func(one *container.Container) error { return running.Start(c.Context(), a, one) })
+				return eachContainer(a, args, func(one *container.Container) error { return running.Start(c.Context(), a, one, false) })
 			}
 			if len(args) > 1 {
 				return cli.Usagef("you cannot start and attach multiple containers at once")
@@ -47,7 +47,7 @@ func startAttached(ctx context.Context, a *cli.App, name string, o running.Attac
 	if err != nil {
 		return err
 	}
-	if err := running.Start(ctx, a, c); err != nil {
+	if err := running.Start(ctx, a, c, true); err != nil {
 		return err
 	}
 	o.Begin = true
@@ -74,7 +74,7 @@ func newRestartCommand(a *cli.App) *cobra.Command {
 				if err := o.stop(c, one); err != nil {
 					return err
 				}
-				return running.Start(c.Context(), a, one)
+				return running.Start(c.Context(), a, one, false)
 			})
 		},
 	}

@@ -17,10 +17,11 @@ import (
 	"github.com/gbuild/gbuild/pkg/runtime/host"
 )
 
-// Start starts a container again that is over, and returns when it runs. One that runs is left alone.
-func Start(ctx context.Context, a *cli.App, c *container.Container) error {
-	var p plan
-	if err := c.Kept(container.Plan, &p); err != nil {
+// Start starts a container again that is over, and returns when it runs. One that runs is left alone. Who attaches to it next
+// hears all that it says.
+func Start(ctx context.Context, a *cli.App, c *container.Container, attached bool) error {
+	p, err := planOf(c)
+	if err != nil {
 		return err
 	}
 	if err := c.Reopen(); errors.Is(err, container.ErrRunning) {
@@ -34,11 +35,15 @@ func Start(ctx context.Context, a *cli.App, c *container.Container) error {
 	}
 	a.GoOnAs(p.Handed)
 	l := &launch{app: a, container: c}
-	return l.supervise(ctx, p.Dir, append(p.environ(os.Environ()), "GBUILD_ROOT="+state))
+	env := append(p.environ(os.Environ()), "GBUILD_ROOT="+state)
+	if attached {
+		env = append(env, attachedVar+"=1")
+	}
+	return l.supervise(ctx, p.Dir, env)
 }
 
 // CanStart says why a container cannot be started again.
-func CanStart(c *container.Container) error { return c.Kept(container.Plan, new(plan)) }
+func CanStart(c *container.Container) error { _, err := planOf(c); return err }
 
 // supervise starts the supervisor, and waits until the container runs or could not be started.
 func (l *launch) supervise(ctx context.Context, dir string, base []string) error {
@@ -115,7 +120,10 @@ func Attach(a *cli.App, c *container.Container, o AttachOptions) error {
 		go func() { left <- pass(typed, a.Stdin, keys, c.TTY) }()
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- e.Wait() }()
+	go func() {
+		err := e.Wait()
+		ended <- errors.Join(err, c.Wait()) // until all of its processes have gone
+	}()
 	for {
 		select {
 		case err := <-ended:

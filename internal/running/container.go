@@ -163,7 +163,7 @@ func (l *launch) connect(box *runtime.Sandbox, s *container.Session) (restore fu
 		if err != nil {
 			return nil, err
 		}
-		s.Streams = &container.Streams{}
+		s.Streams, s.Expected = &container.Streams{}, a.Env(attachedVar) != ""
 		box.Stdout, box.Stderr = s.Streams.Output(false, log.Stream("stdout")), s.Streams.Output(true, log.Stream("stderr"))
 		if p.TTY { // nobody looks at it, so it has the size of old
 			box.Terminal = &runtime.Terminal{Size: runtime.TerminalSize{Rows: 24, Cols: 80}}

@@ -63,7 +63,8 @@ func (o *Options) detachable() bool {
 
 // check refuses command lines that make no sense before anything is made for them.
 func (o *Options) check(a *cli.App) error {
-	if o.Process.TTY && o.Process.Interactive && !o.Life.Detach && !cli.IsTerminal(a.Stdin) {
+	supervised := o.Life.Detach || o.detachable() && a.Env(containerVar) != ""
+	if o.Process.TTY && o.Process.Interactive && !supervised && !cli.IsTerminal(a.Stdin) {
 		return hint.Errorf("leave out -t, or run it in a terminal", "the input device is not a TTY")
 	}
 	for _, part := range []interface{ parse() error }{&o.Life, &o.Image, &o.Network, &o.Box, &o.Mounts, &o.Devices, &o.Limits, &o.Others} {

@@ -5,6 +5,7 @@ package running
 
 import (
 	"context"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -24,11 +25,15 @@ type plan struct {
 	Dir       string   // what relative paths begin at
 	Names     []string // variables of the caller that count
 	Variables []string // NAME=value of those that were set
+	Pipes     []string // files that can be read but once; what they said comes to no disk, so there is no further start
 }
 
 // keepPlan keeps it.
 func keepPlan(a *cli.App, o *Options, c *container.Container) error {
 	p := plan{Handed: a.Given(), Names: []string{"GBUILD_RUN_CACHES"}}
+	if len(p.Handed.Streams) > 0 {
+		return c.Keep(container.Plan, plan{Pipes: slices.Sorted(maps.Keys(p.Handed.Streams))})
+	}
 	p.Dir, _ = os.Getwd() // where it cannot be found, the one that starts the container again has to do
 	for _, e := range o.Process.Env {
 		if name, _, given := strings.Cut(e, "="); !given {
@@ -41,6 +46,17 @@ func keepPlan(a *cli.App, o *Options, c *container.Container) error {
 		}
 	}
 	return c.Keep(container.Plan, p)
+}
+
+// planOf reads the plan of a container, or says why it cannot be started again.
+func planOf(c *container.Container) (p plan, err error) {
+	if err := c.Kept(container.Plan, &p); err != nil {
+		return p, err
+	}
+	if len(p.Pipes) > 0 {
+		return p, hint.Errorf("run a new one", "container %s cannot be started again: what %s said is kept on no disk", c.Name, strings.Join(p.Pipes, " and "))
+	}
+	return p, nil
 }
 
 // environ is the environment of a further start: the variables that count are what they were.

@@ -52,7 +52,7 @@ func (l *launch) detach(ctx context.Context) error {
 
 // runDetachable runs a container in the background that the user is attached to, and can leave by keys.
 func (l *launch) runDetachable(ctx context.Context) error {
-	if err := l.supervise(ctx, "", os.Environ()); err != nil {
+	if err := l.supervise(ctx, "", append(os.Environ(), attachedVar+"=1")); err != nil {
 		return err
 	}
 	return Attach(l.app, l.container, AttachOptions{Input: true, Keys: l.options.Life.DetachKeys, Begin: true})

@@ -72,6 +72,7 @@ func (c *Container) Reopen() error {
 		return fmt.Errorf("locking the container: %w", err)
 	}
 	c.lock, c.again = lock, true
+	_ = os.Remove(c.path(socketFile)) // that of the life before
 	if err := c.reload(); err != nil {
 		return errors.Join(err, lock.Close())
 	}

@@ -32,6 +32,8 @@ type Session struct {
 	Once func(ctx context.Context, in Input, started func(Process)) error
 	// Streams are those of a detached container; nil where the caller's own files are the command's.
 	Streams *Streams
+	// Expected says that somebody is about to attach, who is to hear all: a command that has ended before waits for that.
+	Expected bool
 	// User finds the user of a further command in the image; the empty name is the user of the container.
 	User   func(name string) (runtime.Identity, error)
 	Notice func(text string) // It is told what goes wrong beside the command.
@@ -59,6 +61,9 @@ func (s *Session) Run(ctx context.Context) error {
 		return err
 	}
 	defer func() {
+		if s.Expected {
+			s.Streams.awaitGuest()
+		}
 		close(s.over)
 		control.Close()
 		control.drain() // who waits for the end hears of it

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
@@ -15,8 +16,9 @@ import (
 type Streams struct {
 	mu     sync.Mutex
 	guests map[*guest]bool
-	first  []chunk // what was said before the first guest came, as far as firstKept goes
-	met    bool    // a guest has come
+	first  []chunk       // what was said before the first guest came, as far as firstKept goes
+	met    bool          // a guest has come
+	came   chan struct{} // It is closed then; nil until somebody waits.
 	stdin  *os.File
 	resize chan runtime.TerminalSize
 }
@@ -141,6 +143,9 @@ func (s *Streams) attach(in, out, err *os.File, fromBegin bool, gone <-chan stru
 			g.tell(c)
 		}
 	}
+	if s.came != nil && !s.met {
+		close(s.came)
+	}
 	s.guests[g], s.first, s.met = true, nil, true
 	s.mu.Unlock()
 	go func() { _, _ = io.Copy(input{s}, in) }()
@@ -153,6 +158,21 @@ func (s *Streams) attach(in, out, err *os.File, fromBegin bool, gone <-chan stru
 		case <-g.done:
 		case <-gone:
 		}
+	}
+}
+
+// awaitGuest returns when a guest has come, or will not come any more.
+func (s *Streams) awaitGuest() {
+	s.mu.Lock()
+	met := s.met
+	s.came = make(chan struct{})
+	s.mu.Unlock()
+	if met {
+		return
+	}
+	select {
+	case <-s.came:
+	case <-time.After(patience):
 	}
 }
 

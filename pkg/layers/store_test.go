@@ -3,6 +3,7 @@ package layers
 import (
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -433,4 +434,40 @@ func plainUser(dir string) {
 	v, err := s.View(copied)
 	must(err)
 	must(v.Walk("/", func(e *rootfs.Entry) error { _, err := e.Xattrs(); return err }))
+}
+
+// The files of a draft that is kept outlive it, and the state that they stand on outlives a prune that is told of it.
+func TestKeptDraft(t *testing.T) {
+	s := newStore(t)
+	change(t, s, Key{}, keyOf("base"), func(root string) { write(t, root+"/below", "base") })
+	dir := filepath.Join(t.TempDir(), "kept")
+	for turn := range 2 {
+		d, err := s.Draft(t.Context(), keyOf("base"))
+		check(t, err)
+		check(t, d.KeepIn(dir))
+		if turn == 0 {
+			write(t, d.Dir()+"/above", "written")
+		}
+		for name, want := range map[string]string{"/below": "base", "/above": "written"} {
+			f, err := d.View().Open(name)
+			check(t, err)
+			text, err := io.ReadAll(f)
+			check(t, errors.Join(err, f.Close()))
+			if string(text) != want {
+				t.Errorf("turn %d: %s has %q", turn, name, text)
+			}
+		}
+		check(t, d.Discard())
+		check(t, s.Close())
+		if left, _ := os.ReadDir(filepath.Join(s.Dir(), "drafts")); len(left) > 0 {
+			t.Errorf("turn %d: %v are left", turn, left)
+		}
+		s, err = Open(s.Dir())
+		check(t, err)
+		_, err = s.Prune(t.Context(), 0, keyOf("base"))
+		check(t, err)
+	}
+	if _, err := s.Prune(t.Context(), 0); err != nil || s.Has(keyOf("base")) {
+		t.Error("the state stays though nobody needs it", err)
+	}
 }
