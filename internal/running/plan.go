@@ -19,8 +19,8 @@ import (
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
-// plan is the command line, as the first process had it.
-type plan struct {
+// commandLine is that of a container, as the first process had it.
+type commandLine struct {
 	Handed    cli.Handed
 	Dir       string   // what relative paths begin at
 	Names     []string // variables of the caller that count
@@ -30,9 +30,9 @@ type plan struct {
 
 // keepPlan keeps it.
 func keepPlan(a *cli.App, o *Options, c *container.Container) error {
-	p := plan{Handed: a.Given(), Names: []string{"GBUILD_RUN_CACHES"}}
+	p := commandLine{Handed: a.Given(), Names: []string{"GBUILD_RUN_CACHES"}}
 	if len(p.Handed.Streams) > 0 {
-		return c.Keep(container.Plan, plan{Pipes: slices.Sorted(maps.Keys(p.Handed.Streams))})
+		return c.Keep(container.Plan, commandLine{Pipes: slices.Sorted(maps.Keys(p.Handed.Streams))})
 	}
 	p.Dir, _ = os.Getwd() // where it cannot be found, the one that starts the container again has to do
 	for _, e := range o.Process.Env {
@@ -49,7 +49,7 @@ func keepPlan(a *cli.App, o *Options, c *container.Container) error {
 }
 
 // planOf reads the plan of a container, or says why it cannot be started again.
-func planOf(c *container.Container) (p plan, err error) {
+func planOf(c *container.Container) (p commandLine, err error) {
 	if err := c.Kept(container.Plan, &p); err != nil {
 		return p, err
 	}
@@ -60,7 +60,7 @@ func planOf(c *container.Container) (p plan, err error) {
 }
 
 // environ is the environment of a further start: the variables that count are what they were.
-func (p *plan) environ(now []string) []string {
+func (p *commandLine) environ(now []string) []string {
 	kept := slices.DeleteFunc(slices.Clone(now), func(e string) bool {
 		name, _, _ := strings.Cut(e, "=")
 		return slices.Contains(p.Names, name)
