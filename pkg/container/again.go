@@ -76,7 +76,7 @@ func (c *Container) Reopen() error {
 	if err := c.reload(); err != nil {
 		return errors.Join(err, lock.Close())
 	}
-	c.Status, c.Restarts, c.Ports, c.Error, c.Pid, c.Health = StatusCreated, 0, nil, "", 0, nil
+	c.Status, c.Restarts, c.Ports, c.Error, c.Pid = StatusCreated, 0, nil, "", 0
 	return c.Save()
 }
 

@@ -39,7 +39,6 @@ type Record struct {
 	Error             string // the reason if it could not be started
 	State             string // what its files stand on, as the store names it; "" where none are kept
 	Interactive, TTY  bool
-	Health            *Health // nil where nobody looks
 }
 
 // ShortID is the part of the ID that people are shown.
