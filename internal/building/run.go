@@ -40,6 +40,9 @@ func (o *Options) Run(ctx context.Context, a *cli.App) (r *Result, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if !host.Entered() {
+		sandbox.RaiseLimits(o.Steps.Ulimits)
+	}
 	err = a.InNamespace(ctx, want, func(ctx context.Context, outside error) (err error) {
 		r, err = o.run(ctx, a, outside)
 		return err

@@ -17,17 +17,19 @@ func SandboxNetwork(flag string) string {
 	return flag
 }
 
-// ParseHost reads NAME:ADDRESS for what has a network; host-gateway is an address of this host that can be reached there.
+// ParseHost reads NAME:ADDRESS, or NAME=ADDRESS, for what has a network; host-gateway is an address of this host that can be reached
+// there. Brackets may stand around an address.
 func ParseHost(text, network string) (h runtime.HostEntry, ok bool) {
 	name, address, ok := strings.Cut(text, "=")
 	if !ok {
 		name, address, ok = strings.Cut(text, ":")
 	}
-	if address == "host-gateway" {
+	if address = strings.TrimSpace(address); address == "host-gateway" {
 		address = hostGateway(network)
+	} else if strings.HasPrefix(address, "[") && strings.HasSuffix(address, "]") {
+		address = strings.TrimSuffix(address[1:], "]")
 	}
-	address = strings.Trim(address, "[]")
-	return runtime.HostEntry{Name: name, Addr: address}, ok && name != "" && net.ParseIP(address) != nil
+	return runtime.HostEntry{Name: name, Addr: address}, ok && name != "" && !strings.Contains(name, ":") && net.ParseIP(address) != nil
 }
 
 // hostGateway is an address of the host that can be reached from such a network.

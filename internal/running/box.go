@@ -20,6 +20,8 @@ type Box struct {
 	SecurityOpts, CapAdd, CapDrop, Ulimits []string
 	ShmSize, IPC, Userns                   string
 	ReadOnly, Privileged                   bool
+
+	shm int64 // ShmSize, parsed; 0 is the default
 }
 
 // Flags registers the flags. The words are docker's; keep-id is podman's.
@@ -35,8 +37,21 @@ func (b *Box) Flags(f *pflag.FlagSet) {
 	f.StringVar(&b.Userns, "userns", "", "keep-id[:uid=UID,gid=GID]: the image's user is you, so that it can write your files")
 }
 
-// parse checks --ipc. The other flags are read when the sandbox is filled: they may name a file, or need the image.
-func (b *Box) parse() error { return cli.OneOf("--ipc", b.IPC, "private", "shareable", "host") }
+// parse checks --ipc, --ulimit and --shm-size. The other flags are read when the sandbox is filled: they may name a file, or need
+// the image.
+func (b *Box) parse() (err error) {
+	for _, text := range b.Ulimits {
+		if _, err := runtime.ParseUlimit(text); err != nil {
+			return cli.Usage(err)
+		}
+	}
+	if b.ShmSize != "" {
+		if b.shm, err = units.RAMInBytes(b.ShmSize); err != nil || b.shm < 0 {
+			return cli.Usagef("--shm-size %s: it is a size such as 8g", b.ShmSize)
+		}
+	}
+	return cli.OneOf("--ipc", b.IPC, "private", "shareable", "host")
+}
 
 // fill gives the sandbox its walls. A profile of system calls comes by read: it may be a pipe that an earlier process has read.
 func (b *Box) fill(box *runtime.Sandbox, read cli.FileReader) error {
@@ -95,12 +110,7 @@ func (b *Box) keepProfile(read cli.FileReader) error {
 
 // fillShm makes /dev/shm as large as asked; with a GPU it is half of the memory, for data loaders share batches there.
 func (b *Box) fillShm(box *runtime.Sandbox, hasGPU bool) error {
-	if b.ShmSize != "" {
-		n, err := units.RAMInBytes(b.ShmSize)
-		if err != nil || n <= 0 {
-			return cli.Usagef("--shm-size %s: it is a size such as 8g", b.ShmSize)
-		}
-		box.ShmSize = n
+	if box.ShmSize = b.shm; b.shm > 0 {
 		return nil
 	}
 	// 64 MiB, docker's size, remains the least: halfOfMemory is 0 where the kernel says nothing.

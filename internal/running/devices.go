@@ -60,10 +60,15 @@ func (d *Devices) checkRuntime() error {
 	return cli.Usage(hint.Errorf(remedy, "--runtime %s: gbuild has no such runtime", d.Runtime))
 }
 
-// parse reads --gpus. Whether there are such GPUs is asked only when the sandbox is filled.
+// parse reads --gpus and --device. Whether there are such devices is asked only when the sandbox is filled.
 func (d *Devices) parse() (err error) {
 	if err := d.checkRuntime(); err != nil {
 		return err
+	}
+	for _, name := range d.Devices {
+		if _, err := gpu.ParseDevice(name); err != nil && !gpu.IsCDIName(name) {
+			return cli.Usage(err)
+		}
 	}
 	d.requests, d.capabilities, err = cli.GPURequests(d.GPUs)
 	return err

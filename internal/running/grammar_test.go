@@ -1,6 +1,8 @@
 package running
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -12,12 +14,14 @@ import (
 
 	"github.com/docker/go-units"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
 
 	"github.com/gbuild/gbuild/internal/cli"
 	"github.com/gbuild/gbuild/internal/envfile"
 	"github.com/gbuild/gbuild/pkg/container"
 	"github.com/gbuild/gbuild/pkg/runtime"
+	"github.com/gbuild/gbuild/pkg/runtime/gpu"
 )
 
 // grammars are the flags whose values docker's own parsers were asked about. testdata/grammar has what they said, one file for
@@ -29,7 +33,24 @@ var grammars = map[string]func(value string) (string, error){
 	"volume":   func(value string) (string, error) { m, err := parseVolume(value); return mountWords(value, m), err },
 	"mount":    func(value string) (string, error) { m, err := parseMount(value); return mountWords(value, m), err },
 	"port":     func(value string) (string, error) { list, err := parsePorts(value); return portWords(list), err },
-	"tmpfs":    func(value string) (string, error) { m, err := parseTmpfs(value); return tmpfsEffect(m), err },
+	"add-host": readHost,
+	"device":   readDevice,
+	"gpus":     readGPUs,
+	"restart":  readRestart,
+	"ulimit":   readUlimit,
+	"memory": func(value string) (string, error) {
+		return readSizes("memory", value, func(o *Options) any { return o.Limits.parsed.Memory })
+	},
+	"cpus": func(value string) (string, error) {
+		return readSizes("cpus", value, func(o *Options) any { return o.Limits.parsed.CPUs })
+	},
+	"pids-limit": func(value string) (string, error) {
+		return readSizes("pids-limit", value, func(o *Options) any { return o.Limits.parsed.Pids })
+	},
+	"shm-size": func(value string) (string, error) {
+		return readSizes("shm-size", value, func(o *Options) any { return o.Box.shm })
+	},
+	"tmpfs": func(value string) (string, error) { m, err := parseTmpfs(value); return tmpfsEffect(m), err },
 }
 
 // refused stands for an error, whatever its words are.
@@ -226,4 +247,51 @@ func portWords(list []port) string {
 	}
 	slices.Sort(words)
 	return strings.Join(words, " ")
+}
+
+func readHost(value string) (string, error) {
+	h, ok := cli.ParseHost(value, "host")
+	if !ok {
+		return "", errors.New("no host")
+	}
+	if strings.HasSuffix(value, "host-gateway") { // an address of this host
+		h.Addr = "host-gateway"
+	}
+	return h.Name + " " + h.Addr, nil
+}
+
+func readDevice(value string) (string, error) {
+	if gpu.IsCDIName(value) {
+		return "cdi " + value, nil
+	}
+	d, err := gpu.ParseDevice(value)
+	return fmt.Sprintf("%q %q %s", filepath.Clean(d.Host), d.Target, d.Permissions), err
+}
+
+func readGPUs(value string) (string, error) {
+	r, err := gpu.Parse(value)
+	return fmt.Sprintf("driver=%q count=%d ids=%q capabilities=%q options=%v", r.Driver, r.Count, r.DeviceIDs, r.Capabilities, r.Options), err
+}
+
+func readRestart(value string) (string, error) {
+	r, err := container.ParseRestart(value)
+	name, times, _ := strings.Cut(r.String(), ":")
+	return name + " " + cmp.Or(times, "0"), err
+}
+
+func readUlimit(value string) (string, error) {
+	u, err := runtime.ParseUlimit(value)
+	return fmt.Sprintf("%s %d %d", u.Name, u.Soft, u.Hard), err
+}
+
+// readSizes gives a flag its value, and returns what became of it.
+func readSizes(flag, value string, of func(*Options) any) (string, error) {
+	o := New()
+	f := pflag.NewFlagSet("run", pflag.ContinueOnError)
+	o.Flags(f)
+	err := f.Parse([]string{"--" + flag + "=" + value})
+	if err == nil {
+		err = errors.Join(o.Limits.parse(), o.Box.parse())
+	}
+	return fmt.Sprint(of(o)), err
 }

@@ -7,7 +7,7 @@ package running
 import (
 	"errors"
 	"fmt"
-	"strconv"
+	"math/big"
 
 	"github.com/docker/go-units"
 	"github.com/spf13/pflag"
@@ -38,24 +38,37 @@ func (l *Limits) Flags(f *pflag.FlagSet) {
 	f.Int64Var(&l.Pids, "pids-limit", 0, "limit of processes and threads")
 }
 
-// parse reads the limits. Whether they can be enforced here is found out by makeCgroup.
+// parse reads the limits; 0 is none, and of processes -1 is, too. Whether they can be enforced here is found out by makeCgroup.
 func (l *Limits) parse() (err error) {
 	p := &l.parsed
 	if l.Memory != "" {
 		if p.Memory, err = units.RAMInBytes(l.Memory); err != nil {
 			return cli.Usagef("--memory %s: it is a size such as 512m or 8g", l.Memory)
 		}
-		if p.Memory < minMemory {
+		if p.Memory != 0 && p.Memory < minMemory {
 			return cli.Usagef("--memory %s: the minimum is 6m", l.Memory)
 		}
 	}
 	if l.CPUs != "" {
-		if p.CPUs, err = strconv.ParseFloat(l.CPUs, 64); err != nil || p.CPUs < 0.01 || p.CPUs > 1<<20 {
-			return cli.Usagef("--cpus %s: it is a number of processors such as 1.5", l.CPUs)
+		if p.CPUs, err = parseCPUs(l.CPUs); err != nil {
+			return cli.Usagef("--cpus %s: it is a number of processors such as 1.5: %w", l.CPUs, err)
 		}
 	}
-	p.Pids = max(l.Pids, 0) // -1 is no limit, too
+	p.Pids = max(l.Pids, 0)
 	return nil
+}
+
+// parseCPUs reads a number, or a fraction, of processors in units of 10⁻⁹, as docker counts them.
+func parseCPUs(text string) (float64, error) {
+	n, ok := new(big.Rat).SetString(text)
+	if !ok {
+		return 0, errors.New("it is no number")
+	}
+	n.Mul(n, big.NewRat(1e9, 1))
+	if !n.IsInt() || !n.Num().IsInt64() || n.Sign() < 0 {
+		return 0, errors.New("it has more than nine decimals, or is too large, or less than none")
+	}
+	return float64(n.Num().Int64()) / 1e9, nil
 }
 
 // makeCgroup makes what the limits need; nil where there are none, or where they cannot be enforced, which is said.

@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/gbuild/gbuild/internal/cli"
+	"github.com/gbuild/gbuild/pkg/runtime"
 	"github.com/gbuild/gbuild/pkg/runtime/host"
 )
 
@@ -78,6 +79,7 @@ func (l *launch) enter(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	runtime.RaiseLimits(l.options.Box.Ulimits)
 	// Limits are made here, where the rights of the host's user count.
 	group, err := l.options.Limits.makeCgroup(l.container.ShortID(), l.app.Notice)
 	if err != nil {

@@ -3,6 +3,7 @@
 package container
 
 import (
+	"cmp"
 	"errors"
 	"strconv"
 	"strings"
@@ -12,24 +13,33 @@ import (
 // Restart says when a command that has ended is run again. The zero value is never.
 type Restart struct {
 	always, onFailure bool
-	times             int // the largest number of restarts on failure; 0 means no bound
+	name              string // "" is no
+	times             int    // the largest number of restarts on failure; 0 means no bound
 }
 
-// ParseRestart reads no, on-failure[:TIMES], always or unless-stopped.
+// ParseRestart reads no, on-failure[:TIMES], always or unless-stopped. As in docker, a number of 0 is none.
 func ParseRestart(text string) (Restart, error) {
 	name, times, counted := strings.Cut(text, ":")
-	r := Restart{always: name == "always" || name == "unless-stopped", onFailure: name == "on-failure"}
-	if !r.always && !r.onFailure && name != "no" && name != "" {
+	r := Restart{name: name, always: name == "always" || name == "unless-stopped", onFailure: name == "on-failure"}
+	if !r.always && !r.onFailure && name != "no" && (name != "" || counted) {
 		return r, errors.New("it is no, on-failure[:TIMES], always or unless-stopped")
 	}
-	if counted {
+	if times != "" {
 		n, err := strconv.Atoi(times)
-		if err != nil || n < 0 || !r.onFailure {
+		if err != nil || n < 0 || n > 0 && !r.onFailure {
 			return r, errors.New("maximum retry count must be a number, and is for on-failure")
 		}
 		r.times = n
 	}
 	return r, nil
+}
+
+// String is the policy as it is written.
+func (r Restart) String() string {
+	if r.times > 0 {
+		return r.name + ":" + strconv.Itoa(r.times)
+	}
+	return cmp.Or(r.name, "no")
 }
 
 // Never says that no command is run again.

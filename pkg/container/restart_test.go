@@ -34,7 +34,7 @@ func TestRestart(t *testing.T) {
 			t.Errorf("%q: never is %v", text, r.Never())
 		}
 	}
-	for _, text := range []string{"always:3", "no:1", "on-failure:", "on-failure:x", "on-failure:-1", "sometimes"} {
+	for _, text := range []string{"always:3", "no:1", ":", "on-failure:x", "on-failure:-1", "sometimes"} {
 		if _, err := ParseRestart(text); err == nil {
 			t.Errorf("%q was taken", text)
 		}

@@ -52,8 +52,17 @@ func TestHeldCapabilities(t *testing.T) {
 func TestLimits(t *testing.T) {
 	var own unix.Rlimit
 	must(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &own))
-	list, err := readUlimits([]string{"nofile=-1", "nproc=unlimited:unlimited", "core=1:2"})
+	var said []string
+	tell := func(text string) { said = append(said, text) }
+	list, err := readUlimits([]string{"nofile=-1", "nproc=unlimited:unlimited", "core=1:2"}, tell)
 	must(t, err)
+	if text := strings.Join(said, "\n"); !strings.Contains(text, fmt.Sprintf("--ulimit nofile: the command gets %d,", own.Max)) || !strings.Contains(text, "LimitNOFILE=") {
+		t.Errorf("%q", said)
+	}
+	said = nil
+	if _, err := readUlimits([]string{"nofile=1", "memlock=0"}, tell); err != nil || len(said) > 0 {
+		t.Errorf("nothing was cut: %q, %v", said, err)
+	}
 	for _, l := range list {
 		if l.kind == unix.RLIMIT_NOFILE && (l.soft != own.Max || l.hard != own.Max) {
 			t.Errorf("nofile %d:%d, want the own hard limit %d", l.soft, l.hard, own.Max)
@@ -62,8 +71,8 @@ func TestLimits(t *testing.T) {
 			t.Errorf("core %d", l.soft)
 		}
 	}
-	for _, bad := range []string{"", "nofile", "bogus=1", "nofile=x", "nofile=1:x", "nofile=2:1", "nofile=1:2:3", "nofile=-2", "nofile=99999999999999999999"} {
-		if _, err := readUlimits([]string{bad}); err == nil {
+	for _, bad := range []string{"", "nofile", "bogus=1", "nofile=x", "nofile=1:x", "nofile=2:1", "nofile=1:2:3", "nofile=-1:2", "nofile=99999999999999999999"} {
+		if _, err := readUlimits([]string{bad}, tell); err == nil {
 			t.Errorf("%q was accepted", bad)
 		}
 	}

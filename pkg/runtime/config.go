@@ -65,7 +65,7 @@ func configure(s *Sandbox, p *prepared) (*configs.Config, error) {
 	if p.net.loopback {
 		c.Networks = []*configs.Network{{Type: "loopback"}}
 	}
-	if c.Rlimits, err = rlimits(s.Ulimits); err != nil {
+	if c.Rlimits, err = rlimits(s); err != nil {
 		return nil, err
 	}
 	if !s.Insecure && !s.Unmasked {
@@ -114,8 +114,8 @@ func mounts(all []lateMount) []*configs.Mount {
 	return list
 }
 
-func rlimits(ulimits []string) ([]configs.Rlimit, error) {
-	all, err := readUlimits(ulimits)
+func rlimits(s *Sandbox) ([]configs.Rlimit, error) {
+	all, err := readUlimits(s.Ulimits, s.notice)
 	out := make([]configs.Rlimit, len(all))
 	for i, l := range all {
 		out[i] = configs.Rlimit{Type: l.kind, Soft: l.soft, Hard: l.hard}

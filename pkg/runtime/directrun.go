@@ -64,7 +64,7 @@ func (s *Sandbox) directCommand(t *tree) (*direct.Command, error) {
 	if err != nil {
 		return nil, err
 	}
-	limits, err := readUlimits(s.Ulimits)
+	limits, err := readUlimits(s.Ulimits, s.notice)
 	if err != nil {
 		return nil, err
 	}

@@ -38,7 +38,7 @@ type Sandbox struct {
 	Insecure     bool // every capability, no system call is refused, nothing masked
 	ReadOnlyRoot bool
 	ShmSize      int64    // bytes of /dev/shm; 64 MiB when 0
-	Ulimits      []string // NAME=SOFT[:HARD], -1 or "unlimited" for no limit; cut to what this process may have
+	Ulimits      []string // NAME=SOFT[:HARD], -1 or "unlimited" for no limit; cut to what this process may have, see RaiseLimits
 	Limits       Limits   // bounds that only a Cgroup enforces
 	Cgroup       string   // path of the one that MakeCgroup made before host.Enter; "" for none
 	CapAdd       []string // names, with or without CAP_; ALL

@@ -318,8 +318,8 @@ func TestHostDevice(t *testing.T) {
 		t.Skip("no /dev/zero here")
 	}
 	for in, want := range map[string]string{
-		"/dev/zero": "/dev/zero on /dev/zero", "/dev/zero:r": "/dev/zero on /dev/zero", "/dev/zero:/dev/zero:rw": "/dev/zero on /dev/zero",
-		"/dev/zero:/dev/x": "/dev/zero on /dev/x", "/dev/zero:/dev/x:rw": "/dev/zero on /dev/x",
+		"/dev/zero": "/dev/zero on /dev/zero", "/dev/zero:r": "!can be read and written to", "/dev/zero:/dev/zero:rw": "/dev/zero on /dev/zero",
+		"/dev/zero:/dev/x": "/dev/zero on /dev/x", "/dev/zero:/dev/x:rw": "/dev/zero on /dev/x", "zero:/dev/x": "!no absolute path",
 		"dev/zero": "!invalid device", "/dev/zero:q": "!invalid device", "/dev/zero:": "!invalid device", "/a:/b:r:w": "!invalid device", "": "!invalid device",
 		"/dev/gbuild-none": "!cannot be used", "/etc/passwd": "!is not a device node", "/dev/zero:/proc/x": "!is the kernel's", t.TempDir(): "!no device node",
 	} {

@@ -114,7 +114,7 @@ static int names_isolation(int argc, char **argv, int i)
 }
 
 // is_plain_run says whether the arguments of run are those of a command in the foreground, without ports and limits: a
-// detached container outlives this process, and ports below 1024 are opened and control groups made outside. What only
+// detached container outlives this process, and ports below 1024 are opened, limits raised and control groups made outside. What only
 // looks like -d, -p or -m costs time and no more.
 static int is_plain_run(int argc, char **argv, int i)
 {
@@ -123,17 +123,18 @@ static int is_plain_run(int argc, char **argv, int i)
 		if (a[0] == '-' && a[1] != '-' && (strpbrk(a, "dp") || is_memory(a, argv[i + 1])))
 			return 0;
 		if (has_prefix(a, "--detach") || has_prefix(a, "--publish") || has_prefix(a, "--memory") || has_prefix(a, "--cpus") ||
-		    has_prefix(a, "--pids-limit"))
+		    has_prefix(a, "--pids-limit") || has_prefix(a, "--ulimit"))
 			return 0;
 	}
 	return 1;
 }
 
-// is_plain_build says whether the arguments of build, kaniko or bud ask for an image, and not only for what a Dockerfile says.
+// is_plain_build says whether the arguments of build, kaniko or bud ask for an image, and not only for what a Dockerfile says, nor for
+// limits, which are raised outside.
 static int is_plain_build(int argc, char **argv, int i)
 {
 	for (; i < argc; i++)
-		if (has_prefix(argv[i], "--call") || has_prefix(argv[i], "--check") || has_prefix(argv[i], "--dryrun") || has_prefix(argv[i], "--help") ||
+		if (has_prefix(argv[i], "--call") || has_prefix(argv[i], "--check") || has_prefix(argv[i], "--dryrun") || has_prefix(argv[i], "--ulimit") || has_prefix(argv[i], "--help") ||
 		    !strcmp(argv[i], "-h") || !strcmp(argv[i], "help") || !strcmp(argv[i], "version"))
 			return 0;
 	return 1;
