@@ -111,7 +111,7 @@ func TestFurtherProcesses(t *testing.T) {
 	root, _ := newRoot(t)
 	command := runtime.ExecOptions{Args: []string{"sh", "-c", "id; touch /tmp/f; stat -c %u:%g /tmp/f; rm /tmp/f"}, UID: 1000, GID: 1001, Groups: []int{2000}}
 	got := further(t, root, []runtime.ExecOptions{command, command})
-	if want := strings.Repeat("uid=1000(ann) gid=1001(ann) groups=2000(team)\n1000:1001\n", 2); got+"\n" != want {
+	if want := strings.Repeat("uid=1000(ann) gid=1001(ann) groups=1001(ann),2000(team)\n1000:1001\n", 2); got+"\n" != want {
 		t.Errorf("it said\n%s\nand not\n%s", got, want)
 	}
 }
