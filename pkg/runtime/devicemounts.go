@@ -136,7 +136,7 @@ func tellHidden(t *tree, s *Sandbox) {
 		text = fmt.Sprintf("the mount on %s hides %s", s.Mounts[over].Target, hidden[0])
 	}
 	if len(hidden) > 1 {
-		text += fmt.Sprintf(" and %d more files of devices", len(hidden)-1)
+		text += fmt.Sprintf(" and %d more files", len(hidden)-1)
 	}
-	s.notice(text + ": what needs them will not work")
+	s.notice(text + " of a device: what needs that will not work")
 }

@@ -69,6 +69,10 @@ func (h view) searchDirs(root string) []string {
 			continue
 		}
 		seen = append(seen, st)
+		// Where /lib is a link to /usr/lib the loader's cache has either, and a container is to have the one that the driver's packages name.
+		if usr, err := os.Stat(root + "/usr" + d); err == nil && os.SameFile(st, usr) {
+			d = "/usr" + d
+		}
 		out = append(out, filepath.Clean(d))
 	}
 	return out
