@@ -138,8 +138,9 @@ func sorted(found map[string]string) []string { return slices.Sorted(maps.Keys(f
 // ordinary is the user with subordinate ids that scripts/setup.sh makes.
 var ordinary = cmp.Or(os.Getenv("GBUILD_TEST_USER"), "tester")
 
-// TestLines gives each line to gbuild, as whoever executes the test and, if that is root, as an ordinary user, too.
-func TestLines(t *testing.T) {
+// release makes the binary that users get.
+func release(t *testing.T) string {
+	t.Helper()
 	binary := filepath.Join(t.TempDir(), "gbuild")
 	build := exec.Command("make", "--no-print-directory", "-C", "../..", "build", "BINARY="+binary)
 	if out, err := build.CombinedOutput(); err != nil {
@@ -148,6 +149,12 @@ func TestLines(t *testing.T) {
 	for dir := filepath.Dir(binary); dir != "/tmp" && dir != "/"; dir = filepath.Dir(dir) {
 		_ = os.Chmod(dir, 0o755) // others are to enter
 	}
+	return binary
+}
+
+// TestLines gives each line to gbuild, as whoever executes the test and, if that is root, as an ordinary user, too.
+func TestLines(t *testing.T) {
+	binary := release(t)
 	var known recorded
 	readJSON(t, "recorded.json", &known)
 	for _, l := range readLines(t) {
@@ -155,10 +162,10 @@ func TestLines(t *testing.T) {
 		if !seen || l.Container {
 			continue
 		}
-		t.Run("self/"+l.Name, func(t *testing.T) { hold(t, l, want, binary, nil) })
+		t.Run("self/"+l.Name, func(t *testing.T) { hold(t, l, want, onMachine(t, l, binary, nil)) })
 		if _, err := osuser.Lookup(ordinary); err == nil && os.Getuid() == 0 {
 			t.Run("ordinary/"+l.Name, func(t *testing.T) {
-				hold(t, l, want, binary, []string{"setpriv", "--reuid", ordinary, "--regid", ordinary, "--init-groups"})
+				hold(t, l, want, onMachine(t, l, binary, []string{"setpriv", "--reuid", ordinary, "--regid", ordinary, "--init-groups"}))
 			})
 		}
 	}
@@ -178,12 +185,10 @@ func comparable(o outcome) outcome {
 	return o
 }
 
-// hold executes a line by gbuild, and fails for each difference from what is known that is not wanted, and for each wanted one
-// that is none.
-func hold(t *testing.T, l line, want outcome, binary string, around []string) {
-	t.Parallel()
+// onMachine is gbuild on this machine; around are the words before its command.
+func onMachine(t *testing.T, l line, binary string, around []string) program {
 	calls := 0
-	got := settle(t, l, func(w *world, args []string, env map[string]string) *exec.Cmd {
+	return func(w *world, args []string, env map[string]string) *exec.Cmd {
 		calls++
 		cmd := exec.Command(append(around, binary, "kaniko")[0], slices.Concat(around, []string{binary, "kaniko"}, args)[1:]...)
 		cmd.Dir = workdir(w, l, w.names["PROJECT"])
@@ -197,7 +202,15 @@ func hold(t *testing.T, l line, want outcome, binary string, around []string) {
 			}
 		}
 		return cmd
-	})
+	}
+}
+
+// hold executes a line by gbuild, and fails for each difference from what is known that is not wanted, and for each wanted one
+// that is none. It returns what the line came to.
+func hold(t *testing.T, l line, want outcome, gbuild program) (got outcome) {
+	t.Helper()
+	t.Parallel()
+	got = settle(t, l, gbuild)
 	if (got.Error == "") != (got.Exit == 0) {
 		t.Errorf("it ended with %d and said %q", got.Exit, got.Error)
 	}
@@ -206,7 +219,7 @@ func hold(t *testing.T, l line, want outcome, binary string, around []string) {
 		if l.Differs["exit"] == "" {
 			t.Errorf("exit: %s\n%s", found["exit"], got.said)
 		}
-		return
+		return got
 	}
 	for _, name := range sorted(found) {
 		if l.Differs[name] == "" {
@@ -218,4 +231,5 @@ func hold(t *testing.T, l line, want outcome, binary string, around []string) {
 			t.Errorf("%s does not differ any more, and was wanted to: %s", name, why)
 		}
 	}
+	return got
 }
