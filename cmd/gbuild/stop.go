@@ -101,7 +101,7 @@ func newRmCommand(a *cli.App) *cobra.Command {
 		},
 	}
 	c.Flags().BoolVarP(&force, "force", "f", false, "kill those that run")
-	c.Flags().BoolP("volumes", "v", false, "taken for docker's sake: named volumes stay, and there are no others")
+	c.Flags().BoolP("volumes", "v", false, "taken for docker's sake: named volumes stay, and others go in any case")
 	return c
 }
 

@@ -45,13 +45,15 @@ func (l *launch) runEntered(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.Discard()) }()
+	private := d.Private()
 	if l.stays() {
-		if err := d.KeepIn(l.container.FilesDir()); err != nil {
+		private = l.container.VolumesDir()
+		if err := errors.Join(d.KeepIn(l.container.FilesDir()), os.MkdirAll(private, 0o700)); err != nil {
 			return err
 		}
 		defer func() {
 			if fresh && l.container.Status == container.StatusCreated { // its files are gone before the entry, which others remove
-				err = errors.Join(err, os.RemoveAll(l.container.FilesDir()))
+				err = errors.Join(err, os.RemoveAll(l.container.FilesDir()), os.RemoveAll(private))
 			}
 		}()
 	}
@@ -64,7 +66,7 @@ func (l *launch) runEntered(ctx context.Context) (err error) {
 		return err
 	}
 	// Volumes are released after the sandbox has ended and before the draft is gone: deferred calls run in that order.
-	release, err := l.bindVolumes(ctx, box, d)
+	release, err := l.bindVolumes(ctx, box, private, d.Lower())
 	defer func() { err = errors.Join(err, release()) }()
 	if err != nil {
 		return err
@@ -95,14 +97,14 @@ func (l *launch) heed(relay *container.Relay) func(syscall.Signal) {
 	}
 }
 
-// bindVolumes leases the volumes of the sandbox until release is called, also after an error.
-func (l *launch) bindVolumes(ctx context.Context, box *runtime.Sandbox, d *layers.Draft) (release func() error, err error) {
+// bindVolumes leases the volumes of the sandbox until release is called, also after an error. Those without a name lie in private.
+func (l *launch) bindVolumes(ctx context.Context, box *runtime.Sandbox, private string, image *rootfs.View) (release func() error, err error) {
 	volumes, err := l.app.Volumes()
 	if err != nil {
 		return func() error { return nil }, err
 	}
 	// An empty volume is filled with what the image has at its target, as docker does.
-	return volumes.Bind(ctx, box.Mounts, d.Private(), func(target, dir string) error { return files.CopyDirectory(ctx, d.Lower(), target, dir) })
+	return volumes.Bind(ctx, box.Mounts, private, func(target, dir string) error { return files.CopyDirectory(ctx, image, target, dir) })
 }
 
 // runOnce is the sandbox as a session runs it. A detached command reads what those say who attach, if it reads anything.

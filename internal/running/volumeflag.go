@@ -57,6 +57,8 @@ func setSource(m *runtime.Mount, source string) (err error) {
 	case container.IsName(source):
 		m.Type, m.Source = container.VolumeMount, source
 		return nil
+	case strings.HasPrefix(source, "~"):
+		return hint.Errorf(`the shell replaces ~ only where a word begins: write "$HOME`+strings.TrimPrefix(source, "~")+`:…"`, "%q is no path", source)
 	case len(source) == 1, strings.Contains(source, `\`):
 		return hint.Errorf("a path of Windows is /mnt/c/… in WSL", "%q is neither a path nor the name of a volume, which has two letters at least", source)
 	}

@@ -25,6 +25,9 @@ const (
 // filesDir has the files that the container has changed.
 const filesDir = "files"
 
+// volumesDir has its volumes without a name.
+const volumesDir = "volumes"
+
 // Keep writes a part, as JSON.
 func (c *Container) Keep(p Part, v any) error {
 	text, err := json.Marshal(v)
@@ -55,6 +58,9 @@ func (c *Container) Kept(p Part, v any) error {
 // FilesDir is where the files are that the container has changed. It is not there before the first start, and never where the
 // entry is forgotten with the end.
 func (c *Container) FilesDir() string { return c.path(filesDir) }
+
+// VolumesDir is where its volumes without a name are, which stay as long as its files do.
+func (c *Container) VolumesDir() string { return c.path(volumesDir) }
 
 // HasFiles says whether there are some.
 func (c *Container) HasFiles() bool { return exists(c.FilesDir()) }

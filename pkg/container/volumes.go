@@ -4,10 +4,12 @@ package container
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/gbuild/gbuild/internal/hint"
@@ -62,18 +64,26 @@ func (v Volumes) Bind(ctx context.Context, mounts []runtime.Mount, private strin
 	return release, nil
 }
 
-// makeAnonymous makes a volume without a name.
+// makeAnonymous makes a volume without a name, or finds that of an earlier start of its container.
 func makeAnonymous(m *runtime.Mount, private string, copyOut func(target, dir string) error) error {
-	dir, err := os.MkdirTemp(private, "volume-")
-	if err == nil {
-		err = os.Chmod(dir, 0o755)
-	}
-	if err == nil && m.Type != EmptyVolumeMount {
-		err = copyOut(m.Target, dir)
-	}
+	dir := filepath.Join(private, fmt.Sprintf("volume-%.8x", sha256.Sum256([]byte(m.Target))))
+	empty := m.Type == EmptyVolumeMount
 	m.Type, m.Source = "bind", dir
-	if errors.Is(err, fs.ErrNotExist) {
+	if exists(dir) {
 		return nil
+	}
+	// It gets its name when it has all that the image has there.
+	fresh, err := os.MkdirTemp(private, "new-")
+	if err == nil {
+		err = os.Chmod(fresh, 0o755)
+	}
+	if err == nil && !empty {
+		if err = copyOut(m.Target, fresh); errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
+	}
+	if err == nil {
+		err = os.Rename(fresh, dir)
 	}
 	return err
 }

@@ -139,20 +139,26 @@ func TestVolumeOfAnotherKind(t *testing.T) {
 // A volume without a name begins with what the image has, and lies where its container's own files do.
 func TestAnonymousVolumes(t *testing.T) {
 	v, private := Volumes{Dir: filepath.Join(t.TempDir(), "volumes")}, t.TempDir()
-	mounts := []runtime.Mount{{Type: VolumeMount, Target: "/work"}, {Type: EmptyVolumeMount, Target: "/work"}, {Type: VolumeMount, Target: "/missing"}}
-	release, err := v.Bind(t.Context(), mounts, private, func(target, dir string) error {
-		if target == "/missing" {
-			return fs.ErrNotExist
+	for _, added := range []string{"", " and more"} { // the second time, what the command wrote is there
+		mounts := []runtime.Mount{{Type: VolumeMount, Target: "/work"}, {Type: EmptyVolumeMount, Target: "/empty"}, {Type: VolumeMount, Target: "/missing"}}
+		release, err := v.Bind(t.Context(), mounts, private, func(target, dir string) error {
+			if target == "/missing" {
+				return fs.ErrNotExist
+			}
+			return os.WriteFile(filepath.Join(dir, "file"), []byte("of "+target), 0o600)
+		})
+		if err != nil || release() != nil {
+			t.Fatal(err)
 		}
-		return os.WriteFile(filepath.Join(dir, "file"), []byte("of "+target), 0o600)
-	})
-	if err != nil || release() != nil {
-		t.Fatal(err)
-	}
-	for i, want := range []string{"of /work", "", ""} {
-		text, _ := os.ReadFile(filepath.Join(mounts[i].Source, "file"))
-		if m := mounts[i]; m.Type != "bind" || string(text) != want || filepath.Dir(m.Source) != private {
-			t.Errorf("%+v: %q, want %q", m, text, want)
+		for i, want := range []string{"of /work" + added, added, added} {
+			file := filepath.Join(mounts[i].Source, "file")
+			text, _ := os.ReadFile(file)
+			if m := mounts[i]; m.Type != "bind" || string(text) != want || filepath.Dir(m.Source) != private {
+				t.Errorf("%+v: %q, want %q", m, text, want)
+			}
+			if err := os.WriteFile(file, append(text, " and more"...), 0o600); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	if _, err := os.Stat(v.Dir); !errors.Is(err, fs.ErrNotExist) {
