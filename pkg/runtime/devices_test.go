@@ -108,6 +108,18 @@ func TestEditsStayOutOfVolumes(t *testing.T) {
 	}
 }
 
+// TestEditsBelongToRoot makes edits where the user of the container is the user of the host: what is made is root's inside, as an image's files.
+func TestEditsBelongToRoot(t *testing.T) {
+	root, _ := busyboxRoot(t)
+	var out bytes.Buffer
+	box := &Sandbox{Root: root, StateDir: t.TempDir(), Network: "none", Stdout: &out, Stderr: &out, Env: []string{"PATH=/bin"}, UID: 1000, GID: 1001, KeepID: &KeepID{UID: 1000, GID: 1001},
+		Args:    []string{"stat", "-c", "%n %u:%g", "/opt/made", "/opt/made/link", "/opt/conf", "/opt/conf/file"},
+		Devices: []Edits{{Root: rootedit.Edits{Links: []rootedit.Link{{Target: "x", Path: "/opt/made/link"}}, Files: []rootedit.File{{Path: "/opt/conf/file", Text: "x"}}}}}}
+	if err := box.Run(context.Background()); err != nil || out.String() != "/opt/made 0:0\n/opt/made/link 0:0\n/opt/conf 0:0\n/opt/conf/file 0:0\n" {
+		t.Errorf("%v: %s", err, out.String())
+	}
+}
+
 // TestFailingHook fails the start, and says what the hook said.
 func TestFailingHook(t *testing.T) {
 	root, _ := busyboxRoot(t)

@@ -15,7 +15,9 @@
 //
 // specfile.go reads a spec and says whether it is to be believed; catalog.go knows which devices there are; an injection
 // (injection.go) gathers the edits of the devices that are asked for: inject.go by the rules of CDI, nvidia.go by what is
-// special about NVIDIA's driver. view.go, driver.go and libs.go look at the host; a test makes one up in a directory.
+// special about NVIDIA's driver. view.go, driver.go, libs.go and driverfiles.go look at the host; a test makes one up in a directory. wsl.go and
+// jetson.go are for hosts with drivers of another kind, and features.go is for what the environment of a container asks for besides GPUs. What
+// NVIDIA's own tools make of the same hosts is recorded in testdata, whose README.md has the differences.
 //
 // # What is never done here
 //

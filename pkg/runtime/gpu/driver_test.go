@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	goruntime "runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -166,6 +167,33 @@ func TestDriverDetection(t *testing.T) {
 				t.Errorf("%v", err)
 			}
 		})
+	}
+}
+
+// The spec names the group of a node that not everybody may open, as NVIDIA's does, so that users of a container may.
+func TestGroupsOfNodes(t *testing.T) {
+	r := newFakeRoot(t).loaded(v580).driver(v580, "/usr/lib64").gpu("0000:01:00.0", 0, uuidA, "T4").gpu("0000:02:00.0", 1, uuidB, "T4").nodes("/dev/dri/card0").
+		file("/sys/bus/pci/devices/0000:01:00.0/drm/card0/x", "")
+	chown(t, r.dir+"/dev/dri/card0", 44)
+	chmod(t, r.dir+"/dev/dri/card0", 0o660)
+	chown(t, r.dir+"/dev/nvidia1", 45)
+	chmod(t, r.dir+"/dev/nvidia1", 0o666)
+	d, err := r.host().driver(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := d.Spec()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dev := range s.Devices {
+		want := []uint32{44}
+		if dev.Name == "1" || dev.Name == uuidB {
+			want = nil
+		}
+		if !slices.Equal(dev.ContainerEdits.AdditionalGIDs, want) {
+			t.Errorf("%s: %v, want %v", dev.Name, dev.ContainerEdits.AdditionalGIDs, want)
+		}
 	}
 }
 

@@ -64,6 +64,9 @@ func (r *fakeRoot) nodes(paths ...string) *fakeRoot {
 		if err := unix.Mknod(f, unix.S_IFCHR|0o666, 0); err != nil {
 			r.t.Skipf("cannot make a device node of 0:0 here: %v", err)
 		}
+		if err := os.Chmod(f, 0o666); err != nil { // whatever the umask is
+			r.t.Fatal(err)
+		}
 	}
 	return r
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+	"golang.org/x/sys/unix"
 	specs "tags.cncf.io/container-device-interface/specs-go"
 )
 
@@ -94,6 +95,11 @@ func (d *Driver) devices() []specs.Device {
 				all.DeviceNodes = append(all.DeviceNodes, n)
 			}
 		}
+		for _, g := range edits.AdditionalGIDs {
+			if !slices.Contains(all.AdditionalGIDs, g) {
+				all.AdditionalGIDs = append(all.AdditionalGIDs, g)
+			}
+		}
 	}
 	for _, g := range d.GPUs {
 		own := []string{fmt.Sprintf("/dev/nvidia%d", g.Minor)}
@@ -146,9 +152,22 @@ func (d *Driver) driLinks(gpus ...GPU) []*specs.Hook {
 func (d *Driver) nodes(paths []string) specs.ContainerEdits {
 	var e specs.ContainerEdits
 	for _, p := range paths {
-		e.DeviceNodes = append(e.DeviceNodes, d.node(p))
+		n := d.node(p)
+		e.DeviceNodes = append(e.DeviceNodes, n)
+		if g := groupOf(hostPath(n)); g != 0 && !slices.Contains(e.AdditionalGIDs, g) {
+			e.AdditionalGIDs = append(e.AdditionalGIDs, g)
+		}
 	}
 	return e
+}
+
+// groupOf is the group that a node can be opened by where not everybody can, or 0. In a user namespace a group of the host is nobody's.
+func groupOf(node string) uint32 {
+	var st unix.Stat_t
+	if unix.Stat(node, &st) != nil || st.Mode&0o006 == 0o006 || st.Gid == overflowUID {
+		return 0
+	}
+	return st.Gid
 }
 
 // visibleVoid tells a container runtime inside the container not to inject the GPUs again.
