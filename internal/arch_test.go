@@ -108,6 +108,7 @@ var arrows = map[string]struct {
 	"internal/testkaniko": {nil, "it holds the binary against another one, and cares for no package"},
 	"internal/testengine": {[]string{"internal/testimage"}, "it has an Engine and the project's images for tests, and runs the project as anybody would"},
 	"internal/testjobs":   {nil, "it starts jobs as runners do, and cares for no package"},
+	"internal/testself":   {nil, "it starts the program of any test"},
 	"internal/testtree":   {[]string{"pkg/layers/rootfs"}, "it says what trees and tars have, for tests"},
 	"internal/testimage/demo": {[]string{"internal/testimage"},
 		"it is the demo's bases, wheels and index as a command"},

@@ -19,6 +19,7 @@ import (
 	"github.com/opencontainers/runc/libcontainer/seccomp"
 	"golang.org/x/sys/unix"
 
+	"github.com/gbuild/gbuild/internal/testself"
 	"github.com/gbuild/gbuild/pkg/runtime/host"
 )
 
@@ -338,7 +339,7 @@ func TestSandboxDiesWithItsRunner(t *testing.T) {
 	must(t, err)
 	must(t, cmd.Process.Kill())
 	_ = cmd.Wait()
-	eventually(t, "the sandbox is gone", func() bool {
+	testself.Eventually(t, "the sandbox is gone", func() bool {
 		list, _ := filepath.Glob("/proc/[0-9]*/cmdline")
 		return !slices.ContainsFunc(list, func(f string) bool { b, _ := os.ReadFile(f); return bytes.HasPrefix(b, []byte("sleep\x00"+mark)) })
 	})

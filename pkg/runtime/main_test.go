@@ -2,15 +2,12 @@ package runtime
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gbuild/gbuild/pkg/runtime/host"
 )
@@ -69,33 +66,4 @@ func needEntered(t testing.TB) {
 	if !host.Entered() || host.SingleID() {
 		t.Skip("needs user namespaces with more than one id")
 	}
-}
-
-// readableCopy is this program where every user can execute it.
-func readableCopy(t testing.TB) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	b, err := os.ReadFile("/proc/self/exe")
-	if err != nil {
-		t.Fatal(err)
-	}
-	name := filepath.Join(dir, "test")
-	if err := errors.Join(os.Chmod(dir, 0o755), os.WriteFile(name, b, 0o755)); err != nil {
-		t.Fatal(err)
-	}
-	return name
-}
-
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
-		if ok() {
-			return
-		}
-	}
-	t.Error("not in time:", what)
 }

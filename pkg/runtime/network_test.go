@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gbuild/gbuild/internal/testself"
 	"github.com/gbuild/gbuild/pkg/runtime/host"
 	"github.com/gbuild/gbuild/pkg/runtime/network"
 )
@@ -339,7 +340,7 @@ func testNetworksAreUsedAgain(t *testing.T) {
 		"caps":     func(s *Sandbox) { s.CapAdd = []string{"NET_ADMIN"} },
 	} {
 		used := run(mighty)
-		eventually(t, name+": "+used+" waits for no other sandbox", func() bool { return !isOpen(used) })
+		testself.Eventually(t, name+": "+used+" waits for no other sandbox", func() bool { return !isOpen(used) })
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gbuild/gbuild/internal/testself"
 	"github.com/gbuild/gbuild/pkg/runtime/host"
 )
 
@@ -124,7 +125,7 @@ func TestSandboxSharingProcDiesWithItsRunner(t *testing.T) {
 	}
 	must(t, unix.Kill(runner, unix.SIGKILL))
 	_ = cmd.Wait()
-	eventually(t, "the sandbox is gone", func() bool { return !running(first) && !running(second) })
+	testself.Eventually(t, "the sandbox is gone", func() bool { return !running(first) && !running(second) })
 }
 
 // Processes that start another and end are found, too: each generation is younger than the look that misses it.
@@ -153,7 +154,7 @@ func TestSandboxesSharingProcSideBySide(t *testing.T) {
 
 // Where there is one id, users of the sandbox get what is made for them by marks.
 func TestSandboxGivesByMarksWithOneID(t *testing.T) {
-	cmd := around(t, coverProc, "given", "SELF="+readableCopy(t), "SANDBOX=id -u; stat -c %u:%g /mem /home/ann /home/ann/work; touch file && stat -c %u:%g file")
+	cmd := around(t, coverProc, "given", "SELF="+testself.Copy(t), "SANDBOX=id -u; stat -c %u:%g /mem /home/ann /home/ann/work; touch file && stat -c %u:%g file")
 	cmd.Args = slices.Insert(cmd.Args, 1, "--user", "--map-root-user")
 	contains(t, output(t, cmd), "1000\n5:6\n1000:1001\n1000:1001\n1000:1001\n")
 }

@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gbuild/gbuild/internal/testself"
 	"github.com/gbuild/gbuild/internal/thread"
 )
 
@@ -120,7 +121,7 @@ func TestEnterWithOneID(t *testing.T) {
 		prefix []string
 	}{{4321, nil}, {1, []string{"setpriv", "--no-new-privs"}}, {0, []string{"unshare", "-Ur"}}} {
 		cmd := helper(t, "enter", "SCRIPT=cat /proc/self/uid_map /proc/self/gid_map; id -u")
-		self := readableCopy(t)
+		self := testself.Copy(t)
 		cmd.Path, cmd.Args = self, []string{self}
 		if c.prefix != nil {
 			plain := exec.Command(c.prefix[0], append(c.prefix[1:], self)...)
@@ -151,7 +152,7 @@ func TestEnterInAChroot(t *testing.T) {
 			return err
 		}
 		cmd := helper(t, "enter", "SCRIPT=mkdir /m && mount -t tmpfs x /m && echo mounted; cat /proc/self/uid_map; pwd")
-		cmd.Path, cmd.Dir = readableCopy(t), "/usr"
+		cmd.Path, cmd.Dir = testself.Copy(t), "/usr"
 		cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: root}
 		out, err := cmd.CombinedOutput()
 		if text := string(out); err != nil || !strings.HasPrefix(text, "mounted\n") || !strings.HasSuffix(text, "\n/usr\n") {
@@ -166,25 +167,6 @@ func TestEnterInAChroot(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-}
-
-// readableCopy is this program where every user can execute it.
-func readableCopy(t testing.TB) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	b, err := os.ReadFile("/proc/self/exe")
-	if err != nil {
-		t.Fatal(err)
-	}
-	name := filepath.Join(dir, "test")
-	if err := errors.Join(os.Chmod(dir, 0o755), os.WriteFile(name, b, 0o755)); err != nil {
-		t.Fatal(err)
-	}
-	return name
 }
 
 func TestEnterExitCode(t *testing.T) {
@@ -229,7 +211,7 @@ func TestEnterDiesWithItsParent(t *testing.T) {
 	}
 	_ = cmd.Process.Kill()
 	_ = cmd.Wait()
-	eventually(t, "the child is gone", func() bool {
+	testself.Eventually(t, "the child is gone", func() bool {
 		_, err := os.Stat(filepath.Join("/proc", fmt.Sprint(pid)))
 		return err != nil || unix.Kill(pid, 0) != nil || isZombie(pid)
 	})
@@ -252,16 +234,6 @@ func TestIDsThatCannotBeRead(t *testing.T) {
 			t.Errorf("%s: %+v", file, m)
 		}
 	}
-}
-
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
-		if ok() {
-			return
-		}
-	}
-	t.Error("not in time:", what)
 }
 
 func TestMissingAsPlainUser(t *testing.T) {
