@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -35,11 +36,11 @@ func newGPUHost(t *testing.T) *gpuHost {
 	if shell, err = testimage.Append(shell, testimage.File{Name: "etc/group", Body: "root:x:0:\nvideo:x:44:\nrender:x:109:\n"}); err != nil {
 		t.Fatal(err)
 	}
-	self, err := os.Executable()
+	self, err := os.ReadFile("/proc/self/exe") // others may not go to where the go command has it
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, err := range []error{os.Mkdir(h.home, 0o755), testimage.WriteLayout(filepath.Join(h.Dir, "image"), shell), os.Mkdir(filepath.Join(h.Dir, "bin"), 0o755), os.Symlink(self, filepath.Join(h.Dir, "bin/gbuild"))} {
+	for _, err := range []error{os.Mkdir(h.home, 0o755), testimage.WriteLayout(filepath.Join(h.Dir, "image"), shell), os.Mkdir(filepath.Join(h.Dir, "bin"), 0o755), os.WriteFile(filepath.Join(h.Dir, "bin/gbuild"), self, 0o755)} {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -104,6 +105,28 @@ func TestDockerLinesStart(t *testing.T) {
 		}
 	}
 	t.Logf("%d command lines were started", len(lines))
+}
+
+// TestGPUCheck runs scripts/gpu-check.sh, which is for real GPUs: what it cannot check here it skips. An ordinary user is a part of it.
+func TestGPUCheck(t *testing.T) {
+	python := pythonLayout()
+	if os.Getuid() != 0 || python == "" {
+		t.Skip("only root can become an ordinary user on the host, and the check needs an image with Python")
+	}
+	h := newGPUHost(t)
+	check, err := filepath.Abs("../../scripts/gpu-check.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := h.script(t, "VECTOR=1000 GPU_CHECK_RESULT=result bash "+shellWords([]string{check, "gbuild", "oci:" + python}))
+	last := out[strings.LastIndex(strings.TrimSpace(out), "\n")+1:]
+	if err != nil || !regexp.MustCompile(`^PASS [6-9][0-9]  FAIL 0  SKIP [0-6]  in`).MatchString(last) {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if result, err := os.ReadFile(filepath.Join(h.home, "result")); err != nil || !strings.Contains(string(result), last) {
+		t.Errorf("the result file ends otherwise: %v", err)
+	}
+	t.Log(last)
 }
 
 // shellWords writes words for a shell.

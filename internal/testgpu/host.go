@@ -88,6 +88,11 @@ func (h *Host) addDriver(t testing.TB) {
 		text := bytes.Replace(library, []byte(placeholder), []byte(soname+strings.Repeat("\x00", len(placeholder)-len(soname))), 1)
 		h.write(t, path.Join("root", Libraries, name+".so."+Version), string(text), 0o644)
 	}
+	for _, name := range []string{"libcuda", "libnvidia-ml"} { // as ldconfig makes them
+		if err := os.Symlink(name+".so."+Version, filepath.Join(h.Dir, "root", Libraries, sonames[name])); err != nil {
+			t.Fatal(err)
+		}
+	}
 	h.write(t, "root/usr/bin/nvidia-smi", strings.ReplaceAll(smi, "VERSION", Version), 0o755)
 	for _, name := range []string{"nvidia-debugdump", "nvidia-persistenced", "nvidia-cuda-mps-control", "nvidia-cuda-mps-server"} {
 		h.write(t, path.Join("root/usr/bin", name), "#!/bin/sh\n", 0o755)
