@@ -82,11 +82,22 @@ func rowOf(c *container.Record, whole bool) containerRow {
 func statusOf(c *container.Record) string {
 	switch c.Status {
 	case container.StatusRunning:
-		return "Up " + units.HumanDuration(time.Since(c.Started))
+		return "Up " + units.HumanDuration(time.Since(c.Started)) + healthOf(c)
 	case container.StatusExited:
 		return fmt.Sprintf("Exited (%d) %s", c.ExitCode, cli.Ago(c.Finished))
 	case container.StatusRestarting:
 		return fmt.Sprintf("Restarting (%d) %s", c.ExitCode, cli.Ago(c.Finished))
 	}
 	return "Created"
+}
+
+// healthOf is what docker adds to the status of a container that is looked at.
+func healthOf(c *container.Record) string {
+	switch {
+	case c.Health == nil:
+		return ""
+	case c.Health.Status == container.HealthStarting:
+		return " (health: starting)"
+	}
+	return " (" + c.Health.Status + ")"
 }

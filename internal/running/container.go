@@ -65,6 +65,7 @@ func (l *launch) runEntered(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	l.container.Mounts = mountsOf(box)
 	// Volumes are released after the sandbox has ended and before the draft is gone: deferred calls run in that order.
 	release, err := l.bindVolumes(ctx, box, private, d.Lower())
 	defer func() { err = errors.Join(err, release()) }()
@@ -75,7 +76,8 @@ func (l *launch) runEntered(ctx context.Context) (err error) {
 	// The image's own stop signal is second to the flag. Both are written down for gbuild stop, which never sees the image.
 	c.Ports = append(c.Ports, published...)
 	c.Command, c.StopSignal = box.Args, cmp.Or(life.StopSignal, config.Config.StopSignal, "SIGTERM")
-	s := &container.Session{Container: c, Relay: relay, Restart: life.policy, Once: runOnce(box, l.options.Process.Interactive), User: usersOf(box, d.Lower()), Notice: l.app.Notice}
+	s := &container.Session{Container: c, Relay: relay, Restart: life.policy, Once: runOnce(box, l.options.Process.Interactive), User: usersOf(box, d.Lower()), Notice: l.app.Notice,
+		Check: l.options.Health.check(&config.Config)}
 	return l.runInDraft(ctx, box, d, s)
 }
 

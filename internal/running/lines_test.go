@@ -146,7 +146,7 @@ func TestOthers(t *testing.T) {
 	for text, want := range map[string]string{
 		"-q -a stdin -a stdout --uts private --annotation a=b --annotation c=d": "--annotation has no effect",
 		"--oom-kill-disable": "--oom-kill-disable has no effect", "--oom-kill-disable=false": "", "--cgroupns=host": "--cgroupns has no effect",
-		"--cpu-quota 5000": "say --cpus", "--link db:db": "--link db:db: gbuild does not do that", "--sysctl a=1": "--sysctl a=1: gbuild does not do that",
+		"--memory-swappiness 5": "--memory-swappiness has no effect", "--link db:db": "--link db:db: gbuild does not do that", "--use-api-socket": "gbuild does not do that",
 	} {
 		o := parseRun(t, strings.Fields(text)...)
 		var said []string

@@ -38,7 +38,7 @@ func (n *Network) Flags(f *pflag.FlagSet) {
 // parse reads --network and -p, and opens no socket.
 func (n *Network) parse() (err error) {
 	if err := cli.OneOf("--network", n.Kind, "default", "private", "bridge", "host", "none"); err != nil {
-		return err
+		return cli.Usage(hint.Wrap(err, "there are no named networks: publish the ports of the other container with -p and reach it at the address of this host, or give both --network host"))
 	}
 	if n.Kind == "bridge" { // docker's word for it
 		n.Kind = "private"

@@ -21,6 +21,9 @@ type Options struct {
 	Mounts  Mounts
 	Caches  Caches
 	Devices Devices
+	Kernel  Kernel
+	Entry   Entry
+	Health  Health
 	Limits  Limits
 	Others  Others
 
@@ -50,7 +53,7 @@ func (o *Options) Given(f *pflag.FlagSet, environ cli.Environment) {
 func (o *Options) Flags(f *pflag.FlagSet) {
 	f.SetInterspersed(false)
 	f.Bool("help", false, "help for run") // else cobra would take -h, which is docker's --hostname
-	for _, part := range []interface{ Flags(*pflag.FlagSet) }{&o.Life, &o.Image, &o.Process, &o.Network, &o.Box, &o.Mounts, &o.Caches, &o.Devices, &o.Limits, &o.Others} {
+	for _, part := range []interface{ Flags(*pflag.FlagSet) }{&o.Life, &o.Image, &o.Process, &o.Network, &o.Box, &o.Mounts, &o.Caches, &o.Devices, &o.Kernel, &o.Entry, &o.Health, &o.Limits, &o.Others} {
 		part.Flags(f)
 	}
 	o.Isolation.Add(f)
@@ -67,7 +70,7 @@ func (o *Options) check(a *cli.App) error {
 	if o.Process.TTY && o.Process.Interactive && !supervised && !cli.IsTerminal(a.Stdin) {
 		return hint.Errorf("leave out -t, or run it in a terminal", "the input device is not a TTY")
 	}
-	for _, part := range []interface{ parse() error }{&o.Life, &o.Image, &o.Network, &o.Box, &o.Mounts, &o.Devices, &o.Limits, &o.Others} {
+	for _, part := range []interface{ parse() error }{&o.Life, &o.Image, &o.Network, &o.Box, &o.Mounts, &o.Devices, &o.Kernel, &o.Health, &o.Limits, &o.Others} {
 		if err := part.parse(); err != nil {
 			return err
 		}

@@ -23,7 +23,7 @@ type other struct {
 }
 
 const (
-	noGroups  = "gbuild makes control groups for --memory, --cpus and --pids-limit alone"
+	noGroups  = "gbuild makes control groups for memory, time and choice of processors, and the number of processes alone"
 	noBridges = "a container has a network of its own, with a fixed address and the host's names; publish ports with -p, or use --network host"
 )
 
@@ -31,24 +31,23 @@ const (
 var others = []other{
 	{name: "quiet", short: "q", isBool: true},
 	{name: "attach", short: "a"}, // all streams always are
-	{name: "no-healthcheck", isBool: true},
 	{name: "annotation", notice: "no runtime is there to read annotations"},
-	{name: "uts", fine: []string{"private", ""}, notice: "a container has its own host name; --hostname sets it"},
 	{name: "cgroupns", fine: []string{"private", ""}, notice: "a container has its own namespace of control groups"},
-	{name: "domainname", notice: "a container has no domain name"},
 	{name: "device-cgroup-rule", notice: "a container may use the devices that it is given, by --device and --gpus"},
-	{name: "oom-score-adj", notice: "the command has the value of your shell"},
 	{name: "oom-kill-disable", isBool: true, fine: []string{"false"}, notice: noGroups},
 	{name: "blkio-weight", notice: noGroups}, {name: "blkio-weight-device", notice: noGroups},
+	{name: "device-read-iops", notice: noGroups}, {name: "device-write-iops", notice: noGroups},
+	{name: "cpu-rt-period", notice: noGroups}, {name: "cpu-rt-runtime", notice: noGroups},
+	{name: "disable-content-trust", isBool: true},
+	{name: "volume-driver", fine: []string{"local", ""}, notice: "volumes are directories of the state directory"},
+	{name: "link-local-ip", notice: noBridges},
+	{name: "use-api-socket", isBool: true, remedy: "there is no daemon whose socket a container could have"},
 	{name: "device-read-bps", notice: noGroups}, {name: "device-write-bps", notice: noGroups},
-	{name: "cpu-shares", short: "c", notice: noGroups}, {name: "cpuset-mems", notice: noGroups},
-	{name: "cpu-period", notice: noGroups + ": say --cpus"}, {name: "cpu-quota", notice: noGroups + ": say --cpus"},
-	{name: "memory-reservation", notice: noGroups}, {name: "memory-swappiness", notice: noGroups}, {name: "kernel-memory", notice: noGroups},
+	{name: "memory-swappiness", notice: noGroups}, {name: "kernel-memory", notice: noGroups},
 	{name: "cgroup-parent", notice: noGroups},
 	{name: "storage-opt", notice: "a container may write as much as the disk of the state directory has"},
 	{name: "network-alias", notice: noBridges}, {name: "ip", notice: noBridges}, {name: "ip6", notice: noBridges}, {name: "mac-address", notice: noBridges},
 	{name: "link", remedy: "publish the other container's port with -p, and reach it by the address of the host"},
-	{name: "sysctl", remedy: "set it on the host, or leave it out"},
 }
 
 // Others is the part about them: what was given of each.

@@ -70,16 +70,15 @@ func (p *commandLine) environ(now []string) []string {
 
 // kept is what the image said at the first start. Its name may mean another one by now.
 type kept struct {
-	ID     string // the digest of its config
 	Config *v1.ConfigFile
 	Marked bool // how the owners of the container's files are kept: see rootfs.Marked
 }
 
-// ImageOf is the id and the config of the image of a container that stays.
-func ImageOf(c *container.Container) (id string, config *v1.ConfigFile, err error) {
+// ImageOf is what the image of a container said that stays.
+func ImageOf(c *container.Container) (*v1.ConfigFile, error) {
 	var k kept
-	err = c.Kept(container.Image, &k)
-	return k.ID, k.Config, err
+	err := c.Kept(container.Image, &k)
+	return k.Config, err
 }
 
 // StateOf is what the files of a container that stays stand on.
@@ -109,16 +108,17 @@ func (l *launch) image(ctx context.Context, store *layers.Store) (*v1.ConfigFile
 	if err != nil {
 		return nil, layers.Key{}, err
 	}
+	id, err := img.ConfigName()
+	if err != nil {
+		return nil, layers.Key{}, err
+	}
+	c.ImageID = id.String()
 	key, err := stateOf(ctx, store, img)
 	if err != nil || !l.stays() {
 		return config, key, err
 	}
-	id, err := img.ConfigName()
-	if err != nil {
-		return nil, key, err
-	}
 	c.State = key.String()
-	return config, key, c.Keep(container.Image, kept{id.String(), config, rootfs.Marked()})
+	return config, key, c.Keep(container.Image, kept{config, rootfs.Marked()})
 }
 
 // stays says whether the container can be started again.

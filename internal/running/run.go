@@ -8,6 +8,7 @@ package running
 
 import (
 	"context"
+	"errors"
 
 	"github.com/gbuild/gbuild/internal/cli"
 	"github.com/gbuild/gbuild/pkg/container"
@@ -28,7 +29,7 @@ func (o *Options) Run(ctx context.Context, a *cli.App) error {
 		return err
 	}
 	var err error
-	if l.container, err = register(a, o); err != nil {
+	if l.container, err = register(ctx, a, o); err != nil {
 		return err
 	}
 	if o.Life.Detach {
@@ -53,12 +54,26 @@ func readOnce(ctx context.Context, a *cli.App, o *Options) (err error) {
 }
 
 // register makes the entry of a new container. Its name is taken from here on.
-func register(a *cli.App, o *Options) (*container.Container, error) {
+func register(ctx context.Context, a *cli.App, o *Options) (*container.Container, error) {
+	if err := o.Entry.checkIDFile(); err != nil {
+		return nil, err
+	}
+	labels, err := o.Entry.labels(ctx, a)
+	if err != nil {
+		return nil, err
+	}
 	all, err := a.Containers()
 	if err != nil {
 		return nil, err
 	}
 	l := &o.Life
-	return all.Create(container.Record{Name: l.Name, Image: o.Image.Name, Command: o.Process.Args, Detached: l.Detach || o.detachable(), Interactive: o.Process.Interactive, TTY: o.Process.TTY,
+	c, err := all.Create(container.Record{Labels: labels, Name: l.Name, Image: o.Image.Name, Command: o.Process.Args, Detached: l.Detach || o.detachable(), Interactive: o.Process.Interactive, TTY: o.Process.TTY,
 		Forget: !l.Detach || l.RMGiven && l.RM, StopSignal: l.StopSignal, StopTimeout: l.StopTimeout})
+	if err != nil {
+		return nil, err
+	}
+	if err := o.Entry.writeID(c); err != nil {
+		return nil, errors.Join(err, c.Remove())
+	}
+	return c, nil
 }

@@ -82,7 +82,7 @@ func (c *Container) Reopen() error {
 	if err := c.reload(); err != nil {
 		return errors.Join(err, lock.Close())
 	}
-	c.Status, c.Restarts, c.Ports, c.Error, c.Pid = StatusCreated, 0, nil, "", 0
+	c.Status, c.Restarts, c.Ports, c.Error, c.Pid, c.Health = StatusCreated, 0, nil, "", 0, nil
 	return c.Save()
 }
 

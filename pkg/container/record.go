@@ -39,6 +39,16 @@ type Record struct {
 	Error             string // the reason if it could not be started
 	State             string // what its files stand on, as the store names it; "" where none are kept
 	Interactive, TTY  bool
+	Health            *Health // nil where nobody looks
+	Labels            map[string]string
+	Mounts            []MountPoint
+	ImageID           string // the digest of the image's config
+}
+
+// MountPoint is a volume or a directory of the host in a container.
+type MountPoint struct {
+	Type, Name, Source, Destination string // Name is that of a volume, which has no Source
+	RW                              bool
 }
 
 // ShortID is the part of the ID that people are shown.

@@ -37,6 +37,7 @@ type Session struct {
 	// User finds the user of a further command in the image; the empty name is the user of the container.
 	User   func(name string) (runtime.Identity, error)
 	Notice func(text string) // It is told what goes wrong beside the command.
+	Check  *HealthCheck      // nil: nobody looks whether the container is well
 
 	mu       sync.Mutex
 	process  Process             // It is nil while none runs.
@@ -78,7 +79,7 @@ func (s *Session) runAgain(ctx context.Context) error {
 		s.Relay.start()
 		in, err := s.input()
 		if err == nil {
-			err = s.Once(ctx, in, s.started)
+			err = s.runOnce(ctx, in)
 		}
 		s.ended(err)
 		if ctx.Err() != nil || s.isStopping() || !s.restarts(err) {
@@ -98,6 +99,20 @@ func (s *Session) runAgain(ctx context.Context) error {
 		case <-time.After(pause):
 		}
 	}
+}
+
+// runOnce runs the command, and the checks beside it.
+func (s *Session) runOnce(ctx context.Context, in Input) error {
+	watched, stop := context.WithCancel(ctx)
+	var checks sync.WaitGroup
+	defer checks.Wait()
+	defer stop()
+	return s.Once(ctx, in, func(p Process) {
+		s.started(p)
+		if s.Check != nil {
+			checks.Go(func() { s.watch(watched, p) })
+		}
+	})
 }
 
 // input is what the command reads this time.

@@ -25,14 +25,17 @@ import (
 
 // controllersOf are what the kernel must offer for l.
 func controllersOf(l Limits) (list []string) {
-	if l.Memory > 0 {
+	if l.Memory > 0 || l.MemoryReservation > 0 {
 		list = append(list, "memory")
 	}
-	if l.CPUs > 0 {
+	if l.CPUs > 0 || l.CPUShares > 0 {
 		list = append(list, "cpu")
 	}
 	if l.Pids > 0 {
 		list = append(list, "pids")
+	}
+	if l.CPUSet != "" || l.MemorySet != "" {
+		list = append(list, "cpuset")
 	}
 	return list
 }
@@ -41,7 +44,8 @@ const cpuPeriod = 100_000 // microseconds, as docker has it
 
 // resourcesOf words limits for the library.
 func resourcesOf(l Limits) *cgroups.Resources {
-	r := &cgroups.Resources{Memory: l.Memory}
+	r := &cgroups.Resources{Memory: l.Memory, MemoryReservation: l.MemoryReservation, CpusetCpus: l.CPUSet, CpusetMems: l.MemorySet,
+		CpuShares: l.CPUShares, CpuWeight: cgroups.ConvertCPUSharesToCgroupV2Value(l.CPUShares)}
 	if l.CPUs > 0 {
 		r.CpuPeriod, r.CpuQuota = cpuPeriod, max(int64(l.CPUs*cpuPeriod), 1000) // the kernel takes no less
 	}
@@ -91,7 +95,7 @@ func MakeCgroup(id string, l Limits) (*Cgroup, error) {
 		}
 	}
 	for _, dir := range c.dirs {
-		boundSwap(dir, l.Memory)
+		boundSwap(dir, l)
 	}
 	return c, nil
 }
@@ -202,10 +206,11 @@ func delegated(root, own string, need []string) string {
 
 func writable(name string) bool { return unix.Access(name, unix.W_OK) == nil }
 
-// boundSwap lets the group swap as much as it has memory, as docker does. Many kernels do not count swap; then it stays
+// boundSwap bounds what the group swaps, by as much as it has memory where nothing else is asked for, as docker does. Many kernels do not count swap; then it stays
 // unbounded.
-func boundSwap(dir string, memory int64) {
-	if memory == 0 {
+func boundSwap(dir string, l Limits) {
+	memory, swap := l.Memory, l.swap()
+	if memory == 0 || swap < 0 {
 		return
 	}
 	set := func(file string, n int64) {
@@ -213,9 +218,9 @@ func boundSwap(dir string, memory int64) {
 	}
 	if host.Exists(filepath.Join(dir, "memory.memsw.limit_in_bytes")) { // it must not be below the other
 		set("memory.limit_in_bytes", memory)
-		set("memory.memsw.limit_in_bytes", 2*memory)
+		set("memory.memsw.limit_in_bytes", memory+swap)
 	} else if host.Exists(filepath.Join(dir, "memory.swap.max")) {
-		set("memory.swap.max", memory)
+		set("memory.swap.max", swap)
 	}
 }
 

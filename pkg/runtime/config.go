@@ -55,9 +55,11 @@ func configure(s *Sandbox, p *prepared) (*configs.Config, error) {
 		Umask:           new(uint32(0o022)), // said for Exec, too, whose process would have the caller's
 		Hooks:           hooks(p.hooks),
 		NoNewPrivileges: s.NoNewPrivileges,
+		OomScoreAdj:     s.OOMScoreAdj,
+		Sysctl:          s.Sysctls,
 	}
-	if host.OwnParts().Hostname {
-		c.Hostname = s.hostname()
+	if s.ownHostname() {
+		c.Hostname, c.Domainname = s.hostname(), s.Domainname
 	}
 	if p.bundle != "" {
 		c.Labels = []string{"bundle=" + p.bundle}
@@ -86,7 +88,7 @@ func namespaces(s *Sandbox, net *connection) configs.Namespaces {
 	own := host.OwnParts()
 	list := configs.Namespaces{{Type: configs.NEWNS}}
 	for kind, has := range map[configs.NamespaceType]bool{
-		configs.NEWPID: own.Proc, configs.NEWUTS: own.Hostname, configs.NEWCGROUP: own.Cgroup, configs.NEWIPC: !s.HostIPC, configs.NEWUSER: s.KeepID != nil,
+		configs.NEWPID: s.ownProcesses(), configs.NEWUTS: s.ownHostname(), configs.NEWCGROUP: own.Cgroup, configs.NEWIPC: !s.HostIPC, configs.NEWUSER: s.KeepID != nil,
 	} {
 		if has {
 			list = append(list, configs.Namespace{Type: kind})

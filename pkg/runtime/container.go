@@ -23,7 +23,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gbuild/gbuild/internal/thread"
-	"github.com/gbuild/gbuild/pkg/runtime/host"
 	"github.com/gbuild/gbuild/pkg/runtime/keeper"
 )
 
@@ -61,7 +60,7 @@ func runContainer(ctx context.Context, s *Sandbox, p *prepared, config *configs.
 		return err
 	}
 	defer inout.close()
-	left, err := startKeeper()
+	left, err := startKeeper(s)
 	if err != nil {
 		return err
 	}
@@ -88,8 +87,8 @@ func runContainer(ctx context.Context, s *Sandbox, p *prepared, config *configs.
 }
 
 // startKeeper starts a keeper where the kernel does not end all processes with the first; else there is none.
-func startKeeper() (*keeper.Keeper, error) {
-	if host.OwnParts().Proc {
+func startKeeper(s *Sandbox) (*keeper.Keeper, error) {
+	if s.ownProcesses() {
 		return nil, nil
 	}
 	return keeper.Start()

@@ -9,8 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-
-	"github.com/gbuild/gbuild/pkg/runtime/host"
 )
 
 // hostFiles writes the files that a sandbox gets from us and describes their mounts. They are bound read-only over
@@ -21,7 +19,7 @@ func hostFiles(dir string, s *Sandbox, resolvConf string) ([]Mount, error) {
 		return nil, err
 	}
 	var list []Mount
-	for _, f := range [][2]string{{"hosts", lines}, {"resolv.conf", resolvConf}} {
+	for _, f := range [][2]string{{"hosts", lines}, {"resolv.conf", s.Resolver.apply(resolvConf)}} {
 		name, text := f[0], f[1]
 		source := filepath.Join(dir, name)
 		if err := os.WriteFile(source, []byte(text), 0o644); err != nil {
@@ -40,7 +38,10 @@ func hostFiles(dir string, s *Sandbox, resolvConf string) ([]Mount, error) {
 func hosts(s *Sandbox) (string, error) {
 	var b strings.Builder
 	name := s.hostname()
-	if own, err := os.Hostname(); err == nil && !host.OwnParts().Hostname && own != name {
+	if s.Domainname != "" {
+		name = name + "." + s.Domainname + " " + name
+	}
+	if own, err := os.Hostname(); err == nil && !s.ownHostname() && own != name {
 		name += " " + own // which is the sandbox's, too
 	}
 	fmt.Fprintf(&b, "127.0.0.1\tlocalhost %s\n::1\tlocalhost ip6-localhost ip6-loopback\n", name)

@@ -26,20 +26,20 @@ const plain = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
 
 // lateMounts lists them.
 func lateMounts(t *tree, s *Sandbox, hostNetwork bool) []lateMount {
-	return slices.Concat(kernelMounts(t, s.HostIPC), sysMounts(s, hostNetwork))
+	return slices.Concat(kernelMounts(t, s), sysMounts(s, hostNetwork))
 }
 
 // kernelMounts are those of /proc, and of the namespace for messages.
-func kernelMounts(t *tree, hostIPC bool) []lateMount {
+func kernelMounts(t *tree, s *Sandbox) []lateMount {
 	list := []lateMount{{kind: "proc", source: "proc", target: "/proc", flags: plain}}
-	if !host.OwnParts().Proc {
+	if !s.ownProcesses() {
 		list[0] = lateMount{kind: "bind", source: "/proc", target: "/proc", flags: unix.MS_BIND | unix.MS_REC | plain, private: true}
 	}
-	if !hostIPC && t.covered["/dev/mqueue"] == 0 {
+	if !s.HostIPC && t.covered["/dev/mqueue"] == 0 {
 		return append(list, lateMount{kind: "mqueue", source: "mqueue", target: "/dev/mqueue", flags: plain})
 	}
 	for _, dir := range []string{"/dev/shm", "/dev/mqueue"} {
-		if hostIPC && host.Exists(dir) && t.covered[dir] == 0 {
+		if s.HostIPC && host.Exists(dir) && t.covered[dir] == 0 {
 			list = append(list, lateMount{kind: "bind", source: dir, target: dir, flags: unix.MS_BIND | unix.MS_REC | plain})
 		}
 	}

@@ -47,6 +47,12 @@ type Sandbox struct {
 	Devices         []Edits        // additions for devices; package gpu makes them
 	Ports           []network.Port // published ports of the host, with a private network
 	HostIPC         bool           // the host's shared memory and message queues
+	HostPID         bool           // the processes around it are seen
+	HostUTS         bool           // the host's name
+	Domainname      string
+	Resolver        Resolver          // where names are looked up
+	Sysctls         map[string]string // settings of its own namespaces
+	OOMScoreAdj     *int              // nil: that of this process
 	NoNewPrivileges bool
 	Unmasked        bool    // nothing of /proc and /sys is hidden
 	Seccomp         string  // "" for the default filter, "unconfined", or a profile as JSON
@@ -83,6 +89,23 @@ type Below struct {
 	Later    bool // what the host mounts there later is shown, too
 }
 
+// ownProcesses says whether the sandbox has numbers of processes of its own.
+func (s *Sandbox) ownProcesses() bool { return host.OwnParts().Proc && !s.HostPID }
+
+// ownHostname says whether it has a name of its own.
+func (s *Sandbox) ownHostname() bool { return host.OwnParts().Hostname && !s.HostUTS }
+
+// swap is how much a sandbox may swap out; negative is no bound.
+func (l *Limits) swap() int64 {
+	switch {
+	case l.MemorySwap < 0:
+		return -1
+	case l.MemorySwap == 0:
+		return l.Memory
+	}
+	return max(l.MemorySwap-l.Memory, 0)
+}
+
 // HostEntry is a line of /etc/hosts.
 type HostEntry struct{ Name, Addr string }
 
@@ -90,7 +113,12 @@ type HostEntry struct{ Name, Addr string }
 type Limits struct {
 	Memory int64   // bytes; where swap is counted, as much of it may be used again
 	CPUs   float64 // time of so many processors
-	Pids   int64   // processes and threads
+
+	MemorySwap        int64  // bytes of memory and swap together; 0: twice the memory; negative: no bound
+	MemoryReservation int64  // bytes that are left to it when memory is short
+	CPUShares         uint64 // its part of the processors when all are busy; 1024 is usual
+	CPUSet, MemorySet string // processors and nodes of memory, as 0-3,5
+	Pids              int64  // processes and threads
 }
 
 func (s *Sandbox) hostname() string {

@@ -96,10 +96,11 @@ void gbuild_uncover_proc(void)
 		}
 }
 
-// is_memory says whether a -m is that of a limit of memory (-m 8g), not that of python: a size begins with a digit.
-static int is_memory(const char *flags, const char *next)
+// is_limit says whether a -m is that of a limit of memory (-m 8g), not that of python, or a -c that of a part of the processors, not
+// that of a shell: a limit begins with a digit.
+static int is_limit(const char *flags, const char *next)
 {
-	const char *m = strchr(flags, 'm');
+	const char *m = strpbrk(flags, "mc");
 	const char *value = m && m[1] ? m + 1 : next;
 	return m && value && (value[0] == '=' || (value[0] >= '0' && value[0] <= '9'));
 }
@@ -120,9 +121,9 @@ static int is_plain_run(int argc, char **argv, int i)
 {
 	for (; i < argc; i++) {
 		const char *a = argv[i];
-		if (a[0] == '-' && a[1] != '-' && (strpbrk(a, "dp") || is_memory(a, argv[i + 1])))
+		if (a[0] == '-' && a[1] != '-' && (strpbrk(a, "dp") || is_limit(a, argv[i + 1])))
 			return 0;
-		if (has_prefix(a, "--detach") || has_prefix(a, "--publish") || has_prefix(a, "--memory") || has_prefix(a, "--cpus") ||
+		if (has_prefix(a, "--detach") || has_prefix(a, "--publish") || has_prefix(a, "--memory") || has_prefix(a, "--cpu") ||
 		    has_prefix(a, "--pids-limit") || has_prefix(a, "--ulimit"))
 			return 0;
 	}
