@@ -233,6 +233,9 @@ func (c *Catalog) ask(in *injection, names []string) error {
 	if err != nil {
 		return err
 	}
+	if a.divides && slices.ContainsFunc(names, isInstance) {
+		return &Error{"a container that has instances of a divided GPU cannot divide GPUs", "leave NVIDIA_MIG_CONFIG_DEVICES and NVIDIA_MIG_MONITOR_DEVICES out, or give whole GPUs"}
+	}
 	for _, n := range a.notices {
 		in.notice("%s", n)
 	}

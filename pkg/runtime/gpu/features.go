@@ -30,6 +30,7 @@ type asked struct {
 	env     []string
 	edits   specs.ContainerEdits
 	notices []string // what is not there
+	divides bool     // GPUs are to be divided, or all divisions are to be seen
 }
 
 // askedFor finds what the environment of a container asks for. What it may not have is an error.
@@ -37,7 +38,7 @@ func (h view) askedFor(env []string, privileged bool) (*asked, error) {
 	a := &asked{host: h, env: env}
 	for _, f := range features {
 		if v, _ := lastEnv(env, f.variable); v == "enabled" {
-			a.feature(f.variable, f.nodes, f.files)
+			a.feature(f.variable+"=enabled", f.nodes, f.files)
 		}
 	}
 	if err := a.channels(); err != nil {
@@ -47,7 +48,7 @@ func (h view) askedFor(env []string, privileged bool) (*asked, error) {
 }
 
 // feature takes the nodes of a feature, and its files where there is one.
-func (a *asked) feature(variable string, patterns, files []string) {
+func (a *asked) feature(asking string, patterns, files []string) {
 	var nodes []string
 	for _, p := range patterns {
 		for _, n := range a.host.nodesBy(p) {
@@ -57,7 +58,7 @@ func (a *asked) feature(variable string, patterns, files []string) {
 		}
 	}
 	if len(nodes) == 0 {
-		a.notices = append(a.notices, fmt.Sprintf("%s=enabled is asked for, but this host has no %s", variable, strings.Join(patterns, " or ")))
+		a.notices = append(a.notices, fmt.Sprintf("%s is asked for, but this host has no %s", asking, strings.Join(patterns, " or ")))
 		return
 	}
 	a.nodes(nodes)
@@ -100,7 +101,7 @@ func (a *asked) channels() error {
 			continue
 		}
 		if id == "all" {
-			a.feature("NVIDIA_IMEX_CHANNELS=all: IMEX", []string{imexChannels + "*"}, nil)
+			a.feature("NVIDIA_IMEX_CHANNELS=all", []string{imexChannels + "*"}, nil)
 			continue
 		}
 		if n, err := strconv.ParseUint(id, 10, 32); err != nil || n > maxIMEXChannel {
@@ -116,7 +117,8 @@ func (a *asked) channels() error {
 
 // divisions takes the nodes by which GPUs are divided and divisions are seen. Only a privileged container may have them.
 func (a *asked) divisions(privileged bool) error {
-	for variable, capability := range map[string]string{"NVIDIA_MIG_CONFIG_DEVICES": "config", "NVIDIA_MIG_MONITOR_DEVICES": "monitor"} {
+	for _, capability := range []string{"config", "monitor"} {
+		variable := "NVIDIA_MIG_" + strings.ToUpper(capability) + "_DEVICES"
 		value, _ := lastEnv(a.env, variable)
 		switch {
 		case value == "":
@@ -131,7 +133,14 @@ func (a *asked) divisions(privileged bool) error {
 			a.notices = append(a.notices, fmt.Sprintf("%s=%s is asked for, but no GPU of this host can be divided", variable, value))
 			continue
 		}
+		a.divides = true
 		a.nodes([]string{node})
 	}
 	return nil
+}
+
+// isInstance says whether a CDI name is that of an instance of a divided GPU.
+func isInstance(name string) bool {
+	_, device, _ := strings.Cut(name, "=")
+	return strings.HasPrefix(device, "MIG-") || strings.Contains(device, ":")
 }

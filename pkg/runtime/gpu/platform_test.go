@@ -158,7 +158,7 @@ func TestFeatures(t *testing.T) {
 		{r, "NVIDIA_IMEX_CHANNELS=all", false, imex + "0 " + imex + "7"},
 		{r, "NVIDIA_IMEX_CHANNELS=void", false, ""},
 		{r, "NVIDIA_IMEX_CHANNELS=", false, ""},
-		{bare, "NVIDIA_IMEX_CHANNELS=all", false, "~NVIDIA_IMEX_CHANNELS=all"},
+		{bare, "NVIDIA_IMEX_CHANNELS=all", false, "~NVIDIA_IMEX_CHANNELS=all is asked for, but this host has no "},
 		{r, "NVIDIA_IMEX_CHANNELS=3", false, "!IMEX channel 3 is not on this host"},
 		{r, "NVIDIA_IMEX_CHANNELS=0,x", false, "!invalid channel"},
 		{r, "NVIDIA_IMEX_CHANNELS=-1", false, "!invalid channel"},
@@ -204,6 +204,22 @@ func TestFeaturesAreInjected(t *testing.T) {
 	}
 	if _, err := c.Inject([]string{"nvidia.com/gpu=0"}, InjectOptions{Env: []string{"NVIDIA_MIG_CONFIG_DEVICES=all"}}); err == nil {
 		t.Error("a container without rights may divide GPUs")
+	}
+}
+
+// Who has a part of a GPU only may not divide all of them.
+func TestInstancesDivideNothing(t *testing.T) {
+	r, _ := hostOf(t, "rhel")
+	r.nodes("/dev/nvidia-caps/nvidia-cap1")
+	c := openCatalog(context.Background(), nil, r.host(), hookDirs)
+	o := InjectOptions{Env: []string{"NVIDIA_MIG_CONFIG_DEVICES=all"}, Privileged: true}
+	if e, err := c.Inject([]string{"nvidia.com/gpu=all"}, o); err != nil || !slices.ContainsFunc(e.Devices, func(d runtime.DeviceNode) bool { return d.Target == "/dev/nvidia-caps/nvidia-cap1" }) {
+		t.Error(e.Devices, err)
+	}
+	for _, name := range []string{"0:1", "MIG-11111111-0000-0000-0000-000000000000"} {
+		if _, err := c.Inject([]string{"nvidia.com/gpu=" + name}, o); err == nil || !strings.Contains(err.Error(), "cannot divide GPUs") {
+			t.Error(name, err)
+		}
 	}
 }
 
