@@ -6,7 +6,7 @@ set -eu
 
 demo="gcc libc6-dev libseccomp-dev pkg-config uidmap busybox-static mmdebstrap docker-registry python3 git curl ca-certificates
       make zstd xz-utils bzip2 python3-six python3-yaml python3-tabulate"
-tests="skopeo podman openssh-client strace attr libcap2-bin hyperfine util-linux python3-pip docker.io proot fuse-overlayfs jq slurmctld slurmd slurm-client"
+tests="skopeo podman openssh-client strace attr libcap2-bin hyperfine util-linux procps python3-pip docker.io proot fuse-overlayfs jq slurmctld slurmd slurm-client"
 user=${GBUILD_TEST_USER:-tester}
 
 wanted=$demo
