@@ -109,6 +109,7 @@ var refused = map[string]string{
 	"squash-all":     "--squash makes one layer over the base",
 	"cap-add":        "a RUN may have more by RUN --security=insecure and --allow security.insecure",
 	"cap-drop":       "drop it in the command of the RUN",
+	"group-add":      "make groups in the Dockerfile; your own are kept without a flag where a device is open to them only",
 	"dns":            "change /etc/resolv.conf of this machine, or name hosts with --add-host",
 	"dns-option":     "change /etc/resolv.conf of this machine",
 	"dns-search":     "change /etc/resolv.conf of this machine",
