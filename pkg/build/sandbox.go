@@ -70,7 +70,7 @@ func (w *work) runIn(ctx context.Context, d *layers.Draft, s *dockerfile.Run) (e
 	if err == nil {
 		tools.KeepBodies()
 	}
-	err = reasons.OfExit(d.View, s, err, root, said)
+	err = reasons.OfExit(d.Left, s, err, root, said)
 	if ctx.Err() == nil {
 		tools.Report(said)
 		err = blameCaches(err, tools.Stale(said))

@@ -29,7 +29,6 @@ type Draft struct {
 	kept   string // where the upper directory is that stays when the draft is over; "": it is in dir
 	held   *os.File
 	lower  *rootfs.View
-	lowers []string // the directories of lower, the uppermost first
 	began  time.Time
 	shown  *shown       // nil: it is not mounted
 	tree   *tree        // nil: it is not shown in a copy
@@ -48,11 +47,7 @@ func (s *Store) Draft(ctx context.Context, parent Key) (*Draft, error) {
 	if err != nil {
 		return nil, fmt.Errorf("starting a draft: %w", err)
 	}
-	dirs, err := s.snapshots.stack(parent)
-	if err != nil {
-		return nil, fmt.Errorf("starting a draft: %w", err)
-	}
-	d := &Draft{store: s, parent: parent, lower: lower, lowers: dirs, began: time.Now(), dir: s.disk.own("drafts", rand.Text())}
+	d := &Draft{store: s, parent: parent, lower: lower, began: time.Now(), dir: s.disk.own("drafts", rand.Text())}
 	if d.held, err = durable.Lock(ctx, d.dir+".lock", durable.Exclusive); err != nil {
 		return nil, fmt.Errorf("starting a draft: %w", err)
 	}

@@ -59,15 +59,14 @@ func (s *Store) HasLayers(k Key, o LayerOptions) bool {
 }
 
 func (s *Store) makeLayers(ctx context.Context, k Key, o LayerOptions) ([]*storedLayer, error) {
+	if k.IsZero() {
+		return nil, fmt.Errorf("scratch has no layer")
+	}
 	if err := s.Expand(ctx, k); err != nil {
 		return nil, err
 	}
-	dirs, err := s.snapshots.stack(k)
-	if err != nil {
+	if err := s.fetchBack(ctx, k); err != nil { // the layer of a lent one is lost
 		return nil, err
-	}
-	if len(dirs) == 0 {
-		return nil, fmt.Errorf("scratch has no layer")
 	}
 	lower, err := s.snapshots.below(k)
 	if err != nil {
@@ -78,7 +77,7 @@ func (s *Store) makeLayers(ctx context.Context, k Key, o LayerOptions) ([]*store
 		a.Wait()
 		o.blocks = a.Blocks
 	}
-	return s.maker.layersOf(ctx, k, dirs[0], lower, o)
+	return s.maker.layersOf(ctx, k, s.disk.snapshot(k, "fs"), lower, o)
 }
 
 // layersOf makes the layers of a snapshot directory and remembers them under k.

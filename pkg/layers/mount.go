@@ -10,9 +10,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"golang.org/x/sys/unix"
-
-	"github.com/gbuild/gbuild/internal/hint"
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 	"github.com/gbuild/gbuild/pkg/layers/snapshotter"
 )
 
@@ -48,10 +46,41 @@ func (d *Draft) Mount(ctx context.Context) (string, error) {
 func (d *Draft) Show(ctx context.Context, name string) (string, error) {
 	way, err := d.store.way()
 	if err == nil && way == snapshotter.Copied {
-		return snapshotter.Show(ctx, filepath.Join(d.dir, "shown"), d.View(), name)
+		return d.showAlone(ctx, name)
 	}
 	root, err := d.Mount(ctx)
 	return filepath.Join(root, name), err
+}
+
+// Left returns the files that a command sees, or has left, while the draft is mounted.
+func (d *Draft) Left() *rootfs.View {
+	if d.tree == nil {
+		return d.View()
+	}
+	return rootfs.NewView(d.tree.copy.Dir())
+}
+
+// showAlone copies what is to be shown. Where only an index of it is here, the files are brought here first.
+func (d *Draft) showAlone(ctx context.Context, name string) (string, error) {
+	to := filepath.Join(d.dir, "shown")
+	at, err := snapshotter.Show(ctx, to, d.View(), name)
+	if !errors.Is(err, snapshotter.ErrElsewhere) {
+		return at, err
+	}
+	chain, err := d.store.snapshots.chain(d.parent)
+	if err == nil {
+		err = snapshotter.RemoveAll(to)
+	}
+	for i := len(chain) - 1; i >= 0 && err == nil; i-- {
+		err = d.store.fetchBack(ctx, chain[i])
+	}
+	if err == nil {
+		d.lower, err = d.store.View(d.parent)
+	}
+	if err != nil {
+		return "", fmt.Errorf("showing a draft: %w", d.store.disk.explain(err))
+	}
+	return snapshotter.Show(ctx, to, d.View(), name)
 }
 
 // Unmount ends what Mount began. It does nothing to a draft that is not mounted.
@@ -68,50 +97,15 @@ func (d *Draft) Unmount() error {
 
 // showOverlay mounts an overlay of the draft.
 func (d *Draft) showOverlay() (*shown, error) {
-	root := d.dir + "/root"
-	if len(d.lowers) > maxLowers {
-		return nil, hint.Errorf("start from a base image with fewer layers", "mounting a draft: %w", ErrTooDeep)
+	lowers, err := d.store.snapshots.stack(d.parent)
+	var root string
+	if err == nil {
+		root, err = snapshotter.ShowOverlay(d.dir, lowers, d.Dir())
 	}
-	if err := d.mountPoints(root); err != nil {
+	if err != nil {
 		return nil, fmt.Errorf("mounting a draft: %w", err)
 	}
-	lowers := d.lowers
-	if len(lowers) == 0 {
-		lowers = []string{d.dir + "/empty"} // overlayfs wants at least one
-	}
-	if err := snapshotter.MountOverlay(root, lowers, d.Dir(), d.dir+"/work"); err != nil {
-		return nil, fmt.Errorf("mounting %d layers: %w", len(d.lowers)+1, err)
-	}
-	return &shown{root, func() error { return unmount(root) }}, nil
-}
-
-func (d *Draft) mountPoints(root string) error {
-	// A work directory of a volatile mount refuses a second one.
-	if err := os.RemoveAll(d.dir + "/work"); err != nil {
-		return err
-	}
-	dirs := []string{d.dir + "/work", root}
-	if len(d.lowers) == 0 {
-		dirs = append(dirs, d.dir+"/empty")
-	}
-	for _, dir := range dirs {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func unmount(root string) error {
-	err := unix.Unmount(root, unix.UMOUNT_NOFOLLOW)
-	if err != nil {
-		// Something in it is still open. It goes away by itself when that is closed, but its files may change until then.
-		err = unix.Unmount(root, unix.UMOUNT_NOFOLLOW|unix.MNT_DETACH)
-	}
-	if err != nil {
-		return fmt.Errorf("unmounting a draft: %w", err)
-	}
-	return nil
+	return &shown{root, func() error { return snapshotter.Unmount(root) }}, nil
 }
 
 // showCopy shows the draft in a tree of its own: one that a RUN before has left, or a new one. What was changed in it is in the

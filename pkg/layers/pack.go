@@ -70,23 +70,33 @@ func (s *Store) Expand(ctx context.Context, k Key) error {
 	if !s.Has(k) { // whoever reads the files says so
 		return nil
 	}
-	var packed []Key
-	for depth := 0; !k.IsZero() && depth < maxStack; depth++ {
-		m, err := s.snapshots.heldMeta(k)
-		if err != nil {
-			return err
-		}
-		if m.Packed != nil && !s.snapshots.hasFiles(k) {
-			packed = append(packed, k)
-		}
-		k = m.Parent
+	chain, err := s.snapshots.chain(k)
+	if err != nil {
+		return err
 	}
-	for _, k := range slices.Backward(packed) {
+	slices.Reverse(chain)
+	packed := slices.DeleteFunc(slices.Clone(chain), func(k Key) bool { return !s.snapshots.isPacked(k) || s.snapshots.lentOf(k) != nil })
+	if one, ok := s.trees.(*oneTree); ok && len(packed) > 0 && packed[0] == chain[0] {
+		n := 0
+		for n < len(packed) && packed[n] == chain[n] {
+			n++
+		}
+		if err := one.lend(ctx, packed[:n]); err != nil {
+			return fmt.Errorf("unpacking %s: %w", k, s.disk.explain(err))
+		}
+		packed = packed[n:]
+	}
+	for _, k := range packed {
 		if err := s.expand(ctx, k); err != nil {
 			return fmt.Errorf("unpacking %s: %w", k, s.disk.explain(err))
 		}
 	}
 	return nil
+}
+
+// packedJob is the work for the layer of a snapshot that is packed.
+func (s *Store) packedJob(k Key, m meta) *unpackJob {
+	return &unpackJob{layer: &storedLayer{blobs: s.blobs, record: *m.Packed}, key: k, parent: m.Parent, record: *m.Packed}
 }
 
 // expand unpacks the layer of one snapshot. Its fs appears at once, when all of it is on the disk.
@@ -100,7 +110,7 @@ func (s *Store) expand(ctx context.Context, k Key) error {
 	if err != nil || s.snapshots.hasFiles(k) {
 		return err
 	}
-	j := &unpackJob{layer: &storedLayer{blobs: s.blobs, record: *m.Packed}, key: k, parent: m.Parent, record: *m.Packed}
+	j := s.packedJob(k, m)
 	defer j.close()
 	u := &unpacking{store: s, key: k, jobs: []*unpackJob{j}}
 	if _, err := u.attempt(ctx, j); err != nil {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/gbuild/gbuild/pkg/layers/snapshotter"
 )
@@ -80,12 +81,28 @@ func (o *oneTree) show(ctx context.Context, d *Draft) error {
 	if err != nil {
 		return err
 	}
-	if !known {
-		o.copy = nil
+	if known && o.copy != nil {
+		turn.Entered = append(turn.Entered, d.Dir())
+		if done, err := at.Turn(ctx, o.copy, d.View(), turn); done || err != nil {
+			return err
+		}
 	}
-	turn.Entered = append(turn.Entered, d.Dir())
-	o.copy, err = at.Turn(ctx, o.copy, d.View(), turn)
-	o.held.Sweep()
+	return o.fill(ctx, at, d)
+}
+
+// fill makes the tree that of a draft, whatever is in it.
+func (o *oneTree) fill(ctx context.Context, at snapshotter.Place, d *Draft) error {
+	defer o.held.Sweep()
+	lent, above, err := o.loosen(ctx, d.parent)
+	if err != nil {
+		return err
+	}
+	if len(lent) == 0 {
+		o.copy, err = at.Fill(ctx, d.View())
+		return err
+	}
+	slices.Reverse(above)
+	o.copy, err = at.Adopt(ctx, d.View(), lent, append(o.store.snapshots.dirs(above), d.Dir()))
 	return err
 }
 
@@ -119,6 +136,7 @@ func (o *oneTree) leave() error {
 	}
 	defer o.next()
 	o.copy = nil
+	o.giveUp()
 	return o.held.End()
 }
 

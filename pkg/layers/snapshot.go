@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gbuild/gbuild/internal/durable"
+	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
 // meta is the content of meta.json.
@@ -24,10 +25,7 @@ type meta struct {
 	Packed *layerRecord `json:"packed,omitempty"`
 }
 
-const (
-	maxLowers = 500    // OVL_MAX_STACK of the kernel
-	maxStack  = 10_000 // the snapshots of one state: no image has so many, a circle of corrupt ones has
-)
+const maxStack = 10_000 // the snapshots of one state: no image has so many, a circle of corrupt ones has
 
 // snapshots are the snapshots of a store.
 type snapshots struct {
@@ -38,7 +36,8 @@ type snapshots struct {
 
 	mu    sync.Mutex
 	known map[Key]meta // the meta of committed snapshots; it never changes for a key that exists
-	roots map[Key]int  // see rootDepth
+	lent  map[Key]*lent
+	roots map[Key]int // see rootDepth
 }
 
 // readMeta returns what stands below a committed snapshot.
@@ -128,24 +127,41 @@ func (s *snapshots) hold(top Key) bool {
 }
 
 // stack returns the directories of the state k, the uppermost first.
-func (s *snapshots) stack(k Key) ([]string, error) {
+func (s *snapshots) stack(k Key) (dirs []string, err error) {
+	levels, err := s.levels(k)
+	for _, l := range levels {
+		if l.Dir == "" {
+			return nil, fmt.Errorf("reading a part of %s: %w", k, errPacked)
+		}
+		dirs = append(dirs, l.Dir)
+	}
+	return dirs, err
+}
+
+// levels returns what the state k is a stack of, the uppermost first: directories, and indexes of what is lent.
+func (s *snapshots) levels(k Key) ([]rootfs.Level, error) {
 	if !s.has(k) {
 		return nil, &NotFoundError{Kind: "snapshot", Name: k.String()}
 	}
-	var dirs []string
+	var levels []rootfs.Level
 	all := s.disk.own("snapshots") + "/"
 	for !k.IsZero() {
 		m, err := s.heldMeta(k)
-		if err == nil && m.Packed != nil && !s.hasFiles(k) {
-			err = errPacked
+		l := rootfs.Level{Dir: all + k.String() + "/fs"}
+		if err == nil && s.isPacked(k) {
+			if lent := s.lentOf(k); lent != nil {
+				l = rootfs.Level{Index: lent.index}
+			} else {
+				err = errPacked
+			}
 		}
 		if err != nil {
 			return nil, fmt.Errorf("reading snapshot %s: %w", k, err)
 		}
-		dirs = append(dirs, all+k.String()+"/fs")
+		levels = append(levels, l)
 		k = m.Parent
 	}
-	return dirs, nil
+	return levels, nil
 }
 
 // commit gives the directory made (which holds fs) the name of k. Its files reach the disk beside what follows, see syncer.
@@ -187,9 +203,6 @@ func (s *snapshots) rename(made string, k Key) error {
 
 var errPacked = errors.New("its files are not unpacked")
 
-// ErrTooDeep says that a state stands on more snapshots than an overlay mount can have.
-var ErrTooDeep = errors.New("an overlay mount has at most 500 layers")
-
 // commitPacked gives a snapshot without files its name. It needs no mark: what a crash of the machine cuts off of meta.json
 // is as good as no snapshot, and so is one whose layer is dropped.
 func (s *snapshots) commitPacked(ctx context.Context, k Key, m meta) error {
@@ -216,6 +229,12 @@ func (s *snapshots) commitPacked(ctx context.Context, k Key, m meta) error {
 	}
 	s.has(k)
 	return nil
+}
+
+// isPacked says whether the files of a snapshot that is held are in its layer only.
+func (s *snapshots) isPacked(k Key) bool {
+	m, err := s.heldMeta(k)
+	return err == nil && m.Packed != nil && !s.hasFiles(k)
 }
 
 // hasFiles says whether the files of a committed snapshot are unpacked.

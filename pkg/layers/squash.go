@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -66,23 +67,29 @@ func (s *Store) squash(ctx context.Context, k, base Key, o LayerOptions) (r laye
 	if err := s.Expand(ctx, k); err != nil {
 		return r, err
 	}
-	dirs, err := s.snapshots.stack(k)
-	if err != nil {
-		return r, err
-	}
-	below, err := s.snapshots.stack(base)
-	if err != nil {
-		return r, err
-	}
-	n := len(dirs) - len(below)
-	if n <= 0 || n < len(dirs) && dirs[n] != below[0] {
-		return r, errors.New("it does not stand on " + base.String())
-	}
 	lower, err := s.View(base)
 	if err != nil {
 		return r, err
 	}
+	chain, err := s.snapshots.chain(k)
+	if err != nil {
+		return r, err
+	}
+	n := len(chain)
+	if !base.IsZero() {
+		n = slices.Index(chain, base)
+	}
+	if n <= 0 {
+		return r, errors.New("it does not stand on " + base.String())
+	}
+	for _, above := range chain[:n] {
+		if err := s.fetchBack(ctx, above); err != nil {
+			return r, err
+		}
+	}
+	dirs := s.snapshots.dirs(chain[:n])
+	slices.Reverse(dirs)
 	return s.maker.pack(ctx, packing{Compression: o.Compression, from: sendFrom, report: o.Report}, func(w io.Writer) error {
-		return rootfs.WriteDiff(ctx, w, dirs[:n], rootfs.DiffOptions{Lower: lower, Epoch: o.Epoch})
+		return rootfs.WriteDiff(ctx, w, dirs, rootfs.DiffOptions{Lower: lower, Epoch: o.Epoch})
 	})
 }

@@ -61,7 +61,7 @@ func Open(dir string) (*Store, error) {
 func over(d disk) *Store {
 	s := &Store{disk: d, canHold: sync.OnceValue(d.canHold), lease: &lease{disk: d}, sync: &syncer{disk: d}, records: records{d}}
 	s.blobs = &blobs{disk: d, lease: s.lease, sync: s.sync, hooks: &s.Hooks}
-	s.snapshots = &snapshots{disk: d, lease: s.lease, sync: s.sync, blobs: s.blobs, known: map[Key]meta{}, roots: map[Key]int{}}
+	s.snapshots = &snapshots{disk: d, lease: s.lease, sync: s.sync, blobs: s.blobs, known: map[Key]meta{}, lent: map[Key]*lent{}, roots: map[Key]int{}}
 	s.trees = &trees{disk: d, snapshots: s.snapshots}
 	s.maker = &maker{blobs: s.blobs, records: s.records}
 	s.way = sync.OnceValues(s.findWay)
@@ -127,7 +127,7 @@ func (s *Store) Changed(k Key) (*rootfs.View, error) { return s.snapshots.change
 
 // Unpacked says whether all files of the state k are there, so that View shows them: Expand would do nothing.
 func (s *Store) Unpacked(k Key) bool {
-	_, err := s.snapshots.stack(k)
+	_, err := s.snapshots.levels(k)
 	return err == nil
 }
 

@@ -36,6 +36,9 @@ func (s *Store) Unpack(ctx context.Context, layers []v1.Layer, report func(done,
 		return Key{}, fmt.Errorf("unpacking an image: %w", err)
 	}
 	if len(u.jobs) > 0 {
+		if one, ok := s.trees.(*oneTree); ok && u.jobs[0].parent.IsZero() {
+			u.lender = one
+		}
 		if err := u.run(ctx); err != nil {
 			return Key{}, fmt.Errorf("unpacking an image: %w", u.store.disk.explain(err))
 		}
@@ -47,7 +50,8 @@ func (s *Store) Unpack(ctx context.Context, layers []v1.Layer, report func(done,
 type unpacking struct {
 	store  *Store
 	report func(done, total int64)
-	key    Key // the state that all the jobs lead to
+	lender *oneTree // takes the files; nil: they become snapshots
+	key    Key      // the state that all the jobs lead to
 	jobs   []*unpackJob
 	total  int64
 	mu     sync.Mutex
@@ -63,6 +67,7 @@ type unpackJob struct {
 	held        *os.File
 	draft       *os.File
 	dir         string
+	lent        bool // the files are kept where they are
 	applier     *rootfs.Applier
 }
 
@@ -106,20 +111,25 @@ func (u *unpacking) job(l v1.Layer) (*unpackJob, error) {
 // run takes the locks of the layers in their order, the lowest first, and keeps them to the end. All processes do, so
 // that they never wait for each other in a circle.
 func (u *unpacking) run(ctx context.Context) error {
+	if u.lender != nil {
+		if err := u.lender.held.Begin(ctx, u.store.notice); err != nil {
+			return err
+		}
+	}
 	defer func() {
 		for _, j := range u.jobs {
 			j.close()
 		}
 	}()
-	group, ctx := errgroup.WithContext(ctx)
+	group, inGroup := errgroup.WithContext(ctx)
 	group.SetLimit(unpackJobs)
 	var err error
 	for _, j := range u.jobs {
-		if j.held, err = u.store.disk.lock(ctx, j.key.String()); err != nil {
+		if j.held, err = u.store.disk.lock(inGroup, j.key.String()); err != nil {
 			break
 		}
 		group.Go(func() error {
-			if err := u.extract(ctx, j); err != nil {
+			if err := u.extract(inGroup, j); err != nil {
 				return fmt.Errorf("layer %s: %w", j.record.Digest, err)
 			}
 			return nil
@@ -128,13 +138,13 @@ func (u *unpacking) run(ctx context.Context) error {
 	if failed := group.Wait(); failed != nil || err != nil {
 		return cmp.Or(failed, err)
 	}
-	return u.commit()
+	return u.commit(ctx)
 }
 
 // extract fetches and unpacks one layer into a directory of its own, unless another process has done it. A blob of ours
 // that turns out to be corrupt is fetched again, once.
 func (u *unpacking) extract(ctx context.Context, j *unpackJob) error {
-	if _, err := u.store.snapshots.readMeta(j.key); err == nil {
+	if _, err := u.store.snapshots.readMeta(j.key); err == nil && u.lender == nil {
 		j.there = true
 		u.progress(j.record.Size)
 		return nil
@@ -149,7 +159,7 @@ func (u *unpacking) extract(ctx context.Context, j *unpackJob) error {
 
 // attempt unpacks a layer. fromStore says that its bytes came from a blob of ours.
 func (u *unpacking) attempt(ctx context.Context, j *unpackJob) (fromStore bool, err error) {
-	if err := j.start(ctx, u.store); err != nil {
+	if err := j.start(ctx, u.store, u.lender); err != nil {
 		return false, err
 	}
 	in, err := u.open(ctx, j)
@@ -161,11 +171,14 @@ func (u *unpacking) attempt(ctx context.Context, j *unpackJob) (fromStore bool, 
 }
 
 // start makes the directory that the layer is unpacked into.
-func (j *unpackJob) start(ctx context.Context, s *Store) (err error) {
+func (j *unpackJob) start(ctx context.Context, s *Store, lender *oneTree) (err error) {
 	if err := s.canHold(); err != nil {
 		return err
 	}
 	draft := s.disk.own("drafts", rand.Text())
+	if lender != nil {
+		draft = lender.held.Spare()
+	}
 	if j.draft, err = durable.Lock(ctx, draft+".lock", durable.Exclusive); err != nil {
 		return err
 	}
@@ -333,7 +346,7 @@ func (in *layerInput) finish(want layerRecord) error {
 }
 
 // commit finishes the layers from the lowest to the uppermost: only now is there something below each.
-func (u *unpacking) commit() error {
+func (u *unpacking) commit(ctx context.Context) error {
 	for i, j := range u.jobs {
 		if j.there {
 			continue
@@ -349,24 +362,32 @@ func (u *unpacking) commit() error {
 		if err := u.store.maker.remember(baseKind, j.key, j.record); err != nil {
 			return err
 		}
-		if err := u.store.snapshots.commit(j.dir, j.key, j.parent); err != nil {
+		if err := u.keep(ctx, j); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// keep keeps the files of a layer: as a snapshot, or for the tree in a place.
+func (u *unpacking) keep(ctx context.Context, j *unpackJob) error {
+	if u.lender != nil {
+		return u.lender.keepLent(ctx, j)
+	}
+	return u.store.snapshots.commit(j.dir, j.key, j.parent)
+}
+
 // finish needs the layers below as directories, committed or not.
 func (u *unpacking) finish(i int) error {
-	var dirs []string
+	var levels []rootfs.Level
 	for below := i - 1; below >= 0; below-- {
-		dirs = append(dirs, u.fs(u.jobs[below]))
+		levels = append(levels, rootfs.Level{Dir: u.fs(u.jobs[below])})
 	}
-	rest, err := u.store.snapshots.stack(u.jobs[0].parent)
+	rest, err := u.store.snapshots.levels(u.jobs[0].parent)
 	if err != nil {
 		return err
 	}
-	return u.jobs[i].applier.Finish(rootfs.NewView(append(dirs, rest...)...))
+	return u.jobs[i].applier.Finish(rootfs.StackView(append(levels, rest...), 0))
 }
 
 // fs returns where the files of a layer are by now.
@@ -392,7 +413,7 @@ func (j *unpackJob) clean() {
 	}
 	if j.draft != nil {
 		draft := filepath.Dir(j.dir)
-		if os.RemoveAll(draft) == nil {
+		if j.lent || os.RemoveAll(draft) == nil {
 			os.Remove(draft + ".lock")
 		}
 		j.draft.Close()

@@ -139,7 +139,7 @@ func (a *Applier) impliedMetadata(name string, e *Entry) error {
 		return nil // replaced by a later entry
 	}
 	defer unix.Close(fd)
-	if err := copyMetadata(e, fmt.Sprintf("/proc/self/fd/%d/.", fd)); err != nil {
+	if err := GiveMetadata(e, fmt.Sprintf("/proc/self/fd/%d/.", fd)); err != nil {
 		return err
 	}
 	a.times = append(a.times, dirTime{name, e.ModTime})

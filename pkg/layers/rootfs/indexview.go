@@ -60,11 +60,22 @@ func (x Index) Groups() map[string][]string {
 
 // IndexView returns the files of a state whose snapshots have these indexes, the uppermost first.
 func IndexView(indexes ...Index) *View {
-	m := &merged{}
+	var levels []Level
 	for _, x := range indexes {
-		m.tops = append(m.tops, part{x.of, ""})
+		levels = append(levels, Level{Index: x})
 	}
-	return &View{stack: m}
+	return StackView(levels, 0)
+}
+
+// Hiding lists the paths of what hides something of the snapshots below: whiteouts and opaque directories.
+func (x Index) Hiding() (paths []string) {
+	for r := (indexReader{rest: x.of.raw}); len(r.rest) > 0; {
+		var e indexed
+		if r.next(&e); e.opaque || e.entry.IsWhiteout() {
+			paths = append(paths, pathOf(r.key))
+		}
+	}
+	return paths
 }
 
 func (x *index) lstat(at, name string) (*Entry, error) {

@@ -56,20 +56,18 @@ func CopyDir(e *Entry, target string) error {
 	if err := os.Mkdir(target, 0o700); err != nil {
 		return err
 	}
-	if err := copyMetadata(e, target); err != nil {
+	if err := GiveMetadata(e, target); err != nil {
 		return errors.Join(err, os.Remove(target))
 	}
 	return unix.UtimesNanoAt(unix.AT_FDCWD, path.Dir(target), []unix.Timespec{above.Atim, above.Mtim}, 0)
 }
 
-// copyMetadata gives the file at target, which is ours and not a link, the owner, attributes, mode and time of e.
-func copyMetadata(e *Entry, target string) error {
-	if e.source != "" { // what exists nowhere yet is as it was made
+// GiveMetadata gives the file at target, which is ours and not a link, the owner, attributes, mode and time of e.
+func GiveMetadata(e *Entry, target string) error {
+	if e.source != "" || e.Content != nil { // what exists nowhere yet is as it was made
 		if err := e.Owner().GivePath(target); err != nil {
 			return err
 		}
-	}
-	if e.source != "" {
 		xattrs, err := e.Xattrs()
 		if err != nil {
 			return err

@@ -55,13 +55,39 @@ func (disk) names(at string, all *Names) error {
 }
 
 // NewView returns the merged files of overlay directories, the uppermost first.
-func NewView(dirs ...string) *View { return MergedView(dirs, 0) }
-
-// MergedView is NewView where it is known of how many of the directories the root directory is merged; 0 is not known.
-func MergedView(dirs []string, root int) *View {
-	m := &merged{}
+func NewView(dirs ...string) *View {
+	var levels []Level
 	for _, dir := range dirs {
-		m.tops = append(m.tops, part{disk{}, dir})
+		levels = append(levels, Level{Dir: dir})
+	}
+	return StackView(levels, 0)
+}
+
+// Level is one snapshot of a view: a directory on disk, or an index of one.
+type Level struct {
+	Dir   string
+	Index Index // counts where Dir is empty
+}
+
+func (l Level) top() part {
+	if l.Dir == "" {
+		return part{l.Index.of, ""}
+	}
+	return part{disk{}, l.Dir}
+}
+
+// IsOpaque says whether the root directory of a level hides all that is below.
+func (l Level) IsOpaque() bool {
+	p := l.top()
+	return p.level.opaque(p.at)
+}
+
+// StackView returns the merged files of levels, the uppermost first. root says of how many of them the root directory is merged; 0: that is
+// not known.
+func StackView(levels []Level, root int) *View {
+	m := &merged{}
+	for _, l := range levels {
+		m.tops = append(m.tops, l.top())
 	}
 	if root > 0 {
 		m.seen.Store("/", m.tops[:root])

@@ -11,6 +11,7 @@ import (
 	"path"
 	"runtime"
 	"slices"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
@@ -88,10 +89,16 @@ func (c *copier) entry(e *rootfs.Entry) error {
 	return c.file(e)
 }
 
+// ErrElsewhere says that a file of a view cannot be copied, since only an index of it is here.
+var ErrElsewhere = errors.New("the file is not in a directory")
+
 // metadata gives a copy what the original has beside its content. A view of nothing has a root that is nowhere.
 func (c *copier) metadata(e *rootfs.Entry) error {
-	if e.Source() == "" {
+	if e.Source() == "" && e.Content == nil {
 		return unix.Chmod(c.to+e.Path, e.Mode&0o7777)
+	}
+	if e.Source() == "" {
+		return c.fromIndex(e)
 	}
 	var st unix.Stat_t
 	if err := unix.Lstat(e.Source(), &st); err != nil {
@@ -100,9 +107,33 @@ func (c *copier) metadata(e *rootfs.Entry) error {
 	return filecopy.Metadata(e.Source(), c.to+e.Path, &st, rootfs.Stacks)
 }
 
+// fromIndex gives a directory what an index has of it. It takes nothing from it: that needs more than an index.
+func (c *copier) fromIndex(e *rootfs.Entry) error {
+	if !e.IsDir() {
+		return ErrElsewhere
+	}
+	wanted, err := e.Xattrs()
+	if err != nil {
+		return err
+	}
+	there, err := filecopy.Attributes(c.to+e.Path, rootfs.Stacks)
+	if err != nil {
+		return err
+	}
+	for _, name := range there {
+		if _, known := wanted[name]; !known && (rootfs.PortableXattr(name) || strings.HasPrefix(name, "system.")) {
+			return ErrElsewhere
+		}
+	}
+	return rootfs.GiveMetadata(e, c.to+e.Path)
+}
+
 // file copies what is no directory, to where nothing is.
 func (c *copier) file(e *rootfs.Entry) error {
 	from, target := e.Source(), c.to+e.Path
+	if from == "" {
+		return ErrElsewhere
+	}
 	var st unix.Stat_t
 	if err := unix.Lstat(from, &st); err != nil {
 		return err

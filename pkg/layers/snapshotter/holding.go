@@ -28,7 +28,8 @@ type Holding struct {
 	names []string // kept, as seen from dir
 	aside []string // likewise, those that make room
 
-	held   *os.File // the lock of the place, against other processes; nil while this one has no tree there
+	mu     sync.Mutex // held while the place is taken: by the first tree, or by what will be in it
+	held   *os.File   // the lock of the place, against other processes; nil while this one has no tree there
 	found  []Found
 	mounts []string       // where something was mounted when Place was called
 	gone   sync.WaitGroup // see Sweep
@@ -95,6 +96,8 @@ func (h *Holding) lock() string { return filepath.Join(h.own, "lock") }
 
 // Begin takes the place for this process, and writes down what is in it. notice is told that another process has it.
 func (h *Holding) Begin(ctx context.Context, notice func(text string)) (err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	if h.held != nil {
 		return nil
 	}
@@ -146,6 +149,8 @@ func (h *Holding) Recover() error {
 
 // End makes the place what it was before Begin. What was taken out of it is removed beside what follows, see Wait.
 func (h *Holding) End() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	if h.held == nil {
 		return nil
 	}
@@ -161,7 +166,7 @@ func (h *Holding) Wait() { h.gone.Wait() }
 
 // takeAway makes the place what the record says, which there is none of afterwards.
 func (h *Holding) takeAway() error {
-	defer h.Sweep()
+	defer func() { h.remove(spareName); h.Sweep() }()
 	data, err := os.ReadFile(h.record())
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -187,15 +192,23 @@ func (h *Holding) takeAway() error {
 }
 
 // Sweep removes what was taken out of the place, by this process or by one that is dead, beside what follows.
-func (h *Holding) Sweep() {
-	all, _ := filepath.Glob(filepath.Join(h.own, goneName+"*"))
+func (h *Holding) Sweep() { h.remove(goneName) }
+
+func (h *Holding) remove(name string) {
+	all, _ := filepath.Glob(filepath.Join(h.own, name+"*"))
 	for _, dir := range all {
 		h.gone.Go(func() { _ = RemoveAll(dir) }) // what is left is removed by the next build
 	}
 }
 
-// goneName begins the names of directories with what was taken out of a place.
-const goneName = "gone-"
+// Names in the directory that is kept begin so.
+const (
+	goneName  = "gone-"  // what was taken out of the place
+	spareName = "spare-" // what is to be moved into it
+)
+
+// Spare is the path for a new directory whose files can be moved into the place. It is removed at the end. The place must be held.
+func (h *Holding) Spare() string { return filepath.Join(h.own, spareName+rand.Text()) }
 
 // Place is the place with what is kept in it now.
 func (h *Holding) Place() (at Place, err error) {

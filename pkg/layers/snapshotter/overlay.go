@@ -13,6 +13,50 @@ import (
 	"github.com/gbuild/gbuild/internal/hint"
 )
 
+const maxLowers = 500 // OVL_MAX_STACK of the kernel
+
+// ErrTooDeep says that a state stands on more snapshots than an overlay mount can have.
+var ErrTooDeep = errors.New("an overlay mount has at most 500 layers")
+
+// ShowOverlay mounts an overlay of the directories lowers, the uppermost first, below upper, and returns where. What it needs besides lies
+// in dir, which is on the filesystem of upper.
+func ShowOverlay(dir string, lowers []string, upper string) (root string, err error) {
+	root = dir + "/root"
+	if len(lowers) > maxLowers {
+		return "", hint.Wrap(ErrTooDeep, "start from a base image with fewer layers")
+	}
+	// A work directory of a volatile mount refuses a second one.
+	if err := os.RemoveAll(dir + "/work"); err != nil {
+		return "", err
+	}
+	for _, made := range []string{dir + "/work", dir + "/empty", root} {
+		if err := os.MkdirAll(made, 0o755); err != nil {
+			return "", err
+		}
+	}
+	levels := len(lowers) + 1
+	if len(lowers) == 0 {
+		lowers = []string{dir + "/empty"} // overlayfs wants at least one
+	}
+	if err := MountOverlay(root, lowers, upper, dir+"/work"); err != nil {
+		return "", fmt.Errorf("%d layers: %w", levels, err)
+	}
+	return root, nil
+}
+
+// Unmount ends what ShowOverlay began.
+func Unmount(root string) error {
+	err := unix.Unmount(root, unix.UMOUNT_NOFOLLOW)
+	if err != nil {
+		// Something in it is still open. It goes away by itself when that is closed, but its files may change until then.
+		err = unix.Unmount(root, unix.UMOUNT_NOFOLLOW|unix.MNT_DETACH)
+	}
+	if err != nil {
+		return fmt.Errorf("unmounting a draft: %w", err)
+	}
+	return nil
+}
+
 // MountOverlay shows the directories lowers, the uppermost first, below upper at target, until it is unmounted. work is an
 // empty directory beside upper.
 func MountOverlay(target string, lowers []string, upper, work string) error {

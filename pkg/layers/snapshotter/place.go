@@ -29,31 +29,28 @@ type Place struct {
 	Kept *Kept
 }
 
-// Turn makes the tree in the place that of a view: by following from the state that it has, where it is known and the same names are kept,
-// or anew. c is nil where nobody knows what is there.
-func (p Place) Turn(ctx context.Context, c *Copy, v *rootfs.View, t Turn) (*Copy, error) {
-	if c == nil || !c.base.same(p.Kept) {
-		return p.Fill(ctx, v)
+// Turn makes the tree in the place that of a view, by following from the state that it has. It is not done where other names are kept now,
+// or where a file has to be copied that is in no directory.
+func (p Place) Turn(ctx context.Context, c *Copy, v *rootfs.View, t Turn) (done bool, err error) {
+	if !c.base.same(p.Kept) {
+		return false, nil
 	}
 	kept, covers, err := p.Kept.over(v)
-	if err != nil {
-		return nil, err
-	}
-	if !kept.same(c.kept) {
-		return p.Fill(ctx, v)
+	if err != nil || !kept.same(c.kept) {
+		return false, err
 	}
 	c.covers = covers
-	return c, c.Follow(ctx, v, t)
+	err = c.Follow(ctx, v, t)
+	if errors.Is(err, ErrElsewhere) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // Fill replaces what is in the place, but for what is kept, by the files of a view. Nothing is changed where the view has something in
 // the place of a foreign file.
 func (p Place) Fill(ctx context.Context, v *rootfs.View) (*Copy, error) {
-	c := &Copy{dir: strings.TrimSuffix(p.Dir, "/"), clock: p.Own, base: p.Kept}
-	var err error
-	if c.kept, c.covers, err = p.Kept.over(v); err == nil {
-		err = p.clear()
-	}
+	c, err := p.clean(v)
 	if err == nil {
 		err = c.fill(ctx, v)
 	}
@@ -61,6 +58,16 @@ func (p Place) Fill(ctx context.Context, v *rootfs.View) (*Copy, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// clean makes the place ready for the files of a view.
+func (p Place) clean(v *rootfs.View) (*Copy, error) {
+	c := &Copy{dir: strings.TrimSuffix(p.Dir, "/"), clock: p.Own, base: p.Kept}
+	var err error
+	if c.kept, c.covers, err = p.Kept.over(v); err != nil {
+		return nil, err
+	}
+	return c, p.clear()
 }
 
 // clear takes out of the place what is in it, but for what is kept and the directories that it lies in. To move a directory takes no time,
