@@ -48,7 +48,7 @@ func attachDevices(t *tree, s *Sandbox) error {
 			return fmt.Errorf("preparing the root for devices: %w", err)
 		}
 		if len(left) > 0 {
-			s.notice(fmt.Sprintf("left out for devices, where something is mounted or cannot be written: %.300s", strings.Join(left, ", ")))
+			s.notice(fmt.Sprintf("left out for devices, where the image has something else or something is mounted: %.300s", strings.Join(left, ", ")))
 		}
 	}
 	return nil

@@ -4,7 +4,6 @@ package rootedit
 
 import (
 	"errors"
-	"fmt"
 	"path"
 	"slices"
 
@@ -34,8 +33,8 @@ func (e Edits) Empty() bool {
 	return len(e.Links) == 0 && len(e.Files) == 0 && len(e.LibraryDirs) == 0 && !e.Glibc
 }
 
-// Make makes the edits. The driver's libraries must be there already. Links that would lie on something mounted, and files that cannot be
-// written, are left out, and named.
+// Make makes the edits. The driver's libraries must be there already. Links and files that cannot be made, since something is mounted there
+// or the image has something else, are left out, and named: for the most part there are other ways to the same library.
 func (e Edits) Make(p Place) (left []string, err error) {
 	if e.Glibc && muslOnly(p) {
 		return nil, &host.Missing{What: "this image uses musl libc, and NVIDIA's driver libraries need glibc",
@@ -47,11 +46,8 @@ func (e Edits) Make(p Place) (left []string, err error) {
 		dirs = append([]string{compat}, dirs...)
 	}
 	for _, l := range links {
-		switch err := link(p, l); {
-		case errors.Is(err, unix.EXDEV) && !p.Has(l.Path):
+		if err := link(p, l); err != nil && (!errors.Is(err, unix.EXDEV) || !p.Has(l.Path)) {
 			left = append(left, l.Path)
-		case err != nil && !errors.Is(err, unix.EXDEV):
-			return left, fmt.Errorf("making link %s: %w", l.Path, err)
 		}
 	}
 	for _, f := range e.Files {

@@ -97,8 +97,14 @@ func TestLinks(t *testing.T) {
 			t.Fatalf("%s\nwant\n%s", got, want)
 		}
 	}
-	if _, err := (Edits{Links: []Link{{"x", "/usr/lib"}}}).Make(root); err == nil {
-		t.Error("a directory gave way to a link")
+	// What an image has in the place of a directory, or of the link itself, stays, and the rest is made.
+	r.link("/nowhere", "/usr/local/nvidia").file("/usr/lib/file", "")
+	left, err := (Edits{Links: []Link{{"x", "/usr/lib"}, {"x", "/usr/local/nvidia/lib64/x"}, {"x", "/usr/lib/file/x"}, {"x", "/usr/lib/rest"}}}).Make(root)
+	if err != nil || strings.Join(left, " ") != "/usr/lib /usr/local/nvidia/lib64/x /usr/lib/file/x" {
+		t.Error(left, err)
+	}
+	if got := rootTree(t, r.dir); !strings.Contains(got, "/usr/lib/rest -> x\n") || !strings.Contains(got, "/usr/local/nvidia -> /nowhere\n") {
+		t.Error(got)
 	}
 }
 
