@@ -7,7 +7,7 @@ BINARY  ?= gbuild
 
 export CGO_ENABLED = 1
 
-.PHONY: help setup build test race owners conformance crashes fuzz bench bench-go bench-pip bench-modes bench-kaniko places lint demo self clean
+.PHONY: help setup build test race owners conformance crashes starts fuzz bench bench-go bench-pip bench-modes bench-kaniko places lint demo self clean
 
 help: ## say what the targets do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ conformance: build ## compare images with those that BuildKit makes (ONLY='copy-
 
 crashes: ## kill what stands for mounts at 1,000 moments, and its recoveries
 	GBUILD_TEST_CRASHES=1000 $(GO) test -tags seccomp -count 1 -timeout 60m -v -run TestKilledAtAnyMoment ./pkg/runtime/swap
+
+starts: ## start and stop 1,000 containers, and look for what is left of them (STARTS=100 for fewer)
+	GBUILD_TEST_STARTS=$(or $(STARTS),1000) $(GO) test -tags seccomp -count 1 -timeout 60m -v -run TestNothingIsLeft ./cmd/gbuild
 
 fuzz: ## run every fuzz target for FUZZTIME (20s)
 	scripts/fuzz.sh $(or $(FUZZTIME),20s)

@@ -28,9 +28,12 @@ var fence = regexp.MustCompile("(?ms)^```(\\w*)\\n(.*?)^```")
 
 func docPages(t *testing.T) (pages []string) {
 	t.Helper()
-	pages, err := filepath.Glob("../../docs/*.md")
-	if err != nil || len(pages) == 0 {
-		t.Fatalf("no pages: %v", err)
+	for _, pattern := range []string{"../../docs/*.md", "../../docs/*/*.md"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil || len(found) == 0 {
+			t.Fatalf("no pages: %v", err)
+		}
+		pages = append(pages, found...)
 	}
 	return append(pages, "../../README.md")
 }
@@ -129,6 +132,9 @@ func TestDocsCommands(t *testing.T) {
 	shellImage(t)
 	pages := map[string][]string{}
 	for _, b := range docBlocks(t, "sh", "console") {
+		if slices.Contains(gpuPages(t), b.page) {
+			continue // TestGPUPages runs those
+		}
 		pages[b.page] = append(pages[b.page], commandLines(b.text)...)
 	}
 	for _, m := range gitlabJobs(t) {

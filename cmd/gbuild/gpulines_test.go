@@ -78,10 +78,9 @@ func newTerminal(t *testing.T) *os.File {
 	return theirs
 }
 
-// TestDockerLinesStart starts a command line of each kind, in the place of whose image and command there are ours.
-func TestDockerLinesStart(t *testing.T) {
-	h := newGPUHost(t)
-	lines := slices.DeleteFunc(testgpu.Lines(t, h.home), func(l testgpu.Line) bool { return !l.Try })
+// start runs command lines of gbuild run, in the place of whose images and commands there are ours. Each of them must have a GPU.
+func (h *gpuHost) start(t *testing.T, lines []testgpu.Line) {
+	t.Helper()
 	var script strings.Builder
 	for i, l := range lines {
 		c := newRunCommand(testApp(nil))
@@ -89,6 +88,7 @@ func TestDockerLinesStart(t *testing.T) {
 			t.Fatalf("%s: %v", l.Text, err)
 		}
 		args := append(l.Args[:len(l.Args)-c.Flags().NArg()], h.image, "ls", "/dev")
+		args = slices.DeleteFunc(args, func(a string) bool { return a == "-d" || strings.HasPrefix(a, "--entrypoint") || a == "/bin/bash" })
 		fmt.Fprintf(&script, "echo line %d\ngbuild run %s\n", i, shellWords(args))
 	}
 	out, err := h.script(t, script.String())
@@ -105,6 +105,37 @@ func TestDockerLinesStart(t *testing.T) {
 		}
 	}
 	t.Logf("%d command lines were started", len(lines))
+}
+
+// TestDockerLinesStart starts a command line of each kind.
+func TestDockerLinesStart(t *testing.T) {
+	h := newGPUHost(t)
+	h.start(t, slices.DeleteFunc(testgpu.Lines(t, h.home), func(l testgpu.Line) bool { return !l.Try }))
+}
+
+// gpuPages are the names of the pages about programs on GPUs.
+func gpuPages(t *testing.T) (names []string) {
+	t.Helper()
+	pages, err := filepath.Glob("../../docs/gpu/*.md")
+	if err != nil || len(pages) == 0 {
+		t.Fatalf("no pages about GPUs: %v", err)
+	}
+	for _, p := range pages {
+		names = append(names, filepath.Base(p))
+	}
+	return names
+}
+
+// TestGPUPages starts all command lines of these pages.
+func TestGPUPages(t *testing.T) {
+	h := newGPUHost(t)
+	var text strings.Builder
+	for _, b := range docBlocks(t, "sh") {
+		if slices.Contains(gpuPages(t), b.page) {
+			text.WriteString(b.text)
+		}
+	}
+	h.start(t, testgpu.Words(t, h.home, "gbuild", text.String()))
 }
 
 // TestGPUCheck runs scripts/gpu-check.sh, which is for real GPUs: what it cannot check here it skips. An ordinary user is a part of it.

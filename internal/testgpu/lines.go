@@ -23,10 +23,16 @@ type Line struct {
 }
 
 // Lines reads the table, and lets a shell make words of the lines in a home directory, which gets the files that they name.
-func Lines(t testing.TB, home string) (lines []Line) {
+func Lines(t testing.TB, home string) []Line {
 	t.Helper()
-	script := "docker() { printf '%s\\0' \"$@\"; printf '\\036'; }; podman() { docker \"$@\"; }; sudo() { \"$@\"; }\n"
-	for line := range strings.Lines(strings.ReplaceAll(table, "\\\n", "")) {
+	return Words(t, home, "docker", table)
+}
+
+// Words lets a shell make words of the command lines of a program in a home directory, which gets the files that they name.
+func Words(t testing.TB, home, program, text string) (lines []Line) {
+	t.Helper()
+	script := program + "() { printf '%s\\0' \"$@\"; printf '\\036'; }; podman() { docker \"$@\"; }; sudo() { \"$@\"; }\n"
+	for line := range strings.Lines(strings.ReplaceAll(text, "\\\n", "")) {
 		line = strings.TrimSpace(line)
 		if line == "" || strings.HasPrefix(line, "#") {
 			continue

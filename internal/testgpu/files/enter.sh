@@ -1,12 +1,12 @@
 #!/bin/sh
 # enter.sh HOST COMMAND…: runs a command where the machine looks like a host with GPUs. HOST is a directory with what that host has:
 # root/ is laid over this machine's files, proc/ stands for /proc/driver/nvidia, and nodes lists the devices below /dev.
-# Root has a mount namespace of its own for that, and everybody else is root in a user namespace of their own, too.
+# Root has namespaces of mounts and processes of its own for that, and everybody else is root in a user namespace of their own, too.
 set -eu
 host=$1
 if [ -z "${_GPU_HOST:-}" ]; then
     export _GPU_HOST=1
-    [ "$(id -u)" = 0 ] && exec unshare --mount --propagation private sh "$0" "$@"
+    [ "$(id -u)" = 0 ] && exec unshare --mount --propagation private --pid --fork --kill-child sh "$0" "$@"
     exec unshare --user --map-root-user --map-auto --mount --pid --fork --kill-child sh "$0" "$@"
 fi
 unset _GPU_HOST
