@@ -1,4 +1,4 @@
-// Testcount reads the events of `go test -json` from standard input and prints what a reader wants of them: a line for
+// Testcount reads the events of `go tool test2json` from standard input and prints what a reader wants of them: a line for
 // each package, the output of tests that failed, why tests were skipped, and at the end "N passed, N failed, N skipped".
 // It fails when a test failed, a package could not be built, or no test passed.
 package main
@@ -14,6 +14,7 @@ import (
 
 type event struct {
 	Action, Package, Test, Output string
+	Elapsed                       float64 // seconds
 }
 
 type counter struct {
@@ -53,6 +54,8 @@ func (c *counter) count(e event) {
 
 func (c *counter) countPackage(e event) {
 	switch {
+	case e.Action == "pass":
+		fmt.Fprintf(c.out, "ok %s %.1f s\n", e.Package, e.Elapsed)
 	case e.Action == "fail":
 		c.failed++
 		fmt.Fprintf(c.out, "FAIL %s\n", e.Package)
