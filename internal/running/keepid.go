@@ -5,10 +5,14 @@ package running
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strconv"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/gbuild/gbuild/internal/cli"
+	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/pkg/runtime"
 	"github.com/gbuild/gbuild/pkg/runtime/host"
 )
@@ -20,7 +24,6 @@ func (b *Box) fillKeepID(box *runtime.Sandbox, user string) error {
 	case "":
 		if isCaller(user) {
 			box.KeepID = callersID(box)
-			box.Notice(fmt.Sprintf("-u %s is you, so --userns=keep-id is taken: what the command writes in your directories is yours (--userns=host leaves it to a subordinate id)", user))
 		}
 		return nil
 	case "host", "private":
@@ -51,6 +54,46 @@ func (b *Box) fillKeepID(box *runtime.Sandbox, user string) error {
 	}
 	box.KeepID = k
 	return nil
+}
+
+// settleKeepID says what a -u is taken for, and what keeps the files of a container from a sandbox in which root is a subordinate id: a directory
+// above the state that is closed to others, and whose group is not the caller's own, so that no right of root counts there.
+func (b *Box) settleKeepID(box *runtime.Sandbox, user string, a *cli.App) error {
+	if box.KeepID == nil || host.SingleID() {
+		return nil
+	}
+	state, err := a.StateDir()
+	if err != nil {
+		return err
+	}
+	closed := closedAbove(state)
+	switch {
+	case closed != "" && b.Userns != "":
+		return hint.Errorf("open it to others (chmod o+x), or choose another state directory with --root", "--userns=keep-id: %s is closed to others, and its group is not yours alone", closed)
+	case closed != "":
+		box.KeepID = nil
+		box.Notice(fmt.Sprintf("-u %s is you, but the command is a subordinate id, which may write nothing of yours: --userns=keep-id needs %s to be open to others (chmod o+x), or another --root", user, closed))
+	case b.Userns == "":
+		box.Notice(fmt.Sprintf("-u %s is you, so --userns=keep-id is taken: what the command writes in your directories is yours (--userns=host leaves it to a subordinate id)", user))
+	}
+	return nil
+}
+
+// closedAbove is a directory on the way to another that nobody may pass but its owner and group, of which one has no number here; "" if there is none.
+func closedAbove(dir string) string {
+	if resolved, err := filepath.EvalSymlinks(dir); err == nil {
+		dir = resolved
+	}
+	for ; ; dir = filepath.Dir(dir) {
+		var st unix.Stat_t
+		const nobody = 65534 // whoever has no number in a user namespace
+		if unix.Stat(dir, &st) == nil && st.Mode&0o001 == 0 && (st.Uid == nobody || st.Gid == nobody) {
+			return dir
+		}
+		if dir == "/" {
+			return ""
+		}
+	}
 }
 
 // isCaller says whether a -u is the number of an ordinary user who calls, as $(id -u):$(id -g) gives it. With docker, files that such a command

@@ -53,6 +53,7 @@ func (o *Options) fill(ctx context.Context, a *cli.App, box *runtime.Sandbox, fr
 		func() error { return o.Entry.fillVolumesFrom(box, a) },
 		func() error { return o.Process.fillEnv(box, from.config, a) },
 		func() error { return o.Box.fillKeepID(box, o.Process.User) },
+		func() error { return o.Box.settleKeepID(box, o.Process.User, a) },
 		func() error { return o.Box.fill(box, a.Streams.Reader(ctx)) },
 		func() error { return o.Network.fill(box) },
 		func() error { return o.Kernel.fill(box) },
