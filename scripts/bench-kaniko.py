@@ -16,11 +16,15 @@ WORKLOADS = {
     "W1: the image of W3, nothing changed": ("learning", True),
     "W2: the image of W3, one source file changed": ("learning", True),
     "W3: pull a Python base, pip install, push; nothing stored": ("learning", False),
+    "W4: the image of W3, one requirement changed": ("learning", True),
     "W5: trivial RUN steps": ("steps", False),
     "W6: COPY of many files, nothing stored": ("files", False),
     "W6: COPY of many files, again": ("files", True),
 }
-CHANGES = {"W2": "learning/src/train.py"}
+CHANGES = {  # workload -> the file, and its text in a turn, made of the one that it had
+    "W2": ("learning/src/train.py", lambda text, turn: f"print('training {turn}')\n"),
+    "W4": ("learning/requirements.txt", lambda text, turn: text.replace("bumped==1.0", f"bumped==1.1 # {turn}") if turn else text),
+}
 
 
 def write_contexts(directory, registry, size):
@@ -68,7 +72,9 @@ def main():
     name, directory, registry, index, size, rounds = sys.argv[1], pathlib.Path(sys.argv[2]), *sys.argv[3:6], int(sys.argv[6])
     chosen = sys.argv[7:]
     write_contexts(directory, registry, size)
-    count = itertools.count()
+    count, originals = itertools.count(), {}
+    print("## In a default container, beside kaniko\n\nEach build in a new container with Docker's default rights, from its start to its removal, in turns; medians of "
+          f"{rounds}. Size: {size}.\n")
     print("| workload | builder | wall | min – max | of kaniko |\n|---|---|--:|--:|--:|")
     for workload, (context, stored) in WORKLOADS.items():
         if chosen and workload[:2] not in chosen:
@@ -76,8 +82,11 @@ def main():
         ways = ["kaniko", "gbuild"] + (["gbuild with a volume"] if stored else [])
         taken = {way: [] for way in ways}
         for turn in range(rounds + stored):    # the first one stores
-            if turn and workload[:2] in CHANGES:
-                (directory / "contexts" / CHANGES[workload[:2]]).write_text(f"print('training {turn}')\n")
+            if workload[:2] in CHANGES:
+                file, change = CHANGES[workload[:2]]
+                path = directory / "contexts" / file
+                original = originals.setdefault(path, path.read_text())
+                path.write_text(change(original, turn))
             for way in ways:
                 repository = f"{registry}/{workload[:2].lower()}/{way.replace(' ', '-')}"
                 arguments = ["--destination", f"{repository}/{next(count)}:1"]    # no layer is there before

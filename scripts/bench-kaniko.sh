@@ -1,7 +1,7 @@
 #!/bin/sh
 # Measures gbuild's own image beside kaniko's executor: each build in a new container with Docker's default rights, as root, by the same
 # command line, in turns. What is stored is in the registry (--cache), or for gbuild also in a volume.
-# usage: [BENCH_DIR=DIR] [BENCH_RUNS=3] [BENCH_SIZE=small|full] scripts/bench-kaniko.sh GBUILD EXECUTOR [W0 W1 W2 W3 W5 W6]
+# usage: [BENCH_DIR=DIR] [BENCH_RUNS=3] [BENCH_SIZE=small|full] scripts/bench-kaniko.sh GBUILD EXECUTOR [W0 W1 W2 W3 W4 W5 W6]
 # GBUILD is a static binary, EXECUTOR is kaniko's. Needs root and a Docker Engine. BENCH_DIR keeps base and wheels.
 set -eu
 cd "$(dirname "$0")/.."

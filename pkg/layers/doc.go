@@ -19,7 +19,7 @@
 // unpacks them. View shows the files of a state.
 //
 // A RUN sees a Draft as one directory: an overlay (mount.go), a copy of all files (trees.go), or the one tree in a directory that is
-// not the store's (place.go).
+// not the store's (place.go). What that stands on is lent to it: it is unpacked beside it and moved there, and is packed in the store (lent.go).
 //
 // Layers makes the layers of a snapshot, and remembers them under its key and the way in which they were made. The tar is written
 // by rootfs, divided by split and compressed by codec. Each layer becomes a blob, which may be read (and sent) while it still
