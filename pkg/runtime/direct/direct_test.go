@@ -3,6 +3,7 @@ package direct
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -255,4 +256,20 @@ func sleepers(t *testing.T) (found []string) {
 		}
 	}
 	return found
+}
+
+// However long the description of a command is, it is read to its end: else the socket would seem broken.
+func TestDescriptionsOfAnyLength(t *testing.T) {
+	for _, length := range []int{512, 1536, 3584} { // these fill the buffers of who reads them
+		c, out := command(t, "true")
+		c.Env = append(c.Env, "PAD=")
+		text, err := json.Marshal(c)
+		if err != nil || len(text) > length {
+			t.Fatalf("%d bytes, %v", len(text), err)
+		}
+		c.Env[len(c.Env)-1] += strings.Repeat("x", length-len(text))
+		if status, err := c.Run(t.Context(), time.Second); err != nil || status != 0 {
+			t.Errorf("%d bytes: %v, %v: %s", length, status, err, out)
+		}
+	}
 }

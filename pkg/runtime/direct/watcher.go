@@ -110,7 +110,11 @@ func start(c *Command) (pid int, refused *StartError) {
 	if err != nil {
 		return 0, startError("starting a process", err)
 	}
-	if err := json.NewEncoder(ours).Encode(c); err != nil {
+	text, err := json.Marshal(c)
+	if err == nil {
+		_, err = ours.Write(text) // and no byte after it, which nobody would read: that would be an error of the socket
+	}
+	if err != nil {
 		refused = startError("describing the command", err)
 	} else if err := json.NewDecoder(ours).Decode(&refused); errors.Is(err, io.EOF) {
 		return cmd.Process.Pid, nil
