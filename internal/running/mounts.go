@@ -112,11 +112,11 @@ func (m *flagMount) findSource() error {
 
 // notice says what of a mount is weaker than asked.
 func (m *flagMount) notice(notice func(string)) {
-	modes := strings.Split(m.text[strings.LastIndex(m.text, ":")+1:], ",")
-	if m.flag == "-v" && slices.Contains(modes, podmanOwner) {
+	words := strings.FieldsFunc(strings.ToLower(m.text), func(c rune) bool { return strings.ContainsRune(":,=", c) })
+	if modes := strings.Split(m.text[strings.LastIndex(m.text, ":")+1:], ","); m.flag == "-v" && slices.Contains(modes, podmanOwner) {
 		notice(fmt.Sprintf("U of -v %s has no effect: the files keep their owners; run as their owner with --user, or change it before", m.text))
 	}
-	if m.Type == "bind" && strings.Contains(strings.ToLower(m.text), "shared") && m.Below.Later {
+	if m.Below.Later && (slices.Contains(words, "shared") || slices.Contains(words, "rshared")) {
 		notice(fmt.Sprintf("what the container mounts in %s stays in it: of shared, only the host's own mounts are seen there", m.Target))
 	}
 }

@@ -1,6 +1,7 @@
 package running
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -88,6 +89,27 @@ func TestOneMountForADirectory(t *testing.T) {
 		}
 		if all := strings.Join(got, ", "); all != want && (err == nil || !strings.HasPrefix(all, want)) {
 			t.Errorf("%s: %s, want %s", text, all, want)
+		}
+	}
+}
+
+// What of a mount is weaker than asked is said, and nothing else.
+func TestMountNotices(t *testing.T) {
+	dir := t.TempDir()
+	for text, want := range map[string]string{
+		"-v DIR:/shared:rslave": "",
+		"-v DIR:/x:rshared":     "stays in it",
+		"-v DIR:/x:ro,U":        "U of -v",
+		"--mount type=bind,source=DIR,target=/x,bind-propagation=shared":     "stays in it",
+		"--mount type=bind,source=DIR,target=/shared,bind-propagation=slave": "",
+	} {
+		o := parseRun(t, strings.Fields(strings.ReplaceAll(text, "DIR", dir))...)
+		var said []string
+		if err := errors.Join(o.Mounts.parse(), o.Mounts.fill(&runtime.Sandbox{Notice: func(text string) { said = append(said, text) }})); err != nil {
+			t.Fatal(text, err)
+		}
+		if got := strings.Join(said, ""); !strings.Contains(got, want) || (got == "") != (want == "") {
+			t.Errorf("%s: %q, want %q", text, got, want)
 		}
 	}
 }
