@@ -1,6 +1,8 @@
 package running
 
 import (
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -32,4 +34,23 @@ func TestEveryFlagOfDockerIsKnown(t *testing.T) {
 			t.Errorf("-%s is unknown", short)
 		}
 	}
+}
+
+// docs/run.md has a line for each flag that the help shows.
+func TestEveryFlagIsInTheDocs(t *testing.T) {
+	page, err := os.ReadFile("../../docs/run.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := pflag.NewFlagSet("run", pflag.ContinueOnError)
+	New().Flags(f)
+	f.VisitAll(func(flag *pflag.Flag) {
+		said := regexp.MustCompile("[`( ]--" + flag.Name + "[^a-z-]").Match(page)
+		if flag.Shorthand != "" {
+			said = said || regexp.MustCompile("`-"+flag.Shorthand+"[^a-z]").Match(page)
+		}
+		if !said && !flag.Hidden {
+			t.Errorf("docs/run.md says nothing of --%s", flag.Name)
+		}
+	})
 }

@@ -42,7 +42,7 @@ func (e *Entry) labels(ctx context.Context, a *cli.App) (map[string]string, erro
 	all := map[string]string{}
 	add := func(text string) error {
 		name, value, _ := strings.Cut(text, "=")
-		if strings.TrimSpace(name) == "" {
+		if key := strings.TrimLeft(name, " \t"); key == "" || strings.ContainsAny(key, " \t") {
 			return cli.Usagef("invalid label: %s", text)
 		}
 		all[name] = value

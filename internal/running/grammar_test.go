@@ -2,6 +2,7 @@ package running
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -36,6 +37,7 @@ var grammars = map[string]func(value string) (string, error){
 	"add-host": readHost,
 	"device":   readDevice,
 	"gpus":     readGPUs,
+	"label":    readLabel,
 	"restart":  readRestart,
 	"ulimit":   readUlimit,
 	"memory": func(value string) (string, error) {
@@ -271,6 +273,14 @@ func readDevice(value string) (string, error) {
 func readGPUs(value string) (string, error) {
 	r, err := gpu.Parse(value)
 	return fmt.Sprintf("driver=%q count=%d ids=%q capabilities=%q options=%v", r.Driver, r.Count, r.DeviceIDs, r.Capabilities, r.Options), err
+}
+
+func readLabel(value string) (string, error) {
+	labels, err := (&Entry{Labels: []string{value}}).labels(context.Background(), nil)
+	for name, value := range labels {
+		return fmt.Sprintf("%q %q", name, value), err
+	}
+	return "", err
 }
 
 func readRestart(value string) (string, error) {
