@@ -8,7 +8,6 @@ import (
 	"os"
 	"strings"
 	"text/tabwriter"
-	"text/template"
 	"time"
 
 	"golang.org/x/term"
@@ -38,9 +37,9 @@ var headings = strings.NewReplacer("{{.Repository}}", "REPOSITORY", "{{.Tag}}", 
 func (a *App) PrintTable(format string, rows []any) error {
 	format = strings.ReplaceAll(format, `\t`, "\t")
 	body, aligned := strings.CutPrefix(format, "table ")
-	t, err := template.New("format").Parse(body + "\n")
+	t, err := parseFormat(body)
 	if err != nil {
-		return Usagef("--format: %w", err)
+		return err
 	}
 	w := tabwriter.NewWriter(a.Stdout, 10, 1, 3, ' ', 0)
 	if aligned {

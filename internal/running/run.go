@@ -68,7 +68,7 @@ func register(ctx context.Context, a *cli.App, o *Options) (*container.Container
 	}
 	l := &o.Life
 	c, err := all.Create(container.Record{Labels: labels, Name: l.Name, Image: o.Image.Name, Command: o.Process.Args, Detached: l.Detach || o.detachable(), Interactive: o.Process.Interactive, TTY: o.Process.TTY,
-		Forget: !l.Detach || l.RMGiven && l.RM, StopSignal: l.StopSignal, StopTimeout: l.StopTimeout})
+		Forget: !l.Detach || l.RMGiven && l.RM, Restart: l.Restart, StopSignal: l.StopSignal, StopTimeout: l.StopTimeout})
 	if err != nil {
 		return nil, err
 	}

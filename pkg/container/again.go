@@ -70,6 +70,17 @@ var ErrRunning = errors.New("it is running")
 
 // Reopen takes hold of a container that is over, for a process that is to start it again.
 func (c *Container) Reopen() error {
+	if err := c.Hold(); err != nil {
+		return err
+	}
+	c.again = true
+	_ = os.Remove(c.path(socketFile)) // that of the life before
+	c.Status, c.Restarts, c.Ports, c.Error, c.Pid, c.Health = StatusCreated, 0, nil, "", 0, nil
+	return c.Save()
+}
+
+// Hold takes hold of a container that is over, as long as this process lives.
+func (c *Container) Hold() error {
 	lock, err := durable.TryLock(c.path(lockFile), durable.Exclusive)
 	if errors.Is(err, durable.ErrLocked) {
 		return fmt.Errorf("container %s: %w", c.Name, ErrRunning)
@@ -77,13 +88,11 @@ func (c *Container) Reopen() error {
 	if err != nil {
 		return fmt.Errorf("locking the container: %w", err)
 	}
-	c.lock, c.again = lock, true
-	_ = os.Remove(c.path(socketFile)) // that of the life before
 	if err := c.reload(); err != nil {
 		return errors.Join(err, lock.Close())
 	}
-	c.Status, c.Restarts, c.Ports, c.Error, c.Pid, c.Health = StatusCreated, 0, nil, "", 0, nil
-	return c.Save()
+	c.lock = lock
+	return nil
 }
 
 // abandon ends a container whose start failed: one that never ran is forgotten.

@@ -37,6 +37,9 @@ func (c *Container) Dir() string { return c.dir }
 // Lock is the lock of the container, for a process that is to be one of its own. It is nil where this process has none.
 func (c *Container) Lock() *os.File { return c.lock }
 
+// LogPath is the file that its log is written to.
+func (c *Container) LogPath() string { return c.path(logFile) }
+
 func (c *Container) path(name string) string { return filepath.Join(c.dir, name) }
 
 // Save writes the record. A reader sees the old one or the new one.

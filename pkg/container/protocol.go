@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gbuild/gbuild/internal/hint"
+	"github.com/gbuild/gbuild/pkg/container/copying"
 )
 
 // Command is a further command in a container that runs.
@@ -32,6 +33,7 @@ type request struct {
 	Rows, Cols uint16
 	Begin      bool   // of opAttach: what was said before, too
 	Name       string // of opRename
+	Copy       copyRequest
 }
 
 const (
@@ -41,12 +43,16 @@ const (
 	opWait   = "wait"
 	opAttach = "attach"
 	opRename = "rename"
+	opStat   = "stat"
+	opPack   = "pack"
+	opUnpack = "unpack"
 )
 
 // answer is the one line that ends a request.
 type answer struct {
 	Error, Hint string
 	Code        int
+	File        copying.Info // of opStat
 }
 
 // maxRequest is the most bytes that a request may have, give or take a buffer.
@@ -65,7 +71,9 @@ func (r *request) check(files int) error {
 		return nil
 	case r.Op == opAttach && files != 3:
 		return errors.New("the request lacks its files")
-	case r.Op == opAttach:
+	case (r.Op == opPack || r.Op == opUnpack) && files != 1:
+		return errors.New("the request lacks its file")
+	case r.Op == opAttach, r.Op == opPack, r.Op == opUnpack, r.Op == opStat:
 		return nil
 	case r.Op != opExec:
 		return fmt.Errorf("unknown request %q", r.Op)

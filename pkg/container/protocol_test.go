@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gbuild/gbuild/internal/hint"
+	"github.com/gbuild/gbuild/pkg/container/copying"
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
@@ -79,6 +80,10 @@ func (h *recorder) attach(_ context.Context, r request, files []*os.File) error 
 
 func (h *recorder) setSize(s runtime.TerminalSize) {
 	_ = h.add(fmt.Sprint("size ", s.Rows, "x", s.Cols))
+}
+
+func (h *recorder) copy(r request, files []*os.File) (copying.Info, error) {
+	return copying.Info{Path: r.Copy.Path}, h.add(fmt.Sprint(r.Op, " ", r.Copy.Path, " ", len(files)))
 }
 
 func (h *recorder) rename(name string) error { return h.add("rename " + name) }

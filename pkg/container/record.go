@@ -34,6 +34,7 @@ type Record struct {
 	Ports             []string // published ports, as docker writes them
 	Detached          bool
 	Forget            bool   // the entry goes when the container ends
+	Restart           string // the policy, as it was given
 	StopSignal        string // the signal by which it is asked to end
 	StopTimeout       int    // seconds until it is killed
 	Error             string // the reason if it could not be started

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/gbuild/gbuild/internal/hint"
+	"github.com/gbuild/gbuild/pkg/container/copying"
 	"github.com/gbuild/gbuild/pkg/runtime"
 )
 
@@ -28,6 +29,7 @@ type handler interface {
 	attach(ctx context.Context, r request, files []*os.File) error
 	setSize(runtime.TerminalSize)
 	rename(name string) error
+	copy(r request, files []*os.File) (copying.Info, error)
 }
 
 // server is the listening end of the socket.
@@ -82,10 +84,15 @@ func answerOne(conn *net.UnixConn, h handler) {
 			f.Close()
 		}
 	}()
-	if err == nil {
+	var file copying.Info
+	if err == nil && (r.Op == opStat || r.Op == opPack || r.Op == opUnpack) {
+		file, err = h.copy(r, files)
+	} else if err == nil {
 		err = carryOut(conn, h, r, files)
 	}
-	_ = json.NewEncoder(conn).Encode(answerFor(err))
+	a := answerFor(err)
+	a.File = file
+	_ = json.NewEncoder(conn).Encode(a)
 }
 
 func answerFor(err error) (a answer) {
