@@ -33,11 +33,11 @@ type Container struct {
 
 // State is how the container does.
 type State struct {
-	Status                                       string
-	Running, Paused, Restarting, OOMKilled, Dead bool
-	Pid, ExitCode                                int
-	Error, StartedAt, FinishedAt                 string
-	Health                                       *container.Health `json:",omitempty"`
+	Status                            string
+	Running, Paused, Restarting, Dead bool
+	Pid, ExitCode                     int
+	Error, StartedAt, FinishedAt      string
+	Health                            *container.Health `json:",omitempty"`
 }
 
 // HostConfig is what the flags asked for.
@@ -64,8 +64,7 @@ type Config struct {
 
 // NetworkSettings are the published ports.
 type NetworkSettings struct {
-	IPAddress string // every container with a network of its own has the same one
-	Ports     map[string][]Binding
+	Ports map[string][]Binding
 }
 
 // Binding is an address of the host.
@@ -76,7 +75,8 @@ func OfContainer(c *container.Container, image *v1.ConfigFile) Container {
 	r := &c.Record
 	d := Container{
 		ID: r.ID, Created: stamp(r.Created), Image: r.ImageID, LogPath: c.LogPath(), Name: "/" + r.Name, RestartCount: r.Restarts, Driver: "gbuild", Platform: "linux",
-		State: State{Status: string(r.Status), Running: r.Status == container.StatusRunning, Restarting: r.Status == container.StatusRestarting, Pid: r.Pid, ExitCode: r.ExitCode,
+		State: State{Status: string(r.Status), Running: r.Status == container.StatusRunning, Restarting: r.Status == container.StatusRestarting, Paused: false, Dead: false, // neither comes about here
+			Pid: r.Pid, ExitCode: r.ExitCode,
 			Error: r.Error, StartedAt: stamp(r.Started), FinishedAt: stamp(r.Finished), Health: r.Health},
 		HostConfig: HostConfig{AutoRemove: r.Forget, RestartPolicy: RestartPolicy{r.Restart}, VolumesFrom: []string{}},
 		Mounts:     append([]container.MountPoint{}, r.Mounts...),
@@ -89,7 +89,7 @@ func OfContainer(c *container.Container, image *v1.ConfigFile) Container {
 	}
 	if image != nil {
 		of := image.Config
-		d.Config.User, d.Config.WorkingDir, d.Config.Env, d.Config.ExposedPorts = of.User, of.WorkingDir, append(d.Config.Env, of.Env...), of.ExposedPorts
+		d.Config.Entrypoint, d.Config.User, d.Config.WorkingDir, d.Config.Env, d.Config.ExposedPorts = of.Entrypoint, of.User, of.WorkingDir, append(d.Config.Env, of.Env...), of.ExposedPorts
 		for name, value := range of.Labels {
 			d.Config.Labels[name] = value
 		}
