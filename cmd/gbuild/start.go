@@ -115,7 +115,7 @@ func newAttachCommand(a *cli.App) *cobra.Command {
 		Long: `Connect the terminal, or standard input and output, with a container that was started with -d; with -i it reads what you type, too.
 What it said before is in gbuild logs. A container with a terminal (-t) is left by ctrl-p ctrl-q, and goes on.`,
 		Example: "  gbuild run -dit --name shell my-agent bash && gbuild attach shell\n  gbuild attach --detach-keys ctrl-x --no-stdin trainer",
-		RunE: func(c *cobra.Command, args []string) error {
+		RunE: func(_ *cobra.Command, args []string) error {
 			one, err := findContainer(a, args[0])
 			if err != nil {
 				return err

@@ -109,7 +109,7 @@ func (p *packer) addAll(dir *os.File, name string) error {
 	slices.Sort(names)
 	for _, child := range names {
 		fd, err := unix.Openat(int(dir.Fd()), child, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-		if err == unix.ENOENT { // it has gone
+		if errors.Is(err, unix.ENOENT) { // it has gone
 			continue
 		}
 		if err != nil {

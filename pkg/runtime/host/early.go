@@ -3,7 +3,7 @@
 package host
 
 // extern int gbuild_gate, gbuild_bare; // Set by early.c, before Go starts.
-// void gbuild_uncover_proc(void);
+// void gbuild_uncover_proc(void); // In early.c, too.
 import "C"
 
 // earlyGate is the descriptor on which the child that early.c made waits for its ids; -1 in any other process.
