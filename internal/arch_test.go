@@ -63,7 +63,7 @@ var arrows = map[string]struct {
 	"pkg/runtime/tracer":     {nil, "it executes one command by another program, and knows no sandbox"},
 	"pkg/runtime/ldcache":    {nil, "it turns bytes into a list and back, and opens no file"},
 	"pkg/runtime/rootedit":   {[]string{"internal/lazyregexp", "pkg/runtime/host", "pkg/runtime/ldcache"}, "it changes files below a directory that it is given, and knows no sandbox"},
-	"pkg/runtime/gpu":        {[]string{"internal/hint", "internal/lazyregexp", "pkg/runtime", "pkg/runtime/host", "pkg/runtime/rootedit"}, "it turns what a host has into edits of a sandbox, and runs none"},
+	"pkg/runtime/gpu":        {[]string{"internal/hint", "internal/lazyregexp", "pkg/runtime", "pkg/runtime/host", "pkg/runtime/ldcache", "pkg/runtime/rootedit"}, "it turns what a host has into edits of a sandbox, and runs none"},
 	"pkg/container/copying":  {nil, "it moves files as tars, and cares not whose they are"},
 	"pkg/container": {[]string{"internal/durable", "internal/hint", "internal/lazyregexp", "pkg/container/copying", "pkg/pipcache", "pkg/runtime"},
 		"it keeps track of containers and makes no sandbox; images and flags are the command line's"},

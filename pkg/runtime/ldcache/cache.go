@@ -1,5 +1,6 @@
 // This file owns the format of ld.so.cache: "glibc-ld.so.cache1.1", which glibc has written since 2.2, by itself since 2.32 and
-// behind an older one before. All loaders of these years read it by itself.
+// behind an older one before. The older one is read where it is alone, but never written: all loaders of these years read the newer
+// one by itself.
 
 package ldcache
 
@@ -9,6 +10,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 )
 
@@ -33,6 +35,9 @@ const (
 	FlagsX8664 int32 = 0x0303
 	FlagsARM64 int32 = 0x0a03
 )
+
+// NativeFlags are those of this processor.
+var NativeFlags = map[string]int32{"amd64": FlagsX8664, "arm64": FlagsARM64}[runtime.GOARCH]
 
 // MaxSize is a hundred times what a CUDA image has.
 const MaxSize = 64 << 20
@@ -69,6 +74,12 @@ type entry struct {
 	Hwcap      uint64
 }
 
+// oldEntry is one in the older format, which has libraries for all processors only. Its strings are counted from the end of the entries.
+type oldEntry struct {
+	Flags      int32
+	Name, Path uint32
+}
+
 // section is a part of what glibc 2.33 has put behind the strings.
 type section struct{ Tag, Flags, Offset, Size uint32 }
 
@@ -79,45 +90,68 @@ func Parse(text []byte) (*Cache, error) {
 	if len(text) > MaxSize {
 		return nil, fmt.Errorf("the loader's cache is larger than %d MiB", MaxSize>>20)
 	}
-	whole := text
-	text, err := skipOld(whole)
-	if err != nil {
-		return nil, err
+	if bytes.HasPrefix(text, []byte(oldMagic)) {
+		return parseOld(text)
 	}
+	return parseNew(text, text)
+}
+
+// parseNew reads what is in the newer format; it is the end of the whole file, or all of it.
+func parseNew(whole, text []byte) (*Cache, error) {
 	var h header
 	if !decode(text, 0, &h) || string(h.Magic[:]) != magic || h.Endian > littleEndian || uint64(h.Count)*entrySize > uint64(len(text)) {
 		return nil, errMalformed
 	}
-	c := &Cache{}
 	entries := make([]entry, h.Count)
 	if !decode(text, headerSize, entries) {
 		return nil, errMalformed
 	}
+	c := &Cache{}
 	for _, e := range entries {
-		name, path := str(text, e.Name), str(text, e.Path)
-		if name == "" || path == "" {
-			return nil, errMalformed
+		if err := c.read(text, e); err != nil {
+			return nil, err
 		}
-		c.Libraries = append(c.Libraries, Library{e.Flags, name, path, e.Hwcap})
 	}
+	var err error
 	c.Hwcaps, err = hwcaps(whole, text, h.Extension)
 	return c, err
 }
 
-// skipOld leaves out the part in the format of before glibc 2.2.
-func skipOld(text []byte) ([]byte, error) {
-	if !bytes.HasPrefix(text, []byte(oldMagic)) {
-		return text, nil
-	}
+// parseOld reads a file that begins in the format of before glibc 2.2. The newer format may come behind its entries, at the next multiple
+// of 8, and then says all that the older one does.
+func parseOld(text []byte) (*Cache, error) {
 	var count uint32
 	if !decode(text, len(oldMagic), &count) {
 		return nil, errMalformed
 	}
-	end := (oldHeaderSize + uint64(count)*oldEntrySize + 7) &^ 7
+	end := oldHeaderSize + uint64(count)*oldEntrySize
 	if end > uint64(len(text)) {
 		return nil, errMalformed
 	}
-	return text[end:], nil
+	if newer := (end + 7) &^ 7; newer <= uint64(len(text)) && bytes.HasPrefix(text[newer:], []byte(magic)) {
+		return parseNew(text, text[newer:])
+	}
+	entries := make([]oldEntry, count)
+	if !decode(text, oldHeaderSize, entries) {
+		return nil, errMalformed
+	}
+	c := &Cache{}
+	for _, e := range entries {
+		if err := c.read(text[end:], entry{Flags: e.Flags, Name: e.Name, Path: e.Path}); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// read takes in an entry whose strings are in a text.
+func (c *Cache) read(text []byte, e entry) error {
+	name, path := str(text, e.Name), str(text, e.Path)
+	if name == "" || path == "" {
+		return errMalformed
+	}
+	c.Libraries = append(c.Libraries, Library{e.Flags, name, path, e.Hwcap})
+	return nil
 }
 
 // hwcaps reads the names of kinds of processor; at is where the extensions are in the whole file, 0 for nowhere. Only strings are

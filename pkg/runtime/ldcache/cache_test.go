@@ -123,6 +123,24 @@ func TestAsLdconfig(t *testing.T) {
 	}
 }
 
+// The loader of this machine has been given a cache by ldconfig.
+func TestCacheOfThisMachine(t *testing.T) {
+	text, err := os.ReadFile("/etc/ld.so.cache")
+	if err != nil {
+		t.Skip(err)
+	}
+	c, err := Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	isLibc := func(l Library) bool {
+		return l.Flags == NativeFlags && l.Name == "libc.so.6" && filepath.Base(l.Path) == l.Name
+	}
+	if !slices.ContainsFunc(c.Libraries, isLibc) {
+		t.Error("libc.so.6 was not found")
+	}
+}
+
 // A driver's library is found before one of the same name; one for the very processor still comes first.
 func TestAdd(t *testing.T) {
 	c := &Cache{Libraries: []Library{{FlagsX8664, "libcuda.so.1", "/v3/libcuda.so.1", 1<<62 | 1}, {FlagsX8664, "libcuda.so.1", "/old/libcuda.so.1", 0}, {FlagsX8664, "liba.so.1", "/a", 0}}}
@@ -140,23 +158,60 @@ func TestAdd(t *testing.T) {
 	}
 }
 
-// An image may have any bytes there.
-func TestMalformed(t *testing.T) {
-	good, err := (&Cache{Libraries: []Library{{FlagsX8664, "libcuda.so.1", "/x", 0}}, Hwcaps: []string{"x86-64-v3"}}).Bytes()
+// forms are one cache in all forms that there have been: the newer format, the older one, and the newer behind the older one.
+func forms(t *testing.T, c *Cache) map[string][]byte {
+	t.Helper()
+	newer, err := c.Bytes()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Parse(good); err != nil {
+	var names string
+	older := appendAll([]byte(oldMagic), uint32(len(c.Libraries)))
+	for _, l := range c.Libraries {
+		at := uint32(len(names))
+		older = appendAll(older, oldEntry{l.Flags, at, at + uint32(len(l.Name)) + 1})
+		names += l.Name + "\x00" + l.Path + "\x00"
+	}
+	behind := bytes.Clone(older)
+	for len(behind)%8 != 0 {
+		behind = append(behind, 0)
+	}
+	return map[string][]byte{"newer": newer, "older": append(older, names...), "both": append(behind, newer...)}
+}
+
+func TestForms(t *testing.T) {
+	want := []Library{{FlagsX8664, "libcuda.so.1", "/a/libcuda.so.1", 0}, {FlagsX86, "libcuda.so.1", "/32/libcuda.so.1", 0}, {FlagsARM64, "liba.so.1", "/b/liba.so.1", 0}}
+	for n := range want { // an odd number of entries in the older format needs bytes between the two
+		for name, text := range forms(t, &Cache{Libraries: want[:n]}) {
+			if c, err := Parse(text); err != nil || !slices.Equal(c.Libraries, want[:n]) {
+				t.Errorf("%s: %v, %v, want %v", name, c, err, want[:n])
+			}
+		}
+	}
+}
+
+// An image may have any bytes there.
+func TestMalformed(t *testing.T) {
+	libraries := []Library{{FlagsX8664, "libcuda.so.1", "/x", 0}}
+	good, err := (&Cache{Libraries: libraries, Hwcaps: []string{"x86-64-v3"}}).Bytes()
+	if err != nil {
 		t.Fatal(err)
 	}
-	for n := range good {
-		if c, err := Parse(good[:n]); err == nil {
-			t.Errorf("cut to %d bytes it is %v", n, c)
+	all := forms(t, &Cache{Libraries: libraries})
+	all["hwcaps"] = good
+	for name, good := range all {
+		if _, err := Parse(good); err != nil {
+			t.Fatalf("%s: %v", name, err)
 		}
-		for _, b := range []byte{0, 1, 0x7f, 0xff} {
-			bad := bytes.Clone(good)
-			bad[n] = b
-			_, _ = Parse(bad) // it may be right, but it must come back
+		for n := range good {
+			if c, err := Parse(good[:n]); err == nil {
+				t.Errorf("%s: cut to %d bytes it is %v", name, n, c)
+			}
+			for _, b := range []byte{0, 1, 0x7f, 0xff, ^good[n]} {
+				bad := bytes.Clone(good)
+				bad[n] = b
+				_, _ = Parse(bad) // it may be right, but it must come back
+			}
 		}
 	}
 	for _, text := range []string{"", oldMagic, oldMagic + "\xff\xff\xff\xff", "another file"} {
