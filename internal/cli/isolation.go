@@ -122,6 +122,16 @@ func (e Environment) AcceptedNetwork(flag string, allow map[string]bool) (string
 	return flag, nil
 }
 
+// AcceptedProcesses refuses to show the processes of the host where that is demanded.
+func (e Environment) AcceptedProcesses(shared bool) error {
+	least, err := e.minIsolation()
+	if err != nil || !shared || !least.ownProc {
+		return err
+	}
+	return &host.Missing{What: fmt.Sprintf("the processes of the host are not to be had here: %s is %s", minIsolationVar, least.text),
+		Remedy: "leave out --pid=host, or ask who runs this machine"}
+}
+
 // NetworkOfRun says which network a RUN that asks for none gets here, and why.
 func (e Environment) NetworkOfRun(s host.Support) (string, error) {
 	least, err := e.minIsolation()

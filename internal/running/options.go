@@ -75,8 +75,11 @@ func (o *Options) check(a *cli.App) error {
 			return err
 		}
 	}
-	// Whoever runs a cluster may demand more than the user asks for.
-	var err error
+	// Whoever runs a cluster may demand more than the user asks for. (--userns=host shares nothing: there is a user namespace all the same.)
+	err := a.Environ.AcceptedProcesses(o.Kernel.PID == "host")
+	if err != nil {
+		return err
+	}
 	o.Network.Kind, err = a.Environ.AcceptedNetwork(o.Network.Kind, nil)
 	return err
 }

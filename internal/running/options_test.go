@@ -59,6 +59,24 @@ func TestRunRefusesBeforeItMakes(t *testing.T) {
 	}
 }
 
+// What whoever runs the machine demands goes before what a flag shares with it.
+func TestDemandsGoBeforeFlags(t *testing.T) {
+	for _, c := range []struct{ least, text, want string }{
+		{"own-proc", "--pid host", "the processes of the host are not to be had here: GBUILD_MIN_ISOLATION is own-proc"},
+		{"rootless,own-proc", "--pid=host", "GBUILD_MIN_ISOLATION is rootless,own-proc"},
+		{"own-proc", "--pid private --network host", ""},
+		{"private-network", "--network host", "GBUILD_MIN_ISOLATION is private-network"},
+		{"private-network", "--net=host", "GBUILD_MIN_ISOLATION is private-network"},
+		{"private-network", "--pid host --network none", ""},
+		{"user-namespace", "--userns=host", ""}, // the container has a user namespace all the same
+	} {
+		err := parseRun(t, strings.Fields(c.text)...).check(testApp(map[string]string{"GBUILD_MIN_ISOLATION": c.least}))
+		if (err != nil) != (c.want != "") || err != nil && (!strings.Contains(err.Error(), c.want) || !cli.HostAtFault(err)) {
+			t.Errorf("%s, %s: %v, want %q", c.least, c.text, err, c.want)
+		}
+	}
+}
+
 // A directory takes one mount, as in docker: of several --tmpfs the last one, and an anonymous volume only where nothing else is.
 func TestOneMountForADirectory(t *testing.T) {
 	for text, want := range map[string]string{
