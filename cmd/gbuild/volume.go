@@ -99,8 +99,12 @@ func newVolumeRemoveCommand(a *cli.App) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			containers, err := a.Containers()
+			if err != nil {
+				return err
+			}
 			for _, v := range found {
-				if err := volumes.Remove(ctx, v); err != nil {
+				if err := volumes.Remove(ctx, v, containers); err != nil {
 					return err
 				}
 				fmt.Fprintln(a.Stdout, v.ID)

@@ -137,8 +137,17 @@ func (v Volumes) Find(names ...string) (found []Volume, err error) {
 	return found, nil
 }
 
-// Remove removes a volume that no container uses, with what is in it.
-func (v Volumes) Remove(ctx context.Context, one Volume) error {
+// Remove removes a volume that no container uses, with what is in it. One that has ended uses its volumes still: it may start again.
+func (v Volumes) Remove(ctx context.Context, one Volume, all *Registry) error {
+	list, err := all.List()
+	if err != nil {
+		return err
+	}
+	for _, c := range list {
+		if slices.ContainsFunc(c.Mounts, func(m MountPoint) bool { return m.Type == VolumeMount && m.Name == one.ID }) {
+			return hint.Errorf("remove the container first, if it is not needed any more: gbuild rm "+c.Name, "volume %s is in use by container %s", one.ID, c.Name)
+		}
+	}
 	caches, err := pipcache.Open(v.Dir)
 	if err != nil {
 		return err

@@ -56,7 +56,7 @@ func TestVolumes(t *testing.T) {
 	if err != nil || len(found) != 3 {
 		t.Fatal(found, err)
 	}
-	if err := v.Remove(ctx, found[0]); err == nil || !strings.Contains(err.Error(), "volume data is in use") || hint.Of(err) == "" {
+	if err := v.Remove(ctx, found[0], nobody(t)); err == nil || !strings.Contains(err.Error(), "volume data is in use") || hint.Of(err) == "" {
 		t.Errorf("one that is used was removed: %v", err)
 	}
 	if err := release(); err != nil {
@@ -73,7 +73,7 @@ func TestVolumes(t *testing.T) {
 	if err := release(); err != nil {
 		t.Fatal(err)
 	}
-	if err := v.Remove(ctx, found[0]); err != nil {
+	if err := v.Remove(ctx, found[0], nobody(t)); err != nil {
 		t.Error(err)
 	}
 	if _, err := v.Find("data"); err == nil {
@@ -105,7 +105,7 @@ func TestVolumesAfterAnError(t *testing.T) {
 	if err != nil || len(list) != 1 || list[0].ID != "data" {
 		t.Fatal(list, err)
 	}
-	if err := v.Remove(ctx, list[0]); err != nil {
+	if err := v.Remove(ctx, list[0], nobody(t)); err != nil {
 		t.Error(err)
 	}
 }
@@ -167,4 +167,48 @@ func TestAnonymousVolumes(t *testing.T) {
 	if _, err := v.Bind(t.Context(), []runtime.Mount{{Type: VolumeMount, Target: "/broken"}}, private, func(string, string) error { return errors.New("it cannot be read") }); err == nil {
 		t.Error("a volume that could not be filled was taken")
 	}
+}
+
+// A container that has ended, and can start again, has its volumes still.
+func TestVolumeOfKeptContainer(t *testing.T) {
+	v := Volumes{Dir: filepath.Join(t.TempDir(), "volumes")}
+	all := nobody(t)
+	mounts := []runtime.Mount{{Type: EmptyVolumeMount, Source: "data", Target: "/work"}}
+	release, err := v.Bind(t.Context(), mounts, t.TempDir(), nil)
+	if err != nil || release() != nil {
+		t.Fatal(err)
+	}
+	for name, source := range map[string]string{"trainer": "data", "other": "dat"} {
+		c, err := all.Create(Record{Name: name, Mounts: []MountPoint{{Type: "bind", Source: "data", Destination: "/b"}, {Type: VolumeMount, Name: source, Destination: "/work"}}})
+		if err == nil {
+			err = c.lock.Close() // its processes have ended
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	list, err := v.Find("data")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := v.Remove(t.Context(), list[0], all); err == nil || err.Error() != "volume data is in use by container trainer" || !strings.Contains(hint.Of(err), "gbuild rm trainer") {
+		t.Errorf("got %v", err)
+	}
+	c, err := all.Find("trainer")
+	if err != nil || c.Remove() != nil {
+		t.Fatal(err)
+	}
+	if err := v.Remove(t.Context(), list[0], all); err != nil {
+		t.Error(err)
+	}
+}
+
+// nobody is a registry without containers.
+func nobody(t *testing.T) *Registry {
+	t.Helper()
+	all, err := Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
 }
