@@ -131,8 +131,11 @@ var places = []place{
 		around: [][]string{inDocker(restricted, []string{"--user", "54321:0"})}, env: []string{"HOME=/", "GBUILD_ROOT=", "GBUILD_CACHE_DIR=", "TMPDIR=$DIR/area"},
 		want: want{mode: "norun", b: 64, c: 64, says: []string{"the state is in $DIR/area/gbuild-54321", "seccompProfile Unconfined"}}},
 	{name: "docker-privileged-user", title: "Docker, --privileged's rights, a user", needs: docker, image: "setuid",
-		around: [][]string{inDocker(unconfined, unmasked, []string{"--cap-add", "SYS_ADMIN"}, asApp)},
+		around: [][]string{inDocker(unconfined, unmasked, admin, asApp)},
 		want:   want{mode: "rootless"}},
+	{name: "docker-gpus", title: "a GPU pod, --privileged's rights, root: NVIDIA's runtime has covered a part of /proc (by a mount that does the same)", needs: docker, image: "setuid",
+		around: [][]string{inDocker(unconfined, unmasked, admin), shell("mount -t tmpfs none /proc/driver")},
+		want:   want{mode: "root"}},
 
 	{name: "podman", title: "podman without root, default options, root inside", needs: podman, tree: true, around: [][]string{asOrdinary, inPodman()},
 		want: want{mode: "root", says: []string{"sees its processes", "the name of a host cannot be set"}}},
@@ -152,6 +155,7 @@ var (
 	unmasked        = []string{"--security-opt", "systempaths=unconfined"}
 	noNewPrivileges = []string{"--security-opt", "no-new-privileges"}
 	restricted      = []string{"--cap-drop", "ALL", "--security-opt", "no-new-privileges"}
+	admin           = []string{"--cap-add", "SYS_ADMIN"}
 	asApp           = []string{"--user", "1000:1000"}
 	inChroot        = []string{"isolation chroot: ", "the system call filter of this container forbids it", "there is no /proc", "seccomp=unconfined", "seccompProfile Unconfined"}
 	inPlace         = []string{"isolation inplace: ", "the system call filter of this container forbids it", "sees its processes", "seccomp=unconfined", "seccompProfile Unconfined"}
