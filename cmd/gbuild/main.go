@@ -130,7 +130,7 @@ writes the image to a registry, an OCI layout or a tarball, and launches it with
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return cli.Usage(cli.SuggestFlag(c, err)) })
 	root.AddCommand(newBuildCommand(a), newKanikoCommand(a), newBudCommand(a), newRunCommand(a), newImagesCommand(a), newPushCommand(a), newSaveCommand(a),
 		newRmiCommand(a), newPsCommand(a), newLogsCommand(a), newStopCommand(a), newKillCommand(a), newRmCommand(a), newStartCommand(a), newRestartCommand(a), newWaitCommand(a), newAttachCommand(a), newRenameCommand(a),
-		newInspectCommand(a, ""), newPortCommand(a), newTopCommand(a), newCpCommand(a), newContainerCommand(a),
+		newInspectCommand(a, ""), newPortCommand(a), newTopCommand(a), newCpCommand(a), newContainerCommand(a), newGenerateCommand(a),
 		newExecCommand(a), newVolumeCommand(a), newGPUCommand(a), newCacheCommand(a), newPruneCommand(a), newDoctorCommand(a), newSetupCommand(a), newVersionCommand(a))
 	countArgs(root)
 	return root

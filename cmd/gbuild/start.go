@@ -18,7 +18,7 @@ import (
 
 // newStartCommand starts containers again with their files, their command line and their image as they were.
 func newStartCommand(a *cli.App) *cobra.Command {
-	var attach bool
+	var s running.StartOptions
 	var o running.AttachOptions
 	c := &cobra.Command{
 		Use: "start CONTAINER [CONTAINER...]", Short: "Start containers again that have ended", Args: cobra.MinimumNArgs(1),
@@ -26,28 +26,30 @@ func newStartCommand(a *cli.App) *cobra.Command {
 		Example: `  gbuild start api trainer
   gbuild start -ai shell`,
 		RunE: func(c *cobra.Command, args []string) error {
-			if !attach && !o.Input {
-				return eachContainer(a, args, func(one *container.Container) error { return running.Start(c.Context(), a, one, false) })
+			if !s.Attached && !o.Input {
+				return eachContainer(a, args, func(one *container.Container) error { return running.Start(c.Context(), a, one, s) })
 			}
 			if len(args) > 1 {
 				return cli.Usagef("you cannot start and attach multiple containers at once")
 			}
-			return a.ContainerExit(startAttached(c.Context(), a, args[0], o))
+			return a.ContainerExit(startAttached(c.Context(), a, args[0], s, o))
 		},
 	}
-	c.Flags().BoolVarP(&attach, "attach", "a", false, "print what it says, hand signals on, and end with its exit code")
+	c.Flags().BoolVarP(&s.Attached, "attach", "a", false, "print what it says, hand signals on, and end with its exit code")
 	c.Flags().BoolVarP(&o.Input, "interactive", "i", false, "pass standard input on, too")
+	c.Flags().BoolVar(&s.Once, "no-restart", false, "end with the command, whatever gbuild run --restart said (for units of systemd)")
 	addAttachFlags(c.Flags(), &o)
 	return c
 }
 
 // startAttached starts one, and stays with it.
-func startAttached(ctx context.Context, a *cli.App, name string, o running.AttachOptions) error {
+func startAttached(ctx context.Context, a *cli.App, name string, s running.StartOptions, o running.AttachOptions) error {
 	c, err := findContainer(a, name)
 	if err != nil {
 		return err
 	}
-	if err := running.Start(ctx, a, c, true); err != nil {
+	s.Attached = true
+	if err := running.Start(ctx, a, c, s); err != nil {
 		return err
 	}
 	o.Begin = true
@@ -74,7 +76,7 @@ func newRestartCommand(a *cli.App) *cobra.Command {
 				if err := o.stop(c, one); err != nil {
 					return err
 				}
-				return running.Start(c.Context(), a, one, false)
+				return running.Start(c.Context(), a, one, running.StartOptions{})
 			})
 		},
 	}

@@ -17,9 +17,15 @@ import (
 	"github.com/gbuild/gbuild/pkg/runtime/host"
 )
 
+// StartOptions say how a container is started again.
+type StartOptions struct {
+	Attached bool // the caller is about to attach to it
+	Once     bool // whatever --restart said, it ends with its command: the caller sees to the rest
+}
+
 // Start starts a container again that is over, and returns when it runs. One that runs is left alone. Who attaches to it next
 // hears all that it says.
-func Start(ctx context.Context, a *cli.App, c *container.Container, attached bool) error {
+func Start(ctx context.Context, a *cli.App, c *container.Container, o StartOptions) error {
 	p, err := planOf(c)
 	if err != nil {
 		return err
@@ -36,8 +42,11 @@ func Start(ctx context.Context, a *cli.App, c *container.Container, attached boo
 	a.GoOnAs(p.Handed)
 	l := &launch{app: a, container: c}
 	env := append(p.environ(os.Environ()), "GBUILD_ROOT="+state)
-	if attached {
+	if o.Attached {
 		env = append(env, attachedVar+"=1")
+	}
+	if o.Once {
+		env = append(env, onceVar+"=1")
 	}
 	return l.supervise(ctx, p.Dir, env)
 }

@@ -76,7 +76,11 @@ func (l *launch) runEntered(ctx context.Context) (err error) {
 	// The image's own stop signal is second to the flag. Both are written down for gbuild stop, which never sees the image.
 	c.Ports = append(c.Ports, published...)
 	c.Command, c.StopSignal = box.Args, cmp.Or(life.StopSignal, config.Config.StopSignal, "SIGTERM")
-	s := &container.Session{Container: c, Relay: relay, Restart: life.policy, Once: runOnce(box, l.options.Process.Interactive), User: usersOf(box, d.Lower()), Notice: l.app.Notice,
+	policy := life.policy
+	if l.app.Env(onceVar) != "" {
+		policy = container.Restart{}
+	}
+	s := &container.Session{Container: c, Relay: relay, Restart: policy, Once: runOnce(box, l.options.Process.Interactive), User: usersOf(box, d.Lower()), Notice: l.app.Notice,
 		Check: l.options.Health.check(&config.Config)}
 	return l.runInDraft(ctx, box, d, s)
 }

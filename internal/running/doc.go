@@ -22,6 +22,8 @@
 // (launch.go). Those outside of the namespaces open ports and make control groups, where the rights of the user count (start.go);
 // the last is the sandbox's parent, and lives as long as the container (container.go).
 //
+// A detached container that stays is started again by what is kept of it (plan.go, again.go), or by a Unit of systemd (systemd.go).
+//
 // # What is never done here
 //
 // This package makes no sandbox and keeps no container: it fills in a runtime.Sandbox and a container.Session. It prints by the

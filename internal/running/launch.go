@@ -21,6 +21,9 @@ const containerVar = "_GBUILD_CONTAINER"
 // attachedVar says that whoever started the container is about to attach to it.
 const attachedVar = "_GBUILD_ATTACHED"
 
+// onceVar says that a command that has ended is not run again, whatever the policy is.
+const onceVar = "_GBUILD_ONCE"
+
 // lockFD is the descriptor by which such a process inherits the lock of its container. It is one and the same lock in all of
 // them, so that the container counts as alive until the last of them ends.
 const lockFD = portsFD - 1

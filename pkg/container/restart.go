@@ -45,6 +45,20 @@ func (r Restart) String() string {
 // Never says that no command is run again.
 func (r Restart) Never() bool { return !r.always && !r.onFailure }
 
+// Times is the largest number of restarts; 0 is no bound.
+func (r Restart) Times() int { return r.times }
+
+// Unit is the policy in systemd's words.
+func (r Restart) Unit() string {
+	switch {
+	case r.always:
+		return "always"
+	case r.onFailure:
+		return "on-failure"
+	}
+	return "no"
+}
+
 // again decides for a command that ran, failed or not, and was run again so many times.
 func (r Restart) again(failed bool, restarts int) bool {
 	return r.always || r.onFailure && failed && (r.times == 0 || restarts < r.times)
