@@ -13,7 +13,6 @@ import (
 
 	"github.com/gbuild/gbuild/internal/cli"
 	"github.com/gbuild/gbuild/internal/hint"
-	"github.com/gbuild/gbuild/pkg/layers"
 	"github.com/gbuild/gbuild/pkg/layers/snapshotter"
 	"github.com/gbuild/gbuild/pkg/runtime/host"
 )
@@ -132,7 +131,7 @@ func printState(a *cli.App, runs bool) error {
 	if err != nil {
 		return refused(err)
 	}
-	judged, err := layers.JudgeDir(dir)
+	judged, err := snapshotter.JudgeDir(dir)
 	switch {
 	case err != nil:
 		return refused(err)

@@ -20,12 +20,13 @@ import (
 	"github.com/gbuild/gbuild/internal/durable"
 	"github.com/gbuild/gbuild/pkg/layers/codec"
 	"github.com/gbuild/gbuild/pkg/layers/growing"
+	"github.com/gbuild/gbuild/pkg/layers/lease"
 )
 
 // blobs are bytes under their SHA-256.
 type blobs struct {
 	disk  disk
-	lease *lease
+	lease *lease.Lease
 	sync  *syncer
 	hooks *Hooks
 }
@@ -37,7 +38,7 @@ func (s *blobs) has(h v1.Hash) (int64, bool) {
 		return 0, false
 	}
 	var size int64
-	ok := s.lease.hold(blobEntry(h.Hex), path, func() bool {
+	ok := s.lease.Hold(blobEntry(h.Hex), path, func() bool {
 		info, err := os.Lstat(path)
 		if err != nil || !info.Mode().IsRegular() {
 			return false

@@ -6,7 +6,7 @@
 // A Key names a state of files by how it was made. A snapshot is the directory that holds what one step changed; a state is the
 // stack of a snapshot and all that it stands on, and scratch is the state of nothing. A blob is bytes under their SHA-256. A
 // record is a small fact under a kind and a key; to lose one costs time, never correctness. A local image is a name for a
-// manifest. A lease keeps what a process uses from being pruned.
+// manifest. A lease (package lease) keeps what a process uses from being pruned.
 //
 // The owners of files are real, or marks where a process has one id only (rootfs.Marked). Snapshots of each kind lie apart, and
 // a state whose files are here in one kind is not here for who has another. Everything else is shared, since the layers of a state are
@@ -25,7 +25,7 @@
 // by rootfs, divided by split and compressed by codec. Each layer becomes a blob, which may be read (and sent) while it still
 // grows (package growing). Squash and Recompress make other layers of what is there.
 //
-// The parts of a Store are small and know nothing of it: disk (layout.go), records, lease, syncer, blobs, snapshots, maker and
+// The parts of a Store are small and know nothing of it: disk (layout.go), records, syncer, blobs, snapshots, maker and
 // images. Each does what it can with those before it. The methods of Store put them together.
 //
 // Parcels read snapshots whose files are not here and are not to be: their layers are described, and single files taken out of them.

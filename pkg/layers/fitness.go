@@ -4,11 +4,7 @@
 package layers
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 
 	"github.com/gbuild/gbuild/pkg/layers/snapshotter"
 )
@@ -33,20 +29,4 @@ func (s *Store) findWay() (snapshotter.Way, error) {
 			"put the store on a local disk (ext4, xfs, btrfs) or a volume of one, by --root", s.disk, j.Why))
 	}
 	return j.Way, nil
-}
-
-// JudgeDir says how a store in dir shows the files of a state to a command, and why not in a better way. A directory that does not
-// exist yet is judged by the one that it will be made in. Nothing stays behind.
-func JudgeDir(dir string) (snapshotter.Judgement, error) {
-	dir, err := filepath.Abs(dir)
-	for err == nil {
-		if _, err = os.Stat(dir); err == nil {
-			return snapshotter.Judge(dir)
-		}
-		if !errors.Is(err, fs.ErrNotExist) {
-			break
-		}
-		dir, err = filepath.Dir(dir), nil
-	}
-	return snapshotter.Judgement{}, err
 }

@@ -25,7 +25,7 @@ func TestAStoreWithoutSnapshotsLiesAnywhere(t *testing.T) {
 
 func TestJudgeDir(t *testing.T) {
 	good := filepath.Join(t.TempDir(), "not", "there")
-	j, err := JudgeDir(good)
+	j, err := snapshotter.JudgeDir(good)
 	if err != nil || j.Way != snapshotter.Overlay || j.Why != nil {
 		t.Errorf("%v: %v, %v", good, j, err)
 	}
@@ -33,7 +33,7 @@ func TestJudgeDir(t *testing.T) {
 		t.Error("it has made the directory")
 	}
 	second := onOverlay(t)
-	j, err = JudgeDir(second)
+	j, err = snapshotter.JudgeDir(second)
 	if err != nil || j.Way != snapshotter.Copied || j.Why == nil {
 		t.Errorf("%v: %v, %v", second, j, err)
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/gbuild/gbuild/internal/durable"
 	"github.com/gbuild/gbuild/internal/hint"
 	"github.com/gbuild/gbuild/internal/statedir"
+	"github.com/gbuild/gbuild/pkg/layers/lease"
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
@@ -63,6 +64,14 @@ func within() []kind { return kinds[slices.Index(kinds, ownKind()):] }
 func (d disk) of(k kind, elements ...string) string {
 	return d.path(append([]string{string(k)}, elements...)...)
 }
+
+// entry is what the snapshot of a state of a kind is called in leases.
+func (is kind) entry(k Key) lease.Entry {
+	return lease.Entry(map[kind]string{real: "k ", marked: "m ", lossy: "l "}[is] + k.String())
+}
+
+// blobEntry is what a blob is called there.
+func blobEntry(hex string) lease.Entry { return lease.Entry("b " + hex) }
 
 func (d disk) own(elements ...string) string { return d.of(ownKind(), elements...) }
 

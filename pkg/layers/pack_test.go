@@ -100,7 +100,7 @@ func TestPackedStates(t *testing.T) {
 		},
 		"prune keeps the blob with it": func(t *testing.T, s *Store) {
 			blob := blobOf(t, s, keyOf("p"))
-			check(t, s.lease.close())
+			check(t, s.lease.Close())
 			_, err := s.Prune(t.Context(), time.Hour)
 			check(t, err)
 			path, err := s.disk.blob(blob)
@@ -112,7 +112,7 @@ func TestPackedStates(t *testing.T) {
 			if report.Blobs != 0 || !s.Has(keyOf("p")) {
 				t.Errorf("%+v", report)
 			}
-			check(t, s.lease.close())
+			check(t, s.lease.Close())
 			report, err = s.Prune(t.Context(), 0)
 			check(t, err)
 			if report.Blobs != 1 || s.Has(keyOf("p")) {

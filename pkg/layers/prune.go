@@ -13,7 +13,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/gbuild/gbuild/internal/durable"
+	"github.com/gbuild/gbuild/pkg/layers/lease"
 )
 
 // PruneReport says what Prune removed, and what is left. Sizes are of disk blocks.
@@ -24,25 +24,25 @@ type PruneReport struct {
 
 // object is a snapshot or a blob on its way through a prune.
 type object struct {
-	entry  entry
+	entry  lease.Entry
 	path   string
 	size   int64
-	key    string // of a snapshot, "" for a blob
-	parent entry  // a snapshot's parent, "" for none
-	layer  entry  // the blob that a snapshot has its files in, "" for none
-	beyond bool   // this process cannot remove its files
+	key    string      // of a snapshot, "" for a blob
+	parent lease.Entry // a snapshot's parent, "" for none
+	layer  lease.Entry // the blob that a snapshot has its files in, "" for none
+	beyond bool        // this process cannot remove its files
 	kept   bool
 }
 
 // pruning is one call of Prune.
 type pruning struct {
 	disk      disk
-	lease     *lease
+	lease     *lease.Lease
 	images    *images
 	snapshots *snapshots
 	unused    time.Duration // objects that were used within this time stay
 	needed    []Key         // states that stay, for who uses them without a process
-	objects   map[entry]*object
+	objects   map[lease.Entry]*object
 	now       time.Time
 	report    PruneReport
 }
@@ -51,7 +51,7 @@ func (p *pruning) run(ctx context.Context) error {
 	if err := p.collect(ctx); err != nil { // sizes take long: before anybody has to wait
 		return err
 	}
-	gc, err := durable.Lock(ctx, p.disk.path("gc.lock"), durable.Exclusive)
+	done, err := p.lease.Alone(ctx)
 	if err != nil {
 		return err
 	}
@@ -59,7 +59,7 @@ func (p *pruning) run(ctx context.Context) error {
 	if err == nil {
 		err = p.sweep()
 	}
-	gc.Close()
+	done()
 	if err != nil {
 		return err
 	}
@@ -130,7 +130,7 @@ func (p *pruning) mark() error {
 	for _, k := range p.needed {
 		p.keepState(k)
 	}
-	p.lease.each(func(entries []entry) {
+	p.lease.Each(func(entries []lease.Entry) {
 		for _, e := range entries {
 			p.keep(e)
 		}
@@ -155,7 +155,7 @@ func (p *pruning) keepState(k Key) {
 }
 
 // keep marks an object, what a snapshot stands on, and the layer that has its files.
-func (p *pruning) keep(e entry) {
+func (p *pruning) keep(e lease.Entry) {
 	for o := p.objects[e]; o != nil && !o.kept; o = p.objects[o.parent] {
 		o.kept = true
 		if layer := p.objects[o.layer]; layer != nil {

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gbuild/gbuild/internal/durable"
+	"github.com/gbuild/gbuild/pkg/layers/lease"
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 )
 
@@ -30,7 +31,7 @@ const maxStack = 10_000 // the snapshots of one state: no image has so many, a c
 // snapshots are the snapshots of a store.
 type snapshots struct {
 	disk  disk
-	lease *lease
+	lease *lease.Lease
 	sync  *syncer
 	blobs *blobs
 
@@ -107,10 +108,11 @@ func (s *snapshots) hold(top Key) bool {
 			_, err := s.readMeta(k)
 			return err == nil
 		}
-		if depth > maxStack || !s.lease.hold(snapshotEntry(k), s.disk.snapshot(k, "meta.json"), exists) {
+		e := ownKind().entry(k)
+		if depth > maxStack || !s.lease.Hold(e, s.disk.snapshot(k, "meta.json"), exists) {
 			return false
 		}
-		if s.lease.isWhole(k) {
+		if s.lease.IsWhole(e) {
 			break
 		}
 		m, ok := s.complete(k)
@@ -121,7 +123,7 @@ func (s *snapshots) hold(top Key) bool {
 		k = m.Parent
 	}
 	if unpacked { // a blob may turn out to be corrupt, and is removed then
-		s.lease.setWhole(top)
+		s.lease.SetWhole(ownKind().entry(top))
 	}
 	return true
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/gbuild/gbuild/internal/durable"
 	"github.com/gbuild/gbuild/pkg/layers/codec"
+	"github.com/gbuild/gbuild/pkg/layers/lease"
 	"github.com/gbuild/gbuild/pkg/layers/rootfs"
 	"github.com/gbuild/gbuild/pkg/layers/snapshotter"
 )
@@ -27,7 +28,7 @@ type Store struct {
 	Hooks
 
 	disk      disk
-	lease     *lease
+	lease     *lease.Lease
 	sync      *syncer
 	blobs     *blobs
 	records   records
@@ -59,7 +60,7 @@ func Open(dir string) (*Store, error) {
 
 // over makes the parts of a store.
 func over(d disk) *Store {
-	s := &Store{disk: d, canHold: sync.OnceValue(d.canHold), lease: &lease{disk: d}, sync: &syncer{disk: d}, records: records{d}}
+	s := &Store{disk: d, canHold: sync.OnceValue(d.canHold), lease: lease.New(d.path("leases"), d.path("gc.lock")), sync: &syncer{disk: d}, records: records{d}}
 	s.blobs = &blobs{disk: d, lease: s.lease, sync: s.sync, hooks: &s.Hooks}
 	s.snapshots = &snapshots{disk: d, lease: s.lease, sync: s.sync, blobs: s.blobs, known: map[Key]meta{}, lent: map[Key]*lent{}, roots: map[Key]int{}}
 	s.trees = &trees{disk: d, snapshots: s.snapshots}
@@ -85,7 +86,7 @@ func (s *Store) reap() {
 			}
 		}
 	}
-	s.lease.reap()
+	s.lease.Reap()
 	go s.disk.emptyTrash()
 }
 
@@ -93,7 +94,7 @@ func (s *Store) reap() {
 func (s *Store) Close() error {
 	s.aheads.drop()
 	s.beside.Wait()
-	return errors.Join(s.trees.close(), s.sync.end(), s.lease.close())
+	return errors.Join(s.trees.close(), s.sync.end(), s.lease.Close())
 }
 
 // Dir returns the state directory.
@@ -178,7 +179,7 @@ func (s *Store) Base(name string) (v1.Image, error) { return s.images.base(name)
 // Prune removes snapshots and blobs that nothing needs, and that were not used for so long. What a local image or a running process
 // needs is never removed. It must run where the files of the store's other ids can be removed, as Draft must.
 func (s *Store) Prune(ctx context.Context, unused time.Duration, needed ...Key) (PruneReport, error) {
-	p := &pruning{needed: needed, disk: s.disk, lease: s.lease, images: s.images, snapshots: s.snapshots, unused: unused, objects: map[entry]*object{}, now: time.Now()}
+	p := &pruning{needed: needed, disk: s.disk, lease: s.lease, images: s.images, snapshots: s.snapshots, unused: unused, objects: map[lease.Entry]*object{}, now: time.Now()}
 	if err := p.run(ctx); err != nil {
 		return p.report, fmt.Errorf("pruning the store: %w", err)
 	}

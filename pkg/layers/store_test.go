@@ -310,7 +310,7 @@ func TestUnsyncedAfterAnotherBoot(t *testing.T) {
 	found := func() (n int) {
 		again, err := Open(s.Dir())
 		check(t, err)
-		defer again.lease.close() // as if it were killed: nothing is flushed
+		defer again.lease.Close() // as if it were killed: nothing is flushed
 		if again.Has(keyOf("k")) {
 			n++
 		}

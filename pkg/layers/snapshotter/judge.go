@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -54,6 +55,21 @@ func Judge(dir string) (Judgement, error) {
 		return Judgement{Way: Copied, Why: why}, nil
 	}
 	return Judgement{Way: Overlay}, nil
+}
+
+// JudgeDir is Judge of a directory that need not exist yet: it is judged by the one that it will be made in.
+func JudgeDir(dir string) (Judgement, error) {
+	dir, err := filepath.Abs(dir)
+	for err == nil {
+		if _, err = os.Stat(dir); err == nil {
+			return Judge(dir)
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		dir, err = filepath.Dir(dir), nil
+	}
+	return Judgement{}, err
 }
 
 // CanHold refuses a directory that snapshots cannot lie in.
