@@ -206,8 +206,8 @@ func delegated(root, own string, need []string) string {
 
 func writable(name string) bool { return unix.Access(name, unix.W_OK) == nil }
 
-// boundSwap bounds what the group swaps, by as much as it has memory where nothing else is asked for, as docker does. Many kernels do not count swap; then it stays
-// unbounded.
+// boundSwap bounds what the group swaps: by as much as it has memory, as docker does, where nothing else is asked for. Many kernels do not
+// count swap; then it stays unbounded.
 func boundSwap(dir string, l Limits) {
 	memory, swap := l.Memory, l.swap()
 	if memory == 0 || swap < 0 {

@@ -35,12 +35,13 @@ static int is_below(const char *path, const char *dir)
 	return has_prefix(path, dir) && path[strlen(dir)] == '/';
 }
 
-// mount_point reads where a line of /proc/self/mountinfo mounts something, and says whether that is all of a /proc.
+// mount_point reads where a line of /proc/self/mountinfo mounts something, and says whether that is all of a /proc, and may be written to.
 static int mount_point(const char *line, char point[4096])
 {
-	char root[4096];
+	char root[4096], options[8];
 	*point = 0;
-	return sscanf(line, "%*d %*d %*s %4095s %4095s", root, point) == 2 && !strcmp(root, "/") && strstr(line, " - proc ");
+	return sscanf(line, "%*d %*d %*s %4095s %4095s %7s", root, point, options) == 3 && !strcmp(root, "/") && strstr(line, " - proc ") &&
+	       strncmp(options, "ro", 2);
 }
 
 // covers_of counts what is mounted over parts of a /proc, and keeps the first of the mount points, in their order. An empty directory that is
@@ -65,7 +66,8 @@ static int covers_of(const char *proc, char *kept[], int most)
 	return n;
 }
 
-// has_full_proc says whether a /proc is mounted somewhere of which nothing is covered: then the kernel allows others.
+// has_full_proc says whether a /proc is mounted somewhere of which nothing is covered: then the kernel allows others. For one that is
+// read-only it allows only others that are, too.
 static int has_full_proc(void)
 {
 	char *line = NULL, point[4096];
