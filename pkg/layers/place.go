@@ -90,8 +90,9 @@ func (o *oneTree) show(ctx context.Context, d *Draft) error {
 	return o.fill(ctx, at, d)
 }
 
-// fill makes the tree that of a draft, whatever is in it.
+// fill makes the tree that of a draft, whatever is in it. What was taken out is removed before a command can come upon it.
 func (o *oneTree) fill(ctx context.Context, at snapshotter.Place, d *Draft) error {
+	defer o.held.Wait()
 	defer o.held.Sweep()
 	lent, above, err := o.loosen(ctx, d.parent)
 	if err != nil {

@@ -355,3 +355,20 @@ func TestOneAtATime(t *testing.T) {
 	check(t, other.Close())
 	sameLines(t, "the container", c.all, c.list())
 }
+
+// A command that walks through the whole container meets no file that is being removed meanwhile.
+func TestNothingIsRemovedBesideACommand(t *testing.T) {
+	c := newContainer(t)
+	s := c.open()
+	many := func(root string) {
+		if left := strings.Join(namesIn(t, c.dir+"/image/own"), " "); !strings.HasPrefix(left, "aside-") || strings.Contains(left, "gone-") {
+			t.Errorf("beside the command there is %s", left)
+		}
+		script(t, root, "mkdir many; cd many; seq 1500 | xargs touch")
+	}
+	for _, stage := range []string{"one", "two"} {
+		change(t, s, Key{}, keyOf(stage), many)
+	}
+	check(t, s.LeavePlace())
+	sameLines(t, "the container", c.all, c.list())
+}
