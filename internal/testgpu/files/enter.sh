@@ -12,20 +12,29 @@ fi
 unset _GPU_HOST
 shift
 here=$PWD new=$host/new
-# A root directory in memory, in which everything can be made, shows this machine's directories.
+# A root directory in memory shows this machine's directories. Some of them are in memory, too, with what is in them, so that commands that
+# make directories of their own there leave none behind.
+own='/home /media /mnt /opt /root /run /srv'
+show() {
+    for at in "$1"/* "$1"/.[!.]*; do
+        case " $own /dev /proc /old " in *" $at "*) continue ;; esac
+        if [ -L "$at" ]; then
+            ln -s "$(readlink "$at")" "$new$at"
+        elif [ -d "$at" ]; then
+            mkdir "$new$at"
+            mount --rbind "$at" "$new$at"
+        elif [ -e "$at" ]; then
+            : >"$new$at"
+            mount --bind "$at" "$new$at"
+        fi
+    done
+}
 mkdir -p "$new"
 mount -t tmpfs -o mode=755 root "$new"
-for at in /* /.[!.]*; do
-    case $at in /dev | /proc | /old) continue ;; esac
-    if [ -L "$at" ]; then
-        ln -s "$(readlink "$at")" "$new$at"
-    elif [ -d "$at" ]; then
-        mkdir "$new$at"
-        mount --rbind "$at" "$new$at"
-    elif [ -e "$at" ]; then
-        : >"$new$at"
-        mount --bind "$at" "$new$at"
-    fi
+show ''
+for dir in $own; do
+    mkdir "$new$dir"
+    show "$dir"
 done
 mkdir "$new/proc" "$new/dev" "$new/old" "$new/.proc"
 # /proc has a file system over a part of it, as inside of a GPU container; there is another one that has not, so that sandboxes can have theirs.
