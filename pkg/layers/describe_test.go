@@ -96,7 +96,15 @@ func sameDescribed(t *testing.T, lowerData, data []byte) bool {
 
 // TestDescribeIsApply describes layers that are made at random of few names, so that they meet each other in all ways.
 func TestDescribeIsApply(t *testing.T) {
-	seed := uint64(time.Now().UnixNano())
+	for _, seed := range []uint64{
+		1795955419548716784, // a link that comes after a directory without an entry, and leads to another one
+		uint64(time.Now().UnixNano()),
+	} {
+		describeIsApply(t, seed)
+	}
+}
+
+func describeIsApply(t *testing.T, seed uint64) {
 	random := rand.New(rand.NewPCG(seed, 1))
 	names := []string{"a", "b", "c", "a/b", "a/c", "b/a", "a/b/c", "b/c/a", "./a/c/", "c/c", "l/a", "b/l/c"}
 	links := []string{"l", "b/l"}

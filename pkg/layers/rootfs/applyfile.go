@@ -112,7 +112,9 @@ func (a *Applier) file(name string, h *tar.Header, body io.Reader) error {
 	if err != nil {
 		return err
 	}
-	delete(a.tree.implied, name)
+	if len(a.tree.implied) > 0 {
+		delete(a.tree.implied, path.Join(a.tree.pathOf(fd), base))
+	}
 	if h.Typeflag == tar.TypeDir {
 		if err := a.places.keep(name); err != nil {
 			return err

@@ -139,6 +139,9 @@ func (a *Applier) impliedMetadata(name string, e *Entry) error {
 		return nil // replaced by a later entry
 	}
 	defer unix.Close(fd)
+	if a.tree.pathOf(fd) != name {
+		return nil // replaced by a link, which leads elsewhere
+	}
 	if err := GiveMetadata(e, fmt.Sprintf("/proc/self/fd/%d/.", fd)); err != nil {
 		return err
 	}

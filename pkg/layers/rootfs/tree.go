@@ -20,7 +20,7 @@ import (
 type tree struct {
 	dir     string
 	root    *os.File
-	implied map[string]bool // directories that were made because something lies in them
+	implied map[string]bool // directories that were made because something lies in them, by paths without links
 }
 
 // newTree starts to write into dir.
@@ -109,8 +109,15 @@ func (t *tree) ensure(name string, links int) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	t.implied[name] = true
+	t.implied[path.Join(t.pathOf(above), base)] = true
 	return unix.Openat(above, base, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+}
+
+// pathOf is where an open directory of the tree is, without links.
+func (t *tree) pathOf(fd int) string {
+	at, _ := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd))
+	root, _ := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", t.root.Fd()))
+	return strings.Trim(strings.TrimPrefix(at, root), "/")
 }
 
 // ensureTarget makes the directory that a dangling link means: /var/run -> /run where only the link is in this layer.
