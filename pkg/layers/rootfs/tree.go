@@ -20,6 +20,7 @@ import (
 type tree struct {
 	dir     string
 	root    *os.File
+	at      string          // where root is, without links
 	implied map[string]bool // directories that were made because something lies in them, by paths without links
 }
 
@@ -29,7 +30,12 @@ func newTree(dir string) (*tree, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &tree{dir: dir, root: root, implied: map[string]bool{}}, nil
+	at, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", root.Fd()))
+	if err != nil {
+		root.Close()
+		return nil, err
+	}
+	return &tree{dir: dir, root: root, at: at, implied: map[string]bool{}}, nil
 }
 
 func (t *tree) close() { t.root.Close() }
@@ -116,8 +122,7 @@ func (t *tree) ensure(name string, links int) (int, error) {
 // pathOf is where an open directory of the tree is, without links.
 func (t *tree) pathOf(fd int) string {
 	at, _ := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd))
-	root, _ := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", t.root.Fd()))
-	return strings.Trim(strings.TrimPrefix(at, root), "/")
+	return strings.Trim(strings.TrimPrefix(at, t.at), "/")
 }
 
 // ensureTarget makes the directory that a dangling link means: /var/run -> /run where only the link is in this layer.
