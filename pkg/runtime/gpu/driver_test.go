@@ -84,15 +84,7 @@ func TestDriverSpec(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			r := newFakeRoot(t)
 			c.make(r)
-			d, err := r.host().driver(context.Background())
-			if err != nil {
-				t.Fatal(err)
-			}
-			s, err := d.Spec()
-			if err != nil {
-				t.Fatal(err)
-			}
-			b, err := MarshalSpec(s)
+			b, err := MarshalSpec(specOf(t, r.host()))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -178,15 +170,7 @@ func TestGroupsOfNodes(t *testing.T) {
 	chmod(t, r.dir+"/dev/dri/card0", 0o660)
 	chown(t, r.dir+"/dev/nvidia1", 45)
 	chmod(t, r.dir+"/dev/nvidia1", 0o666)
-	d, err := r.host().driver(context.Background())
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := d.Spec()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, dev := range s.Devices {
+	for _, dev := range specOf(t, r.host()).Devices {
 		want := []uint32{44}
 		if dev.Name == "1" || dev.Name == uuidB {
 			want = nil

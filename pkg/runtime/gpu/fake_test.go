@@ -2,6 +2,7 @@ package gpu
 
 import (
 	"bytes"
+	"context"
 	"debug/elf"
 	"encoding/binary"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+	specs "tags.cncf.io/container-device-interface/specs-go"
 )
 
 // fakeRoot is the file system of a host with an NVIDIA driver, made of files and of whiteout nodes (0:0), the only
@@ -187,4 +189,18 @@ func diffLines(want, got string) string {
 		return "the order of lines\n" + got
 	}
 	return b.String()
+}
+
+// specOf is the spec of the driver that a host has.
+func specOf(t testing.TB, h view) *specs.Spec {
+	t.Helper()
+	d, err := h.driver(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := d.Spec()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
 }

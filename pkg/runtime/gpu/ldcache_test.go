@@ -2,7 +2,6 @@ package gpu
 
 import (
 	"cmp"
-	"context"
 	"os"
 	"path/filepath"
 	"slices"
@@ -83,14 +82,7 @@ func TestDriverPlaces(t *testing.T) {
 			c.fill(r)
 			h := r.host()
 			h.place = c.place
-			d, err := h.driver(context.Background())
-			if err != nil {
-				t.Fatal(err)
-			}
-			spec, err := d.Spec()
-			if err != nil {
-				t.Fatal(err)
-			}
+			spec := specOf(t, h)
 			var got string
 			for _, m := range spec.ContainerEdits.Mounts {
 				if filepath.Base(m.HostPath) == "libcuda.so."+v580 {

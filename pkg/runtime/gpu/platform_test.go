@@ -40,15 +40,7 @@ func TestWSL(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden(t, "inject-wsl.json", r.dir, asJSON(e))
-	d, err := r.host().driver(context.Background())
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := d.Spec()
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := MarshalSpec(s)
+	b, err := MarshalSpec(specOf(t, r.host()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -116,14 +116,7 @@ func TestSpecOfToolkit(t *testing.T) {
 			r, driver := hostOf(t, name)
 			h := r.host()
 			h.place.Root = driver
-			d, err := h.driver(context.Background())
-			if err != nil {
-				t.Fatal(err)
-			}
-			s, err := d.Spec()
-			if err != nil {
-				t.Fatal(err)
-			}
+			s := specOf(t, h)
 			got := factsOf(s, r.dir)
 			b, err := os.ReadFile("testdata/toolkit/" + name + ".facts")
 			if err != nil {
