@@ -376,6 +376,28 @@ func TestContextsThatAreNoDirectories(t *testing.T) {
 	}
 }
 
+// An archive of which something is missing is refused, wherever it was cut.
+func TestCutContext(t *testing.T) {
+	data := archive(t, &tar.Header{Name: "./Dockerfile", Typeflag: tar.TypeReg, Mode: 0o644}, &tar.Header{Name: "d/f", Typeflag: tar.TypeReg, Mode: 0o644})
+	var zipped bytes.Buffer
+	z := gzip.NewWriter(&zipped)
+	z.Write(data)
+	z.Close()
+	file, state := filepath.Join(t.TempDir(), "c.tgz"), t.TempDir()
+	for n := range zipped.Len() + 1 {
+		if err := os.WriteFile(file, zipped.Bytes()[:n], 0o644); err != nil {
+			t.Fatal(err)
+		}
+		c, err := OpenContext(t.Context(), file, ContextOptions{StateDir: state})
+		if err == nil {
+			c.Close()
+		}
+		if (err == nil) != (n == zipped.Len()) {
+			t.Errorf("%d of %d bytes: %v", n, zipped.Len(), err)
+		}
+	}
+}
+
 func TestHostileTarContext(t *testing.T) {
 	base := t.TempDir()
 	writeFiles(t, base, map[string]string{"victim/f": "safe"})

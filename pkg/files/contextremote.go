@@ -76,8 +76,14 @@ func (c *Context) unpack(ctx context.Context, r io.Reader) error {
 		return err
 	}
 	defer plain.Close()
-	if err := unpackTar(ctx, plain, c.root); err != nil || c.options.Subdir == "" {
+	if err := unpackTar(ctx, plain, c.root); err != nil {
 		return err
+	}
+	if err := codec.ReadToEnd(plain); err != nil {
+		return fmt.Errorf("unpacking: %w", err)
+	}
+	if c.options.Subdir == "" {
+		return nil
 	}
 	return c.descend(c.options.Subdir)
 }

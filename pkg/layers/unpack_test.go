@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -400,6 +401,10 @@ func TestExtract(t *testing.T) {
 	defer d.Discard()
 	uid := 0
 	check(t, rootfs.Extract(t.Context(), bytes.NewReader(tarOf(t, "d dir/sub/n", "d dir")), d.Upper(), "/opt", rootfs.ExtractOptions{UID: &uid, GID: &uid}))
+	cut := io.MultiReader(bytes.NewReader(tarOf(t, "d dir")), iotest.ErrReader(io.ErrUnexpectedEOF)) // the archive has its end, but what compresses it has not
+	if err := rootfs.Extract(t.Context(), cut, d.Upper(), "/opt", rootfs.ExtractOptions{UID: &uid, GID: &uid}); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("an archive that was cut: %v", err)
+	}
 	if e, err := d.View().Lstat("/opt/dir/sub"); err != nil || e.Mode&0o7777 != 0o711 {
 		t.Errorf("a directory on the way: %+v %v", e, err)
 	}

@@ -58,6 +58,9 @@ func (z *gunzip) more() error {
 	z.f.slide()
 	z.read = z.f.w
 	err := z.f.inflate()
+	if err == io.ErrUnexpectedEOF { //nolint:errorlint // It is inflate's own.
+		z.f.w = z.read
+	}
 	z.crc = crc32.Update(z.crc, crc32.IEEETable, z.f.out[z.read:z.f.w])
 	z.size += uint32(z.f.w - z.read)
 	if err != io.EOF { //nolint:errorlint // A stream ends with io.EOF itself.
@@ -164,4 +167,14 @@ func (h *gzipHeader) text() {
 		}
 	}
 	h.err = errGzipHeader
+}
+
+// ReadToEnd reads what comes behind the end of an archive: only then is it known that nothing of it is missing. Behind gzip's last member
+// there may be whatever there is, as for gzip(1).
+func ReadToEnd(r io.Reader) error {
+	_, err := io.Copy(io.Discard, r)
+	if errors.Is(err, errGzipHeader) {
+		return nil
+	}
+	return err
 }

@@ -75,7 +75,8 @@ func (f *inflater) slide() {
 // begin starts a stream where the one before ended.
 func (f *inflater) begin() { f.start, f.last, f.block = f.w, false, blockNone }
 
-// inflate decodes until out is full, or the stream ends: that is io.EOF.
+// inflate decodes until out is full, or the stream ends: that is io.EOF. After io.ErrUnexpectedEOF nobody knows which of the bytes in out
+// were there.
 func (f *inflater) inflate() error {
 	for f.w <= len(f.out)-outputSlack {
 		var err error
@@ -89,10 +90,8 @@ func (f *inflater) inflate() error {
 		default:
 			err = f.header()
 		}
-		if err == errDeflate || err == io.EOF { //nolint:errorlint // A stream ends with io.EOF itself.
-			if f.unread(); f.pos > f.end { // the zeros behind the end were taken for data
-				return io.ErrUnexpectedEOF
-			}
+		if f.pos-int(f.n>>3) > f.end { // the zeros behind the end were taken for data
+			return io.ErrUnexpectedEOF
 		}
 		if err != nil {
 			return err

@@ -66,7 +66,7 @@ func TestGunzipCut(t *testing.T) {
 		packed := gzipOf(t, level, 1, data)
 		for n := range packed {
 			got, err := gunzipAll(iotest.OneByteReader(bytes.NewReader(packed[:n])))
-			if err != io.ErrUnexpectedEOF {
+			if err != io.ErrUnexpectedEOF || !bytes.HasPrefix(data, got) {
 				t.Errorf("level %d, %d of %d bytes: %d bytes and %v", level, n, len(packed), len(got), err)
 			}
 		}

@@ -44,10 +44,22 @@ func Extract(ctx context.Context, r io.Reader, upper Upper, dest string, o Extra
 	if _, _, err := a.dirOf(path.Join(x.dest, "x")); err != nil {
 		return fmt.Errorf("unpacking an archive to %s: %w", clean(dest), err)
 	}
-	if err := a.entries(ctx, tar.NewReader(codec.Limit(ctx, r, mostUnpacked))); err != nil {
+	if err := wholeArchive(ctx, r, a.entries); err != nil {
 		return err
 	}
 	return a.Finish(x.upper.Lower)
+}
+
+// wholeArchive unpacks the entries of an archive, and sees that nothing is missing behind them.
+func wholeArchive(ctx context.Context, r io.Reader, entries func(context.Context, *tar.Reader) error) error {
+	limited := codec.Limit(ctx, r, mostUnpacked)
+	if err := entries(ctx, tar.NewReader(limited)); err != nil {
+		return err
+	}
+	if err := codec.ReadToEnd(limited); err != nil {
+		return fmt.Errorf("reading the tar to its end: %w", err)
+	}
+	return nil
 }
 
 // extractor finds the places where Extract writes: in the upper directory, at the path that the merged view resolves to.

@@ -155,7 +155,7 @@ func (c Change) Extract(ctx context.Context, r io.Reader, dest string, o Extract
 	if _, err := d.dirOf(d.how.under); err != nil {
 		return fmt.Errorf("unpacking an archive to %s: %w", clean(dest), err)
 	}
-	if err := d.entries(ctx, tar.NewReader(codec.Limit(ctx, r, mostUnpacked))); err != nil {
+	if err := wholeArchive(ctx, r, d.entries); err != nil {
 		return err
 	}
 	_, err = d.Finish(lower)
