@@ -96,14 +96,17 @@ func (e *Entry) writeID(c *container.Container) error {
 
 // fillVolumesFrom adds the mounts of other containers where the command line has not put something else.
 func (e *Entry) fillVolumesFrom(box *runtime.Sandbox, a *cli.App) error {
+	if len(e.VolumesFrom) == 0 {
+		return nil
+	}
+	all, err := a.Containers()
+	if err != nil {
+		return err
+	}
 	for _, text := range e.VolumesFrom {
 		name, mode, _ := strings.Cut(text, ":")
 		if mode != "" && mode != "ro" && mode != "rw" && mode != "z" && mode != "Z" {
 			return cli.Usagef("--volumes-from %s: it is NAME[:ro]", text)
-		}
-		all, err := a.Containers()
-		if err != nil {
-			return err
 		}
 		other, err := all.Find(name)
 		if err != nil {
